@@ -1,0 +1,34 @@
+"""One backend for each kind of database; `backend_for` picks it by the URL's dialect."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import URL
+
+from magetui.backends.base import Backend
+
+
+class UnsupportedDialectError(ValueError):
+    """There is no backend for this kind of database."""
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        super().__init__(
+            f"magetui does not know the database kind '{dialect}'. It works with postgresql and sqlite."
+        )
+
+
+def backend_for(url: URL) -> Backend:
+    """The backend of `url`'s dialect; imports no driver but its own.
+
+    Raises `UnsupportedDialectError` where there is none.
+    """
+    dialect = url.get_backend_name()
+    if dialect == "postgresql":
+        from magetui.backends.postgresql import PostgreSQL
+
+        return PostgreSQL()
+    if dialect == "sqlite":
+        from magetui.backends.sqlite import SQLite
+
+        return SQLite()
+    raise UnsupportedDialectError(dialect)

@@ -1,0 +1,20 @@
+-- Every index with its columns' numbers, of which 0 is an expression; it lives in its table's schema. Those that the numbers do not describe in full (with an expression, a condition, an
+-- order, further columns, another method or operator class) have their definition too, except on the tables in
+-- %(blocked)s: spelling out an expression locks the table with ACCESS SHARE.
+select i.indrelid, ic.relname, i.indisprimary, i.indisunique, i.indisvalid, i.indkey, i.indnkeyatts,
+       case when i.indexprs is not null and i.indrelid <> all (%(blocked)s::oid[])
+            then array(select pg_get_indexdef(i.indexrelid, k, true) from generate_series(1, i.indnkeyatts) k)
+       end,
+       case when i.indisprimary or i.indexprs is null and i.indpred is null and i.indnatts = i.indnkeyatts
+                 and ic.relam = 403 -- btree, in pg_am.dat
+                 and i.indoption::int2[] <@ '{0}'::int2[]
+                 and not i.indclass::oid[] && array(select oid from pg_opclass where not opcdefault)
+            then null
+            when i.indrelid <> all (%(blocked)s::oid[]) then pg_get_indexdef(i.indexrelid)
+       end
+from pg_index i
+join pg_class ic on ic.oid = i.indexrelid
+where ic.relnamespace <> all (array(select oid from pg_namespace
+                                    where nspname in ('pg_catalog', 'information_schema', 'pg_toast')))
+  and (%(schema)s::text is null or ic.relnamespace = (select oid from pg_namespace where nspname = %(schema)s))
+  and (%(name)s::text is null or i.indrelid in (select oid from pg_class where relname = %(name)s))

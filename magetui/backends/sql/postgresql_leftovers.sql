@@ -1,0 +1,21 @@
+-- Invalid indexes that nobody is building, and tables of Alembic's batch operations.
+-- Whose progress a role may not see shows in pg_stat_progress_create_index by its pid alone; but building
+-- concurrently takes SHARE UPDATE EXCLUSIVE on the table, and everybody sees that.
+select 'invalid-index', n.nspname, ic.relname, c.relname
+from pg_index i
+join pg_class ic on ic.oid = i.indexrelid
+join pg_class c on c.oid = i.indrelid
+join pg_namespace n on n.oid = ic.relnamespace
+where not i.indisvalid and ic.relkind = 'i' and left(n.nspname, 3) <> 'pg_'
+  and not exists (
+      select 1 from pg_stat_progress_create_index p
+      where p.index_relid = i.indexrelid
+         or p.relid is null and exists (
+             select 1 from pg_locks l
+             where l.pid = p.pid and l.relation = i.indrelid and l.mode = 'ShareUpdateExclusiveLock'))
+union all
+select 'leftover-table', n.nspname, c.relname, null
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and left(c.relname, length(%(prefix)s)) = %(prefix)s and left(n.nspname, 3) <> 'pg_'
+order by 1, 2, 3

@@ -1,0 +1,43 @@
+-- The other clients of this database, and whoever else blocks one of them (another database's session in the case
+-- of a shared object, an autovacuum worker), with their locks. One look at pg_locks; pg_blocking_pids() takes the
+-- lock manager for itself, so it is asked only for sessions that wait. What a role may not see of another's
+-- session is null, its backend_type too: a client then still has a user, a background process has not.
+with locks as materialized (
+    select l.pid, l.locktype, l.granted, l.mode, l.relation, l.page, l.tuple, l.transactionid, l.virtualxid,
+           l.database = (select oid from pg_database where datname = current_database()) as here
+    from pg_locks l
+    where l.pid <> pg_backend_pid()
+), waits as materialized (
+    select distinct on (pid) locks.*, pg_blocking_pids(pid) as blocked_by from locks where not granted order by pid
+), seen as materialized (
+    select a.* from pg_stat_activity a
+    where a.pid <> pg_backend_pid()
+      and (a.datname = current_database()
+             and (a.backend_type = 'client backend' or a.backend_type is null and a.usesysid is not null)
+           or a.pid in (select unnest(w.blocked_by)
+                        from waits w join pg_stat_activity b on b.pid = w.pid and b.datname = current_database()))
+), relations as materialized (
+    select c.oid, c.relkind, n.nspname = 'information_schema' or left(n.nspname, 3) = 'pg_' as system,
+           case when pg_table_is_visible(c.oid) then c.relname::text else concat(n.nspname, '.', c.relname) end as name
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid in (select relation from locks where here)
+), held as materialized (
+    select l.pid, array_agg(r.name order by r.name, l.mode) as names, array_agg(l.mode order by r.name, l.mode) as modes
+    from locks l join relations r on r.oid = l.relation
+    where l.here and l.granted and l.locktype = 'relation' and not r.system and r.relkind not in ('i', 'I')
+    group by l.pid
+)
+select s.pid, s.usename,
+       coalesce(nullif(s.application_name, ''), nullif(s.backend_type, 'client backend')),
+       host(s.client_addr), s.state, nullif(nullif(s.query, '<insufficient privilege>'), ''),
+       extract(epoch from clock_timestamp() - s.xact_start) * 1000,
+       extract(epoch from clock_timestamp() - case when s.state = 'active' then s.query_start else s.state_change end)
+         * 1000,
+       h.names, h.modes, w.mode, w.locktype,
+       case when w.here then coalesce(r.name, w.relation::text) else w.relation::text end,
+       coalesce(w.transactionid::text, w.virtualxid), w.blocked_by
+from seen s
+left join held h on h.pid = s.pid
+left join waits w on w.pid = s.pid
+left join relations r on r.oid = w.relation and w.here
+order by s.pid

@@ -1,0 +1,276 @@
+"""SQLite through Python's own driver: readers that cannot write, DDL in a real transaction, waits that can be seen.
+
+Two of the driver's habits are set right here. It does not open a transaction before DDL, which would leave half of
+a failed upgrade behind: `prepare_writer` turns its transaction control off and says BEGIN IMMEDIATE itself. And it
+waits for locks inside C, deaf and silent: here a lock is waited for in short tries, so that the countdown is live
+and a cancellation is heard. What is read from the schema stands in `sqlite_catalog`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from magetui.backends import sqlite_catalog as catalog
+from magetui.backends.base import (
+    READ_LOCK_TIMEOUT_MS,
+    Failure,
+    Leftover,
+    Mutex,
+    MutexHolder,
+    ServerFacts,
+    Session,
+    Table,
+    TableDetail,
+    Timeouts,
+    VersionTable,
+    WriteHooks,
+)
+
+TRY_MS = 50
+
+
+class SQLite:
+    """See `Backend`."""
+
+    name = "sqlite"
+    server_side_timeouts = False
+
+    def reader(self, url: URL, application_name: str) -> Engine:  # noqa: ARG002
+        def connect() -> sqlite3.Connection:
+            path = database_path(url)
+            if path is None or not path.exists():
+                connection = sqlite3.connect(":memory:")  # what is not there yet is empty
+            else:
+                connection = _open_reader(path)
+            connection.execute("pragma query_only = on")
+            return connection
+
+        return create_engine(
+            "sqlite://",
+            creator=connect,
+            poolclass=NullPool,
+            hide_parameters=True,
+            execution_options={"magetui_reads": True},
+        )
+
+    def writer(self, url: URL, application_name: str) -> Engine:  # noqa: ARG002
+        return create_engine(url.set(drivername="sqlite"), poolclass=NullPool, hide_parameters=True)
+
+    def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:
+        def prepare(connection: Connection) -> None:
+            raw = connection.connection.dbapi_connection
+            if isinstance(raw, sqlite3.Connection) and not connection.info.get("magetui"):
+                connection.info["magetui"] = True
+                raw.isolation_level = None
+                raw.execute(f"pragma busy_timeout = {TRY_MS}")
+
+        def begin(connection: Connection) -> None:
+            raw = connection.connection.dbapi_connection
+            autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+            if isinstance(raw, sqlite3.Connection) and not raw.in_transaction and not autocommit:
+                _in_short_tries(raw, "begin immediate", timeouts, hooks)
+
+        def commit(connection: Connection) -> None:
+            raw = connection.connection.dbapi_connection
+            if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
+                _in_short_tries(raw, "commit", timeouts, hooks)  # readers hold a commit up
+
+        event.listen(engine, "engine_connect", prepare)
+        event.listen(engine, "begin", begin)
+        event.listen(engine, "commit", commit)
+
+    def server(self, connection: Connection) -> ServerFacts:
+        path = next(
+            (Path(row[2]) for row in connection.exec_driver_sql("pragma database_list") if row[1] == "main"),
+            None,
+        )
+        read_only = None
+        if path is not None and path.name:
+            if not os.access(path, os.W_OK):
+                read_only = f"You may read the file {path} but not write it."
+            elif not os.access(path.parent, os.W_OK):
+                read_only = f"SQLite needs to make a journal in {path.parent}, where you may not write."
+        return ServerFacts(
+            version=sqlite3.sqlite_version,
+            database=str(path) if path is not None and path.name else ":memory:",
+            schema="main",
+            user=None,
+            read_only=read_only,
+        )
+
+    def version_tables(
+        self, connection: Connection, name: str, schema: str | None
+    ) -> tuple[VersionTable, ...]:
+        return catalog.version_tables(connection, name, schema)
+
+    def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:
+        return catalog.leftovers(connection)
+
+    def not_owned(self, connection: Connection) -> tuple[Table, ...]:
+        return catalog.not_owned(connection)
+
+    def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
+        return catalog.tables(connection, schema)
+
+    def table_details(
+        self, connection: Connection, schema: str | None = None, name: str | None = None
+    ) -> tuple[TableDetail, ...]:
+        return catalog.table_details(connection, schema, name)
+
+    def sessions(self, connection: Connection) -> tuple[Session, ...]:
+        return catalog.sessions(connection)
+
+    def session_waits(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
+        return False  # waits are told by `WriteHooks.waited`
+
+    def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:  # noqa: ARG002
+        return False
+
+    def cancel(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
+        return False  # a process, not a session of a server: it is not ours to signal
+
+    def terminate(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
+        return False
+
+    def session_id(self, connection: Connection) -> int | None:  # noqa: ARG002
+        return None
+
+    def interrupt(self, running: Connection, watching: Connection | None) -> None:  # noqa: ARG002
+        raw = running.connection.dbapi_connection
+        if isinstance(raw, sqlite3.Connection):
+            raw.interrupt()
+
+    def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
+        return LockFile(_lock_path(url), note)
+
+    def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
+        path = _lock_path(url)
+        if path is None or not path.exists():
+            return None
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read()
+            else:
+                return None
+        told: dict[str, Any] = json.loads(text) if text else {}
+        return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
+
+    def failure(self, error: BaseException) -> Failure:
+        original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        message = str(original).strip()
+        if isinstance(original, PermissionError):
+            return Failure("not-readable", message)
+        if "locked" in message and isinstance(original, sqlite3.OperationalError):
+            return Failure("lock-timeout", message)
+        if "interrupted" in message:
+            return Failure("cancelled", message)
+        if "file is not a database" in message or "malformed" in message:
+            return Failure("not-a-database", message)
+        if "unable to open database file" in message:
+            return Failure("not-readable", message)
+        return Failure("failed" if isinstance(original, sqlite3.Error) else "other", message)
+
+
+class LockFile:
+    """An advisory lock on a file beside the database, which tells who holds it and since when."""
+
+    def __init__(self, path: Path | None, note: str) -> None:
+        self._path = path
+        self._note = note
+        self._descriptor: int | None = None
+
+    def try_acquire(self) -> bool:
+        if self._path is None:
+            return True  # a database in memory has no other users
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        # Whoever released it last has unlinked it: a lock on that file excludes nobody.
+        if not self._path.exists() or os.fstat(descriptor).st_ino != self._path.stat().st_ino:
+            os.close(descriptor)
+            return False
+        told = {
+            "pid": os.getpid(),
+            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "note": self._note,
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(told).encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor is not None and self._path is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def database_path(url: URL) -> Path | None:
+    """The file of a SQLite URL; None for a database in memory. `file:` URIs are taken by their path."""
+    database = url.database
+    if not database or database == ":memory:":
+        return None
+    return Path(database.removeprefix("file:").split("?")[0])
+
+
+def _lock_path(url: URL) -> Path | None:
+    path = database_path(url)
+    return None if path is None else path.with_name(path.name + ".magetui-lock")
+
+
+def _open_reader(path: Path) -> sqlite3.Connection:
+    """Open the file read-only; where a killed writer left a journal to be rolled back, let SQLite do that first.
+
+    A read-only connection may not roll a hot journal back (sqlite.org/lockingv3.html, 4.0) and could read nothing;
+    any ordinary reader would do it, and it only restores what was committed.
+    """
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"You may not read the file {path}.")
+    timeout = READ_LOCK_TIMEOUT_MS / 1000
+    location = f"file:{quote(str(path.absolute()))}"
+    connection = sqlite3.connect(f"{location}?mode=ro", uri=True, timeout=timeout, check_same_thread=False)
+    try:
+        connection.execute("select 1 from sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return connection  # each statement meets the lock for itself; who holds it can be seen all the same
+        connection.close()
+        if not os.access(path, os.W_OK):
+            raise
+        connection = sqlite3.connect(f"{location}?mode=rw", uri=True, timeout=timeout, check_same_thread=False)
+    return connection
+
+
+def _in_short_tries(raw: sqlite3.Connection, statement: str, timeouts: Timeouts, hooks: WriteHooks) -> None:
+    """Run a statement that may meet a lock, in tries of `TRY_MS`, until the lock timeout is over."""
+    started = time.monotonic()
+    while True:
+        try:
+            raw.execute(statement)
+        except sqlite3.OperationalError as error:
+            elapsed_ms = int((time.monotonic() - started) * 1000)
+            if "locked" not in str(error) or (timeouts.lock_ms and elapsed_ms >= timeouts.lock_ms):
+                raise
+            hooks.waited(elapsed_ms)
+        else:
+            hooks.obtained()
+            return

@@ -1,0 +1,450 @@
+"""What is wrong, in order of urgency: facts read from the database and the scripts, and what follows from them.
+
+Reading (`read_state`) and judging (`findings_of`) are apart, so that every judgement can be tested on plain values.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from magetui.backends.base import Leftover, MutexHolder, ServerFacts, Session, Table, VersionTable
+from magetui.engine.chain import Chain
+from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RevisionError
+from magetui.engine.mage import spoken_releases
+from magetui.engine.project import Project
+from magetui.engine.target import database_file
+from magetui.engine.workspace import Workspace
+
+Severity = Literal["ok", "info", "warning", "critical"]
+URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "info": 2, "ok": 3}
+LONG_TRANSACTION_MS = 1_000
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact worth acting on; `next` is the verb that would, `facts` what the sentence rests on."""
+
+    code: str
+    severity: Severity
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    url: str | None
+    source: str | None
+    dialect: str | None = None
+    server_version: str | None = None
+    database: str | None = None
+    schema: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    kind: str | None
+    version: str | None
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `diagnose` says: keys as PRODUCT.md documents them."""
+
+    target: TargetFacts
+    project: ProjectFacts
+    marker: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    elapsed_ms: int
+
+    @property
+    def healthy(self) -> bool:
+        return all(finding.severity in ("ok", "info") for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """What was read from the database at one moment."""
+
+    server: ServerFacts
+    version_tables: tuple[VersionTable, ...]
+    tables: tuple[Table, ...]
+    sessions: tuple[Session, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    not_owned: tuple[Table, ...] = ()
+    mutex: MutexHolder | None = None
+    file_missing: str | None = None  # the SQLite file that does not exist yet
+
+    @property
+    def version_table(self) -> VersionTable | None:
+        return next((table for table in self.version_tables if table.effective), None)
+
+    @property
+    def marker(self) -> tuple[str, ...]:
+        table = self.version_table
+        return table.rows if table is not None and table.rows is not None else ()
+
+
+def diagnose(workspace: Workspace) -> Diagnosis:
+    """Read everything once and say what it means. Never raises for what it finds wrong: it becomes a finding.
+
+    Raises `ProjectError` where there are no scripts to compare with.
+    """
+    started = time.monotonic()
+    project, chain = workspace.project, workspace.chain
+    findings = list(chain_findings(chain))
+    state: DatabaseState | None = None
+    target = TargetFacts(url=None, source=None)
+    try:
+        target = TargetFacts(
+            url=workspace.target.redacted, source=workspace.target.source, dialect=workspace.target.dialect
+        )
+        state = read_state(workspace, project)
+    except ConnectError as error:
+        facts = {"cause": error.cause, "url": target.url, "source": target.source}
+        findings.append(Finding("cannot-connect", "critical", error.message, facts, "connect"))
+    except ProjectError:
+        raise
+    except MagetuiError as error:
+        findings.append(
+            Finding("cannot-connect", "critical", error.message, {"cause": "other", "url": target.url}, "locks")
+        )
+    pending: tuple[str, ...] = ()
+    if state is not None:
+        pending = pending_of(chain, state.marker)
+        findings.extend(findings_of(project, chain, state, pending))
+        target = TargetFacts(
+            url=target.url,
+            source=target.source,
+            dialect=target.dialect,
+            server_version=state.server.version,
+            database=state.server.database,
+            schema=state.server.schema,
+            user=state.server.user,
+        )
+    findings.sort(key=lambda finding: URGENCY[finding.severity])
+    return Diagnosis(
+        target=target,
+        project=ProjectFacts(kind=project.kind, version=project.version, location=str(project.location)),
+        marker=state.marker if state is not None else (),
+        heads=chain.heads,
+        pending=pending,
+        findings=tuple(findings),
+        elapsed_ms=int((time.monotonic() - started) * 1000),
+    )
+
+
+def read_state(workspace: Workspace, project: Project) -> DatabaseState:
+    """What the database says, on one connection. Raises `ConnectError` or `MagetuiError`."""
+    backend, scripts = workspace.backend, project.scripts
+    file = database_file(workspace.target.url)
+    with workspace.reading() as connection:
+        return DatabaseState(
+            server=backend.server(connection),
+            version_tables=backend.version_tables(
+                connection, scripts.version_table, scripts.version_table_schema
+            ),
+            tables=backend.tables(connection),
+            sessions=backend.sessions(connection),
+            leftovers=backend.leftovers(connection),
+            not_owned=backend.not_owned(connection),
+            mutex=backend.mutex_holder(connection, project.mutex_key, workspace.target.url),
+            file_missing=str(file) if file is not None and not file.exists() else None,
+        )
+
+
+def pending_of(chain: Chain, marker: tuple[str, ...]) -> tuple[str, ...]:
+    """The revisions an upgrade would run, in order; none where scripts or marker leave that open."""
+    if chain.broken or chain.unknown(marker) or not chain.heads:
+        return ()
+    try:
+        return tuple(step.revision for step in chain.upgrade_steps(marker, "heads"))
+    except RevisionError:
+        return ()  # markers that contradict one another: `several-markers` says so
+
+
+def chain_findings(chain: Chain) -> tuple[Finding, ...]:
+    """What is wrong with the scripts themselves."""
+    return tuple(
+        Finding(
+            code="unreadable-script" if problem.code == "no-scripts" else problem.code,
+            severity="warning" if problem.code == "several-heads" else "critical",
+            message=problem.message
+            + (" Migrate to one of them by its id." if problem.code == "several-heads" else " Mend the scripts first."),
+            facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
+            next="history",
+        )
+        for problem in chain.problems
+    )
+
+
+def findings_of(
+    project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    """What the state means: about the marker, the server, and the sessions in the way."""
+    marker = _marker_findings(project, chain, state, pending)
+    to_do = any(finding.severity in ("warning", "critical") for finding in marker)
+    return (*marker, *_server_findings(state, to_do=to_do), *_session_findings(state, to_do=to_do))
+
+
+def _marker_findings(
+    project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]
+) -> list[Finding]:
+    found: list[Finding] = []
+    table, marker = state.version_table, state.marker
+    elsewhere = [t for t in state.version_tables if not t.effective]
+    name = project.scripts.version_table
+    others = [t for t in state.tables if t.name != name]
+    if elsewhere:
+        places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
+        found.append(
+            Finding(
+                "marker-elsewhere",
+                "info" if table is not None else "critical",
+                f"There is a version table in another schema {'too' if table else 'instead'}: {places}. "
+                "Check the search_path of the URL.",
+                {"schemas": [t.schema for t in elsewhere]},
+                "connect",
+            )
+        )
+    if table is None and not others:
+        missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
+        found.append(
+            Finding(
+                "empty-database",
+                "warning",
+                f"{missing}The database has no tables at all. 'migrate' creates all of it.",
+                {"tables": 0, "pending": len(pending)},
+                "migrate",
+            )
+        )
+    elif table is None:
+        found.append(
+            Finding(
+                "no-version-table",
+                "critical",
+                f"There are {len(others)} tables but no version table {name}, so nothing says which revision they are "
+                "at. Find out which one the schema matches, then stamp it; migrating now would try to create them all.",
+                {"tables": len(others), "version_table": name},
+                "stamp",
+            )
+        )
+    elif table.rows is None:
+        found.append(
+            Finding(
+                "unreadable-version-table",
+                "critical",
+                f"The version table {name} cannot be read: {table.problem}",
+                {"version_table": name},
+                "schema",
+            )
+        )
+    elif not table.rows:
+        found.append(
+            Finding(
+                "empty-version-table",
+                "critical" if others else "warning",
+                f"The version table {name} is empty"
+                + (
+                    f", and there are {len(others)} other tables. Find out which revision the schema matches, "
+                    "then stamp it."
+                    if others
+                    else " and there are no other tables: nothing is applied. 'migrate' creates all of it."
+                ),
+                {"tables": len(others), "pending": len(pending)},
+                "stamp" if others else "migrate",
+            )
+        )
+    elif not chain.broken:
+        found.extend(_row_findings(project, chain, marker, pending))
+    return found
+
+
+def _row_findings(
+    project: Project, chain: Chain, marker: tuple[str, ...], pending: tuple[str, ...]
+) -> list[Finding]:
+    if unknown := chain.unknown(marker):
+        return [_unknown_finding(project, chain, one) for one in unknown]
+    if len(set(marker)) != len(marker) or any(one in _ancestors(chain, other) for one in marker for other in marker):
+        return [
+            Finding(
+                "several-markers",
+                "critical",
+                f"The version table has {len(marker)} rows ({', '.join(marker)}), more than the chain's branches "
+                "explain. Find out which one is true, then stamp it.",
+                {"marker": list(marker)},
+                "stamp",
+            )
+        ]
+    if pending:
+        release = spoken_releases(marker[0]) if project.kind == "mage" else None
+        written = f" The database is as {release} left it." if release else ""
+        some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
+        return [
+            Finding(
+                "behind",
+                "warning",
+                f"{some} pending: the marker is {_spoken(marker)}, the head {_spoken(chain.heads)}.{written}",
+                {"pending": list(pending), "marker": list(marker), "heads": list(chain.heads)},
+                "migrate",
+            )
+        ]
+    return [
+        Finding(
+            "up-to-date",
+            "ok",
+            f"The marker is the head, {_spoken(marker)}.",
+            {"marker": list(marker)},
+        )
+    ]
+
+
+def _ancestors(chain: Chain, revision: str) -> frozenset[str]:
+    return chain.applied((revision,)) - {revision}
+
+
+def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
+    release = spoken_releases(unknown)
+    if project.kind == "mage":
+        belongs = (
+            f"It is the head of {release}: pin that release, or migrate the database back with it first."
+            if release
+            else "No released Mage has it as its head."
+        )
+        ours = project.name
+    else:
+        belongs = "Another version of the project may have it: look in its other branches and releases."
+        ours = f"the project {project.name}"
+    return Finding(
+        "unknown-revision",
+        "critical",
+        f"The database is at revision {unknown}, which the chain of {ours} does not have ({len(chain.revisions)} "
+        f"revisions). {belongs} If the schema matches a known revision, 'stamp' can replace the marker.",
+        {"marker": unknown, "releases": release, "head": list(chain.heads)},
+        "stamp",
+    )
+
+
+def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+    found: list[Finding] = []
+    server = state.server
+    if server.missing_schemas:
+        names = ", ".join(server.missing_schemas)
+        found.append(
+            Finding(
+                "schema-missing",
+                "critical" if server.schema is None else "info",
+                f"The search_path names a schema that does not exist: {names}. "
+                + (
+                    "A migration would fail with 'no schema has been selected to create in'. Create it first."
+                    if server.schema is None
+                    else f"Tables would go to {server.schema}."
+                ),
+                {"schemas": list(server.missing_schemas)},
+                "connect",
+            )
+        )
+    if server.read_only is not None:
+        found.append(
+            Finding(
+                "server-read-only",
+                "warning" if to_do else "info",
+                f"{server.read_only} Nothing can be migrated here.",
+                {"reason": server.read_only},
+                "connect",
+            )
+        )
+    if state.not_owned:
+        owners = sorted({table.owner for table in state.not_owned if table.owner})
+        found.append(
+            Finding(
+                "not-owner",
+                "warning" if to_do else "info",
+                f"The role {server.user} does not own {_some([t.name for t in state.not_owned])} "
+                f"(owner: {', '.join(owners)}), and only an owner may alter a table.",
+                {"tables": [t.name for t in state.not_owned], "owners": owners},
+                "connect",
+            )
+        )
+    for leftover in state.leftovers:
+        place = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
+        if leftover.kind == "invalid-index":
+            message = (
+                f"The index {place} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
+                "It costs every write and serves no read. Drop it and build it again."
+            )
+        else:
+            message = (
+                f"The table {place} is left over from a batch operation that broke off. Alembic will not get past it. "
+                "Compare it with the table it was to replace, then drop it."
+            )
+        found.append(Finding(leftover.kind, "warning", message, {"name": place, "table": leftover.table}, "schema"))
+    return found
+
+
+def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+    found: list[Finding] = []
+    holder = state.mutex
+    if holder is not None:
+        found.append(
+            Finding(
+                "migration-running",
+                "warning",
+                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it.",
+                {"pid": holder.pid, "since": holder.since},
+                "locks",
+            )
+        )
+    severity: Severity = "warning" if to_do else "info"
+    ours = {holder.pid} if holder is not None else set()
+    holding = [s for s in state.sessions if s.holds and s.pid not in ours]
+    idle = [s for s in holding if (s.state or "").startswith("idle in transaction")]
+    busy = [
+        s
+        for s in holding
+        if s not in idle and (s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by)
+    ]
+    for code, sessions, doing in (
+        ("idle-in-transaction", idle, "idle in a transaction that is open"),
+        ("blocking-sessions", busy, "at work in a transaction"),
+    ):
+        if sessions:
+            found.append(
+                Finding(
+                    code,
+                    severity,
+                    f"{_count(sessions)} {doing}, with locks on {_some(_relations(sessions))}. "
+                    "A migration of those would wait for it.",
+                    {"pids": [s.pid for s in sessions], "relations": _relations(sessions)},
+                    "locks",
+                )
+            )
+    return found
+
+
+def _count(sessions: list[Session]) -> str:
+    if len(sessions) == 1:
+        return f"Session {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
+    return f"{len(sessions)} sessions are"
+
+
+def _relations(sessions: list[Session]) -> list[str]:
+    return sorted({held.relation for session in sessions for held in session.holds})
+
+
+def _some(names: list[str]) -> str:
+    """'a, b' or 'a, b, c, d, e and 7 more'."""
+    shown = ", ".join(names[:NAMED_AT_MOST])
+    return shown if len(names) <= NAMED_AT_MOST else f"{shown} and {len(names) - NAMED_AT_MOST} more"
+
+
+def _spoken(revisions: tuple[str, ...] | None) -> str:
+    return ", ".join(revisions) if revisions else "nothing"

@@ -1,0 +1,141 @@
+"""Mage AI's installation, found without importing it, and which release a marker belongs to.
+
+Mage pins its dependencies so hard that this program cannot live in its environment; so it lives in its own and looks
+for Mage where the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or where a flag says.
+`mage_releases.json` says which revision is the head of each release; it was read off Mage's public repository.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from magetui.engine.errors import ProjectError
+
+MIGRATIONS = Path("orchestration", "db", "migrations")
+ASK_SECONDS = 20
+# Under the interpreter that was named: where would `import mage_ai` come from?
+QUESTION = "import importlib.util as u; s = u.find_spec('mage_ai'); print(s.submodule_search_locations[0] if s else '')"
+
+
+@dataclass(frozen=True, slots=True)
+class Mage:
+    """An installed Mage: its package's folder, its version, and how it was found."""
+
+    package: Path  # …/site-packages/mage_ai
+    version: str | None
+    found: str
+
+    @property
+    def migrations(self) -> Path:
+        return self.package / MIGRATIONS
+
+
+def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str | None) -> Mage | None:
+    """The installed Mage: by flag, else in this environment, `$VIRTUAL_ENV`, or behind `mage` on PATH.
+
+    Raises `ProjectError` where a flag names a place without one.
+    """
+    if mage_path is not None:
+        return _at_path(Path(mage_path))
+    if python is not None:
+        package = _asked(python)
+        if package is None:
+            return None
+        return _mage(package, f"--python {python}")
+    spec = importlib.util.find_spec("mage_ai")
+    if spec is not None and spec.submodule_search_locations:
+        return _mage(Path(next(iter(spec.submodule_search_locations))), "this environment")
+    candidates = []
+    if virtual := environment.get("VIRTUAL_ENV"):
+        candidates.append((str(Path(virtual, "bin", "python")), "$VIRTUAL_ENV"))
+    if launcher := shutil.which("mage", path=environment.get("PATH")):
+        interpreter = _interpreter_of(Path(launcher))
+        if interpreter:
+            candidates.append((interpreter, f"the launcher {launcher}"))
+    for interpreter, found in candidates:
+        if os.access(interpreter, os.X_OK) and (package := _asked(interpreter)):
+            return _mage(package, found)
+    return None
+
+
+def _at_path(path: Path) -> Mage:
+    for package in (path.resolve(), path.resolve() / "mage_ai"):
+        if (package / MIGRATIONS / "versions").is_dir():
+            return Mage(package=package, version=_version_of(package), found=f"--mage-path {path}")
+    raise ProjectError(f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai.")
+
+
+def _mage(package: Path, found: str) -> Mage | None:
+    if not (package / MIGRATIONS / "versions").is_dir():
+        return None
+    return Mage(package=package, version=_version_of(package), found=found)
+
+
+def _version_of(package: Path) -> str | None:
+    for metadata in sorted(package.parent.glob("mage_ai-*.dist-info")):
+        return metadata.name.removeprefix("mage_ai-").removesuffix(".dist-info")
+    constants = package / "server" / "constants.py"
+    if constants.is_file():
+        match = re.search(r"^VERSION\s*=\s*['\"]([^'\"]+)", constants.read_text(errors="replace"), re.MULTILINE)
+        return match[1] if match else None
+    return None
+
+
+def _interpreter_of(launcher: Path) -> str | None:
+    """The interpreter in a launcher's first line (`#!/path/python`, or the shell trick of long paths)."""
+    with launcher.open("rb") as file:
+        head = file.read(1024).decode(errors="replace")
+    match = re.match(r"#!\s*(\S*python\S*)", head) or re.match(r"#!/bin/sh\n'''exec' \"?([^\"\s]+)\"?", head)
+    return match[1] if match else None
+
+
+def _asked(python: str) -> Path | None:
+    try:
+        answer = subprocess.run(
+            [python, "-c", QUESTION],
+            capture_output=True,
+            text=True,
+            timeout=ASK_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProjectError(f"The interpreter {python} could not be asked for Mage: {error}.") from error
+    place = answer.stdout.strip()
+    return Path(place) if answer.returncode == 0 and place else None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    version: str
+    head: str
+
+
+@lru_cache(maxsize=1)
+def releases() -> tuple[Release, ...]:
+    """Mage's releases and their head revisions, oldest first."""
+    text = resources.files("magetui.engine").joinpath("mage_releases.json").read_text(encoding="utf-8")
+    return tuple(Release(row["version"], row["head"]) for row in json.loads(text)["releases"])
+
+
+def releases_at(revision: str) -> tuple[str, ...]:
+    """The versions of Mage whose head is `revision`, oldest first; none where Mage never stopped there."""
+    return tuple(release.version for release in releases() if release.head == revision)
+
+
+def spoken_releases(revision: str) -> str | None:
+    """'mage-ai 0.9.77 to 0.9.80', 'mage-ai 0.2.10', or None."""
+    versions = releases_at(revision)
+    if not versions:
+        return None
+    return f"mage-ai {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")

@@ -1,0 +1,215 @@
+"""The plan: what a verb would do from the present state. Nothing is changed without one, and a run holds to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from magetui.engine.chain import Chain
+from magetui.engine.diagnosis import DatabaseState, read_state
+from magetui.engine.errors import MagetuiError, RefusedError, UsageError
+from magetui.engine.workspace import Workspace
+from magetui.runner.__main__ import BOOT
+from magetui.runner.request import ChangeVerb, PlannedStep, RenderRequest, encode
+
+RENDER_SECONDS = 60
+RELATIVE = re.compile(r"^([+-])(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """A step with its SQL, or why that cannot be rendered beforehand."""
+
+    revision: str
+    direction: str
+    message: str
+    sql: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do: from which marker, to which target, in which steps."""
+
+    verb: ChangeVerb
+    marker: tuple[str, ...]
+    target: str  # a full id, or 'base'
+    steps: tuple[PlannedStep, ...]
+    database: str
+    replace_unknown: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        if self.verb == "stamp":
+            return self.marker == (() if self.target == "base" else (self.target,))
+        return not self.steps
+
+    @property
+    def destroys(self) -> bool:
+        """Whether it may destroy data: a downgrade drops what the revision had added."""
+        return any(step.direction == "downgrade" for step in self.steps)
+
+    @property
+    def summary(self) -> str:
+        """'migrate from a to b: 2 steps'."""
+        start = ", ".join(self.marker) or "nothing"
+        if self.verb == "stamp":
+            return f"stamp: the marker {start} becomes {self.target}, and no SQL of the chain runs"
+        if self.empty:
+            return f"{self.verb}: nothing to do, the marker is {start}"
+        steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
+        return f"{self.verb} from {start} to {self.target}: {steps}"
+
+
+def make_plan(
+    workspace: Workspace, verb: ChangeVerb, revision: str | None, replace_unknown: str | None = None
+) -> Plan:
+    """The plan of a verb from what the database says now.
+
+    Raises `RevisionError` for a revision that does not exist or is ambiguous, `ChainError` for broken scripts,
+    `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the marker forbids it.
+    """
+    chain = workspace.chain
+    state = read_state(workspace, workspace.project)
+    _require_readable(state)
+    marker = state.marker
+    if verb == "stamp":
+        target, steps = _stamp(chain, marker, revision, replace_unknown)
+    else:
+        _require_known(chain, marker)
+        target, steps = (_migrate if verb == "migrate" else _rollback)(chain, marker, revision)
+    return Plan(
+        verb=verb,
+        marker=marker,
+        target=target,
+        steps=steps,
+        database=state.server.database,
+        replace_unknown=replace_unknown,
+    )
+
+
+def _require_readable(state: DatabaseState) -> None:
+    table = state.version_table
+    if table is not None and table.rows is None:
+        raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned on it.")
+
+
+def _require_known(chain: Chain, marker: tuple[str, ...]) -> None:
+    unknown = chain.unknown(marker)
+    if unknown and not chain.broken:
+        raise RefusedError(
+            f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no way leads from it. "
+            f"If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
+        )
+
+
+def _migrate(
+    chain: Chain, marker: tuple[str, ...], revision: str | None
+) -> tuple[str, tuple[PlannedStep, ...]]:
+    wanted = revision or "head"
+    if relative := RELATIVE.match(wanted):
+        if relative[1] == "-":
+            raise UsageError(f"'migrate --revision {wanted}' goes back. Use 'rollback --revision {wanted}'.")
+        target = chain.after(marker, int(relative[2]))
+    else:
+        target = chain.resolve(wanted)
+    if target == "base" or (target in chain.applied(marker) and target not in marker):
+        raise UsageError(f"The database is already past {target}. Use 'rollback --revision {target}' to go back.")
+    return target, chain.upgrade_steps(marker, target)
+
+
+def _rollback(
+    chain: Chain, marker: tuple[str, ...], revision: str | None
+) -> tuple[str, tuple[PlannedStep, ...]]:
+    if revision is None:
+        raise UsageError("'rollback' wants to know how far: --revision with an id, 'base', or -1, -2 …")
+    if relative := RELATIVE.match(revision):
+        if relative[1] == "+":
+            raise UsageError(f"'rollback --revision {revision}' goes forward. Use 'migrate --revision {revision}'.")
+        if not marker:
+            raise RefusedError("Nothing is applied, so there is nothing to roll back.")
+        target = chain.before(marker, int(relative[2]))
+    else:
+        target = chain.resolve(revision)
+    if target != "base" and target not in chain.applied(marker):
+        raise UsageError(f"The database has not reached {target} yet. Use 'migrate --revision {target}' to go there.")
+    return target, chain.downgrade_steps(marker, target) if marker else ()
+
+
+def _stamp(
+    chain: Chain, marker: tuple[str, ...], revision: str | None, replace_unknown: str | None
+) -> tuple[str, tuple[PlannedStep, ...]]:
+    if revision is None:
+        raise UsageError("'stamp' wants a revision: an id, 'head' or 'base'.")
+    target = chain.resolve(revision)
+    unknown = chain.unknown(marker)
+    if replace_unknown is not None:
+        if replace_unknown in chain.by_id:
+            raise UsageError(
+                f"The chain has revision {replace_unknown}; --replace-unknown-revision is for one that it does not "
+                "have. Use 'stamp' without it."
+            )
+        if replace_unknown not in marker:
+            raise RefusedError(
+                f"The marker is {', '.join(marker) or 'empty'}, not {replace_unknown}. Nothing was changed."
+            )
+        if target in marker:
+            raise RefusedError(f"The version table already has a row {target} beside {replace_unknown}.")
+    elif unknown:
+        raise RefusedError(
+            f"The database is at revision {', '.join(unknown)}, which the chain does not have. To replace exactly that "
+            f"marker: magetui stamp {revision} --replace-unknown-revision {unknown[0]}"
+        )
+    chain.upgrade_steps((), "heads")  # a broken chain raises here, before anything is asked
+    message = chain.by_id[target].message if target in chain.by_id else ""
+    return target, (PlannedStep(target, "stamp", message),)
+
+
+def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
+    """The plan's steps with the SQL that Alembic renders offline; it runs the scripts' code, in a child.
+
+    Raises `MagetuiError` where the child does not answer.
+    """
+    if plan.verb == "stamp":
+        return tuple(PlanStep(s.revision, s.direction, s.message, _stamp_sql(workspace, plan)) for s in plan.steps)
+    request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
+    ours = Path(__file__).resolve().parents[2]
+    try:
+        child = subprocess.run(
+            [workspace.selection.python or sys.executable, "-c", BOOT, str(ours)],
+            input=encode(request),
+            capture_output=True,
+            timeout=RENDER_SECONDS,
+            check=True,
+            cwd=workspace.project.folder,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MagetuiError(f"The scripts did not render their SQL within {RENDER_SECONDS} s.") from error
+    except subprocess.CalledProcessError as error:
+        words = workspace.target.clean(error.stderr.decode(errors="replace")).strip().splitlines()
+        raise MagetuiError(f"The scripts' SQL could not be rendered: {words[-1] if words else 'no reason given'}") from None
+    rendered = json.loads(child.stdout)
+    return tuple(
+        PlanStep(s.revision, s.direction, s.message, one["sql"], one["problem"])
+        for s, one in zip(plan.steps, rendered, strict=True)
+    )
+
+
+def _stamp_sql(workspace: Workspace, plan: Plan) -> str:
+    scripts = workspace.project.scripts
+    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
+    if plan.replace_unknown is not None:
+        where = f" WHERE version_num = '{plan.replace_unknown}'"
+        if plan.target == "base":
+            return f"DELETE FROM {table}{where}"
+        return f"UPDATE {table} SET version_num = '{plan.target}'{where}"
+    if plan.target == "base":
+        return f"DELETE FROM {table}"
+    if not plan.marker:
+        return f"INSERT INTO {table} (version_num) VALUES ('{plan.target}')"
+    return f"UPDATE {table} SET version_num = '{plan.target}'"

@@ -1,0 +1,140 @@
+"""The target: which database, and where its URL came from. Credentials stay in `Target.url` and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from magetui.engine.errors import ConnectError
+from magetui.runner.redaction import redact, redact_url, secrets_of
+
+# user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
+AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#@]*):(?P<password>.+)@(?P<rest>[^@]*)$")
+PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
+VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database: its URL (a secret), the URL to show, and where it came from."""
+
+    url: URL = field(repr=False)
+    redacted: str
+    source: str
+
+    @property
+    def text(self) -> str:
+        """The URL with its credentials: for the child's request alone."""
+        return self.url.render_as_string(hide_password=False)
+
+    @property
+    def dialect(self) -> str:
+        return self.url.get_backend_name()
+
+    def clean(self, text: str) -> str:
+        """`text` without this target's credentials."""
+        return redact(text, secrets_of(self.text))
+
+
+def parse_target(text: str, source: str) -> Target:
+    """A target from a URL as somebody wrote it, whose password may not be percent-encoded.
+
+    Raises `ConnectError` (`bad-url`), in which no credential stands.
+    """
+    url = _parsed(text.strip())
+    if url is None:
+        raise ConnectError("bad-url", f"The URL from {source} cannot be understood: {redact_url(text)!r}.")
+    dialect = url.get_backend_name()
+    if dialect == "postgres":
+        raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
+    return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
+
+
+def _parsed(text: str) -> URL | None:
+    """The URL; where its password holds `@ : / % #` as they are, split at the last `@` and taken as it stands."""
+    match = AUTHORITY.match(text)
+    if match and PLAUSIBLE_REST.match(match["rest"]) and not _is_encoded(match["password"]):
+        rest = _made(f"{match['scheme']}://{match['user']}@{match['rest']}")
+        return rest.set(password=match["password"]) if rest is not None else None
+    return _made(text)
+
+
+def _made(text: str) -> URL | None:
+    try:
+        url = make_url(text)
+        url.get_dialect()
+    except NoSuchModuleError as error:
+        name = text.split("://")[0]
+        if name.startswith("postgres:") or name == "postgres":
+            return make_url(text)
+        raise ConnectError("bad-url", f"There is no database kind or driver '{name}'.") from error
+    except ModuleNotFoundError as error:
+        raise ConnectError("driver-missing", f"The URL's driver is not installed: {error.name}.") from error
+    except (ArgumentError, ValueError):
+        return None
+    return url
+
+
+def _is_encoded(password: str) -> bool:
+    """Whether a password can be a percent-encoded one: no reserved characters, every % begins a code."""
+    return not re.search(r"[@:/#?\[\]\s]", password) and not re.search(r"%(?![0-9A-Fa-f]{2})", password)
+
+
+def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
+    """The database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
+
+    Raises `ConnectError` where the environment names one that cannot be used.
+    """
+    if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
+        return parse_target(url, "MAGE_DATABASE_CONNECTION_URL")
+    for variable in ("AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL"):
+        if environment.get(variable):
+            raise ConnectError("secret", f"{variable} is set, and this version cannot read that secret store yet.")
+    names = ("DB_USER", "DB_PASS", "DB_NAME")
+    if all(environment.get(name) for name in names):
+        host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
+        user, password, name = (environment[variable] for variable in names)
+        return parse_target(f"postgresql://{user}:{password}@{host}:{port}/{name}", "DB_USER, DB_PASS, DB_NAME")
+    path, source = _mage_sqlite(environment, project_path)
+    location = URL.create("sqlite", database=str(path))
+    return Target(url=location, redacted=location.render_as_string(), source=source)
+
+
+def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Path, str]:
+    """Mage's default: mage-ai.db in its variables directory, and what decided where that is."""
+    project = project_path.resolve()
+    directory, source = environment.get("MAGE_DATA_DIR"), "MAGE_DATA_DIR"
+    if not directory:
+        directory, source = _variables_dir(project / "metadata.yaml", environment), "variables_dir of metadata.yaml"
+    if not directory:
+        directory, source = "~/.mage_data", "Mage's default, ~/.mage_data"
+    expanded = Path(directory).expanduser()
+    appended = expanded.is_absolute() and expanded != project
+    folder = expanded / project.name if appended else project / expanded
+    return folder / "mage-ai.db", source
+
+
+def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None:
+    """`variables_dir` of Mage's metadata.yaml: one top-level key, whose value may name environment variables."""
+    if not metadata.is_file():
+        return None
+    for line in metadata.read_text(errors="replace").splitlines():
+        match = re.match(r"variables_dir:\s*(.*?)\s*(?:\s#.*)?$", line)
+        if match:
+            value = match[1].strip("'\"")
+            return VARIABLES.sub(lambda m: environment.get(m[1], ""), value) or None
+    return None
+
+
+def database_file(url: URL) -> Path | None:
+    """The file of a SQLite database; None for any other, and for one in memory."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    from magetui.backends.sqlite import database_path
+
+    return database_path(url)

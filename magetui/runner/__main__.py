@@ -1,0 +1,102 @@
+"""The child's way in: reads one request on stdin, carries it out, and answers in the journal (or on stdout).
+
+It is started by `BOOT`, under whatever interpreter the project wants, with our directory last on `sys.path`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from magetui.runner import events
+from magetui.runner.journal import Journal, now
+from magetui.runner.redaction import secrets_of
+from magetui.runner.request import RenderRequest, Request, decode
+
+# An empty entry on sys.path is the current folder, where a project may keep a folder named 'alembic'.
+BOOT = (
+    "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; "
+    "from magetui.runner.__main__ import main; main()"
+)
+
+
+def main() -> None:
+    """Read the request and run it. Arguments: our directory, the journal's descriptor (or '-'), a stderr file."""
+    request = decode(sys.stdin.buffer.read())
+    if isinstance(request, RenderRequest):
+        _answer_render(request)
+        return
+    descriptor = int(sys.argv[2])
+    os.set_inheritable(descriptor, False)
+    journal = Journal(descriptor, secrets_of(request.url))
+    finished = _capture_output(journal)
+    Path(sys.argv[3]).unlink(missing_ok=True)
+    try:
+        sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
+        _execute(request, journal)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        finished()
+
+
+def _execute(request: Request, journal: Journal) -> None:
+    started = now()
+    try:
+        from magetui.runner.execute import Run
+
+        run = Run(request, journal)
+    except ImportError as error:
+        journal.append(
+            events.RunEnded(
+                at=started,
+                outcome="failed",
+                marker=None,
+                elapsed_ms=0,
+                error=f"The interpreter {sys.executable} lacks a package that migrating needs: {error}.",
+            )
+        )
+        return
+    run.execute()
+
+
+def _answer_render(request: RenderRequest) -> None:
+    """Render with stdout kept for the answer: what scripts print goes to stderr."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    from magetui.runner.render import render
+
+    document = json.dumps(render(request))
+    sys.stdout.flush()
+    with os.fdopen(answer, "w") as file:
+        file.write(document)
+
+
+def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]
+    """Send descriptors 1 and 2 to the journal, a line an event; returns what ends the capture."""
+    read_end, write_end = os.pipe()
+    os.dup2(write_end, 1)
+    os.dup2(write_end, 2)
+    os.close(write_end)
+
+    def follow() -> None:
+        with os.fdopen(read_end, errors="replace") as lines:
+            for line in lines:
+                journal.append(events.OutputPrinted(at=now(), text=line.rstrip("\n")))
+
+    thread = threading.Thread(target=follow, name="output", daemon=True)
+    thread.start()
+
+    def finished() -> None:
+        os.close(1)
+        os.close(2)
+        thread.join(timeout=2)
+
+    return finished
+
+
+if __name__ == "__main__":
+    main()

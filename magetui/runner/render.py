@@ -1,0 +1,51 @@
+"""The SQL of planned steps, as Alembic's offline mode renders it, without a database.
+
+Each step is rendered by itself, so that one which reads live data (Alembic cannot render it) does not hide the
+others. It runs the scripts' code, which is why it happens in the child.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from magetui.runner.request import PlannedStep, RenderRequest
+
+
+def render(request: RenderRequest) -> list[dict[str, str | None]]:
+    """For each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
+    sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
+    config = Config(request.scripts.config_file) if request.scripts.config_file else Config()
+    if request.scripts.kind == "mage":
+        config.set_main_option("script_location", request.scripts.script_location.replace("%", "%%"))
+    try:
+        script = ScriptDirectory.from_config(config)
+        script.get_heads()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever loading the scripts raises
+        problem = f"The scripts could not be loaded: {type(error).__name__}: {error}"
+        return [{"sql": None, "problem": problem} for _ in request.steps]
+    with EnvironmentContext(config, script):
+        return [_render_step(script, request.dialect, step) for step in request.steps]
+
+
+def _render_step(script: ScriptDirectory, dialect: str, step: PlannedStep) -> dict[str, str | None]:
+    buffer = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name=dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+    )
+    try:
+        found = script.get_revision(step.revision)
+        function: Any = getattr(found.module, step.direction)
+        with Operations.context(context):
+            function()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
+        problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}"
+        return {"sql": None, "problem": problem.splitlines()[0]}
+    return {"sql": buffer.getvalue().strip(), "problem": None}

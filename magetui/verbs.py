@@ -1,0 +1,171 @@
+"""The verbs, each said once: the command line, the keys, the palette and the help are all made from this list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Danger = Literal["reads", "writes a file", "changes the database", "destroys data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A flag (`--revision`) or, without dashes, a positional argument; `metavar` None makes a flag a switch."""
+
+    name: str
+    help: str
+    metavar: str | None = None
+    required: bool = False
+    kind: type[str] | type[int] | type[float] = str
+    default: str | float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def positional(self) -> bool:
+        return not self.name.startswith("-")
+
+    @property
+    def key(self) -> str:
+        """The name a parsed value goes by."""
+        return self.name.lstrip("-").replace("-", "_").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing the program does. `key` is its key on the screen, `title` its words there."""
+
+    name: str
+    title: str
+    summary: str
+    danger: Danger
+    key: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        return self.danger in ("changes the database", "destroys data")
+
+
+REVISION = Parameter("--revision", "a revision's id, a part of it, or -1, -2 … to count back", "R")
+LIMITS = (
+    Parameter("--yes", "do it without asking"),
+    Parameter(
+        "--lock-timeout-seconds", "give up when a lock is not had within S (default: 10; 0: never)", "S", kind=float, default=10.0
+    ),
+    Parameter("--statement-timeout-seconds", "end a statement that takes longer (default: none)", "S", kind=float, default=0.0),
+    Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),
+)
+COMMON = (
+    Parameter("--url", "the database's SQLAlchemy URL; else from the environment or the project", "URL"),
+    Parameter("--project-path", "the project's folder (default: this one)", "DIR"),
+    Parameter("--config", "an alembic.ini", "FILE"),
+    Parameter("--mage-path", "where mage_ai is installed: a site-packages folder, or the package", "DIR"),
+    Parameter("--python", "the interpreter that Mage or the project runs under", "FILE"),
+    Parameter("--read-only", "refuse every verb that changes something"),
+    Parameter("--json", "print one JSON document"),
+    Parameter("--no-color", "no colours"),
+)
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "diagnose",
+        "Diagnose",
+        "say what state the database's migrations are in, and what to do next",
+        "reads",
+        key="d",
+    ),
+    Verb("history", "History", "list every revision of the chain; needs no database, imports no script", "reads"),
+    Verb(
+        "schema",
+        "Schema",
+        "list the tables, or describe one",
+        "reads",
+        parameters=(
+            Parameter("TABLE", "the table to describe", "TABLE"),
+            Parameter("--schema", "only this schema", "S"),
+        ),
+    ),
+    Verb(
+        "locks",
+        "Locks",
+        "show the sessions, what they hold and wait for; cancel or end one",
+        "reads",
+        key="l",
+        parameters=(
+            Parameter("--cancel", "cancel what session PID is running", "PID", kind=int),
+            Parameter("--terminate", "end session PID; what it had not committed is lost", "PID", kind=int),
+            Parameter("--yes", "do it without asking"),
+        ),
+    ),
+    Verb(
+        "plan",
+        "Plan",
+        "show what migrate, rollback or stamp would do, and change nothing",
+        "reads",
+        key="p",
+        parameters=(
+            Parameter("VERB", "migrate, rollback or stamp", "VERB", required=True, choices=("migrate", "rollback", "stamp")),
+            Parameter("R", "the revision, for stamp", "R"),
+            REVISION,
+            Parameter("--replace-unknown-revision", "the unknown marker that stamp would replace", "U"),
+        ),
+    ),
+    Verb(
+        "migrate",
+        "Migrate",
+        "upgrade the database to the head, or to a revision",
+        "changes the database",
+        key="m",
+        parameters=(REVISION, *LIMITS),
+    ),
+    Verb(
+        "rollback",
+        "Roll back",
+        "downgrade the database to a revision, or by -1, -2 …",
+        "destroys data",
+        key="b",
+        parameters=(REVISION, *LIMITS),
+    ),
+    Verb(
+        "stamp",
+        "Stamp",
+        "set the marker without running any SQL of the chain",
+        "changes the database",
+        key="s",
+        parameters=(
+            Parameter("R", "the revision to write: an id, head or base", "R", required=True),
+            Parameter("--replace-unknown-revision", "replace exactly this marker, which the chain does not have", "U"),
+            *LIMITS,
+        ),
+    ),
+    Verb(
+        "runs",
+        "Runs",
+        "list past and present runs; tell one, or follow it while it goes on",
+        "reads",
+        key="u",
+        parameters=(
+            Parameter("ID", "the run to tell or follow", "ID", kind=int),
+            Parameter("--cancel", "ask the run to stop"),
+        ),
+    ),
+    Verb(
+        "demo",
+        "Demo",
+        "build a practice incident in an embedded SQLite database and open it",
+        "writes a file",
+        parameters=(
+            Parameter(
+                "SCENARIO",
+                "behind (the default), unknown-revision, half-applied or locked",
+                "SCENARIO",
+                choices=("behind", "unknown-revision", "half-applied", "locked"),
+            ),
+        ),
+    ),
+)
+
+
+def verb(name: str) -> Verb:
+    """The verb of that name. Raises `KeyError`."""
+    return {one.name: one for one in VERBS}[name]

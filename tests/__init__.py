@@ -1,0 +1,1 @@
+"""The tests: incidents on real servers, with a real chain, seen through a real terminal."""

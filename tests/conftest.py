@@ -1,0 +1,117 @@
+"""The real parts that tests stand on. One that cannot be had fails the test; none is ever skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.command import Magetui
+from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
+from tests.postgres import VERSIONS, PostgresServer
+
+MAGE_TEMPLATE = "mage_at_head"
+FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "PG", "XDG_", "TEXTUAL")
+
+
+@pytest.fixture(autouse=True)
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An operator's empty home, and none of this machine's settings; returns magetui's state directory."""
+    for name in os.environ:
+        if name.startswith(FOREIGN_VARIABLES) or name in ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        # Every start of the program would compile all that it imports, and take three times as long.
+        monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+        monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".cache" / "bytecode"))
+    return home / "state" / "magetui"
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[dict[int, PostgresServer]]:
+    """The servers that have been needed so far, by major version; they live as long as the test process."""
+    servers: dict[int, PostgresServer] = {}
+    yield servers
+    for server in servers.values():
+        server.remove()
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda major: f"pg{major}")
+def postgres(request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer]) -> PostgresServer:
+    """A running server, of each version in turn.
+
+    Tests may restart it, and even leave it stopped. For one version only:
+    `@pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])`.
+    """
+    major: int = request.param
+    if major not in postgres_servers:
+        postgres_servers[major] = PostgresServer(major)
+    server = postgres_servers[major]
+    if not server.running:
+        server.start()
+    return server
+
+
+@pytest.fixture
+def pg_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+def mage_home() -> Path:
+    """The directory that contains Mage's package `mage_ai`."""
+    return mage_directory()
+
+
+@pytest.fixture
+def mage_pg_url(postgres: PostgresServer, mage_home: Path) -> Iterator[str]:
+    """The URL of a fresh database at the head of Mage's chain, without rows."""
+    made = postgres.execute("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", (MAGE_TEMPLATE,))
+    if not made:
+        unfinished = f"{MAGE_TEMPLATE}_unfinished"
+        postgres.drop_database(unfinished)
+        migrate_with_alembic(postgres.create_database(unfinished), mage_home)
+        assert postgres.execute(unfinished, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+        postgres.execute("postgres", f"ALTER DATABASE {unfinished} RENAME TO {MAGE_TEMPLATE}")
+    url = postgres.create_database(template=MAGE_TEMPLATE)
+    yield url
+    postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture(scope="session")
+def mage_sqlite_file(tmp_path_factory: pytest.TempPathFactory, mage_home: Path) -> Path:
+    """A SQLite database at the head of Mage's chain, to be copied and not touched."""
+    path = tmp_path_factory.mktemp("mage") / "mage-ai.db"
+    migrate_with_alembic(f"sqlite:///{path}", mage_home)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]
+    return path
+
+
+@pytest.fixture
+def mage_sqlite_url(mage_sqlite_file: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite database (`mage-ai.db` in tmp_path) at the head of Mage's chain."""
+    path = tmp_path / "mage-ai.db"
+    shutil.copyfile(mage_sqlite_file, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def magetui(tmp_path: Path, state_dir: Path) -> Iterator[Magetui]:
+    """Runs the command line in tmp_path."""
+    command = Magetui(tmp_path)
+    yield command
+    command.close()
