@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Magetui
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
 from tests.postgres import VERSIONS, PostgresServer
 
@@ -53,13 +54,15 @@ def postgres(request: pytest.FixtureRequest, postgres_servers: dict[int, Postgre
     Tests may restart it, and even leave it stopped. For one version only:
     `@pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])`.
     """
-    major: int = request.param
-    if major not in postgres_servers:
-        postgres_servers[major] = PostgresServer(major)
-    server = postgres_servers[major]
-    if not server.running:
-        server.start()
-    return server
+    return _running(postgres_servers, request.param)
+
+
+def _running(servers: dict[int, PostgresServer], major: int) -> PostgresServer:
+    if major not in servers:
+        servers[major] = PostgresServer(major)
+    if not servers[major].running:
+        servers[major].start()
+    return servers[major]
 
 
 @pytest.fixture
@@ -68,6 +71,32 @@ def pg_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture
+def pg_database(postgres: PostgresServer, pg_url: str) -> PostgresDatabase:
+    """A fresh, empty database of each PostgreSQL version in turn."""
+    return PostgresDatabase(postgres, pg_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> SqliteDatabase:
+    """A file that does not exist yet."""
+    return SqliteDatabase(tmp_path / "data.db")
+
+
+@pytest.fixture(params=[*VERSIONS, "sqlite"], ids=lambda kind: kind if kind == "sqlite" else f"pg{kind}")
+def database(
+    request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer], sqlite_database: SqliteDatabase
+) -> Iterator[Database]:
+    """A fresh, empty database: each PostgreSQL version in turn, then SQLite."""
+    if request.param == "sqlite":
+        yield sqlite_database
+        return
+    server = _running(postgres_servers, request.param)
+    name = server.create_database().rpartition("/")[2]
+    yield PostgresDatabase(server, name)
+    server.drop_database(name)
 
 
 @pytest.fixture(scope="session")

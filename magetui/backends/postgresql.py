@@ -54,6 +54,7 @@ STATEMENT_CODES: Mapping[str, StatementCause] = {
     "57P05": "lost",  # idle_session_timeout
     "25P03": "lost",  # idle_in_transaction_session_timeout
 }
+CLIENT_CHECK_MS = 2_000
 SEARCH_PATH_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
 
 # `magetui_reads` marks connections that are not the migration's own, so that its events pass them over.
@@ -96,9 +97,12 @@ class PostgreSQL:
         settings = f"set lock_timeout = {timeouts.lock_ms}; set statement_timeout = {timeouts.statement_ms}"
 
         def prepare(connection: Connection) -> None:
-            if connection.dialect.name == self.name and not connection.info.get("magetui"):
+            ours = connection.get_execution_options().get("magetui_reads")
+            if connection.dialect.name == self.name and not ours and not connection.info.get("magetui"):
                 connection.info["magetui"] = True
-                _set_on(connection.connection.dbapi_connection, settings)
+                raw = connection.connection.dbapi_connection
+                _set_on(raw, settings)
+                _notice_our_death(raw)
 
         event.listen(engine, "engine_connect", prepare)
 
@@ -245,6 +249,18 @@ class AdvisoryLock:
             self._connection.invalidate()
         self._connection.close()
         self._connection = None
+
+
+def _notice_our_death(raw: Any) -> None:
+    """Let the server look, while a statement runs, whether its client is still there (PostgreSQL 14, on Linux).
+
+    Else the session of a killed child would finish its statement, for hours perhaps, holding locks for a transaction
+    that nobody can commit any more (manual, 20.3.2).
+    """
+    try:
+        _set_on(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}")
+    except raw.Error:
+        raw.rollback()  # this server cannot: no harm done
 
 
 def _set_on(raw: Any, settings: str) -> None:

@@ -71,21 +71,21 @@ class SQLite:
 
     def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:
         def prepare(connection: Connection) -> None:
-            raw = connection.connection.dbapi_connection
-            if isinstance(raw, sqlite3.Connection) and not connection.info.get("magetui"):
+            raw = _writing(connection)
+            if raw is not None and not connection.info.get("magetui"):
                 connection.info["magetui"] = True
                 raw.isolation_level = None
                 raw.execute(f"pragma busy_timeout = {TRY_MS}")
 
         def begin(connection: Connection) -> None:
-            raw = connection.connection.dbapi_connection
+            raw = _writing(connection)
             autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-            if isinstance(raw, sqlite3.Connection) and not raw.in_transaction and not autocommit:
+            if raw is not None and not raw.in_transaction and not autocommit:
                 _in_short_tries(raw, "begin immediate", timeouts, hooks)
 
         def commit(connection: Connection) -> None:
-            raw = connection.connection.dbapi_connection
-            if isinstance(raw, sqlite3.Connection) and raw.in_transaction:
+            raw = _writing(connection)
+            if raw is not None and raw.in_transaction:
                 _in_short_tries(raw, "commit", timeouts, hooks)  # readers hold a commit up
 
         event.listen(engine, "engine_connect", prepare)
@@ -258,6 +258,13 @@ def _open_reader(path: Path) -> sqlite3.Connection:
             raise
         connection = sqlite3.connect(f"{location}?mode=rw", uri=True, timeout=timeout, check_same_thread=False)
     return connection
+
+
+def _writing(connection: Connection) -> sqlite3.Connection | None:
+    """The driver's connection, where it is of this kind of database and not one of our readers."""
+    raw = connection.connection.dbapi_connection
+    reads = connection.get_execution_options().get("magetui_reads")
+    return raw if isinstance(raw, sqlite3.Connection) and not reads else None
 
 
 def _in_short_tries(raw: sqlite3.Connection, statement: str, timeouts: Timeouts, hooks: WriteHooks) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 from magetui.runner import events
@@ -37,6 +38,10 @@ def main() -> None:
     try:
         sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
         _execute(request, journal)
+    except Exception as error:  # noqa: BLE001 - a fault of our own: the record must not end without a word
+        traceback.print_exc()
+        told = f"The program itself failed: {type(error).__name__}: {error}"
+        journal.append(events.RunEnded(at=now(), outcome="lost", marker=None, elapsed_ms=0, error=told))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -24,7 +24,7 @@ from alembic.runtime.migration import RevisionStep, StampStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, event
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
@@ -62,6 +62,7 @@ class Run:
         self._statements = 0
         self._uncommitted = 0
         self._committed = False
+        self._commit_began: bool | None = None  # while one is not known to have succeeded: what `_committed` was
         self._last_statement: str | None = None
         self._started = time.monotonic()
 
@@ -176,9 +177,10 @@ class Run:
             ("commit", self._committing),
             ("rollback", self._rolling_back),
         )
+        # The backend's own listeners come first: SQLite's commit may fail in one of them.
+        self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks())
         for name, listener in listeners:
             event.listen(Engine, name, listener)
-        self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks())
         environment = EnvironmentContext(
             config,
             script,
@@ -260,6 +262,7 @@ class Run:
     ) -> None:
         if connection.get_execution_options().get("magetui_reads"):
             return
+        self._commit_began = None
         self._progress.check()
         self._statements += 1
         self._progress.statement = RunningStatement(self._statements, connection, time.monotonic())
@@ -290,17 +293,24 @@ class Run:
                 events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms)
             )
 
-    def _statement_failed(self, _context: Any) -> None:
+    def _statement_failed(self, context: ExceptionContext) -> None:
+        """A statement failed, or the commit did that was told of just before it; the watcher's own do not count."""
+        if context.connection is not None and context.connection.get_execution_options().get("magetui_reads"):
+            return
         self._progress.statement = None
+        if self._commit_began is not None:
+            self._committed, self._commit_began = self._commit_began, None
 
     def _committing(self, connection: Connection) -> None:
         if not connection.get_execution_options().get("magetui_reads"):
+            self._commit_began = self._committed
             self._committed = self._committed or self._uncommitted > 0
             self._uncommitted = 0
 
     def _rolling_back(self, connection: Connection) -> None:
         if not connection.get_execution_options().get("magetui_reads"):
             self._uncommitted = 0
+            self._commit_began = None
 
     def _hooks(self) -> WriteHooks:
         return WriteHooks(waited=self._waited, obtained=self._obtained)

@@ -18,11 +18,12 @@ with locked as materialized (
     select oid from locked_tables
     union select c.oid from pg_class c join locked_tables t on t.oid = c.reltoastrelid
 ), listed as materialized (
-    select c.oid, n.nspname, c.relname, c.relkind, pg_get_userbyid(c.relowner) as owner, c.reltuples, c.relpages,
+    select c.oid, n.nspname, c.relname, c.relkind, r.rolname as owner, c.reltuples, c.relpages,
            c.relpages + coalesce(t.relpages, 0) as pages,
-           pg_stat_get_live_tuples(c.oid) as live, c.oid in (select oid from blocked) as blocked
+           c.oid in (select oid from blocked) as blocked
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
+    left join pg_roles r on r.oid = c.relowner
     left join pg_class t on t.oid = c.reltoastrelid and t.relpages >= %(large_pages)s
     where c.relkind in ('r', 'p') and c.relpersistence <> 't'
       and c.relnamespace <> all (array(select oid from pg_namespace
@@ -38,11 +39,11 @@ with locked as materialized (
 )
 select l.oid, l.nspname, l.relname, l.owner, l.blocked,
        case when l.reltuples > 0 then l.reltuples::bigint
-            when l.live > 0 then l.live
+            when pg_stat_get_live_tuples(l.oid) > 0 then pg_stat_get_live_tuples(l.oid)
             when m.oid is not null and pg_relation_size(m.oid) = 0 then 0
        end,
        case when m.oid is not null then pg_total_relation_size(m.oid)
-            when l.relpages > 0 then l.pages * current_setting('block_size')::bigint
+            when l.relpages > 0 then l.pages * (select current_setting('block_size')::bigint)
        end,
        case when %(with_columns)s then array(
            select case when a.atthasdef or a.attidentity <> ''

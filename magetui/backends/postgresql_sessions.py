@@ -1,0 +1,78 @@
+"""Who else is in a PostgreSQL database, what they hold, what they wait for, and behind whom.
+
+Facts are from the manual's 28.2 (pg_stat_activity), 54.12 (pg_locks) and 9.26 (pg_blocking_pids).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from magetui.backends.base import HeldLock, LockWait, Session
+from magetui.backends.postgresql_query import fetch, statement
+
+LOCK_KINDS = {  # pg_locks.locktype in words
+    "tuple": "a row of",
+    "page": "a page of",
+    "extend": "extending",
+    "advisory": "advisory lock",
+    "object": "a database object",
+    "spectoken": "another session's insert",
+}
+
+
+def sessions(connection: Connection) -> tuple[Session, ...]:
+    """The other clients of this database by pid, and whoever else blocks one of them.
+
+    `holds` are locks on the users' tables, views and sequences of this database. `blocked_by` is what
+    pg_blocking_pids() says: the sessions that hold a lock in conflict, and those before it in the queue; 0 is
+    a prepared transaction. `query_ms` is the time since the session's state changed where it is not active.
+    Without pg_read_all_stats other roles' sessions have neither state nor query nor times.
+    """
+    found = []
+    for row in fetch(connection, statement("sessions"), {}):
+        (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
+        names, modes, wanted_mode, lock_type, relation, waited_id, blocked_by = locks
+        waits_for = None
+        if lock_type is not None:
+            waits_for = LockWait(_lock_name(lock_type, relation, waited_id), _mode(wanted_mode))
+        found.append(
+            Session(
+                pid=pid,
+                user=user,
+                application=application,
+                client=client,
+                state=state,
+                query=query,
+                transaction_ms=_milliseconds(transaction_ms),
+                query_ms=_milliseconds(query_ms),
+                waits_for=waits_for,
+                holds=tuple(HeldLock(n, _mode(m)) for n, m in zip(names or (), modes or (), strict=True)),
+                blocked_by=tuple(dict.fromkeys(blocked_by or ())),
+            )
+        )
+    return tuple(found)
+
+
+def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:
+    """What is waited for: a relation's name, or another kind of lock in words."""
+    if kind == "relation" and relation is not None:
+        return relation
+    if kind in ("tuple", "page", "extend") and relation is not None:
+        return f"{LOCK_KINDS[kind]} {relation}"
+    if kind in ("transactionid", "virtualxid"):
+        return f"transaction {waited_id}"
+    return LOCK_KINDS.get(kind, f"{kind} lock")
+
+
+@cache
+def _mode(mode: str) -> str:
+    """A lock's mode as the manual and LOCK TABLE spell it: 'AccessExclusiveLock' is 'ACCESS EXCLUSIVE'."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
+
+
+def _milliseconds(value: Any) -> int | None:
+    return None if value is None else max(0, round(value))

@@ -1,0 +1,159 @@
+"""Practice incidents: a small project of our own and an SQLite database in a state that people are paged for.
+
+Nobody should meet their first unknown marker in production. The project's scripts lie in `demo_project` and
+really run. The database comes from SQL that was read off them, since running the chain up would cost a second
+and opening the demo should not; a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from magetui.engine.errors import MagetuiError, UsageError
+
+Scenario = Literal["behind", "unknown-revision", "half-applied", "locked"]
+SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
+
+PROJECT = Path(__file__).with_name("demo_project")
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "states")
+STATES: Mapping[Scenario, tuple[str, ...]] = {
+    "behind": ("two_behind.sql",),
+    "unknown-revision": ("two_behind.sql", "head.sql", "unknown_revision.sql"),
+    "half-applied": ("two_behind.sql", "half_applied.sql"),
+    "locked": ("two_behind.sql", "head.sql"),
+}
+STORIES: Mapping[Scenario, str] = {
+    "behind": (
+        "The scheduler was upgraded this morning and its migrations were not: it will not start. Two "
+        "revisions are pending. See what they would do with 'plan migrate', then 'migrate'; "
+        "'rollback --revision -1' takes the last one back."
+    ),
+    "unknown-revision": (
+        "Somebody deployed a branch, then the old release again, and the scheduler says \"Can't locate "
+        'revision". The marker is 3fe8d1b64a05, which no script here has. Its author swears that the branch '
+        "only moved the marker, so the schema is the head's: look with 'schema', then 'stamp head "
+        "--replace-unknown-revision 3fe8d1b64a05'."
+    ),
+    "half-applied": (
+        "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept what had been "
+        "done by then: the table pause, and an empty copy of the table task. 'migrate' fails on them; see "
+        "that it leaves everything as it was. Then drop those two, pause and _alembic_tmp_task, by hand, "
+        "and 'migrate' once more."
+    ),
+    "locked": (
+        "The release has to be taken back, and some process has been sitting on the database's write lock "
+        "since its job went wrong. Try 'rollback --revision -1': watch it wait, see who is in the way, and "
+        "see it give up at its lock timeout with nothing changed. 'locks' names the process; kill it from "
+        "another shell, and roll back again."
+    ),
+}
+
+TIED_SECONDS = 30 * 60  # for how long the locked scenario's holder holds on while the demo is open
+LOOSE_SECONDS = 2 * 60  # and where nobody stays to end it
+# Arguments: the database, for how many seconds, and whether it ends with its stdin, when its parent is gone.
+HOLDER = """
+import select, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("begin immediate")
+connection.execute("update task_run set state = 'failed', ended_at = datetime() where state = 'running'")
+print("holding", flush=True)
+select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], float(sys.argv[2]))
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A practice incident. Use it in `with`, or `close` it: that ends the holder and deletes the folder."""
+
+    scenario: Scenario
+    folder: Path  # all of it; deleted in the end
+    config: Path  # the alembic.ini
+    database: Path
+    story: str  # what has happened and what to try, for somebody who was just woken
+    state_home: Path  # for XDG_STATE_HOME, so that practice runs stay apart from real ones
+    holder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def holder_pid(self) -> int | None:
+        """The process that holds the write lock, in the scenario `locked`."""
+        return self.holder.pid if self.holder is not None else None
+
+    def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
+        """The environment in which verbs work on this demo and on nothing else."""
+        return {**outer, "XDG_STATE_HOME": str(self.state_home)}
+
+    def close(self) -> None:
+        """End the holder and delete the folder."""
+        _end(self.holder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Demo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = True) -> Demo:
+    """Build a scenario in a folder of its own, inside `directory` or where temporary files go.
+
+    The holder of `locked` ends with this process; where it is not `tied`, after two minutes. Raises
+    `UsageError` for a scenario that there is not, `MagetuiError` where the folder cannot be written.
+    """
+    chosen = next((known for known in SCENARIOS if known == scenario), None)
+    if chosen is None:
+        raise UsageError(f"There is no scenario '{scenario}'. There are: {', '.join(SCENARIOS)}.")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"magetui-{chosen}-", dir=directory)).resolve()
+        shutil.copytree(PROJECT, folder / "scheduler", ignore=NOT_COPIED)
+    except OSError as error:
+        where = directory or tempfile.gettempdir()
+        raise MagetuiError(f"The practice project cannot be written in {where}: {error.strerror}.") from error
+    database = folder / "scheduler" / "scheduler.db"
+    statements = "".join((PROJECT / "states" / name).read_text(encoding="utf-8") for name in STATES[chosen])
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(f"begin;\n{statements}\ncommit;")
+    return Demo(
+        scenario=chosen,
+        folder=folder,
+        config=folder / "scheduler" / "alembic.ini",
+        database=database,
+        story=STORIES[chosen],
+        state_home=folder / "state",
+        holder=_start_holder(database, tied=tied) if chosen == "locked" else None,
+    )
+
+
+def _start_holder(database: Path, *, tied: bool) -> subprocess.Popen[bytes]:
+    """A process that has the write lock when this returns."""
+    seconds, bond = (TIED_SECONDS, "tied") if tied else (LOOSE_SECONDS, "loose")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(database), str(seconds), bond],
+        stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # ctrl+c on the terminal is not for it
+    )
+    assert holder.stdout is not None
+    with holder.stdout as answer:
+        if not answer.readline():
+            holder.wait()
+            raise MagetuiError("The process that was to hold the practice database's lock did not get it.")
+    return holder
+
+
+def _end(holder: subprocess.Popen[bytes] | None) -> None:
+    if holder is not None:
+        holder.kill()
+        holder.wait()
+        if holder.stdin is not None:
+            holder.stdin.close()

@@ -1,0 +1,133 @@
+"""Pane 1: which database this is, what state its migrations are in, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from magetui.tui.panes.base import Pane
+from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
+
+if TYPE_CHECKING:
+    from magetui.engine.diagnosis import Diagnosis, Finding
+
+# The key that does what a finding proposes; `connect` and the like without one are said in words.
+NEXT_KEYS = {"migrate": "m", "stamp": "s", "locks": "l", "rollback": "b", "connect": "c", "history": "2", "schema": "3"}
+NEXT_WORDS = {
+    "migrate": "run the pending migrations",
+    "stamp": "set the marker to a revision the chain has",
+    "locks": "see the sessions",
+    "rollback": "go back",
+    "connect": "connect to another database",
+    "history": "see the revisions",
+    "schema": "see the tables",
+}
+
+
+class ConnectionPane(Pane):
+    """The diagnosis: headline, facts, and each finding with its next key."""
+
+    NUMBER, NAME = 1, "Connection"
+    ABOUT = "Which database this is, what state its migrations are in, and the key that does what comes next."
+    BINDINGS = [
+        Binding("j,down", "scroll('down')", "Down", show=False),
+        Binding("k,up", "scroll('up')", "Up", show=False),
+        Binding("g,home", "scroll('home')", "First", show=False),
+        Binding("G,end", "scroll('end')", "Last", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="connection")
+        self._plain = ""
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(can_focus=True):
+            yield Static("reading the database …", markup=False)
+
+    def focus_target(self) -> Widget:
+        return self.query_one(VerticalScroll)
+
+    def action_scroll(self, where: str) -> None:
+        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
+
+    @property
+    def text(self) -> str:
+        return self._plain
+
+    def show_diagnosis(self, diagnosis: Diagnosis) -> None:
+        content = Content("\n").join(self._lines(diagnosis))
+        self._plain = content.plain
+        self.query_one(Static).update(content)
+        worst = diagnosis.findings[0] if diagnosis.findings else None
+        self.tell_state(headline(diagnosis, worst) if worst else "")
+
+    def show_reading(self) -> None:
+        self.tell_state("reading …")
+
+    def show_problem(self, message: str) -> None:
+        """Where there is not even a diagnosis: no scripts, no database named."""
+        self._plain = message
+        self.tell_state("NOT READY")
+        self.query_one(Static).update(Content.assemble(("NOT READY\n", CRITICAL), message))
+
+    def _lines(self, diagnosis: Diagnosis) -> list[Content]:
+        from magetui import words
+        from magetui.engine.mage import spoken_releases
+
+        mage = diagnosis.project.kind == "mage"
+
+        def spoken(revisions: tuple[str, ...], none: str) -> str:
+            said = []
+            for one in revisions:
+                release = spoken_releases(one) if mage else None
+                said.append(words.plain(one) + (f" ({release})" if release else ""))
+            return ", ".join(said) or none
+
+        target, project = diagnosis.target, diagnosis.project
+        reached = target.database is not None
+        worst = diagnosis.findings[0]
+        lines = [
+            Content.assemble(
+                (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
+                ("   marker ", QUIET),
+                spoken(diagnosis.marker, "none") if reached else "unknown",
+                ("   head ", QUIET),
+                spoken(diagnosis.heads, "none"),
+            ),
+            Content.assemble(
+                ("source ", QUIET),
+                words.plain(target.source or ""),
+                *((("   role ", QUIET), words.plain(target.user)) if target.user else ()),
+                ("   project ", QUIET),
+                words.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
+            ),
+        ]
+        for finding in diagnosis.findings:
+            lines.extend(self._finding_lines(finding))
+        return lines
+
+    def _finding_lines(self, finding: Finding) -> list[Content]:
+        from magetui import words
+
+        style = SEVERITY_STYLES[finding.severity]
+        lines = [Content.assemble((finding.code, style), "  ", words.plain(finding.message))]
+        if finding.next in NEXT_KEYS and finding.severity in ("warning", "critical"):
+            lines.append(
+                Content.assemble(("  next ", QUIET), (NEXT_KEYS[finding.next], STRONG), f"  {NEXT_WORDS[finding.next]}")
+            )
+        return lines
+
+
+def headline(diagnosis: Diagnosis, worst: Finding) -> str:
+    """The state in capitals, as the title of the pane and the first word in it: 'BEHIND BY 2'."""
+    if worst.code == "behind":
+        return f"BEHIND BY {len(diagnosis.pending)}"
+    if worst.severity == "ok":
+        return "UP TO DATE"
+    return worst.code.replace("-", " ").upper()

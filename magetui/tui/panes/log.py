@@ -1,0 +1,119 @@
+"""Pane 4: every action with its time and outcome, and the runs on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widget import Widget
+
+from magetui.tui.panes.base import Pane
+from magetui.tui.rows import Row, Rows, fitted
+from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
+
+if TYPE_CHECKING:
+    from magetui.engine.runs import RunRecord
+
+RUN = "run:"
+STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log; `at` is local wall-clock time, `run` the number of a run on record."""
+
+    at: str
+    verb: str
+    text: str
+    took: str = ""
+    style: str = ""
+    run: int | None = None
+
+
+class LogPane(Pane):
+    """What was done, oldest first; enter on a run opens it."""
+
+    NUMBER, NAME = 4, "Log"
+    ABOUT = "Every action with its time and outcome, and the runs on record. Enter on a run shows what happened in it."
+
+    def __init__(self) -> None:
+        super().__init__(id="log")
+        self._entries: list[Entry] = []
+
+    def compose(self) -> ComposeResult:
+        yield Rows(id="log-rows", empty="nothing was done yet")
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one(Rows)
+
+    def focus_target(self) -> Widget:
+        return self.rows.lines
+
+    @property
+    def text(self) -> str:
+        return self.rows.text
+
+    def add(self, entry: Entry) -> None:
+        """Append an entry; one of a run that is already there takes its place."""
+        self._entries = [e for e in self._entries if entry.run is None or e.run != entry.run]
+        self._entries.append(entry)
+        self._show()
+
+    def add_runs(self, records: Sequence[RunRecord]) -> None:
+        """Put runs on record, oldest first, before what was done in this program."""
+        known = {entry.run for entry in self._entries if entry.run is not None}
+        past = [entry_of(record) for record in records if record.run not in known]
+        self._entries = past + self._entries
+        self._show()
+
+    def _show(self) -> None:
+        entries = list(self._entries)
+        latest = entries[-1] if entries else None
+        self.tell_state(f"{latest.at} {latest.verb}: {latest.text}" if latest else "")
+        self.rows.show(lambda width: log_rows(entries, width))
+        if entries:
+            self.rows.lines.action_last()
+
+
+def entry_of(record: RunRecord) -> Entry:
+    """A run as a line of the log."""
+    from magetui import words
+
+    at = local_time(record.started)
+    start, end = words.marker(record.marker_before), words.marker(record.marker_after)
+    way = f"{start} → {end}" if record.outcome == "done" else f"{start} → {record.target}"
+    text = f"run {record.run}: {words.OUTCOMES[record.outcome]}, {way}"
+    return Entry(
+        at, record.verb, text, words.duration(record.elapsed_ms), STYLES.get(record.outcome, WARNING), record.run
+    )
+
+
+def local_time(stamp: str | None) -> str:
+    """An ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
+    from datetime import datetime
+
+    if stamp is None:
+        return "?"
+    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()
+    today = moment.date() == datetime.now(moment.tzinfo).date()
+    return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+
+
+def log_rows(entries: Sequence[Entry], width: int) -> list[Row]:
+    """The entries for a width: time, verb, text, duration."""
+    rows = []
+    for number, entry in enumerate(entries):
+        room = max(10, width - 13 - 10 - 11)
+        content = Content.assemble(
+            (fitted(entry.at, 13), QUIET),
+            fitted(entry.verb, 10),
+            (fitted(entry.text, room), entry.style),
+            (f"{entry.took:>11}", QUIET),
+        )
+        key = f"{RUN}{entry.run}" if entry.run is not None else f"entry:{number}"
+        rows.append(Row(key, content, f"{entry.verb} {entry.text}"))
+    return rows

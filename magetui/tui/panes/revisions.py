@@ -1,0 +1,114 @@
+"""Pane 2: the chain, newest first, with what is applied, current, pending, and a marker the chain does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widget import Widget
+
+from magetui.tui.panes.base import Pane
+from magetui.tui.rows import Row, Rows, fitted
+from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+
+if TYPE_CHECKING:
+    from magetui.engine.chain import Chain
+    from magetui.engine.diagnosis import Diagnosis
+
+ID_WIDTH = 14
+UNKNOWN = "unknown:"
+PROBLEM = "problem:"
+
+
+class RevisionsPane(Pane):
+    """The revisions; enter opens one."""
+
+    NUMBER, NAME = 2, "Revisions"
+    ABOUT = (
+        "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a marker that "
+        "no script has. Enter shows a revision's script; b and s take the one under the cursor as their target."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(id="revisions")
+        self._placed = False
+
+    def compose(self) -> ComposeResult:
+        yield Rows(id="revision-rows", empty="no revisions")
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one(Rows)
+
+    def focus_target(self) -> Widget:
+        return self.rows.lines
+
+    @property
+    def text(self) -> str:
+        return self.rows.text
+
+    @property
+    def selected(self) -> str | None:
+        """The revision under the cursor, if it is one of the chain's."""
+        key = self.rows.selected
+        return None if key is None or key.startswith((UNKNOWN, PROBLEM)) else key
+
+    def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
+        marker = diagnosis.marker if diagnosis is not None else ()
+        applied = chain.applied(marker)
+        pending = len(diagnosis.pending) if diagnosis is not None else 0
+        said = [str(len(chain.revisions))]
+        if pending:
+            said.append(f"{pending} pending")
+        if chain.unknown(marker):
+            said.append("marker unknown")
+        if chain.broken:
+            said.append("BROKEN")
+        self.tell_state(" · ".join(said))
+        self.rows.show(lambda width: revision_rows(chain, marker, applied, width))
+        if marker and not self._placed and marker[0] in chain.by_id:
+            self._placed = True
+            self.rows.select(marker[0])
+
+
+def revision_rows(
+    chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int
+) -> list[Row]:
+    """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
+    from magetui import words
+    from magetui.engine.graph import lanes_of
+    from magetui.engine.mage import spoken_releases
+
+    rows = [
+        Row(f"{PROBLEM}{number}", Content.assemble(("!  ", CRITICAL), words.plain(problem.message)), problem.message)
+        for number, problem in enumerate(chain.problems)
+        if problem.code != "several-heads"
+    ]
+    for unknown in chain.unknown(marker):
+        text = f"{words.plain(unknown)}  is the database's marker, and no script has it"
+        rows.append(Row(f"{UNKNOWN}{unknown}", Content.assemble(("▶ ? ", CRITICAL), text), text))
+    lanes = lanes_of(chain)
+    lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
+    for revision in chain.revisions:
+        here = revision.revision in marker
+        glyph = "●" if revision.revision in applied else "○"
+        drawn = lanes[revision.revision].drawn(glyph)
+        release = (spoken_releases(revision.revision) or "").removeprefix("mage-ai ")
+        date = (revision.created or "")[:10]
+        room = width - 2 - lane_width - ID_WIDTH
+        side = "" if room < 30 else f"  {release:>16}" if room < 60 else f"  {release:>16}  {date}"
+        message_width = max(8, room - len(side))
+        style = STRONG if here else GOOD if revision.revision in applied else WARNING
+        labels = f"({', '.join(revision.branch_labels)}) " if revision.branch_labels else ""
+        content = Content.assemble(
+            ("▶ " if here else "  ", STRONG),
+            (fitted(drawn, lane_width), style),
+            (fitted(words.plain(revision.revision), ID_WIDTH), STRONG if here else ""),
+            fitted(words.plain(labels + revision.message), message_width),
+            (side, QUIET),
+        )
+        search = f"{revision.revision} {revision.message} {release} {date}"
+        rows.append(Row(revision.revision, content, search))
+    return rows

@@ -1,0 +1,183 @@
+"""Pane 3: the live schema, tables that open to their columns, indexes, keys and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from magetui.tui.panes.base import Pane
+from magetui.tui.rows import Row, Rows, fitted
+from magetui.tui.theme import CRITICAL, QUIET, STRONG
+
+if TYPE_CHECKING:
+    from magetui.backends.base import Table, TableDetail
+
+SIZES_WIDTH = 28
+
+
+class SchemaPane(Pane):
+    """The tables; enter opens and closes one."""
+
+    NUMBER, NAME = 3, "Schema"
+    ABOUT = (
+        "The tables as they are in the database now, with the server's estimate of their rows. Enter opens a table to "
+        "its columns, indexes, keys and constraints."
+    )
+
+    class TableWanted(Message):
+        """A table was opened, and its details are not here yet."""
+
+        def __init__(self, schema: str | None, name: str) -> None:
+            self.schema = schema
+            self.name = name
+            super().__init__()
+
+    def __init__(self) -> None:
+        super().__init__(id="schema")
+        self._tables: dict[str, Table] = {}
+        self._details: dict[str, TableDetail] = {}
+        self._open: set[str] = set()
+        self._one_schema = True
+
+    def compose(self) -> ComposeResult:
+        yield Rows(id="schema-rows", empty="no tables")
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one(Rows)
+
+    def focus_target(self) -> Widget:
+        return self.rows.lines
+
+    @property
+    def text(self) -> str:
+        return self.rows.text
+
+    def show_tables(self, tables: Sequence[Table]) -> None:
+        """Show the tables; what was open stays open, and is asked for anew."""
+        self._tables = {key_of(table): table for table in tables}
+        self._details = {}
+        self._open &= set(self._tables)
+        schemas = {table.schema for table in tables}
+        self._one_schema = len(schemas) <= 1
+        place = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
+        count = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
+        self.tell_state(" · ".join(part for part in (place, count) if part))
+        self._show()
+        for key in self._open:
+            self._ask(key)
+
+    def show_problem(self, message: str) -> None:
+        self._tables, self._details = {}, {}
+        self.tell_state("not read")
+        self.rows.show(lambda _width: [Row("problem", Content.styled(message, QUIET), message)])
+
+    def show_details(self, details: Sequence[TableDetail]) -> None:
+        for detail in details:
+            self._details[key_of(detail.table)] = detail
+        self._show()
+
+    @on(Rows.Opened)
+    def _opened(self, event: Rows.Opened) -> None:
+        key = event.key.split("\0")[0]
+        if key not in self._tables:
+            return
+        if key in self._open:
+            self._open.discard(key)
+        else:
+            self._open.add(key)
+            if key not in self._details:
+                self._ask(key)
+        self._show()
+        self.rows.select(key)
+
+    def _ask(self, key: str) -> None:
+        table = self._tables[key]
+        self.post_message(self.TableWanted(table.schema, table.name))
+
+    def _show(self) -> None:
+        tables, details, opened = dict(self._tables), dict(self._details), frozenset(self._open)
+        qualified = not self._one_schema
+        self.rows.show(lambda width: schema_rows(tables, details, opened, width, qualified=qualified))
+
+
+def key_of(table: Table) -> str:
+    """A table's stable key, which no name can forge."""
+    return f"{table.schema or ''}\1{table.name}"
+
+
+def schema_rows(
+    tables: Mapping[str, Table],
+    details: Mapping[str, TableDetail],
+    opened: frozenset[str],
+    width: int,
+    *,
+    qualified: bool,
+) -> list[Row]:
+    """A row a table, and below an open one a row for each part of it."""
+    from magetui import words
+
+    rows: list[Row] = []
+    for key, table in tables.items():
+        name = words.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
+        sizes = f"{words.rows(table.rows):>18}{words.size(table.bytes):>10}"
+        room = width - 2 - (SIZES_WIDTH if width > SIZES_WIDTH + 16 else 0)
+        content = Content.assemble(
+            "▾ " if key in opened else "▸ ",
+            (fitted(name, room), STRONG if key in opened else ""),
+            (sizes if room < width - 2 else "", QUIET),
+        )
+        rows.append(Row(key, content, name))
+        if key in opened:
+            if key in details:
+                rows.extend(_detail_rows(key, name, details[key], width))
+            else:
+                rows.append(Row(f"{key}\0…", Content.styled("    reading …", QUIET), name))
+    return rows
+
+
+def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:
+    from magetui import words
+
+    rows: list[Row] = []
+
+    def add(content: Content) -> None:
+        rows.append(Row(f"{key}\0{len(rows)}", content, f"{table} {content.plain}"))
+
+    name_width = min(max((len(c.name) for c in detail.columns), default=8), max(8, width // 2 - 6)) + 2
+    for column in detail.columns:
+        facts = [
+            "" if column.nullable else "not null",
+            "primary key" if column.name in detail.primary_key else "",
+            f"default {words.one_line(column.default)}" if column.default else "",
+        ]
+        add(
+            Content.assemble(
+                "    ",
+                fitted(words.plain(column.name), name_width),
+                words.plain(column.type),
+                ("  " + "  ".join(fact for fact in facts if fact), QUIET),
+            )
+        )
+    for index in detail.indexes:
+        kind = "unique index" if index.unique else "index"
+        add(
+            Content.assemble(
+                (f"    {kind} ", QUIET),
+                words.plain(f"{index.name} ({', '.join(index.columns)})"),
+                ("" if index.valid else "  INVALID", CRITICAL),
+            )
+        )
+    for foreign in detail.foreign_keys:
+        refers = f"({', '.join(foreign.columns)}) → {foreign.referred_table} ({', '.join(foreign.referred_columns)})"
+        add(Content.assemble(("    foreign key ", QUIET), words.plain(f"{foreign.name or ''} {refers}".strip())))
+    for constraint in detail.constraints:
+        text = words.one_line(f"{constraint.name or ''} {constraint.definition}".strip())
+        add(Content.assemble((f"    {constraint.kind} ", QUIET), text))
+    return rows

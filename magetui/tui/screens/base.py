@@ -1,0 +1,33 @@
+"""What every screen over the main one has in common: a title line, a footer, escape to leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.binding import Binding
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from magetui.tui.app import MagetuiApp
+
+
+class OverScreen(Screen[None]):
+    """A full screen on top of the main one."""
+
+    BINDINGS = [Binding("escape", "close", "Close", priority=False)]
+    NAME = ""
+    ABOUT = ""
+
+    @property
+    def magetui(self) -> MagetuiApp:
+        """The app, by its own type."""
+        return cast("MagetuiApp", self.app)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+    def entitle(self, *parts: str | tuple[str, str]) -> None:
+        """Set the title line."""
+        self.query_one("#title", Static).update(Content.assemble(*parts))

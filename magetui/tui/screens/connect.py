@@ -1,0 +1,35 @@
+"""The connect screen: another database, by its URL."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Footer, Input, Static
+
+from magetui.tui.screens.base import OverScreen
+from magetui.tui.theme import QUIET, STRONG
+
+
+class ConnectScreen(OverScreen):
+    """Takes a URL, hidden as it is typed, since it holds a password."""
+
+    NAME = "Connect"
+    ABOUT = "Connect to another database by its SQLAlchemy URL. What is typed is not shown and not kept."
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        yield Static("\n The database's URL, such as postgresql://user:password@host:5432/database", markup=False)
+        yield Static(" It is not shown while you type, since it holds a password. Empty: as at the start.", markup=False)
+        field = Input(password=True, compact=True, id="url")
+        field.cursor_blink = False
+        yield field
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.place)
+        self.query_one(Input).focus()
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        self.magetui.connect_to(event.value.strip() or None)
+        self.dismiss(None)

@@ -1,0 +1,17 @@
+"""Where the style sheets are, and the colours: the terminal's own sixteen, so that any terminal's choice is readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+THEME = "ansi-dark"
+
+CRITICAL, WARNING, GOOD, QUIET, STRONG = "bold ansi_red", "ansi_yellow", "ansi_green", "dim", "bold"
+SEVERITY_STYLES = {"critical": CRITICAL, "warning": "bold ansi_yellow", "info": "ansi_cyan", "ok": GOOD}
+
+
+def style_sheets() -> list[Path]:
+    """The .tcss files: in the installed package, or at the top of a checkout (an editable install)."""
+    here = Path(__file__).resolve().parents[1]
+    folder = next(f for f in (here / "styles", here.parent / "styles") if f.is_dir())
+    return sorted(folder.glob("*.tcss"))

@@ -1,0 +1,171 @@
+"""Mage's real chain, all of it, up and down, on each kind of database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from magetui.backends.base import Timeouts
+from magetui.engine import runs
+from magetui.engine.diagnosis import Diagnosis, diagnose
+from magetui.engine.plan import make_plan
+from magetui.engine.runs import RunRecord
+from magetui.engine.workspace import Selection, Workspace
+from magetui.runner.request import ChangeVerb
+from tests.command import Magetui
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.journals import journal, named
+from tests.mage import COUNT, HEAD, migrate_with_alembic
+
+
+def run(workspace: Workspace, verb: ChangeVerb, revision: str | None = None) -> RunRecord:
+    plan = make_plan(workspace, verb, revision)
+    *_, last = runs.follow(os.environ, runs.start(workspace, plan, Timeouts()))
+    return last
+
+
+def state(diagnosis: Diagnosis) -> tuple[tuple[str, ...], int, str]:
+    return diagnosis.marker, len(diagnosis.pending), diagnosis.findings[0].code
+
+
+@pytest.mark.timeout(600)
+def test_forty_revisions_up_in_one_run_and_down_one_by_one(
+    database: Database, mage_home: Path, magetui: Magetui
+) -> None:
+    workspace = Workspace(Selection(url=database.url, mage_path=str(mage_home)))
+    assert state(diagnose(workspace)) == ((), COUNT, "empty-database")
+
+    up = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes", "--json")
+    assert up.status == 0, up
+    assert up.json["outcome"] == "done"
+    assert up.json["marker_before"] == []
+    assert up.json["marker_after"] == [HEAD]
+    assert len(up.json["steps"]) == COUNT
+    assert {step["state"] for step in up.json["steps"]} == {"done"}
+    assert state(diagnose(workspace)) == ((HEAD,), 0, "up-to-date")
+
+    ids = [revision.revision for revision in workspace.chain.revisions]
+    parents = {r.revision: r.down_revisions for r in workspace.chain.revisions}
+    assert len(ids) == COUNT
+    marker: tuple[str, ...] = (HEAD,)
+    for down in range(1, COUNT + 1):
+        record = run(workspace, "rollback", "-1")
+        assert (record.outcome, record.error) == ("done", None)
+        marker = parents[marker[0]]
+        assert record.marker_after == marker
+        assert database.marker == list(marker)
+        expected = "behind" if marker else "empty-version-table"
+        assert state(diagnose(workspace)) == (marker, down, expected)
+    assert marker == ()
+
+    command = magetui("--mage-path", mage_home, "--url", database.url, "diagnose")
+    assert command.status == 3
+    assert "empty-version-table" in command.stdout
+    beyond = magetui("--mage-path", mage_home, "--url", database.url, "rollback", "--revision", "-1", "--yes")
+    assert beyond.status == 4
+    assert "nothing to roll back" in beyond.stderr
+
+
+def test_migrate_makes_the_schema_that_alembic_alone_makes(
+    database: Database, mage_home: Path, magetui: Magetui, tmp_path: Path
+) -> None:
+    done = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes")
+    assert done.status == 0, done
+    assert f"Done. The database now says {HEAD}." in done.stdout
+    if isinstance(database, SqliteDatabase):
+        other = SqliteDatabase(tmp_path / "other.db")
+        migrate_with_alembic(other.url, mage_home)
+        sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+        assert database.rows(sql) == other.rows(sql)
+    else:
+        theirs = PostgresDatabase(database.server, database.server.create_database().rpartition("/")[2])
+        migrate_with_alembic(theirs.url, mage_home)
+        assert database.content == theirs.content
+        database.server.drop_database(theirs.name)
+
+
+def test_one_step_back_and_forth_on_the_command_line(
+    database: Database, mage_home: Path, magetui: Magetui
+) -> None:
+    migrate_with_alembic(database.url, mage_home)
+    common = ("--mage-path", mage_home, "--url", database.url)
+    down = magetui(*common, "rollback", "--revision", "-1", "--yes")
+    assert down.status == 0, down
+    assert "downgrade 39d36f1dab73  Create GenericJob" in down.stderr
+    assert "Done. The database now says 0227396a216c." in down.stdout
+    assert database.marker == ["0227396a216c"]
+    behind = magetui(*common, "diagnose", "--json")
+    assert behind.status == 3
+    assert behind.json["pending"] == [HEAD]
+    assert [finding["code"] for finding in behind.json["findings"]] == ["behind"]
+    assert behind.json["findings"][0]["next"] == "migrate"
+
+
+def test_stamp_back_and_forth_touches_the_marker_alone(
+    database: Database, mage_home: Path, magetui: Magetui, state_dir: Path
+) -> None:
+    migrate_with_alembic(database.url, mage_home)
+    common = ("--mage-path", mage_home, "--url", database.url)
+
+    def content() -> str | list[tuple[object, ...]]:
+        if isinstance(database, SqliteDatabase):  # the marker's page is rewritten, so that bytes may differ
+            return database.rows("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+        return database.content
+
+    before = content()
+    for revision, marker in (
+        ("1a737bdee53b", ["1a737bdee53b"]),
+        ("c07a", ["c07a23ff782b"]),
+        ("base", []),
+        ("42a14d6143f1", ["42a14d6143f1"]),
+        ("head", [HEAD]),
+    ):
+        stamped = magetui(*common, "stamp", revision, "--yes", "--json")
+        assert stamped.status == 0, stamped
+        assert stamped.json["outcome"] == "done"
+        assert stamped.json["marker_after"] == marker == database.marker
+    assert content() == before
+    for number in range(1, 6):
+        statements = named(journal(state_dir, number), "statement-started")
+        assert statements
+        assert all("alembic_version" in event["sql"] for event in statements)
+
+    again = magetui(*common, "stamp", "head", "--yes")
+    assert again.status == 0
+    assert journal(state_dir, 6) == []  # nothing to do, so no run
+
+
+def test_types_left_behind_by_a_rollback_stop_the_next_migrate_and_nothing_else_happens(
+    pg_database: PostgresDatabase, mage_home: Path, magetui: Magetui
+) -> None:
+    migrate_with_alembic(pg_database.url, mage_home)
+    common = ("--mage-path", mage_home, "--url", pg_database.url)
+    assert magetui(*common, "rollback", "--revision", "base", "--yes").status == 0
+    before = pg_database.content
+    assert "CREATE TYPE" in before  # Mage's downgrades do not drop them
+
+    failed = magetui(*common, "migrate", "--yes")
+    assert failed.status == 1, failed
+    assert "already exists" in failed.stdout
+    assert "c07a23ff782b_add_initial_tables.py, line " in failed.stdout
+    assert "The database is as it was before the run: nothing." in failed.stdout
+    assert pg_database.content == before
+
+
+def test_rollback_over_the_revision_of_a_type_and_migrate_again(
+    pg_database: PostgresDatabase, mage_home: Path, magetui: Magetui
+) -> None:
+    migrate_with_alembic(pg_database.url, mage_home)
+    common = ("--mage-path", mage_home, "--url", pg_database.url)
+    assert magetui(*common, "rollback", "--revision", "-1", "--yes").status == 0
+    before = pg_database.content
+
+    failed = magetui(*common, "migrate", "--yes", "--json")
+    assert failed.status == 1, failed
+    assert failed.json["outcome"] == "failed"
+    assert 'type "jobtype" already exists' in failed.json["error"]
+    assert failed.json["unchanged"] is True
+    assert failed.json["marker_after"] == ["0227396a216c"]
+    assert pg_database.content == before
