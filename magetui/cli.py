@@ -357,12 +357,21 @@ def _complain(line: str) -> None:
     sys.stderr.flush()
 
 
+UNRECOGNIZED = "unrecognized arguments: "  # argparse's words
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, whose complaints must not repeat an argument: it may hold a credential."""
 
     def error(self, message: str) -> NoReturn:
         from magetui.runner.redaction import redact
 
+        if message.startswith(UNRECOGNIZED):
+            words = message.removeprefix(UNRECOGNIZED).split()
+            flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+            message = f"{UNRECOGNIZED}{' '.join(flags) or 'more than the verb takes'}"
+        if "://" in message:
+            message = f"{message.partition('://')[0]}://…"
         self.print_usage(sys.stderr)
         self.exit(2, f"magetui: {redact(message, ())}. 'magetui --help' lists the verbs and flags.\n")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from magetui.engine.workspace import Selection
+from magetui.engine.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Settings:
     selection: Selection
     json: bool = False
     colour: bool = False
+    mouse: bool = True
 
 
 def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, terminal: bool) -> Settings:
@@ -29,4 +30,9 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
         read_only=bool(values.get("read_only")),
     )
     plain = values.get("no_color") or environment.get("NO_COLOR") or environment.get("TERM") == "dumb"
-    return Settings(selection, json=bool(values.get("json")), colour=terminal and not plain)
+    return Settings(
+        selection,
+        json=bool(values.get("json")),
+        colour=bool(terminal and not plain),
+        mouse=not values.get("no_mouse"),
+    )

@@ -64,6 +64,7 @@ COMMON = (
     Parameter("--read-only", "refuse every verb that changes something"),
     Parameter("--json", "print one JSON document"),
     Parameter("--no-color", "no colours"),
+    Parameter("--no-mouse", "leave the mouse to the terminal"),
 )
 
 VERBS: tuple[Verb, ...] = (

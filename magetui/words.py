@@ -111,7 +111,7 @@ def run_conclusion(record: RunRecord) -> str:
     }[record.outcome]
     if not said.endswith("."):
         said += "."
-    if record.where:
+    if record.where and record.outcome == "failed":
         said += f" At {plain(record.where)}."
     if record.outcome == "refused":
         return said

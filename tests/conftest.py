@@ -87,7 +87,9 @@ def sqlite_database(tmp_path: Path) -> SqliteDatabase:
 
 @pytest.fixture(params=[*VERSIONS, "sqlite"], ids=lambda kind: kind if kind == "sqlite" else f"pg{kind}")
 def database(
-    request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer], sqlite_database: SqliteDatabase
+    request: pytest.FixtureRequest,
+    postgres_servers: dict[int, PostgresServer],
+    sqlite_database: SqliteDatabase,
 ) -> Iterator[Database]:
     """A fresh, empty database: each PostgreSQL version in turn, then SQLite."""
     if request.param == "sqlite":

@@ -39,7 +39,16 @@ class PostgresDatabase:
     def content(self) -> str:
         """Schema and data as pg_dump writes them: equal before and after means that nothing was changed."""
         done = subprocess.run(
-            [self.server.bin / "pg_dump", "-h", "127.0.0.1", "-p", str(self.server.port), "-U", USER, self.name],
+            [
+                self.server.bin / "pg_dump",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(self.server.port),
+                "-U",
+                USER,
+                self.name,
+            ],
             env={"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"},
             cwd="/",
             capture_output=True,

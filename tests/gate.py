@@ -1,7 +1,7 @@
 """A migration of a large table that stays in the middle of its statement for as long as a test wants.
 
-At one row the statement asks, again and again, for an advisory lock that the test holds. So it is at work, as a long
-statement is (it does not wait for a lock, and would not be told as waiting), and ends by itself once the gate opens.
+At one row the statement asks, again and again, for an advisory lock that the test holds. So it is at work, as a
+long statement is (it does not wait for a lock, and is not told as waiting), and ends once the gate opens.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.databases import PostgresDatabase
 
 GATE = 770_077
 ROWS = 50_000
+HALF = ROWS // 2
 REWRITE = "UPDATE big"
 
 LARGE_TABLE = Revision(
@@ -41,7 +42,7 @@ REWRITTEN = Revision(
     message="Rewrite big",
     upgrade=f'''\
 op.add_column("big", sa.Column("extra", sa.Integer))
-op.execute("{REWRITE} SET name = name || '!' || CASE id WHEN {ROWS // 2} THEN gate() ELSE '' END, extra = id")''',
+op.execute("{REWRITE} SET extra = id, name = name || '!' || CASE id WHEN {HALF} THEN gate() ELSE '' END")''',
     downgrade='op.drop_column("big", "extra")',
 )
 

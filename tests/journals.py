@@ -31,13 +31,11 @@ def moment(event: Event) -> float:
 
 def wait_for_statement(state_dir: Path, words: str, run: int = 1) -> Event:
     """Wait until the run's journal says that it began a statement with these words in it."""
-    return eventually(
-        lambda: next(
-            (e for e in named(journal(state_dir, run), "statement-started") if words in e["sql"]), None
-        ),
-        20,
-        lambda: f"no statement with {words!r} in {journal(state_dir, run)}",
-    )
+
+    def began() -> list[Event]:
+        return [e for e in named(journal(state_dir, run), "statement-started") if words in e["sql"]]
+
+    return eventually(began, 20, lambda: f"no statement with {words!r} in {journal(state_dir, run)}")[0]
 
 
 def child_of(state_dir: Path, run: int = 1) -> int:

@@ -11,6 +11,8 @@ from typing import IO
 from tests.command import Outcome
 from tests.waiting import eventually
 
+RUNNING = -999  # the status, in a complaint, of what has not ended
+
 
 class Live:
     """Reads both streams of a command while it runs."""
@@ -62,4 +64,5 @@ class Live:
         return self._outcome()
 
     def _outcome(self) -> Outcome:
-        return Outcome(self.process.poll() if self.process.returncode is not None else -999, self.stdout, self.stderr)
+        status = self.process.poll()
+        return Outcome(RUNNING if status is None else status, self.stdout, self.stderr)

@@ -102,14 +102,16 @@ class PostgreSQL:
                 connection.info["magetui"] = True
                 raw = connection.connection.dbapi_connection
                 _set_on(raw, settings)
-                _notice_our_death(raw)
+                _notice_our_death(raw, connection.dialect.loaded_dbapi.Error)
 
         event.listen(engine, "engine_connect", prepare)
 
     def server(self, connection: Connection) -> ServerFacts:
         row = connection.exec_driver_sql(SERVER_SQL).one()
         version, database, schema, user, search_path, in_recovery, read_only_default, schemas = row
-        wanted = [quoted.replace('""', '"') or plain for quoted, plain in SEARCH_PATH_NAME.findall(search_path)]
+        wanted = [
+            quoted.replace('""', '"') or plain for quoted, plain in SEARCH_PATH_NAME.findall(search_path)
+        ]
         missing = tuple(name for name in wanted if name not in (*schemas, "$user"))
         read_only = None
         if in_recovery:
@@ -251,7 +253,7 @@ class AdvisoryLock:
         self._connection = None
 
 
-def _notice_our_death(raw: Any) -> None:
+def _notice_our_death(raw: Any, driver_error: type[Exception]) -> None:
     """Let the server look, while a statement runs, whether its client is still there (PostgreSQL 14, on Linux).
 
     Else the session of a killed child would finish its statement, for hours perhaps, holding locks for a transaction
@@ -259,7 +261,7 @@ def _notice_our_death(raw: Any) -> None:
     """
     try:
         _set_on(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}")
-    except raw.Error:
+    except driver_error:
         raw.rollback()  # this server cannot: no harm done
 
 

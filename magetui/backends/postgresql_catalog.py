@@ -14,8 +14,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -42,7 +42,7 @@ from magetui.backends.postgresql_sessions import sessions
 __all__ = ["leftovers", "not_owned", "sessions", "table_details", "tables", "version_tables"]
 
 MEASURED_TABLES = 500  # so many are measured at most: it takes 16 µs a table, and 50 when nothing is cached
-LARGE_PAGES = 128  # in a longer listing, only tables of so many pages are (1 MB of the usual 8 kB)
+LARGE_BYTES = 1024 * 1024  # in a longer listing only tables of so many are, by the server's estimate
 UNKNOWN = "…"  # an expression that could not be read without waiting
 BATCH_PREFIX = "_alembic_tmp_"  # what Alembic's batch operations put before a table's name
 
@@ -79,12 +79,23 @@ select t, m, format_type(t::oid, m::int)
 from unnest(%(types)s::text[], %(modifiers)s::text[]) as wanted (t, m)
 """
 
+DROPPED = Column(
+    UNKNOWN, "", True
+)  # keeps the place of a column that is no more: places are numbers less one
 
-class _Columns(NamedTuple):
-    """The columns of tables by oid; `names` only where numbers have gaps, by number, since a column was dropped."""
+_Columns = dict[int, tuple[Column, ...]]  # by the table's oid
 
-    of_table: dict[int, tuple[Column, ...]]
-    names: dict[int, dict[int, str]]
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Thousands of new objects would make the collector walk all old ones over and over; none is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
@@ -134,76 +145,86 @@ def not_owned(connection: Connection) -> tuple[Table, ...]:
     return tuple(Table(schema, name, None, None, owner) for schema, name, owner in rows)
 
 
+@_collector_paused()
 def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-    """Every user's table, partitioned ones and their partitions alike, by schema and name, in one query.
+    """Every user's table, partitioned ones and their partitions alike, by schema and name, in two queries.
 
     `rows` is what the last VACUUM or ANALYZE counted, else what the statistics say lives; None where neither
     says anything and the table is not seen to be empty. `bytes` is measured, with indexes and TOAST, for up
     to `MEASURED_TABLES`, and in longer listings for the largest. For the rest of those, and under somebody's
     ACCESS EXCLUSIVE lock, it is what the last VACUUM or ANALYZE counted without indexes, or None before that.
     """
-    with _collector_paused():
-        return tuple(
-            [
-                Table(in_schema, name, rows, size, owner)
-                for _, in_schema, name, owner, _, rows, size, _ in _listed(connection, schema, None, False)
-            ]
-        )
+    return tuple([table for _, table, _ in _listed(connection, schema, None, False)])
 
 
+@_collector_paused()
 def table_details(
     connection: Connection, schema: str | None = None, name: str | None = None
 ) -> tuple[TableDetail, ...]:
-    """The tables of `schema` named `name` (None is all of them), by schema and name, in four queries.
+    """The tables of `schema` named `name` (None is all of them), by schema and name, in five queries.
 
     `indexes` has all but the primary key's. An index has its `definition` only where names of columns do not
     describe it in full; what an expression or a default says is an ellipsis where reading it would wait.
     """
-    with _collector_paused():
-        listed = _listed(connection, schema, name, True)
-        scope = {"schema": schema, "name": name, "blocked": [row[0] for row in listed if row[4]]}
-        columns = _columns(connection, {row[0]: row[-1] for row in listed})
-        keys, indexes = _indexes(connection, scope, columns)
-        foreign_keys, constraints = _constraints(connection, scope, columns)
-        return tuple(
-            [
-                TableDetail(
-                    Table(in_schema, table, rows, size, owner),
-                    columns.of_table[oid],
-                    keys.get(oid, ()),
-                    tuple(indexes[oid]) if oid in indexes else (),
-                    tuple(foreign_keys[oid]) if oid in foreign_keys else (),
-                    tuple(constraints[oid]) if oid in constraints else (),
-                )
-                for oid, in_schema, table, owner, _, rows, size, _ in listed
-            ]
+    listed = _listed(connection, schema, name, True)
+    scope = {"schema": schema, "name": name}
+    columns = _columns(connection, {oid: texts for oid, _, texts in listed})
+    keys, indexes = _indexes(connection, scope, columns)
+    foreign_keys, constraints = _constraints(
+        connection, scope, columns, {oid: table for oid, table, _ in listed}
+    )
+    details = []
+    for oid, table, texts in listed:
+        details.append(
+            TableDetail(
+                table,
+                columns[oid] if "" not in texts else tuple([c for c in columns[oid] if c is not DROPPED]),
+                keys.get(oid, ()),
+                tuple(indexes[oid]) if oid in indexes else (),
+                tuple(foreign_keys[oid]) if oid in foreign_keys else (),
+                tuple(constraints[oid]) if oid in constraints else (),
+            )
         )
+    return tuple(details)
 
 
 def _listed(
     connection: Connection, schema: str | None, name: str | None, with_columns: bool
-) -> list[tuple[Any, ...]]:
-    """(oid, schema, name, owner, locked away, rows, bytes, columns as texts), by schema and name."""
-    parameters = {
-        "schema": schema,
-        "name": name,
-        "with_columns": with_columns,
-        "measured_tables": MEASURED_TABLES,
-        "large_pages": LARGE_PAGES,
-    }
-    return fetch(connection, statement("tables"), parameters)
+) -> list[tuple[int, Table, list[str]]]:
+    """(oid, table, its columns as texts), by schema and name."""
+    parameters = {"schema": schema, "name": name, "with_columns": with_columns}
+    listed = fetch(connection, statement("tables"), parameters)
+    listed.sort(key=itemgetter(1, 2))
+    measured = listed
+    if len(listed) > MEASURED_TABLES:
+        large = [row for row in listed if row[5] is not None and row[5] >= LARGE_BYTES]
+        measured = sorted(large, key=itemgetter(5), reverse=True)[:MEASURED_TABLES]
+    sizes = {}
+    if measured:
+        rows_of_sizes = fetch(connection, statement("sizes"), {"tables": [row[0] for row in measured]})
+        sizes = {oid: (own, whole) for oid, own, whole in rows_of_sizes}
+    found = []
+    for oid, in_schema, table, owner, estimated_rows, estimated_size, texts in listed:
+        rows, size = estimated_rows, estimated_size
+        if oid in sizes:
+            own_size, size = sizes[oid]
+            if rows is None and own_size == 0:
+                rows = 0
+        found.append((oid, Table(in_schema, table, rows, size, owner), texts))
+    return found
 
 
 def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Columns:
-    """The tables' columns in order, made from texts (see postgresql_tables.sql).
+    """The tables' columns in the places of their numbers, made from texts (see postgresql_tables.sql).
 
-    Many tables have columns that are alike to the number (1 is `id integer not null`): each is made once.
+    Many tables have columns that are alike (`id integer not null`): each is made once.
     """
-    parts = {text: text.split(" ", 4) for text in {text for texts in texts_of.values() for text in texts}}
-    types = _types(connection, {(type_id, modifier) for _, _, type_id, modifier, _ in parts.values()})
-    made: dict[str, Column] = {}
-    numbers: dict[str, int] = {}
-    for text, (number, flags, type_id, modifier, rest) in parts.items():
+    parts = {
+        text: text.split(" ", 3) for text in {text for texts in texts_of.values() for text in texts} if text
+    }
+    types = _types(connection, {(type_id, modifier) for _, type_id, modifier, _ in parts.values()})
+    made = {"": DROPPED}
+    for text, (flags, type_id, modifier, rest) in parts.items():
         name, default = rest, None
         if len(flags) > 1:
             _not_null, identity, generated = flags.split(",")
@@ -213,14 +234,7 @@ def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Colu
             if generated:
                 default = f"generated always as ({expression}) {GENERATED[generated]}"
         made[text] = Column(name, types[type_id, modifier], flags[0] == "f", default)
-        numbers[text] = int(number)
-    of_table = {oid: tuple(map(made.__getitem__, texts)) for oid, texts in texts_of.items()}
-    names = {
-        oid: {numbers[text]: made[text].name for text in texts}
-        for oid, texts in texts_of.items()
-        if texts and numbers[texts[-1]] != len(texts)
-    }
-    return _Columns(of_table, names)
+    return {oid: tuple(map(made.__getitem__, texts)) for oid, texts in texts_of.items()}
 
 
 def _types(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -243,7 +257,10 @@ def _indexes(
     rows = fetch(connection, statement("indexes"), scope)
     numbers_in = {text: tuple(map(int, text.split())) for text in {row[5] for row in rows}}
     for oid, name, primary, unique, valid, numbers, key_length, expressions, definition in rows:
-        names = tuple(expressions) if expressions else _names(columns, oid, numbers_in[numbers][:key_length])
+        if expressions is not None:
+            names = tuple(expressions)
+        else:
+            names = _names(columns.get(oid, ()), numbers_in[numbers])[:key_length]
         if primary:
             keys[oid] = names
         elif oid in indexes:
@@ -257,35 +274,36 @@ def _indexes(
 
 
 def _constraints(
-    connection: Connection, scope: Mapping[str, Any], columns: _Columns
+    connection: Connection, scope: Mapping[str, Any], columns: _Columns, tables_by_oid: Mapping[int, Table]
 ) -> tuple[dict[int, list[ForeignKey]], dict[int, list[Constraint]]]:
     """By the table's oid: its foreign keys and its other constraints, both by name."""
     foreign_keys: dict[int, list[ForeignKey]] = {}
     constraints: dict[int, list[Constraint]] = {}
-    for oid, name, kind, numbers, schema, table, referred, referred_numbers, *rest in fetch(
-        connection, statement("constraints"), scope
-    ):
-        on_delete, referred_names, definition = rest
-        names = _names(columns, oid, numbers or ())
-        if kind == "f":
-            there = tuple(referred_names or _names(columns, referred, referred_numbers))
-            key = ForeignKey(name, names, schema, table, there, ON_DELETE.get(on_delete))
-            foreign_keys.setdefault(oid, []).append(key)
-        else:
+    rows = fetch(connection, statement("constraints"), scope)
+    rows.sort(key=itemgetter(1))
+    for oid, name, kind, numbers, referred, referred_numbers, on_delete, referred_names, definition in rows:
+        names = _names(columns.get(oid, ()), numbers or ())
+        if kind != "f":
             constraint = Constraint(name, CONSTRAINT_KINDS[kind], definition or UNKNOWN, names)
             constraints.setdefault(oid, []).append(constraint)
+            continue
+        if referred_names:
+            schema, table, *there = referred_names
+        elif referred in tables_by_oid:
+            schema, table = tables_by_oid[referred].schema, tables_by_oid[referred].name
+            there = _names(columns[referred], referred_numbers)
+        else:
+            continue  # both came into being after the tables were listed
+        key = ForeignKey(name, names, schema, table, tuple(there), ON_DELETE.get(on_delete))
+        foreign_keys.setdefault(oid, []).append(key)
     return foreign_keys, constraints
 
 
-def _names(columns: _Columns, oid: int, numbers: Sequence[int]) -> tuple[str, ...]:
+def _names(columns: Sequence[Column], numbers: Sequence[int]) -> tuple[str, ...]:
     """The names of a table's columns; an ellipsis for an expression (0) and what was not there before."""
-    if oid in columns.names or oid not in columns.of_table:
-        names = columns.names.get(oid, {})
-        return tuple([names.get(number, UNKNOWN) for number in numbers])
-    of_table = columns.of_table[oid]
-    return tuple(
-        [of_table[number - 1].name if 0 < number <= len(of_table) else UNKNOWN for number in numbers]
-    )
+    if len(numbers) == 1 and 0 < numbers[0] <= len(columns):
+        return (columns[numbers[0] - 1].name,)
+    return tuple([columns[number - 1].name if 0 < number <= len(columns) else UNKNOWN for number in numbers])
 
 
 def _unreadable(schema: str, table: str, code: str | None, message: str) -> str:
@@ -305,15 +323,3 @@ def _version_rows(connection: Connection, schema: str, table: str) -> tuple[str,
     quoted = ".".join('"' + name.replace('"', '""') + '"' for name in (schema, table)).replace("%", "%%")
     rows = connection.exec_driver_sql(f"select version_num::text from {quoted}", {}).all()
     return tuple(sorted(version for (version,) in rows if version is not None))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Thousands of new objects would make the collector walk all old ones over and over; none is garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

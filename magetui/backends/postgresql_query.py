@@ -19,7 +19,16 @@ WORTH_A_SECOND_TRY = frozenset({LOCK_NOT_AVAILABLE, "XX000", "42P01"})
 
 @cache
 def statement(name: str) -> str:
-    """The text of sql/postgresql_<name>.sql."""
+    """The text of sql/postgresql_<name>.sql.
+
+    `{locked_away}` in it stands for a common table expression with the tables that somebody has, or waits to
+    have, ACCESS EXCLUSIVE on: on the table, one of its indexes, its TOAST table or that one's index.
+    """
+    text = _text(name)
+    return text.replace("{locked_away}", _text("locked_away")) if "{locked_away}" in text else text
+
+
+def _text(name: str) -> str:
     return (files("magetui.backends") / "sql" / f"postgresql_{name}.sql").read_text(encoding="utf-8")
 
 

@@ -160,7 +160,7 @@ class Chain:
         """Where going forward `count` steps from `marker` ends."""
         steps = self.upgrade_steps(marker, self.resolve("head"))
         if count > len(steps):
-            raise RevisionError(f"'+{count}' goes beyond the head: {len(steps)} steps are pending.")
+            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
         return steps[count - 1].revision
 
     def unknown(self, marker: Iterable[str]) -> tuple[str, ...]:
@@ -351,12 +351,17 @@ def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], li
 
 def _on_cycle(start: str, by_id: dict[str, Revision]) -> bool:
     seen: set[str] = set()
-    frontier = list(by_id[start].down_revisions)
+    frontier = _parents(by_id[start])
     while frontier:
         one = frontier.pop()
         if one == start:
             return True
         if one in by_id and one not in seen:
             seen.add(one)
-            frontier.extend(by_id[one].down_revisions)
+            frontier.extend(_parents(by_id[one]))
     return False
+
+
+def _parents(revision: Revision) -> list[str]:
+    """What has to run before it."""
+    return [*revision.down_revisions, *revision.depends_on]

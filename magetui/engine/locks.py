@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.base import Session
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.workspace import Workspace
+
+# A run's watcher and the holder of its mutex: no concern of the operator's, the migrating session stands for them.
+OWN_HELPER = re.compile(r"^magetui run \d+ (watcher|mutex)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class Branch:
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """The other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return workspace.backend.sessions(connection)
+        sessions = workspace.backend.sessions(connection)
+    return tuple(session for session in sessions if not OWN_HELPER.search(session.application or ""))
 
 
 def tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:

@@ -195,9 +195,14 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
         raise MagetuiError(f"The scripts' SQL could not be rendered: {words[-1] if words else 'no reason given'}") from None
     rendered = json.loads(child.stdout)
     return tuple(
-        PlanStep(s.revision, s.direction, s.message, one["sql"], one["problem"])
+        PlanStep(s.revision, s.direction, s.message, _clean(workspace, one["sql"]), _clean(workspace, one["problem"]))
         for s, one in zip(plan.steps, rendered, strict=True)
     )
+
+
+def _clean(workspace: Workspace, text: str | None) -> str | None:
+    """What a script said, without the credentials that it may have repeated."""
+    return None if text is None else workspace.target.clean(text)
 
 
 def _stamp_sql(workspace: Workspace, plan: Plan) -> str:

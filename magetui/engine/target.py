@@ -1,4 +1,4 @@
-"""The target: which database, and where its URL came from. Credentials stay in `Target.url` and nowhere else."""
+"""The target: which database, and where its URL came from. Credentials stay in `Target.url` alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from magetui.engine.errors import ConnectError
 from magetui.runner.redaction import redact, redact_url, secrets_of
 
 # user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
-AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#@]*):(?P<password>.+)@(?P<rest>[^@]*)$")
+AUTHORITY = re.compile(
+    r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$"
+)
+# ?user=mage@server, as Azure names its users: an @ in the query, which SQLAlchemy would split at.
+AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
 PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
 VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
@@ -51,12 +55,17 @@ def parse_target(text: str, source: str) -> Target:
         raise ConnectError("bad-url", f"The URL from {source} cannot be understood: {redact_url(text)!r}.")
     dialect = url.get_backend_name()
     if dialect == "postgres":
-        raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
+        raise ConnectError(
+            "bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://."
+        )
     return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
 
 
 def _parsed(text: str) -> URL | None:
-    """The URL; where its password holds `@ : / % #` as they are, split at the last `@` and taken as it stands."""
+    """The URL; a password with `@ : / % #` as they are ends at the last `@` and is taken as it stands."""
+    if AT_IN_QUERY.match(text):
+        address, _, query = text.partition("?")
+        text = f"{address}?{query.replace('@', '%40')}"
     match = AUTHORITY.match(text)
     if match and PLAUSIBLE_REST.match(match["rest"]) and not _is_encoded(match["password"]):
         rest = _made(f"{match['scheme']}://{match['user']}@{match['rest']}")
@@ -69,7 +78,7 @@ def _made(text: str) -> URL | None:
         url = make_url(text)
         url.get_dialect()
     except NoSuchModuleError as error:
-        name = text.split("://")[0]
+        name = text.partition("://")[0]
         if name.startswith("postgres:") or name == "postgres":
             return make_url(text)
         raise ConnectError("bad-url", f"There is no database kind or driver '{name}'.") from error
@@ -94,12 +103,14 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL")
     for variable in ("AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL"):
         if environment.get(variable):
-            raise ConnectError("secret", f"{variable} is set, and this version cannot read that secret store yet.")
-    names = ("DB_USER", "DB_PASS", "DB_NAME")
-    if all(environment.get(name) for name in names):
-        host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
-        user, password, name = (environment[variable] for variable in names)
-        return parse_target(f"postgresql://{user}:{password}@{host}:{port}/{name}", "DB_USER, DB_PASS, DB_NAME")
+            raise ConnectError(
+                "secret", f"{variable} is set, and this version cannot read that secret store yet."
+            )
+    user, password, name = (environment.get(variable) for variable in ("DB_USER", "DB_PASS", "DB_NAME"))
+    host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
+    if user and password and name and host and port:
+        text = f"postgresql://{user}:{password}@{host}:{port}/{name}"
+        return parse_target(text, "DB_USER, DB_PASS, DB_NAME")
     path, source = _mage_sqlite(environment, project_path)
     location = URL.create("sqlite", database=str(path))
     return Target(url=location, redacted=location.render_as_string(), source=source)
@@ -110,7 +121,8 @@ def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Pa
     project = project_path.resolve()
     directory, source = environment.get("MAGE_DATA_DIR"), "MAGE_DATA_DIR"
     if not directory:
-        directory, source = _variables_dir(project / "metadata.yaml", environment), "variables_dir of metadata.yaml"
+        directory = _variables_dir(project / "metadata.yaml", environment)
+        source = "variables_dir of metadata.yaml"
     if not directory:
         directory, source = "~/.mage_data", "Mage's default, ~/.mage_data"
     expanded = Path(directory).expanduser()
@@ -120,7 +132,7 @@ def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Pa
 
 
 def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None:
-    """`variables_dir` of Mage's metadata.yaml: one top-level key, whose value may name environment variables."""
+    """`variables_dir` of Mage's metadata.yaml, a top-level key whose value may name environment variables."""
     if not metadata.is_file():
         return None
     for line in metadata.read_text(errors="replace").splitlines():

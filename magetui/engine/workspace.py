@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,22 +21,11 @@ from magetui.backends.base import Backend, Failure
 from magetui.engine.chain import Chain, read_chain
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
 from magetui.engine.project import MAGE_VARIABLES, Project, find_project
+from magetui.engine.selection import Selection
 from magetui.engine.target import Target, database_file, mage_target, parse_target
 
 APPLICATION_NAME = "magetui"
 CONNECT_CAUSES = frozenset(ConnectError.advised())
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What the operator pointed at; everything else is found."""
-
-    url: str | None = field(default=None, repr=False)
-    project_path: str | None = None
-    config: str | None = None
-    mage_path: str | None = None
-    python: str | None = None
-    read_only: bool = False
 
 
 class Workspace:

@@ -136,11 +136,14 @@ class RunEnded(Event):
     statement: str | None = None
 
 
+# What the program itself put there; a password that happens to be 'done' must not tear an outcome apart.
+EXACT = frozenset({"at", "since", "verb", "outcome", "direction", "revision", "target", "marker"})
+
 KINDS: Mapping[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
 
 
 def encode(event: Event, clean: Callable[[str], str] = str) -> str:
-    """The event as one line of JSON, without the line's end; `clean` goes over every text in it."""
+    """The event as one line of JSON, without the line's end; `clean` goes over the texts in it."""
     values = {"event": event.name, **_cleaned(asdict(event), clean)}
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
@@ -159,7 +162,7 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {key: _cleaned(inner, clean) for key, inner in value.items()}
+        return {key: inner if key in EXACT else _cleaned(inner, clean) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_cleaned(inner, clean) for inner in value]
     return value

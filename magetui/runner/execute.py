@@ -285,9 +285,11 @@ class Run:
             return
         self._progress.statement = None
         if not _is_catalog_read(statement):
-            self._uncommitted += 1
-            if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-                self._committed = True
+            reads_marker = statement.startswith("SELECT") and self._request.scripts.version_table in statement
+            if not reads_marker:
+                self._uncommitted += 1
+                if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+                    self._committed = True
             elapsed_ms = int((time.monotonic() - running.started) * 1000)
             self._journal.append(
                 events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms)

@@ -1,8 +1,8 @@
 """Credentials out of everything that is shown, logged or raised.
 
-SQLAlchemy's own `hide_password` shows `?password=` in a query and `PWD=` in `odbc_connect`; drivers and scripts
-repeat URLs in their errors. So a URL is redacted as text, before it is parsed (it may not parse), and every text
-that leaves the program is searched for the secrets that the URL held.
+SQLAlchemy's own `hide_password` shows `?password=` in a query and `PWD=` in `odbc_connect`; drivers and
+scripts repeat URLs in their errors. So a URL is redacted as text, before it is parsed (it may not parse), and
+every text that leaves the program is searched for the secrets that the URL held.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import re
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
-SECRET_KEYS = r"(?:password|passwd|pwd|passfile|sslpassword|sslkeypassword|secret|token|access_token|api_key)"
+SECRET_KEYS = r"(?:(?:PG|ssl|sslkey)?password|passwd|pwd|passfile|secret|(?:access_)?token|api_key)"
 EQUALS, SEMICOLON = r"(?:=|%3[dD])", r"(?:;|%3[bB])"
+OPEN, CLOSE = r"(?:\{|%7[bB])", r"(?:\}|%7[dD])"
 
-AUTHORITY = re.compile(r"^([A-Za-z][\w+.-]*://[^:/?#@]*):(.+)@", re.DOTALL)
-# ODBC and libpq keywords, percent-encoded or not; a value in braces may hold anything but a brace (ODBC).
+# A password ends at the last @, also in what is no proper URL ('postgresql:/…', or no scheme at all).
+AUTHORITY = re.compile(r"^([^:]*(?:://[^:]*)?):(?!//)(.+)@", re.DOTALL)
+# ODBC and libpq keywords, percent-encoded or not. A value in braces may hold anything (ODBC writes closing
+# braces twice), in quotes too (libpq); else it ends at a space, at &, or at a semicolon before a keyword.
 KEYWORD = re.compile(
-    rf"(?P<key>\b{SECRET_KEYS}\s*{EQUALS}\s*)"
-    rf"(?P<value>(?:\{{|%7[bB]).*?(?:\}}|%7[dD])|'(?:[^'\\]|\\.)*'|(?:(?!{SEMICOLON})[^&\s])*)",
-    re.IGNORECASE,
+    rf"(?P<key>(?:\b|(?<=%[0-9A-Fa-f]{{2}})){SECRET_KEYS}\s*{EQUALS}\s*)"
+    rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).)*{CLOSE}|'(?:[^'\\]|\\.)*'"
+    rf"|(?:(?!{SEMICOLON}\s*(?:[\w %]+?{EQUALS}|$|[&\s]))[^&\s])*)",
+    re.IGNORECASE | re.DOTALL,
 )
 SHORTEST_SECRET = 3
 
@@ -33,19 +37,49 @@ def redact_url(url: str) -> str:
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """The credentials in `url`, in each spelling that a message might repeat them in, longest first."""
-    found = {match["value"].strip("{}'") for match in KEYWORD.finditer(url)}
+    """The credentials in `url`, in each spelling that a message might repeat them in, longest first.
+
+    Not those that the redacted URL shows anyway: where user, password and database are all 'mage', hiding
+    that word would tear every message apart and hide nothing.
+    """
+    shown = redact_url(url)
     # Inside odbc_connect, percent-encoded as a whole, the keywords show only after decoding.
-    found |= {match["value"].strip("{}'") for match in KEYWORD.finditer(unquote_plus(url))}
+    found = {
+        value
+        for text in (url, unquote_plus(url))
+        for match in KEYWORD.finditer(text)
+        for value in _values(match)
+    }
     if match := AUTHORITY.match(url):
         found.add(match[2])
         found.add(match[2].split("@")[0])
-    spellings = {spell(secret) for secret in found for spell in (str, unquote, unquote_plus, quote, quote_plus)}
-    return tuple(sorted((s for s in spellings if len(s) >= SHORTEST_SECRET), key=len, reverse=True))
+    spellings = {
+        spell(secret)
+        for secret in found
+        for spell in (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+    }
+    secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
+    return tuple(sorted(secret, key=len, reverse=True))
+
+
+def _quoted(secret: str) -> str:
+    """As SQLAlchemy spells it in a URL: with every reserved character encoded."""
+    return quote(secret, safe="")
+
+
+def _values(match: re.Match[str]) -> tuple[str, ...]:
+    """A keyword's value as it stands, and without its braces or quotes."""
+    value = match["value"]
+    if value.startswith("{"):
+        return value, value[1:-1], value[1:-1].replace("}}", "}")
+    if value.startswith("'"):
+        return value, value[1:-1], re.sub(r"\\(.)", r"\1", value[1:-1])
+    return (value,)
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
     """`text` without any of `secrets` and without the credentials of any URL in it."""
+    text = re.sub(r"[A-Za-z][\w+.-]*://\S+", lambda match: redact_url(match[0]), text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    return re.sub(r"[A-Za-z][\w+.-]*://\S+", lambda match: redact_url(match[0]), KEYWORD.sub(rf"\g<key>{HIDDEN}", text))
+    return KEYWORD.sub(rf"\g<key>{HIDDEN}", text)

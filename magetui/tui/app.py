@@ -15,12 +15,13 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import DescendantFocus, Resize
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.widgets import Footer, Static
 
 from magetui.tui.commands import VerbCommands
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.panes.base import Pane
-from magetui.tui.panes.connection import ConnectionPane, headline
+from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane, entry_of
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 NARROW, SHORT = 100, 28
 TOO_NARROW, TOO_SHORT = 50, 12
 PAST_RUNS = 20
+# Bindings of Textual's own that say nothing here.
+UNSAID_ACTIONS = frozenset(
+    {"scroll_left", "scroll_right", "page_left", "page_right", "copy_text", "screen.copy_text", "help_quit", "app.focus_previous"}
+)
 MAIN_SCREEN_ACTIONS = frozenset({"change", "pane", "zoom", "refresh", "runs", "connect", "copy", "write"})
 
 
@@ -48,6 +53,7 @@ class MagetuiApp(App[int]):
     """Holds what the operator chose, and the latest diagnosis; each pane holds what it shows."""
 
     TITLE = "magetui"
+    AUTO_FOCUS = None  # the pane that has the room at the start is focused by name
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -66,6 +72,9 @@ class MagetuiApp(App[int]):
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False),
     ]
+
+    # From the start, rather than set: setting it would make every style anew.
+    theme: Reactive[str] = Reactive(THEME)
 
     class StateRead(Message):
         """The database and the scripts were read."""
@@ -111,7 +120,6 @@ class MagetuiApp(App[int]):
         self, settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None
     ) -> None:
         super().__init__(css_path=list(style_sheets()), ansi_color=True)
-        self.theme = THEME
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
         self.selection = settings.selection
         self._first_selection = settings.selection
@@ -123,22 +131,25 @@ class MagetuiApp(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What belongs to the main screen does not act while another one covers it."""
-        covered = len(self.screen_stack) > 1
-        return not (covered and action in MAIN_SCREEN_ACTIONS)
+        if len(self.screen_stack) == 1:
+            return True
+        return action not in MAIN_SCREEN_ACTIONS and not (action == "locks" and not getattr(self.screen, "shows_locks", False))
 
     # -- composing
 
     def compose(self) -> ComposeResult:
         yield Static(" magetui", id="header", markup=False)
         yield Static(id="briefing", markup=False)
+        first = RevisionsPane()
+        first.add_class("unfolded")
         with Vertical(id="panes"):
             yield ConnectionPane()
-            with Horizontal(id="middle"):
-                yield RevisionsPane()
+            with Horizontal(id="middle", classes="unfolded"):
+                yield first
                 yield SchemaPane()
             yield LogPane()
         yield Static("This terminal is too small for magetui. Make it 50×12 or larger, or press q.", id="too-small")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda: self.call_from_thread(self.exit, 0))
@@ -146,6 +157,10 @@ class MagetuiApp(App[int]):
         briefing.display = self._briefing is not None
         briefing.update(Content(self._briefing or ""))
         self.pane(RevisionsPane).focus_content()
+        self.call_after_refresh(self._read_first)
+
+    def _read_first(self) -> None:
+        """After the first paint, so that loading the database's libraries does not hold it up."""
         self.read_state()
         self.read_runs(open_screen=False)
 
@@ -227,7 +242,7 @@ class MagetuiApp(App[int]):
         worst = message.diagnosis.findings[0]
         self.log_entry(
             "diagnose",
-            f"{headline(message.diagnosis, worst).lower()}: {worst.message}",
+            worst.message,
             f"{message.diagnosis.elapsed_ms} ms",
             SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else "",
         )
@@ -247,9 +262,9 @@ class MagetuiApp(App[int]):
         self.screen_stack[0].query_one("#header", Static).update(
             Content.assemble(
                 (" magetui", STRONG),
+                ("   READ-ONLY" if self.selection.read_only else "", STRONG),
                 f"   {server}   {place}{schema}",
                 (f"   read {datetime.now():%H:%M:%S}", QUIET),
-                ("   READ-ONLY" if self.selection.read_only else "", STRONG),
             )
         )
 
@@ -402,13 +417,14 @@ class MagetuiApp(App[int]):
                 subject, about = f"{pane.NUMBER} {pane.NAME}", pane.ABOUT
         if isinstance(self.screen, HelpScreen):
             return
-        keys = [
-            (self.get_key_display(active.binding), active.binding.tooltip or active.binding.description)
-            for active in self.screen.active_bindings.values()
-            if active.binding.description and active.enabled and not active.binding.system
-        ]
+        keys: dict[str, list[str]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if active.enabled and binding.description and binding.action not in UNSAID_ACTIONS:
+                said = binding.tooltip or binding.description
+                keys.setdefault(said, []).append(self.get_key_display(binding))
         verbs = [(verb.key or "", verb.name, verb.summary) for verb in VERBS]
-        self.push_screen(HelpScreen(subject, about, keys, verbs))
+        self.push_screen(HelpScreen(subject, about, [(" ".join(shown), said) for said, shown in keys.items()], verbs))
 
     def action_of(self, verb: Verb) -> str:
         """The action that a verb's key has on the screen."""
@@ -440,6 +456,8 @@ def open_app(
     settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None
 ) -> int:
     """Open the full-screen program; returns the exit status."""
+    if not settings.colour:
+        os.environ["NO_COLOR"] = "1"  # Textual's own switch, read when an app is made
     app = MagetuiApp(settings, environment, briefing)
-    status = app.run()
+    status = app.run(mouse=settings.mouse)
     return status if status is not None else app.return_code or 0

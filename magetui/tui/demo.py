@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from magetui.config import Settings
 from magetui.engine.demo import LOOSE_SECONDS, Demo, Scenario, build_demo
-from magetui.engine.workspace import Selection
+from magetui.engine.selection import Selection
 
 WRAP = 100
 TRY: dict[Scenario, tuple[str, ...]] = {

@@ -73,13 +73,11 @@ class Rows(Vertical):
         self._rows: Sequence[Row] = ()
         self._width = 0
         self._empty = empty
+        self._shown_once = False
+        self._wanted = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(markup=False)
-        field = Input(placeholder="filter", compact=True)
-        field.cursor_blink = False
-        field.display = False
-        yield field
 
     @property
     def lines(self) -> Lines:
@@ -99,6 +97,7 @@ class Rows(Vertical):
     def show(self, build: Callable[[int], Sequence[Row]]) -> None:
         """Show the rows that `build` makes for a width in columns; the cursor stays on its key."""
         self._build = build
+        self._shown_once = True
         self._rebuild()
 
     def select(self, key: str) -> None:
@@ -116,7 +115,7 @@ class Rows(Vertical):
         self._fill()
 
     def _shown(self) -> Sequence[Row]:
-        wanted = self.query_one(Input).value.lower()
+        wanted = self._wanted.lower()
         return [row for row in self._rows if wanted in row.search.lower()] if wanted else self._rows
 
     def _fill(self) -> None:
@@ -124,8 +123,9 @@ class Rows(Vertical):
         place = lines.highlighted or 0
         scroll = lines.scroll_y
         options = [Option(row.content, id=row.key) for row in shown]
-        if not options and self._empty:
-            options = [Option(Content.styled(self._empty, "dim"), disabled=True)]
+        if not options:
+            nothing = self._empty if self._shown_once else "reading …"
+            options = [Option(Content.styled(nothing, "dim"), disabled=True)]
         lines.set_options(options)
         if shown:
             kept = next((i for i, row in enumerate(shown) if row.key == key), min(place, len(shown) - 1))
@@ -141,29 +141,38 @@ class Rows(Vertical):
     # -- the filter
 
     def action_filter(self) -> None:
-        field = self.query_one(Input)
-        field.display = True
+        """Open the filter's field; it is made when first wanted, since most lists are never filtered."""
+        fields = self.query(Input)
+        if fields:
+            fields.first().focus()
+            return
+        field = Input(self._wanted, placeholder="filter", compact=True)
+        field.cursor_blink = False
+        self.mount(field)
         field.focus()
 
     @on(Input.Changed)
     def _filtered(self, event: Input.Changed) -> None:
         event.stop()
+        self._wanted = event.value
         self._fill()
 
     @on(Input.Submitted)
     def _accepted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one(Input).display = bool(event.value)
         self.lines.focus()
+        if not event.value:
+            event.input.remove()
 
     def clear_filter(self) -> bool:
         """Take the filter away; False where there was none."""
-        field = self.query_one(Input)
-        if not field.display:
+        fields = self.query(Input)
+        if not fields:
             return False
-        field.value = ""
-        field.display = False
+        self._wanted = ""
         self.lines.focus()
+        fields.remove()
+        self._fill()
         return True
 
     def key_escape(self) -> None:

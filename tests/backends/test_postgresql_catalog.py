@@ -203,6 +203,23 @@ def test_a_dropped_column_shifts_no_name(database: Database) -> None:
     assert detail.indexes == (Index("ix_c", ("c",)),)
 
 
+def test_an_index_that_names_do_not_describe_has_its_definition(database: Database) -> None:
+    database.run(
+        "create table t (a integer, b text)",
+        "create index covering on t (a) include (b)",
+        "create index falling on t (a desc)",
+        "create index hashed on t using hash (a)",
+        "create index patterns on t (b text_pattern_ops)",
+        "create index plain on t (b, a)",
+    )
+    [detail] = catalog.table_details(database.reader)
+    indexes = {index.name: index for index in detail.indexes}
+    assert {name for name, index in indexes.items() if index.definition is None} == {"plain"}
+    assert indexes["covering"].columns == ("a",)
+    assert indexes["plain"].columns == ("b", "a")
+    assert "text_pattern_ops" in (indexes["patterns"].definition or "")
+
+
 def test_rows_are_known_before_and_after_the_first_analyze(database: Database) -> None:
     database.run("create table filled (id integer)", "create table hollow (id integer)")
     database.run("insert into filled select generate_series(1, 1000)")

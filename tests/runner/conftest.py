@@ -1,4 +1,4 @@
-"""What the incidents of runs need: a chain with a gate in it, and the engine's calls in a few words."""
+"""No run outlives the test that started it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journals import named
-from tests.journals import journal as events_of
+from tests.journals import journal, named
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +18,10 @@ def no_child_stays(state_dir: Path) -> Iterator[None]:
     """A test that failed must not leave a run behind: its children are ended with it."""
     yield
     for path in (state_dir / "runs").glob("*.jsonl"):
-        events = events_of(state_dir, int(path.stem))
-        for started in [] if named(events, "run-ended") else named(events, "run-started"):
+        events = journal(state_dir, int(path.stem))
+        if named(events, "run-ended"):
+            continue
+        for started in named(events, "run-started"):
             with suppress(ProcessLookupError, FileNotFoundError):
                 if b"magetui" in Path(f"/proc/{started['pid']}/cmdline").read_bytes():
                     os.kill(started["pid"], signal.SIGKILL)

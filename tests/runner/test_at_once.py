@@ -1,4 +1,4 @@
-"""Two who want to migrate the same database at the same time: one does, the other waits and knows for whom."""
+"""Two who want to migrate one database at the same time: one does, the other knows for whom it waits."""
 
 from __future__ import annotations
 
@@ -117,7 +117,16 @@ def test_run_holds_the_lock_that_a_starting_mage_wants(
     migrate_with_alembic(pg_database.url, mage_home, "1a737bdee53b")
     wanted = "SELECT pg_try_advisory_lock(1)"
     with pg_database.session('SELECT id FROM "user"') as reader:
-        rollback = ("--mage-path", mage_home, "--url", pg_database.url, "rollback", "--revision", "-1", "--yes")
+        rollback = (
+            "--mage-path",
+            mage_home,
+            "--url",
+            pg_database.url,
+            "rollback",
+            "--revision",
+            "-1",
+            "--yes",
+        )
         live = Live(magetui.start(*rollback, "--lock-timeout-seconds", 60))
         live.hears("WAITING for access exclusive on user")
         assert pg_database.rows(wanted) == [(False,)]

@@ -1,8 +1,10 @@
-"""A run that waits for somebody: who it is, how long it waits, and that a timeout leaves everything as it was."""
+"""A run that waits: for whom, for how long, and that a timeout leaves everything as it was."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -89,14 +91,13 @@ def test_blocker_that_ends_in_time_lets_the_rollback_through(
 def test_sessions_queueing_behind_the_run_are_told_too(
     at_preferences: PostgresDatabase, rollback: tuple[object, ...], magetui: Magetui, state_dir: Path
 ) -> None:
-    with at_preferences.session(READS_USER) as server, closing(
-        at_preferences.server.connect(at_preferences.name, application_name="late-request")
-    ) as late:
+    with (
+        at_preferences.session(READS_USER) as server,
+        closing(at_preferences.server.connect(at_preferences.name, application_name="late-request")) as late,
+    ):
         live = Live(magetui.start(*rollback, "--lock-timeout-seconds", 60))
         live.hears("in the way: ")
         late_pid = late.info.backend_pid
-        import threading
-
         asking = threading.Thread(target=lambda: late.cursor().execute('SELECT count(*) FROM "user"'))
         asking.start()
         live.hears(f"waiting behind us: {late_pid}  mage  late-request")
@@ -141,8 +142,6 @@ def test_diagnose_says_before_the_run_who_would_block_it(
 def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
     sqlite_database: SqliteDatabase, magetui: Magetui, tmp_path: Path, state_dir: Path
 ) -> None:
-    import os
-
     project = make_project(tmp_path / "project", linear(3), sqlite_database.url)
     common = ("--config", project.ini)
     assert magetui(*common, "migrate", "--revision", "rev2", "--yes").status == 0

@@ -77,14 +77,16 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
 def test_second_migrate_right_after_a_kill_names_the_session_that_is_still_there(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, common: tuple[object, ...]
 ) -> None:
-    with closed_gate(pg_database) as gate, pg_database.server.connect(pg_database.name) as other:
+    with closed_gate(pg_database) as gate:
         live = Live(magetui.start(*common, "migrate", "--yes"))
         session = wait_for_statement(state_dir, REWRITE, run=2)["session"]
-        # What a server before PostgreSQL 14 does, or one that cannot see that its client is gone.
-        other.autocommit = True
-        os.kill(child_of(state_dir, 2), signal.SIGSTOP)  # a child that hangs, so that its session surely stays
-        mutex = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'magetui run 2 mutex'"
-        other.cursor().execute(mutex)
+        # The child hangs, so that its session surely stays: as it does, on a server before PostgreSQL 14,
+        # even after a kill, since that does not look whether its client is still there.
+        os.kill(child_of(state_dir, 2), signal.SIGSTOP)
+        pg_database.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'magetui run 2 mutex'"
+        )
         second = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
         second.hears("WAITING for access exclusive on big")
         second.hears(rf"in the way: {session}  mage  ")
@@ -163,7 +165,10 @@ def test_run_goes_on_without_its_command_line_and_can_be_followed_again(
         live.interrupt(number)
         assert live.end().status == -number
         listed = magetui("runs", "--json").json["runs"]
-        assert [(run["run"], run["alive"], run["outcome"]) for run in listed] == [(2, True, None), (1, False, "done")]
+        assert [(run["run"], run["alive"], run["outcome"]) for run in listed] == [
+            (2, True, None),
+            (1, False, "done"),
+        ]
 
         again = Live(magetui.start("runs", 2))
         again.hears("step 1 of 2  rev2  Rewrite big …")

@@ -12,7 +12,8 @@ from magetui.engine import runs
 from magetui.engine.diagnosis import Diagnosis, diagnose
 from magetui.engine.plan import make_plan
 from magetui.engine.runs import RunRecord
-from magetui.engine.workspace import Selection, Workspace
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
 from magetui.runner.request import ChangeVerb
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase

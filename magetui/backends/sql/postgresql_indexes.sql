@@ -1,16 +1,20 @@
--- Every index with its columns' numbers, of which 0 is an expression; it lives in its table's schema. Those that the numbers do not describe in full (with an expression, a condition, an
--- order, further columns, another method or operator class) have their definition too, except on the tables in
--- %(blocked)s: spelling out an expression locks the table with ACCESS SHARE.
-select i.indrelid, ic.relname, i.indisprimary, i.indisunique, i.indisvalid, i.indkey, i.indnkeyatts,
-       case when i.indexprs is not null and i.indrelid <> all (%(blocked)s::oid[])
+-- Every index with its columns' numbers, of which 0 is an expression, and the number of key columns where it has
+-- others too. It lives in its table's schema. An index that the numbers do not describe in full (with an expression,
+-- a condition, an order, further columns, another method or operator class) has its definition too, except on a
+-- table that is locked away: spelling out an expression locks the table with ACCESS SHARE.
+with {locked_away}
+select i.indrelid, ic.relname, i.indisprimary, i.indisunique, i.indisvalid, i.indkey,
+       nullif(i.indnkeyatts, i.indnatts),
+       case when i.indexprs is not null and i.indrelid not in (select oid from locked_away)
             then array(select pg_get_indexdef(i.indexrelid, k, true) from generate_series(1, i.indnkeyatts) k)
        end,
        case when i.indisprimary or i.indexprs is null and i.indpred is null and i.indnatts = i.indnkeyatts
                  and ic.relam = 403 -- btree, in pg_am.dat
                  and i.indoption::int2[] <@ '{0}'::int2[]
-                 and not i.indclass::oid[] && array(select oid from pg_opclass where not opcdefault)
+                 and not i.indclass::oid[] && array(select oid from pg_opclass
+                                                       where opcmethod = 403 and not opcdefault)
             then null
-            when i.indrelid <> all (%(blocked)s::oid[]) then pg_get_indexdef(i.indexrelid)
+            when i.indrelid not in (select oid from locked_away) then pg_get_indexdef(i.indexrelid)
        end
 from pg_index i
 join pg_class ic on ic.oid = i.indexrelid

@@ -83,7 +83,7 @@ def entry_of(record: RunRecord) -> Entry:
     """A run as a line of the log."""
     from magetui import words
 
-    at = local_time(record.started)
+    at = local_time(record.ended or record.started)
     start, end = words.marker(record.marker_before), words.marker(record.marker_after)
     way = f"{start} → {end}" if record.outcome == "done" else f"{start} → {record.target}"
     text = f"run {record.run}: {words.OUTCOMES[record.outcome]}, {way}"

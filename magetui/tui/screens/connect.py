@@ -23,7 +23,7 @@ class ConnectScreen(OverScreen):
         field = Input(password=True, compact=True, id="url")
         field.cursor_blink = False
         yield field
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.place)

@@ -76,7 +76,7 @@ class RevisionScreen(ScrolledScreen):
         with VerticalScroll():
             yield Static(Content("\n").join([*lines, Content("")]), markup=False)
             yield Static(Syntax(safe, "python", theme="ansi_dark", background_color="default", word_wrap=True))
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         from magetui import words
@@ -107,7 +107,7 @@ class HelpScreen(ScrolledScreen):
         yield Static(" Help", id="title", markup=False)
         with VerticalScroll():
             yield Static(Content("\n").join(lines), markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
 
 class RunsScreen(OverScreen):
@@ -123,7 +123,7 @@ class RunsScreen(OverScreen):
     def compose(self) -> ComposeResult:
         yield Static(f" Runs   {len(self._records)} on record", id="title", markup=False)
         yield Rows(empty="no runs on record")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         rows = self.query_one(Rows)

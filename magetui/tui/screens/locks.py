@@ -40,7 +40,7 @@ class LocksScreen(OverScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield Rows(id="session-rows", empty="no other sessions")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.entitle((" Locks", STRONG), f"   {self.magetui.place}")

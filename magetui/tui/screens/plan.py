@@ -26,15 +26,16 @@ class PlanScreen(OverScreen):
     """Shows a plan; *Do it* starts the run and hands it to the run screen."""
 
     NAME = "Plan"
+    shows_locks = True
     ABOUT = (
         "What the verb would do from the present state: its steps, the SQL that Alembic can render beforehand, and who "
         "is in the way now. Change the revision or the lock timeout in their fields and press enter to plan anew. "
         "Nothing is changed until you choose to; what may destroy data wants the database's name typed first."
     )
     BINDINGS = [
-        Binding("n", "close", "No, leave it"),
-        Binding("y", "consent", "Yes, do it"),
-        Binding("e", "edit", "Edit the revision"),
+        Binding("n", "close", "No"),
+        Binding("y", "consent", "Yes"),
+        Binding("e", "edit", "Edit"),
         Binding("j,down", "scroll('down')", "Down", show=False),
         Binding("k,up", "scroll('up')", "Up", show=False),
         Binding("ctrl+d,pagedown", "scroll('page_down')", "Page down", show=False),
@@ -85,7 +86,7 @@ class PlanScreen(OverScreen):
             yield name
             yield Button("No", id="no", compact=True)
             yield Button("Do it", id="yes", compact=True, disabled=True)
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.entitle((f" {self._title}", STRONG), f"   {self.magetui.place}")

@@ -36,6 +36,7 @@ class RunScreen(OverScreen):
     """One run, live or past."""
 
     NAME = "Run"
+    shows_locks = True
     ABOUT = (
         "A run as its journal tells it: steps and statements with their times and, while it waits, for what, how long "
         "against the lock timeout, and the sessions in the way. x asks it to stop: the statement is cancelled and "
@@ -62,12 +63,13 @@ class RunScreen(OverScreen):
         self.record: RunRecord | None = None
         self._timer: Timer | None = None
         self._asked = False
+        self._live = False  # whether it was seen to go on: a past run's end is no news
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         with VerticalScroll(id="run-body"):
             yield Static("starting …", id="run-text", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self._follow()
@@ -91,12 +93,14 @@ class RunScreen(OverScreen):
 
     def on_run_screen_grown(self, message: Grown) -> None:
         self.record = message.record
+        self._live = self._live or message.record.alive or not isinstance(self._run, int)
         self._show()
-        if not message.record.alive:
-            if self._timer is not None:
-                self._timer.stop()
-            self.magetui.run_ended(message.record)
+        if not message.record.alive and self._timer is not None:
+            self._timer.stop()
+            self._timer = None
             self.refresh_bindings()
+            if self._live:
+                self.magetui.run_ended(message.record)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "cancel":
@@ -125,7 +129,7 @@ class RunScreen(OverScreen):
         self.entitle(
             (f" Run {record.run}", STRONG),
             f" · {words.plain(record.verb)} to {words.plain(record.target)}",
-            (f"   {min(done + record.alive, len(record.steps))} of {len(record.steps)} steps", QUIET),
+            (f"   step {min(done + record.alive, len(record.steps))} of {len(record.steps)}", QUIET),
             (f" · {words.duration(elapsed)}", QUIET),
         )
         text = Content("\n").join(run_lines(record, moment, asked=self._asked, height=self.size.height))

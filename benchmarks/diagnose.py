@@ -1,0 +1,92 @@
+"""`diagnose` on Mage's chain against `alembic current` in Mage's own folder and environment.
+
+Run it with `uv run python -m benchmarks.diagnose`. It installs Mage with all its dependencies into a virtual
+environment under `.cache` (once; some hundreds of megabytes), makes a PostgreSQL 16 of its own, and takes the
+median of alternated pairs of whole processes. Target: at most a quarter of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.mage import CHECKOUT, VERSION, mage_directory, migrate_with_alembic
+from tests.postgres import PostgresServer
+
+PAIRS = 7
+TARGET = 0.25
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 where the target is missed."""
+    python = full_mage()
+    package = next(python.parent.parent.glob("lib/python*/site-packages/mage_ai"))
+    with tempfile.TemporaryDirectory() as folder, PostgresServer(16) as server:
+        url = server.create_database("mage")
+        migrate_with_alembic(url, mage_directory())
+        plain = url.replace("postgresql://", "postgresql+psycopg2://")
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            "MAGE_DATABASE_CONNECTION_URL": plain,
+            "HOME": folder,
+        }
+        # Mage's own configuration, whose URL is a relative SQLite file, pointed at our server.
+        database = package / "orchestration" / "db"
+        text = (database / "alembic.ini").read_text()
+        text = text.replace("script_location = migrations", f"script_location = {database / 'migrations'}")
+        text = text.replace("sqlite:///mage-ai.db", plain.replace("%", "%%"))
+        ini = Path(folder, "alembic.ini")
+        ini.write_text(text)
+        ours = [sys.executable, "-m", "magetui", "diagnose", "--mage-path", str(package)]
+        theirs = [str(python), "-m", "alembic", "-c", str(ini), "current"]
+        for command in (ours, theirs):  # bytecode and file caches
+            _seconds(command, environment, folder)
+        pairs = [
+            (_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)
+        ]
+    ratio = statistics.median(a / b for a, b in pairs)
+    print(f"magetui diagnose   {statistics.median(a for a, _ in pairs) * 1000:6.0f} ms")
+    print(f"alembic current    {statistics.median(b for _, b in pairs) * 1000:6.0f} ms")
+    print(f"ratio, by pairs    {ratio:6.2f}    target: at most {TARGET}")
+    return 0 if ratio <= TARGET else 1
+
+
+def full_mage() -> Path:
+    """The interpreter of an environment with Mage and all its dependencies, made if it is not there."""
+    folder = CHECKOUT / ".cache" / "mage-full" / VERSION
+    python = folder / "bin" / "python"
+    if not (folder / "bin" / "mage").is_file():
+        uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", str(folder)], check=True)
+        install = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(python),
+            f"mage-ai=={VERSION}",
+            "psycopg2-binary",
+        ]
+        subprocess.run(install, check=True)
+    return python
+
+
+def _seconds(command: list[str], environment: dict[str, str], folder: str) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, cwd=folder, check=False, capture_output=True, text=True)
+    elapsed = time.perf_counter() - started
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return elapsed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The full-screen program: how soon it is usable, what it costs at rest, and how much memory it takes.
+
+Run it with `uv run python -m benchmarks.screen`. In a pseudo-terminal, on a PostgreSQL 16 of its own with Mage's
+real chain, alternated with a bare Textual app: the time from starting the process until all panes are drawn and
+keys are taken (target: at most 1.5 times the bare app's), until the state of the database is on screen (told), the
+processor time and bytes of ten seconds at rest (target: none), and the resident memory (target: under 100 MB).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.mage import mage_directory, migrate_with_alembic
+from tests.postgres import PostgresServer
+from tests.terminal import Terminal
+
+PAIRS = 9
+REST_SECONDS = 10
+TARGET, MEMORY_MB = 1.5, 100
+SIZE = (120, 36)
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def main() -> int:
+    """Measure and print; the exit status is 1 where a target is missed."""
+    with tempfile.TemporaryDirectory() as state, PostgresServer(16) as server:
+        url = server.create_database("mage")
+        migrate_with_alembic(url, mage_directory(), "42a14d6143f1")
+        environment: dict[str, str | None] = {
+            "MAGE_DATABASE_CONNECTION_URL": url,
+            "XDG_STATE_HOME": state,
+            "PYTHONDONTWRITEBYTECODE": None,
+        }
+        ours = [sys.executable, "-m", "magetui", "--mage-path", str(mage_directory())]
+        bare = [sys.executable, "-m", "benchmarks.bare"]
+        for _ in range(2):  # bytecode and file caches
+            _usable(bare, "bare app is ready", environment)
+            _usable(ours, "4 Log", environment)
+        pairs = [
+            (_usable(ours, "4 Log", environment), _usable(bare, "bare app is ready", environment))
+            for _ in range(PAIRS)
+        ]
+        ratio = statistics.median(a / b for a, b in pairs)
+        state_ms = statistics.median(_usable(ours, "BEHIND BY 2", environment) for _ in range(5))
+        cpu, written, memory = _at_rest(ours, environment)
+    print(f"first usable screen   {statistics.median(a for a, _ in pairs):6.0f} ms")
+    print(f"bare Textual app      {statistics.median(b for _, b in pairs):6.0f} ms")
+    print(f"ratio, by pairs       {ratio:6.2f}    target: at most {TARGET}")
+    print(f"state on the screen   {state_ms:6.0f} ms")
+    print(
+        f"at rest, {REST_SECONDS} s         {cpu * 1000:6.0f} ms of processor time, {written} bytes    target: none"
+    )
+    print(f"resident memory       {memory:6.0f} MB    target: under {MEMORY_MB}")
+    return 0 if ratio <= TARGET and written == 0 and memory < MEMORY_MB else 1
+
+
+def _usable(command: list[str], wanted: str, environment: dict[str, str | None]) -> float:
+    """Milliseconds from starting the program until its screen shows `wanted`."""
+    started = time.perf_counter()
+    with Terminal(command, SIZE, environment) as terminal:
+        terminal.wait_for(wanted, 60)
+        elapsed = (time.perf_counter() - started) * 1000
+        terminal.press("ctrl+q")
+        terminal.wait_exit()
+    return elapsed
+
+
+def _at_rest(command: list[str], environment: dict[str, str | None]) -> tuple[float, int, float]:
+    """Processor seconds and bytes written while nothing happens, and resident megabytes."""
+    with Terminal(command, SIZE, environment) as terminal:
+        terminal.wait_for("BEHIND BY 2", 60)
+        terminal.wait_for("diagnose", 60)
+        time.sleep(2)  # until what follows the first reading is drawn
+        written, used = len(terminal.output), _cpu_seconds(terminal.pid)
+        time.sleep(REST_SECONDS)
+        at_rest = _cpu_seconds(terminal.pid) - used, len(terminal.output) - written
+        memory = _resident_mb(terminal.pid)
+        terminal.press("q")
+        terminal.wait_exit()
+    return (*at_rest, memory)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Makes the screenshots anew: the program itself, against a real PostgreSQL with Mage's real chain.
+
+    uv run python -m screenshots.make
+
+A server from the test suite's wheel is started, Mage's chain is run to a revision two behind the head, a session
+is left idle in a transaction, and the app exports what it shows as SVG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from magetui.config import Settings
+from magetui.engine.selection import Selection
+from magetui.tui.app import MagetuiApp
+from magetui.tui.panes.schema import SchemaPane
+from tests.mage import mage_directory, migrate_with_alembic
+from tests.postgres import PostgresServer
+from tests.waiting import eventually
+
+HERE = Path(__file__).resolve().parent
+BEHIND = "42a14d6143f1"
+ROWS = """
+insert into pipeline_run (pipeline_uuid, created_at) select 'daily_orders', now() from generate_series(1, 31087);
+insert into block_run (block_uuid, created_at) select 'load_orders', now() from generate_series(1, 210443);
+insert into "user" (username, email) select 'user' || n, 'user' || n || '@example.org' from generate_series(1, 1204) n;
+insert into role (name) select 'role ' || n from generate_series(1, 6) n;
+analyze;
+"""
+
+
+async def settled(pilot: Pilot[int], wanted: str, patience: int = 200) -> None:
+    """Wait until the screen shows `wanted`, in steps of 50 ms, `patience` of them at the most."""
+    for _ in range(patience):
+        await pilot.pause(0.05)
+        if wanted in "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips()):
+            return
+    raise TimeoutError(f"the screen never showed {wanted!r}")
+
+
+async def take(url: str, environment: Mapping[str, str]) -> None:
+    """Drive the app and export its screens."""
+    settings = Settings(Selection(mage_path=str(mage_directory())), colour=True)
+    app = MagetuiApp(settings, environment)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot, "BEHIND BY 2")
+        app.query_one(SchemaPane).rows.select("public\1user")
+        await pilot.press("3", "enter", "G")
+        await settled(pilot, "ix_user_email")
+        await pilot.press("2")
+        app.save_screenshot("main.svg", str(HERE))
+        await pilot.press("l")
+        await settled(pilot, "mage-server")
+        app.save_screenshot("locks.svg", str(HERE))
+        await pilot.press("escape")
+        await settled(pilot, "BEHIND BY 2")
+    app = MagetuiApp(settings, environment)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, "BEHIND BY 2")
+        await pilot.press("b")
+        await settled(pilot, "type the database")
+        await pilot.press("e", *"117f8c3b9c42", "enter")
+        await settled(pilot, "526c4523d5d5")
+        await settled(pilot, "ALTER TABLE")
+        app.save_screenshot("plan.svg", str(HERE))
+        await pilot.press("y", *"mage", "enter", "enter")
+        await settled(pilot, "WAITING")
+        await settled(pilot, " 2.")
+        app.save_screenshot("waiting.svg", str(HERE))
+        await pilot.press("x")
+        await settled(pilot, "CANCELLED")
+
+
+def main() -> None:
+    """Start a server, prepare it, take the screenshots."""
+    with tempfile.TemporaryDirectory() as state, PostgresServer(16) as server:
+        url = server.create_database("mage")
+        migrate_with_alembic(url, mage_directory(), BEHIND)
+        for statement in ROWS.strip().split(";\n"):
+            server.execute("mage", statement.rstrip(";"))
+        environment = {**os.environ, "MAGE_DATABASE_CONNECTION_URL": url, "XDG_STATE_HOME": state}
+        with server.connect("mage", application_name="mage-server") as idle, idle.cursor() as cursor:
+            cursor.execute("select * from role where id = 4")
+            eventually(lambda: server.execute("mage", "select 1 from pg_stat_activity where state like 'idle in%'"))
+            asyncio.run(take(url, environment))
+
+
+if __name__ == "__main__":
+    main()

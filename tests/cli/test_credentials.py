@@ -1,0 +1,142 @@
+"""No credential leaves the program: on no stream, in no journal, among no child's arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.alembic_project import Revision, linear, make_project
+from tests.command import Magetui, Outcome
+from tests.databases import PostgresDatabase
+from tests.gate import REWRITE, closed_gate, gated_project
+from tests.journals import child_of, wait_for_statement
+from tests.live import Live
+from tests.postgres import PASSWORD
+
+SPELLINGS = (PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "s3cret", "p@ss:w")
+
+
+def said(outcome: Outcome, state_dir: Path) -> str:
+    """Everything that the program left behind: both streams and every file of its own."""
+    files = [path.read_text(errors="replace") for path in state_dir.rglob("*") if path.is_file()]
+    return "\n".join([outcome.stdout, outcome.stderr, *files])
+
+
+def no_credential(text: str) -> None:
+    for spelling in SPELLINGS:
+        assert spelling not in text
+
+
+def test_child_is_not_started_with_the_password(
+    pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
+) -> None:
+    project = gated_project(tmp_path / "project", pg_database)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    with closed_gate(pg_database) as gate:
+        live = Live(magetui.start("--config", project.ini, "--url", pg_database.url, "migrate", "--yes"))
+        wait_for_statement(state_dir, REWRITE, run=2)
+        child = Path("/proc", str(child_of(state_dir, 2)))
+        arguments = (child / "cmdline").read_text()
+        assert "magetui.runner" in arguments
+        no_credential(arguments)
+        no_credential((child / "environ").read_text())
+        # Nor does the server show it to others.
+        [(shown,)] = pg_database.rows(
+            "SELECT string_agg(query || application_name, ' ') FROM pg_stat_activity"
+        )
+        no_credential(shown)
+        gate.rollback()
+        ended = live.end()
+    assert ended.status == 0
+    everything = said(ended, state_dir)
+    assert "postgresql://mage:***@" in everything
+    no_credential(everything)
+
+
+@pytest.mark.parametrize("source", ["--url", "environment", "query", "unencoded", "DB_PASS"])
+def test_password_is_hidden_wherever_it_came_from(
+    pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path, state_dir: Path, source: str
+) -> None:
+    place = f"127.0.0.1:{pg_database.server.port}/{pg_database.name}"
+    in_query = f"postgresql://mage@{place}?password={quote(PASSWORD, safe='')}"
+    unencoded = f"postgresql://mage:{PASSWORD}@{place}"
+    flags: tuple[object, ...] = ()
+    environment: dict[str, str] = {}
+    if source == "DB_PASS":
+        environment = {
+            "DB_USER": "mage",
+            "DB_PASS": PASSWORD,
+            "DB_NAME": pg_database.name,
+            "DB_PORT": str(pg_database.server.port),
+        }
+    elif source == "environment":
+        environment = {"MAGE_DATABASE_CONNECTION_URL": pg_database.url}
+    else:
+        flags = ("--url", {"--url": pg_database.url, "query": in_query, "unencoded": unencoded}[source])
+    common = ("--mage-path", mage_home, *flags)
+    for verb in (("diagnose",), ("migrate", "--yes"), ("plan", "rollback", "--revision", "-1"), ("runs",)):
+        for shape in ((), ("--json",)):
+            told = magetui(*common, *shape, *verb, env=environment)
+            assert told.status == (3 if verb == ("diagnose",) else 0), told
+            no_credential(said(told, state_dir))
+
+
+def test_script_that_tells_the_password_is_not_repeated(
+    pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
+) -> None:
+    talkative = Revision(
+        id="rev2",
+        down="rev1",
+        message="Tell it all",
+        upgrade=(
+            "from alembic import context\nimport sys\n"
+            'url = context.config.get_main_option("sqlalchemy.url")\n'
+            "print(url)\nprint(sa.make_url(url).password, file=sys.stderr)\n"
+            'op.execute(sa.text("SELECT :p").bindparams(p=sa.make_url(url).password))\n'
+            'raise RuntimeError(f"cannot go on with {url}, {sa.make_url(url).password}")'
+        ),
+    )
+    project = make_project(tmp_path / "project", (*linear(1), talkative), pg_database.url)
+    failed = magetui("--config", project.ini, "migrate", "--yes")
+    assert failed.status == 1, failed
+    assert "RuntimeError: cannot go on with postgresql://mage:***@" in failed.stdout
+    assert "  | postgresql://mage:***@" in failed.stderr
+    no_credential(said(failed, state_dir))
+    planned = magetui("--config", project.ini, "plan", "migrate")
+    no_credential(said(planned, state_dir))
+
+
+@pytest.mark.parametrize("database", ["no_such_database", "postgres"])
+def test_wrong_url_is_complained_about_without_the_password(
+    pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path, state_dir: Path, database: str
+) -> None:
+    wrong = pg_database.server.url(database)
+    if database == "postgres":
+        wrong = wrong.replace("@", "0@")
+    for verb in (("diagnose",), ("migrate", "--yes"), ("schema",), ("locks",)):
+        told = magetui("--mage-path", mage_home, "--url", wrong, *verb)
+        assert told.status in (1, 3), told
+        no_credential(said(told, state_dir))
+        cause = "does not exist" if database != "postgres" else "password authentication failed"
+        assert cause in " ".join((told.stdout + told.stderr).split())
+
+
+def test_usage_error_does_not_repeat_what_was_typed(magetui: Magetui, state_dir: Path) -> None:
+    told = magetui("diagnose", f"--ulr=postgresql://mage:{PASSWORD}@db/mage")
+    assert told.status == 2
+    no_credential(said(told, state_dir))
+
+
+def test_journals_are_for_their_owner_alone(
+    magetui: Magetui, mage_home: Path, tmp_path: Path, state_dir: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/data.db"
+    assert (
+        magetui("--mage-path", mage_home, "--url", url, "migrate", "--revision", "c07a", "--yes").status == 0
+    )
+    paths = [state_dir / "runs", *(state_dir / "runs").iterdir()]
+    assert len(paths) == 2
+    for path in paths:
+        assert path.stat().st_mode & 0o077 == 0

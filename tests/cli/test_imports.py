@@ -1,0 +1,96 @@
+"""What a verb imports is what it costs to start, and what may go wrong before it has said a word."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mage import COUNT
+
+DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc"}
+# Runs a command line and tells, on stderr's last line, which modules came and which files' code was run.
+WATCHED = """
+import json, sys
+ran = set()
+sys.addaudithook(lambda event, args: ran.add(args[0].co_filename) if event == "exec" and args else None)
+from magetui.cli import run
+status = run(sys.argv[1:])
+sys.stderr.write(json.dumps({"status": status, "modules": sorted(sys.modules), "ran": sorted(ran)}))
+"""
+
+
+def packages_after(statement: str) -> set[str]:
+    """The top-level packages that a clean interpreter has after the statement."""
+    program = (
+        f"import sys, json; {statement}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_command_line_imports_nothing_heavy() -> None:
+    loaded = packages_after("import magetui.cli")
+    assert "magetui" in loaded
+    assert not loaded & {"textual", "rich", "sqlalchemy", "alembic", "boto3", *DRIVERS}
+
+
+@pytest.mark.parametrize("floor", ["engine", "runner", "backends"])
+def test_lower_floors_import_no_textual(floor: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "magetui" / floor
+    modules = [
+        f"magetui.{floor}.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")
+    ]
+    assert modules
+    loaded = packages_after(f"import {', '.join(modules)}")
+    assert not loaded & {"textual", "rich", "boto3", "botocore"}
+
+
+def test_engine_imports_neither_alembic_nor_a_driver() -> None:
+    folder = Path(__file__).resolve().parents[2] / "magetui" / "engine"
+    modules = [
+        f"magetui.engine.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")
+    ]
+    loaded = packages_after(f"import {', '.join(modules)}")
+    assert not loaded & {"alembic", "psycopg2", "pyodbc"}
+
+
+def test_history_lists_forty_revisions_and_runs_no_script(mage_home: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "history", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    told = json.loads(done.stderr.splitlines()[-1])
+    document = json.loads(done.stdout)
+    assert told["status"] == 0
+    assert len(document["revisions"]) == COUNT
+    assert document["problems"] == []
+    assert [revision["revision"] for revision in document["revisions"] if revision["head"]] == [
+        "39d36f1dab73"
+    ]
+    assert any("magetui" in file for file in told["ran"])  # the hook does hear
+    assert not [file for file in told["ran"] if file.startswith(str(mage_home))]
+    loaded = {module.split(".")[0] for module in told["modules"]}
+    assert not loaded & {"mage_ai", "textual", "boto3", *DRIVERS}
+
+
+def test_history_needs_no_database(mage_home: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "magetui", "--mage-path", str(mage_home), "history"]
+    environment = {
+        **os.environ,
+        "MAGE_DATABASE_CONNECTION_URL": "postgresql://nobody:x@no-such-host.invalid/mage",
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert len(done.stdout.splitlines()) == COUNT
+    assert done.stdout.startswith("head  39d36f1dab73")

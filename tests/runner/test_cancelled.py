@@ -1,0 +1,135 @@
+"""Runs that are ended on purpose: by ctrl+c, from elsewhere, or by the statement timeout."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.command import Magetui
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.journals import journal, named, wait_for_statement
+from tests.live import Live
+
+SLOW = {
+    "postgresql": "SELECT pg_sleep(600)",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+}
+
+
+def slow_project(directory: Path, database: Database) -> AlembicProject:
+    """rev1 and rev2 are quick; rev3 makes a table and then runs a statement without an end."""
+    slow = Revision(
+        id="rev3",
+        down="rev2",
+        message="Take for ever",
+        upgrade=f'op.create_table("t3", sa.Column("id", sa.Integer))\nop.execute("{SLOW[database.dialect]}")',
+    )
+    return make_project(directory, (*linear(2), slow), database.url)
+
+
+@pytest.fixture
+def common(database: Database, magetui: Magetui, tmp_path: Path) -> tuple[object, ...]:
+    """The flags for a project of which rev1 is applied."""
+    flags = ("--config", slow_project(tmp_path / "project", database).ini)
+    assert magetui(*flags, "migrate", "--revision", "rev1", "--yes").status == 0
+    return flags
+
+
+def running_statement(state_dir: Path, database: Database) -> None:
+    wait_for_statement(state_dir, SLOW[database.dialect], run=2)
+
+
+def nobody_works_any_more(database: Database) -> bool:
+    if isinstance(database, SqliteDatabase):
+        database.rows("BEGIN IMMEDIATE")  # raises where somebody has the file locked
+        return True
+    return not database.rows("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")
+
+
+def test_ctrl_c_cancels_the_statement_and_rolls_all_of_it_back(
+    database: Database, magetui: Magetui, state_dir: Path, common: tuple[object, ...]
+) -> None:
+    before = database.content
+    live = Live(magetui.start(*common, "migrate", "--yes", "--json"))
+    running_statement(state_dir, database)
+    live.interrupt(signal.SIGINT)
+    ended = live.end()
+    assert ended.status == 130, ended
+    assert "cancelling …" in ended.stderr
+    assert ended.json["outcome"] == "cancelled"
+    assert ended.json["unchanged"] is True
+    assert ended.json["marker_after"] == ["rev1"]
+    assert [step["state"] for step in ended.json["steps"]] == ["done", "stopped"]
+    assert nobody_works_any_more(database)
+    assert database.content == before
+    told = magetui("runs", 2)
+    assert "It was cancelled. The database is as it was before the run: rev1." in told.stdout
+
+
+def test_run_is_cancelled_from_another_terminal(
+    database: Database, magetui: Magetui, state_dir: Path, common: tuple[object, ...]
+) -> None:
+    before = database.content
+    live = Live(magetui.start(*common, "migrate", "--yes"))
+    running_statement(state_dir, database)
+    elsewhere = magetui("runs", 2, "--cancel")
+    assert elsewhere.status == 0, elsewhere
+    assert "Run 2 was asked to stop." in elsewhere.stderr
+    assert "It was cancelled. The database is as it was before the run: rev1." in elsewhere.stdout
+    ended = live.end()
+    assert ended.status == 130, ended
+    assert "It was cancelled." in ended.stdout
+    assert database.content == before
+    too_late = magetui("runs", 2, "--cancel")
+    assert "was asked to stop" not in too_late.stderr
+
+
+def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
+    database: Database, magetui: Magetui, state_dir: Path, common: tuple[object, ...]
+) -> None:
+    before = database.content
+    ended = magetui(*common, "migrate", "--yes", "--statement-timeout-seconds", 1, "--json")
+    assert ended.status == 1, ended
+    assert ended.json["outcome"] == "statement-timeout"
+    assert ended.json["unchanged"] is True
+    assert ended.json["marker_after"] == ["rev1"]
+    assert "rev3_take_for_ever.py, line " in ended.json["where"]
+    assert SLOW[database.dialect] in named(journal(state_dir, 2), "run-ended")[0]["statement"]
+    assert database.content == before
+    told = magetui("runs", 2)
+    assert "A statement took longer than its timeout and was ended." in told.stdout
+
+
+def test_ctrl_c_while_waiting_for_a_lock(
+    pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), pg_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    before = pg_database.content
+    with pg_database.session("SELECT * FROM t2"):
+        rollback = ("rollback", "--revision", "-1", "--yes", "--lock-timeout-seconds", 600)
+        live = Live(magetui.start("--config", project.ini, *rollback))
+        live.hears("WAITING for access exclusive on t2")
+        live.interrupt()
+        ended = live.end()
+        assert ended.status == 130, ended
+        assert "It was cancelled. The database is as it was before the run: rev2." in ended.stdout
+        assert pg_database.content == before
+
+
+def test_ctrl_c_while_somebody_else_migrates(
+    pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path
+) -> None:
+    before = pg_database.content
+    with pg_database.session("SELECT pg_advisory_lock(1)"):
+        common = ("--mage-path", mage_home, "--url", pg_database.url)
+        live = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 600))
+        live.hears("WAITING for the migration mutex")
+        live.interrupt()
+        ended = live.end()
+    assert ended.status == 130, ended
+    assert "It was cancelled." in ended.stdout
+    assert pg_database.content == before
