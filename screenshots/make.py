@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,12 @@ async def settled(pilot: Pilot[int], wanted: str, patience: int = 200) -> None:
     raise TimeoutError(f"the screen never showed {wanted!r}")
 
 
+def save(app: MagetuiApp, name: str) -> None:
+    """Write what the app shows, with the reader's own monospace font instead of one fetched from elsewhere."""
+    svg = re.sub(r"@font-face \{.*?\}", "", app.export_screenshot(), flags=re.DOTALL)
+    (HERE / name).write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
+
+
 async def take(url: str, environment: Mapping[str, str]) -> None:
     """Drive the app and export its screens."""
     settings = Settings(Selection(mage_path=str(mage_directory())), colour=True)
@@ -54,10 +61,10 @@ async def take(url: str, environment: Mapping[str, str]) -> None:
         await pilot.press("3", "enter", "G")
         await settled(pilot, "ix_user_email")
         await pilot.press("2")
-        app.save_screenshot("main.svg", str(HERE))
+        save(app, "main.svg")
         await pilot.press("l")
         await settled(pilot, "mage-server")
-        app.save_screenshot("locks.svg", str(HERE))
+        save(app, "locks.svg")
         await pilot.press("escape")
         await settled(pilot, "BEHIND BY 2")
     app = MagetuiApp(settings, environment)
@@ -68,11 +75,11 @@ async def take(url: str, environment: Mapping[str, str]) -> None:
         await pilot.press("e", *"117f8c3b9c42", "enter")
         await settled(pilot, "526c4523d5d5")
         await settled(pilot, "ALTER TABLE")
-        app.save_screenshot("plan.svg", str(HERE))
+        save(app, "plan.svg")
         await pilot.press("y", *"mage", "enter", "enter")
         await settled(pilot, "WAITING")
         await settled(pilot, " 2.")
-        app.save_screenshot("waiting.svg", str(HERE))
+        save(app, "waiting.svg")
         await pilot.press("x")
         await settled(pilot, "CANCELLED")
 

@@ -14,7 +14,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,7 @@ class Run:
                     f"The plan was made for the marker {_spoken(request.marker)}, and the database now says "
                     f"{_spoken(marker)}: somebody else changed it. Nothing was done; look again and plan anew."
                 )
+            self._listen()
             if request.replace_unknown is not None:
                 self._compare_and_swap()
             else:
@@ -165,11 +166,8 @@ class Run:
         waited_ms = int((time.monotonic() - started) * 1000)
         self._journal.append(events.MutexTaken(at=now(), waited_ms=waited_ms))
 
-    def _run_alembic(self) -> None:
-        _prefer_installed_driver()
-        scripts = self._request.scripts
-        config = alembic_config(self._request)
-        script = ScriptDirectory.from_config(config)
+    def _listen(self) -> None:
+        """Hear what every engine of this process does from now on, and put our limits on its connections."""
         listeners = (
             ("before_cursor_execute", self._statement_began),
             ("after_cursor_execute", self._statement_ended),
@@ -181,6 +179,12 @@ class Run:
         self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks())
         for name, listener in listeners:
             event.listen(Engine, name, listener)
+
+    def _run_alembic(self) -> None:
+        _prefer_installed_driver()
+        scripts = self._request.scripts
+        config = alembic_config(self._request)
+        script = ScriptDirectory.from_config(config)
         environment = EnvironmentContext(
             config,
             script,
@@ -217,25 +221,30 @@ class Run:
         if self._request.verb != "stamp" and revisions != [step.revision for step in planned]:
             raise RunRefused("The migration scripts are not what they were when the plan was made. Plan anew.")
         for number, step in enumerate(steps, start=1):
-            self._progress.check()
             told = planned[number - 1] if number <= len(planned) else PlannedStep(self._request.target, "stamp", "")
-            self._journal.append(
-                events.StepStarted(
-                    at=now(),
-                    number=number,
-                    of=len(steps),
-                    revision=told.revision,
-                    direction=told.direction,
-                    message=told.message,
-                )
-            )
-            began = time.monotonic()
-            yield step
-            elapsed_ms = int((time.monotonic() - began) * 1000)
-            self._journal.append(
-                events.StepEnded(at=now(), number=number, revision=told.revision, elapsed_ms=elapsed_ms)
-            )
+            with self._told(told, number, len(steps)):
+                yield step
         self._progress.check()
+
+    @contextmanager
+    def _told(self, step: PlannedStep, number: int, of: int) -> Iterator[None]:
+        """An event before a step, and one after it unless it fails."""
+        self._progress.check()
+        started = events.StepStarted(
+            at=now(),
+            number=number,
+            of=of,
+            revision=step.revision,
+            direction=step.direction,
+            message=step.message,
+        )
+        self._journal.append(started)
+        began = time.monotonic()
+        yield
+        elapsed_ms = int((time.monotonic() - began) * 1000)
+        self._journal.append(
+            events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms)
+        )
 
     def _compare_and_swap(self) -> None:
         """Replace exactly the unknown marker that was named, in one statement, or refuse."""
@@ -244,8 +253,7 @@ class Run:
             scripts.version_table, MetaData(), Column("version_num", String), schema=scripts.version_table_schema
         )
         engine = self._backend.writer(self._url, self._request.application_name)
-        self._backend.prepare_writer(engine, self._request.timeouts, self._hooks())
-        with engine.begin() as connection:
+        with self._told(self._request.steps[0], 1, 1), engine.begin() as connection:
             matches = version.c.version_num == unknown
             if self._request.target == "base":
                 result = connection.execute(version.delete().where(matches))
@@ -253,7 +261,6 @@ class Run:
                 result = connection.execute(version.update().where(matches).values(version_num=self._request.target))
             if result.rowcount != 1:
                 raise RunRefused(f"The marker {unknown} is not there any more. Nothing was changed.")
-        self._committed = True
 
     # -- what SQLAlchemy tells while Alembic works
 

@@ -104,7 +104,7 @@ def ordinary(magetui: Magetui) -> Callable[..., Outcome]:
 
 
 def become_ordinary() -> None:
-    """Give up, for the program that is started next, what lets root pass over permissions (capabilities(7))."""
+    """Take from the program that is started next what lets root pass over permissions (capabilities(7))."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):

@@ -16,7 +16,6 @@ from tests.complaints import MIGRATE, SECRET, STAMP, nothing_begun, told
 from tests.databases import SqliteDatabase
 from tests.waiting import eventually
 
-
 # -- the revision
 
 
@@ -67,7 +66,7 @@ def test_revision_that_cannot_be_meant(
 
 @dataclass(frozen=True)
 class Broken:
-    """Scripts that do not make a chain: the finding, the files it names, and the revisions that can be listed."""
+    """Scripts that make no chain: the finding, the files it names, and the revisions that can be listed."""
 
     revisions: tuple[Revision, ...]
     code: str
