@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -127,7 +128,11 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     _complain(words.session_line(session))
     if session.query:
         _complain(f"  {words.one_line(session.query, 100)}")
-    loss = "End this session? What it has not committed is rolled back." if ending else "Cancel what this session runs?"
+    loss = (
+        "End this session? What it has not committed is rolled back."
+        if ending
+        else "Cancel what this session runs?"
+    )
     _consent(values, loss)
     (locks.end_session if ending else locks.end_query)(workspace, pid)
     _complain(f"Session {pid} was {'ended' if ending else 'asked to cancel its query'}.")
@@ -161,7 +166,11 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         _complain(f"Run {number} was asked to stop.")
     record = runs.read_run(os.environ, number)
     if record.alive:
-        record = _followed(runs.follow(os.environ, number), lambda: False)
+        try:
+            record = _followed(runs.follow(os.environ, number))
+        except KeyboardInterrupt:
+            _complain(f"no longer following; run {number} goes on")
+            return CANCELLED
     if record.outcome == "lost":
         record = _told_lost(settings, record)
     _answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
@@ -206,7 +215,16 @@ def _change(name: str) -> Callable[[Settings, Mapping[str, Any]], int]:
         if plan.empty:
             _answer(
                 settings,
-                lambda: {"run": None, "outcome": "done", "marker_before": list(plan.marker), "marker_after": list(plan.marker), "steps": [], "blockers": [], "error": None, "elapsed_ms": 0},
+                lambda: {
+                    "run": None,
+                    "outcome": "done",
+                    "marker_before": list(plan.marker),
+                    "marker_after": list(plan.marker),
+                    "steps": [],
+                    "blockers": [],
+                    "error": None,
+                    "elapsed_ms": 0,
+                },
                 lambda _text: [plan.summary],
             )
             return 0
@@ -218,12 +236,14 @@ def _change(name: str) -> Callable[[Settings, Mapping[str, Any]], int]:
             lock_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
             statement_ms=int(values.get("statement_timeout_seconds", 0.0) * 1000),
         )
-        started = runs.start(workspace, plan, timeouts)
-        _complain(f"run {started.run} began; ctrl+c cancels it")
-        record = _followed(runs.follow(os.environ, started), lambda: runs.cancel(os.environ, started.run))
-        if record.outcome == "lost":
-            record = _told_lost(settings, record)
-        _answer(settings, lambda: run_document(record), lambda text: text.run(record))
+        with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
+            started = runs.start(workspace, plan, timeouts)
+            interrupts.began(started.run)
+            _complain(f"run {started.run} began; ctrl+c cancels it")
+            record = _followed(runs.follow(os.environ, started))
+            if record.outcome == "lost":
+                record = _told_lost(settings, record)
+            _answer(settings, lambda: run_document(record), lambda text: text.run(record))
         return STATUS[record.outcome]
 
     return changed
@@ -257,7 +277,9 @@ def _consent(values: Mapping[str, Any], question: str, name: str | None = None) 
     if values.get("yes"):
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("There is no terminal to ask for consent on. Nothing was changed. Say --yes to go on.")
+        raise RefusedError(
+            "There is no terminal to ask for consent on. Nothing was changed. Say --yes to go on."
+        )
     wanted = "y or N" if name is None else f"this may destroy data; type the database's name, {name}"
     sys.stderr.write(f"{question} [{wanted}] ")
     sys.stderr.flush()
@@ -267,25 +289,48 @@ def _consent(values: Mapping[str, Any], question: str, name: str | None = None) 
     raise RefusedError("Not confirmed. Nothing was changed.")
 
 
-def _followed(records: Iterable[RunRecord], cancel: Callable[[], object]) -> RunRecord:
-    """The run's last record; what happens meanwhile goes to stderr, and ctrl+c asks it to stop."""
-    told = Told()
-    follower = iter(records)
-    record: RunRecord | None = None
-    while True:
-        try:
-            record = next(follower)
-            told.tell(record)
-        except StopIteration:
-            break
-        except KeyboardInterrupt:
-            _complain("cancelling …" if cancel() else "no longer following; the run goes on")
-            # A generator that was interrupted is spent; the journal is read anew.
-            from magetui.engine.runs import follow
+class Interrupts:
+    """ctrl+c while a run goes on: asks the run to stop, whenever it comes, and never tears off what we say of it.
 
-            if record is None:
-                raise
-            follower = iter(follow(os.environ, record.run))
+    A `KeyboardInterrupt` could come between the run's start and the following of it, and leave it unmentioned.
+    """
+
+    def __init__(self, cancel: Callable[[int], bool]) -> None:
+        self._cancel = cancel
+        self._run: int | None = None
+        self._wanted = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __enter__(self) -> Interrupts:
+        if self._before is not signal.SIG_IGN:  # a shell's background job is not meant by ctrl+c
+            signal.signal(signal.SIGINT, lambda _number, _frame: self._received())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def began(self, run: int) -> None:
+        """The run has a number now; what was asked for before that is done."""
+        self._run = run
+        if self._wanted:
+            self._ask(run)
+
+    def _received(self) -> None:
+        self._wanted = True
+        if self._run is not None:
+            self._ask(self._run)
+
+    def _ask(self, run: int) -> None:
+        if self._cancel(run):
+            os.write(2, "cancelling …\n".encode())  # sys.stderr may be in the middle of a write itself
+
+
+def _followed(records: Iterable[RunRecord]) -> RunRecord:
+    """The run's last record; what happens meanwhile goes to stderr."""
+    told = Told()
+    record: RunRecord | None = None
+    for record in records:
+        told.tell(record)
     if record is None:
         raise AssertionError("a run's journal always yields its last record")
     return record
@@ -306,7 +351,11 @@ class Told:
             if step.state in ("running", "done") and (step.revision, step.state) not in self._steps:
                 self._steps.add((step.revision, step.state))
                 took = f" {words.duration(step.elapsed_ms)}" if step.state == "done" else " …"
-                _complain(words.plain(f"step {number} of {len(record.steps)}  {step.revision}  {step.message}{took}"))
+                _complain(
+                    words.plain(
+                        f"step {number} of {len(record.steps)}  {step.revision}  {step.message}{took}"
+                    )
+                )
         for line in record.output[self._output :]:
             _complain(words.plain(f"  | {line}"))
         self._output = len(record.output)
@@ -395,7 +444,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_verb(verbs: Any, one: Verb, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
-        one.name, parents=[common], help=one.summary, description=f"{one.summary} ({one.danger}).", allow_abbrev=False
+        one.name,
+        parents=[common],
+        help=one.summary,
+        description=f"{one.summary} ({one.danger}).",
+        allow_abbrev=False,
     )
     for parameter in one.parameters:
         _add(parser, parameter, parameter.default)
@@ -403,7 +456,12 @@ def _add_verb(verbs: Any, one: Verb, common: argparse.ArgumentParser) -> None:
 
 def _add(parser: argparse.ArgumentParser, parameter: Parameter, default: Any) -> None:
     if parameter.metavar is None:
-        parser.add_argument(parameter.name, help=parameter.help, action="store_true", default=default if default == argparse.SUPPRESS else False)
+        parser.add_argument(
+            parameter.name,
+            help=parameter.help,
+            action="store_true",
+            default=default if default == argparse.SUPPRESS else False,
+        )
         return
     options: dict[str, Any] = {"help": parameter.help, "type": parameter.kind, "default": default}
     if parameter.choices:

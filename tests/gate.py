@@ -1,7 +1,7 @@
 """A migration of a large table that stays in the middle of its statement for as long as a test wants.
 
-At one row the statement asks, again and again, for an advisory lock that the test holds. So it is at work, as a
-long statement is (it does not wait for a lock, and is not told as waiting), and ends once the gate opens.
+At one row the statement asks, again and again, for an advisory lock that the test holds. So it is at work,
+as a long statement is (it does not wait for a lock, nor is told as waiting), and ends once the gate opens.
 """
 
 from __future__ import annotations

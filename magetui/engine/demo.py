@@ -34,26 +34,25 @@ STATES: Mapping[Scenario, tuple[str, ...]] = {
 STORIES: Mapping[Scenario, str] = {
     "behind": (
         "The scheduler was upgraded this morning and its migrations were not: it will not start. Two "
-        "revisions are pending. See what they would do with 'plan migrate', then 'migrate'; "
-        "'rollback --revision -1' takes the last one back."
+        "revisions are pending. See what they would do, migrate, and then take the last one back."
     ),
     "unknown-revision": (
         "Somebody deployed a branch, then the old release again, and the scheduler says \"Can't locate "
         'revision". The marker is 3fe8d1b64a05, which no script here has. Its author swears that the branch '
-        "only moved the marker, so the schema is the head's: look with 'schema', then 'stamp head "
-        "--replace-unknown-revision 3fe8d1b64a05'."
+        "only moved the marker, so the schema is the head's: look at it, then stamp the head in place of "
+        "exactly that marker."
     ),
     "half-applied": (
         "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept what had been "
-        "done by then: the table pause, and an empty copy of the table task. 'migrate' fails on them; see "
-        "that it leaves everything as it was. Then drop those two, pause and _alembic_tmp_task, by hand, "
-        "and 'migrate' once more."
+        "done by then: the table pause, and an empty copy of the table task. Migrating fails on them; see "
+        "that it leaves everything as it was. Then drop those two, pause and _alembic_tmp_task, by hand, and "
+        "migrate once more."
     ),
     "locked": (
         "The release has to be taken back, and some process has been sitting on the database's write lock "
-        "since its job went wrong. Try 'rollback --revision -1': watch it wait, see who is in the way, and "
-        "see it give up at its lock timeout with nothing changed. 'locks' names the process; kill it from "
-        "another shell, and roll back again."
+        "since its job went wrong. Roll back by one: watch it wait, see who is in the way, and see it give "
+        "up at its lock timeout with nothing changed. Then kill that process from another shell, and roll "
+        "back again."
     ),
 }
 

@@ -19,7 +19,8 @@ from magetui.engine.target import database_file
 from magetui.engine.workspace import Workspace
 
 Severity = Literal["ok", "info", "warning", "critical"]
-URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "info": 2, "ok": 3}
+# That all is well comes before notes on it, and after anything that asks to be done.
+URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
 

@@ -27,6 +27,7 @@ from magetui.runner.__main__ import BOOT
 from magetui.runner.request import Request, encode
 
 FOLLOW_PULSE_SECONDS = 0.1
+BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
 Outcome = Literal[
     "running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"
 ]
@@ -161,7 +162,9 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
     except OSError as error:
         complaints.unlink(missing_ok=True)
         journal_path(directory, number).unlink()
-        raise MagetuiError(f"The interpreter {interpreter} cannot be started: {error}. Nothing was done.") from error
+        raise MagetuiError(
+            f"The interpreter {interpreter} cannot be started: {error}. Nothing was done."
+        ) from error
     finally:
         os.close(descriptor)
     assert process.stdin is not None
@@ -249,6 +252,10 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
     """
     record = read_run(environment, run)
     path = journal_path(runs_directory(environment), run)
+    deadline = time.monotonic() + BEGIN_SECONDS
+    while record.pid is None and record.alive and time.monotonic() < deadline:
+        time.sleep(FOLLOW_PULSE_SECONDS)  # its child has only just been started
+        record = read_run(environment, run)
     # The lock on the journal is the child's: while it is held, the number is still that process's own.
     if record.pid is None or not journal.is_alive(path):
         return False
@@ -262,7 +269,9 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
 def _require(directory: Path, run: int) -> Path:
     path = journal_path(directory, run)
     if not path.is_file():
-        raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are.")
+        raise RunNotFoundError(
+            f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are."
+        )
     return path
 
 
@@ -326,9 +335,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             ended = replace(record.statement, elapsed_ms=event.elapsed_ms) if record.statement else None
             return replace(record, statement=ended, wait=None)
         case events.LockAwaited():
-            wait = Wait(
-                event.since, event.timeout_ms, event.waits_for, event.blockers, event.waiting_behind
-            )
+            wait = Wait(event.since, event.timeout_ms, event.waits_for, event.blockers, event.waiting_behind)
             return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
         case events.OutputPrinted():
             return replace(record, output=(*record.output, event.text))

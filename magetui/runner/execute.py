@@ -68,6 +68,8 @@ class Run:
 
     def execute(self) -> events.Outcome:
         request = self._request
+        watcher = Watcher(self._backend, self._reader, self._journal, request.timeouts, self._progress)
+        watcher.start()  # first: who reads of this process may signal it at once
         self._journal.append(
             events.RunStarted(
                 at=now(),
@@ -85,8 +87,6 @@ class Run:
                 statement_timeout_ms=request.timeouts.statement_ms,
             )
         )
-        watcher = Watcher(self._backend, self._reader, self._journal, request.timeouts, self._progress)
-        watcher.start()
         failure: Failure | None = None
         where: str | None = None
         outcome: events.Outcome = "done"

@@ -25,6 +25,7 @@ KEYWORD = re.compile(
     rf"|(?:(?!{SEMICOLON}\s*(?:[\w %]+?{EQUALS}|$|[&\s]))[^&\s])*)",
     re.IGNORECASE | re.DOTALL,
 )
+SQL_PASSWORD = re.compile(r"(\bpassword\s+)'(?:[^']|'')*'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
 SHORTEST_SECRET = 3
 
 

@@ -140,16 +140,14 @@ class Rows(Vertical):
 
     # -- the filter
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Open the filter's field; it is made when first wanted, since most lists are never filtered."""
         fields = self.query(Input)
-        if fields:
-            fields.first().focus()
-            return
-        field = Input(self._wanted, placeholder="filter", compact=True)
-        field.cursor_blink = False
-        self.mount(field)
-        field.focus()
+        if not fields:
+            field = Input(self._wanted, placeholder="filter", compact=True)
+            field.cursor_blink = False
+            await self.mount(field)
+        self.screen.set_focus(self.query_one(Input))
 
     @on(Input.Changed)
     def _filtered(self, event: Input.Changed) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from magetui.engine.demo import SCENARIOS, Demo, build_demo
+from magetui.engine.demo import SCENARIOS, STORIES, Demo, Scenario, build_demo
 from magetui.engine.errors import UsageError
 from magetui.verbs import verb
 from tests.command import Magetui, Outcome
 from tests.mage import CHECKOUT
+from tests.terminal import Terminal
 from tests.waiting import eventually
 
 PENDING = ["c46b8f03e7d1", "f7502be6a9c4"]
@@ -225,3 +226,20 @@ def test_without_a_terminal_a_locked_demo_stays_locked_for_a_while(magetui: Mage
     assert not writable(Path(told.json["database"]))
     os.kill(told.json["holder"], 9)
     eventually(lambda: writable(Path(told.json["database"])))
+
+
+@pytest.mark.parametrize("scenario", ["behind", "locked"])
+def test_on_a_terminal_the_demo_opens_and_leaves_nothing_behind(tmp_path: Path, scenario: Scenario) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    environment = {"TMPDIR": str(folder)}
+    with Terminal(
+        Magetui.command("demo", scenario), size=(120, 40), env=environment, cwd=tmp_path
+    ) as terminal:
+        terminal.wait_for("Remember who started a run")
+        assert " ".join(STORIES[scenario].split()[:8]) in terminal.screen()
+        [built] = folder.iterdir()
+        assert writable(built / "scheduler" / "scheduler.db") == (scenario == "behind")
+        terminal.press("q")
+        assert terminal.wait_exit() == 0
+    assert not list(folder.iterdir())

@@ -133,3 +133,33 @@ def test_ctrl_c_while_somebody_else_migrates(
     assert ended.status == 130, ended
     assert "It was cancelled." in ended.stdout
     assert pg_database.content == before
+
+
+def test_ctrl_c_at_the_very_beginning_cancels_too_and_the_end_is_told(
+    database: Database, magetui: Magetui, common: tuple[object, ...]
+) -> None:
+    before = database.content
+    live = Live(magetui.start(*common, "migrate", "--yes"))
+    live.hears("run 2 began")  # its child is only just starting
+    live.interrupt()
+    ended = live.end()
+    assert ended.status == 130, ended
+    assert "cancelling …" in ended.stderr
+    assert "It was cancelled. The database is as it was before the run: rev1." in ended.stdout
+    assert database.content == before
+
+
+def test_ctrl_c_on_who_merely_follows_leaves_the_run_alone(
+    database: Database, magetui: Magetui, state_dir: Path, common: tuple[object, ...]
+) -> None:
+    live = Live(magetui.start(*common, "migrate", "--yes"))
+    running_statement(state_dir, database)
+    follower = Live(magetui.start("runs", 2))
+    follower.hears("step 2 of 2  rev3")
+    follower.interrupt()
+    ended = follower.end()
+    assert ended.status == 130, ended
+    assert "no longer following; run 2 goes on" in ended.stderr
+    assert magetui("runs", "--json").json["runs"][0]["alive"] is True
+    live.interrupt()
+    assert live.end().status == 130

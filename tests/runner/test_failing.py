@@ -173,7 +173,7 @@ def test_failure_late_in_mages_chain_leaves_an_empty_sqlite_file_empty(
 def test_what_a_revision_committed_by_itself_stays_and_is_told(
     pg_database: PostgresDatabase, magetui: Magetui, broken_mage: Path, mage_home: Path
 ) -> None:
-    # Three of Mage's revisions add a value to an enum type in an autocommit block: that commits the work so far.
+    # Three of Mage's revisions add a value to an enum type in an autocommit block: that commits the rest too.
     failed = magetui("--mage-path", broken_mage, "--url", pg_database.url, "migrate", "--yes")
     assert failed.status == 1, failed
     marker = pg_database.marker

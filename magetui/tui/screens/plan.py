@@ -213,12 +213,12 @@ class PlanScreen(OverScreen):
         """Bring the operator to where consent is given; pressing it is another key."""
         name, yes = self.query_one("#name", Input), self.query_one("#yes", Button)
         if name.display and yes.disabled:
-            name.focus()
+            self.set_focus(name)
         elif not yes.disabled:
-            yes.focus()
+            self.set_focus(yes)
 
     def action_edit(self) -> None:
-        self.query_one("#revision", Input).focus()
+        self.set_focus(self.query_one("#revision", Input))
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#plan-body", VerticalScroll), f"scroll_{where}")(animate=False)

@@ -1,0 +1,281 @@
+"""The recovery path as its user walks it: on a real pseudo-terminal, with keys, on a real database."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg2
+import psycopg2.sql
+import pytest
+
+from tests.command import Magetui
+from tests.postgres import PASSWORD, PostgresServer
+from tests.terminal import Terminal
+from tests.tui.conftest import OpenScreen
+
+HEAD, BEFORE_HEAD = "39d36f1dab73", "0227396a216c"
+TO_BEFORE_USER_PREFERENCES = "847ea6602d6f"  # going back to it drops user.preferences
+NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+
+
+def marker_of(postgres: PostgresServer, url: str) -> str:
+    """What the version table says."""
+    rows = postgres.execute(url.rpartition("/")[2], "select version_num from alembic_version")
+    return str(rows[0][0])
+
+
+def database_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def consent(terminal: Terminal, name: str) -> None:
+    """Type the database's name, and press the button that this makes live."""
+    terminal.press("y")
+    terminal.wait_gone("y Yes")  # the field has the focus: letters are text
+    terminal.press(*name)
+    terminal.wait_for(rf"^\W*{name}\s+No")
+    terminal.press("enter")
+    terminal.wait_for("y Yes")
+    terminal.press("enter")
+
+
+def choose(terminal: Terminal, revision: str, timeout: int) -> None:
+    """Plan for another revision and lock timeout."""
+    terminal.press("e")
+    terminal.wait_gone("y Yes")
+    terminal.press(*revision)
+    terminal.wait_for(rf"revision {revision}")
+    terminal.press("tab")
+    terminal.press(*str(timeout))
+    terminal.wait_for(rf"after {timeout} ")
+    terminal.press("enter")
+    terminal.wait_for("y Yes")
+
+
+def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_quit(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    terminal = open_screen(mage_pg_url)
+    terminal.wait_for("UP TO DATE")
+    terminal.wait_for(rf"▶ ● {HEAD}")
+    terminal.press("b")
+    terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
+    terminal.wait_for("DROP TABLE generic_job")
+    consent(terminal, database_of(mage_pg_url))
+    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    terminal.press("escape")
+    terminal.wait_for("BEHIND BY 1")
+    terminal.press("4")
+    terminal.wait_for(rf"rollback +run 1: done, {HEAD} → {BEFORE_HEAD}")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+    assert terminal.modes_after == terminal.modes_before
+    left = terminal.output.rpartition(b"\x1b[?1049l")[2]
+    assert b"\x1b[?1049h" not in left, "the alternate screen is left at the end"
+    assert terminal.output.rfind(b"\x1b[?25h") > terminal.output.rfind(b"\x1b[?25l"), "the cursor is back"
+    for mouse in (b"1000", b"1003", b"1006"):
+        on, off = terminal.output.rfind(b"\x1b[?%sh" % mouse), terminal.output.rfind(b"\x1b[?%sl" % mouse)
+        assert off > on, "the mouse is the terminal's again"
+    assert PASSWORD.encode() not in terminal.output
+
+
+@NEWER_PG
+def test_a_lock_timeout_shows_live_while_it_is_waited_for(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    postgres_database = database_of(mage_pg_url)
+    with postgres.connect(postgres_database, application_name="mage-server") as holder:
+        with holder.cursor() as cursor:
+            cursor.execute('select * from "user"')
+        terminal = open_screen(mage_pg_url)
+        terminal.wait_for("UP TO DATE")
+        terminal.press("b")
+        terminal.wait_for("1 step")
+        choose(terminal, TO_BEFORE_USER_PREFERENCES, 6)
+        terminal.wait_for("21 steps")
+        consent(terminal, postgres_database)
+        screen = terminal.wait_for(r"WAITING +for access exclusive on user")
+        assert re.search(rf"{holder.info.backend_pid}  mage  mage-server", screen)
+        assert re.search(r"\d\.\d of 6 s", screen), "the time against the timeout is live"
+        terminal.wait_for(r"[3-5]\.\d of 6 s")
+        terminal.wait_for("GAVE UP WAITING FOR A LOCK", 30)
+        terminal.wait_for(f"The database is as it was before the run: {HEAD}")
+    assert marker_of(postgres, mage_pg_url) == HEAD
+
+
+@NEWER_PG
+def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    name = database_of(mage_pg_url)
+    with postgres.connect(name, application_name="mage-server") as holder:
+        with holder.cursor() as cursor:
+            cursor.execute("select * from generic_job")
+        terminal = open_screen(mage_pg_url)
+        terminal.wait_for("UP TO DATE")
+        terminal.press("b")
+        terminal.wait_for("1 step")
+        consent(terminal, name)
+        terminal.wait_for("WAITING")
+        terminal.press("x")
+        terminal.wait_for("CANCELLED")
+        terminal.wait_for(f"The database is as it was before the run: {HEAD}")
+
+
+@NEWER_PG
+def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, magetui: Magetui
+) -> None:
+    name = database_of(mage_pg_url)
+    with postgres.connect(name, application_name="mage-server") as holder:
+        with holder.cursor() as cursor:
+            cursor.execute("select * from generic_job")
+        terminal = open_screen(mage_pg_url)
+        terminal.wait_for("UP TO DATE")
+        terminal.press("b")
+        terminal.wait_for("1 step")
+        choose(terminal, BEFORE_HEAD, 120)
+        terminal.wait_for("1 step")
+        consent(terminal, name)
+        terminal.wait_for("WAITING")
+        terminal.hang_up()
+        terminal.wait_exit()
+        again = open_screen(mage_pg_url)
+        again.wait_for(r"Run 1 \(rollback\) goes on")
+        again.press("u")
+        again.wait_for("1 on record")
+        again.press("enter")
+        again.wait_for("WAITING")
+        holder.rollback()
+        again.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+    assert magetui("runs", "1", "--json").json["outcome"] == "done"
+
+
+@NEWER_PG
+def test_consent_defaults_to_no(postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, state_dir: object) -> None:
+    postgres.execute(database_of(mage_pg_url), f"update alembic_version set version_num = '{BEFORE_HEAD}'")
+    terminal = open_screen(mage_pg_url)
+    terminal.wait_for("BEHIND BY 1")
+    terminal.press("m")
+    terminal.wait_for("Do it\\? The default is no")
+    terminal.press("enter")
+    terminal.wait_for("2 Revisions")
+    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    terminal.press("4")
+    terminal.wait_for("diagnose")
+    assert "migrate" not in terminal.screen().split("4 Log")[1].replace("m Migrate", "").replace("'migrate'", "")
+
+
+@NEWER_PG
+def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    terminal = open_screen(mage_pg_url)
+    terminal.wait_for("UP TO DATE")
+    terminal.press("b")
+    terminal.wait_for("type the database's name")
+    terminal.press("y")
+    terminal.wait_gone("y Yes")
+    terminal.press(*"yes")
+    terminal.wait_for(r"yes\s+No")
+    terminal.press("enter")
+    terminal.press("tab")
+    terminal.press("tab")
+    terminal.wait_for("y Yes")
+    terminal.press("enter")
+    assert marker_of(postgres, mage_pg_url) == HEAD
+
+
+@NEWER_PG
+def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_larger(
+    mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    terminal = open_screen(mage_pg_url, size=(20, 5))
+    terminal.wait_for("too\\s+small")
+    terminal.resize(80, 24)
+    terminal.wait_for("UP TO DATE")
+    terminal.resize(20, 5)
+    terminal.wait_for("too\\s+small")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+
+
+@NEWER_PG
+def test_at_200_by_60_all_panes_are_in_view(mage_pg_url: str, open_screen: OpenScreen) -> None:
+    terminal = open_screen(mage_pg_url, size=(200, 60))
+    terminal.wait_for("UP TO DATE")
+    terminal.wait_for("generic_job")
+    screen = terminal.screen()
+    for words in ("1 Connection", "2 Revisions · 40", "3 Schema · public", "4 Log", "847ea6602d6f", "m Migrate"):
+        assert words in screen
+
+
+@NEWER_PG
+def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
+    mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    terminal = open_screen(mage_pg_url, "--no-mouse")
+    terminal.wait_for("UP TO DATE")
+    terminal.wait_for("public · 19 tables")
+    terminal.press("3")
+    terminal.wait_for("▸ backfill")
+    terminal.press("/")
+    terminal.wait_for("^ filter")
+    terminal.press(*"oauth2_acc", "enter")
+    terminal.wait_gone("pipeline_run")
+    terminal.press("enter")
+    terminal.wait_for(r"refresh_token +text")
+    terminal.press("escape")
+    terminal.wait_for("pipeline_run")
+    terminal.press("2")
+    terminal.wait_for("Create GenericJob")
+    terminal.press("/")
+    terminal.wait_for("^ filter")
+    terminal.press(*"secret", "enter")
+    terminal.wait_gone("Create GenericJob")
+    terminal.press("enter")
+    terminal.wait_for("Revision ID: ")
+    terminal.press("escape")
+    terminal.wait_for("2 Revisions")
+    terminal.press("1")
+    terminal.wait_for("source MAGE_DATABASE_CONNECTION_URL")
+    terminal.press("?")
+    terminal.wait_for("Which database this is")
+    terminal.press("escape")
+    terminal.wait_gone("Which database this is")
+    terminal.press(":")
+    terminal.wait_for("Search for commands")
+    terminal.press(*"locks", "enter")
+    terminal.wait_for("Locks +0 sessions, 0 waiting")
+    assert b"\x1b[?1000h" not in terminal.output, "--no-mouse leaves the mouse to the terminal"
+
+
+def test_a_host_that_never_answers_leaves_the_screen_alive(open_screen: OpenScreen) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/mage?connect_timeout=3")
+        terminal.wait_for("4 Log")
+        terminal.press("?")
+        terminal.wait_for("The chain of migration scripts")
+        terminal.press("escape")
+        terminal.wait_for("CANNOT CONNECT", 30)
+        terminal.press("1")
+        terminal.wait_for("timeout expired")
+        assert b"hidden" not in terminal.output
+
+
+@NEWER_PG
+def test_names_with_escape_codes_and_markup_are_shown_as_text(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+) -> None:
+    name = "evil[bold]\x1b[31m\x07red"
+    with postgres.connect(database_of(mage_pg_url), autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(psycopg2.sql.SQL("create table {} (id int)").format(psycopg2.sql.Identifier(name)))
+    terminal = open_screen(mage_pg_url)
+    terminal.wait_for("UP TO DATE")
+    terminal.press("3")
+    terminal.wait_for(re.escape(r"evil[bold]\x1b[31m\x07red"))
+    assert b"\x1b[31m\x07" not in terminal.output
