@@ -47,9 +47,7 @@ def main() -> int:
         theirs = [str(python), "-m", "alembic", "-c", str(ini), "current"]
         for command in (ours, theirs):  # bytecode and file caches
             _seconds(command, environment, folder)
-        pairs = [
-            (_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)
-        ]
+        pairs = [(_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)]
     ratio = statistics.median(a / b for a, b in pairs)
     print(f"magetui diagnose   {statistics.median(a for a, _ in pairs) * 1000:6.0f} ms")
     print(f"alembic current    {statistics.median(b for _, b in pairs) * 1000:6.0f} ms")

@@ -42,8 +42,7 @@ def main() -> int:
             _usable(bare, "bare app is ready", environment)
             _usable(ours, "4 Log", environment)
         pairs = [
-            (_usable(ours, "4 Log", environment), _usable(bare, "bare app is ready", environment))
-            for _ in range(PAIRS)
+            (_usable(ours, "4 Log", environment), _usable(bare, "bare app is ready", environment)) for _ in range(PAIRS)
         ]
         ratio = statistics.median(a / b for a, b in pairs)
         state_ms = statistics.median(_usable(ours, "BEHIND BY 2", environment) for _ in range(5))
@@ -52,9 +51,7 @@ def main() -> int:
     print(f"bare Textual app      {statistics.median(b for _, b in pairs):6.0f} ms")
     print(f"ratio, by pairs       {ratio:6.2f}    target: at most {TARGET}")
     print(f"state on the screen   {state_ms:6.0f} ms")
-    print(
-        f"at rest, {REST_SECONDS} s         {cpu * 1000:6.0f} ms of processor time, {written} bytes    target: none"
-    )
+    print(f"at rest, {REST_SECONDS} s         {cpu * 1000:6.0f} ms of processor time, {written} bytes    target: none")
     print(f"resident memory       {memory:6.0f} MB    target: under {MEMORY_MB}")
     return 0 if ratio <= TARGET and written == 0 and memory < MEMORY_MB else 1
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magetui.config import Settings
 
 
 def main() -> None:
-    """Run and exit with the status that PRODUCT.md documents."""
-    from magetui.cli import run
+    """Run and exit with the status that `magetui.cli.main` documents."""
+    from magetui.cli.main import Screens, run
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], Screens(open=_open, practise=_practise)))
+
+
+def _open(settings: Settings) -> int:
+    from magetui.tui.app import open_app
+
+    return open_app(settings)
+
+
+def _practise(settings: Settings, scenario: str) -> int:
+    from magetui.tui.demo import open_demo
+
+    return open_demo(settings, scenario)
 
 
 if __name__ == "__main__":

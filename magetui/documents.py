@@ -86,5 +86,22 @@ def run_document(record: RunRecord) -> Document:
     }
 
 
+def nothing_done_document(plan: Plan) -> Document:
+    """The document of a changing verb that found nothing to do."""
+    marker = list(plan.marker)
+    return {
+        "run": None,
+        "verb": plan.verb,
+        "target": plan.target,
+        "outcome": "done",
+        "marker_before": marker,
+        "marker_after": marker,
+        "steps": [],
+        "blockers": [],
+        "error": None,
+        "elapsed_ms": 0,
+    }
+
+
 def runs_document(records: Sequence[RunRecord]) -> Document:
     return {"runs": [run_document(record) for record in records]}

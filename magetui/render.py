@@ -8,7 +8,8 @@ from magetui import words
 from magetui.backends.base import Session, Table, TableDetail
 from magetui.engine import locks
 from magetui.engine.chain import Chain
-from magetui.engine.diagnosis import Diagnosis, Finding
+from magetui.engine.diagnosis import Diagnosis
+from magetui.engine.findings import Finding
 from magetui.engine.mage import spoken_releases
 from magetui.engine.plan import Plan, PlanStep
 from magetui.engine.runs import RunRecord

@@ -50,9 +50,19 @@ REVISION = Parameter("--revision", "a revision's id, a part of it, or -1, -2 …
 LIMITS = (
     Parameter("--yes", "do it without asking"),
     Parameter(
-        "--lock-timeout-seconds", "give up when a lock is not had within S (default: 10; 0: never)", "S", kind=float, default=10.0
+        "--lock-timeout-seconds",
+        "give up when a lock is not had within S (default: 10; 0: never)",
+        "S",
+        kind=float,
+        default=10.0,
     ),
-    Parameter("--statement-timeout-seconds", "end a statement that takes longer (default: none)", "S", kind=float, default=0.0),
+    Parameter(
+        "--statement-timeout-seconds",
+        "end a statement that takes longer (default: none)",
+        "S",
+        kind=float,
+        default=0.0,
+    ),
     Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),
 )
 COMMON = (
@@ -75,7 +85,12 @@ VERBS: tuple[Verb, ...] = (
         "reads",
         key="d",
     ),
-    Verb("history", "History", "list every revision of the chain; needs no database, imports no script", "reads"),
+    Verb(
+        "history",
+        "History",
+        "list every revision of the chain; needs no database, imports no script",
+        "reads",
+    ),
     Verb(
         "schema",
         "Schema",
@@ -105,7 +120,13 @@ VERBS: tuple[Verb, ...] = (
         "reads",
         key="p",
         parameters=(
-            Parameter("VERB", "migrate, rollback or stamp", "VERB", required=True, choices=("migrate", "rollback", "stamp")),
+            Parameter(
+                "VERB",
+                "migrate, rollback or stamp",
+                "VERB",
+                required=True,
+                choices=("migrate", "rollback", "stamp"),
+            ),
             Parameter("R", "the revision, for stamp", "R"),
             REVISION,
             Parameter("--replace-unknown-revision", "the unknown marker that stamp would replace", "U"),
@@ -135,7 +156,11 @@ VERBS: tuple[Verb, ...] = (
         key="s",
         parameters=(
             Parameter("R", "the revision to write: an id, head or base", "R", required=True),
-            Parameter("--replace-unknown-revision", "replace exactly this marker, which the chain does not have", "U"),
+            Parameter(
+                "--replace-unknown-revision",
+                "replace exactly this marker, which the chain does not have",
+                "U",
+            ),
             *LIMITS,
         ),
     ),
@@ -160,6 +185,7 @@ VERBS: tuple[Verb, ...] = (
                 "SCENARIO",
                 "behind (the default), unknown-revision, half-applied or locked",
                 "SCENARIO",
+                default="behind",
                 choices=("behind", "unknown-revision", "half-applied", "locked"),
             ),
         ),

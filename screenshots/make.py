@@ -51,7 +51,7 @@ def save(app: MagetuiApp, name: str) -> None:
     (HERE / name).write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
 
 
-async def take(url: str, environment: Mapping[str, str]) -> None:
+async def take(environment: Mapping[str, str]) -> None:
     """Drive the app and export its screens."""
     settings = Settings(Selection(mage_path=str(mage_directory())), colour=True)
     app = MagetuiApp(settings, environment)
@@ -95,7 +95,7 @@ def main() -> None:
         with server.connect("mage", application_name="mage-server") as idle, idle.cursor() as cursor:
             cursor.execute("select * from role where id = 4")
             eventually(lambda: server.execute("mage", "select 1 from pg_stat_activity where state like 'idle in%'"))
-            asyncio.run(take(url, environment))
+            asyncio.run(take(environment))
 
 
 if __name__ == "__main__":

@@ -213,9 +213,7 @@ class PostgresServer:
 
     def drop_database(self, name: str) -> None:
         """Drop a database if it is there, and throw out whoever is still connected."""
-        self.execute(
-            "postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+        self.execute("postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     # -- how
 

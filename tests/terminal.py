@@ -74,9 +74,7 @@ ANSWERS = {
     "status": b"\x1b[0n",
 }
 # What pyte would print as text: CSI with a private prefix, and DCS, SOS, PM and APC strings.
-FOREIGN = re.compile(
-    rb"\x1b\[(?:[<=>][0-?]*[ -/]*[@-~]|\?[0-9;]*(?:\$p|[a-gmnq-z]))|\x1b[PX^_][^\x1b]*\x1b\\"
-)
+FOREIGN = re.compile(rb"\x1b\[(?:[<=>][0-?]*[ -/]*[@-~]|\?[0-9;]*(?:\$p|[a-gmnq-z]))|\x1b[PX^_][^\x1b]*\x1b\\")
 # What may become a whole sequence when more bytes arrive.
 INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[]PX^_][^\x07\x1b]{0,65536}\x1b?)?\Z")
 

@@ -44,9 +44,7 @@ raise SystemExit(app.return_code)
 """
 
 
-def test_server_has_the_version_and_keeps_its_urls_over_a_restart(
-    postgres: PostgresServer, pg_url: str
-) -> None:
+def test_server_has_the_version_and_keeps_its_urls_over_a_restart(postgres: PostgresServer, pg_url: str) -> None:
     modes: tuple[Mode | None, ...] = (None, "fast", "immediate")
     for mode in modes:
         if mode is not None:
@@ -93,9 +91,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def test_mage_templates_are_at_the_head(
-    postgres: PostgresServer, mage_pg_url: str, mage_sqlite_url: str
-) -> None:
+def test_mage_templates_are_at_the_head(postgres: PostgresServer, mage_pg_url: str, mage_sqlite_url: str) -> None:
     name = mage_pg_url.rpartition("/")[2]
     assert postgres.execute(name, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     with closing(sqlite3.connect(mage_sqlite_url.removeprefix("sqlite:///"))) as connection:

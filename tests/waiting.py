@@ -11,9 +11,7 @@ T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks
 
 
-def eventually(
-    condition: Callable[[], T], timeout: float = 10, describe: Callable[[], str] | None = None
-) -> T:
+def eventually(condition: Callable[[], T], timeout: float = 10, describe: Callable[[], str] | None = None) -> T:
     """Call condition until it returns something true, and return that.
 
     timeout is in seconds. AssertionError when it runs out, with the last value and what describe says.

@@ -12,9 +12,7 @@ class UnsupportedDialectError(ValueError):
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
-        super().__init__(
-            f"magetui does not know the database kind '{dialect}'. It works with postgresql and sqlite."
-        )
+        super().__init__(f"magetui does not know the database kind '{dialect}'. It works with postgresql and sqlite.")
 
 
 def backend_for(url: URL) -> Backend:

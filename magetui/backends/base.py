@@ -70,9 +70,9 @@ class VersionTable:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What a broken run left behind: an invalid index, or a table of a batch operation."""
+    """What a run left behind: an invalid index, a table of a batch operation, an enum type that nothing uses."""
 
-    kind: Literal["invalid-index", "leftover-table"]
+    kind: Literal["invalid-index", "leftover-table", "leftover-type"]
     schema: str | None
     name: str
     table: str | None = None
@@ -210,7 +210,8 @@ class WriteHooks:
     """How a migrating connection reports that it waits, and asks whether to give up.
 
     `waited(elapsed_ms)` is called between the short tries of a backend that polls for its locks (SQLite); what it
-    raises ends the wait; `obtained()` says that it is over. A backend whose server waits never calls it: the watcher looks there.
+    raises ends the wait; `obtained()` says that it is over. A backend
+    whose server waits never calls it: the watcher looks there.
     """
 
     waited: Callable[[int], None] = field(default=lambda _elapsed_ms: None)
@@ -237,9 +238,7 @@ class Backend(Protocol):
 
     def server(self, connection: Connection) -> ServerFacts: ...
 
-    def version_tables(
-        self, connection: Connection, name: str, schema: str | None
-    ) -> tuple[VersionTable, ...]:
+    def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         """Every version table of that name in any schema, the effective one first."""
 
     def leftovers(self, connection: Connection) -> tuple[Leftover, ...]: ...
@@ -248,7 +247,7 @@ class Backend(Protocol):
         """Tables of the current schema that the role could not alter."""
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-        """Every user's table (of one schema, if named) in one catalog query, by schema and name."""
+        """Every user's table (of one schema, if named) in a fixed number of catalog queries, by schema and name."""
 
     def table_details(
         self, connection: Connection, schema: str | None = None, name: str | None = None

@@ -109,17 +109,13 @@ class PostgreSQL:
     def server(self, connection: Connection) -> ServerFacts:
         row = connection.exec_driver_sql(SERVER_SQL).one()
         version, database, schema, user, search_path, in_recovery, read_only_default, schemas = row
-        wanted = [
-            quoted.replace('""', '"') or plain for quoted, plain in SEARCH_PATH_NAME.findall(search_path)
-        ]
+        wanted = [quoted.replace('""', '"') or plain for quoted, plain in SEARCH_PATH_NAME.findall(search_path)]
         missing = tuple(name for name in wanted if name not in (*schemas, "$user"))
         read_only = None
         if in_recovery:
             read_only = "The server is a standby, in recovery: it replays another server and takes no writes."
         elif read_only_default == "on":
-            read_only = (
-                "default_transaction_read_only is on for this role or database: the server takes no writes."
-            )
+            read_only = "default_transaction_read_only is on for this role or database: the server takes no writes."
         return ServerFacts(
             version=version.split()[0],
             database=database,
@@ -129,9 +125,7 @@ class PostgreSQL:
             read_only=read_only,
         )
 
-    def version_tables(
-        self, connection: Connection, name: str, schema: str | None
-    ) -> tuple[VersionTable, ...]:
+    def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         return catalog.version_tables(connection, name, schema)
 
     def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:

@@ -79,9 +79,7 @@ select t, m, format_type(t::oid, m::int)
 from unnest(%(types)s::text[], %(modifiers)s::text[]) as wanted (t, m)
 """
 
-DROPPED = Column(
-    UNKNOWN, "", True
-)  # keeps the place of a column that is no more: places are numbers less one
+DROPPED = Column(UNKNOWN, "", True)  # keeps the place of a column that is no more: places are numbers less one
 
 _Columns = dict[int, tuple[Column, ...]]  # by the table's oid
 
@@ -111,9 +109,7 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
         rows: tuple[str, ...] | None = None
         problem: str | None = None
         if not has_column:
-            problem = (
-                f"{in_schema}.{table} has no column version_num: it is not a version table of Alembic's."
-            )
+            problem = f"{in_schema}.{table} has no column version_num: it is not a version table of Alembic's."
         elif not may_read:
             problem = _unreadable(in_schema, table, INSUFFICIENT_PRIVILEGE, "")
         elif locked:
@@ -131,10 +127,10 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Invalid indexes that nobody is building, then tables of Alembic's batch operations, in every schema."""
+    """Invalid indexes that nobody is building, tables of batch operations, unused enum types, in every schema."""
     rows = fetch(connection, statement("leftovers"), {"prefix": BATCH_PREFIX})
     return tuple(
-        Leftover(kind, schema, name, table or name.removeprefix(BATCH_PREFIX))
+        Leftover(kind, schema, name, name.removeprefix(BATCH_PREFIX) if kind == "leftover-table" else table)
         for kind, schema, name, table in rows
     )
 
@@ -170,9 +166,7 @@ def table_details(
     scope = {"schema": schema, "name": name}
     columns = _columns(connection, {oid: texts for oid, _, texts in listed})
     keys, indexes = _indexes(connection, scope, columns)
-    foreign_keys, constraints = _constraints(
-        connection, scope, columns, {oid: table for oid, table, _ in listed}
-    )
+    foreign_keys, constraints = _constraints(connection, scope, columns, {oid: table for oid, table, _ in listed})
     details = []
     for oid, table, texts in listed:
         details.append(
@@ -219,9 +213,7 @@ def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Colu
 
     Many tables have columns that are alike (`id integer not null`): each is made once.
     """
-    parts = {
-        text: text.split(" ", 3) for text in {text for texts in texts_of.values() for text in texts} if text
-    }
+    parts = {text: text.split(" ", 3) for text in {text for texts in texts_of.values() for text in texts} if text}
     types = _types(connection, {(type_id, modifier) for _, type_id, modifier, _ in parts.values()})
     made = {"": DROPPED}
     for text, (flags, type_id, modifier, rest) in parts.items():
@@ -313,9 +305,7 @@ def _unreadable(schema: str, table: str, code: str | None, message: str) -> str:
             "what it says cannot be read until that ends."
         )
     if code == INSUFFICIENT_PRIVILEGE:
-        return (
-            f"This role may not read {schema}.{table}: it lacks USAGE on the schema or SELECT on the table."
-        )
+        return f"This role may not read {schema}.{table}: it lacks USAGE on the schema or SELECT on the table."
     return f"{schema}.{table} cannot be read: {message}"
 
 

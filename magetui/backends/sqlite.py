@@ -51,10 +51,8 @@ class SQLite:
     def reader(self, url: URL, application_name: str) -> Engine:  # noqa: ARG002
         def connect() -> sqlite3.Connection:
             path = database_path(url)
-            if path is None or not path.exists():
-                connection = sqlite3.connect(":memory:")  # what is not there yet is empty
-            else:
-                connection = _open_reader(path)
+            there = path is not None and path.exists()
+            connection = _open_reader(path) if path and there else sqlite3.connect(":memory:")  # not there: empty
             connection.execute("pragma query_only = on")
             return connection
 
@@ -111,9 +109,7 @@ class SQLite:
             read_only=read_only,
         )
 
-    def version_tables(
-        self, connection: Connection, name: str, schema: str | None
-    ) -> tuple[VersionTable, ...]:
+    def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         return catalog.version_tables(connection, name, schema)
 
     def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:

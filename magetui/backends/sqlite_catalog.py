@@ -34,9 +34,7 @@ COMPOUND_SELECTS = 500  # SQLITE_MAX_COMPOUND_SELECT, as it is unless compiled o
 
 UNKNOWN = "…"  # an expression in an index; the index' definition spells it out
 
-USER_TABLE = (
-    "m.type = 'table' and m.name not like 'sqlite\\_%' escape '\\' and (:name is null or m.name = :name)"
-)
+USER_TABLE = "m.type = 'table' and m.name not like 'sqlite\\_%' escape '\\' and (:name is null or m.name = :name)"
 COLUMNS_SQL = f"""
 select m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk
 from sqlite_master m join pragma_table_xinfo(m.name) c
@@ -98,9 +96,7 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
     """Tables of Alembic's batch operations, with the table each was to replace."""
-    names = [
-        name for (name,) in _rows(connection, TABLES_SQL, {"name": None}) if name.startswith(BATCH_PREFIX)
-    ]
+    names = [name for (name,) in _rows(connection, TABLES_SQL, {"name": None}) if name.startswith(BATCH_PREFIX)]
     return tuple(Leftover("leftover-table", None, name, name.removeprefix(BATCH_PREFIX)) for name in names)
 
 
@@ -161,17 +157,13 @@ def _listed(connection: Connection, name: str | None) -> tuple[Table, ...]:
     small = file_bytes < COUNTED_BYTES
     counts: dict[str, int] = {}
     if has_statistics:
-        for table, statistics in _rows(
-            connection, "select tbl, stat from sqlite_stat1 where stat is not null", {}
-        ):
+        for table, statistics in _rows(connection, "select tbl, stat from sqlite_stat1 where stat is not null", {}):
             counts[table] = max(counts.get(table, 0), int(statistics.split()[0]))
     if small:
         uncounted = [table for table in names if table not in counts]
         for start in range(0, len(uncounted), COMPOUND_SELECTS):
             part = uncounted[start : start + COMPOUND_SELECTS]
-            sql = " union all ".join(
-                f"select {at}, count(*) from {_quoted(table)}" for at, table in enumerate(part)
-            )
+            sql = " union all ".join(f"select {at}, count(*) from {_quoted(table)}" for at, table in enumerate(part))
             counts.update((part[at], count) for at, count in _rows(connection, sql, {}))
     sizes: dict[str, int] = dict(_rows(connection, SIZES_SQL, {})) if small and has_sizes else {}
     return tuple([Table(None, table, counts.get(table), sizes.get(table)) for table in names])
@@ -208,12 +200,8 @@ def _foreign_keys(
         rows = list(rows_of_key)
         referred, on_delete = rows[0][2], rows[0][5]
         columns = tuple(row[3] for row in rows)
-        there = tuple(row[4] for row in rows if row[4] is not None) or tuple(
-            spelled.get(referred.lower(), ())
-        )
-        key = ForeignKey(
-            None, columns, None, referred, there, None if on_delete == "NO ACTION" else on_delete
-        )
+        there = tuple(row[4] for row in rows if row[4] is not None) or tuple(spelled.get(referred.lower(), ()))
+        key = ForeignKey(None, columns, None, referred, there, None if on_delete == "NO ACTION" else on_delete)
         found.setdefault(table, []).append(key)
     return found
 

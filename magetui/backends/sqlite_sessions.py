@@ -35,9 +35,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     `application` is the command's name, or the script or module that a Python runs: never more of the
     command line, which may carry credentials.
     """
-    path = next(
-        (row[2] for row in connection.exec_driver_sql("pragma database_list") if row[1] == "main"), ""
-    )
+    path = next((row[2] for row in connection.exec_driver_sql("pragma database_list") if row[1] == "main"), "")
     if not path:
         return ()
     wal_index = Path(f"{path}-shm")

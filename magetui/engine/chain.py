@@ -163,6 +163,15 @@ class Chain:
             raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
         return steps[count - 1].revision
 
+    def pending(self, marker: Sequence[str]) -> tuple[str, ...]:
+        """The revisions an upgrade would run, in order; none where scripts or marker leave that open."""
+        if self.broken or self.unknown(marker) or not self.heads:
+            return ()
+        try:
+            return tuple(step.revision for step in self.upgrade_steps(marker, "heads"))
+        except RevisionError:
+            return ()  # markers that contradict one another
+
     def unknown(self, marker: Iterable[str]) -> tuple[str, ...]:
         """Those of `marker` that the chain does not have."""
         return tuple(one for one in marker if one not in self.by_id)

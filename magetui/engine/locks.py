@@ -93,7 +93,7 @@ def _signal(workspace: Workspace, pid: int, *, terminate: bool) -> None:
             if "permission denied" in str(error).lower():
                 what = "terminate" if terminate else "cancel"
                 raise RefusedError(
-                    f"The role may not {what} session {pid} of {session.user}: that takes membership in its role, or in "
+                    f"The role may not {what} session {pid} of {session.user}: that takes membership in its role or in "
                     "pg_signal_backend."
                 ) from None
             raise

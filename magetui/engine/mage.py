@@ -72,7 +72,9 @@ def _at_path(path: Path) -> Mage:
     for package in (path.resolve(), path.resolve() / "mage_ai"):
         if (package / MIGRATIONS / "versions").is_dir():
             return Mage(package=package, version=_version_of(package), found=f"--mage-path {path}")
-    raise ProjectError(f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai.")
+    raise ProjectError(
+        f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
+    )
 
 
 def _mage(package: Path, found: str) -> Mage | None:
@@ -95,6 +97,8 @@ def _interpreter_of(launcher: Path) -> str | None:
     """The interpreter in a launcher's first line (`#!/path/python`, or the shell trick of long paths)."""
     with launcher.open("rb") as file:
         head = file.read(1024).decode(errors="replace")
+    if through_env := re.match(r"#!\s*/usr/bin/env\s+(\S*python\S*)", head):
+        return shutil.which(through_env[1])
     match = re.match(r"#!\s*(\S*python\S*)", head) or re.match(r"#!/bin/sh\n'''exec' \"?([^\"\s]+)\"?", head)
     return match[1] if match else None
 

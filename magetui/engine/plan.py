@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magetui.engine.chain import Chain
-from magetui.engine.diagnosis import DatabaseState, read_state
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
+from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner.__main__ import BOOT
 from magetui.runner.request import ChangeVerb, PlannedStep, RenderRequest, encode
@@ -41,6 +41,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     database: str
     replace_unknown: str | None = None
+    forbidden: str | None = None  # why the server would refuse any change, as a sentence
 
     @property
     def empty(self) -> bool:
@@ -66,9 +67,7 @@ class Plan:
         return f"{self.verb} from {start} to {self.target}: {steps}"
 
 
-def make_plan(
-    workspace: Workspace, verb: ChangeVerb, revision: str | None, replace_unknown: str | None = None
-) -> Plan:
+def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, replace_unknown: str | None = None) -> Plan:
     """The plan of a verb from what the database says now.
 
     Raises `RevisionError` for a revision that does not exist or is ambiguous, `ChainError` for broken scripts,
@@ -90,6 +89,7 @@ def make_plan(
         steps=steps,
         database=state.server.database,
         replace_unknown=replace_unknown,
+        forbidden=state.server.read_only,
     )
 
 
@@ -103,14 +103,12 @@ def _require_known(chain: Chain, marker: tuple[str, ...]) -> None:
     unknown = chain.unknown(marker)
     if unknown and not chain.broken:
         raise RefusedError(
-            f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no way leads from it. "
+            f"The database is at revision {', '.join(unknown)}, which the chain does not have: no way leads from it. "
             f"If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
         )
 
 
-def _migrate(
-    chain: Chain, marker: tuple[str, ...], revision: str | None
-) -> tuple[str, tuple[PlannedStep, ...]]:
+def _migrate(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
     wanted = revision or "head"
     if relative := RELATIVE.match(wanted):
         if relative[1] == "-":
@@ -123,9 +121,7 @@ def _migrate(
     return target, chain.upgrade_steps(marker, target)
 
 
-def _rollback(
-    chain: Chain, marker: tuple[str, ...], revision: str | None
-) -> tuple[str, tuple[PlannedStep, ...]]:
+def _rollback(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
         raise UsageError("'rollback' wants to know how far: --revision with an id, 'base', or -1, -2 …")
     if relative := RELATIVE.match(revision):
@@ -192,10 +188,18 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
         raise MagetuiError(f"The scripts did not render their SQL within {RENDER_SECONDS} s.") from error
     except subprocess.CalledProcessError as error:
         words = workspace.target.clean(error.stderr.decode(errors="replace")).strip().splitlines()
-        raise MagetuiError(f"The scripts' SQL could not be rendered: {words[-1] if words else 'no reason given'}") from None
+        raise MagetuiError(
+            f"The scripts' SQL could not be rendered: {words[-1] if words else 'no reason given'}"
+        ) from None
     rendered = json.loads(child.stdout)
     return tuple(
-        PlanStep(s.revision, s.direction, s.message, _clean(workspace, one["sql"]), _clean(workspace, one["problem"]))
+        PlanStep(
+            s.revision,
+            s.direction,
+            s.message,
+            _clean(workspace, one["sql"]),
+            _clean(workspace, one["problem"]),
+        )
         for s, one in zip(plan.steps, rendered, strict=True)
     )
 

@@ -16,7 +16,12 @@ from magetui.engine.mage import Mage, find_mage
 from magetui.runner.request import Scripts
 
 MAGE_MUTEX_KEY = 1  # what Mage itself passes to pg_advisory_lock when it starts
-MAGE_VARIABLES = ("MAGE_DATABASE_CONNECTION_URL", "AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL", "DB_USER")
+MAGE_VARIABLES = (
+    "MAGE_DATABASE_CONNECTION_URL",
+    "AWS_DB_SECRETS_NAME",
+    "AZURE_SECRET_DB_CONN_URL",
+    "DB_USER",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from magetui.backends.base import LockWait, Session, Timeouts
-from magetui.engine.diagnosis import read_state
 from magetui.engine.errors import MagetuiError, RefusedError, RunNotFoundError, StateError
 from magetui.engine.plan import Plan
+from magetui.engine.state import read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner import events, journal
 from magetui.runner.__main__ import BOOT
@@ -28,9 +28,7 @@ from magetui.runner.request import Request, encode
 
 FOLLOW_PULSE_SECONDS = 0.1
 BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
-Outcome = Literal[
-    "running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"
-]
+Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
 StepState = Literal["pending", "running", "done", "stopped"]
 
 
@@ -114,8 +112,9 @@ class StartedRun:
 
 def state_directory(environment: Mapping[str, str]) -> Path:
     """Where runs are recorded: `$XDG_STATE_HOME/magetui`, by default `~/.local/state/magetui`."""
-    base = environment.get("XDG_STATE_HOME") or os.path.join(environment.get("HOME", "~"), ".local", "state")
-    return Path(base).expanduser() / "magetui"
+    base = environment.get("XDG_STATE_HOME")
+    state = Path(base) if base else Path(environment.get("HOME", "~"), ".local", "state")
+    return state.expanduser() / "magetui"
 
 
 def runs_directory(environment: Mapping[str, str]) -> Path:
@@ -130,6 +129,8 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
     """
     if workspace.selection.read_only:
         raise RefusedError("--read-only is set, so nothing is changed.")
+    if plan.forbidden is not None:
+        raise RefusedError(f"{plan.forbidden} Nothing was changed.")
     directory = runs_directory(workspace.environment)
     number, descriptor = _new_journal(directory)
     request = Request(
@@ -162,9 +163,7 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
     except OSError as error:
         complaints.unlink(missing_ok=True)
         journal_path(directory, number).unlink()
-        raise MagetuiError(
-            f"The interpreter {interpreter} cannot be started: {error}. Nothing was done."
-        ) from error
+        raise MagetuiError(f"The interpreter {interpreter} cannot be started: {error}. Nothing was done.") from error
     finally:
         os.close(descriptor)
     assert process.stdin is not None
@@ -269,9 +268,7 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
 def _require(directory: Path, run: int) -> Path:
     path = journal_path(directory, run)
     if not path.is_file():
-        raise RunNotFoundError(
-            f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are."
-        )
+        raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are.")
     return path
 
 
@@ -325,9 +322,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
         case events.StepStarted():
             return replace(record, steps=_with_step(record, event.number, state="running", started=event.at))
         case events.StepEnded():
-            return replace(
-                record, steps=_with_step(record, event.number, state="done", elapsed_ms=event.elapsed_ms)
-            )
+            return replace(record, steps=_with_step(record, event.number, state="done", elapsed_ms=event.elapsed_ms))
         case events.StatementStarted():
             statement = StatementRecord(event.sql, event.at)
             return replace(record, statement=statement, statements=record.statements + 1)

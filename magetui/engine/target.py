@@ -14,9 +14,7 @@ from magetui.engine.errors import ConnectError
 from magetui.runner.redaction import redact, redact_url, secrets_of
 
 # user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
-AUTHORITY = re.compile(
-    r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$"
-)
+AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$")
 # ?user=mage@server, as Azure names its users: an @ in the query, which SQLAlchemy would split at.
 AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
 PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
@@ -55,9 +53,7 @@ def parse_target(text: str, source: str) -> Target:
         raise ConnectError("bad-url", f"The URL from {source} cannot be understood: {redact_url(text)!r}.")
     dialect = url.get_backend_name()
     if dialect == "postgres":
-        raise ConnectError(
-            "bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://."
-        )
+        raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
     return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
 
 
@@ -103,9 +99,7 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL")
     for variable in ("AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL"):
         if environment.get(variable):
-            raise ConnectError(
-                "secret", f"{variable} is set, and this version cannot read that secret store yet."
-            )
+            raise ConnectError("secret", f"{variable} is set, and this version cannot read that secret store yet.")
     user, password, name = (environment.get(variable) for variable in ("DB_USER", "DB_PASS", "DB_NAME"))
     host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
     if user and password and name and host and port:

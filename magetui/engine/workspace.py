@@ -42,9 +42,7 @@ class Workspace:
     @cached_property
     def project(self) -> Project:
         chosen = self.selection
-        return find_project(
-            self.environment, self.project_path, chosen.config, chosen.mage_path, chosen.python
-        )
+        return find_project(self.environment, self.project_path, chosen.config, chosen.mage_path, chosen.python)
 
     @cached_property
     def target(self) -> Target:

@@ -186,6 +186,4 @@ def _session(values: dict[str, Any]) -> Session:
     waits_for = values.pop("waits_for")
     holds = tuple(HeldLock(**held) for held in values.pop("holds"))
     blocked_by = tuple(values.pop("blocked_by"))
-    return Session(
-        **values, waits_for=LockWait(**waits_for) if waits_for else None, holds=holds, blocked_by=blocked_by
-    )
+    return Session(**values, waits_for=LockWait(**waits_for) if waits_for else None, holds=holds, blocked_by=blocked_by)

@@ -242,15 +242,16 @@ class Run:
         began = time.monotonic()
         yield
         elapsed_ms = int((time.monotonic() - began) * 1000)
-        self._journal.append(
-            events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms)
-        )
+        self._journal.append(events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms))
 
     def _compare_and_swap(self) -> None:
         """Replace exactly the unknown marker that was named, in one statement, or refuse."""
         scripts, unknown = self._request.scripts, self._request.replace_unknown
         version = Table(
-            scripts.version_table, MetaData(), Column("version_num", String), schema=scripts.version_table_schema
+            scripts.version_table,
+            MetaData(),
+            Column("version_num", String),
+            schema=scripts.version_table_schema,
         )
         engine = self._backend.writer(self._url, self._request.application_name)
         with self._told(self._request.steps[0], 1, 1), engine.begin() as connection:
@@ -265,7 +266,13 @@ class Run:
     # -- what SQLAlchemy tells while Alembic works
 
     def _statement_began(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+        self,
+        connection: Connection,
+        _cursor: Any,
+        statement: str,
+        _parameters: Any,
+        _context: Any,
+        _many: bool,
     ) -> None:
         if connection.get_execution_options().get("magetui_reads"):
             return
@@ -285,7 +292,13 @@ class Run:
             )
 
     def _statement_ended(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+        self,
+        connection: Connection,
+        _cursor: Any,
+        statement: str,
+        _parameters: Any,
+        _context: Any,
+        _many: bool,
     ) -> None:
         running = self._progress.statement
         if running is None or connection.get_execution_options().get("magetui_reads"):
@@ -298,9 +311,7 @@ class Run:
                 if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
                     self._committed = True
             elapsed_ms = int((time.monotonic() - running.started) * 1000)
-            self._journal.append(
-                events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms)
-            )
+            self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
         """A statement failed, or the commit did that was told of just before it; the watcher's own do not count."""
@@ -337,9 +348,7 @@ class Run:
     def _marker(self) -> tuple[str, ...]:
         scripts = self._request.scripts
         with self._reader.connect() as connection:
-            tables = self._backend.version_tables(
-                connection, scripts.version_table, scripts.version_table_schema
-            )
+            tables = self._backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
         effective = next((table for table in tables if table.effective), None)
         if effective is None:
             return ()

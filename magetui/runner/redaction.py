@@ -45,19 +45,12 @@ def secrets_of(url: str) -> tuple[str, ...]:
     """
     shown = redact_url(url)
     # Inside odbc_connect, percent-encoded as a whole, the keywords show only after decoding.
-    found = {
-        value
-        for text in (url, unquote_plus(url))
-        for match in KEYWORD.finditer(text)
-        for value in _values(match)
-    }
+    found = {value for text in (url, unquote_plus(url)) for match in KEYWORD.finditer(text) for value in _values(match)}
     if match := AUTHORITY.match(url):
         found.add(match[2])
         found.add(match[2].split("@")[0])
     spellings = {
-        spell(secret)
-        for secret in found
-        for spell in (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+        spell(secret) for secret in found for spell in (str, unquote, unquote_plus, quote, quote_plus, _quoted)
     }
     secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
     return tuple(sorted(secret, key=len, reverse=True))

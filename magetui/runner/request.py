@@ -44,7 +44,7 @@ class Request:
     marker: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     mutex_key: int
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     replace_unknown: str | None = None
 
     @property

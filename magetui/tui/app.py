@@ -44,7 +44,16 @@ TOO_NARROW, TOO_SHORT = 50, 12
 PAST_RUNS = 20
 # Bindings of Textual's own that say nothing here.
 UNSAID_ACTIONS = frozenset(
-    {"scroll_left", "scroll_right", "page_left", "page_right", "copy_text", "screen.copy_text", "help_quit", "app.focus_previous"}
+    {
+        "scroll_left",
+        "scroll_right",
+        "page_left",
+        "page_right",
+        "copy_text",
+        "screen.copy_text",
+        "help_quit",
+        "app.focus_previous",
+    }
 )
 MAIN_SCREEN_ACTIONS = frozenset({"change", "pane", "zoom", "refresh", "runs", "connect", "copy", "write"})
 
@@ -58,7 +67,10 @@ class MagetuiApp(App[int]):
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", pane.NAME, show=False) for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)),
+        *(
+            Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", pane.NAME, show=False)
+            for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
+        ),
         Binding("m", "change('migrate')", "Migrate"),
         Binding("b", "change('rollback')", "Roll back"),
         Binding("s", "change('stamp')", "Stamp"),
@@ -129,11 +141,13 @@ class MagetuiApp(App[int]):
         self.place = ""
         self._zoomed = False
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """What belongs to the main screen does not act while another one covers it."""
         if len(self.screen_stack) == 1:
             return True
-        return action not in MAIN_SCREEN_ACTIONS and not (action == "locks" and not getattr(self.screen, "shows_locks", False))
+        return action not in MAIN_SCREEN_ACTIONS and not (
+            action == "locks" and not getattr(self.screen, "shows_locks", False)
+        )
 
     # -- composing
 
@@ -148,7 +162,7 @@ class MagetuiApp(App[int]):
                 yield first
                 yield SchemaPane()
             yield LogPane()
-        yield Static("This terminal is too small for magetui. Make it 50×12 or larger, or press q.", id="too-small")
+        yield Static("This terminal is too small for magetui. Make it 50 by 12 or larger, or press q.", id="too-small")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -256,7 +270,8 @@ class MagetuiApp(App[int]):
 
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
-        place = words.plain((target.url or "").split("://")[-1].replace(":***", ""))
+        address = (target.url or "").partition("://")[2].replace(":***", "")
+        place = words.plain(address.removeprefix("/") if target.dialect == "sqlite" else address)
         schema = f"   schema {words.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
         self.place = place
         self.screen_stack[0].query_one("#header", Static).update(
@@ -405,8 +420,8 @@ class MagetuiApp(App[int]):
         self.read_state()
 
     def action_help(self) -> None:
-        from magetui.tui.screens.details import HelpScreen
         from magetui.tui.screens.base import OverScreen
+        from magetui.tui.screens.details import HelpScreen
 
         subject, about = "magetui", ""
         if isinstance(self.screen, OverScreen):
@@ -452,9 +467,7 @@ class MagetuiApp(App[int]):
         self.log_entry("write", str(path))
 
 
-def open_app(
-    settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None
-) -> int:
+def open_app(settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None) -> int:
     """Open the full-screen program; returns the exit status."""
     if not settings.colour:
         os.environ["NO_COLOR"] = "1"  # Textual's own switch, read when an app is made

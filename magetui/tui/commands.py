@@ -27,7 +27,11 @@ class VerbCommands(Provider):
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
         app = cast("MagetuiApp", self.app)
         commands: list[tuple[str, str, Callable[[], object]]] = [
-            (f"{verb.title}  ({verb.key})", verb.summary, partial(app.run_action, f"app.{app.action_of(verb)}"))
+            (
+                f"{verb.title}  ({verb.key})",
+                verb.summary,
+                partial(app.run_action, f"app.{app.action_of(verb)}"),
+            )
             for verb in VERBS
             if verb.key is not None
         ]

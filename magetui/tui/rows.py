@@ -53,7 +53,9 @@ class Lines(OptionList):
 class Rows(Vertical):
     """See the module. Posts `Rows.Opened` on enter."""
 
-    BINDINGS = [Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text")]
+    BINDINGS = [
+        Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text")
+    ]
 
     class Opened(Message):
         """A row was opened with enter."""

@@ -1,4 +1,4 @@
-"""Where the style sheets are, and the colours: the terminal's own sixteen, so that any terminal's choice is readable."""
+"""Where the style sheets are, and the colours: the terminal's own sixteen, so that they are readable on any."""
 
 from __future__ import annotations
 

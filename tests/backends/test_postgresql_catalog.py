@@ -134,9 +134,7 @@ def test_a_table_is_told_in_full(database: Database) -> None:
     )
     assert member.primary_key == ("team_id", "number")
     assert member.foreign_keys == (ForeignKey("of_team", ("team_id",), "public", "team", ("id",), "CASCADE"),)
-    assert member.constraints == (
-        Constraint("positive", "check", "CHECK ((score > (0)::numeric))", ("score",)),
-    )
+    assert member.constraints == (Constraint("positive", "check", "CHECK ((score > (0)::numeric))", ("score",)),)
     plain, expression = member.indexes
     assert plain == Index("ix_email", ("email",))
     assert expression.columns == ("lower(email::text)", "number")
@@ -248,9 +246,7 @@ def test_of_a_long_listing_only_large_tables_are_measured(database: Database) ->
         "analyze",
     )
     sizes = {table.name: table.bytes for table in catalog.tables(database.reader)}
-    assert (
-        sizes["large"] == database.reader.exec_driver_sql("select pg_total_relation_size('large')").scalar()
-    )
+    assert sizes["large"] == database.reader.exec_driver_sql("select pg_total_relation_size('large')").scalar()
     assert sizes["small_1"] == 8192
     assert sizes["small_2"] is None
 
@@ -259,9 +255,7 @@ def test_of_a_long_listing_only_large_tables_are_measured(database: Database) ->
     "lock",
     ["lock table busy in access exclusive mode", "alter table busy add column b integer", "reindex index ix"],
 )
-def test_a_table_locked_access_exclusive_is_still_listed_without_waiting(
-    database: Database, lock: str
-) -> None:
+def test_a_table_locked_access_exclusive_is_still_listed_without_waiting(database: Database, lock: str) -> None:
     database.run(
         "create table busy (id integer default 1 + 1 check (id > 0), note text)",
         "create index ix on busy ((id + 1))",
@@ -289,9 +283,7 @@ def test_a_migration_that_only_waits_for_its_lock_makes_no_reader_wait(database:
 
 
 def test_a_chain_of_three_thousand_foreign_keys_is_no_recursion(database: Database) -> None:
-    chain = "".join(
-        f"create table t{n} (id integer primary key references t{n - 1} (id));" for n in range(1, 3000)
-    )
+    chain = "".join(f"create table t{n} (id integer primary key references t{n - 1} (id));" for n in range(1, 3000))
     database.run("create table t0 (id integer primary key);" + chain)
     details = catalog.table_details(database.reader)
     assert len(details) == 3000
@@ -324,10 +316,7 @@ def test_a_version_table_with_a_wrong_column_says_so(database: Database) -> None
     database.run("create table alembic_version (version text)")
     [table] = catalog.version_tables(database.reader, "alembic_version", None)
     assert table.rows is None
-    assert (
-        table.problem
-        == "public.alembic_version has no column version_num: it is not a version table of Alembic's."
-    )
+    assert table.problem == "public.alembic_version has no column version_num: it is not a version table of Alembic's."
 
 
 def test_a_locked_version_table_says_so_without_waiting(database: Database) -> None:

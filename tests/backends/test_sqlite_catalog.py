@@ -176,13 +176,8 @@ def test_a_version_table_is_read_or_says_what_is_wrong_with_it(path: Path) -> No
         assert (version.rows, version.effective, version.problem) == (("a", "b"), True, None)
         [wrong] = catalog.version_tables(connection, "wrong", None)
         assert wrong.rows is None
-        assert (
-            wrong.problem
-            == "The table wrong has no column version_num, so it is not a version table of Alembic's."
-        )
-        assert catalog.leftovers(connection) == (
-            Leftover("leftover-table", None, "_alembic_tmp_user", "user"),
-        )
+        assert wrong.problem == "The table wrong has no column version_num, so it is not a version table of Alembic's."
+        assert catalog.leftovers(connection) == (Leftover("leftover-table", None, "_alembic_tmp_user", "user"),)
         assert catalog.not_owned(connection) == ()
 
 
@@ -239,7 +234,5 @@ def test_a_database_in_memory_has_no_sessions(tmp_path: Path) -> None:
 def _is_locked(path: Path) -> bool:
     """Whether another process finds the write lock taken."""
     attempt = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('begin immediate')"
-    done = subprocess.run(
-        [sys.executable, "-c", attempt, str(path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", attempt, str(path)], capture_output=True, text=True, check=False)
     return "database is locked" in done.stderr

@@ -35,9 +35,7 @@ newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
     ],
 )
 def test_url_that_cannot_be(magetui: Magetui, project: AlembicProject, url: str, sentence: str) -> None:
-    cannot_connect(
-        magetui, project.ini, url, "bad-url", sentence, "Give a URL such as postgresql://user:password@"
-    )
+    cannot_connect(magetui, project.ini, url, "bad-url", sentence, "Give a URL such as postgresql://user:password@")
 
 
 @pytest.mark.parametrize(
@@ -48,9 +46,7 @@ def test_url_that_cannot_be(magetui: Magetui, project: AlembicProject, url: str,
         f"application_name=x&PASSWORD={SECRET}",
     ],
 )
-def test_credentials_in_a_query_are_not_repeated(
-    magetui: Magetui, project: AlembicProject, query: str
-) -> None:
+def test_credentials_in_a_query_are_not_repeated(magetui: Magetui, project: AlembicProject, query: str) -> None:
     url = f"postgresql://mage@127.0.0.1:{closed_port()}/x?{query}"
     for verb in (("diagnose",), ("diagnose", "--json"), MIGRATE):
         outcome = magetui("--config", project.ini, "--url", url, *verb)
@@ -66,9 +62,7 @@ def test_credentials_in_a_query_are_not_repeated(
         f"DRIVER%3D%7BODBC+Driver+18%7D%3BSERVER%3Ddb1%3BUID%3Dmage%3BPWD%3D{SECRET}%3BENCRYPT%3Dyes",
     ],
 )
-def test_credentials_in_odbc_connect_are_not_repeated(
-    magetui: Magetui, project: AlembicProject, keywords: str
-) -> None:
+def test_credentials_in_odbc_connect_are_not_repeated(magetui: Magetui, project: AlembicProject, keywords: str) -> None:
     url = f"mssql+pyodbc://?odbc_connect={keywords}"
     for verb in (("diagnose",), ("diagnose", "--json"), MIGRATE):
         outcome = magetui("--config", project.ini, "--url", url, *verb)
@@ -86,9 +80,7 @@ def test_credentials_in_odbc_connect_are_not_repeated(
         ("migrate", "--lock-timeout-seconds", f"postgresql://mage:{SECRET}@db1/x"),
     ],
 )
-def test_credentials_in_the_wrong_place_are_not_repeated(
-    magetui: Magetui, arguments: tuple[str, ...]
-) -> None:
+def test_credentials_in_the_wrong_place_are_not_repeated(magetui: Magetui, arguments: tuple[str, ...]) -> None:
     outcome = magetui(*arguments)
     assert outcome.status == 2, outcome
     assert "'magetui --help' lists the verbs and flags." in told(outcome)
@@ -178,9 +170,7 @@ def test_host_that_never_answers(magetui: Magetui, project: AlembicProject, sile
 
 
 @newest
-def test_database_that_does_not_exist(
-    magetui: Magetui, project: AlembicProject, postgres: PostgresServer
-) -> None:
+def test_database_that_does_not_exist(magetui: Magetui, project: AlembicProject, postgres: PostgresServer) -> None:
     url = postgres.url("no_such_database")
     sentences = ('database "no_such_database" does not exist', "Check the database's name, or create it.")
     cannot_connect(magetui, project.ini, url, "no-database", *sentences)

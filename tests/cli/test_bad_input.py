@@ -84,9 +84,7 @@ BROKEN = {
         ("rev1", "rev2"),
     ),
     "missing-parent": Broken(alembic_project.missing_parent(), "missing-parent", (T3,), ("rev1", "rev3")),
-    "syntax-error": Broken(
-        alembic_project.syntax_error(), "unreadable-script", ("rev2_not_python.py",), ("rev1",)
-    ),
+    "syntax-error": Broken(alembic_project.syntax_error(), "unreadable-script", ("rev2_not_python.py",), ("rev1",)),
     "no-scripts": Broken(alembic_project.no_scripts(), "unreadable-script", (), ()),
 }
 
@@ -138,9 +136,7 @@ def test_scripts_that_are_broken(
         (f"sqlalchemy.url = postgresql://m:{SECRET}@h/d\n", "cannot be understood"),
     ],
 )
-def test_configuration_that_names_no_scripts(
-    magetui: Magetui, tmp_path: Path, ini: str | None, sentence: str
-) -> None:
+def test_configuration_that_names_no_scripts(magetui: Magetui, tmp_path: Path, ini: str | None, sentence: str) -> None:
     config = tmp_path / "alembic.ini"
     if ini is not None:
         config.write_text(ini)
@@ -160,9 +156,7 @@ def test_no_terminal_for_the_screen(magetui: Magetui, project: AlembicProject) -
     assert "the full-screen program needs a terminal. Without one, use the verbs" in told(outcome)
 
 
-def test_no_terminal_to_consent_on(
-    magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase
-) -> None:
+def test_no_terminal_to_consent_on(magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase) -> None:
     for answer in ("", "y\n", f"{sqlite_database.path}\n"):
         outcome = magetui("--config", project.ini, "--url", sqlite_database.url, "migrate", stdin=answer)
         assert outcome.status == 4, outcome

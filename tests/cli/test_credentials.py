@@ -47,9 +47,7 @@ def test_child_is_not_started_with_the_password(
         no_credential(arguments)
         no_credential((child / "environ").read_text())
         # Nor does the server show it to others.
-        [(shown,)] = pg_database.rows(
-            "SELECT string_agg(query || application_name, ' ') FROM pg_stat_activity"
-        )
+        [(shown,)] = pg_database.rows("SELECT string_agg(query || application_name, ' ') FROM pg_stat_activity")
         no_credential(shown)
         gate.rollback()
         ended = live.end()
@@ -136,13 +134,9 @@ def test_usage_error_does_not_repeat_what_was_typed(magetui: Magetui, state_dir:
     no_credential(said(told, state_dir))
 
 
-def test_journals_are_for_their_owner_alone(
-    magetui: Magetui, mage_home: Path, tmp_path: Path, state_dir: Path
-) -> None:
+def test_journals_are_for_their_owner_alone(magetui: Magetui, mage_home: Path, tmp_path: Path, state_dir: Path) -> None:
     url = f"sqlite:///{tmp_path}/data.db"
-    assert (
-        magetui("--mage-path", mage_home, "--url", url, "migrate", "--revision", "c07a", "--yes").status == 0
-    )
+    assert magetui("--mage-path", mage_home, "--url", url, "migrate", "--revision", "c07a", "--yes").status == 0
     paths = [state_dir / "runs", *(state_dir / "runs").iterdir()]
     assert len(paths) == 2
     for path in paths:

@@ -26,12 +26,8 @@ sys.stderr.write(json.dumps({"status": status, "modules": sorted(sys.modules), "
 
 def packages_after(statement: str) -> set[str]:
     """The top-level packages that a clean interpreter has after the statement."""
-    program = (
-        f"import sys, json; {statement}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    program = f"import sys, json; {statement}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     return set(json.loads(done.stdout))
 
 
@@ -44,9 +40,7 @@ def test_command_line_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize("floor", ["engine", "runner", "backends"])
 def test_lower_floors_import_no_textual(floor: str) -> None:
     folder = Path(__file__).resolve().parents[2] / "magetui" / floor
-    modules = [
-        f"magetui.{floor}.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")
-    ]
+    modules = [f"magetui.{floor}.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")]
     assert modules
     loaded = packages_after(f"import {', '.join(modules)}")
     assert not loaded & {"textual", "rich", "boto3", "botocore"}
@@ -54,9 +48,7 @@ def test_lower_floors_import_no_textual(floor: str) -> None:
 
 def test_engine_imports_neither_alembic_nor_a_driver() -> None:
     folder = Path(__file__).resolve().parents[2] / "magetui" / "engine"
-    modules = [
-        f"magetui.engine.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")
-    ]
+    modules = [f"magetui.engine.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")]
     loaded = packages_after(f"import {', '.join(modules)}")
     assert not loaded & {"alembic", "psycopg2", "pyodbc"}
 
@@ -76,9 +68,7 @@ def test_history_lists_forty_revisions_and_runs_no_script(mage_home: Path, tmp_p
     assert told["status"] == 0
     assert len(document["revisions"]) == COUNT
     assert document["problems"] == []
-    assert [revision["revision"] for revision in document["revisions"] if revision["head"]] == [
-        "39d36f1dab73"
-    ]
+    assert [revision["revision"] for revision in document["revisions"] if revision["head"]] == ["39d36f1dab73"]
     assert any("magetui" in file for file in told["ran"])  # the hook does hear
     assert not [file for file in told["ran"] if file.startswith(str(mage_home))]
     loaded = {module.split(".")[0] for module in told["modules"]}

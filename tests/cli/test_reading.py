@@ -34,9 +34,7 @@ def common(database: Database, mage_home: Path) -> tuple[object, ...]:
     return ("--mage-path", mage_home, "--url", database.url)
 
 
-def test_reading_verbs_change_nothing(
-    database: Database, magetui: Magetui, common: tuple[object, ...]
-) -> None:
+def test_reading_verbs_change_nothing(database: Database, magetui: Magetui, common: tuple[object, ...]) -> None:
     before = database.content
     beside = sorted(database.path.parent.iterdir()) if isinstance(database, SqliteDatabase) else []
     for verb in READING:
@@ -97,9 +95,7 @@ def test_read_only_refuses_every_change(
     assert journal(state_dir) == []
 
 
-def test_read_only_touches_no_session(
-    pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path
-) -> None:
+def test_read_only_touches_no_session(pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path) -> None:
     with pg_database.session("SELECT 1") as other:
         common = ("--mage-path", mage_home, "--url", pg_database.url, "--read-only")
         refused = magetui(*common, "locks", "--terminate", other.info.backend_pid, "--yes")

@@ -72,16 +72,12 @@ def branched(tmp_path: Path) -> Chain:
         ("base", "base"),
     ],
 )
-def test_a_revision_goes_by_its_id_a_part_of_it_or_a_label(
-    hexadecimal: Chain, wanted: str, found: str
-) -> None:
+def test_a_revision_goes_by_its_id_a_part_of_it_or_a_label(hexadecimal: Chain, wanted: str, found: str) -> None:
     assert hexadecimal.resolve(wanted) == found
 
 
 def test_a_part_that_several_ids_begin_with_names_them(hexadecimal: Chain) -> None:
-    with pytest.raises(
-        RevisionError, match=r"begin with 'ab': ab12cd34, ab98fe76\. Give more of the id\."
-    ) as raised:
+    with pytest.raises(RevisionError, match=r"begin with 'ab': ab12cd34, ab98fe76\. Give more of the id\.") as raised:
         hexadecimal.resolve("ab")
     assert raised.value.candidates == ("ab12cd34", "ab98fe76")
 
@@ -109,9 +105,7 @@ def test_head_says_too_little_where_there_are_two(tmp_path: Path) -> None:
 def test_counting_back_from_the_marker(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
     assert [chain.before(["rev3"], count) for count in (1, 2, 3)] == ["rev2", "rev1", "base"]
-    with pytest.raises(
-        RevisionError, match=r"'-4' goes further back than the chain: 3 steps lead to its base\."
-    ):
+    with pytest.raises(RevisionError, match=r"'-4' goes further back than the chain: 3 steps lead to its base\."):
         chain.before(["rev3"], 4)
     with pytest.raises(RevisionError, match="needs one marker to count from; there are 2"):
         chain.before(["rev2", "rev3"], 1)
@@ -193,9 +187,7 @@ def test_no_script_is_run(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", alembic_project.linear(2), "sqlite://")
     ran = tmp_path / "ran"
     for script in project.versions.glob("*.py"):
-        script.write_text(
-            f"import pathlib, no_such_package\npathlib.Path({str(ran)!r}).touch()\n{script.read_text()}"
-        )
+        script.write_text(f"import pathlib, no_such_package\npathlib.Path({str(ran)!r}).touch()\n{script.read_text()}")
     chain = read_chain([project.versions])
     assert [revision.revision for revision in chain.revisions] == ["rev2", "rev1"]
     assert not chain.problems

@@ -67,8 +67,7 @@ def schema(verbs: Verbs) -> dict[str, Any]:
             index["definition"] = (index["definition"] or "").lower()
         details[name] = {key: table[key] for key in ("columns", "primary_key", "indexes", "foreign_keys")}
         details[name]["constraints"] = [
-            (constraint["name"], constraint["kind"], constraint["columns"])
-            for constraint in table["constraints"]
+            (constraint["name"], constraint["kind"], constraint["columns"]) for constraint in table["constraints"]
         ]
     return details
 
@@ -233,9 +232,7 @@ def test_on_a_terminal_the_demo_opens_and_leaves_nothing_behind(tmp_path: Path, 
     folder = tmp_path / "temporary"
     folder.mkdir()
     environment = {"TMPDIR": str(folder)}
-    with Terminal(
-        Magetui.command("demo", scenario), size=(120, 40), env=environment, cwd=tmp_path
-    ) as terminal:
+    with Terminal(Magetui.command("demo", scenario), size=(120, 40), env=environment, cwd=tmp_path) as terminal:
         terminal.wait_for("Remember who started a run")
         assert " ".join(STORIES[scenario].split()[:8]) in terminal.screen()
         [built] = folder.iterdir()

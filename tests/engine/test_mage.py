@@ -15,9 +15,7 @@ from tests import alembic_project
 from tests.alembic_project import make_project
 from tests.mage import HEAD, VERSION
 
-TRAP = (
-    "import pathlib\npathlib.Path(__file__).with_name('was_imported').touch()\nraise ImportError('do not')\n"
-)
+TRAP = "import pathlib\npathlib.Path(__file__).with_name('was_imported').touch()\nraise ImportError('do not')\n"
 
 
 @pytest.fixture
@@ -48,9 +46,7 @@ def launcher(folder: Path, first_lines: str) -> Path:
     return path
 
 
-def assert_found(
-    interpreter: Path, environment: dict[str, str], *, python: str | None = None, how: str
-) -> None:
+def assert_found(interpreter: Path, environment: dict[str, str], *, python: str | None = None, how: str) -> None:
     mage = find_mage({"PATH": "/usr/bin", **environment}, None, python)
     assert mage is not None
     assert (mage.package, mage.version) == (package_of(interpreter), "0.9.42")

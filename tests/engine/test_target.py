@@ -109,9 +109,7 @@ def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_h
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "sqlite:////srv/project.db").ini
     environment = {"MAGE_DATABASE_CONNECTION_URL": URL}
     for selection in (Selection(config=str(ini)), Selection(mage_path=str(mage_home))):
-        flagged = Selection(
-            url="sqlite:////srv/flag.db", config=selection.config, mage_path=selection.mage_path
-        )
+        flagged = Selection(url="sqlite:////srv/flag.db", config=selection.config, mage_path=selection.mage_path)
         target = Workspace(flagged, environment).target
         assert (target.redacted, target.source) == ("sqlite:////srv/flag.db", "--url")
     by_config = Workspace(Selection(config=str(ini)), environment).target
@@ -163,9 +161,7 @@ def test_a_database_without_scripts_can_still_be_looked_at(project: Path) -> Non
         ("mage@db1", "mage", None, "db1"),
     ],
 )
-def test_a_password_is_understood_as_it_was_written(
-    written: str, user: str, password: str | None, host: str
-) -> None:
+def test_a_password_is_understood_as_it_was_written(written: str, user: str, password: str | None, host: str) -> None:
     target = parse_target(f"postgresql://{written}:6432/orchestration?sslmode=require", "here")
     url = target.url
     assert (url.username, url.password, url.host) == (user, password, host)

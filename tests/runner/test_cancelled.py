@@ -103,9 +103,7 @@ def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
     assert "A statement took longer than its timeout and was ended." in told.stdout
 
 
-def test_ctrl_c_while_waiting_for_a_lock(
-    pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path
-) -> None:
+def test_ctrl_c_while_waiting_for_a_lock(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", linear(2), pg_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     before = pg_database.content
@@ -120,9 +118,7 @@ def test_ctrl_c_while_waiting_for_a_lock(
         assert pg_database.content == before
 
 
-def test_ctrl_c_while_somebody_else_migrates(
-    pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path
-) -> None:
+def test_ctrl_c_while_somebody_else_migrates(pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path) -> None:
     before = pg_database.content
     with pg_database.session("SELECT pg_advisory_lock(1)"):
         common = ("--mage-path", mage_home, "--url", pg_database.url)

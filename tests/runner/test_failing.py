@@ -108,9 +108,7 @@ def test_first_migrate_that_fails_leaves_an_empty_database(
     assert [f["code"] for f in found.json["findings"]] == ["empty-database"]
 
 
-def test_mended_script_migrates_to_the_end_afterwards(
-    database: Database, magetui: Magetui, tmp_path: Path
-) -> None:
+def test_mended_script_migrates_to_the_end_afterwards(database: Database, magetui: Magetui, tmp_path: Path) -> None:
     project = broken_project(tmp_path / "project", database, WRONG)
     prepare(database, magetui, project)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 1

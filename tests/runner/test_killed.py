@@ -84,8 +84,7 @@ def test_second_migrate_right_after_a_kill_names_the_session_that_is_still_there
         # even after a kill, since that does not look whether its client is still there.
         os.kill(child_of(state_dir, 2), signal.SIGSTOP)
         pg_database.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'magetui run 2 mutex'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'magetui run 2 mutex'"
         )
         second = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
         second.hears("WAITING for access exclusive on big")

@@ -87,9 +87,7 @@ def test_migrate_makes_the_schema_that_alembic_alone_makes(
         database.server.drop_database(theirs.name)
 
 
-def test_one_step_back_and_forth_on_the_command_line(
-    database: Database, mage_home: Path, magetui: Magetui
-) -> None:
+def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_home: Path, magetui: Magetui) -> None:
     migrate_with_alembic(database.url, mage_home)
     common = ("--mage-path", mage_home, "--url", database.url)
     down = magetui(*common, "rollback", "--revision", "-1", "--yes")

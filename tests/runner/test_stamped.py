@@ -77,9 +77,7 @@ def test_unknown_marker_refuses_every_other_change_and_says_the_way_out(
             f"The marker is {LOST}, not deadbeef.",
             id="another",
         ),
-        pytest.param(
-            ("head", "--replace-unknown-revision", HEAD), 2, f"The chain has revision {HEAD}", id="known"
-        ),
+        pytest.param(("head", "--replace-unknown-revision", HEAD), 2, f"The chain has revision {HEAD}", id="known"),
         pytest.param(
             ("0000", "--replace-unknown-revision", LOST),
             2,

@@ -153,7 +153,9 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
 
 
 @NEWER_PG
-def test_consent_defaults_to_no(postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, state_dir: object) -> None:
+def test_consent_defaults_to_no(
+    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, state_dir: object
+) -> None:
     postgres.execute(database_of(mage_pg_url), f"update alembic_version set version_num = '{BEFORE_HEAD}'")
     terminal = open_screen(mage_pg_url)
     terminal.wait_for("BEHIND BY 1")

@@ -1,4 +1,5 @@
--- Invalid indexes that nobody is building, and tables of Alembic's batch operations.
+-- Invalid indexes that nobody is building, tables of Alembic's batch operations, and enum types that nothing uses
+-- (DROP TABLE leaves the type of a column behind, and creating it again fails).
 -- Whose progress a role may not see shows in pg_stat_progress_create_index by its pid alone; but building
 -- concurrently takes SHARE UPDATE EXCLUSIVE on the table, and everybody sees that.
 select 'invalid-index', n.nspname, ic.relname, c.relname
@@ -18,4 +19,16 @@ select 'leftover-table', n.nspname, c.relname, null
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and left(c.relname, length(%(prefix)s)) = %(prefix)s and left(n.nspname, 3) <> 'pg_'
+union all
+select 'leftover-type', n.nspname, t.typname, null
+from pg_type t
+join pg_namespace n on n.oid = t.typnamespace
+where t.typtype = 'e' and left(n.nspname, 3) <> 'pg_'
+  and not exists (
+      select 1 from pg_depend d
+      where d.refclassid = 'pg_type'::regclass and d.refobjid in (t.oid, t.typarray)
+        and not (d.classid = 'pg_type'::regclass and d.objid = t.typarray))
+  and not exists (
+      select 1 from pg_depend d
+      where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')
 order by 1, 2, 3

@@ -15,10 +15,19 @@ from magetui.tui.panes.base import Pane
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 
 if TYPE_CHECKING:
-    from magetui.engine.diagnosis import Diagnosis, Finding
+    from magetui.engine.diagnosis import Diagnosis
+    from magetui.engine.findings import Finding
 
 # The key that does what a finding proposes; `connect` and the like without one are said in words.
-NEXT_KEYS = {"migrate": "m", "stamp": "s", "locks": "l", "rollback": "b", "connect": "c", "history": "2", "schema": "3"}
+NEXT_KEYS = {
+    "migrate": "m",
+    "stamp": "s",
+    "locks": "l",
+    "rollback": "b",
+    "connect": "c",
+    "history": "2",
+    "schema": "3",
+}
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
     "stamp": "set the marker to a revision the chain has",

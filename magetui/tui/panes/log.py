@@ -88,7 +88,12 @@ def entry_of(record: RunRecord) -> Entry:
     way = f"{start} → {end}" if record.outcome == "done" else f"{start} → {record.target}"
     text = f"run {record.run}: {words.OUTCOMES[record.outcome]}, {way}"
     return Entry(
-        at, record.verb, text, words.duration(record.elapsed_ms), STYLES.get(record.outcome, WARNING), record.run
+        at,
+        record.verb,
+        text,
+        words.duration(record.elapsed_ms),
+        STYLES.get(record.outcome, WARNING),
+        record.run,
     )
 
 

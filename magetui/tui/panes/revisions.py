@@ -73,16 +73,18 @@ class RevisionsPane(Pane):
             self.rows.select(marker[0])
 
 
-def revision_rows(
-    chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int
-) -> list[Row]:
+def revision_rows(chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int) -> list[Row]:
     """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
     from magetui import words
     from magetui.engine.graph import lanes_of
     from magetui.engine.mage import spoken_releases
 
     rows = [
-        Row(f"{PROBLEM}{number}", Content.assemble(("!  ", CRITICAL), words.plain(problem.message)), problem.message)
+        Row(
+            f"{PROBLEM}{number}",
+            Content.assemble(("!  ", CRITICAL), words.plain(problem.message)),
+            problem.message,
+        )
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]

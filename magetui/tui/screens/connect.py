@@ -19,7 +19,10 @@ class ConnectScreen(OverScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield Static("\n The database's URL, such as postgresql://user:password@host:5432/database", markup=False)
-        yield Static(" It is not shown while you type, since it holds a password. Empty: as at the start.", markup=False)
+        yield Static(
+            " It is not shown while you type, since it holds a password. Empty: as at the start.",
+            markup=False,
+        )
         field = Input(password=True, compact=True, id="url")
         field.cursor_blink = False
         yield field

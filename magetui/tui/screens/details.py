@@ -81,9 +81,7 @@ class RevisionScreen(ScrolledScreen):
     def on_mount(self) -> None:
         from magetui import words
 
-        self.entitle(
-            (f" {words.plain(self._revision.revision)}", STRONG), f"  {words.plain(self._revision.message)}"
-        )
+        self.entitle((f" {words.plain(self._revision.revision)}", STRONG), f"  {words.plain(self._revision.message)}")
 
 
 class HelpScreen(ScrolledScreen):
@@ -91,7 +89,9 @@ class HelpScreen(ScrolledScreen):
 
     NAME = "Help"
 
-    def __init__(self, subject: str, about: str, keys: Sequence[tuple[str, str]], verbs: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(
+        self, subject: str, about: str, keys: Sequence[tuple[str, str]], verbs: Sequence[tuple[str, str, str]]
+    ) -> None:
         super().__init__()
         self._subject = subject
         self._about = about
@@ -99,7 +99,12 @@ class HelpScreen(ScrolledScreen):
         self._verbs = verbs
 
     def compose(self) -> ComposeResult:
-        lines = [Content.styled(self._subject, STRONG), Content(self._about), Content(""), Content.styled("Keys", STRONG)]
+        lines = [
+            Content.styled(self._subject, STRONG),
+            Content(self._about),
+            Content(""),
+            Content.styled("Keys", STRONG),
+        ]
         lines += [Content.assemble((f"  {key:<16}", STRONG), what) for key, what in self._keys]
         lines += [Content(""), Content.styled("Verbs, here and on the command line", STRONG)]
         for key, name, summary in self._verbs:

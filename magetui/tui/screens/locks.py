@@ -96,8 +96,6 @@ def session_rows(sessions: tuple[Session, ...]) -> list[Row]:
             doing = "  holds " + words.plain(", ".join(dict.fromkeys(held.relation for held in session.holds)))
         blocks = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
         query = f"   {words.one_line(session.query, 300)}" if session.query else ""
-        content = Content.assemble(
-            joint, words.session_line(session), (blocks, WARNING), (doing, ""), (query, QUIET)
-        )
+        content = Content.assemble(joint, words.session_line(session), (blocks, WARNING), (doing, ""), (query, QUIET))
         rows.append(Row(str(session.pid), content, content.plain))
     return rows

@@ -121,7 +121,7 @@ class PlanScreen(OverScreen):
         yes, name = self.query_one("#yes", Button), self.query_one("#name", Input)
         plan = message.plan
         name.display = False
-        yes.disabled = plan is None or plan.empty
+        yes.disabled = plan is None or plan.empty or plan.forbidden is not None
         if plan is None:
             body.update(Content.assemble(("This cannot be done: ", CRITICAL), message.problem or ""))
             self._ask("")
@@ -129,6 +129,8 @@ class PlanScreen(OverScreen):
         body.update(self._described(plan, None, None))
         if plan.empty:
             self._ask("There is nothing to do.")
+        elif plan.forbidden is not None:
+            self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
         elif plan.destroys:
             name.display = True
             name.placeholder = plan.database

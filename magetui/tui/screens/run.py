@@ -6,6 +6,7 @@ last month are shown by the same code. Leaving the screen leaves the run alone.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -85,10 +86,8 @@ class RunScreen(OverScreen):
             if worker.is_cancelled:
                 return
             if record.outcome == "lost":
-                try:
+                with suppress(MagetuiError):  # its conclusion says that the marker could not be read
                     record = runs.tell_lost(self.magetui.open_workspace(), record)  # noqa: PLW2901 - told more of
-                except MagetuiError:
-                    pass  # its conclusion says that the marker could not be read
             self.post_message(self.Grown(record))
 
     def on_run_screen_grown(self, message: Grown) -> None:
@@ -102,17 +101,23 @@ class RunScreen(OverScreen):
             if self._live:
                 self.magetui.run_ended(message.record)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         if action == "cancel":
             return self.record is None or self.record.alive
         return True
 
     def action_cancel(self) -> None:
+        if self.record is not None and self.record.alive:
+            self._asked = True
+            self._show()
+            self._cancel(self.record.run)
+
+    @work(thread=True, group="cancel", exit_on_error=False)
+    def _cancel(self, run: int) -> None:
+        """In a thread, since a child that has only just begun is waited for."""
         from magetui.engine import runs
 
-        if self.record is not None and self.record.alive:
-            self._asked = runs.cancel(self.magetui.environment, self.record.run)
-            self._show()
+        runs.cancel(self.magetui.environment, run)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#run-body", VerticalScroll), f"scroll_{where}")(animate=False)
@@ -143,9 +148,16 @@ def run_lines(record: RunRecord, moment: datetime, *, asked: bool, height: int) 
     lines: list[Content] = []
     if not record.alive:
         style = GOOD if record.outcome == "done" else CRITICAL
-        lines += [Content.styled(words.OUTCOMES[record.outcome].upper(), style), Content(words.run_conclusion(record)), Content("")]
+        lines += [
+            Content.styled(words.OUTCOMES[record.outcome].upper(), style),
+            Content(words.run_conclusion(record)),
+            Content(""),
+        ]
     elif asked or record.cancel_requested:
-        lines += [Content.styled("CANCELLING: the statement is asked to stop, and what it did is rolled back", WARNING), Content("")]
+        lines += [
+            Content.styled("CANCELLING: the statement is asked to stop, and what it did is rolled back", WARNING),
+            Content(""),
+        ]
     if record.wait is not None:
         lines += [*wait_lines(record.wait, moment), Content("")]
     lines += step_lines(record, moment, room=max(4, height - 14))
@@ -156,11 +168,17 @@ def run_lines(record: RunRecord, moment: datetime, *, asked: bool, height: int) 
         lines += [
             Content(""),
             Content.assemble(
-                ("statement  ", QUIET), words.one_line(record.statement.sql, 600), (f"   {words.duration(took)}", QUIET)
+                ("statement  ", QUIET),
+                words.one_line(record.statement.sql, 600),
+                (f"   {words.duration(took)}", QUIET),
             ),
         ]
     if not record.alive and record.blockers:
-        lines += [Content(""), Content.styled("who was in the way", QUIET), *(session_content(s) for s in record.blockers)]
+        lines += [
+            Content(""),
+            Content.styled("who was in the way", QUIET),
+            *(session_content(s) for s in record.blockers),
+        ]
     if record.output:
         lines += [Content(""), Content.styled("what the scripts printed", QUIET)]
         lines += [Content(f"  {words.plain(line)}") for line in record.output[-OUTPUT_LINES:]]

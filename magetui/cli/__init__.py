@@ -1,0 +1,1 @@
+"""The plain command line: parse, ask the engine, print."""

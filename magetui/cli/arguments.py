@@ -1,0 +1,76 @@
+"""The parser, made from the registry of verbs; its complaints never repeat what was typed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from magetui import __version__
+from magetui.verbs import COMMON, VERBS, Parameter, Verb
+
+UNRECOGNIZED = "unrecognized arguments: "  # argparse's words
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose complaints must not repeat an argument: it may hold a credential."""
+
+    def error(self, message: str) -> NoReturn:
+        from magetui.runner.redaction import redact
+
+        if message.startswith(UNRECOGNIZED):
+            words = message.removeprefix(UNRECOGNIZED).split()
+            flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+            message = f"{UNRECOGNIZED}{' '.join(flags) or 'more than the verb takes'}"
+        if "://" in message:
+            message = f"{message.partition('://')[0]}://…"
+        self.print_usage(sys.stderr)
+        self.exit(2, f"magetui: {redact(message, ())}. 'magetui --help' lists the verbs and flags.\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    common = Parser(add_help=False)
+    for parameter in COMMON:
+        _add(common, parameter, argparse.SUPPRESS)
+    parser = Parser(
+        prog="magetui",
+        parents=[common],
+        description="Recover a database whose Alembic migrations have gone wrong. Without a verb: the screen.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"magetui {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb_name", parser_class=Parser)
+    for one in VERBS:
+        _add_verb(verbs, one, common)
+    return parser
+
+
+def _add_verb(verbs: Any, one: Verb, common: argparse.ArgumentParser) -> None:
+    parser = verbs.add_parser(
+        one.name,
+        parents=[common],
+        help=one.summary,
+        description=f"{one.summary} ({one.danger}).",
+        allow_abbrev=False,
+    )
+    for parameter in one.parameters:
+        _add(parser, parameter, parameter.default)
+
+
+def _add(parser: argparse.ArgumentParser, parameter: Parameter, default: Any) -> None:
+    if parameter.metavar is None:
+        parser.add_argument(
+            parameter.name,
+            help=parameter.help,
+            action="store_true",
+            default=default if default == argparse.SUPPRESS else False,
+        )
+        return
+    options: dict[str, Any] = {"help": parameter.help, "type": parameter.kind, "default": default}
+    if parameter.choices:
+        options["choices"] = parameter.choices
+    if parameter.positional:
+        options |= {"metavar": parameter.metavar, "nargs": None if parameter.required else "?"}
+        parser.add_argument(parameter.key, **options)
+    else:
+        parser.add_argument(parameter.name, metavar=parameter.metavar, **options)

@@ -1,0 +1,77 @@
+"""The verbs that change a database: plan, consent, run, follow, and what the database says afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from magetui import documents, words
+from magetui.backends.base import Timeouts
+from magetui.cli.consent import consent
+from magetui.cli.following import Interrupts, followed, told_lost
+from magetui.cli.output import answer, complain
+from magetui.cli.reading import show_plan
+from magetui.config import Settings
+from magetui.engine import runs
+from magetui.engine.errors import RefusedError
+from magetui.engine.plan import Plan, make_plan
+from magetui.engine.workspace import Workspace
+from magetui.runner.request import ChangeVerb
+
+STATUS: Mapping[str, int] = {
+    "done": 0,
+    "failed": 1,
+    "lost": 1,
+    "statement-timeout": 1,
+    "refused": 4,
+    "lock-timeout": 5,
+    "cancelled": 130,
+    "running": 0,
+}
+
+
+def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
+    """The function of a changing verb."""
+
+    def changed(settings: Settings, values: Mapping[str, Any]) -> int:
+        workspace = Workspace(settings.selection)
+        revision = values.get("r") if name == "stamp" else values.get("revision")
+        plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"))
+        if values.get("sql"):
+            show_plan(settings, workspace, plan)
+            return 0
+        if plan.empty:
+            answer(
+                settings,
+                lambda: documents.nothing_done_document(plan),
+                lambda _text: [plan.summary],
+            )
+            return 0
+        if settings.selection.read_only:
+            raise RefusedError("--read-only is set, so nothing is changed.")
+        if plan.forbidden is not None:
+            raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+        _announce(workspace, plan)
+        consent(values, f"{plan.summary}. Go on?", plan.database if plan.destroys else None)
+        timeouts = Timeouts(
+            lock_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
+            statement_ms=int(values.get("statement_timeout_seconds", 0.0) * 1000),
+        )
+        with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
+            started = runs.start(workspace, plan, timeouts)
+            interrupts.began(started.run)
+            complain(f"run {started.run} began; ctrl+c cancels it")
+            record = followed(runs.follow(os.environ, started))
+            if record.outcome == "lost":
+                record = told_lost(settings, record)
+            answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
+        return STATUS[record.outcome]
+
+    return changed
+
+
+def _announce(workspace: Workspace, plan: Plan) -> None:
+    complain(words.plain(f"{plan.summary}, on {workspace.target.redacted}"))
+    for step in plan.steps:
+        complain(words.plain(f"  {step.direction} {step.revision}  {step.message}"))

@@ -1,0 +1,104 @@
+"""Following a run on the command line: what happens is said on stderr as it happens, and ctrl+c asks it to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+
+from magetui import words
+from magetui.cli.output import complain
+from magetui.config import Settings
+from magetui.engine.errors import MagetuiError
+from magetui.engine.runs import RunRecord, tell_lost
+from magetui.engine.workspace import Workspace
+
+
+class Interrupts:
+    """ctrl+c while a run goes on: asks the run to stop, whenever it comes, and never tears off what we say of it.
+
+    A `KeyboardInterrupt` could come between the run's start and the following of it, and leave it unmentioned.
+    """
+
+    def __init__(self, cancel: Callable[[int], bool]) -> None:
+        self._cancel = cancel
+        self._run: int | None = None
+        self._wanted = False
+        self._before = signal.getsignal(signal.SIGINT)
+
+    def __enter__(self) -> Interrupts:
+        if self._before is not signal.SIG_IGN:  # a shell's background job is not meant by ctrl+c
+            signal.signal(signal.SIGINT, lambda _number, _frame: self._received())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def began(self, run: int) -> None:
+        """The run has a number now; what was asked for before that is done."""
+        self._run = run
+        if self._wanted:
+            self._ask(run)
+
+    def _received(self) -> None:
+        self._wanted = True
+        if self._run is not None:
+            self._ask(self._run)
+
+    def _ask(self, run: int) -> None:
+        if self._cancel(run):
+            os.write(2, "cancelling …\n".encode())  # sys.stderr may be in the middle of a write itself
+
+
+def followed(records: Iterable[RunRecord]) -> RunRecord:
+    """The run's last record; what happens meanwhile goes to stderr."""
+    told = Told()
+    record: RunRecord | None = None
+    for record in records:
+        told.tell(record)
+    if record is None:
+        raise AssertionError("a run's journal always yields its last record")
+    return record
+
+
+class Told:
+    """What of a run has been said already, so that each thing is said once."""
+
+    def __init__(self) -> None:
+        self._steps: set[tuple[str, str]] = set()
+        self._output = 0
+        self._wait: object = None
+
+    def tell(self, record: RunRecord) -> None:
+        for number, step in enumerate(record.steps, start=1):
+            if step.state in ("running", "done") and (step.revision, step.state) not in self._steps:
+                self._steps.add((step.revision, step.state))
+                took = f" {words.duration(step.elapsed_ms)}" if step.state == "done" else " …"
+                complain(words.plain(f"step {number} of {len(record.steps)}  {step.revision}  {step.message}{took}"))
+        for line in record.output[self._output :]:
+            complain(words.plain(f"  | {line}"))
+        self._output = len(record.output)
+        wait = record.wait
+        if wait is not None and wait != self._wait:
+            mode = words.mode(wait.waits_for.mode) if wait.waits_for else ""
+            what = words.plain(wait.waits_for.relation or "a lock") if wait.waits_for else "a lock"
+            limit = f", up to {words.duration(wait.timeout_ms)}" if wait.timeout_ms else ""
+            complain(f"WAITING for {f'{mode} on ' if mode else ''}{what}{limit}")
+            if wait.note:
+                complain(f"  {words.plain(wait.note)}")
+            for session in wait.blockers:
+                complain(f"  in the way: {words.session_line(session)}")
+                if session.query:
+                    complain(f"              {words.one_line(session.query, 90)}")
+            for session in wait.waiting_behind:
+                complain(f"  waiting behind us: {words.session_line(session)}")
+        self._wait = wait
+
+
+def told_lost(settings: Settings, record: RunRecord) -> RunRecord:
+    """What the database says now, where it can be asked; the record as it is where not."""
+    try:
+        return tell_lost(Workspace(settings.selection), record)
+    except MagetuiError as error:
+        complain(f"magetui: what the database says now could not be read: {error.message}")
+        return record

@@ -1,0 +1,338 @@
+"""What a state means, in sentences with the next verb: values in, findings out, nothing is read here.
+
+`diagnosis` reads and puts them in order; every judgement can be tested on plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from magetui.backends.base import Session
+from magetui.engine.chain import Chain
+from magetui.engine.mage import spoken_releases
+from magetui.engine.project import Project
+from magetui.engine.state import DatabaseState
+
+Severity = Literal["ok", "info", "warning", "critical"]
+# That all is well comes before notes on it, and after anything that asks to be done.
+URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
+LONG_TRANSACTION_MS = 1_000
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact worth acting on; `next` is the verb that would, `facts` what the sentence rests on."""
+
+    code: str
+    severity: Severity
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    next: str | None = None
+
+
+def chain_findings(chain: Chain) -> tuple[Finding, ...]:
+    """What is wrong with the scripts themselves."""
+    return tuple(
+        Finding(
+            code="unreadable-script" if problem.code == "no-scripts" else problem.code,
+            severity="warning" if problem.code == "several-heads" else "critical",
+            message=problem.message
+            + (" Migrate to one of them by its id." if problem.code == "several-heads" else " Mend the scripts first."),
+            facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
+            next="history",
+        )
+        for problem in chain.problems
+    )
+
+
+def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
+    """What the state means: about the marker, the server, and the sessions in the way."""
+    marker = _marker_findings(project, chain, state, pending)
+    to_do = any(finding.severity in ("warning", "critical") for finding in marker)
+    return (
+        *marker,
+        *_leftover_findings(chain, state, pending),
+        *_server_findings(state, to_do=to_do),
+        *_session_findings(state, to_do=to_do),
+    )
+
+
+def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
+    found: list[Finding] = []
+    table, marker = state.version_table, state.marker
+    elsewhere = [t for t in state.version_tables if not t.effective]
+    name = project.scripts.version_table
+    others = [t for t in state.tables if t.name != name]
+    if elsewhere:
+        places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
+        found.append(
+            Finding(
+                "marker-elsewhere",
+                "info" if table is not None else "critical",
+                f"There is a version table in another schema {'too' if table else 'instead'}: {places}. "
+                "Check the search_path of the URL.",
+                {"schemas": [t.schema for t in elsewhere]},
+                "connect",
+            )
+        )
+    if table is None and not others:
+        missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
+        found.append(
+            Finding(
+                "empty-database",
+                "warning",
+                f"{missing}The database has no tables at all. 'migrate' creates all of it.",
+                {"tables": 0, "pending": len(pending)},
+                "migrate",
+            )
+        )
+    elif table is None:
+        found.append(
+            Finding(
+                "no-version-table",
+                "critical",
+                f"There are {len(others)} tables but no version table {name}, so nothing says which revision they are "
+                "at. Find out which one the schema matches, then stamp it; migrating now would try to create them all.",
+                {"tables": len(others), "version_table": name},
+                "stamp",
+            )
+        )
+    elif table.rows is None:
+        found.append(
+            Finding(
+                "unreadable-version-table",
+                "critical",
+                f"The version table {name} cannot be read: {table.problem}",
+                {"version_table": name},
+                "schema",
+            )
+        )
+    elif not table.rows:
+        found.append(
+            Finding(
+                "empty-version-table",
+                "critical" if others else "warning",
+                f"The version table {name} is empty"
+                + (
+                    f", and there are {len(others)} other tables. Find out which revision the schema matches, "
+                    "then stamp it."
+                    if others
+                    else " and there are no other tables: nothing is applied. 'migrate' creates all of it."
+                ),
+                {"tables": len(others), "pending": len(pending)},
+                "stamp" if others else "migrate",
+            )
+        )
+    elif not chain.broken:
+        found.extend(_row_findings(project, chain, marker, pending))
+    return found
+
+
+def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
+    if unknown := chain.unknown(marker):
+        return [_unknown_finding(project, chain, one) for one in unknown]
+    if len(set(marker)) != len(marker) or any(one in _ancestors(chain, other) for one in marker for other in marker):
+        return [
+            Finding(
+                "several-markers",
+                "critical",
+                f"The version table has {len(marker)} rows ({', '.join(marker)}), more than the chain's branches "
+                "explain. Find out which one is true, then stamp it.",
+                {"marker": list(marker)},
+                "stamp",
+            )
+        ]
+    if pending:
+        release = spoken_releases(marker[0]) if project.kind == "mage" else None
+        written = f" The database is as {release} left it." if release else ""
+        some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
+        return [
+            Finding(
+                "behind",
+                "warning",
+                f"{some} pending: the marker is {_spoken(marker)}, the head {_spoken(chain.heads)}.{written}",
+                {"pending": list(pending), "marker": list(marker), "heads": list(chain.heads)},
+                "migrate",
+            )
+        ]
+    return [
+        Finding(
+            "up-to-date",
+            "ok",
+            f"The marker is the head, {_spoken(marker)}.",
+            {"marker": list(marker)},
+        )
+    ]
+
+
+def _ancestors(chain: Chain, revision: str) -> frozenset[str]:
+    return chain.applied((revision,)) - {revision}
+
+
+def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
+    release = spoken_releases(unknown)
+    if project.kind == "mage":
+        belongs = (
+            f"It is the head of {release}: pin that release, or migrate the database back with it first."
+            if release
+            else "No released Mage has it as its head."
+        )
+        ours = project.name
+    else:
+        belongs = "Another version of the project may have it: look in its other branches and releases."
+        ours = f"the project {project.name}"
+    return Finding(
+        "unknown-revision",
+        "critical",
+        f"The database is at revision {unknown}, which the chain of {ours} does not have ({len(chain.revisions)} "
+        f"revisions). {belongs} If the schema matches a known revision, 'stamp' can replace the marker.",
+        {"marker": unknown, "releases": release, "head": list(chain.heads)},
+        "stamp",
+    )
+
+
+def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+    found: list[Finding] = []
+    server = state.server
+    if server.missing_schemas:
+        names = ", ".join(server.missing_schemas)
+        found.append(
+            Finding(
+                "schema-missing",
+                "critical" if server.schema is None else "info",
+                f"The search_path names a schema that does not exist: {names}. "
+                + (
+                    "A migration would fail with 'no schema has been selected to create in'. Create it first."
+                    if server.schema is None
+                    else f"Tables would go to {server.schema}."
+                ),
+                {"schemas": list(server.missing_schemas)},
+                "connect",
+            )
+        )
+    if server.read_only is not None:
+        found.append(
+            Finding(
+                "server-read-only",
+                "warning" if to_do else "info",
+                f"{server.read_only} Nothing can be migrated here.",
+                {"reason": server.read_only},
+                "connect",
+            )
+        )
+    if state.not_owned:
+        owners = sorted({table.owner for table in state.not_owned if table.owner})
+        found.append(
+            Finding(
+                "not-owner",
+                "warning" if to_do else "info",
+                f"The role {server.user} does not own {_some([t.name for t in state.not_owned])} "
+                f"(owner: {', '.join(owners)}), and only an owner may alter a table.",
+                {"tables": [t.name for t in state.not_owned], "owners": owners},
+                "connect",
+            )
+        )
+    return found
+
+
+def _leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
+    """What earlier runs left in the way of the next one."""
+    found: list[Finding] = []
+    for leftover in state.leftovers:
+        place = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
+        facts: dict[str, Any] = {"name": place, "table": leftover.table}
+        severity: Severity = "warning"
+        if leftover.kind == "invalid-index":
+            message = (
+                f"The index {place} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
+                "It costs every write and serves no read. Drop it and build it again."
+            )
+        elif leftover.kind == "leftover-table":
+            severity = "critical" if pending else "warning"
+            message = (
+                f"The table {place} is left over from a batch operation on {leftover.table} that broke off; Alembic "
+                f"will not get past it. Compare it with {leftover.table}, then drop it."
+            )
+        else:
+            wanted_by = _naming(chain, pending, leftover.name)
+            if not wanted_by:
+                continue  # an unused type that no pending revision would create is nobody's trouble
+            facts |= {"revisions": wanted_by, "sql": f"DROP TYPE {place}"}
+            message = (
+                f"The enum type {place} exists and nothing uses it: a rollback dropped its column and left it behind. "
+                f"The pending revision {wanted_by[0]} names it, and will fail if it creates it: 'type already exists'. "
+                f"If nothing else needs it: DROP TYPE {place}"
+            )
+        found.append(Finding(leftover.kind, severity, message, facts, "schema"))
+    return found
+
+
+def _naming(chain: Chain, revisions: tuple[str, ...], name: str) -> list[str]:
+    """Those of `revisions` whose script has `name` as a string."""
+    found = []
+    for revision in revisions:
+        text = chain.by_id[revision].path.read_text(encoding="utf-8", errors="replace")
+        if f"'{name}'" in text or f'"{name}"' in text:
+            found.append(revision)
+    return found
+
+
+def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+    found: list[Finding] = []
+    holder = state.mutex
+    if holder is not None:
+        found.append(
+            Finding(
+                "migration-running",
+                "warning",
+                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it.",
+                {"pid": holder.pid, "since": holder.since},
+                "locks",
+            )
+        )
+    severity: Severity = "warning" if to_do else "info"
+    ours = {holder.pid} if holder is not None else set()
+    holding = [s for s in state.sessions if s.holds and s.pid not in ours]
+    idle = [s for s in holding if (s.state or "").startswith("idle in transaction")]
+    # 'open' on SQLite in WAL mode: a connection that neither reads nor writes.
+    working = [s for s in holding if s not in idle and s.state != "open"]
+    busy = [s for s in working if s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by]
+    for code, sessions, doing in (
+        ("idle-in-transaction", idle, "idle in a transaction that is open"),
+        ("blocking-sessions", busy, "at work in a transaction"),
+    ):
+        if sessions:
+            found.append(
+                Finding(
+                    code,
+                    severity,
+                    f"{_count(sessions)} {doing}, with locks on {_some(_relations(sessions))}. "
+                    "A migration of those would wait for it.",
+                    {"pids": [s.pid for s in sessions], "relations": _relations(sessions)},
+                    "locks",
+                )
+            )
+    return found
+
+
+def _count(sessions: list[Session]) -> str:
+    if len(sessions) == 1:
+        return f"Session {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
+    return f"{len(sessions)} sessions are"
+
+
+def _relations(sessions: list[Session]) -> list[str]:
+    return sorted({held.relation for session in sessions for held in session.holds})
+
+
+def _some(names: list[str]) -> str:
+    """'a, b' or 'a, b, c, d, e and 7 more'."""
+    shown = ", ".join(names[:NAMED_AT_MOST])
+    return shown if len(names) <= NAMED_AT_MOST else f"{shown} and {len(names) - NAMED_AT_MOST} more"
+
+
+def _spoken(revisions: tuple[str, ...] | None) -> str:
+    return ", ".join(revisions) if revisions else "nothing"
