@@ -222,6 +222,18 @@ class Terminal:
         pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
         return self._wait(lambda text: pattern.search(text) is None, f"{regex!r} did not go away", timeout)
 
+    def wait_quiet(self, quiet: float = 0.3, timeout: float = 15) -> str:
+        """Wait until nothing has been written for `quiet` seconds: what was pressed has had its effect."""
+        deadline = time.monotonic() + timeout
+        with self._news:
+            while True:
+                before = len(self._received)
+                self._news.wait_for(lambda: len(self._received) != before or self._ended, quiet)  # noqa: B023
+                if len(self._received) == before or self._ended:
+                    return self._text()
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"never quiet within {timeout} s\n{self._framed()}")
+
     def wait_exit(self, timeout: float = 15) -> int:
         """Wait until the program has ended; its exit status, or minus the signal that ended it."""
         try:
