@@ -18,8 +18,8 @@ WATCHED = """
 import json, sys
 ran = set()
 sys.addaudithook(lambda event, args: ran.add(args[0].co_filename) if event == "exec" and args else None)
-from magetui.cli import run
-status = run(sys.argv[1:])
+from magetui.cli.main import run
+status = run(sys.argv[1:], None)
 sys.stderr.write(json.dumps({"status": status, "modules": sorted(sys.modules), "ran": sorted(ran)}))
 """
 
@@ -32,7 +32,7 @@ def packages_after(statement: str) -> set[str]:
 
 
 def test_command_line_imports_nothing_heavy() -> None:
-    loaded = packages_after("import magetui.cli")
+    loaded = packages_after("import magetui.cli.main")
     assert "magetui" in loaded
     assert not loaded & {"textual", "rich", "sqlalchemy", "alembic", "boto3", *DRIVERS}
 

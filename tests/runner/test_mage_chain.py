@@ -98,8 +98,21 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     behind = magetui(*common, "diagnose", "--json")
     assert behind.status == 3
     assert behind.json["pending"] == [HEAD]
-    assert [finding["code"] for finding in behind.json["findings"]] == ["behind"]
-    assert behind.json["findings"][0]["next"] == "migrate"
+    first, *others = behind.json["findings"]
+    assert first["code"] == "behind"
+    assert first["next"] == "migrate"
+    if isinstance(database, SqliteDatabase):
+        assert others == []
+        return
+    # On PostgreSQL, Mage's rollback leaves the enum types behind, on which its migrate fails.
+    assert [finding["code"] for finding in others] == ["leftover-type", "leftover-type"]
+    assert {finding["facts"]["name"] for finding in others} == {"public.jobstatus", "public.jobtype"}
+    for finding in others:
+        assert finding["facts"]["revisions"] == [HEAD]
+        database.rows(finding["facts"]["sql"])
+    up = magetui(*common, "migrate", "--yes")
+    assert up.status == 0, up
+    assert database.marker == [HEAD]
 
 
 def test_stamp_back_and_forth_touches_the_marker_alone(
