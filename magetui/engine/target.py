@@ -43,8 +43,11 @@ class Target:
         return redact(text, secrets_of(self.text))
 
 
-def parse_target(text: str, source: str) -> Target:
+def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
     """A target from a URL as somebody wrote it, whose password may not be percent-encoded.
+
+    A relative SQLite path is taken from `folder` (default: the current one) and made absolute, since the run's
+    process works in the project's folder.
 
     Raises `ConnectError` (`bad-url`), in which no credential stands.
     """
@@ -54,6 +57,9 @@ def parse_target(text: str, source: str) -> Target:
     dialect = url.get_backend_name()
     if dialect == "postgres":
         raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
+    file = database_file(url)
+    if file is not None and url.database is not None and not url.database.startswith("file:"):
+        url = url.set(database=str((folder or Path.cwd()).resolve() / file))
     return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
 
 
@@ -96,7 +102,7 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
     Raises `ConnectError` where the environment names one that cannot be used.
     """
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
-        return parse_target(url, "MAGE_DATABASE_CONNECTION_URL")
+        return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
     for variable in ("AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL"):
         if environment.get(variable):
             raise ConnectError("secret", f"{variable} is set, and this version cannot read that secret store yet.")

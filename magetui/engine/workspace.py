@@ -62,7 +62,7 @@ class Workspace:
                 "bad-url",
                 f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself. Name it with --url.",
             )
-        return parse_target(project.url, f"sqlalchemy.url in {project.location}")
+        return parse_target(project.url, f"sqlalchemy.url in {project.location}", project.folder)
 
     @cached_property
     def backend(self) -> Backend:
