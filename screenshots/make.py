@@ -57,7 +57,7 @@ async def take(environment: Mapping[str, str]) -> None:
     app = MagetuiApp(settings, environment)
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot, "BEHIND BY 2")
-        app.query_one(SchemaPane).rows.select("public\1user")
+        app.main_screen.query_one(SchemaPane).rows.select("public\1user")
         await pilot.press("3", "enter", "G")
         await settled(pilot, "ix_user_email")
         await pilot.press("2")

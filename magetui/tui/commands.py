@@ -1,41 +1,39 @@
-"""The command palette: every verb of the registry that has an action on the screen."""
+"""The command palette: every verb of the registry that has a key on the screen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from magetui.verbs import VERBS
-
-if TYPE_CHECKING:
-    from magetui.tui.app import MagetuiApp
+from magetui.verbs import VERBS, Verb
 
 EXTRAS = (
-    ("Connect to another database", "connect", "type a database's URL"),
-    ("Read everything anew", "refresh", "diagnose again, and read the scripts and the tables"),
-    ("Help", "help", "what has the focus, and every key"),
-    ("Quit", "quit", "leave; a run goes on by itself"),
+    ("Connect to another database  (c)", "app.connect", "type a database's URL"),
+    ("Help  (?)", "app.help", "what has the focus, and every key"),
+    ("Quit  (q)", "app.quit", "leave; a run goes on by itself"),
 )
 
 
+def action_of(verb: Verb) -> str:
+    """The action that a verb has on the screen."""
+    if verb.changes:
+        return f"app.change('{verb.name}')"
+    return {"diagnose": "app.refresh", "plan": "app.change('migrate')"}.get(verb.name, f"app.{verb.name}")
+
+
 class VerbCommands(Provider):
-    """Verbs and the few things beside them."""
+    """Verbs and the few things beside them; over another screen, only what belongs everywhere."""
 
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
-        app = cast("MagetuiApp", self.app)
-        commands: list[tuple[str, str, Callable[[], object]]] = [
-            (
-                f"{verb.title}  ({verb.key})",
-                verb.summary,
-                partial(app.run_action, f"app.{app.action_of(verb)}"),
-            )
-            for verb in VERBS
-            if verb.key is not None
+        verbs = [
+            (f"{verb.title}  ({verb.key})", action_of(verb), verb.summary) for verb in VERBS if verb.key is not None
         ]
-        return commands + [(title, about, partial(app.run_action, f"app.{action}")) for title, action, about in EXTRAS]
+        from magetui.tui.screens.main import MainScreen
+
+        everything = [*verbs, *EXTRAS] if isinstance(self.screen, MainScreen) else list(EXTRAS[1:])
+        return [(title, about, partial(self.app.run_action, action)) for title, action, about in everything]
 
     async def discover(self) -> Hits:
         for title, about, command in self._all():

@@ -21,7 +21,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     uv = os.environ.get("UV") or shutil.which("uv")
     assert uv, "uv builds the wheel, and is not to be found"
-    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(CHECKOUT)], check=True, timeout=170)
+    subprocess.run(
+        [uv, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(CHECKOUT)], check=True, timeout=170
+    )
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")

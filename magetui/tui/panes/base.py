@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widget import Widget
 
@@ -10,11 +9,6 @@ from textual.widget import Widget
 class Pane(Vertical):
     """A titled pane. Folded, only its title is left, so the title says what matters."""
 
-    BINDINGS = [
-        Binding("z", "app.zoom", "Zoom", show=False, tooltip="give this pane the whole screen, and back"),
-        Binding("y", "app.copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)"),
-        Binding("w", "app.write", "Write", show=False, tooltip="write this pane's text to a file"),
-    ]
     NUMBER = 0
     NAME = ""
     ABOUT = ""

@@ -18,7 +18,6 @@ class OverScreen(Screen[None]):
 
     BINDINGS = [Binding("escape", "close", "Close", priority=False)]
     NAME = ""
-    shows_locks = False  # whether the locks screen can be opened from here
     ABOUT = ""
 
     @property

@@ -26,7 +26,6 @@ class PlanScreen(OverScreen):
     """Shows a plan; *Do it* starts the run and hands it to the run screen."""
 
     NAME = "Plan"
-    shows_locks = True
     ABOUT = (
         "What the verb would do from the present state: its steps, the SQL that Alembic can render beforehand, and who "
         "is in the way now. Change the revision or the lock timeout in their fields and press enter to plan anew. "
@@ -36,6 +35,7 @@ class PlanScreen(OverScreen):
         Binding("n", "close", "No"),
         Binding("y", "consent", "Yes"),
         Binding("e", "edit", "Edit"),
+        Binding("l", "app.locks", "Locks"),
         Binding("j,down", "scroll('down')", "Down", show=False),
         Binding("k,up", "scroll('up')", "Up", show=False),
         Binding("ctrl+d,pagedown", "scroll('page_down')", "Page down", show=False),
@@ -186,13 +186,17 @@ class PlanScreen(OverScreen):
 
     @on(Input.Changed, "#name")
     def _named(self, event: Input.Changed) -> None:
-        named = self._plan is not None and event.value == self._plan.database
-        self.query_one("#yes", Button).disabled = not named
+        self.query_one("#yes", Button).disabled = not self._is_named(event.value)
 
     @on(Input.Submitted, "#name")
-    def _name_entered(self) -> None:
-        if not self.query_one("#yes", Button).disabled:
-            self.query_one("#yes", Button).focus()
+    def _name_entered(self, event: Input.Submitted) -> None:
+        yes = self.query_one("#yes", Button)
+        yes.disabled = not self._is_named(event.value)
+        if not yes.disabled:
+            self.set_focus(yes)
+
+    def _is_named(self, text: str) -> bool:
+        return self._plan is not None and text == self._plan.database
 
     @on(Button.Pressed, "#no")
     def _refused(self) -> None:

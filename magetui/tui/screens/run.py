@@ -37,7 +37,6 @@ class RunScreen(OverScreen):
     """One run, live or past."""
 
     NAME = "Run"
-    shows_locks = True
     ABOUT = (
         "A run as its journal tells it: steps and statements with their times and, while it waits, for what, how long "
         "against the lock timeout, and the sessions in the way. x asks it to stop: the statement is cancelled and "

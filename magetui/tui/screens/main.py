@@ -1,0 +1,162 @@
+"""The main screen: the four panes, which of them has the room, and taking their text along."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from magetui.tui.commands import action_of
+from magetui.tui.panes.base import Pane
+from magetui.tui.panes.connection import ConnectionPane
+from magetui.tui.panes.log import Entry, LogPane
+from magetui.tui.panes.revisions import RevisionsPane
+from magetui.tui.panes.schema import SchemaPane
+from magetui.tui.theme import QUIET, SEVERITY_STYLES, STRONG
+from magetui.verbs import VERBS
+
+if TYPE_CHECKING:
+    from magetui.engine.diagnosis import Diagnosis
+    from magetui.tui.news import StateRead
+
+NARROW, SHORT = 100, 28
+TOO_NARROW, TOO_SHORT = 50, 12
+UNSHOWN_IN_FOOTER = frozenset({"diagnose", "plan"})  # it has 80 columns; help and palette have them
+
+
+class MainScreen(Screen[None]):
+    """Where there is room for all panes they share it; where not, the focused one has it and the rest are titles."""
+
+    AUTO_FOCUS = None  # the pane that has the room at the start is focused by name
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", f"{pane.NAME} pane", show=False)
+            for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
+        ),
+        *(
+            Binding(
+                verb.key, action_of(verb), verb.title, show=verb.name not in UNSHOWN_IN_FOOTER, tooltip=verb.summary
+            )
+            for verb in sorted(VERBS, key=lambda one: not one.changes)  # the ways out first
+            if verb.key is not None
+        ),
+        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything anew"),
+        Binding("c", "app.connect", "Connect", show=False, tooltip="look at another database"),
+        Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the whole screen, and back"),
+        Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)"),
+        Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file"),
+    ]
+
+    def __init__(self, briefing: str | None) -> None:
+        super().__init__()
+        self._briefing = briefing
+
+    def compose(self) -> ComposeResult:
+        yield Static(" magetui", id="header", markup=False)
+        if self._briefing is not None:
+            yield Static(Content(self._briefing), id="briefing")
+        first = RevisionsPane()
+        first.add_class("unfolded")
+        with Vertical(id="panes"):
+            yield ConnectionPane()
+            with Horizontal(id="middle", classes="unfolded"):
+                yield first
+                yield SchemaPane()
+            yield LogPane()
+        yield Static("This terminal is too small for magetui. Make it 50 by 12 or larger, or press q.", id="too-small")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(RevisionsPane).focus_content()
+
+    # -- which pane has the room
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size.width, event.size.height
+        self.set_class(width < NARROW or height < SHORT, "narrow")
+        self.set_class(width < TOO_NARROW or height < TOO_SHORT, "tiny")
+
+    @on(DescendantFocus)
+    def _focused(self, event: DescendantFocus) -> None:
+        pane = next((one for one in event.widget.ancestors_with_self if isinstance(one, Pane)), None)
+        if pane is not None:
+            self._unfold(pane)
+
+    def _unfold(self, pane: Pane) -> None:
+        for other in self.query(Pane):
+            other.set_class(other is pane, "unfolded")
+        middle = self.query_one("#middle")
+        middle.set_class(pane in middle.children, "unfolded")
+
+    @property
+    def unfolded(self) -> Pane:
+        """The pane that has the room."""
+        return self.query_one("Pane.unfolded", Pane)
+
+    def action_pane(self, number: int) -> None:
+        pane = next(p for p in self.query(Pane) if number == p.NUMBER)
+        self._unfold(pane)  # a folded pane's content cannot take the focus
+        pane.focus_content()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("zoomed")
+
+    # -- what is shown
+
+    def show_state(self, state: StateRead) -> None:
+        """Show what was read in every pane, and note it in the log."""
+        self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
+        self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
+        schema = self.query_one(SchemaPane)
+        if isinstance(state.tables, str):
+            schema.show_problem(state.tables)
+        else:
+            schema.show_tables(state.tables)
+        first = state.diagnosis.findings[0]
+        style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
+        self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
+
+    def show_header(self, place: str, diagnosis: Diagnosis, *, read_only: bool) -> None:
+        """The top line: server, place, and when it was read."""
+        from magetui import words
+
+        target = diagnosis.target
+        server = " ".join(part for part in (target.dialect, target.server_version) if part)
+        schema = f"   schema {words.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
+        self.query_one("#header", Static).update(
+            Content.assemble(
+                (" magetui", STRONG),
+                ("   READ-ONLY" if read_only else "", STRONG),
+                f"   {server}   {place}{schema}",
+                (f"   read {datetime.now():%H:%M:%S}", QUIET),
+            )
+        )
+
+    def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
+        """Add a line to the log."""
+        self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
+
+    # -- taking text along
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self.unfolded.text)
+        self.notify("Copied, if the terminal allows it (OSC 52).", timeout=3)
+
+    def action_write(self) -> None:
+        pane = self.unfolded
+        path = Path.cwd() / f"magetui-{pane.NAME.lower()}-{datetime.now():%Y%m%d-%H%M%S}.txt"
+        try:
+            path.write_text(pane.text + "\n", encoding="utf-8")
+        except OSError as error:
+            self.notify(f"{path} cannot be written: {error.strerror}.", severity="error", markup=False)
+            return
+        self.note("write", str(path))
