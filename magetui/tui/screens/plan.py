@@ -181,6 +181,9 @@ class PlanScreen(OverScreen):
         self._revision = self.query_one("#revision", Input).value.strip()
         self._plan = None
         self.query_one("#yes", Button).disabled = True
+        self.query_one("#name", Input).display = False
+        self.query_one("#plan-text", Static).update("planning …")  # what was shown is not the plan any more
+        self._ask("")
         self.query_one("#no", Button).focus()
         self._make_plan()
 
