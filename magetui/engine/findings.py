@@ -319,9 +319,11 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
 
 
 def _count(sessions: list[Session]) -> str:
+    # SQLite has no server and so no sessions: there it is a process, which reads or writes the file.
+    kind = "process" if sessions[0].state in ("reading", "writing") else "session"
     if len(sessions) == 1:
-        return f"Session {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
-    return f"{len(sessions)} sessions are"
+        return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
+    return f"{len(sessions)} {kind}{'es' if kind == 'process' else 's'} are"
 
 
 def _relations(sessions: list[Session]) -> list[str]:

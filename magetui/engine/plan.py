@@ -39,7 +39,7 @@ class Plan:
     marker: tuple[str, ...]
     target: str  # a full id, or 'base'
     steps: tuple[PlannedStep, ...]
-    database: str
+    database: str  # its name, as somebody who consents would type it: for SQLite the file's
     replace_unknown: str | None = None
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
 
@@ -87,7 +87,7 @@ def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, repl
         marker=marker,
         target=target,
         steps=steps,
-        database=state.server.database,
+        database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
         replace_unknown=replace_unknown,
         forbidden=state.server.read_only,
     )

@@ -46,6 +46,9 @@ def _render_step(script: ScriptDirectory, dialect: str, step: PlannedStep) -> di
         with Operations.context(context):
             function()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
-        problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}"
+        if "batch mode" in str(error):
+            problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown beforehand."
+        else:
+            problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}"
         return {"sql": None, "problem": problem.splitlines()[0]}
     return {"sql": buffer.getvalue().strip(), "problem": None}
