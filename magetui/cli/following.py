@@ -75,9 +75,10 @@ class Told:
                 self._steps.add((step.revision, step.state))
                 took = f" {words.duration(step.elapsed_ms)}" if step.state == "done" else " …"
                 complain(words.plain(f"step {number} of {len(record.steps)}  {step.revision}  {step.message}{took}"))
-        for line in record.output[self._output :]:
+        fresh = record.output_lines - self._output
+        for line in record.output[-fresh:] if fresh else ():
             complain(words.plain(f"  | {line}"))
-        self._output = len(record.output)
+        self._output = record.output_lines
         wait = record.wait
         if wait is not None and wait != self._wait:
             mode = words.mode(wait.waits_for.mode) if wait.waits_for else ""

@@ -27,6 +27,7 @@ from magetui.runner.__main__ import BOOT
 from magetui.runner.request import Request, encode
 
 FOLLOW_PULSE_SECONDS = 0.1
+OUTPUT_KEPT = 200  # lines
 BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
 Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
 StepState = Literal["pending", "running", "done", "stopped"]
@@ -79,7 +80,8 @@ class RunRecord:
     error: str | None = None
     where: str | None = None
     committed: bool = False
-    output: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()  # the last lines; all of them stand in the journal
+    output_lines: int = 0
     cancel_requested: bool = False
     database: str = ""
     project: str = ""
@@ -228,10 +230,10 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
     return record if alive else _closed(record, path)
 
 
-def list_runs(environment: Mapping[str, str]) -> tuple[RunRecord, ...]:
-    """All runs on record, newest first."""
-    directory = runs_directory(environment)
-    return tuple(read_run(environment, number) for number in reversed(_numbers(directory)))
+def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
+    """The runs on record, newest first; only the `most` newest, if given."""
+    numbers = sorted(_numbers(runs_directory(environment)), reverse=True)
+    return tuple(read_run(environment, number) for number in numbers[:most])
 
 
 def tell_lost(workspace: Workspace, record: RunRecord) -> RunRecord:
@@ -333,7 +335,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             wait = Wait(event.since, event.timeout_ms, event.waits_for, event.blockers, event.waiting_behind)
             return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
         case events.OutputPrinted():
-            return replace(record, output=(*record.output, event.text))
+            output = (*record.output[1 - OUTPUT_KEPT :], event.text)
+            return replace(record, output=output, output_lines=record.output_lines + 1)
         case events.CancelRequested():
             return replace(record, cancel_requested=True)
         case events.RunEnded():

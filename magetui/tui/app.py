@@ -172,7 +172,7 @@ class MagetuiApp(App[int]):
         """Read the runs on record, for their screen where `wanted`, else for the log."""
         from magetui.engine.runs import list_runs
 
-        self.post_message(RunsRead(list_runs(self.environment), wanted=wanted))
+        self.post_message(RunsRead(list_runs(self.environment, None if wanted else PAST_RUNS), wanted=wanted))
 
     @on(RunsRead)
     def _runs_read(self, message: RunsRead) -> None:
@@ -181,7 +181,7 @@ class MagetuiApp(App[int]):
 
             self.push_screen(RunsScreen(message.records))
             return
-        self.main_screen.query_one(LogPane).add_runs(list(reversed(message.records[:PAST_RUNS])))
+        self.main_screen.query_one(LogPane).add_runs(list(reversed(message.records)))
         alive = next((record for record in message.records if record.alive), None)
         if alive is not None:
             self.notify(f"Run {alive.run} ({alive.verb}) goes on: u shows it.", title="A run goes on", timeout=15)
