@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +16,14 @@ def main() -> None:
     """Run and exit with the status that `magetui.cli.main` documents."""
     from magetui.cli.main import Screens, run
 
-    sys.exit(run(sys.argv[1:], Screens(open=_open, practise=_practise)))
+    status = run(sys.argv[1:], Screens(open=_open, practise=_practise))
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        # A worker that still waits, for a server that never answers say: nobody wants its answer any more.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _open(settings: Settings) -> int:

@@ -15,6 +15,7 @@ from magetui.engine.plan import Plan, PlanStep
 from magetui.engine.runs import RunRecord
 
 LABELS = {"critical": "CRITICAL", "warning": "WARNING", "info": "note", "ok": "OK"}
+STATES = {"pending": "pending", "running": "running", "done": "done", "stopped": "stopped", "undone": "rolled back"}
 COLOURS = {"critical": "31;1", "warning": "33", "info": "36", "ok": "32"}
 WRAP = 100
 
@@ -160,7 +161,8 @@ class Text:
             if step in not_begun:
                 continue
             took = words.duration(step.elapsed_ms)
-            yield words.plain(f"  {step.state:<8} {step.direction:<9} {step.revision}  {step.message}  {took}").rstrip()
+            line = f"  {STATES[step.state]:<11} {step.direction:<9} {step.revision}  {step.message}  {took}"
+            yield words.plain(line).rstrip()
         if not_begun:
             yield f"  {len(not_begun)} more not begun"
         for session in record.blockers:

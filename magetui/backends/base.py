@@ -278,6 +278,12 @@ class Backend(Protocol):
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:
         """The lock `key` of the database at `url`, not yet taken; `note` says to others who holds it."""
 
+    def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:
+        """Whether `connection`, which somebody else opened, is to the very database of `url`, where `mutex` is held."""
+
+    def in_transaction(self, connection: Connection) -> bool:
+        """Whether a transaction is open, as the driver sees it: without one, what was executed is committed."""
+
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:
         """Who holds the lock `key` now; None where it is free."""
 

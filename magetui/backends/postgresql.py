@@ -60,6 +60,8 @@ SEARCH_PATH_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
 # `magetui_reads` marks connections that are not the migration's own, so that its events pass them over.
 READING: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT", "magetui_reads": True}
 
+TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
+
 SERVER_SQL = """
 select current_setting('server_version'), current_database(), current_schema(), current_user,
        current_setting('search_path'), pg_is_in_recovery(),
@@ -174,6 +176,23 @@ class PostgreSQL:
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return AdvisoryLock(self._engine(url, application_name), key)
 
+    def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:  # noqa: ARG002
+        """By the mutex: only on that server, in that database, is it seen to be held by our own session."""
+        if connection.dialect.name != self.name or not isinstance(mutex, AdvisoryLock):
+            return False
+        raw = connection.connection.dbapi_connection
+        if raw is None:
+            return False
+        cursor = raw.cursor()  # past SQLAlchemy: it is no statement of the migration's
+        cursor.execute(HOLDER_SQL.replace("%(key)s", f"{mutex.key:d}"))  # whichever driver's way of parameters
+        holder = cursor.fetchone()
+        cursor.close()
+        return holder is not None and holder[0] == mutex.session
+
+    def in_transaction(self, connection: Connection) -> bool:
+        info = getattr(connection.connection.dbapi_connection, "info", None)
+        return getattr(info, "transaction_status", None) != TRANSACTION_STATUS_IDLE
+
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
         pid = connection.exec_driver_sql(HOLDER_SQL, {"key": key}).scalar()
         if pid is None:
@@ -226,21 +245,27 @@ class AdvisoryLock:
 
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine.execution_options(**READING)
-        self._key = key
+        self.key = key
         self._connection: Connection | None = None
+
+    @property
+    def session(self) -> int | None:
+        """The server's number of the session that holds the lock."""
+        info = getattr(self._connection.connection.dbapi_connection, "info", None) if self._connection else None
+        return getattr(info, "backend_pid", None)
 
     def try_acquire(self) -> bool:
         if self._connection is None:
             self._connection = self._engine.connect()
         sql = "select pg_try_advisory_lock(%(key)s)"
-        return bool(self._connection.exec_driver_sql(sql, {"key": self._key}).scalar())
+        return bool(self._connection.exec_driver_sql(sql, {"key": self.key}).scalar())
 
     def release(self) -> None:
         """Give the lock back; the server does so itself where the connection is already gone."""
         if self._connection is None:
             return
         try:
-            self._connection.exec_driver_sql("select pg_advisory_unlock(%(key)s)", {"key": self._key})
+            self._connection.exec_driver_sql("select pg_advisory_unlock(%(key)s)", {"key": self.key})
         except SQLAlchemyError:
             self._connection.invalidate()
         self._connection.close()

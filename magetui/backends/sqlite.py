@@ -152,6 +152,18 @@ class SQLite:
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return LockFile(_lock_path(url), note)
 
+    def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:  # noqa: ARG002
+        path = database_path(url)
+        raw = connection.connection.dbapi_connection
+        if not isinstance(raw, sqlite3.Connection) or path is None:
+            return False
+        files = [row[2] for row in raw.execute("pragma database_list") if row[1] == "main"]
+        return bool(files and files[0]) and path.exists() and path.samefile(files[0])
+
+    def in_transaction(self, connection: Connection) -> bool:
+        raw = connection.connection.dbapi_connection
+        return not isinstance(raw, sqlite3.Connection) or raw.in_transaction
+
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
         path = _lock_path(url)
         if path is None or not path.exists():

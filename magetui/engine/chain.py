@@ -78,7 +78,8 @@ class Chain:
         return any(problem.code != "several-heads" for problem in self.problems)
 
     @cached_property
-    def _map(self) -> RevisionMap:
+    def revision_map(self) -> RevisionMap:
+        """Alembic's graph over the headers that were read. Raises `ChainError`."""
         from alembic.script.revision import Revision as Row
         from alembic.script.revision import RevisionMap
 
@@ -147,7 +148,10 @@ class Chain:
         Raises `RevisionError` where the chain is shorter than that, or the marker is not one revision.
         """
         if len(marker) != 1:
-            raise RevisionError(f"'-{count}' needs one marker to count from; there are {len(marker)}.")
+            raise RevisionError(
+                f"'-{count}' needs one marker to count from, and there are {len(marker)} ({', '.join(marker)}). "
+                "Name the revision to go back to."
+            )
         steps = self.downgrade_steps(marker, "base")
         if count > len(steps):
             raise RevisionError(f"'-{count}' goes further back than the chain: {len(steps)} steps lead to its base.")
@@ -172,6 +176,14 @@ class Chain:
         except RevisionError:
             return ()  # markers that contradict one another
 
+    def contradicts(self, marker: Sequence[str]) -> bool:
+        """Whether the rows cannot all be true: one twice, or one that another already includes."""
+        if self.unknown(marker):
+            return False
+        return len(set(marker)) != len(marker) or any(
+            one in self.applied((other,)) for one in marker for other in marker if one != other
+        )
+
     def unknown(self, marker: Iterable[str]) -> tuple[str, ...]:
         """Those of `marker` that the chain does not have."""
         return tuple(one for one in marker if one not in self.by_id)
@@ -186,7 +198,7 @@ class Chain:
         from alembic.script.revision import RevisionError as AlembicRevisionError
 
         try:
-            found = self._map.iterate_revisions(
+            found = self.revision_map.iterate_revisions(
                 upper, lower if lower else None, implicit_base=not down, select_for_downgrade=down
             )
             return [row.revision for row in found if row is not None]

@@ -134,7 +134,7 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
 def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
     if unknown := chain.unknown(marker):
         return [_unknown_finding(project, chain, one) for one in unknown]
-    if len(set(marker)) != len(marker) or any(one in _ancestors(chain, other) for one in marker for other in marker):
+    if chain.contradicts(marker):
         return [
             Finding(
                 "several-markers",
@@ -166,10 +166,6 @@ def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pendi
             {"marker": list(marker)},
         )
     ]
-
-
-def _ancestors(chain: Chain, revision: str) -> frozenset[str]:
-    return chain.applied((revision,)) - {revision}
 
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from magetui.engine.chain import Chain
-from magetui.engine.errors import MagetuiError, RefusedError, UsageError
+from magetui.engine.errors import MagetuiError, RefusedError, RevisionError, UsageError
+from magetui.engine.markers import MarkerChange, marker_change
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner.__main__ import BOOT
@@ -39,16 +39,17 @@ class Plan:
     marker: tuple[str, ...]
     target: str  # a full id, or 'base'
     steps: tuple[PlannedStep, ...]
+    result: tuple[str, ...]  # the marker afterwards
+    marker_sql: tuple[str, ...]  # what is done to the version table
     database: str  # its name, as somebody who consents would type it: for SQLite the file's
     replace_unknown: str | None = None
+    purge: bool = False  # whether all rows of the version table are replaced
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        if self.verb == "stamp":
-            return self.marker == (() if self.target == "base" else (self.target,))
-        return not self.steps
+        return sorted(self.marker) == sorted(self.result) if self.verb == "stamp" else not self.steps
 
     @property
     def destroys(self) -> bool:
@@ -58,13 +59,13 @@ class Plan:
     @property
     def summary(self) -> str:
         """'migrate from a to b: 2 steps'."""
-        start = ", ".join(self.marker) or "nothing"
-        if self.verb == "stamp":
-            return f"stamp: the marker {start} becomes {self.target}, and no SQL of the chain runs"
+        start, end = (", ".join(marker) or "nothing" for marker in (self.marker, self.result))
         if self.empty:
             return f"{self.verb}: nothing to do, the marker is {start}"
+        if self.verb == "stamp":
+            return f"stamp: the marker {start} becomes {end}, and no SQL of the chain runs"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
-        return f"{self.verb} from {start} to {self.target}: {steps}"
+        return f"{self.verb} from {start} to {end}: {steps}"
 
 
 def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, replace_unknown: str | None = None) -> Plan:
@@ -82,15 +83,33 @@ def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, repl
     else:
         _require_known(chain, marker)
         target, steps = (_migrate if verb == "migrate" else _rollback)(chain, marker, revision)
+    change = _marker_change(workspace, verb, marker, target, replace_unknown)
     return Plan(
         verb=verb,
         marker=marker,
         target=target,
         steps=steps,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
+        result=change.result,
+        marker_sql=change.statements,
+        purge=change.purge,
         replace_unknown=replace_unknown,
         forbidden=state.server.read_only,
     )
+
+
+def _marker_change(
+    workspace: Workspace, verb: ChangeVerb, marker: tuple[str, ...], target: str, replace_unknown: str | None
+) -> MarkerChange:
+    scripts = workspace.project.scripts
+    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
+    if replace_unknown is None:
+        return marker_change(workspace.chain, verb, marker, target, table)
+    others = tuple(one for one in marker if one != replace_unknown)
+    where = f" WHERE version_num = '{replace_unknown}'"
+    if target == "base":
+        return MarkerChange(others, (f"DELETE FROM {table}{where}",))
+    return MarkerChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
 
 
 def _require_readable(state: DatabaseState) -> None:
@@ -134,7 +153,14 @@ def _rollback(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tu
         target = chain.resolve(revision)
     if target != "base" and target not in chain.applied(marker):
         raise UsageError(f"The database has not reached {target} yet. Use 'migrate --revision {target}' to go there.")
-    return target, chain.downgrade_steps(marker, target) if marker else ()
+    steps = chain.downgrade_steps(marker, target) if marker else ()
+    if relative and len(steps) != int(relative[2]):
+        names = ", ".join(step.revision for step in steps)
+        raise RevisionError(
+            f"'{revision}' crosses branches here: going back to {target} undoes {len(steps)} revisions ({names}). "
+            f"If that is meant, name it: 'rollback --revision {target}'."
+        )
+    return target, steps
 
 
 def _stamp(
@@ -172,12 +198,13 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     Raises `MagetuiError` where the child does not answer.
     """
     if plan.verb == "stamp":
-        return tuple(PlanStep(s.revision, s.direction, s.message, _stamp_sql(workspace, plan)) for s in plan.steps)
+        sql = ";\n".join(plan.marker_sql)
+        return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
     request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
     ours = Path(__file__).resolve().parents[2]
     try:
         child = subprocess.run(
-            [workspace.selection.python or sys.executable, "-c", BOOT, str(ours)],
+            [workspace.interpreter, "-c", BOOT, str(ours)],
             input=encode(request),
             capture_output=True,
             timeout=RENDER_SECONDS,
@@ -207,18 +234,3 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
 def _clean(workspace: Workspace, text: str | None) -> str | None:
     """What a script said, without the credentials that it may have repeated."""
     return None if text is None else workspace.target.clean(text)
-
-
-def _stamp_sql(workspace: Workspace, plan: Plan) -> str:
-    scripts = workspace.project.scripts
-    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
-    if plan.replace_unknown is not None:
-        where = f" WHERE version_num = '{plan.replace_unknown}'"
-        if plan.target == "base":
-            return f"DELETE FROM {table}{where}"
-        return f"UPDATE {table} SET version_num = '{plan.target}'{where}"
-    if plan.target == "base":
-        return f"DELETE FROM {table}"
-    if not plan.marker:
-        return f"INSERT INTO {table} (version_num) VALUES ('{plan.target}')"
-    return f"UPDATE {table} SET version_num = '{plan.target}'"

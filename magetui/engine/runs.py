@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -24,13 +23,14 @@ from magetui.engine.state import read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner import events, journal
 from magetui.runner.__main__ import BOOT
+from magetui.runner.machine import identity
 from magetui.runner.request import Request, encode
 
 FOLLOW_PULSE_SECONDS = 0.1
 OUTPUT_KEPT = 200  # lines
 BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
 Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
-StepState = Literal["pending", "running", "done", "stopped"]
+StepState = Literal["pending", "running", "done", "stopped", "undone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class RunRecord:
     ended: str | None = None
     elapsed_ms: int | None = None
     lock_timeout_ms: int = 0
+    machine: str = ""
 
     @property
     def alive(self) -> bool:
@@ -101,7 +102,7 @@ class RunRecord:
     def unchanged(self) -> bool:
         """Whether the database is known to be as it was before the run."""
         ended_short = self.outcome not in ("running", "done", "lost")
-        return ended_short and not self.committed and self.marker_after in (None, self.marker_before)
+        return ended_short and not self.committed and self.marker_after == self.marker_before
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,11 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
         steps=plan.steps,
         mutex_key=workspace.project.mutex_key,
         timeouts=timeouts,
+        result=plan.result,
+        purge=plan.purge,
         replace_unknown=plan.replace_unknown,
     )
-    own = workspace.project.kind == "alembic" and plan.replace_unknown is None
-    interpreter = workspace.selection.python if own and workspace.selection.python else sys.executable
+    interpreter = workspace.interpreter
     ours = str(Path(__file__).resolve().parents[2])
     complaints = directory / f"{number}.stderr"
     try:
@@ -200,15 +202,19 @@ def _numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
 
 
-def follow(environment: Mapping[str, str], started: StartedRun | int) -> Iterator[RunRecord]:
+def follow(
+    environment: Mapping[str, str], started: StartedRun | int, stop: Callable[[], bool] = lambda: False
+) -> Iterator[RunRecord]:
     """The run's record now, and again whenever its journal grows, until the child has ended.
+
+    `stop` is asked at each pulse: once it says so nobody listens any more, and nothing more is read.
 
     Raises `RunNotFoundError`.
     """
     run = started if isinstance(started, int) else started.run
     path = _require(runs_directory(environment), run)
     reader, record = journal.Reader(path), RunRecord(run=run)
-    while True:
+    while not stop():
         alive = journal.is_alive(path)  # asked before reading: what is written in between is read next time
         fresh = list(reader.read())
         record = fold(record, fresh)
@@ -217,6 +223,8 @@ def follow(environment: Mapping[str, str], started: StartedRun | int) -> Iterato
         if fresh:
             yield record
         time.sleep(FOLLOW_PULSE_SECONDS)
+    else:
+        return
     if isinstance(started, StartedRun):
         started.process.wait()
     yield _closed(record, path)
@@ -257,6 +265,8 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
     while record.pid is None and record.alive and time.monotonic() < deadline:
         time.sleep(FOLLOW_PULSE_SECONDS)  # its child has only just been started
         record = read_run(environment, run)
+    if record.machine and record.machine != identity() and journal.is_alive(path):
+        raise RefusedError(f"Run {run} goes on, on {record.host or 'another machine'}: cancel it there.")
     # The lock on the journal is the child's: while it is held, the number is still that process's own.
     if record.pid is None or not journal.is_alive(path):
         return False
@@ -313,6 +323,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
                 pid=event.pid,
                 started=event.at,
                 lock_timeout_ms=event.lock_timeout_ms,
+                machine=event.machine,
             )
         case events.MutexAwaited():
             blockers = (event.holder,) if event.holder else ()
@@ -341,6 +352,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(record, cancel_requested=True)
         case events.RunEnded():
             steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
+            if event.outcome not in ("done", "lost") and not event.committed:  # rolled back, all of it
+                steps = tuple(replace(s, state="undone") if s.state == "done" else s for s in steps)
             return replace(
                 record,
                 outcome=event.outcome,

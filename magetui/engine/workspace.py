@@ -8,6 +8,7 @@ a server in trouble.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -60,7 +61,8 @@ class Workspace:
         if project.url is None:
             raise ConnectError(
                 "bad-url",
-                f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself. Name it with --url.",
+                f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself. Name that database "
+                "with --url: a run is refused where env.py connects to another one.",
             )
         return parse_target(project.url, f"sqlalchemy.url in {project.location}", project.folder)
 
@@ -75,9 +77,10 @@ class Workspace:
     def chain(self) -> Chain:
         return read_chain(self.project.version_locations)
 
-    def forget_chain(self) -> None:
-        """Read the scripts anew when next asked: somebody may have mended them."""
-        self.__dict__.pop("chain", None)
+    @property
+    def interpreter(self) -> str:
+        """The Python that runs the scripts: the one named, for a project's own; ours for Mage's chain."""
+        return self.selection.python if self.project.kind == "alembic" and self.selection.python else sys.executable
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -40,6 +40,7 @@ class RunStarted(Event):
     host: str
     lock_timeout_ms: int
     statement_timeout_ms: int
+    machine: str = ""  # see `machine.identity`
 
 
 @dataclass(frozen=True, slots=True)

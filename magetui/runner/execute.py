@@ -18,34 +18,34 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep, StampStep
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, event
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
-from magetui.backends.base import Backend, Failure, WriteHooks
+from magetui.backends.base import Backend, Failure, Mutex, WriteHooks
 from magetui.runner import events
+from magetui.runner.bookkeeping import Bookkeeper
+from magetui.runner.configuration import alembic_config
 from magetui.runner.journal import Journal, now
+from magetui.runner.machine import identity
 from magetui.runner.redaction import redact_url
 from magetui.runner.request import PlannedStep, Request
-from magetui.runner.watch import Progress, RunCancelled, RunningStatement, Watcher
+from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 MUTEX_PULSE_SECONDS = 0.2
 READ_BACK_SECONDS = 15.0
-STATEMENT_TEXT_LIMIT = 20_000
-CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master")
 
 
 class RunRefused(Exception):  # noqa: N818 - it says what happened
     """The database or the scripts are not as they were when the plan was made; nothing was changed."""
 
 
-class MutexTaken(Exception):  # noqa: N818
+class MutexKept(Exception):  # noqa: N818
     """Somebody else was migrating for as long as we were willing to wait."""
 
 
@@ -59,11 +59,8 @@ class Run:
         self._backend: Backend = backend_for(self._url)
         self._reader = self._backend.reader(self._url, f"{request.application_name} watcher")
         self._progress = Progress()
-        self._statements = 0
-        self._uncommitted = 0
-        self._committed = False
-        self._commit_began: bool | None = None  # while one is not known to have succeeded: what `_committed` was
-        self._last_statement: str | None = None
+        self._books = Bookkeeper(self._backend, journal, self._progress, request.scripts.version_table)
+        self._left_in_peace = False  # env.py or a script said sys.exit(0)
         self._started = time.monotonic()
 
     def execute(self) -> events.Outcome:
@@ -85,6 +82,7 @@ class Run:
                 host=socket.gethostname(),
                 lock_timeout_ms=request.timeouts.lock_ms,
                 statement_timeout_ms=request.timeouts.statement_ms,
+                machine=identity(),
             )
         )
         failure: Failure | None = None
@@ -94,7 +92,7 @@ class Run:
             self._change()
         except RunCancelled:
             outcome = "cancelled"
-        except (RunRefused, MutexTaken) as error:
+        except (RunRefused, MutexKept) as error:
             outcome = "refused" if isinstance(error, RunRefused) else "lock-timeout"
             failure = Failure("failed", str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
@@ -102,18 +100,26 @@ class Run:
             outcome = self._outcome_of(failure)
         watcher.stop()
         marker = self._read_back(patient=outcome == "lost")
-        if outcome == "lost" and marker is not None and marker == self._expected_marker():
-            outcome = "done"  # the connection broke after the commit
+        reached = marker is not None and sorted(marker) == sorted(request.result)
+        if reached and (outcome == "lost" or self._left_in_peace):
+            outcome, failure = "done", None  # the connection broke after the commit; env.py ended the process
+        elif outcome == "done" and marker is not None and not reached:
+            outcome = "failed"
+            failure = Failure(
+                "failed",
+                f"The scripts ended without an error, and yet the marker is {_spoken(marker)}, "
+                f"not {_spoken(request.result)}: what they did was not committed, or not here.",
+            )
         self._journal.append(
             events.RunEnded(
                 at=now(),
                 outcome=outcome,
                 marker=marker,
                 elapsed_ms=self._elapsed_ms(),
-                committed=self._committed,
+                committed=self._books.committed,
                 error=failure.message if failure else None,
                 where=where,
-                statement=self._last_statement if outcome not in ("done", "refused") else None,
+                statement=self._books.last_statement if outcome not in ("done", "refused") else None,
             )
         )
         return outcome
@@ -126,7 +132,7 @@ class Run:
         with closing(_Released(mutex)):
             self._take(mutex)
             marker = self._marker()
-            if request.verb == "migrate" and marker == self._expected_marker() != request.marker:
+            if request.verb == "migrate" and sorted(marker) == sorted(request.result) != sorted(request.marker):
                 return  # somebody who held the mutex before us did this very work
             if sorted(marker) != sorted(request.marker):
                 raise RunRefused(
@@ -137,7 +143,7 @@ class Run:
             if request.replace_unknown is not None:
                 self._compare_and_swap()
             else:
-                self._run_alembic()
+                self._run_alembic(mutex)
 
     def _take(self, mutex: Any) -> None:
         started = time.monotonic()
@@ -158,7 +164,7 @@ class Run:
                     )
                 )
             if self._request.timeouts.lock_ms and waited_ms > self._request.timeouts.lock_ms:
-                raise MutexTaken(
+                raise MutexKept(
                     f"Somebody else is migrating this database and did not finish within "
                     f"{self._request.timeouts.lock_ms / 1000:g} s. Nothing was done."
                 )
@@ -167,30 +173,23 @@ class Run:
         self._journal.append(events.MutexTaken(at=now(), waited_ms=waited_ms))
 
     def _listen(self) -> None:
-        """Hear what every engine of this process does from now on, and put our limits on its connections."""
-        listeners = (
-            ("before_cursor_execute", self._statement_began),
-            ("after_cursor_execute", self._statement_ended),
-            ("handle_error", self._statement_failed),
-            ("commit", self._committing),
-            ("rollback", self._rolling_back),
-        )
+        """Put our limits on every connection of this process, and hear what they do."""
         # The backend's own listeners come first: SQLite's commit may fail in one of them.
         self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks())
-        for name, listener in listeners:
-            event.listen(Engine, name, listener)
+        self._books.listen()
 
-    def _run_alembic(self) -> None:
+    def _run_alembic(self, mutex: Mutex) -> None:
         _prefer_installed_driver()
         scripts = self._request.scripts
-        config = alembic_config(self._request)
+        config = alembic_config(scripts, self._request.url)
         script = ScriptDirectory.from_config(config)
         environment = EnvironmentContext(
             config,
             script,
-            fn=lambda heads, _context: self._steps(script, heads),
+            fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
             destination_rev=self._request.target,
             transactional_ddl=True,
+            purge=self._request.purge,
         )
         with environment:
             if scripts.kind == "alembic":
@@ -207,8 +206,9 @@ class Run:
                 with environment.begin_transaction():
                     environment.run_migrations()
 
-    def _steps(self, script: ScriptDirectory, heads: Any) -> Iterator[Any]:
+    def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
         """Alembic's own steps, one by one, refused where they are not those that were consented to."""
+        self._require_target(connection, heads, mutex)
         steps: Sequence[RevisionStep | StampStep]
         if self._request.verb == "migrate":
             steps = script._upgrade_revs(self._request.target, heads)
@@ -218,13 +218,28 @@ class Run:
             steps = script._stamp_revs(self._request.target, heads)
         planned = self._request.steps
         revisions = [step.revision.revision for step in steps if isinstance(step, RevisionStep)]
-        if self._request.verb != "stamp" and revisions != [step.revision for step in planned]:
+        # As sets: on a branched chain the order of downgrades is Alembic's own, by the order of rows and files.
+        if self._request.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in planned):
             raise RunRefused("The migration scripts are not what they were when the plan was made. Plan anew.")
-        for number, step in enumerate(steps, start=1):
-            told = planned[number - 1] if number <= len(planned) else PlannedStep(self._request.target, "stamp", "")
-            with self._told(told, number, len(steps)):
+        numbers = {step.revision: number for number, step in enumerate(planned, start=1)}
+        for step in steps:
+            number = numbers[step.revision.revision] if isinstance(step, RevisionStep) else 1
+            with self._told(planned[number - 1], number, len(planned)):
                 yield step
         self._progress.check()
+
+    def _require_target(self, connection: Connection | None, heads: Any, mutex: Mutex) -> None:
+        """Refuse where env.py works on another database, or another version table, than the plan was made for."""
+        if connection is None or not self._backend.is_target(connection, self._url, mutex):
+            raise RunRefused(
+                f"env.py connects to another database than {redact_url(self._request.url)}. Nothing was done. Let "
+                "env.py take sqlalchemy.url from its configuration, or name the database that it uses with --url."
+            )
+        if not self._request.purge and sorted(heads) != sorted(self._request.marker):
+            raise RunRefused(
+                f"env.py works on a version table that says {_spoken(tuple(heads))}, and the plan was made for "
+                f"{_spoken(self._request.marker)}: it configures a version table of its own. Nothing was done."
+            )
 
     @contextmanager
     def _told(self, step: PlannedStep, number: int, of: int) -> Iterator[None]:
@@ -263,74 +278,7 @@ class Run:
             if result.rowcount != 1:
                 raise RunRefused(f"The marker {unknown} is not there any more. Nothing was changed.")
 
-    # -- what SQLAlchemy tells while Alembic works
-
-    def _statement_began(
-        self,
-        connection: Connection,
-        _cursor: Any,
-        statement: str,
-        _parameters: Any,
-        _context: Any,
-        _many: bool,
-    ) -> None:
-        if connection.get_execution_options().get("magetui_reads"):
-            return
-        self._commit_began = None
-        self._progress.check()
-        self._statements += 1
-        self._progress.statement = RunningStatement(self._statements, connection, time.monotonic())
-        if not _is_catalog_read(statement):
-            self._last_statement = statement[:STATEMENT_TEXT_LIMIT]
-            self._journal.append(
-                events.StatementStarted(
-                    at=now(),
-                    number=self._statements,
-                    sql=self._last_statement,
-                    session=self._backend.session_id(connection),
-                )
-            )
-
-    def _statement_ended(
-        self,
-        connection: Connection,
-        _cursor: Any,
-        statement: str,
-        _parameters: Any,
-        _context: Any,
-        _many: bool,
-    ) -> None:
-        running = self._progress.statement
-        if running is None or connection.get_execution_options().get("magetui_reads"):
-            return
-        self._progress.statement = None
-        if not _is_catalog_read(statement):
-            reads_marker = statement.startswith("SELECT") and self._request.scripts.version_table in statement
-            if not reads_marker:
-                self._uncommitted += 1
-                if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-                    self._committed = True
-            elapsed_ms = int((time.monotonic() - running.started) * 1000)
-            self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
-
-    def _statement_failed(self, context: ExceptionContext) -> None:
-        """A statement failed, or the commit did that was told of just before it; the watcher's own do not count."""
-        if context.connection is not None and context.connection.get_execution_options().get("magetui_reads"):
-            return
-        self._progress.statement = None
-        if self._commit_began is not None:
-            self._committed, self._commit_began = self._commit_began, None
-
-    def _committing(self, connection: Connection) -> None:
-        if not connection.get_execution_options().get("magetui_reads"):
-            self._commit_began = self._committed
-            self._committed = self._committed or self._uncommitted > 0
-            self._uncommitted = 0
-
-    def _rolling_back(self, connection: Connection) -> None:
-        if not connection.get_execution_options().get("magetui_reads"):
-            self._uncommitted = 0
-            self._commit_began = None
+    # -- waiting in short tries
 
     def _hooks(self) -> WriteHooks:
         return WriteHooks(waited=self._waited, obtained=self._obtained)
@@ -367,11 +315,9 @@ class Run:
                     return None  # RunEnded says that it could not be read
                 time.sleep(MUTEX_PULSE_SECONDS)
 
-    def _expected_marker(self) -> tuple[str, ...]:
-        return () if self._request.target == "base" else (self._request.target,)
-
     def _explained(self, error: BaseException) -> tuple[Failure, str | None]:
         if isinstance(error, SystemExit):
+            self._left_in_peace = error.code in (None, 0)
             failure = Failure("failed", f"env.py or a script ended the process with status {error.code}.")
         elif isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
             failure = self._backend.failure(error)
@@ -380,6 +326,8 @@ class Run:
         return failure, _place_of(error, self._request.scripts.version_locations)
 
     def _outcome_of(self, failure: Failure) -> events.Outcome:
+        if failure.cause == "lost":
+            return "lost"  # even where a cancel was asked for: it may have come too late
         if self._progress.cancelled.is_set():
             return "cancelled"
         if self._progress.timed_out.is_set():
@@ -403,20 +351,6 @@ def _prefer_installed_driver() -> None:
     """Let a plain `postgresql://` mean psycopg2 where psycopg 3 is missing: SQLAlchemy 2.1 changed the default."""
     if importlib.util.find_spec("psycopg") is None and importlib.util.find_spec("psycopg2") is not None:
         registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")
-
-
-def alembic_config(request: Request) -> Config:
-    """Alembic's configuration for the request; percent signs doubled, since ConfigParser interpolates."""
-    scripts = request.scripts
-    config = Config(scripts.config_file) if scripts.config_file else Config()
-    if scripts.kind == "mage":
-        config.set_main_option("script_location", scripts.script_location.replace("%", "%%"))
-    config.set_main_option("sqlalchemy.url", request.url.replace("%", "%%"))
-    return config
-
-
-def _is_catalog_read(statement: str) -> bool:
-    return any(word in statement[:2000] for word in CATALOG_READS)
 
 
 def _place_of(error: BaseException, version_locations: tuple[str, ...]) -> str | None:

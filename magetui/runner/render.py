@@ -10,21 +10,21 @@ import io
 import sys
 from typing import Any
 
-from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, event
 
+from magetui.runner.configuration import alembic_config
 from magetui.runner.request import PlannedStep, RenderRequest
 
 
 def render(request: RenderRequest) -> list[dict[str, str | None]]:
     """For each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
     sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
-    config = Config(request.scripts.config_file) if request.scripts.config_file else Config()
-    if request.scripts.kind == "mage":
-        config.set_main_option("script_location", request.scripts.script_location.replace("%", "%%"))
+    config = alembic_config(request.scripts, None)
+    event.listen(Engine, "do_connect", _refuse_to_connect)
     try:
         script = ScriptDirectory.from_config(config)
         script.get_heads()
@@ -33,6 +33,10 @@ def render(request: RenderRequest) -> list[dict[str, str | None]]:
         return [{"sql": None, "problem": problem} for _ in request.steps]
     with EnvironmentContext(config, script):
         return [_render_step(script, request.dialect, step) for step in request.steps]
+
+
+def _refuse_to_connect(*_: object) -> None:
+    raise ConnectionRefusedError("a preview connects to no database, and this script opens a connection of its own")
 
 
 def _render_step(script: ScriptDirectory, dialect: str, step: PlannedStep) -> dict[str, str | None]:

@@ -44,6 +44,8 @@ class Request:
     marker: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     mutex_key: int
+    result: tuple[str, ...] = ()  # the marker that a finished run leaves
+    purge: bool = False  # stamp: replace all rows, since they contradict one another
     timeouts: Timeouts = field(default_factory=Timeouts)
     replace_unknown: str | None = None
 
@@ -83,5 +85,6 @@ def decode(document: bytes) -> Request | RenderRequest:
     if kind == "RenderRequest":
         return RenderRequest(**values)
     values["marker"] = tuple(values["marker"])
+    values["result"] = tuple(values["result"])
     values["timeouts"] = Timeouts(**values["timeouts"])
     return Request(**values)

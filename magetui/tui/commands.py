@@ -20,7 +20,7 @@ def action_of(verb: Verb) -> str:
     """The action that a verb has on the screen."""
     if verb.changes:
         return f"app.change('{verb.name}')"
-    return {"diagnose": "app.refresh", "plan": "app.change('migrate')"}.get(verb.name, f"app.{verb.name}")
+    return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
 class VerbCommands(Provider):

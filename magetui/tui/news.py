@@ -11,32 +11,48 @@ if TYPE_CHECKING:
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
     from magetui.engine.runs import RunRecord
+    from magetui.engine.selection import Selection
 
 
-class StateRead(Message):
-    """The database and the scripts were read; `tables` is a sentence where they could not be."""
+class Answer(Message):
+    """What was read of the database that `selection` chose, which may not be the one that is chosen by now."""
 
-    def __init__(self, diagnosis: Diagnosis, chain: Chain, tables: tuple[Table, ...] | str) -> None:
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        super().__init__()
+
+
+class StateRead(Answer):
+    """The database's state and the scripts were read."""
+
+    def __init__(self, selection: Selection, diagnosis: Diagnosis, chain: Chain) -> None:
         self.diagnosis = diagnosis
         self.chain = chain
+        super().__init__(selection)
+
+
+class TablesRead(Answer):
+    """The tables were listed; a sentence where they could not be."""
+
+    def __init__(self, selection: Selection, tables: tuple[Table, ...] | str) -> None:
         self.tables = tables
-        super().__init__()
+        super().__init__(selection)
 
 
-class ReadingFailed(Message):
+class ReadingFailed(Answer):
     """There is nothing to read: no scripts, or no database named."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, selection: Selection, problem: str) -> None:
         self.problem = problem
-        super().__init__()
+        super().__init__(selection)
 
 
-class DetailsRead(Message):
+class DetailsRead(Answer):
     """A table's details were read."""
 
-    def __init__(self, details: tuple[TableDetail, ...]) -> None:
+    def __init__(self, selection: Selection, details: tuple[TableDetail, ...]) -> None:
+        super().__init__(selection)
         self.details = details
-        super().__init__()
 
 
 class RunsRead(Message):

@@ -6,9 +6,11 @@ is, and made anew when that changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rich.cells import cell_len, set_cell_size
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -16,10 +18,13 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
+from textual.style import Style
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 SCROLLBAR = 2
+TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are taken along, until nothing is cut
+UNCUT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,13 @@ class Lines(OptionList):
         Binding("ctrl+u", "page_up", "Page up", show=False),
     ]
 
+    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
+        """Textual (8.2.8) drops `reverse` where it makes a component's style, and then no cursor is seen."""
+        style = super().get_visual_style(*component_classes, partial=partial)
+        if "option-list--option-highlighted" in component_classes and self.has_focus:
+            return replace(style, reverse=True)
+        return style
+
     class Resized(Message):
         """There are more or fewer columns now."""
 
@@ -54,7 +66,8 @@ class Rows(Vertical):
     """See the module. Posts `Rows.Opened` on enter."""
 
     BINDINGS = [
-        Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text")
+        Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text"),
+        Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
     class Opened(Message):
@@ -93,13 +106,28 @@ class Rows(Vertical):
 
     @property
     def text(self) -> str:
-        """All rows shown, as plain text: for the clipboard and for files."""
-        return "\n".join(row.content.plain for row in self._shown())
+        """All rows shown, as plain text and uncut: for the clipboard and for files."""
+
+        def lines(width: int) -> list[str]:
+            return [row.content.plain.rstrip() for row in self._matching(self._build(width))]
+
+        def said(lines: list[str]) -> list[str]:
+            return [re.sub(r"(?<=\S) {2,}", "  ", line) for line in lines]
+
+        uncut = said(lines(UNCUT))
+        fitting = (made for made in map(lines, TEXT_WIDTHS) if said(made) == uncut)
+        return "\n".join(next(fitting, uncut))
 
     def show(self, build: Callable[[int], Sequence[Row]]) -> None:
         """Show the rows that `build` makes for a width in columns; the cursor stays on its key."""
         self._build = build
         self._shown_once = True
+        self._rebuild()
+
+    def forget(self) -> None:
+        """Show that the rows are being read, and none of those there were."""
+        self._build = lambda _width: ()
+        self._shown_once = False
         self._rebuild()
 
     def select(self, key: str) -> None:
@@ -117,8 +145,11 @@ class Rows(Vertical):
         self._fill()
 
     def _shown(self) -> Sequence[Row]:
+        return self._matching(self._rows)
+
+    def _matching(self, rows: Sequence[Row]) -> Sequence[Row]:
         wanted = self._wanted.lower()
-        return [row for row in self._rows if wanted in row.search.lower()] if wanted else self._rows
+        return [row for row in rows if wanted in row.search.lower()] if wanted else rows
 
     def _fill(self) -> None:
         lines, shown, key = self.lines, self._shown(), self.selected
@@ -175,7 +206,11 @@ class Rows(Vertical):
         self._fill()
         return True
 
-    def key_escape(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is ours only where there is a filter to clear; else it closes the screen."""
+        return bool(self.query(Input)) if action == "clear_filter" else super().check_action(action, parameters)
+
+    def action_clear_filter(self) -> None:
         self.clear_filter()
 
     # -- what happened, told upwards
@@ -191,4 +226,4 @@ def fitted(text: str, width: int) -> str:
     """`text` in exactly `width` columns, cut with an ellipsis or filled with spaces."""
     if width <= 0:
         return ""
-    return text[: width - 1] + "…" if len(text) > width else text.ljust(width)
+    return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)

@@ -107,7 +107,7 @@ def test_counting_back_from_the_marker(tmp_path: Path) -> None:
     assert [chain.before(["rev3"], count) for count in (1, 2, 3)] == ["rev2", "rev1", "base"]
     with pytest.raises(RevisionError, match=r"'-4' goes further back than the chain: 3 steps lead to its base\."):
         chain.before(["rev3"], 4)
-    with pytest.raises(RevisionError, match="needs one marker to count from; there are 2"):
+    with pytest.raises(RevisionError, match="needs one marker to count from, and there are 2"):
         chain.before(["rev2", "rev3"], 1)
 
 

@@ -62,7 +62,7 @@ def test_ctrl_c_cancels_the_statement_and_rolls_all_of_it_back(
     assert ended.json["outcome"] == "cancelled"
     assert ended.json["unchanged"] is True
     assert ended.json["marker_after"] == ["rev1"]
-    assert [step["state"] for step in ended.json["steps"]] == ["done", "stopped"]
+    assert [step["state"] for step in ended.json["steps"]] == ["undone", "stopped"]
     assert nobody_works_any_more(database)
     assert database.content == before
     told = magetui("runs", 2)

@@ -83,8 +83,8 @@ def test_failing_revision_leaves_the_database_as_it_was_and_its_line_is_named(
 
     failed = magetui("--config", project.ini, "migrate", "--yes")
     assert failed.status == 1, failed
-    assert "done     upgrade   rev2" in failed.stdout
-    assert "stopped  upgrade   rev3" in failed.stdout
+    assert "rolled back upgrade   rev2" in failed.stdout
+    assert "stopped     upgrade   rev3" in failed.stdout
     assert said in failed.stdout
     script = project.versions / third(lines).file_name
     assert f"At {script}, line {line_of(script, words)}." in failed.stdout
@@ -146,7 +146,7 @@ def test_mage_revision_that_fails_leaves_the_database_as_it_was(
     script = broken_mage / SCRIPTS / "versions" / "0227396a216c_add_userproject_table.py"
     assert f"At {script}, line {line_of(script, 'no_such_table')}." in failed.stdout
     assert "The database is as it was before the run: 526c4523d5d5." in failed.stdout
-    assert "done     upgrade   42a14d6143f1" in failed.stdout
+    assert "rolled back upgrade   42a14d6143f1" in failed.stdout
     assert "1 more not begun" in failed.stdout
     assert database.content == before
     # With the script mended, which is what a new release brings, all of it goes through.

@@ -74,10 +74,14 @@ class ConnectionPane(Pane):
         self._plain = content.plain
         self.query_one(Static).update(content)
         worst = diagnosis.findings[0] if diagnosis.findings else None
-        self.tell_state(headline(diagnosis, worst) if worst else "")
+        self.tell_state(f"{headline(diagnosis, worst)}{next_words(worst)}" if worst else "")
 
-    def show_reading(self) -> None:
+    def show_reading(self, place: str | None = None) -> None:
+        """The database is read anew; with a `place`, it is another one, and what was shown is not its."""
         self.tell_state("reading …")
+        if place is not None:
+            self._plain = f"reading {place} …"
+            self.query_one(Static).update(Content(self._plain))
 
     def show_problem(self, message: str) -> None:
         """Where there is not even a diagnosis: no scripts, no database named."""
@@ -131,6 +135,13 @@ class ConnectionPane(Pane):
                 Content.assemble(("  next ", QUIET), (NEXT_KEYS[finding.next], STRONG), f"  {NEXT_WORDS[finding.next]}")
             )
         return lines
+
+
+def next_words(worst: Finding) -> str:
+    """The key that comes next, for a title: ' · next m'."""
+    if worst.severity not in ("warning", "critical") or worst.next not in NEXT_KEYS:
+        return ""
+    return f" · next {NEXT_KEYS[worst.next]}"
 
 
 def headline(diagnosis: Diagnosis, worst: Finding) -> str:

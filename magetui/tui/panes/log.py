@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from magetui.engine.runs import RunRecord
 
 RUN = "run:"
+ENTRY = "entry:"
 STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL}
 
 
@@ -37,7 +38,10 @@ class LogPane(Pane):
     """What was done, oldest first; enter on a run opens it."""
 
     NUMBER, NAME = 4, "Log"
-    ABOUT = "Every action with its time and outcome, and the runs on record. Enter on a run shows what happened in it."
+    ABOUT = (
+        "Every action with its time and outcome, and the runs on record. Enter shows an entry in full, "
+        "and of a run what happened in it."
+    )
 
     def __init__(self) -> None:
         super().__init__(id="log")
@@ -69,6 +73,11 @@ class LogPane(Pane):
         past = [entry_of(record) for record in records if record.run not in known]
         self._entries = past + self._entries
         self._show()
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry of a row that is not a run's."""
+        place = key.removeprefix(ENTRY)
+        return self._entries[int(place)] if place.isdigit() and int(place) < len(self._entries) else None
 
     def _show(self) -> None:
         entries = list(self._entries)
@@ -119,6 +128,6 @@ def log_rows(entries: Sequence[Entry], width: int) -> list[Row]:
             (fitted(entry.text, room), entry.style),
             (f"{entry.took:>11}", QUIET),
         )
-        key = f"{RUN}{entry.run}" if entry.run is not None else f"entry:{number}"
+        key = f"{RUN}{entry.run}" if entry.run is not None else f"{ENTRY}{number}"
         rows.append(Row(key, content, f"{entry.verb} {entry.text}"))
     return rows

@@ -28,7 +28,7 @@ class RevisionsPane(Pane):
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
         "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a marker that "
-        "no script has. Enter shows a revision's script; b and s take the one under the cursor as their target."
+        "no script has, · not known. Enter shows a revision's script; b and s take the one under the cursor as their target."
     )
 
     def __init__(self) -> None:
@@ -55,6 +55,19 @@ class RevisionsPane(Pane):
         key = self.rows.selected
         return None if key is None or key.startswith((UNKNOWN, PROBLEM)) else key
 
+    def show_reading(self) -> None:
+        """Another database is asked; what was shown is not its."""
+        self._placed = False
+        self.tell_state("reading …")
+        self.rows.forget()
+
+    def show_problem(self, message: str) -> None:
+        from magetui import words
+
+        self.tell_state("not read")
+        text = words.one_line(message)
+        self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
+
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
         marker = diagnosis.marker if diagnosis is not None else ()
         applied = chain.applied(marker)
@@ -67,13 +80,22 @@ class RevisionsPane(Pane):
         if chain.broken:
             said.append("BROKEN")
         self.tell_state(" · ".join(said))
-        self.rows.show(lambda width: revision_rows(chain, marker, applied, width))
+        known = diagnosis is not None and is_known(chain, diagnosis)
+        self.rows.show(lambda width: revision_rows(chain, marker, applied, width, known=known))
         if marker and not self._placed and marker[0] in chain.by_id:
             self._placed = True
             self.rows.select(marker[0])
 
 
-def revision_rows(chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int) -> list[Row]:
+def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
+    """Whether what the database has not applied is pending, or nobody knows what it has applied."""
+    unread = any(finding.code == "unreadable-version-table" for finding in diagnosis.findings)
+    return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.marker)
+
+
+def revision_rows(
+    chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int, *, known: bool
+) -> list[Row]:
     """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
     from magetui import words
     from magetui.engine.graph import lanes_of
@@ -95,14 +117,14 @@ def revision_rows(chain: Chain, marker: Sequence[str], applied: frozenset[str], 
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
     for revision in chain.revisions:
         here = revision.revision in marker
-        glyph = "●" if revision.revision in applied else "○"
+        glyph = "●" if revision.revision in applied else "○" if known else "·"
         drawn = lanes[revision.revision].drawn(glyph)
         release = (spoken_releases(revision.revision) or "").removeprefix("mage-ai ")
         date = (revision.created or "")[:10]
         room = width - 2 - lane_width - ID_WIDTH
         side = "" if room < 30 else f"  {release:>16}" if room < 60 else f"  {release:>16}  {date}"
         message_width = max(8, room - len(side))
-        style = STRONG if here else GOOD if revision.revision in applied else WARNING
+        style = STRONG if here else GOOD if revision.revision in applied else WARNING if known else QUIET
         labels = f"({', '.join(revision.branch_labels)}) " if revision.branch_labels else ""
         content = Content.assemble(
             ("▶ " if here else "  ", STRONG),

@@ -18,7 +18,7 @@ from magetui.tui.theme import CRITICAL, QUIET, STRONG
 if TYPE_CHECKING:
     from magetui.backends.base import Table, TableDetail
 
-SIZES_WIDTH = 28
+NAME_WIDTH = 16  # at least, where sizes stand beside it
 
 
 class SchemaPane(Pane):
@@ -73,6 +73,12 @@ class SchemaPane(Pane):
         for key in self._open:
             self._ask(key)
 
+    def show_reading(self) -> None:
+        """Another database is asked; what was shown is not its."""
+        self._tables, self._details, self._open = {}, {}, set()
+        self.tell_state("reading …")
+        self.rows.forget()
+
     def show_problem(self, message: str) -> None:
         self._tables, self._details = {}, {}
         self.tell_state("not read")
@@ -124,10 +130,14 @@ def schema_rows(
     from magetui import words
 
     rows: list[Row] = []
+    counts = {key: words.rows(table.rows) for key, table in tables.items()}
+    bytes_ = {key: words.size(table.bytes) for key, table in tables.items()}
+    count_width, size_width = (max(map(len, one.values()), default=0) + 2 for one in (counts, bytes_))
+    sizes_width = count_width + size_width
     for key, table in tables.items():
         name = words.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
-        sizes = f"{words.rows(table.rows):>18}{words.size(table.bytes):>10}"
-        room = width - 2 - (SIZES_WIDTH if width > SIZES_WIDTH + 16 else 0)
+        sizes = f"{counts[key]:>{count_width}}{bytes_[key]:>{size_width}}"
+        room = width - 2 - (sizes_width if width >= sizes_width + NAME_WIDTH + 2 else 0)
         content = Content.assemble(
             "▾ " if key in opened else "▸ ",
             (fitted(name, room), STRONG if key in opened else ""),

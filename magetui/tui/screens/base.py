@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class OverScreen(Screen[None]):
     """A full screen on top of the main one."""
 
-    BINDINGS = [Binding("escape", "close", "Close", priority=False)]
+    BINDINGS = [Binding("escape", "close", "Close"), Binding("q", "close", "Close", show=False)]
     NAME = ""
     ABOUT = ""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.theme import QUIET, STRONG
+from magetui.tui.screens.main import place_of
+from magetui.tui.theme import QUIET, STRONG, WARNING
 
 
 class ConnectScreen(OverScreen):
@@ -26,6 +28,7 @@ class ConnectScreen(OverScreen):
         field = Input(password=True, compact=True, id="url")
         field.cursor_blink = False
         yield field
+        yield Static(id="problem", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -34,5 +37,16 @@ class ConnectScreen(OverScreen):
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
-        self.magetui.connect_to(event.value.strip() or None)
+        from magetui.engine.errors import ConnectError
+        from magetui.engine.target import parse_target
+
+        url = event.value.strip()
+        place = None
+        if url:
+            try:
+                place = place_of(parse_target(url, "what was typed").redacted)
+            except ConnectError as error:  # what was typed stays, to be mended
+                self.query_one("#problem", Static).update(Content.styled(f" {error.message}", WARNING))
+                return
+        self.magetui.connect_to(url or None, place)
         self.dismiss(None)

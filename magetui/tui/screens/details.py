@@ -36,7 +36,6 @@ class ScrolledScreen(OverScreen):
         Binding("G,end", "scroll('end')", "End", show=False),
         Binding("ctrl+d,pagedown,space", "scroll('page_down')", "Page down", show=False),
         Binding("ctrl+u,pageup", "scroll('page_up')", "Page up", show=False),
-        Binding("q", "close", "Close", show=False),
     ]
 
     def action_scroll(self, where: str) -> None:
@@ -82,6 +81,27 @@ class RevisionScreen(ScrolledScreen):
         from magetui import words
 
         self.entitle((f" {words.plain(self._revision.revision)}", STRONG), f"  {words.plain(self._revision.message)}")
+
+
+class TextScreen(ScrolledScreen):
+    """One text, whole: what its line had no room for."""
+
+    NAME = "Text"
+    ABOUT = "One entry of the log in full."
+
+    def __init__(self, heading: str, text: str) -> None:
+        super().__init__()
+        self._heading = heading
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        with VerticalScroll():
+            yield Static(Content(self._text), markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.entitle((f" {self._heading}", STRONG))
 
 
 class HelpScreen(ScrolledScreen):

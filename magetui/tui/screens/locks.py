@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, Static
+from textual.worker import Worker, WorkerState
 
 from magetui.tui.rows import Row, Rows
 from magetui.tui.screens.base import OverScreen
@@ -42,12 +43,15 @@ class LocksScreen(OverScreen):
         yield Rows(id="session-rows", empty="no other sessions")
         yield Footer(show_command_palette=False, compact=True)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._awaited = False  # whether an answer, or the pulse after one, is still to come
+
     def on_mount(self) -> None:
         self.entitle((" Locks", STRONG), f"   {self.magetui.place}")
         self.query_one(Rows).focus_lines()
-        self._read()
 
-    @work(thread=True, exclusive=True, group="sessions", exit_on_error=False)
+    @work(thread=True, group="sessions", exit_on_error=False)
     def _read(self) -> None:
         from magetui.engine import locks
         from magetui.engine.errors import MagetuiError
@@ -68,14 +72,25 @@ class LocksScreen(OverScreen):
                 (f"   {self.magetui.place}", QUIET),
             )
             self.query_one(Rows).show(lambda _width: session_rows(message.sessions))
-        self.set_timer(PULSE_SECONDS, self._read_while_looked_at)
+        self.set_timer(PULSE_SECONDS, self._pulse)
 
-    def _read_while_looked_at(self) -> None:
+    def _pulse(self) -> None:
+        self._awaited = False
         if self.is_current:
-            self._read()
+            self._ask()
 
     def on_screen_resume(self) -> None:
-        self._read()
+        self._ask()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR:  # which the app tells; the next look may do better
+            self.set_timer(PULSE_SECONDS, self._pulse)
+
+    def _ask(self) -> None:
+        """Read once: the next reading is asked for a pulse after its answer, so that a slow server gets only one."""
+        if not self._awaited:
+            self._awaited = True
+            self._read()
 
 
 def session_rows(sessions: tuple[Session, ...]) -> list[Row]:

@@ -21,16 +21,25 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.theme import QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
+    from magetui.backends.base import Table
     from magetui.engine.diagnosis import Diagnosis
     from magetui.tui.news import StateRead
 
 NARROW, SHORT = 100, 28
 TOO_NARROW, TOO_SHORT = 50, 12
 UNSHOWN_IN_FOOTER = frozenset({"diagnose", "plan"})  # it has 80 columns; help and palette have them
+
+
+def place_of(redacted: str) -> str:
+    """A redacted URL as it is shown: user, host and database, or a file's path."""
+    from magetui import words
+
+    scheme, _, address = redacted.partition("://")
+    return words.plain(address.removeprefix("/") if scheme.startswith("sqlite") else address.replace(":***", ""))
 
 
 class MainScreen(Screen[None]):
@@ -59,6 +68,7 @@ class MainScreen(Screen[None]):
     def __init__(self, briefing: str | None) -> None:
         super().__init__()
         self._briefing = briefing
+        self._untouched = True  # no key was pressed, and no state was shown: the operator has not chosen a pane
 
     def compose(self) -> ComposeResult:
         yield Static(" magetui", id="header", markup=False)
@@ -77,6 +87,9 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(RevisionsPane).focus_content()
+
+    def on_key(self) -> None:
+        self._untouched = False
 
     # -- which pane has the room
 
@@ -112,21 +125,41 @@ class MainScreen(Screen[None]):
 
     # -- what is shown
 
+    def show_reading(self, place: str) -> None:
+        """Another database is asked: nothing of the one before is said any more."""
+        self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {place} …"))
+        self.query_one(ConnectionPane).show_reading(place)
+        self.query_one(RevisionsPane).show_reading()
+        self.query_one(SchemaPane).show_reading()
+
     def show_state(self, state: StateRead) -> None:
-        """Show what was read in every pane, and note it in the log."""
+        """Show the diagnosis and the chain, and note it in the log."""
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
-        schema = self.query_one(SchemaPane)
-        if isinstance(state.tables, str):
-            schema.show_problem(state.tables)
-        else:
-            schema.show_tables(state.tables)
         first = state.diagnosis.findings[0]
+        if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
+            self.action_pane(ConnectionPane.NUMBER)  # where the whole of it stands
+        self._untouched = False
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
+    def show_tables(self, tables: tuple[Table, ...] | str) -> None:
+        """Show the tables, or why they could not be listed."""
+        schema = self.query_one(SchemaPane)
+        if isinstance(tables, str):
+            schema.show_problem(tables)
+        else:
+            schema.show_tables(tables)
+
+    def show_problem(self, problem: str) -> None:
+        """Nothing could be read, in every pane that waits for it."""
+        self.query_one(ConnectionPane).show_problem(problem)
+        self.query_one(RevisionsPane).show_problem(problem)
+        self.query_one(SchemaPane).show_problem(problem)
+        self.note("diagnose", problem, style=CRITICAL)
+
     def show_header(self, place: str, diagnosis: Diagnosis, *, read_only: bool) -> None:
-        """The top line: server, place, and when it was read."""
+        """The top line: when it was read, and what; a place may be longer than the line."""
         from magetui import words
 
         target = diagnosis.target
@@ -136,8 +169,8 @@ class MainScreen(Screen[None]):
             Content.assemble(
                 (" magetui", STRONG),
                 ("   READ-ONLY" if read_only else "", STRONG),
-                f"   {server}   {place}{schema}",
                 (f"   read {datetime.now():%H:%M:%S}", QUIET),
+                f"   {server}   {place}{schema}",
             )
         )
 

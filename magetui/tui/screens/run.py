@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PULSE_SECONDS = 0.25
 BAR_WIDTH = 20
-MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗"}
+MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
 OUTPUT_LINES = 12
 
 
@@ -198,7 +198,9 @@ def step_lines(record: RunRecord, moment: datetime, room: int) -> list[Content]:
         if step.state == "running":
             took = since_ms(step.started, moment)
         style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(step.state, QUIET)
-        state = {"running": "running ", "stopped": "stopped ", "pending": ""}.get(step.state, "")
+        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back ", "pending": ""}.get(
+            step.state, ""
+        )
         lines.append(
             Content.assemble(
                 (f"{MARKS[step.state]} ", style),

@@ -1,0 +1,166 @@
+"""An env.py, or a script, that works somewhere else than on what was consented to: refused, or told, never 'done'."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.command import Magetui
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
+
+NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+
+
+def edit_env(project: AlembicProject, old: str, new: str) -> None:
+    """Change the project's env.py, which must have `old` in it."""
+    env = project.directory / "migrations" / "env.py"
+    text = env.read_text()
+    assert old in text, text
+    env.write_text(text.replace(old, new))
+
+
+def connect_elsewhere(project: AlembicProject, url: str) -> None:
+    """Let env.py connect to `url`, whatever its configuration says."""
+    env = project.directory / "migrations" / "env.py"
+    env.write_text(
+        "from alembic import context\nfrom sqlalchemy import create_engine, pool\n"
+        f"engine = create_engine({url!r}, poolclass=pool.NullPool)\n"
+        "with engine.connect() as connection:\n"
+        "    context.configure(connection=connection)\n"
+        "    with context.begin_transaction():\n"
+        "        context.run_migrations()\n"
+    )
+
+
+def test_env_py_that_connects_to_another_file_is_refused_before_anything_is_done(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    production = SqliteDatabase(tmp_path / "production.db")
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    connect_elsewhere(project, production.url)
+    done = magetui("--config", project.ini, "migrate", "--yes")
+    assert done.status == 4, done
+    assert "env.py connects to another database than" in done.stdout
+    assert production.rows("select name from sqlite_master") == []
+
+
+@NEWER_PG
+def test_env_py_that_connects_to_another_database_of_the_same_server_is_refused(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    other = pg_database.server.create_database()
+    project = make_project(tmp_path / "project", linear(2), pg_database.url.replace("://", "+psycopg2://", 1))
+    connect_elsewhere(project, other.replace("://", "+psycopg2://", 1))
+    done = magetui("--config", project.ini, "migrate", "--yes")
+    assert done.status == 4, done
+    assert "env.py connects to another database than" in done.stdout
+    name = other.rpartition("/")[2]
+    assert pg_database.server.execute(name, "select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
+    pg_database.server.drop_database(name)
+
+
+def test_env_py_with_a_version_table_of_its_own_is_refused(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    edit_env(
+        project,
+        "context.configure(connection=connection",
+        "context.configure(version_table='mine', connection=connection",
+    )
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 1  # its marker cannot be read back as reached
+    again = magetui("--config", project.ini, "stamp", "rev1", "--yes")
+    assert again.status == 4, again
+    assert "a version table of its own" in again.stdout
+
+
+def test_a_preview_connects_to_no_database(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
+    other = SqliteDatabase(tmp_path / "other.db")
+    writes = (
+        f"import sqlalchemy as sa; engine = sa.create_engine({other.url!r}); "
+        "connection = engine.connect(); connection.exec_driver_sql('create table oops (id int)')"
+    )
+    project = make_project(tmp_path / "project", (Revision("rev1", None, "Writes", writes),), sqlite_database.url)
+    plan = magetui("--config", project.ini, "plan", "migrate")
+    assert plan.status == 0, plan
+    assert "a preview connects to no database" in plan.stdout
+    assert not (tmp_path / "other.db").exists()
+
+
+BRANCHES = (
+    Revision("aa", None, "Base", "op.execute('create table aa (id int)')", "op.execute('drop table aa')"),
+    Revision("b1", "aa", "Left", "op.execute('create table b1 (id int)')", "op.execute('drop table b1')"),
+    Revision("c1", "aa", "Right", "op.execute('create table c1 (id int)')", "op.execute('drop table c1')"),
+)
+
+
+def test_rollback_of_two_branches_to_where_they_part_goes_through(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    project = make_project(
+        tmp_path / "project", BRANCHES, database.url.replace("postgresql://", "postgresql+psycopg2://")
+    )
+    for head in ("b1", "c1"):
+        assert magetui("--config", project.ini, "migrate", "--revision", head, "--yes").status == 0
+    assert sorted(database.marker) == ["b1", "c1"]
+    back = magetui("--config", project.ini, "rollback", "--revision", "aa", "--yes", "--json")
+    assert back.status == 0, back
+    assert back.json["marker_after"] == ["aa"]
+    assert database.marker == ["aa"]
+
+
+def test_stamp_of_one_branch_says_and_does_what_becomes_of_the_other(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", BRANCHES, sqlite_database.url)
+    for head in ("b1", "c1"):
+        assert magetui("--config", project.ini, "migrate", "--revision", head, "--yes").status == 0
+    plan = magetui("--config", project.ini, "plan", "stamp", "aa")
+    assert "the marker b1, c1 becomes aa" in plan.stdout
+    assert magetui("--config", project.ini, "stamp", "aa", "--yes").status == 0
+    assert sqlite_database.marker == ["aa"]
+
+
+def test_stamp_ends_markers_that_contradict_one_another(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", linear(3), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    sqlite_database.rows("insert into alembic_version values ('rev1')")
+    found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
+    assert (found[0]["code"], found[0]["next"]) == ("several-markers", "stamp")
+    stamped = magetui("--config", project.ini, "stamp", "rev3", "--yes")
+    assert stamped.status == 0, stamped
+    assert sqlite_database.marker == ["rev3"]
+
+
+def test_a_run_on_another_machine_is_not_signalled_from_here(magetui: Magetui, state_dir: Path) -> None:
+    """A state directory on a shared volume: the journal's lock is seen, and its process number means another here."""
+    bystander = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    runs = state_dir / "runs"
+    runs.mkdir(parents=True)
+    event = {
+        "event": "run-started", "at": "2026-01-01T00:00:00.000Z", "run": 7, "verb": "migrate", "target": "rev2",
+        "marker": ["rev1"], "steps": [], "database": "sqlite:///x.db", "project": "p", "pid": bystander.pid,
+        "user": "mage", "host": "another-pod", "lock_timeout_ms": 1000, "statement_timeout_ms": 0,
+        "machine": f"{socket.gethostname()} another boot",
+    }  # fmt: skip
+    (runs / "7.jsonl").write_text(json.dumps(event) + "\n")
+    path = str(runs / "7.jsonl")
+    lock = f"import fcntl, sys; f = open({path!r}); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        refused = magetui("runs", "7", "--cancel")
+        assert refused.status == 4, refused
+        assert "goes on, on another-pod: cancel it there" in refused.stderr
+        assert bystander.poll() is None
+        holder.kill()
+    bystander.kill()
+    bystander.wait()
