@@ -1,0 +1,154 @@
+"""Each thing that `diagnose` recognises, brought about for real and told in a sentence with the next verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.alembic_project import linear, make_project, two_heads
+from tests.command import Magetui
+from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.mage import HEAD
+from tests.postgres import HOST, PASSWORD
+
+BEHIND = "42a14d6143f1"
+
+
+@pytest.fixture
+def at_head(mage_pg_url: str, postgres: Any) -> PostgresDatabase:
+    """Mage's database at its head."""
+    return PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+
+
+def found(magetui: Magetui, mage_home: Path, url: str, status: int) -> Mapping[str, Mapping[str, Any]]:
+    """What `diagnose` finds, by code; its exit status must be `status`."""
+    done = magetui("diagnose", "--json", "--mage-path", mage_home, "--url", url)
+    assert done.status == status, done
+    return {finding["code"]: finding for finding in done.json["findings"]}
+
+
+def test_database_without_a_table(magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase) -> None:
+    findings = found(magetui, mage_home, pg_database.url, 3)
+    assert findings["empty-database"]["next"] == "migrate"
+    assert findings["empty-database"]["facts"]["pending"] == 40
+
+
+def test_tables_without_a_version_table(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows("drop table alembic_version")
+    finding = found(magetui, mage_home, at_head.url, 3)["no-version-table"]
+    assert (finding["severity"], finding["next"]) == ("critical", "stamp")
+    assert "migrating now would try to create them all" in finding["message"]
+
+
+def test_version_table_without_a_row(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows("delete from alembic_version")
+    finding = found(magetui, mage_home, at_head.url, 3)["empty-version-table"]
+    assert (finding["severity"], finding["next"]) == ("critical", "stamp")
+
+
+def test_more_rows_than_the_chain_explains(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows(f"insert into alembic_version values ('{BEHIND}')")
+    assert found(magetui, mage_home, at_head.url, 3)["several-markers"]["next"] == "stamp"
+
+
+def test_marker_of_an_old_mage_names_the_release_to_pin(
+    magetui: Magetui, mage_home: Path, at_head: PostgresDatabase
+) -> None:
+    at_head.rows("update alembic_version set version_num = '256d6a12a927'")
+    finding = found(magetui, mage_home, at_head.url, 3)["unknown-revision"]
+    assert "It is the head of mage-ai 0.2.10" in finding["message"]
+    assert finding["facts"]["marker"] == "256d6a12a927"
+
+
+def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
+    project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
+    done = magetui("diagnose", "--json", "--config", project.ini)
+    assert done.status == 3
+    assert "several-heads" in [finding["code"] for finding in done.json["findings"]]
+    refused = magetui("migrate", "--yes", "--config", project.ini)
+    assert refused.status == 2
+    assert "'head' says too little" in refused.stderr
+
+
+def test_search_path_that_names_a_missing_schema(
+    magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
+) -> None:
+    url = f"{pg_database.url}?options=-c%20search_path%3Dmage_prod"
+    finding = found(magetui, mage_home, url, 3)["schema-missing"]
+    assert finding["severity"] == "critical"
+    assert "mage_prod" in finding["message"]
+
+
+def test_version_table_in_another_schema(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows("create schema team")
+    url = f"{at_head.url}?options=-c%20search_path%3Dteam"
+    finding = found(magetui, mage_home, url, 3)["marker-elsewhere"]
+    assert finding["severity"] == "critical"
+    assert f"public ({HEAD})" in finding["message"]
+
+
+def test_role_that_does_not_own_the_tables(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows(f"update alembic_version set version_num = '{BEHIND}'")
+    at_head.server.execute("postgres", "drop role if exists visitor")
+    at_head.server.execute("postgres", "create role visitor login password 'visitor-secret'")
+    at_head.rows("grant select on all tables in schema public to visitor")
+    url = f"postgresql://visitor:visitor-secret@{HOST}:{at_head.server.port}/{at_head.name}"
+    finding = found(magetui, mage_home, url, 3)["not-owner"]
+    assert finding["severity"] == "warning"
+    assert finding["facts"]["owners"] == ["mage"]
+
+
+def test_index_that_a_failed_concurrent_build_left_invalid(
+    magetui: Magetui, mage_home: Path, at_head: PostgresDatabase
+) -> None:
+    at_head.rows("insert into pipeline_run (pipeline_uuid) values ('twice'), ('twice')")
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        at_head.rows("create unique index concurrently run_twice on pipeline_run (pipeline_uuid)")
+    finding = found(magetui, mage_home, at_head.url, 3)["invalid-index"]
+    assert finding["facts"] == {"name": "public.run_twice", "table": "pipeline_run"}
+
+
+def test_table_that_a_batch_operation_left(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    assert magetui("migrate", "--revision", "rev1", "--yes", "--config", project.ini).status == 0
+    sqlite_database.rows("create table _alembic_tmp_t1 (id integer)")
+    finding = magetui("diagnose", "--json", "--config", project.ini).json["findings"][0]
+    assert (finding["code"], finding["severity"]) == ("leftover-table", "critical")
+
+
+def test_somebody_who_is_migrating_is_named(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    with at_head.server.connect(at_head.name, application_name="mage-server") as starting:
+        with starting.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(1)")
+        finding = found(magetui, mage_home, at_head.url, 3)["migration-running"]
+        assert finding["facts"]["pid"] == starting.info.backend_pid
+        assert "mage-server" in finding["message"]
+
+
+def test_sessions_that_a_migration_would_wait_for(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
+    at_head.rows(f"update alembic_version set version_num = '{BEHIND}'")
+    server = at_head.server
+    with (
+        server.connect(at_head.name, application_name="idler") as idler,
+        server.connect(at_head.name, application_name="worker") as worker,
+    ):
+        idler.cursor().execute("select * from role")
+        worker.cursor().execute("lock table tag in row exclusive mode")
+        finding = found(magetui, mage_home, at_head.url, 3)["idle-in-transaction"]
+        assert finding["severity"] == "warning"
+        assert sorted(finding["facts"]["pids"]) == sorted([idler.info.backend_pid, worker.info.backend_pid])
+        assert finding["facts"]["relations"] == ["role", "tag"]
+
+
+def test_wrong_password_is_a_finding_and_is_not_repeated(
+    magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
+) -> None:
+    url = f"postgresql://mage:wrong-secret@{HOST}:{pg_database.server.port}/{pg_database.name}"
+    finding = found(magetui, mage_home, url, 3)["cannot-connect"]
+    assert finding["facts"]["cause"] == "password"
+    assert "wrong-secret" not in str(finding)
+    assert PASSWORD not in str(finding)
