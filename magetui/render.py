@@ -63,7 +63,9 @@ class Text:
         yield f"{label} {finding.code}"
         for line in wrapped(words.plain(finding.message), WRAP - 10):
             yield f"          {line}"
-        if finding.next:
+        if finding.next == "connect":  # a screen, and no verb
+            yield "          next: check --url and the environment"
+        elif finding.next:
             yield f"          next: magetui {finding.next}"
         yield ""
 

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 Danger = Literal["reads", "writes a file", "changes the database", "destroys data"]
+
+
+MOST_SECONDS = 2_000_000  # PostgreSQL counts milliseconds in 31 bits
+
+
+def seconds(text: str) -> float:
+    """A time limit: 0 for none, else at least the millisecond that databases count in."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"this must be a number of seconds, from 0 to {MOST_SECONDS:,}")
+    return max(value, 0.001) if value else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +33,7 @@ class Parameter:
     help: str
     metavar: str | None = None
     required: bool = False
-    kind: type[str] | type[int] | type[float] = str
+    kind: Callable[[str], str | float] = str
     default: str | float | None = None
     choices: tuple[str, ...] = ()
 
@@ -53,14 +70,14 @@ LIMITS = (
         "--lock-timeout-seconds",
         "give up when a lock is not had within S (default: 10; 0: never)",
         "S",
-        kind=float,
+        kind=seconds,
         default=10.0,
     ),
     Parameter(
         "--statement-timeout-seconds",
         "end a statement that takes longer (default: none)",
         "S",
-        kind=float,
+        kind=seconds,
         default=0.0,
     ),
     Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),

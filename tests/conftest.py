@@ -17,6 +17,7 @@ from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
 from tests.postgres import VERSIONS, PostgresServer
 
 MAGE_TEMPLATE = "mage_at_head"
+UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "PG", "XDG_", "TEXTUAL")
 
 
@@ -24,7 +25,7 @@ FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "PG", "XDG_",
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An operator's empty home, and none of this machine's settings; returns magetui's state directory."""
     for name in os.environ:
-        if name.startswith(FOREIGN_VARIABLES) or name in ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR"):
+        if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

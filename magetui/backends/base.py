@@ -182,6 +182,8 @@ class MutexHolder:
     def described(self) -> str:
         """The holder in one line: 'process 4711 (rollback), since 2026-01-01T00:00:00+00:00'."""
         who = f"process {self.pid}" if self.session is None else f"session {self.pid}"
+        if self.pid is None:
+            who = "somebody"
         what = self.note or (self.session.application if self.session else None)
         since = f", since {self.since}" if self.since else ""
         return f"{who} ({what}){since}" if what else f"{who}{since}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -55,6 +56,7 @@ STATEMENT_CODES: Mapping[str, StatementCause] = {
     "25P03": "lost",  # idle_in_transaction_session_timeout
 }
 CLIENT_CHECK_MS = 2_000
+USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 SEARCH_PATH_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
 
 # `magetui_reads` marks connections that are not the migration's own, so that its events pass them over.
@@ -83,7 +85,9 @@ class PostgreSQL:
     server_side_timeouts = True
 
     def reader(self, url: URL, application_name: str) -> Engine:
-        engine = self._engine(url, application_name).execution_options(**READING)
+        from magetui.backends.postgresql_patience import ReaderConnection
+
+        engine = self._engine(url, application_name, connection_factory=ReaderConnection).execution_options(**READING)
         settings = (
             "set default_transaction_read_only = on; "
             f"set lock_timeout = {READ_LOCK_TIMEOUT_MS}; "
@@ -171,7 +175,8 @@ class PostgreSQL:
         if watching is not None and pid is not None:
             self.cancel(watching, pid)
         elif (raw := running.connection.dbapi_connection) is not None and hasattr(raw, "cancel"):
-            raw.cancel()
+            with suppress(running.dialect.loaded_dbapi.Error):  # it has just been closed
+                raw.cancel()
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return AdvisoryLock(self._engine(url, application_name), key)
@@ -207,26 +212,32 @@ class PostgreSQL:
         if code is None:
             if isinstance(original, ModuleNotFoundError):
                 return Failure("driver-missing", message)
-            if re.search(r"server closed the connection|connection already closed|SSL SYSCALL", message):
+            # First: what breaks a connection may be TLS, or time, as for one that is never made.
+            broken = isinstance(error, DBAPIError) and error.connection_invalidated
+            if broken or re.search(r"server closed the connection|connection already closed|SSL SYSCALL", message):
                 return Failure("lost", message)
             for cause, words in CONNECT_WORDS:
                 if re.search(words, message):
                     return Failure(cause, message)
-            disconnected = isinstance(error, DBAPIError) and error.connection_invalidated
-            return Failure("lost" if disconnected else "other", message)
+            return Failure("other", message)
         if code == "57014":  # query_canceled: by its statement timeout, or by somebody
             timed_out = "statement timeout" in message
             return Failure("statement-timeout" if timed_out else "cancelled", message)
         return Failure(STATEMENT_CODES.get(code, "lost" if code.startswith("08") else "failed"), message)
 
-    def _engine(self, url: URL, application_name: str) -> Engine:
+    def _engine(self, url: URL, application_name: str, **more: Any) -> Engine:
+        from psycopg2 import extensions
+
         arguments: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "keepalives_idle": 15,
             "keepalives_interval": 5,
             "keepalives_count": 4,
             "application_name": application_name,
+            **more,
         }
+        if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
+            arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives say nothing while data waits to be sent
         given = {key: value for key, value in arguments.items() if key not in url.query}
         return create_engine(
             url.set(drivername="postgresql+psycopg2"),
@@ -257,6 +268,9 @@ class AdvisoryLock:
     def try_acquire(self) -> bool:
         if self._connection is None:
             self._connection = self._engine.connect()
+            raw = self._connection.connection.dbapi_connection
+            # It does nothing but hold the lock, for as long as the run takes (manual, 20.11.1; PostgreSQL 14).
+            _set_if_known(raw, "set idle_session_timeout = 0", self._connection.dialect.loaded_dbapi.Error)
         sql = "select pg_try_advisory_lock(%(key)s)"
         return bool(self._connection.exec_driver_sql(sql, {"key": self.key}).scalar())
 
@@ -278,8 +292,12 @@ def _notice_our_death(raw: Any, driver_error: type[Exception]) -> None:
     Else the session of a killed child would finish its statement, for hours perhaps, holding locks for a transaction
     that nobody can commit any more (manual, 20.3.2).
     """
+    _set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
+
+
+def _set_if_known(raw: Any, setting: str, driver_error: type[Exception]) -> None:
     try:
-        _set_on(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}")
+        _set_on(raw, setting)
     except driver_error:
         raw.rollback()  # this server cannot: no harm done
 

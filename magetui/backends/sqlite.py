@@ -11,12 +11,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import sqlite3
+import stat
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -40,6 +43,15 @@ from magetui.backends.base import (
 )
 
 TRY_MS = 50
+
+FOREIGN_KEYS_OFF = re.compile(
+    r"\s*pragma\s+(?:\w+\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b", re.IGNORECASE
+)
+READS = re.compile(r"\s*(?:select|pragma)\b", re.IGNORECASE)
+FOREIGN_KEYS_STAY_ON = (
+    "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost: "
+    "migrate up to the revision before this one first, then on."
+)
 
 
 class SQLite:
@@ -68,6 +80,8 @@ class SQLite:
         return create_engine(url.set(drivername="sqlite"), poolclass=NullPool, hide_parameters=True)
 
     def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:
+        writers: dict[str, sqlite3.Connection] = {}  # by file, the connection that began to write it
+
         def prepare(connection: Connection) -> None:
             raw = _writing(connection)
             if raw is not None and not connection.info.get("magetui"):
@@ -79,7 +93,33 @@ class SQLite:
             raw = _writing(connection)
             autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
             if raw is not None and not raw.in_transaction and not autocommit:
+                connection.info["magetui_wrote"] = False
+                file = _file_of(raw)
+                writer = writers.get(file)
+                if file and writer is not None and writer is not raw and _is_in_transaction(writer):
+                    raw.execute("begin")  # a script's second connection would wait for our own lock
+                    return
+                writers[file] = raw
                 _in_short_tries(raw, "begin immediate", timeouts, hooks)
+
+        def execute(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+            """Let a script turn foreign keys off, which SQLite ignores inside a transaction (sqlite.org/pragma.html).
+
+            A batch operation that rebuilds a table would else delete the rows that refer to it.
+            """
+            raw = _writing(connection)
+            if raw is None or not raw.in_transaction:
+                return
+            if not FOREIGN_KEYS_OFF.match(statement):
+                connection.info["magetui_wrote"] = connection.info.get("magetui_wrote") or not READS.match(statement)
+                return
+            if not raw.execute("pragma foreign_keys").fetchone()[0]:
+                return
+            if connection.info.get("magetui_wrote"):
+                raise sqlite3.OperationalError(FOREIGN_KEYS_STAY_ON)
+            raw.execute("rollback")
+            raw.execute("pragma foreign_keys = off")
+            _in_short_tries(raw, "begin immediate", timeouts, hooks)
 
         def commit(connection: Connection) -> None:
             raw = _writing(connection)
@@ -88,6 +128,7 @@ class SQLite:
 
         event.listen(engine, "engine_connect", prepare)
         event.listen(engine, "begin", begin)
+        event.listen(engine, "before_cursor_execute", execute)
         event.listen(engine, "commit", commit)
 
     def server(self, connection: Connection) -> ServerFacts:
@@ -147,10 +188,11 @@ class SQLite:
     def interrupt(self, running: Connection, watching: Connection | None) -> None:  # noqa: ARG002
         raw = running.connection.dbapi_connection
         if isinstance(raw, sqlite3.Connection):
-            raw.interrupt()
+            with suppress(sqlite3.ProgrammingError):  # it has just been closed
+                raw.interrupt()
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
-        return LockFile(_lock_path(url), note)
+        return LockFile(_lock_path(url), database_path(url), note)
 
     def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:  # noqa: ARG002
         path = database_path(url)
@@ -168,15 +210,17 @@ class SQLite:
         path = _lock_path(url)
         if path is None or not path.exists():
             return None
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read()
-            else:
-                return None
-        told: dict[str, Any] = json.loads(text) if text else {}
-        return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
+        try:
+            with path.open(errors="replace") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return _holder(file.read())
+        except FileNotFoundError:
+            return None  # it has just been given back
+        except PermissionError:
+            return MutexHolder(pid=None, note=f"the lock file {path} is not yours to read")
+        return None
 
     def failure(self, error: BaseException) -> Failure:
         original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
@@ -194,11 +238,23 @@ class SQLite:
         return Failure("failed" if isinstance(original, sqlite3.Error) else "other", message)
 
 
+def _holder(text: str) -> MutexHolder:
+    """The holder as the lock file tells it; a disk that was full may have left the file empty or cut short."""
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        return MutexHolder(pid=None)
+    return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
+
+
 class LockFile:
     """An advisory lock on a file beside the database, which tells who holds it and since when."""
 
-    def __init__(self, path: Path | None, note: str) -> None:
+    def __init__(self, path: Path | None, database: Path | None, note: str) -> None:
         self._path = path
+        self._database = database
         self._note = note
         self._descriptor: int | None = None
 
@@ -215,6 +271,7 @@ class LockFile:
         if not self._path.exists() or os.fstat(descriptor).st_ino != self._path.stat().st_ino:
             os.close(descriptor)
             return False
+        self._give_to_its_users(descriptor)
         told = {
             "pid": os.getpid(),
             "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -224,6 +281,14 @@ class LockFile:
         os.pwrite(descriptor, json.dumps(told).encode(), 0)
         self._descriptor = descriptor
         return True
+
+    def _give_to_its_users(self, descriptor: int) -> None:
+        """Let those who may use the database read and take the lock: a killed run leaves the file behind."""
+        if self._database is not None and self._database.exists():
+            database = self._database.stat()
+            with suppress(PermissionError):  # the file is somebody else's, or that group is not one of ours
+                os.fchmod(descriptor, stat.S_IMODE(database.st_mode) & 0o666)
+                os.fchown(descriptor, -1, database.st_gid)
 
     def release(self) -> None:
         if self._descriptor is not None and self._path is not None:
@@ -235,9 +300,12 @@ class LockFile:
 def database_path(url: URL) -> Path | None:
     """The file of a SQLite URL; None for a database in memory. `file:` URIs are taken by their path."""
     database = url.database
-    if not database or database == ":memory:":
+    if not database or database == ":memory:" or url.query.get("mode") == "memory":
         return None
-    return Path(database.removeprefix("file:").split("?")[0])
+    if not database.startswith("file:"):
+        return Path(database)
+    path = unquote(re.split("[?#]", database.removeprefix("file:"))[0])
+    return None if path == ":memory:" else Path(path)
 
 
 def _lock_path(url: URL) -> Path | None:
@@ -273,6 +341,18 @@ def _writing(connection: Connection) -> sqlite3.Connection | None:
     raw = connection.connection.dbapi_connection
     reads = connection.get_execution_options().get("magetui_reads")
     return raw if isinstance(raw, sqlite3.Connection) and not reads else None
+
+
+def _file_of(raw: sqlite3.Connection) -> str:
+    """The file of a connection as SQLite names it; empty for a database in memory."""
+    return next((row[2] or "" for row in raw.execute("pragma database_list") if row[1] == "main"), "")
+
+
+def _is_in_transaction(raw: sqlite3.Connection) -> bool:
+    try:
+        return raw.in_transaction
+    except sqlite3.ProgrammingError:
+        return False  # it is closed
 
 
 def _in_short_tries(raw: sqlite3.Connection, statement: str, timeouts: Timeouts, hooks: WriteHooks) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from magetui.backends.base import ConnectCause
 
@@ -80,13 +81,14 @@ class RefusedError(MagetuiError):
 
 
 class StateError(MagetuiError):
-    """The state directory cannot be written, so a run could leave no record: it is not begun."""
+    """The state directory cannot be written, so a run could leave no record and is not begun; or cannot be read."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
+    def __init__(self, path: Path, error: OSError, doing: Literal["write", "read"] = "write") -> None:
         self.path = path
+        what = "written in" if doing == "write" else "read in"
         super().__init__(
-            f"The record of runs cannot be written in {path}: {error.strerror}. Nothing was done. "
-            "Set XDG_STATE_HOME to a directory that you may write."
+            f"The record of runs cannot be {what} {path}: {error.strerror}. Nothing was done. "
+            f"Set XDG_STATE_HOME to a directory that you may {doing}."
         )
 
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -231,17 +232,31 @@ def follow(
 
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
-    """One run's record as it is now. Raises `RunNotFoundError`."""
-    path = _require(runs_directory(environment), run)
-    alive = journal.is_alive(path)
-    record = fold(RunRecord(run=run), journal.Reader(path).read())
+    """One run's record as it is now. Raises `RunNotFoundError`, `StateError` where it may not be read."""
+    directory = runs_directory(environment)
+    try:
+        path = _require(directory, run)
+        alive = journal.is_alive(path)
+        record = fold(RunRecord(run=run), journal.Reader(path).read())
+    except PermissionError as error:
+        raise StateError(directory, error, "read") from error
     return record if alive else _closed(record, path)
 
 
 def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
-    """The runs on record, newest first; only the `most` newest, if given."""
-    numbers = sorted(_numbers(runs_directory(environment)), reverse=True)
-    return tuple(read_run(environment, number) for number in numbers[:most])
+    """The runs on record, newest first; only the `most` newest, if given. Those of other users are passed over.
+
+    Raises `StateError` where the directory may not be read.
+    """
+    directory = runs_directory(environment)
+    try:
+        os.scandir(directory).close()  # `Path.glob` passes over what it may not read
+        readable = (n for n in reversed(_numbers(directory)) if os.access(journal_path(directory, n), os.R_OK))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise StateError(directory, error, "read") from error
+    return tuple(read_run(environment, number) for number in islice(readable, most))
 
 
 def tell_lost(workspace: Workspace, record: RunRecord) -> RunRecord:

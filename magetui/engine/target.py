@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -58,8 +59,11 @@ def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
     if dialect == "postgres":
         raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
     file = database_file(url)
-    if file is not None and url.database is not None and not url.database.startswith("file:"):
-        url = url.set(database=str((folder or Path.cwd()).resolve() / file))
+    is_uri = (url.database or "").startswith("file:")
+    if file is not None and (not is_uri or "uri" in url.query):
+        path = str((folder or Path.cwd()).resolve() / file)
+        # As a URI's path only what would end it, or stand for another character, is encoded (sqlite.org/uri.html).
+        url = url.set(database="file:" + re.sub("[%?#]", lambda match: quote(match[0]), path) if is_uri else path)
     return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
 
 

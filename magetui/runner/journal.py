@@ -36,11 +36,17 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, event: events.Event) -> None:
+        """Write an event, whole or not at all. Raises `OSError` where it cannot be written: the disk is full."""
         line = events.encode(event, lambda text: redact(text, self._secrets)) + "\n"
         with self._lock:
-            data = line.encode()
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            size = os.fstat(self._descriptor).st_size
+            try:
+                data = line.encode()
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError as error:
+                os.ftruncate(self._descriptor, size)  # half a line would swallow the next event
+                raise OSError(error.errno, f"The run's record cannot be written: {error.strerror}") from error
 
 
 def create(path: Path) -> int:

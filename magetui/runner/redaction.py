@@ -19,10 +19,11 @@ OPEN, CLOSE = r"(?:\{|%7[bB])", r"(?:\}|%7[dD])"
 AUTHORITY = re.compile(r"^([^:]*(?:://[^:]*)?):(?!//)(.+)@", re.DOTALL)
 # ODBC and libpq keywords, percent-encoded or not. A value in braces may hold anything (ODBC writes closing
 # braces twice), in quotes too (libpq); else it ends at a space, at &, or at a semicolon before a keyword.
+# What is repeated has a bound: a script may print a megabyte in one word, and the time must not be its square.
 KEYWORD = re.compile(
     rf"(?P<key>(?:\b|(?<=%[0-9A-Fa-f]{{2}})){SECRET_KEYS}\s*{EQUALS}\s*)"
-    rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).)*{CLOSE}|'(?:[^'\\]|\\.)*'"
-    rf"|(?:(?!{SEMICOLON}\s*(?:[\w %]+?{EQUALS}|$|[&\s]))[^&\s])*)",
+    rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).){{0,1000}}{CLOSE}|'(?:[^'\\]|\\.){{0,1000}}'"
+    rf"|(?:(?!{SEMICOLON}\s{{0,20}}(?:[\w %]{{1,60}}?{EQUALS}|$|[&\s]))[^&\s])*)",
     re.IGNORECASE | re.DOTALL,
 )
 SQL_PASSWORD = re.compile(r"(\bpassword\s+)'(?:[^']|'')*'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
@@ -73,7 +74,7 @@ def _values(match: re.Match[str]) -> tuple[str, ...]:
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
     """`text` without any of `secrets` and without the credentials of any URL in it."""
-    text = re.sub(r"[A-Za-z][\w+.-]*://\S+", lambda match: redact_url(match[0]), text)
+    text = re.sub(r"[A-Za-z][\w+.-]{0,40}://\S+", lambda match: redact_url(match[0]), text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return KEYWORD.sub(rf"\g<key>{HIDDEN}", text)

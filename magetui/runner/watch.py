@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine
@@ -95,16 +96,17 @@ class Watcher:
     def _watch(self) -> None:
         while not self._done.is_set():
             readable, _, _ = select.select([self._wake_read], [], [], PULSE_SECONDS)
-            if readable:
-                received = os.read(self._wake_read, 64)
+            received = os.read(self._wake_read, 64) if readable else b""
+            # A full disk, or a connection that ends just now, must not make it deaf: there is another pulse.
+            with suppress(OSError, SQLAlchemyError):
                 if any(number in received for number in CANCELLING_SIGNALS):
                     self._request_cancel()
-            statement = self._progress.statement
-            if statement is not None:
-                self._interrupt_if_due(statement)
-            self._look(statement)
-        if self._connection is not None:
-            self._connection.close()
+            with suppress(OSError, SQLAlchemyError):
+                statement = self._progress.statement
+                if statement is not None:
+                    self._interrupt_if_due(statement)
+                self._look(statement)
+        self._drop_connection()
 
     def _request_cancel(self) -> None:
         if not self._progress.cancelled.is_set():
@@ -189,9 +191,10 @@ class Watcher:
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
 
 
 def _in_the_way(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:

@@ -28,7 +28,8 @@ class RevisionsPane(Pane):
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
         "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a marker that "
-        "no script has, · not known. Enter shows a revision's script; b and s take the one under the cursor as their target."
+        "no script has, · not known. Enter shows a revision's script; b and s take the one under the "
+        "cursor as their target."
     )
 
     def __init__(self) -> None:

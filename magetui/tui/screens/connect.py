@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
+from magetui.tui.loading import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.main import place_of
 from magetui.tui.theme import QUIET, STRONG, WARNING
@@ -37,6 +38,7 @@ class ConnectScreen(OverScreen):
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
+        load_engine()
         from magetui.engine.errors import ConnectError
         from magetui.engine.target import parse_target
 

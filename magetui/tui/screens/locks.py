@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import Footer, Static
 from textual.worker import Worker, WorkerState
 
+from magetui.tui.loading import load_engine
 from magetui.tui.rows import Row, Rows
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
@@ -53,6 +54,7 @@ class LocksScreen(OverScreen):
 
     @work(thread=True, group="sessions", exit_on_error=False)
     def _read(self) -> None:
+        load_engine()
         from magetui.engine import locks
         from magetui.engine.errors import MagetuiError
 

@@ -45,7 +45,7 @@ def place_of(redacted: str) -> str:
 class MainScreen(Screen[None]):
     """Where there is room for all panes they share it; where not, the focused one has it and the rest are titles."""
 
-    AUTO_FOCUS = None  # the pane that has the room at the start is focused by name
+    AUTO_FOCUS = ""  # none (None would be the app's, the first): the pane that has the room is focused by name
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", f"{pane.NAME} pane", show=False)
@@ -86,7 +86,12 @@ class MainScreen(Screen[None]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.query_one(RevisionsPane).focus_content()
+        # What was not laid out yet cannot take the focus.
+        self.call_after_refresh(self._focus_first)
+
+    def _focus_first(self) -> None:
+        if self.focused is None:
+            self.query_one(RevisionsPane).focus_content()
 
     def on_key(self) -> None:
         self._untouched = False

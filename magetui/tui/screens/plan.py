@@ -13,6 +13,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
 
+from magetui.tui.loading import load_engine
+from magetui.tui.rows import fitted
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 
@@ -111,6 +113,7 @@ class PlanScreen(OverScreen):
 
     @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
     def _make_plan(self, question: int, revision: str) -> None:
+        load_engine()
         from magetui import words
         from magetui.engine import locks, plan
         from magetui.engine.errors import MagetuiError
@@ -170,7 +173,7 @@ class PlanScreen(OverScreen):
         if self._in_the_way and plan.verb != "stamp":
             lines.append(Content.styled("Sessions that hold locks now, and may be in the way:", WARNING))
             width = max(20, self.size.width - 6)
-            lines.extend(Content(f"  {words.one_line(line, width)}") for line in self._in_the_way[:SESSIONS_SHOWN])
+            lines.extend(Content(f"  {fitted(line, width).rstrip()}") for line in self._in_the_way[:SESSIONS_SHOWN])
             if len(self._in_the_way) > SESSIONS_SHOWN:
                 lines.append(Content(f"  and {len(self._in_the_way) - SESSIONS_SHOWN} more: l shows them"))
         lines.append(Content(""))

@@ -1,0 +1,74 @@
+"""Connections of readers, whose patience ends: a server or proxy that falls silent must not hang the program.
+
+libpq waits for an answer inside C, without end and deaf to ctrl+c. psycopg2's remedy, a wait callback, holds for the
+whole process: it would take COPY away from migration scripts, and libpq's own trying of several hosts. So here each
+statement of a reader runs in a thread of its own, and the one who asked waits where signals are heard. When that
+ends, the socket is shut down under the driver, which then reports a broken connection.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+
+from psycopg2 import OperationalError, extensions
+
+from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
+
+PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # beyond the server's own limit
+
+
+class ReaderCursor(extensions.cursor):
+    def execute(self, query: Any, vars: Any = None) -> None:
+        _answered(self.connection, lambda: super(ReaderCursor, self).execute(query, vars))
+
+
+class ReaderConnection(extensions.connection):
+    """A `connection_factory`: what it sends is answered within `PATIENCE_SECONDS`, or the connection is lost."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cursor_factory = ReaderCursor
+
+    def commit(self) -> None:
+        _answered(self, super().commit)
+
+    def rollback(self) -> None:
+        _answered(self, super().rollback)
+
+
+def _answered(connection: extensions.connection, work: Callable[[], None]) -> None:
+    """Do work that waits for the server; whatever it raises is raised here."""
+    if connection.closed:
+        work()
+        return
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - it is raised again, where it is waited for
+            failed.append(error)
+        finally:
+            done.set()
+
+    # A socket of our own to the same peer: the number of the driver's may be another file's by then.
+    with closing(socket.socket(fileno=os.dup(connection.fileno()))) as peer:
+        thread = threading.Thread(target=run, name="reader", daemon=True)
+        thread.start()
+        try:
+            answered = done.wait(PATIENCE_SECONDS)
+        finally:
+            if not done.is_set():
+                with suppress(OSError):  # it is gone already
+                    peer.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    if not answered:
+        raise OperationalError(f"the server, or what is in between, has not answered for {PATIENCE_SECONDS:g} s")
+    if failed:
+        raise failed[0]

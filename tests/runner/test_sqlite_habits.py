@@ -1,0 +1,130 @@
+"""SQLite's own ways inside a migration: foreign keys that stay on, a second connection, a lock file left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from magetui.backends.sqlite import SQLite
+from tests.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.command import Magetui
+from tests.databases import SqliteDatabase
+
+FAMILY = Revision(
+    id="rev1",
+    down=None,
+    message="Create parent and child",
+    upgrade=(
+        'op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50)))\n'
+        'op.create_table("child", sa.Column("id", sa.Integer, primary_key=True),\n'
+        '    sa.Column("parent_id", sa.ForeignKey("parent.id", ondelete="CASCADE")))'
+    ),
+)
+REBUILT = Revision(
+    id="rev2",
+    down="rev1",
+    message="Rebuild parent",
+    upgrade=(
+        'op.execute("PRAGMA foreign_keys=OFF")\n'
+        'with op.batch_alter_table("parent", recreate="always") as batch:\n'
+        '    batch.alter_column("name", type_=sa.String(80))\n'
+        'op.execute("PRAGMA foreign_keys=ON")'
+    ),
+)
+LISTENER = """
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+@event.listens_for(Engine, "connect")
+def _enforce(raw, _record):
+    raw.execute("PRAGMA foreign_keys=ON")
+"""
+
+
+@pytest.fixture
+def family(tmp_path: Path, sqlite_database: SqliteDatabase) -> AlembicProject:
+    """A project that enforces foreign keys on every connection, and has a table rebuilt that others refer to."""
+    project = make_project(tmp_path / "project", (FAMILY, REBUILT), sqlite_database.url)
+    env = project.directory / "migrations" / "env.py"
+    env.write_text(env.read_text().replace("\n\n\ndef write_sql", f"\n{LISTENER}\n\ndef write_sql", 1))
+    assert "_enforce" in env.read_text()
+    return project
+
+
+def test_rebuilt_parent_keeps_its_children_where_the_script_turns_foreign_keys_off(
+    magetui: Magetui, family: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    assert magetui("--config", family.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    with closing(sqlite3.connect(sqlite_database.path)) as connection:
+        connection.executescript("insert into parent values (1, 'one'); insert into child values (1, 1), (2, 1);")
+    done = magetui("--config", family.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert sqlite_database.rows("select * from child order by id") == [(1, 1), (2, 1)]
+    assert sqlite_database.rows("select * from parent") == [(1, "one")]
+    assert sqlite_database.marker == ["rev2"]
+
+
+def test_foreign_keys_that_cannot_be_turned_off_any_more_are_refused_before_rows_are_lost(
+    magetui: Magetui, family: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    with closing(sqlite3.connect(sqlite_database.path)) as connection:
+        connection.executescript("create table notes (text); insert into notes values ('kept')")
+    before = sqlite_database.content
+    failed = magetui("--config", family.ini, "migrate", "--yes")  # both revisions in one transaction
+    assert failed.status == 1, failed
+    assert (
+        "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost: migrate up to "
+        "the revision before this one first, then on."
+    ) in " ".join(failed.stdout.split())
+    assert sqlite_database.content == before
+
+
+def test_script_that_opens_a_second_connection_reads_past_our_own_lock(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    second = Revision(
+        id="rev2",
+        down="rev1",
+        message="Read on another connection",
+        upgrade=(
+            f'with sa.create_engine("{sqlite_database.url}").connect() as other:\n'
+            '    assert other.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == "rev1"\n'
+            'op.create_table("t2", sa.Column("id", sa.Integer))'
+        ),
+    )
+    project = make_project(tmp_path / "project", (*linear(1), second), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    done = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 2)
+    assert done.status == 0, done
+    assert sqlite_database.marker == ["rev2"]
+
+
+@pytest.mark.parametrize("text", ["", '{"pid": 47', "[1]"])
+def test_lock_file_that_was_cut_short_still_says_that_somebody_migrates(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, text: str
+) -> None:
+    project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    with Path(f"{sqlite_database.path}.magetui-lock").open("w") as held:
+        held.write(text)
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found = magetui("--config", project.ini, "diagnose")
+    assert "Somebody is migrating this database now: somebody. A run of ours would wait for it." in found.stdout
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o644])
+def test_lock_file_is_open_to_those_who_may_use_the_database(sqlite_database: SqliteDatabase, mode: int) -> None:
+    sqlite_database.path.touch()
+    sqlite_database.path.chmod(mode)
+    mutex = SQLite().mutex(make_url(sqlite_database.url), 1, "tests", "migrate")
+    assert mutex.try_acquire()
+    lock = Path(f"{sqlite_database.path}.magetui-lock").stat()
+    mutex.release()
+    assert lock.st_mode & 0o777 == mode
+    assert lock.st_gid == sqlite_database.path.stat().st_gid
