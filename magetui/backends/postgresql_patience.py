@@ -34,6 +34,11 @@ class ReaderConnection(extensions.connection):
         super().__init__(*arguments, **options)
         self.cursor_factory = ReaderCursor
 
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("cursor_factory") is extensions.cursor:
+            del options["cursor_factory"]  # psycopg2's own reading, of hstore's type, insists on the plain one
+        return super().cursor(*arguments, **options)
+
     def commit(self) -> None:
         _answered(self, super().commit)
 

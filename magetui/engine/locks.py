@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import DBAPIError
 
@@ -29,7 +29,12 @@ def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """The other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
         sessions = workspace.backend.sessions(connection)
-    return tuple(session for session in sessions if not OWN_HELPER.search(session.application or ""))
+    clean = workspace.target.clean  # a colleague's ALTER ROLE … PASSWORD is nobody's business
+    return tuple(
+        replace(session, query=clean(session.query)) if session.query else session
+        for session in sessions
+        if not OWN_HELPER.search(session.application or "")
+    )
 
 
 def tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:

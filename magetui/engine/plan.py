@@ -7,14 +7,17 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.chain import Chain
 from magetui.engine.errors import MagetuiError, RefusedError, RevisionError, UsageError
-from magetui.engine.markers import MarkerChange, marker_change
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner.__main__ import BOOT
 from magetui.runner.request import ChangeVerb, PlannedStep, RenderRequest, encode
+
+if TYPE_CHECKING:
+    from magetui.engine.markers import MarkerChange
 
 RENDER_SECONDS = 60
 RELATIVE = re.compile(r"^([+-])(\d+)$")
@@ -101,6 +104,8 @@ def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, repl
 def _marker_change(
     workspace: Workspace, verb: ChangeVerb, marker: tuple[str, ...], target: str, replace_unknown: str | None
 ) -> MarkerChange:
+    from magetui.engine.markers import MarkerChange, marker_change  # loads Alembic, so only now
+
     scripts = workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     if replace_unknown is None:

@@ -306,10 +306,10 @@ def _closed(record: RunRecord, path: Path) -> RunRecord:
     complaints = path.with_suffix(".stderr")
     words = complaints.read_text(errors="replace").strip().splitlines() if complaints.is_file() else []
     error = (
-        f"The process could not begin: {words[-1]}"
-        if words
-        else "The process that ran it ended without a word: it was killed, or the machine went down."
+        words[-1] if words else "The process that ran it ended without a word: it was killed, or the machine went down."
     )
+    if words and record.pid is None:
+        error = f"The process could not begin: {error}"
     steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
     return replace(record, outcome="lost", error=error, steps=steps, wait=None)
 

@@ -26,7 +26,7 @@ KEYWORD = re.compile(
     rf"|(?:(?!{SEMICOLON}\s{{0,20}}(?:[\w %]{{1,60}}?{EQUALS}|$|[&\s]))[^&\s])*)",
     re.IGNORECASE | re.DOTALL,
 )
-SQL_PASSWORD = re.compile(r"(\bpassword\s+)'(?:[^']|'')*'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
+SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
 SHORTEST_SECRET = 3
 
 
@@ -77,4 +77,4 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
     text = re.sub(r"[A-Za-z][\w+.-]{0,40}://\S+", lambda match: redact_url(match[0]), text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    return KEYWORD.sub(rf"\g<key>{HIDDEN}", text)
+    return SQL_PASSWORD.sub(rf"\1{HIDDEN}", KEYWORD.sub(rf"\g<key>{HIDDEN}", text))

@@ -230,9 +230,15 @@ class MagetuiApp(App[int]):
     def read_runs(self, *, wanted: bool) -> None:
         """Read the runs on record, for their screen where `wanted`, else for the log."""
         load_engine()
+        from magetui.engine.errors import StateError
         from magetui.engine.runs import list_runs
 
-        self.post_message(RunsRead(list_runs(self.environment, None if wanted else PAST_RUNS), wanted=wanted))
+        try:
+            records = list_runs(self.environment, None if wanted else PAST_RUNS)
+        except StateError as error:
+            self.post_message(ActionFailed("runs", error.message))
+            return
+        self.post_message(RunsRead(records, wanted=wanted))
 
     @on(RunsRead)
     def _runs_read(self, message: RunsRead) -> None:

@@ -156,6 +156,9 @@ def test_host_that_refuses(magetui: Magetui, project: AlembicProject) -> None:
     every = (("schema",), ("locks",), ("plan", "migrate"), MIGRATE, ROLLBACK, STAMP)
     sentences = ("Connection refused", "Check the host and port, and that the server is running.")
     cannot_connect(magetui, project.ini, url, "refused", *sentences, others=every)
+    shown = magetui("--config", project.ini, "--url", url, "diagnose")
+    assert "next: check --url and the environment" in shown.stdout
+    assert "magetui connect" not in shown.stdout  # a screen, and no verb
 
 
 def test_host_that_never_answers(magetui: Magetui, project: AlembicProject, silent_port: int) -> None:

@@ -80,6 +80,18 @@ def test_file_that_may_not_be_read(
         assert f"You may not read the file {sqlite_database.path}." in told(outcome)
 
 
+def test_lock_file_of_another_user_does_not_make_the_database_unreachable(
+    ordinary: Callable[..., Outcome], magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    common = ("--config", project.ini, "--url", sqlite_database.url)
+    assert magetui(*common, *MIGRATE).status == 0
+    lock = Path(f"{sqlite_database.path}.magetui-lock")
+    lock.touch(mode=0)
+    found = ordinary(*common, "diagnose", "--json")
+    assert "migration-running" in [finding["code"] for finding in found.json["findings"]], found
+    assert f"somebody (the lock file {lock} is not yours to read)." in told(found)
+
+
 @pytest.fixture
 def ordinary(magetui: Magetui) -> Callable[..., Outcome]:
     """Runs the command line without root's right to pass over permissions, where it is root who tests."""
@@ -179,3 +191,42 @@ def test_state_directory_that_cannot_be_written(
         assert "Nothing was done. Set XDG_STATE_HOME to a directory that you may write." in told(outcome)
         assert not sqlite_database.path.exists()
     assert ordinary(*common, "diagnose", env=env).status == 3
+
+
+def test_journal_of_another_user_is_passed_over_in_the_list(
+    ordinary: Callable[..., Outcome], magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    common = ("--config", project.ini, "--url", sqlite_database.url)
+    assert magetui(*common, "migrate", "--revision", "rev1", "--yes").status == 0
+    assert magetui(*common, *MIGRATE).status == 0
+    directory = Path(os.environ["XDG_STATE_HOME"], "magetui", "runs")
+    (directory / "1.jsonl").chmod(0)
+    listed = ordinary("runs", "--json")
+    assert listed.status == 0, listed
+    assert [run["run"] for run in listed.json["runs"]] == [2]
+    asked = ordinary("runs", 1)
+    assert asked.status == 1, asked
+    assert f"The record of runs cannot be read in {directory}: Permission denied." in told(asked)
+    assert "Set XDG_STATE_HOME to a directory that you may read." in told(asked)
+
+
+@pytest.mark.parametrize("mode", [0, 0o300, 0o600])
+def test_state_directory_that_cannot_be_read(
+    ordinary: Callable[..., Outcome],
+    magetui: Magetui,
+    project: AlembicProject,
+    sqlite_database: SqliteDatabase,
+    mode: int,
+) -> None:
+    assert magetui("--config", project.ini, "--url", sqlite_database.url, *MIGRATE).status == 0
+    directory = Path(os.environ["XDG_STATE_HOME"], "magetui", "runs")
+    directory.chmod(mode)
+    try:
+        listed = ordinary("runs")
+        assert listed.status == 1 if mode != 0o600 else listed.stdout == "no runs on record\n", listed
+        asked = ordinary("runs", 1)
+        assert asked.status == (0 if mode == 0o300 else 1), asked  # it may be opened by its name
+        told(asked)
+    finally:
+        directory.chmod(0o700)
+    assert mode == 0o600 or f"The record of runs cannot be read in {directory}: Permission denied." in told(listed)

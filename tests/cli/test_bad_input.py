@@ -173,3 +173,27 @@ def test_reader_that_goes_away(magetui: Magetui, tmp_path: Path) -> None:
     process.stdout.close()
     eventually(lambda: process.poll() is not None)
     assert "Traceback" not in process.stderr.read()
+
+
+# -- the limits
+
+
+@pytest.mark.parametrize("flag", ["--lock-timeout-seconds", "--statement-timeout-seconds"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-5", "1e300", "2147484", "soon"])
+def test_time_limit_that_cannot_be_meant(
+    magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase, flag: str, value: str
+) -> None:
+    outcome = magetui("--config", project.ini, "--url", sqlite_database.url, "migrate", "--yes", f"{flag}={value}")
+    assert outcome.status == 2, outcome
+    assert f"argument {flag}: this must be a number of seconds, from 0 to 2,000,000." in told(outcome)
+    nothing_begun()
+
+
+def test_time_limit_of_less_than_a_millisecond_is_not_taken_for_none(
+    magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    common = ("--config", project.ini, "--url", sqlite_database.url)
+    with closing(sqlite3.connect(sqlite_database.path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        outcome = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 0.0001, timeout=20)
+    assert outcome.status == 5, outcome

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
 
 from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.selection import Selection
-from magetui.engine.target import mage_target, parse_target
+from magetui.engine.target import database_file, mage_target, parse_target
 from magetui.engine.workspace import Workspace
 from tests import alembic_project
 from tests.alembic_project import make_project
@@ -120,7 +122,7 @@ def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_h
 
 def test_a_project_whose_env_py_makes_the_url_asks_for_it(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "").ini
-    with pytest.raises(ConnectError, match="Name it with --url"):
+    with pytest.raises(ConnectError, match="Name that database with --url"):
         _ = Workspace(Selection(config=str(ini)), {}).target
 
 
@@ -217,3 +219,33 @@ def test_a_database_kind_that_is_not_supported_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConnectError, match="does not know the database kind 'mysql'") as raised:
         _ = Workspace(Selection(config=str(ini)), {}).backend
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("sqlite:///file:rel.db?uri=true", "file:{folder}/rel.db"),
+        ("sqlite:///file:data/rel.db?mode=ro&uri=true", "file:{folder}/data/rel.db"),
+        ("sqlite:///file:a%2520b.db?uri=true", "file:{folder}/a b.db"),
+        ("sqlite:///file:/srv/mage.db?uri=true", "file:/srv/mage.db"),
+        ("sqlite:///file::memory:?uri=true", "file::memory:"),
+        ("sqlite:///file:shared?mode=memory&cache=shared&uri=true", "file:shared"),
+        ("sqlite:///rel.db", "{folder}/rel.db"),
+    ],
+)
+def test_a_relative_file_is_the_projects_however_it_is_written(project: Path, written: str, meant: str) -> None:
+    target = parse_target(written, "--url", project)
+    assert target.url.database == meant.format(folder=project.resolve())
+    assert target.url.query == make_url(written).query
+
+
+def test_a_uri_in_a_folder_with_reserved_characters_is_the_file_that_sqlite_opens(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of #1"
+    folder.mkdir()
+    target = parse_target("sqlite:///file:rel.db?uri=true", "--url", folder)
+    engine = create_engine(target.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create table t (id integer)")
+    engine.dispose()
+    assert (folder / "rel.db").is_file()
+    assert database_file(target.url) == folder.resolve() / "rel.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -140,3 +141,21 @@ def test_keywords_of_a_libpq_string_are_hidden() -> None:
         assert "er2" not in shown
         assert shown.startswith("could not connect with host=db1 ")
         assert shown.endswith(" dbname=mage")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["QUJDREVGR0hJSktM/+", " ", "a:", "a", "a://b:", "password=", "pwd={", "pwd='", "%3b", "password ", ";"],
+)
+@pytest.mark.parametrize("beginning", ["", "password=", "a://b:"])
+def test_a_megabyte_in_one_word_takes_its_length_in_time_and_not_its_square(beginning: str, piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = beginning + piece * (length // len(piece))
+        taken = []
+        for _ in range(3):
+            began = time.thread_time()
+            redact(text, ("hunter2",))
+            taken.append(time.thread_time() - began)
+        return min(taken)
+
+    assert seconds(200_000) < 4 * max(seconds(100_000), 0.005)  # what is quadratic takes seconds

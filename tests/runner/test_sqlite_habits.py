@@ -22,7 +22,7 @@ FAMILY = Revision(
     upgrade=(
         'op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(50)))\n'
         'op.create_table("child", sa.Column("id", sa.Integer, primary_key=True),\n'
-        '    sa.Column("parent_id", sa.ForeignKey("parent.id", ondelete="CASCADE")))'
+        '    sa.Column("parent_id", sa.Integer, sa.ForeignKey("parent.id", ondelete="CASCADE")))'
     ),
 )
 REBUILT = Revision(
