@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-
-from alembic.runtime.migration import HeadMaintainer, RevisionStep, StampStep
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from typing import TYPE_CHECKING, cast
 
 from magetui.engine.chain import Chain
 from magetui.engine.errors import RevisionError
 from magetui.runner.request import ChangeVerb
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import HeadMaintainer, RevisionStep, StampStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,14 @@ def marker_change(chain: Chain, verb: ChangeVerb, marker: Sequence[str], target:
 
     Raises `RevisionError` where Alembic finds that there is no way.
     """
+    from alembic.runtime.migration import HeadMaintainer
+    from alembic.util import CommandError
+
     purge = verb == "stamp" and chain.contradicts(marker)
     heads = _Heads(() if purge else marker, table)
     try:
         for step in _steps(chain, verb, () if purge else tuple(marker), target):
-            heads.update_to_step(step)
+            HeadMaintainer.update_to_step(cast("HeadMaintainer", heads), step)  # its rules, on our set
     except (CommandError, AssertionError) as error:
         raise RevisionError(f"There is no way from {', '.join(marker) or 'nothing'} to {target}: {error}") from error
     emptied = (f"DELETE FROM {table}",) if purge else ()
@@ -46,6 +49,8 @@ def marker_change(chain: Chain, verb: ChangeVerb, marker: Sequence[str], target:
 
 
 def _steps(chain: Chain, verb: ChangeVerb, marker: tuple[str, ...], target: str) -> Sequence[RevisionStep | StampStep]:
+    from alembic.script import ScriptDirectory
+
     with tempfile.TemporaryDirectory() as folder:  # Alembic asks that there be one, and reads nothing from it
         script = ScriptDirectory(folder)
     script.revision_map = chain.revision_map
@@ -59,8 +64,8 @@ def _steps(chain: Chain, verb: ChangeVerb, marker: tuple[str, ...], target: str)
     return script._stamp_revs(target, marker)
 
 
-class _Heads(HeadMaintainer):
-    """Alembic's rules about rows, on a set."""
+class _Heads:
+    """What Alembic's `HeadMaintainer` works on: a set here, and the statements noted."""
 
     def __init__(self, heads: Sequence[str], table: str) -> None:
         self.heads = set(heads)

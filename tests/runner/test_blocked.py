@@ -55,7 +55,8 @@ def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
         assert at_preferences.content == before
 
     events = journal(state_dir)
-    [waited] = named(events, "lock-awaited")
+    waited, *later = named(events, "lock-awaited")
+    assert all([b["pid"] for b in more["blockers"]] == [pid] for more in later)
     [blocker] = waited["blockers"]
     assert blocker["pid"] == pid
     assert blocker["user"] == "mage"
