@@ -154,7 +154,9 @@ class Watcher:
             waits_for, blockers, behind = LockWait("the database file", "write"), sessions, ()
         else:
             mine = by_pid.get(own)
-            waits_for = mine.waits_for if mine else None
+            if mine is None or mine.waits_for is None:
+                return  # the wait ended between the two looks
+            waits_for = mine.waits_for
             blockers = tuple(_in_the_way(own, by_pid))
             in_the_way = {own, *(b.pid for b in blockers)}
             behind = tuple(s for s in sessions if s.pid not in in_the_way and in_the_way & set(s.blocked_by))
