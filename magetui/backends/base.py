@@ -8,14 +8,19 @@ engine's floor. The module needs SQLAlchemy alone, because the child process run
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
+from magetui.backends.backup import BackupJob, BackupOptions
+from magetui.backends.scratch import Place, Scratch
+
 CONNECT_TIMEOUT_SECONDS = 10
+BATCH_PREFIX = "_alembic_tmp_"  # what Alembic's batch operations put before the name of a table's copy
 READ_LOCK_TIMEOUT_MS = 500
 READ_STATEMENT_TIMEOUT_MS = 5_000
 
@@ -39,10 +44,14 @@ StatementCause = Literal["lock-timeout", "statement-timeout", "cancelled", "lost
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a run may wait for a lock and how long one statement may take, in milliseconds; 0 is no limit."""
+    """How long a run may wait for a lock and how long one statement may take, in milliseconds; 0 is no limit.
+
+    `silence_ms`: how long a server may answer nobody at all before the run takes the line for lost.
+    """
 
     lock_ms: int = 10_000
     statement_ms: int = 0
+    silence_ms: int = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,15 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class EnumType:
+    """An enum type with its values in their order."""
+
+    schema: str | None
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TableDetail:
     table: Table
     columns: tuple[Column, ...]
@@ -134,6 +152,23 @@ class TableDetail:
     indexes: tuple[Index, ...]
     foreign_keys: tuple[ForeignKey, ...]
     constraints: tuple[Constraint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is counted of a table: all rows, those with something in `column`, or those with `value` there."""
+
+    column: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """`rows` is the server's estimate where it is not `exact`, None where it has none; then `problem` says why."""
+
+    rows: int | None
+    exact: bool
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +203,24 @@ class Session:
     waits_for: LockWait | None = None
     holds: tuple[HeldLock, ...] = ()
     blocked_by: tuple[int, ...] = ()
+    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that only stand before it in the queue
+    began: str | None = None  # when the session began, as the server writes it: with `pid`, who it is
+
+
+@dataclass(frozen=True, slots=True)
+class StatementProgress:
+    """How far a statement has come, as the server counts it; `estimate` where it is our guess.
+
+    `done` and `total` are in `unit`; `total` None where nobody knows it.
+    """
+
+    doing: str  # 'building index', 'rewriting table', …
+    relation: str | None
+    phase: str | None  # the server's own word for where it is
+    done: int
+    total: int | None
+    unit: Literal["blocks", "rows", "bytes", "sessions"]
+    estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +248,7 @@ class Failure:
 
     cause: ConnectCause | StatementCause
     message: str
+    silent: bool = False  # nobody answered, not even to refuse
 
 
 class Mutex(Protocol):
@@ -224,6 +278,7 @@ class Backend(Protocol):
     """All that differs between one kind of database and another."""
 
     name: str
+    backup_suffix: str  # of a backup's file
     server_side_timeouts: bool  # whether the server ends a statement that takes too long
 
     def reader(self, url: URL, application_name: str) -> Engine:
@@ -232,8 +287,10 @@ class Backend(Protocol):
     def writer(self, url: URL, application_name: str) -> Engine:
         """An engine for changes, without a pool; see `prepare_writer`."""
 
-    def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:
-        """Put timeouts, and a transaction around DDL, on every connection that `engine` opens from now on.
+    def prepare_writer(
+        self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str
+    ) -> None:
+        """Put timeouts, a name, and a transaction around DDL, on every connection that `engine` opens from now on.
 
         `engine` may be SQLAlchemy's `Engine` class itself, for connections that a project's `env.py` opens.
         """
@@ -256,6 +313,20 @@ class Backend(Protocol):
     ) -> tuple[TableDetail, ...]:
         """Details of all tables, or those of one name, in a fixed number of catalog queries."""
 
+    def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:
+        """The enum types of users' schemas, by schema and name; none where the dialect has no such types."""
+
+    def definitions(self, connection: Connection) -> tuple[str, ...]:
+        """The SQL that makes the schema anew, empty, for a dialect whose changes hang on it; else nothing."""
+
+    def count(
+        self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
+    ) -> tuple[Counted, ...]:
+        """Count rows of a table in one reading of it, within `limit_ms` (0: do not begin), or else estimate them.
+
+        What is locked away by somebody is not waited for.
+        """
+
     def sessions(self, connection: Connection) -> tuple[Session, ...]:
         """The other sessions of this database, with what they hold and wait for."""
 
@@ -265,17 +336,23 @@ class Backend(Protocol):
     def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
         """Whether the session is still there, under that name (a number alone may have been given to another)."""
 
-    def cancel(self, connection: Connection, pid: int) -> bool:
-        """Cancel what the session `pid` is running; False where there is no such session."""
+    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
+        """How far the statement of session `pid` has come; None where the server does not tell."""
 
-    def terminate(self, connection: Connection, pid: int) -> bool:
-        """End the session `pid`; False where there is no such session."""
+    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        """Cancel what the session `pid`, which began then, is running; False where there is no such session."""
+
+    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        """End the session `pid`, which began then; False where there is no such session."""
 
     def session_id(self, connection: Connection) -> int | None:
         """The server's number of this connection; None where it has none."""
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """From another thread: cancel the statement that `running` is executing."""
+
+    def abandon(self, connection: Connection) -> None:
+        """From another thread: break the line to a server that does not answer, so that its driver notices."""
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:
         """The lock `key` of the database at `url`, not yet taken; `note` says to others who holds it."""
@@ -288,6 +365,15 @@ class Backend(Protocol):
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:
         """Who holds the lock `key` now; None where it is free."""
+
+    def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
+        """The backup of the whole database, prepared. Raises `BackupFailedError` where it cannot be made."""
+
+    def scratch(self, url: URL, place: Place) -> AbstractContextManager[Scratch]:
+        """A scratch place for a replay, lent by the server of `url`. Raises `ScratchUnavailableError`."""
+
+    def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
+        """What `sql` would reach outside of a scratch place, of `schemas` or else; None where it reaches nothing."""
 
     def failure(self, error: BaseException) -> Failure:
         """What an error means that a connection or statement of this backend raised."""

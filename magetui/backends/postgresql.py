@@ -6,22 +6,28 @@ What is read from the catalogs stands in `postgresql_catalog`. Facts rest on the
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from magetui.backends import postgresql_catalog as catalog
+from magetui.backends import postgresql_progress as progress
+from magetui.backends.backup import BackupJob, BackupOptions
 from magetui.backends.base import (
     CONNECT_TIMEOUT_SECONDS,
     READ_LOCK_TIMEOUT_MS,
     READ_STATEMENT_TIMEOUT_MS,
     ConnectCause,
+    Counted,
+    EnumType,
     Failure,
     Leftover,
     Mutex,
@@ -29,12 +35,18 @@ from magetui.backends.base import (
     ServerFacts,
     Session,
     StatementCause,
+    StatementProgress,
     Table,
     TableDetail,
     Timeouts,
     VersionTable,
+    Wanted,
     WriteHooks,
 )
+from magetui.backends.postgresql_async import asyncpg_of, socket_of
+from magetui.backends.postgresql_mutex import AdvisoryLock
+from magetui.backends.postgresql_settings import READING, set_if_known, set_on
+from magetui.backends.scratch import Place, Scratch
 
 # libpq reports a failed connection in words only (no SQLSTATE), so words are what there is to go by.
 CONNECT_WORDS: tuple[tuple[ConnectCause, str], ...] = (
@@ -56,11 +68,15 @@ STATEMENT_CODES: Mapping[str, StatementCause] = {
     "25P03": "lost",  # idle_in_transaction_session_timeout
 }
 CLIENT_CHECK_MS = 2_000
+# A migration that computes in Python between two statements is idle in its transaction for as long.
+READER_IDLE_MS, WRITER_IDLE_MS = 60_000, 1_800_000
+SERVER_KEEPALIVES = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 4}
+# A replay waits for nobody, since others may queue behind it; on tables without rows no statement takes long.
+SCRATCH_TIMEOUTS = Timeouts(lock_ms=READ_LOCK_TIMEOUT_MS, statement_ms=60_000)
 USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 SEARCH_PATH_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
 
 # `magetui_reads` marks connections that are not the migration's own, so that its events pass them over.
-READING: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT", "magetui_reads": True}
 
 TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
 
@@ -69,6 +85,10 @@ select current_setting('server_version'), current_database(), current_schema(), 
        current_setting('search_path'), pg_is_in_recovery(),
        (select reset_val from pg_settings where name = 'default_transaction_read_only'),
        array(select nspname::text from pg_namespace)
+"""
+SIGNAL_SQL = """
+select {function}(pid) from pg_stat_activity
+where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
 """
 # A bigint key shows in pg_locks as two halves with objsubid 1 (manual, 54.12).
 HOLDER_SQL = """
@@ -82,33 +102,48 @@ class PostgreSQL:
     """See `Backend`."""
 
     name = "postgresql"
+    backup_suffix = ".dump"
     server_side_timeouts = True
 
     def reader(self, url: URL, application_name: str) -> Engine:
-        from magetui.backends.postgresql_patience import ReaderConnection
+        from magetui.backends.postgresql_patience import ReaderConnection, connect
 
         engine = self._engine(url, application_name, connection_factory=ReaderConnection).execution_options(**READING)
+        event.listen(engine, "do_connect", connect)
         settings = (
             "set default_transaction_read_only = on; "
             f"set lock_timeout = {READ_LOCK_TIMEOUT_MS}; "
-            f"set statement_timeout = {READ_STATEMENT_TIMEOUT_MS}"
+            f"set statement_timeout = {READ_STATEMENT_TIMEOUT_MS}; "
+            f"set idle_in_transaction_session_timeout = {READER_IDLE_MS}"
         )
-        event.listen(engine, "connect", lambda raw, _record: _set_on(raw, settings))
+        event.listen(engine, "connect", lambda raw, _record: set_on(raw, settings))
         return engine
 
     def writer(self, url: URL, application_name: str) -> Engine:
         return self._engine(url, application_name)
 
-    def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:  # noqa: ARG002
-        settings = f"set lock_timeout = {timeouts.lock_ms}; set statement_timeout = {timeouts.statement_ms}"
+    def prepare_writer(
+        self,
+        engine: Engine | type[Engine],
+        timeouts: Timeouts,
+        hooks: WriteHooks,  # noqa: ARG002 - the server waits, and the watcher looks there
+        application_name: str,
+    ) -> None:
+        settings = (
+            f"set lock_timeout = {timeouts.lock_ms}",
+            f"set statement_timeout = {timeouts.statement_ms}",
+            f"set idle_in_transaction_session_timeout = {WRITER_IDLE_MS}",
+            f"set application_name = {_quoted(application_name)}",
+        )
 
         def prepare(connection: Connection) -> None:
             ours = connection.get_execution_options().get("magetui_reads")
             if connection.dialect.name == self.name and not ours and not connection.info.get("magetui"):
                 connection.info["magetui"] = True
                 raw = connection.connection.dbapi_connection
-                _set_on(raw, settings)
-                _notice_our_death(raw, connection.dialect.loaded_dbapi.Error)
+                for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
+                    set_on(raw, setting)  # asyncpg takes one at a time
+                _let_server_notice(raw, connection.dialect.loaded_dbapi.Error)
 
         event.listen(engine, "engine_connect", prepare)
 
@@ -148,24 +183,48 @@ class PostgreSQL:
     ) -> tuple[TableDetail, ...]:
         return catalog.table_details(connection, schema, name)
 
+    def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:
+        return catalog.enum_types(connection)
+
+    def definitions(self, connection: Connection) -> tuple[str, ...]:  # noqa: ARG002 - Alembic renders without them
+        return ()
+
+    def count(
+        self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
+    ) -> tuple[Counted, ...]:
+        from magetui.backends.postgresql_counts import count
+
+        return count(connection, table, wanted, limit_ms)
+
     def sessions(self, connection: Connection) -> tuple[Session, ...]:
         return catalog.sessions(connection)
 
     def session_waits(self, connection: Connection, pid: int) -> bool:
-        sql = "select wait_event_type = 'Lock' from pg_stat_activity where pid = %(pid)s"
+        # The function under pg_stat_activity, which looks at this session alone.
+        sql = "select wait_event_type = 'Lock' from pg_stat_get_activity(%(pid)s)"
         return bool(connection.exec_driver_sql(sql, {"pid": pid}).scalar())
 
     def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
         sql = "select 1 from pg_stat_activity where pid = %(pid)s and application_name = %(name)s"
         return connection.exec_driver_sql(sql, {"pid": pid, "name": application_name}).first() is not None
 
-    def cancel(self, connection: Connection, pid: int) -> bool:
-        return bool(connection.exec_driver_sql("select pg_cancel_backend(%(pid)s)", {"pid": pid}).scalar())
+    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
+        return progress.progress(connection, pid)
 
-    def terminate(self, connection: Connection, pid: int) -> bool:
-        return bool(connection.exec_driver_sql("select pg_terminate_backend(%(pid)s)", {"pid": pid}).scalar())
+    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        return self._signal(connection, "pg_cancel_backend", pid, began)
+
+    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        return self._signal(connection, "pg_terminate_backend", pid, began)
+
+    def _signal(self, connection: Connection, function: str, pid: int, began: str | None) -> bool:
+        # By its beginning too: the number may be another session's by now. Who may not see that, sees null.
+        sql = SIGNAL_SQL.format(function=function)
+        return bool(connection.exec_driver_sql(sql, {"pid": pid, "began": began}).scalar())
 
     def session_id(self, connection: Connection) -> int | None:
+        if (driver := asyncpg_of(connection)) is not None:
+            return int(driver.get_server_pid())
         info = getattr(connection.connection.dbapi_connection, "info", None)
         pid = getattr(info, "backend_pid", None)
         return pid if isinstance(pid, int) else None
@@ -178,8 +237,20 @@ class PostgreSQL:
             with suppress(running.dialect.loaded_dbapi.Error):  # it has just been closed
                 raw.cancel()
 
+    def abandon(self, connection: Connection) -> None:
+        raw = connection.connection.dbapi_connection
+        driver = asyncpg_of(connection)
+        if driver is None and (raw is None or getattr(raw, "closed", True)):
+            return
+        descriptor = socket_of(driver) if driver is not None else raw.fileno()  # type: ignore[union-attr]  # or it had returned
+        # A socket of our own to the same peer: the number of the driver's may be another file's by then.
+        with closing(socket.socket(fileno=os.dup(descriptor))) as peer, suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
+
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
-        return AdvisoryLock(self._engine(url, application_name), key)
+        from magetui.backends.postgresql_patience import ReaderConnection
+
+        return AdvisoryLock(self._engine(url, application_name, connection_factory=ReaderConnection), key)
 
     def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:  # noqa: ARG002
         """By the mutex: only on that server, in that database, is it seen to be held by our own session."""
@@ -195,6 +266,8 @@ class PostgreSQL:
         return holder is not None and holder[0] == mutex.session
 
     def in_transaction(self, connection: Connection) -> bool:
+        if (driver := asyncpg_of(connection)) is not None:
+            return bool(driver.is_in_transaction())
         info = getattr(connection.connection.dbapi_connection, "info", None)
         return getattr(info, "transaction_status", None) != TRANSACTION_STATUS_IDLE
 
@@ -204,6 +277,24 @@ class PostgreSQL:
             return None
         session = next((s for s in self.sessions(connection) if s.pid == pid), None)
         return MutexHolder(pid=pid, session=session)
+
+    def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
+        from magetui.backends.postgresql_dump import Dump, Origin, PgDump
+
+        origin = Origin.read(connection)
+        return Dump(url, origin, PgDump.found(options.pg_dump, origin), options)
+
+    def scratch(self, url: URL, place: Place) -> AbstractContextManager[Scratch]:
+        from magetui.backends.postgresql_scratch import scratch
+
+        engine = self.writer(url, place.application_name)
+        self.prepare_writer(engine, SCRATCH_TIMEOUTS, WriteHooks(), place.application_name)
+        return scratch(engine, place)
+
+    def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
+        from magetui.backends.postgresql_scratch import outreach
+
+        return outreach(sql, schemas)
 
     def failure(self, error: BaseException) -> Failure:
         original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
@@ -215,10 +306,10 @@ class PostgreSQL:
             # First: what breaks a connection may be TLS, or time, as for one that is never made.
             broken = isinstance(error, DBAPIError) and error.connection_invalidated
             if broken or re.search(r"server closed the connection|connection already closed|SSL SYSCALL", message):
-                return Failure("lost", message)
+                return Failure("lost", message, silent="has not answered for" in message)
             for cause, words in CONNECT_WORDS:
                 if re.search(words, message):
-                    return Failure(cause, message)
+                    return Failure(cause, message, silent=cause == "timeout")
             return Failure("other", message)
         if code == "57014":  # query_canceled: by its statement timeout, or by somebody
             timed_out = "statement timeout" in message
@@ -247,64 +338,18 @@ class PostgreSQL:
         )
 
 
-class AdvisoryLock:
-    """A session-level advisory lock on a connection of its own.
-
-    Polled with `pg_try_advisory_lock`, never waited for: a session that waits inside a statement holds a snapshot,
-    and CREATE INDEX CONCURRENTLY waits for every snapshot, which makes a deadlock of the two.
-    """
-
-    def __init__(self, engine: Engine, key: int) -> None:
-        self._engine = engine.execution_options(**READING)
-        self.key = key
-        self._connection: Connection | None = None
-
-    @property
-    def session(self) -> int | None:
-        """The server's number of the session that holds the lock."""
-        info = getattr(self._connection.connection.dbapi_connection, "info", None) if self._connection else None
-        return getattr(info, "backend_pid", None)
-
-    def try_acquire(self) -> bool:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-            raw = self._connection.connection.dbapi_connection
-            # It does nothing but hold the lock, for as long as the run takes (manual, 20.11.1; PostgreSQL 14).
-            _set_if_known(raw, "set idle_session_timeout = 0", self._connection.dialect.loaded_dbapi.Error)
-        sql = "select pg_try_advisory_lock(%(key)s)"
-        return bool(self._connection.exec_driver_sql(sql, {"key": self.key}).scalar())
-
-    def release(self) -> None:
-        """Give the lock back; the server does so itself where the connection is already gone."""
-        if self._connection is None:
-            return
-        try:
-            self._connection.exec_driver_sql("select pg_advisory_unlock(%(key)s)", {"key": self.key})
-        except SQLAlchemyError:
-            self._connection.invalidate()
-        self._connection.close()
-        self._connection = None
-
-
-def _notice_our_death(raw: Any, driver_error: type[Exception]) -> None:
-    """Let the server look, while a statement runs, whether its client is still there (PostgreSQL 14, on Linux).
+def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:
+    """Let the server notice that its client is gone, while a statement runs and between statements.
 
     Else the session of a killed child would finish its statement, for hours perhaps, holding locks for a transaction
-    that nobody can commit any more (manual, 20.3.2).
+    that nobody can commit any more (manual, 20.3.2: PostgreSQL 14, on Linux); and that of a host which is cut off
+    would hold them until the system's own keepalives, of two hours.
     """
-    _set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
+    set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
+    for name, value in SERVER_KEEPALIVES.items():
+        set_if_known(raw, f"set {name} = {value}", driver_error)
 
 
-def _set_if_known(raw: Any, setting: str, driver_error: type[Exception]) -> None:
-    try:
-        _set_on(raw, setting)
-    except driver_error:
-        raw.rollback()  # this server cannot: no harm done
-
-
-def _set_on(raw: Any, settings: str) -> None:
-    """Run SET statements on a DB-API connection so that a later rollback does not undo them."""
-    cursor = raw.cursor()
-    cursor.execute(settings)
-    cursor.close()
-    raw.commit()
+def _quoted(text: str) -> str:
+    """`text` as an SQL literal; for SET, which takes no parameters. A percent sign is doubled for no driver."""
+    return "'" + text.replace("'", "''") + "'"

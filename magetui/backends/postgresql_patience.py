@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from psycopg2 import OperationalError, extensions
+from sqlalchemy import Dialect
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
 
@@ -46,6 +47,27 @@ class ReaderConnection(extensions.connection):
         _answered(self, super().rollback)
 
 
+def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Open a connection (SQLAlchemy's event `do_connect`), waiting where ctrl+c is heard; libpq keeps the time."""
+    made: list[Any] = []
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            made.append(dialect.connect(*arguments, **options))
+        except BaseException as error:  # noqa: BLE001 - it is raised again, where it is waited for
+            failed.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="connect", daemon=True).start()
+    done.wait()
+    if failed:
+        raise failed[0]
+    return made[0]
+
+
 def _answered(connection: extensions.connection, work: Callable[[], None]) -> None:
     """Do work that waits for the server; whatever it raises is raised here."""
     if connection.closed:
@@ -64,15 +86,15 @@ def _answered(connection: extensions.connection, work: Callable[[], None]) -> No
 
     # A socket of our own to the same peer: the number of the driver's may be another file's by then.
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as peer:
-        thread = threading.Thread(target=run, name="reader", daemon=True)
-        thread.start()
         try:
+            # In here, since ctrl+c may come while the thread begins, and it must not be left at the connection.
+            threading.Thread(target=run, name="reader", daemon=True).start()
             answered = done.wait(PATIENCE_SECONDS)
         finally:
             if not done.is_set():
                 with suppress(OSError):  # it is gone already
                     peer.shutdown(socket.SHUT_RDWR)
-            thread.join()
+                done.wait(PATIENCE_SECONDS)
     if not answered:
         raise OperationalError(f"the server, or what is in between, has not answered for {PATIENCE_SECONDS:g} s")
     if failed:

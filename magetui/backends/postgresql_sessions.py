@@ -6,6 +6,8 @@ Facts are from the manual's 28.2 (pg_stat_activity), 54.12 (pg_locks) and 9.26 (
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,6 +24,30 @@ LOCK_KINDS = {  # pg_locks.locktype in words
     "object": "a database object",
     "spectoken": "another session's insert",
 }
+STAKES = -2  # the column's place
+ALL_MODES = frozenset(
+    f"{name}Lock"
+    for name in (
+        "AccessShare",
+        "RowShare",
+        "RowExclusive",
+        "ShareUpdateExclusive",
+        "Share",
+        "ShareRowExclusive",
+        "Exclusive",
+        "AccessExclusive",
+    )
+)
+CONFLICTS: Mapping[str, frozenset[str]] = {  # table 13.2 of the manual
+    "AccessShareLock": frozenset({"AccessExclusiveLock"}),
+    "RowShareLock": frozenset({"ExclusiveLock", "AccessExclusiveLock"}),
+    "RowExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock"},
+    "ShareUpdateExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "RowExclusiveLock"},
+    "ShareLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "ShareLock"},
+    "ShareRowExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock"},
+    "ExclusiveLock": ALL_MODES - {"AccessShareLock"},
+    "AccessExclusiveLock": ALL_MODES,
+}
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
@@ -32,13 +58,16 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     a prepared transaction. `query_ms` is the time since the session's state changed where it is not active.
     Without pg_read_all_stats other roles' sessions have neither state nor query nor times.
     """
+    rows = fetch(connection, statement("sessions"), {})
+    stakes = {row[0]: tuple(Stake.parse(text) for text in row[STAKES] or ()) for row in rows}
     found = []
-    for row in fetch(connection, statement("sessions"), {}):
+    for row in rows:
         (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
-        names, modes, wanted_mode, lock_type, relation, waited_id, blocked_by = locks
+        names, modes, wanted_mode, lock_type, relation, waited_id, blockers, _stakes, began = locks
         waits_for = None
         if lock_type is not None:
             waits_for = LockWait(_lock_name(lock_type, relation, waited_id), _mode(wanted_mode))
+        blocked_by = tuple(dict.fromkeys(blockers or ()))
         found.append(
             Session(
                 pid=pid,
@@ -51,10 +80,36 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                 query_ms=_milliseconds(query_ms),
                 waits_for=waits_for,
                 holds=tuple(HeldLock(n, _mode(m)) for n, m in zip(names or (), modes or (), strict=True)),
-                blocked_by=tuple(dict.fromkeys(blocked_by or ())),
+                blocked_by=blocked_by,
+                queued_behind=tuple(b for b in blocked_by if _only_queues(stakes.get(b, ()), stakes[pid])),
+                began=began,
             )
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """A lock that a session has, or waits for, on something that somebody waits for."""
+
+    granted: bool
+    mode: str
+    object: str
+
+    @classmethod
+    def parse(cls, text: str) -> Stake:
+        granted, mode, locked = text.split(" ", 2)
+        return cls(granted == "t", mode, locked)
+
+
+def _only_queues(theirs: Sequence[Stake], mine: Sequence[Stake]) -> bool:
+    """Whether a blocker waits for the very lock that we wait for and has none that is in conflict with ours."""
+    wanted = next((stake for stake in mine if not stake.granted), None)
+    if wanted is None:
+        return False
+    same = [stake for stake in theirs if stake.object == wanted.object]
+    held = any(stake.granted and stake.mode in CONFLICTS.get(wanted.mode, ALL_MODES) for stake in same)
+    return not held and any(not stake.granted for stake in same)
 
 
 def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:

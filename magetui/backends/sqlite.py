@@ -8,15 +8,12 @@ and a cancellation is heard. What is read from the schema stands in `sqlite_cata
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
 import sqlite3
-import stat
 import time
-from contextlib import suppress
-from datetime import datetime, timezone
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -24,23 +21,31 @@ from urllib.parse import quote, unquote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from magetui.backends import sqlite_catalog as catalog
+from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
 from magetui.backends.base import (
     READ_LOCK_TIMEOUT_MS,
+    Counted,
+    EnumType,
     Failure,
     Leftover,
     Mutex,
     MutexHolder,
     ServerFacts,
     Session,
+    StatementProgress,
     Table,
     TableDetail,
     Timeouts,
     VersionTable,
+    Wanted,
     WriteHooks,
 )
+from magetui.backends.scratch import Place, Scratch
+from magetui.backends.sqlite_async import Driver, driver_of
+from magetui.backends.sqlite_mutex import LockFile, holder_of
 
 TRY_MS = 50
 
@@ -52,12 +57,14 @@ FOREIGN_KEYS_STAY_ON = (
     "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost: "
     "migrate up to the revision before this one first, then on."
 )
+IN_MEMORY = "The database is in memory alone: there is nothing to be backed up."
 
 
 class SQLite:
     """See `Backend`."""
 
     name = "sqlite"
+    backup_suffix = ".db"
     server_side_timeouts = False
 
     def reader(self, url: URL, application_name: str) -> Engine:  # noqa: ARG002
@@ -79,8 +86,14 @@ class SQLite:
     def writer(self, url: URL, application_name: str) -> Engine:  # noqa: ARG002
         return create_engine(url.set(drivername="sqlite"), poolclass=NullPool, hide_parameters=True)
 
-    def prepare_writer(self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks) -> None:
-        writers: dict[str, sqlite3.Connection] = {}  # by file, the connection that began to write it
+    def prepare_writer(
+        self,
+        engine: Engine | type[Engine],
+        timeouts: Timeouts,
+        hooks: WriteHooks,
+        application_name: str,  # noqa: ARG002 - SQLite knows no names
+    ) -> None:
+        writers: dict[str, Driver] = {}  # by file, the connection that began to write it
 
         def prepare(connection: Connection) -> None:
             raw = _writing(connection)
@@ -167,6 +180,19 @@ class SQLite:
     ) -> tuple[TableDetail, ...]:
         return catalog.table_details(connection, schema, name)
 
+    def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:  # noqa: ARG002
+        return ()
+
+    def definitions(self, connection: Connection) -> tuple[str, ...]:
+        return catalog.definitions(connection)
+
+    def count(
+        self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
+    ) -> tuple[Counted, ...]:
+        from magetui.backends.sqlite_counts import count
+
+        return count(connection, table, wanted, limit_ms)
+
     def sessions(self, connection: Connection) -> tuple[Session, ...]:
         return catalog.sessions(connection)
 
@@ -176,51 +202,66 @@ class SQLite:
     def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:  # noqa: ARG002
         return False
 
-    def cancel(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
+    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:  # noqa: ARG002
+        return None  # SQLite tells nobody how far it is
+
+    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:  # noqa: ARG002
         return False  # a process, not a session of a server: it is not ours to signal
 
-    def terminate(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
+    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:  # noqa: ARG002
         return False
 
     def session_id(self, connection: Connection) -> int | None:  # noqa: ARG002
         return None
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:  # noqa: ARG002
-        raw = running.connection.dbapi_connection
-        if isinstance(raw, sqlite3.Connection):
+        raw = driver_of(running)
+        if raw is not None:
             with suppress(sqlite3.ProgrammingError):  # it has just been closed
                 raw.interrupt()
 
+    def abandon(self, connection: Connection) -> None:
+        """There is no line to a file."""
+
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
-        return LockFile(_lock_path(url), database_path(url), note)
+        return LockFile(database_path(url), note)
 
     def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:  # noqa: ARG002
         path = database_path(url)
-        raw = connection.connection.dbapi_connection
-        if not isinstance(raw, sqlite3.Connection) or path is None:
+        raw = driver_of(connection)
+        if raw is None or path is None:
             return False
         files = [row[2] for row in raw.execute("pragma database_list") if row[1] == "main"]
         return bool(files and files[0]) and path.exists() and path.samefile(files[0])
 
     def in_transaction(self, connection: Connection) -> bool:
-        raw = connection.connection.dbapi_connection
-        return not isinstance(raw, sqlite3.Connection) or raw.in_transaction
+        raw = driver_of(connection)
+        return raw is None or raw.in_transaction
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
-        path = _lock_path(url)
+        return holder_of(database_path(url))
+
+    def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:  # noqa: ARG002
+        from magetui.backends.sqlite_copy import Copy
+
+        path = database_path(url)
         if path is None or not path.exists():
-            return None
-        try:
-            with path.open(errors="replace") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return _holder(file.read())
-        except FileNotFoundError:
-            return None  # it has just been given back
-        except PermissionError:
-            return MutexHolder(pid=None, note=f"the lock file {path} is not yours to read")
-        return None
+            raise BackupFailedError("nothing", f"There is no file {path} to be backed up." if path else IN_MEMORY)
+        log = path.with_name(path.name + "-wal")
+        size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        return Copy(path.absolute(), size, options, lambda: _open_reader(path))
+
+    def scratch(self, url: URL, place: Place) -> AbstractContextManager[Scratch]:  # noqa: ARG002
+        from magetui.backends.sqlite_scratch import scratch
+
+        engine = create_engine("sqlite://", poolclass=StaticPool, hide_parameters=True)
+        self.prepare_writer(engine, Timeouts(), WriteHooks(), place.application_name)
+        return scratch(engine)
+
+    def outreach(self, sql: str, schemas: Collection[str]) -> str | None:  # noqa: ARG002
+        from magetui.backends.sqlite_scratch import outreach
+
+        return outreach(sql)
 
     def failure(self, error: BaseException) -> Failure:
         original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
@@ -238,65 +279,6 @@ class SQLite:
         return Failure("failed" if isinstance(original, sqlite3.Error) else "other", message)
 
 
-def _holder(text: str) -> MutexHolder:
-    """The holder as the lock file tells it; a disk that was full may have left the file empty or cut short."""
-    try:
-        told = json.loads(text)
-    except json.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict):
-        return MutexHolder(pid=None)
-    return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
-
-
-class LockFile:
-    """An advisory lock on a file beside the database, which tells who holds it and since when."""
-
-    def __init__(self, path: Path | None, database: Path | None, note: str) -> None:
-        self._path = path
-        self._database = database
-        self._note = note
-        self._descriptor: int | None = None
-
-    def try_acquire(self) -> bool:
-        if self._path is None:
-            return True  # a database in memory has no other users
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        # Whoever released it last has unlinked it: a lock on that file excludes nobody.
-        if not self._path.exists() or os.fstat(descriptor).st_ino != self._path.stat().st_ino:
-            os.close(descriptor)
-            return False
-        self._give_to_its_users(descriptor)
-        told = {
-            "pid": os.getpid(),
-            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "note": self._note,
-        }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(told).encode(), 0)
-        self._descriptor = descriptor
-        return True
-
-    def _give_to_its_users(self, descriptor: int) -> None:
-        """Let those who may use the database read and take the lock: a killed run leaves the file behind."""
-        if self._database is not None and self._database.exists():
-            database = self._database.stat()
-            with suppress(PermissionError):  # the file is somebody else's, or that group is not one of ours
-                os.fchmod(descriptor, stat.S_IMODE(database.st_mode) & 0o666)
-                os.fchown(descriptor, -1, database.st_gid)
-
-    def release(self) -> None:
-        if self._descriptor is not None and self._path is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
 def database_path(url: URL) -> Path | None:
     """The file of a SQLite URL; None for a database in memory. `file:` URIs are taken by their path."""
     database = url.database
@@ -306,11 +288,6 @@ def database_path(url: URL) -> Path | None:
         return Path(database)
     path = unquote(re.split("[?#]", database.removeprefix("file:"))[0])
     return None if path == ":memory:" else Path(path)
-
-
-def _lock_path(url: URL) -> Path | None:
-    path = database_path(url)
-    return None if path is None else path.with_name(path.name + ".magetui-lock")
 
 
 def _open_reader(path: Path) -> sqlite3.Connection:
@@ -336,26 +313,24 @@ def _open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _writing(connection: Connection) -> sqlite3.Connection | None:
+def _writing(connection: Connection) -> Driver | None:
     """The driver's connection, where it is of this kind of database and not one of our readers."""
-    raw = connection.connection.dbapi_connection
-    reads = connection.get_execution_options().get("magetui_reads")
-    return raw if isinstance(raw, sqlite3.Connection) and not reads else None
+    return None if connection.get_execution_options().get("magetui_reads") else driver_of(connection)
 
 
-def _file_of(raw: sqlite3.Connection) -> str:
+def _file_of(raw: Driver) -> str:
     """The file of a connection as SQLite names it; empty for a database in memory."""
     return next((row[2] or "" for row in raw.execute("pragma database_list") if row[1] == "main"), "")
 
 
-def _is_in_transaction(raw: sqlite3.Connection) -> bool:
+def _is_in_transaction(raw: Driver) -> bool:
     try:
         return raw.in_transaction
     except sqlite3.ProgrammingError:
         return False  # it is closed
 
 
-def _in_short_tries(raw: sqlite3.Connection, statement: str, timeouts: Timeouts, hooks: WriteHooks) -> None:
+def _in_short_tries(raw: Driver, statement: str, timeouts: Timeouts, hooks: WriteHooks) -> None:
     """Run a statement that may meet a lock, in tries of `TRY_MS`, until the lock timeout is over."""
     started = time.monotonic()
     while True:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from magetui.backends.base import (
+    BATCH_PREFIX,
     Column,
     Constraint,
     ForeignKey,
@@ -28,7 +29,6 @@ from magetui.backends.sqlite_sessions import sessions
 
 __all__ = ["leftovers", "not_owned", "sessions", "table_details", "tables", "version_tables"]
 
-BATCH_PREFIX = "_alembic_tmp_"  # what Alembic's batch operations put before a table's name
 COUNTED_BYTES = 16 * 1024 * 1024  # rows are counted in a file of less than this
 COMPOUND_SELECTS = 500  # SQLITE_MAX_COMPOUND_SELECT, as it is unless compiled otherwise
 
@@ -243,3 +243,10 @@ def _rows(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> li
     rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())
     result.close()
     return rows
+
+
+def definitions(connection: Connection) -> tuple[str, ...]:
+    """The SQL of tables, then of indexes, views and triggers, as it was given (sqlite.org/schematab.html)."""
+    sql = "select sql from sqlite_master where sql is not null and name not like 'sqlite\\_%' escape '\\' "
+    rows = connection.exec_driver_sql(sql + "order by type <> 'table', rowid")
+    return tuple(row[0] for row in rows)

@@ -10,7 +10,7 @@ select i.indrelid, ic.relname, i.indisprimary, i.indisunique, i.indisvalid, i.in
        end,
        case when i.indisprimary or i.indexprs is null and i.indpred is null and i.indnatts = i.indnkeyatts
                  and ic.relam = 403 -- btree, in pg_am.dat
-                 and i.indoption::int2[] <@ '{0}'::int2[]
+                 and translate(i.indoption::text, ' 0', '') = ''
                  and not i.indclass::oid[] && array(select oid from pg_opclass
                                                        where opcmethod = 403 and not opcdefault)
             then null

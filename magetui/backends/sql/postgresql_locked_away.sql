@@ -1,6 +1,7 @@
 locked as materialized (
     select l.relation as oid from pg_locks l join pg_database d on d.oid = l.database
     where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and d.datname = current_database()
+      and l.pid is distinct from pg_backend_pid()
 ), locked_tables as materialized (
     select oid from locked
     union select i.indrelid from pg_index i join locked on locked.oid = i.indexrelid

@@ -2,9 +2,13 @@
 -- of a shared object, an autovacuum worker), with their locks. One look at pg_locks; pg_blocking_pids() takes the
 -- lock manager for itself, so it is asked only for sessions that wait. What a role may not see of another's
 -- session is null, its backend_type too: a client then still has a user, a background process has not.
+-- The stakes of a session are its locks, had or waited for, on what anybody waits for: they tell who is in the way by
+-- holding a lock from who only stands before one in the queue.
 with locks as materialized (
     select l.pid, l.locktype, l.granted, l.mode, l.relation, l.page, l.tuple, l.transactionid, l.virtualxid,
-           l.database = (select oid from pg_database where datname = current_database()) as here
+           l.database = (select oid from pg_database where datname = current_database()) as here,
+           concat_ws(' ', l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid,
+                     l.objid, l.objsubid) as object
     from pg_locks l
     where l.pid <> pg_backend_pid()
 ), waits as materialized (
@@ -21,6 +25,11 @@ with locks as materialized (
            case when pg_table_is_visible(c.oid) then c.relname::text else concat(n.nspname, '.', c.relname) end as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.oid in (select relation from locks where here)
+), stakes as materialized (
+    select l.pid, array_agg(concat(l.granted, ' ', l.mode, ' ', l.object)) as stakes
+    from locks l
+    where l.object in (select object from waits)
+    group by l.pid
 ), held as materialized (
     select l.pid, array_agg(r.name order by r.name, l.mode) as names, array_agg(l.mode order by r.name, l.mode) as modes
     from locks l join relations r on r.oid = l.relation
@@ -35,9 +44,10 @@ select s.pid, s.usename,
          * 1000,
        h.names, h.modes, w.mode, w.locktype,
        case when w.here then coalesce(r.name, w.relation::text) else w.relation::text end,
-       coalesce(w.transactionid::text, w.virtualxid), w.blocked_by
+       coalesce(w.transactionid::text, w.virtualxid), w.blocked_by, k.stakes, s.backend_start::text
 from seen s
 left join held h on h.pid = s.pid
+left join stakes k on k.pid = s.pid
 left join waits w on w.pid = s.pid
 left join relations r on r.oid = w.relation and w.here
 order by s.pid

@@ -29,7 +29,8 @@ select c.oid, n.nspname, c.relname, r.rolname,
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_roles r on r.oid = c.relowner
-left join pg_class t on t.oid = c.reltoastrelid and t.relpages > 16
+-- What a table has of TOAST; the coalesce() keeps the planner from walking through the few large ones for each table.
+left join pg_class t on t.oid = c.reltoastrelid and coalesce(t.relpages, 0) > 16
 where c.relkind in ('r', 'p') and c.relpersistence <> 't'
   and c.relnamespace <> all (array(select oid from pg_namespace
                                    where nspname in ('pg_catalog', 'information_schema', 'pg_toast')))

@@ -1,0 +1,10 @@
+-- Of one table: whether somebody has, or waits to have, ACCESS EXCLUSIVE on it; and of each column what the last
+-- ANALYZE saw: the share of nulls, and the most common values with their shares.
+with {locked_away}
+select c.oid in (select oid from locked_away), s.attname, s.null_frac,
+       s.most_common_vals::text::text[], s.most_common_freqs
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+left join pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname
+                    and s.attname = any (%(columns)s) and not s.inherited
+where n.nspname = %(schema)s and c.relname = %(table)s
