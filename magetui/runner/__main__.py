@@ -18,8 +18,16 @@ from typing import TextIO
 
 from magetui.runner import events
 from magetui.runner.journal import Journal, now
-from magetui.runner.redaction import secrets_of
-from magetui.runner.request import RenderRequest, Request, decode
+from magetui.runner.redaction import secrets_of, store_secrets
+from magetui.runner.request import (
+    ProbeRequest,
+    Question,
+    RenderRepairRequest,
+    RenderRequest,
+    ReplayRequest,
+    Request,
+    receive,
+)
 
 # An empty entry on sys.path is the current folder, where a project may keep a folder named 'alembic'.
 BOOT = (
@@ -33,18 +41,18 @@ ROOM_FOR_LAST_WORDS = 500  # bytes
 
 def main() -> None:
     """Read the request and run it. Arguments: our directory, the journal's descriptor (or '-'), a stderr file."""
-    request = decode(sys.stdin.buffer.read())
-    if isinstance(request, RenderRequest):
-        _answer_render(request)
+    request = receive(0)
+    if not isinstance(request, Request):
+        _answer(request)
         return
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
-    journal = Journal(descriptor, secrets_of(request.url))
+    journal = Journal(descriptor, (*secrets_of(request.url), *store_secrets(os.environ)))
     finished = _capture_output(journal)
     last_words = LastWords(Path(sys.argv[3]))
     try:
         sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
-        _execute(request, journal)
+        _execute(request, journal, _kept_line())
     except Exception as error:  # noqa: BLE001 - a fault of our own: the record must not end without a word
         traceback.print_exc()
         told = f"The program itself failed: {type(error).__name__}: {error}"
@@ -53,8 +61,9 @@ def main() -> None:
         except OSError as full:
             last_words.leave(f"{full.strerror}. The run was stopped; what it had not committed was rolled back.")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(ValueError, OSError, AttributeError):  # a script has closed it, or put another in its place
+                stream.flush()
         finished()
         last_words.close()
 
@@ -84,12 +93,21 @@ class LastWords:
             self._path.unlink(missing_ok=True)
 
 
-def _execute(request: Request, journal: Journal) -> None:
+def _kept_line() -> int:
+    """The pipe from whoever began the run, moved away from stdin, where scripts shall find nothing."""
+    line = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return line
+
+
+def _execute(request: Request, journal: Journal, line: int) -> None:
     started = now()
     try:
         from magetui.runner.execute import Run
 
-        run = Run(request, journal)
+        run = Run(request, journal, line)
     except ImportError as error:
         journal.append(
             events.RunEnded(
@@ -104,16 +122,43 @@ def _execute(request: Request, journal: Journal) -> None:
     run.execute()
 
 
-def _answer_render(request: RenderRequest) -> None:
-    """Render with stdout kept for the answer: what scripts print goes to stderr."""
+def _answer(request: Question | ReplayRequest) -> None:
+    """Answer with stdout kept for that: what scripts print goes to stderr."""
     answer = os.dup(1)
+    os.set_inheritable(answer, False)
     os.dup2(2, 1)
-    from magetui.runner.render import render
+    sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
+    if isinstance(request, ReplayRequest):
+        from magetui.runner.replay import replay
 
-    document = json.dumps(render(request))
-    sys.stdout.flush()
+        document = json.dumps(replay(request, _kept_line()))
+    else:
+        document = json.dumps(_told(request))
+    with suppress(ValueError):  # a script has closed it
+        sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
         file.write(document)
+    if isinstance(request, ProbeRequest):
+        os._exit(0)  # whatever env.py left running is not waited for
+
+
+def _told(request: Question) -> object:
+    from magetui.runner.render import refuse_connections, render
+
+    refuse_connections()
+    if isinstance(request, RenderRequest):
+        return render(request)
+    if isinstance(request, RenderRepairRequest):
+        from magetui.runner.repair import render_repair
+
+        return render_repair(request)
+    if isinstance(request, ProbeRequest):
+        from magetui.runner.probe import probe
+
+        return probe(request)
+    from magetui.runner.record import record
+
+    return record(request)
 
 
 def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]
@@ -136,8 +181,9 @@ def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]
     thread.start()
 
     def finished() -> None:
-        os.close(1)
-        os.close(2)
+        for descriptor in (1, 2):
+            with suppress(OSError):  # a script has closed it
+                os.close(descriptor)
         thread.join(timeout=2)
 
     return finished

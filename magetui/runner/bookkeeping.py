@@ -22,9 +22,14 @@ CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master")
 
 
 class Bookkeeper:
-    """Writes statements to the journal, and knows whether the run has committed anything (`committed`)."""
+    """Writes statements to the journal, and knows whether the run has committed anything (`committed`).
 
-    def __init__(self, backend: Backend, journal: Journal, progress: Progress, version_table: str) -> None:
+    `atomic` is false once a connection was used that the backend could not prepare.
+    """
+
+    def __init__(
+        self, backend: Backend, journal: Journal, progress: Progress, version_table: str, application: str
+    ) -> None:
         self._backend = backend
         self._journal = journal
         self._progress = progress
@@ -32,6 +37,9 @@ class Bookkeeper:
         self._number = 0
         self._uncommitted = 0
         self._commit_began: bool | None = None  # while one is not known to have succeeded: what `committed` was
+        self._application = application
+        self._sessions: set[int] = set()
+        self.atomic = True
         self.committed = False
         self.last_statement: str | None = None
 
@@ -55,6 +63,7 @@ class Bookkeeper:
         self._commit_began = None
         self._progress.check()
         self._number += 1
+        self._meet(connection)
         self._progress.statement = RunningStatement(self._number, connection, time.monotonic())
         if not _is_catalog_read(statement):
             self.last_statement = _cut(statement)
@@ -62,6 +71,15 @@ class Bookkeeper:
             self._journal.append(
                 events.StatementStarted(at=now(), number=self._number, sql=self.last_statement, session=session)
             )
+
+    def _meet(self, connection: Connection) -> None:
+        """Put a connection on record, and whether it was made to keep our limits and to be atomic."""
+        self._progress.connection = connection
+        self.atomic = self.atomic and bool(connection.info.get("magetui"))
+        session = self._backend.session_id(connection)
+        if session is not None and session not in self._sessions:
+            self._sessions.add(session)
+            self._journal.append(events.SessionOpened(at=now(), session=session, application=self._application))
 
     def _statement_ended(
         self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
@@ -81,8 +99,12 @@ class Bookkeeper:
         self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
-        """A statement failed, or the commit did that was told of just before it."""
-        if context.connection is not None and _is_ours(context.connection):
+        """A statement failed, or the commit did that was told of just before it.
+
+        Without a connection, it is one that could not be made, by the watcher from a silent server say: the statement
+        of the migration goes on.
+        """
+        if context.connection is None or _is_ours(context.connection):
             return
         self._progress.statement = None
         if self._commit_began is not None:

@@ -1,17 +1,36 @@
-"""Alembic's configuration for a project's scripts, as both running and rendering need it."""
+"""Alembic's configuration for a project's scripts, as running, rendering and probing need it."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
+import os
+import sys
+
 from alembic.config import Config
+from sqlalchemy.dialects import registry
 
 from magetui.runner.request import Scripts
 
 
 def alembic_config(scripts: Scripts, url: str | None) -> Config:
     """The configuration; percent signs doubled, since ConfigParser interpolates. A `url` overrides the project's."""
-    config = Config(scripts.config_file) if scripts.config_file else Config()
-    if scripts.kind == "mage":
-        config.set_main_option("script_location", scripts.script_location.replace("%", "%%"))
+    if scripts.toml_file and "toml_file" in inspect.signature(Config).parameters:
+        config = Config(scripts.config_file, toml_file=scripts.toml_file, ini_section=scripts.section)
+    else:
+        config = Config(scripts.config_file, ini_section=scripts.section)
+        if scripts.kind == "mage" or scripts.toml_file:
+            config.set_main_option("script_location", scripts.script_location.replace("%", "%%"))
+        if scripts.toml_file:  # an Alembic before 1.16, to which it says nothing
+            config.set_main_option("version_path_separator", "os")
+            config.set_main_option("version_locations", os.pathsep.join(scripts.version_locations).replace("%", "%%"))
+            sys.path[:0] = scripts.prepended
     if url is not None:
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
+
+
+def prefer_installed_driver() -> None:
+    """Let a plain `postgresql://` mean psycopg2 where psycopg 3 is missing: SQLAlchemy 2.1 changed the default."""
+    if importlib.util.find_spec("psycopg") is None and importlib.util.find_spec("psycopg2") is not None:
+        registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from magetui.backends.base import HeldLock, LockWait, Session
-from magetui.runner.request import ChangeVerb, Direction, PlannedStep
+from magetui.backends.base import HeldLock, LockWait, Session, StatementProgress
+from magetui.runner.request import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
 
 Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
 
@@ -29,7 +29,7 @@ class Event:
 class RunStarted(Event):
     name: ClassVar[str] = "run-started"
     run: int
-    verb: ChangeVerb
+    verb: RunVerb
     target: str
     marker: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
@@ -41,6 +41,8 @@ class RunStarted(Event):
     lock_timeout_ms: int
     statement_timeout_ms: int
     machine: str = ""  # see `machine.identity`
+    lock_retries: int = 0
+    on_disconnect: OnDisconnect = "continue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,15 @@ class StepEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    """The migrating connection: the server's number of it, and the name under which the server lists it."""
+
+    name: ClassVar[str] = "session-opened"
+    session: int
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatementStarted(Event):
     name: ClassVar[str] = "statement-started"
     number: int
@@ -93,8 +104,20 @@ class StatementEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressMade(Event):
+    """How far the statement has come; at most once a second."""
+
+    name: ClassVar[str] = "progress-made"
+    number: int
+    progress: StatementProgress
+
+
+@dataclass(frozen=True, slots=True)
 class LockAwaited(Event):
-    """The migrating session waits: for what, since when, and who is in the way (a new event when that changes)."""
+    """The migrating session waits: for what, since when, and who is in the way (a new event when that changes).
+
+    Of many sessions the first are listed; `more_behind` counts the others that wait behind us.
+    """
 
     name: ClassVar[str] = "lock-awaited"
     since: str
@@ -102,6 +125,8 @@ class LockAwaited(Event):
     waits_for: LockWait | None
     blockers: tuple[Session, ...]  # those in the way, and those in theirs
     waiting_behind: tuple[Session, ...] = ()
+    more_behind: int = 0
+    session: int | None = None  # our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +141,50 @@ class OutputPrinted(Event):
 
     name: ClassVar[str] = "output-printed"
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """A lock was not to be had in time: the run begins anew in `retry_in_ms`, or not, for a `reason`."""
+
+    name: ClassVar[str] = "attempt-failed"
+    number: int
+    of: int
+    error: str
+    retry_in_ms: int | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSignalled(Event):
+    """The operator cancelled the query of a session that was in the way, or ended the session."""
+
+    name: ClassVar[str] = "session-signalled"
+    action: SignalAction
+    session: Session
+    operator: str  # 'user@host'
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFellSilent(Event):
+    """Nothing was heard from the server since then, over a connection of the run's own and a new one."""
+
+    name: ClassVar[str] = "server-fell-silent"
+    since: str
+    limit_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAnswered(Event):
+    name: ClassVar[str] = "server-answered"
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineDropped(Event):
+    """The program that began the run is gone, and the run was to be cancelled in that case."""
+
+    name: ClassVar[str] = "line-dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +207,9 @@ class RunEnded(Event):
 
 
 # What the program itself put there; a password that happens to be 'done' must not tear an outcome apart.
-EXACT = frozenset({"at", "since", "verb", "outcome", "direction", "revision", "target", "marker"})
+EXACT = frozenset(
+    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target", "marker", "action", "on_disconnect"}
+)
 
 KINDS: Mapping[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
 
@@ -172,19 +243,32 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
 def _typed(key: str, value: Any) -> Any:
     if value is None:
         return None
-    if key == "steps":
-        return tuple(PlannedStep(**step) for step in value)
-    if key in ("blockers", "waiting_behind"):
-        return tuple(_session(session) for session in value)
-    if key == "holder":
-        return _session(value)
-    if key == "waits_for":
-        return LockWait(**value)
+    if key == "session" and isinstance(value, int):
+        return value  # a server's number of one
+    make = MADE.get(key)
+    if make is not None:
+        return make(value)
     return tuple(value) if isinstance(value, list) else value
 
 
+def _sessions(values: list[dict[str, Any]]) -> tuple[Session, ...]:
+    return tuple(_session(one) for one in values)
+
+
 def _session(values: dict[str, Any]) -> Session:
-    waits_for = values.pop("waits_for")
-    holds = tuple(HeldLock(**held) for held in values.pop("holds"))
-    blocked_by = tuple(values.pop("blocked_by"))
-    return Session(**values, waits_for=LockWait(**waits_for) if waits_for else None, holds=holds, blocked_by=blocked_by)
+    known = {field.name for field in fields(Session)}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
+    holds = tuple(HeldLock(**held) for held in values.pop("holds", ()))
+    waits_for = values.pop("waits_for", None)
+    return Session(**values, waits_for=LockWait(**waits_for) if waits_for else None, holds=holds)
+
+
+MADE: Mapping[str, Callable[[Any], Any]] = {
+    "steps": lambda values: tuple(PlannedStep(**step) for step in values),
+    "blockers": _sessions,
+    "waiting_behind": _sessions,
+    "holder": _session,
+    "session": _session,
+    "waits_for": lambda values: LockWait(**values),
+    "progress": lambda values: StatementProgress(**values),
+}

@@ -8,31 +8,30 @@ whole application and then do the same; any other project runs its own `env.py`.
 from __future__ import annotations
 
 import getpass
-import importlib.util
 import os
 import socket
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep, StampStep
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
-from sqlalchemy.dialects import registry
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
 from magetui.backends.base import Backend, Failure, Mutex, WriteHooks
 from magetui.runner import events
+from magetui.runner.attempts import Attempts
 from magetui.runner.bookkeeping import Bookkeeper
-from magetui.runner.configuration import alembic_config
+from magetui.runner.configuration import alembic_config, prefer_installed_driver
+from magetui.runner.environment import OneDatabase
 from magetui.runner.journal import Journal, now
 from magetui.runner.machine import identity
+from magetui.runner.marker import MarkerUnreadable, read_marker, replace_marker
+from magetui.runner.place import place_of
 from magetui.runner.redaction import redact_url
 from magetui.runner.request import PlannedStep, Request
 from magetui.runner.watch import Progress, RunCancelled, Watcher
@@ -52,20 +51,24 @@ class MutexKept(Exception):  # noqa: N818
 class Run:
     """Carries one request out and writes its journal; `execute` never raises for what a migration does."""
 
-    def __init__(self, request: Request, journal: Journal) -> None:
+    def __init__(self, request: Request, journal: Journal, line: int | None = None) -> None:
         self._request = request
+        self._line = line if request.on_disconnect == "cancel" else None
         self._journal = journal
         self._url = make_url(request.url)
         self._backend: Backend = backend_for(self._url)
-        self._reader = self._backend.reader(self._url, f"{request.application_name} watcher")
+        self._reader = self._backend.reader(self._url, request.name_of("watcher"))
         self._progress = Progress()
-        self._books = Bookkeeper(self._backend, journal, self._progress, request.scripts.version_table)
+        self._books = Bookkeeper(
+            self._backend, journal, self._progress, request.scripts.version_table, request.application_name
+        )
+        self._attempts = Attempts(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
         self._left_in_peace = False  # env.py or a script said sys.exit(0)
         self._started = time.monotonic()
 
     def execute(self) -> events.Outcome:
         request = self._request
-        watcher = Watcher(self._backend, self._reader, self._journal, request.timeouts, self._progress)
+        watcher = Watcher(self._backend, self._reader, self._journal, request.timeouts, self._progress, line=self._line)
         watcher.start()  # first: who reads of this process may signal it at once
         self._journal.append(
             events.RunStarted(
@@ -83,6 +86,8 @@ class Run:
                 lock_timeout_ms=request.timeouts.lock_ms,
                 statement_timeout_ms=request.timeouts.statement_ms,
                 machine=identity(),
+                lock_retries=request.lock_retries,
+                on_disconnect=request.on_disconnect,
             )
         )
         failure: Failure | None = None
@@ -92,9 +97,12 @@ class Run:
             self._change()
         except RunCancelled:
             outcome = "cancelled"
-        except (RunRefused, MutexKept) as error:
-            outcome = "refused" if isinstance(error, RunRefused) else "lock-timeout"
-            failure = Failure("failed", str(error))
+        except MutexKept as error:
+            outcome, failure = "lock-timeout", Failure("failed", str(error))
+        except MarkerUnreadable as error:
+            outcome, failure = "refused", Failure("failed", f"{error} Nothing was done.")
+        except RunRefused as error:
+            outcome, failure = "refused", Failure("failed", str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
             failure, where = self._explained(error)
             outcome = self._outcome_of(failure)
@@ -128,9 +136,9 @@ class Run:
 
     def _change(self) -> None:
         request = self._request
-        mutex = self._backend.mutex(self._url, request.mutex_key, f"{request.application_name} mutex", request.verb)
+        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
         with closing(_Released(mutex)):
-            self._take(mutex)
+            self._again_after_lock_timeout(lambda: self._take(mutex))
             marker = self._marker()
             if request.verb == "migrate" and sorted(marker) == sorted(request.result) != sorted(request.marker):
                 return  # somebody who held the mutex before us did this very work
@@ -140,10 +148,41 @@ class Run:
                     f"{_spoken(marker)}: somebody else changed it. Nothing was done; look again and plan anew."
                 )
             self._listen()
-            if request.replace_unknown is not None:
-                self._compare_and_swap()
+            if request.repair is not None:
+                self._again_after_lock_timeout(self._mend)
+            elif request.replace_unknown is not None:
+                self._again_after_lock_timeout(self._compare_and_swap)
             else:
-                self._run_alembic(mutex)
+                self._again_after_lock_timeout(lambda: self._run_alembic(mutex))
+
+    def _again_after_lock_timeout(self, change: Callable[[], None]) -> None:
+        """Do it, and again where a lock was not to be had in time, as often as was asked for and nothing was left."""
+        while True:
+            try:
+                change()
+            except MutexKept as error:
+                if not self._attempts.another_is_due(str(error)):
+                    raise
+            except Exception as error:
+                failure, _ = self._explained(error)
+                if self._outcome_of(failure) != "lock-timeout" or not self._attempts.another_is_due(failure.message):
+                    raise
+            else:
+                return
+            self._progress.check()
+
+    def _what_forbids_another(self) -> str | None:
+        if self._books.committed:
+            return "part of it is committed already, as an autocommit_block does, and cannot be done twice"
+        if not self._books.atomic:
+            return "env.py opened a connection of its own kind, of which nobody knows what it left behind"
+        try:
+            marker = self._marker()
+        except (SQLAlchemyError, MarkerUnreadable, OSError) as unread:
+            return f"the marker cannot be read: {self._explained(unread)[0].message}"
+        if sorted(marker) != sorted(self._request.marker):
+            return f"the marker is {_spoken(marker)} by now"
+        return None
 
     def _take(self, mutex: Any) -> None:
         started = time.monotonic()
@@ -175,17 +214,18 @@ class Run:
     def _listen(self) -> None:
         """Put our limits on every connection of this process, and hear what they do."""
         # The backend's own listeners come first: SQLite's commit may fail in one of them.
-        self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks())
+        self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks(), self._request.application_name)
         self._books.listen()
 
     def _run_alembic(self, mutex: Mutex) -> None:
-        _prefer_installed_driver()
+        prefer_installed_driver()
         scripts = self._request.scripts
         config = alembic_config(scripts, self._request.url)
         script = ScriptDirectory.from_config(config)
-        environment = EnvironmentContext(
+        environment = OneDatabase(
             config,
             script,
+            lambda connection: not scripts.several or self._is_target(connection, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
             destination_rev=self._request.target,
             transactional_ddl=True,
@@ -194,9 +234,9 @@ class Run:
         with environment:
             if scripts.kind == "alembic":
                 script.run_env()
+                self._require_met(environment.met or not scripts.several)
                 return
-            engine = self._backend.writer(self._url, self._request.application_name)
-            with engine.connect() as connection:
+            with self._writer().connect() as connection:
                 environment.configure(
                     connection=connection,
                     version_table=scripts.version_table,
@@ -230,15 +270,21 @@ class Run:
 
     def _require_target(self, connection: Connection | None, heads: Any, mutex: Mutex) -> None:
         """Refuse where env.py works on another database, or another version table, than the plan was made for."""
-        if connection is None or not self._backend.is_target(connection, self._url, mutex):
-            raise RunRefused(
-                f"env.py connects to another database than {redact_url(self._request.url)}. Nothing was done. Let "
-                "env.py take sqlalchemy.url from its configuration, or name the database that it uses with --url."
-            )
+        self._require_met(self._is_target(connection, mutex))
         if not self._request.purge and sorted(heads) != sorted(self._request.marker):
             raise RunRefused(
                 f"env.py works on a version table that says {_spoken(tuple(heads))}, and the plan was made for "
                 f"{_spoken(self._request.marker)}: it configures a version table of its own. Nothing was done."
+            )
+
+    def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
+        return connection is not None and self._backend.is_target(connection, self._url, mutex)
+
+    def _require_met(self, met: bool) -> None:
+        if not met:
+            raise RunRefused(
+                f"env.py connects to another database than {redact_url(self._request.url)}. Nothing was done. Let "
+                "env.py take sqlalchemy.url from its configuration, or name the database that it uses with --url."
             )
 
     @contextmanager
@@ -259,24 +305,29 @@ class Run:
         elapsed_ms = int((time.monotonic() - began) * 1000)
         self._journal.append(events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms))
 
+    def _writer(self) -> Engine:
+        return self._backend.writer(self._url, self._request.application_name)
+
     def _compare_and_swap(self) -> None:
         """Replace exactly the unknown marker that was named, in one statement, or refuse."""
-        scripts, unknown = self._request.scripts, self._request.replace_unknown
-        version = Table(
-            scripts.version_table,
-            MetaData(),
-            Column("version_num", String),
-            schema=scripts.version_table_schema,
-        )
-        engine = self._backend.writer(self._url, self._request.application_name)
-        with self._told(self._request.steps[0], 1, 1), engine.begin() as connection:
-            matches = version.c.version_num == unknown
-            if self._request.target == "base":
-                result = connection.execute(version.delete().where(matches))
-            else:
-                result = connection.execute(version.update().where(matches).values(version_num=self._request.target))
-            if result.rowcount != 1:
+        request, unknown = self._request, self._request.replace_unknown
+        assert unknown is not None
+        new = None if request.target == "base" else request.target
+        with self._told(request.steps[0], 1, 1), self._writer().begin() as connection:
+            if not replace_marker(connection, request.scripts, unknown, new):
                 raise RunRefused(f"The marker {unknown} is not there any more. Nothing was changed.")
+
+    def _mend(self) -> None:
+        """Finish a revision that is half there, or take it back."""
+        from magetui.runner.repair import ScriptsChanged, mend
+
+        request = self._request
+        assert request.repair is not None
+        with self._told(request.steps[0], 1, 1), self._writer().connect() as connection:
+            try:
+                mend(connection, request.scripts, request.repair, request.result)
+            except ScriptsChanged as error:
+                raise RunRefused(str(error)) from error
 
     # -- waiting in short tries
 
@@ -294,15 +345,7 @@ class Run:
     # -- what became of it
 
     def _marker(self) -> tuple[str, ...]:
-        scripts = self._request.scripts
-        with self._reader.connect() as connection:
-            tables = self._backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
-        effective = next((table for table in tables if table.effective), None)
-        if effective is None:
-            return ()
-        if effective.rows is None:
-            raise RunRefused(f"The version table cannot be read: {effective.problem} Nothing was done.")
-        return effective.rows
+        return read_marker(self._backend, self._reader, self._request.scripts)
 
     def _read_back(self, *, patient: bool) -> tuple[str, ...] | None:
         """The marker as the database has it now; a server that restarts is waited for."""
@@ -310,7 +353,7 @@ class Run:
         while True:
             try:
                 return self._marker()
-            except (SQLAlchemyError, RunRefused, OSError):
+            except (SQLAlchemyError, MarkerUnreadable, OSError):
                 if time.monotonic() >= deadline:
                     return None  # RunEnded says that it could not be read
                 time.sleep(MUTEX_PULSE_SECONDS)
@@ -323,10 +366,10 @@ class Run:
             failure = self._backend.failure(error)
         else:
             failure = Failure("failed", f"{type(error).__name__}: {error}")
-        return failure, _place_of(error, self._request.scripts.version_locations)
+        return failure, place_of(error, self._request.scripts.version_locations)
 
     def _outcome_of(self, failure: Failure) -> events.Outcome:
-        if failure.cause == "lost":
+        if failure.cause == "lost" or self._progress.abandoned.is_set():
             return "lost"  # even where a cancel was asked for: it may have come too late
         if self._progress.cancelled.is_set():
             return "cancelled"
@@ -345,21 +388,6 @@ class _Released:
 
     def __init__(self, mutex: Any) -> None:
         self.close = mutex.release
-
-
-def _prefer_installed_driver() -> None:
-    """Let a plain `postgresql://` mean psycopg2 where psycopg 3 is missing: SQLAlchemy 2.1 changed the default."""
-    if importlib.util.find_spec("psycopg") is None and importlib.util.find_spec("psycopg2") is not None:
-        registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")
-
-
-def _place_of(error: BaseException, version_locations: tuple[str, ...]) -> str | None:
-    """The innermost frame of a traceback that stands in a migration script: 'file.py, line 12'."""
-    folders = {Path(location).resolve() for location in version_locations}
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).resolve().parent in folders:
-            return f"{frame.filename}, line {frame.lineno}"
-    return None
 
 
 def _spoken(marker: tuple[str, ...]) -> str:

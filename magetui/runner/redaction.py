@@ -8,6 +8,7 @@ every text that leaves the program is searched for the secrets that the URL held
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
@@ -28,6 +29,17 @@ KEYWORD = re.compile(
 )
 SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
 SHORTEST_SECRET = 3
+SHORTEST_STORE_SECRET = 8
+# What opens a secret store: whoever has it may read more than this one database.
+STORE_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+)
 
 
 def redact_url(url: str) -> str:
@@ -55,6 +67,16 @@ def secrets_of(url: str) -> tuple[str, ...]:
     }
     secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
     return tuple(sorted(secret, key=len, reverse=True))
+
+
+def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The credentials in the environment that open a secret store, as they stand and percent-encoded, longest first.
+
+    Not one that is short: 'test', as a practice store takes it, is no secret, and stands in many a database's name.
+    """
+    found = {environment.get(variable, "") for variable in STORE_VARIABLES}
+    spellings = {spell(secret) for secret in found for spell in (str, quote, quote_plus, _quoted)}
+    return tuple(sorted((one for one in spellings if len(one) >= SHORTEST_STORE_SECRET), key=len, reverse=True))
 
 
 def _quoted(secret: str) -> str:

@@ -7,7 +7,6 @@ others. It runs the scripts' code, which is why it happens in the child.
 from __future__ import annotations
 
 import io
-import sys
 from typing import Any
 
 from alembic.operations import Operations
@@ -22,9 +21,7 @@ from magetui.runner.request import PlannedStep, RenderRequest
 
 def render(request: RenderRequest) -> list[dict[str, str | None]]:
     """For each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
-    sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
     config = alembic_config(request.scripts, None)
-    event.listen(Engine, "do_connect", _refuse_to_connect)
     try:
         script = ScriptDirectory.from_config(config)
         script.get_heads()
@@ -32,23 +29,28 @@ def render(request: RenderRequest) -> list[dict[str, str | None]]:
         problem = f"The scripts could not be loaded: {type(error).__name__}: {error}"
         return [{"sql": None, "problem": problem} for _ in request.steps]
     with EnvironmentContext(config, script):
-        return [_render_step(script, request.dialect, step) for step in request.steps]
+        return [_render_step(script, request, step) for step in request.steps]
 
 
-def _refuse_to_connect(*_: object) -> None:
-    raise ConnectionRefusedError("a preview connects to no database, and this script opens a connection of its own")
+def refuse_connections(what: str = "a preview connects to no database") -> None:
+    """For the rest of this process: scripts that are only asked something, or replayed, write nowhere else."""
+
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError(f"{what}, and this script opens a connection of its own")
+
+    event.listen(Engine, "do_connect", refuse)
 
 
-def _render_step(script: ScriptDirectory, dialect: str, step: PlannedStep) -> dict[str, str | None]:
+def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedStep) -> dict[str, str | None]:
     buffer = io.StringIO()
     context = MigrationContext.configure(
-        dialect_name=dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+        dialect_name=request.dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
     )
     try:
         found = script.get_revision(step.revision)
         function: Any = getattr(found.module, step.direction)
         with Operations.context(context):
-            function()
+            function(**dict(request.scripts.arguments))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
         if "batch mode" in str(error):
             problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown beforehand."

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from magetui.backends.base import Timeouts
+from magetui.runner import operations
+from magetui.runner.operations import Operation
 
-ChangeVerb = Literal["migrate", "rollback", "stamp"]
-Direction = Literal["upgrade", "downgrade", "stamp"]
+ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo"]
+SignalAction = Literal["cancel", "terminate"]
+# What may stand on record: a session that was ended and a backup that was made, too.
+RunVerb = Literal[ChangeVerb, SignalAction, "backup"]
+Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo"]
+OnDisconnect = Literal["continue", "cancel"]
+PARTING = b"."  # after the request: the starter leaves the run to itself, and means to
+NAME_LIMIT = 63  # bytes that PostgreSQL keeps of an application_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +31,12 @@ class Scripts:
     version_table: str = "alembic_version"
     version_table_schema: str | None = None
     config_file: str | None = None
+    toml_file: str | None = None  # pyproject.toml, where [tool.alembic] of it says where the scripts are
+    section: str = "alembic"  # of the config_file
+    prepended: tuple[str, ...] = ()  # prepend_sys_path of the toml_file, for an Alembic that cannot read it
     sys_path: tuple[str, ...] = ()
+    several: bool = False  # env.py works on other databases too: they are passed over
+    arguments: tuple[tuple[str, str], ...] = ()  # what env.py hands to upgrade() and downgrade(), for this database
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,29 @@ class PlannedStep:
     revision: str
     direction: Direction
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One operation of a repair.
+
+    With a `way` it is what the script's function does at that `place` of its recorded operations, carried out as it
+    stands there; without one it is carried out as it is described here. `autocommit`: outside the transaction.
+    """
+
+    operation: Operation
+    way: Literal["upgrade", "downgrade"] | None = None
+    place: int = 0
+    autocommit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What finishes a revision that is half there, or takes it back: `works` in their order, of one script `file`."""
+
+    revision: str
+    file: str
+    works: tuple[Work, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +85,19 @@ class Request:
     purge: bool = False  # stamp: replace all rows, since they contradict one another
     timeouts: Timeouts = field(default_factory=Timeouts)
     replace_unknown: str | None = None
+    lock_retries: int = 0  # how often to begin anew after a lock timeout that left nothing behind
+    on_disconnect: OnDisconnect = "continue"
+    operator: str = ""  # 'user@host', for whoever looks at the server's sessions
+    repair: Repair | None = None  # of 'finish' and 'undo'
 
     @property
     def application_name(self) -> str:
         """How the run shows in the server's list of sessions."""
-        return f"magetui run {self.run}"
+        return self.name_of("")
+
+    def name_of(self, part: str) -> str:
+        """How a session of the run's own that is not the migration's shows: its 'watcher', its 'mutex'."""
+        return " ".join(word for word in ("magetui run", str(self.run), part, self.operator) if word)[:NAME_LIMIT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +109,84 @@ class RenderRequest:
     steps: tuple[PlannedStep, ...]
 
 
-def encode(request: Request | RenderRequest) -> bytes:
-    """The request as one JSON document."""
-    return json.dumps({"request": type(request).__name__, **asdict(request)}).encode()
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """Revisions whose operations are to be recorded, for a dialect, without a database: ids and, in step, files."""
+
+    scripts: Scripts
+    dialect: str
+    revisions: tuple[str, ...]
+    files: tuple[str, ...]
 
 
-def decode(document: bytes) -> Request | RenderRequest:
-    """The request in a document made by `encode`."""
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """A chain to be replayed from nothing up to `revisions`, in a scratch place lent by the server of `url`.
+
+    `schema` and `apart`: see `backends.scratch.Place`.
+    """
+
+    scripts: Scripts
+    url: str = field(repr=False)
+    revisions: tuple[str, ...]
+    schema: str | None = None
+    apart: bool = False
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderRepairRequest:
+    """A repair whose SQL is wanted; `schema` is the SQL of the tables that are there, for a dialect that needs them."""
+
+    scripts: Scripts
+    dialect: str
+    repair: Repair
+    schema: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What does env.py connect to and configure? A `url` stands in for the one of the configuration."""
+
+    scripts: Scripts
+    url: str | None = field(default=None, repr=False)
+
+
+Question = RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest  # answered at once, on stdout
+Asked = Request | Question | ReplayRequest
+
+
+def encode(request: Asked) -> bytes:
+    """The request as one JSON document after a line with its length: what follows on the pipe is no part of it."""
+    values = {"request": type(request).__name__, **asdict(request)}
+    repair = getattr(request, "repair", None)
+    if repair is not None:  # what kind of operation each is, is not among its fields
+        works = [{**asdict(work), "operation": operations.encode_one(work.operation)} for work in repair.works]
+        values["repair"] = {**asdict(repair), "works": works}
+    document = json.dumps(values).encode()
+    return b"%d\n%s" % (len(document), document)
+
+
+def receive(descriptor: int) -> Asked:
+    """The request that `encode` wrote, read from a pipe, and not a byte more. Raises `EOFError`."""
+    header = b""
+    while not header.endswith(b"\n"):
+        header += _some(descriptor, 1)
+    document = b""
+    while len(document) < int(header):
+        document += _some(descriptor, int(header) - len(document))
+    return decode(document)
+
+
+def _some(descriptor: int, most: int) -> bytes:
+    received = os.read(descriptor, most)
+    if not received:
+        raise EOFError("whoever began the run ended before saying what to do")
+    return received
+
+
+def decode(document: bytes) -> Asked:
+    """The request in a JSON document."""
     values: dict[str, Any] = json.loads(document)
     kind = values.pop("request")
     scripts = values.pop("scripts")
@@ -79,8 +195,20 @@ def decode(document: bytes) -> Request | RenderRequest:
             **scripts,
             "version_locations": tuple(scripts["version_locations"]),
             "sys_path": tuple(scripts["sys_path"]),
+            "prepended": tuple(scripts["prepended"]),
+            "arguments": tuple((name, value) for name, value in scripts["arguments"]),
         }
     )
+    if kind == "ProbeRequest":
+        return ProbeRequest(**values)
+    if kind == "RecordRequest":
+        return RecordRequest(**{**values, "revisions": tuple(values["revisions"]), "files": tuple(values["files"])})
+    if kind == "ReplayRequest":
+        return ReplayRequest(**{**values, "revisions": tuple(values["revisions"])})
+    if values.get("repair") is not None:
+        values["repair"] = _repair(values["repair"])
+    if kind == "RenderRepairRequest":
+        return RenderRepairRequest(**{**values, "schema": tuple(values["schema"])})
     values["steps"] = tuple(PlannedStep(**step) for step in values["steps"])
     if kind == "RenderRequest":
         return RenderRequest(**values)
@@ -88,3 +216,8 @@ def decode(document: bytes) -> Request | RenderRequest:
     values["result"] = tuple(values["result"])
     values["timeouts"] = Timeouts(**values["timeouts"])
     return Request(**values)
+
+
+def _repair(values: dict[str, Any]) -> Repair:
+    works = (Work(**{**one, "operation": operations.decode_one(one["operation"])}) for one in values["works"])
+    return Repair(values["revision"], values["file"], tuple(works))

@@ -1,9 +1,10 @@
-"""The watcher: a thread of the child that hears signals and sees what the migration waits for.
+"""The watcher: a thread of the child that hears signals and sees what becomes of the migration.
 
 While a statement runs, the main thread sits in the driver's C code, where no Python signal handler runs. So signals
 arrive through a wake-up descriptor that this thread waits on, and it cancels from a connection of its own. The same
-wait is the pulse at which it asks the server, cheaply, whether the migrating session waits for a lock, and only if it
-does, for whom. Without the privilege to see others it says less; without a second connection it still cancels.
+wait is the pulse at which it asks the server, cheaply, whether the migrating session waits for a lock, how far its
+statement has come, and so whether the server is still there at all. Without the privilege to see others it says less;
+without a second connection it still cancels.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from magetui.backends.base import Backend, LockWait, Session, Timeouts
+from magetui.backends.base import Backend, StatementProgress, Timeouts
 from magetui.runner import events
 from magetui.runner.journal import Journal, now
+from magetui.runner.request import PARTING
+from magetui.runner.waits import Waits
 
 PULSE_SECONDS = 0.2
+PROGRESS_SECONDS = 1.0
+IMPATIENT_SECONDS = 10.0  # how long a silent server is still waited for once the run is to be cancelled
 CANCELLING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -45,7 +50,9 @@ class Progress:
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.timed_out = threading.Event()
+        self.abandoned = threading.Event()  # the server was silent for too long
         self.statement: RunningStatement | None = None
+        self.connection: Connection | None = None  # the one that a statement ran on last
         self.waited_ms = 0  # of a backend that waits in short tries
         self.waiting = False
 
@@ -56,24 +63,37 @@ class Progress:
 
 
 class Watcher:
-    """See the module. `start` it, run the migration, `stop` it."""
+    """See the module. `start` it, run the migration, `stop` it.
+
+    `line` is a descriptor whose end means that whoever began the run is gone; None where that is no concern.
+    """
 
     def __init__(
-        self, backend: Backend, reader: Engine, journal: Journal, timeouts: Timeouts, progress: Progress
+        self,
+        backend: Backend,
+        reader: Engine,
+        journal: Journal,
+        timeouts: Timeouts,
+        progress: Progress,
+        *,
+        line: int | None = None,
     ) -> None:
         self._backend = backend
         self._reader = reader
         self._journal = journal
         self._timeouts = timeouts
         self._progress = progress
+        self._line = line
+        self._waits = Waits(backend, journal, timeouts)
         self._connection: Connection | None = None
         self._done = threading.Event()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
-        self._wait_started: float | None = None
-        self._since = ""
-        self._told: tuple[object, ...] | None = None
+        self._answered = time.monotonic()
+        self._silent = False
+        self._progress_told: tuple[int, StatementProgress] | None = None
+        self._progress_asked = 0.0
 
     def start(self) -> None:
         """Listen for signals, then watch. Call it from the main thread."""
@@ -95,10 +115,13 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._done.is_set():
-            readable, _, _ = select.select([self._wake_read], [], [], PULSE_SECONDS)
-            received = os.read(self._wake_read, 64) if readable else b""
+            lines = [self._wake_read] if self._line is None else [self._wake_read, self._line]
+            readable, _, _ = select.select(lines, [], [], PULSE_SECONDS)
+            received = os.read(self._wake_read, 64) if self._wake_read in readable else b""
             # A full disk, or a connection that ends just now, must not make it deaf: there is another pulse.
             with suppress(OSError, SQLAlchemyError):
+                if self._line in readable:
+                    self._hear_line()
                 if any(number in received for number in CANCELLING_SIGNALS):
                     self._request_cancel()
             with suppress(OSError, SQLAlchemyError):
@@ -106,7 +129,18 @@ class Watcher:
                 if statement is not None:
                     self._interrupt_if_due(statement)
                 self._look(statement)
+            with suppress(OSError, SQLAlchemyError):
+                self._abandon_if_due()
         self._drop_connection()
+
+    def _hear_line(self) -> None:
+        """Whoever began the run is gone: cancel it, unless they parted from it and meant to."""
+        assert self._line is not None
+        parted = os.read(self._line, 1) == PARTING
+        self._line = None
+        if not parted:
+            self._journal.append(events.LineDropped(at=now()))
+            self._request_cancel()
 
     def _request_cancel(self) -> None:
         if not self._progress.cancelled.is_set():
@@ -122,73 +156,94 @@ class Watcher:
         if self._progress.cancelled.is_set() or self._progress.timed_out.is_set():
             try:
                 self._backend.interrupt(statement.connection, self._connected())
-            except SQLAlchemyError:
-                self._drop_connection()  # and try again at the next pulse
+            except SQLAlchemyError as error:
+                self._not_answered(error)  # and try again at the next pulse
 
     def _look(self, statement: RunningStatement | None) -> None:
-        if statement is not None and (session := self._backend.session_id(statement.connection)) is not None:
+        session = self._session()
+        if session is not None:
             connection = self._connected()
             if connection is None:
                 return
             try:
-                if self._backend.session_waits(connection, session):
-                    self._tell_wait(self._backend.sessions(connection), session)
+                waits = self._backend.session_waits(connection, session)
+                self._heard()
+                if waits:
+                    self._waits.waiting(connection, session)
                     return
-            except SQLAlchemyError:
-                self._drop_connection()  # and look again at the next pulse
+                if statement is not None:
+                    self._tell_progress(connection, statement, session)
+            except SQLAlchemyError as error:
+                self._not_answered(error)  # and look again at the next pulse
                 return
         elif self._progress.waiting:
             connection = self._connected()
             if connection is not None:
-                self._tell_wait(self._backend.sessions(connection), None)
+                self._waits.waiting(connection, None, self._progress.waited_ms)
             return
-        self._tell_obtained()
-
-    def _tell_wait(self, sessions: tuple[Session, ...], own: int | None) -> None:
-        """Write who is in the way, if that is news."""
-        by_pid = {session.pid: session for session in sessions}
-        waits_for: LockWait | None
-        blockers: tuple[Session, ...]
-        behind: tuple[Session, ...]
-        if own is None:
-            waits_for, blockers, behind = LockWait("the database file", "write"), sessions, ()
         else:
-            mine = by_pid.get(own)
-            if mine is None or mine.waits_for is None:
-                return  # the wait ended between the two looks
-            waits_for = mine.waits_for
-            blockers = tuple(_in_the_way(own, by_pid))
-            in_the_way = {own, *(b.pid for b in blockers)}
-            behind = tuple(s for s in sessions if s.pid not in in_the_way and in_the_way & set(s.blocked_by))
-        if self._wait_started is None:
-            self._wait_started = time.monotonic() - self._progress.waited_ms / 1000
-            self._since = now()
-        news = (waits_for, tuple(_timeless(b) for b in blockers), tuple(b.pid for b in behind))
-        if news != self._told:
-            self._told = news
+            self._answered = time.monotonic()  # nothing was asked
+        self._waits.over()
+
+    def _session(self) -> int | None:
+        """The server's number of the migrating session, between its statements too: a COMMIT is none, and may wait."""
+        connection = self._progress.connection
+        return None if connection is None or connection.closed else self._backend.session_id(connection)
+
+    def _tell_progress(self, connection: Connection, statement: RunningStatement, session: int) -> None:
+        """Write how far a statement has come that takes its time."""
+        moment = time.monotonic()
+        if moment - max(self._progress_asked, statement.started) < PROGRESS_SECONDS:
+            return
+        self._progress_asked = moment
+        made = self._backend.progress(connection, session)
+        if made is not None and (statement.number, made) != self._progress_told:
+            self._progress_told = (statement.number, made)
+            self._journal.append(events.ProgressMade(at=now(), number=statement.number, progress=made))
+
+    # -- a server that says nothing
+
+    def _heard(self) -> None:
+        if self._silent:
+            silent_ms = int((time.monotonic() - self._answered) * 1000)
+            self._journal.append(events.ServerAnswered(at=now(), silent_ms=silent_ms))
+        self._answered, self._silent = time.monotonic(), False
+
+    def _not_answered(self, error: BaseException) -> None:
+        """A question failed: drop the connection, and tell where it was for want of any answer."""
+        self._drop_connection()
+        if self._backend.failure(error).silent and not self._silent:
+            self._silent = True
+            since = datetime.now(timezone.utc) - timedelta(seconds=time.monotonic() - self._answered)
             self._journal.append(
-                events.LockAwaited(
+                events.ServerFellSilent(
                     at=now(),
-                    since=self._since,
-                    timeout_ms=self._timeouts.lock_ms,
-                    waits_for=waits_for,
-                    blockers=blockers,
-                    waiting_behind=behind,
+                    since=since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                    limit_ms=self._timeouts.silence_ms,
                 )
             )
 
-    def _tell_obtained(self) -> None:
-        if self._wait_started is not None:
-            waited_ms = int((time.monotonic() - self._wait_started) * 1000)
-            self._journal.append(events.LockObtained(at=now(), waited_ms=waited_ms))
-            self._wait_started, self._told = None, None
+    def _abandon_if_due(self) -> None:
+        """Break the migrating connection where the server has been silent for so long that the line must be cut.
+
+        Else the driver would wait for ever: a line that is cut without a word looks like a server that is busy.
+        """
+        connection = self._progress.connection
+        if not self._silent or connection is None:
+            return
+        silent = time.monotonic() - self._answered
+        limit = self._timeouts.silence_ms / 1000
+        if (limit and silent > limit) or (self._progress.cancelled.is_set() and silent > IMPATIENT_SECONDS):
+            self._progress.abandoned.set()
+            self._backend.abandon(connection)
 
     def _connected(self) -> Connection | None:
         if self._connection is None or self._connection.closed:
             try:
                 self._connection = self._reader.connect()
-            except SQLAlchemyError:
-                return None  # it says less: the server may be full, or gone
+            except SQLAlchemyError as error:
+                self._not_answered(error)  # it says less: the server may be full, or gone
+                return None
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -197,21 +252,3 @@ class Watcher:
             with suppress(SQLAlchemyError):
                 connection.invalidate()
                 connection.close()
-
-
-def _in_the_way(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
-    """The sessions that `own` waits for, and those that they wait for, nearest first."""
-    seen, frontier = {own}, [own]
-    while frontier:
-        session = by_pid.get(frontier.pop(0))
-        for pid in session.blocked_by if session else ():
-            if pid not in seen:
-                seen.add(pid)
-                frontier.append(pid)
-                if pid in by_pid:
-                    yield by_pid[pid]
-
-
-def _timeless(session: Session) -> Session:
-    """The session without what changes by itself while it sits there."""
-    return replace(session, transaction_ms=None, query_ms=None)
