@@ -72,6 +72,12 @@ class Chain:
         followed = {parent for revision in self.revisions for parent in revision.down_revisions}
         return tuple(r.revision for r in self.revisions if r.revision not in followed)
 
+    @cached_property
+    def _is_a_line(self) -> bool:
+        """Whether each revision stands on the one before it and on nothing else: then no graph has to be loaded."""
+        stands_on = [(*revision.down_revisions, *revision.depends_on) for revision in self.revisions]
+        return stands_on == [*((revision.revision,) for revision in self.revisions[1:]), ()]
+
     @property
     def broken(self) -> bool:
         """Whether Alembic itself would refuse to work with these scripts."""
@@ -92,10 +98,11 @@ class Chain:
                     branch_labels=r.branch_labels or None,
                 )
 
-        self._require_graph()
+        self.require_graph()
         return RevisionMap(rows)
 
-    def _require_graph(self) -> None:
+    def require_graph(self) -> None:
+        """Raises `ChainError` where the scripts are no graph that Alembic could work with."""
         broken = next((problem for problem in self.problems if problem.code != "several-heads"), None)
         if broken is not None:
             raise ChainError(f"{broken.message} Alembic cannot work with these scripts until that is mended.")
@@ -108,7 +115,7 @@ class Chain:
         if wanted == "base":
             return "base"
         if wanted in ("head", "heads"):
-            self._require_graph()
+            self.require_graph()
             if len(self.heads) != 1:
                 heads = ", ".join(self.heads)
                 raise RevisionError(
@@ -171,6 +178,9 @@ class Chain:
         """The revisions an upgrade would run, in order; none where scripts or marker leave that open."""
         if self.broken or self.unknown(marker) or not self.heads:
             return ()
+        if self._is_a_line and len(marker) <= 1:
+            line = [revision.revision for revision in reversed(self.revisions)]
+            return tuple(line[line.index(marker[0]) + 1 :] if marker else line)
         try:
             return tuple(step.revision for step in self.upgrade_steps(marker, "heads"))
         except RevisionError:
@@ -192,6 +202,8 @@ class Chain:
         """The revisions that a database at `marker` went through."""
         if self.broken or not marker or self.unknown(marker):
             return frozenset()
+        if self._is_a_line and len(marker) == 1:
+            return frozenset(self.by_id) - frozenset(self.pending(marker))
         return frozenset(step.revision for step in self.downgrade_steps(marker, "base"))
 
     def _iterate(self, upper: Any, lower: Any, *, down: bool) -> list[str]:

@@ -45,8 +45,8 @@ STORIES: Mapping[Scenario, str] = {
     "half-applied": (
         "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept what had been "
         "done by then: the table pause, and an empty copy of the table task. Migrating fails on them; see "
-        "that it leaves everything as it was. Then drop those two, pause and _alembic_tmp_task, by hand, and "
-        "migrate once more."
+        "that it leaves everything as it was. Then finish that revision, or undo what is there of it, and migrate "
+        "once more."
     ),
     "locked": (
         "The release has to be taken back, and some process has been sitting on the database's write lock "
@@ -88,7 +88,7 @@ class Demo:
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
         """The environment in which verbs work on this demo and on nothing else."""
-        return {**outer, "XDG_STATE_HOME": str(self.state_home)}
+        return {**outer, "XDG_STATE_HOME": str(self.state_home), "XDG_CACHE_HOME": str(self.folder / "cache")}
 
     def close(self) -> None:
         """End the holder and delete the folder."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.findings import URGENCY, Finding, chain_findings, findings_of
+from magetui.engine.finding import URGENCY, Finding
+from magetui.engine.findings import chain_findings, environment_findings, findings_of
+from magetui.engine.judgement import judged, not_weighed, worth_weighing
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 
@@ -27,6 +29,8 @@ class ProjectFacts:
     kind: str | None
     version: str | None
     location: str | None
+    python: str | None = None  # what runs its scripts
+    python_found: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
     """
     started = time.monotonic()
     project, chain = workspace.project, workspace.chain
-    findings = list(chain_findings(chain))
+    findings = [*chain_findings(chain), *environment_findings(project)]
     state: DatabaseState | None = None
     target = TargetFacts(url=None, source=None)
     try:
@@ -86,10 +90,35 @@ def diagnose(workspace: Workspace) -> Diagnosis:
     findings.sort(key=lambda finding: URGENCY[finding.severity])
     return Diagnosis(
         target=target,
-        project=ProjectFacts(kind=project.kind, version=project.version, location=str(project.location)),
+        project=ProjectFacts(
+            kind=project.kind,
+            version=project.version,
+            location=str(project.location),
+            python=workspace.python.path,
+            python_found=workspace.python.why,
+        ),
         marker=state.marker if state is not None else (),
         heads=chain.heads,
         pending=pending,
         findings=tuple(findings),
         elapsed_ms=int((time.monotonic() - started) * 1000),
     )
+
+
+def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis with what the live schema says of the marker; itself where there is nothing to compare.
+
+    By itself, since the scripts' code is asked for it what it does: it takes a second or two when they are new.
+    """
+    if not worth_weighing(diagnosis.findings):
+        return diagnosis
+    started = time.monotonic()
+    from magetui.engine.evidence import gather_evidence  # starts a child, and loads what only it needs
+
+    try:
+        findings = judged(diagnosis.findings, workspace.chain, diagnosis.marker, gather_evidence(workspace))
+    except MagetuiError as error:
+        findings = [*diagnosis.findings, not_weighed(error.message)]
+    findings.sort(key=lambda finding: URGENCY[finding.severity])
+    elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
+    return replace(diagnosis, findings=tuple(findings), elapsed_ms=elapsed_ms)

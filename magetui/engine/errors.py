@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from magetui.backends.base import ConnectCause
+from magetui.backends.base import ConnectCause, Session
 
 ADVICE: dict[ConnectCause, str] = {
     "name": "Check the host in the URL, and that this machine can resolve it.",
@@ -42,11 +42,14 @@ class UsageError(MagetuiError):
 
 
 class ConnectError(MagetuiError):
-    """The database cannot be reached or used; `cause` is one of PRODUCT's causes of `cannot-connect`."""
+    """The database cannot be reached or used; `cause` is one of PRODUCT's causes of `cannot-connect`.
 
-    def __init__(self, cause: ConnectCause, message: str) -> None:
+    `advice` is what to do next, where something better than the cause's own is known.
+    """
+
+    def __init__(self, cause: ConnectCause, message: str, advice: str | None = None) -> None:
         self.cause = cause
-        super().__init__(f"{message.rstrip()} {ADVICE[cause]}")
+        super().__init__(f"{message.rstrip()} {advice or ADVICE[cause]}")
 
     @staticmethod
     def advised() -> frozenset[str]:
@@ -78,6 +81,16 @@ class RefusedError(MagetuiError):
     """A change that may not be made in the present state, or was not consented to."""
 
     status = 4
+
+
+class LockTimeoutError(MagetuiError):
+    """A lock was not to be had in time; `sessions` are those that have it, or wait for it first."""
+
+    status = 5
+
+    def __init__(self, message: str, sessions: Sequence[Session] = ()) -> None:
+        self.sessions = tuple(sessions)
+        super().__init__(message)
 
 
 class StateError(MagetuiError):

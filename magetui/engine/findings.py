@@ -5,32 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from magetui.backends.base import Session
 from magetui.engine.chain import Chain
-from magetui.engine.mage import spoken_releases
+from magetui.engine.finding import Finding, Severity
+from magetui.engine.leftovers import leftover_findings
 from magetui.engine.project import Project
+from magetui.engine.releases import Origin, origin_of, releases
 from magetui.engine.state import DatabaseState
 
-Severity = Literal["ok", "info", "warning", "critical"]
-# That all is well comes before notes on it, and after anything that asks to be done.
-URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact worth acting on; `next` is the verb that would, `facts` what the sentence rests on."""
-
-    code: str
-    severity: Severity
-    message: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    next: str | None = None
 
 
 def chain_findings(chain: Chain) -> tuple[Finding, ...]:
@@ -54,10 +40,39 @@ def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: t
     to_do = any(finding.severity in ("warning", "critical") for finding in marker)
     return (
         *marker,
-        *_leftover_findings(chain, state, pending),
+        *leftover_findings(chain, state, pending),
         *_server_findings(state, to_do=to_do),
         *_session_findings(state, to_do=to_do),
     )
+
+
+def environment_findings(project: Project) -> list[Finding]:
+    """What there is to know of the project's env.py."""
+    found: list[Finding] = []
+    if project.doubt is not None:
+        table = project.scripts.version_table
+        found.append(
+            Finding(
+                "env-not-asked",
+                "warning",
+                f"env.py could not be asked what it configures: {project.doubt}. So the version table is taken to be "
+                f"{table}. A run is refused where env.py works on another one.",
+                {"error": project.doubt, "version_table": table},
+                None,
+            )
+        )
+    if project.others:
+        found.append(
+            Finding(
+                "several-databases",
+                "info",
+                f"env.py works on other databases too: {', '.join(project.others)}. This is about one of them alone, "
+                "and a run connects to the others but changes nothing there. --name or --url names another.",
+                {"others": list(project.others)},
+                None,
+            )
+        )
+    return found
 
 
 def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
@@ -145,16 +160,21 @@ def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pendi
                 "stamp",
             )
         ]
+    origin = _origin(project, chain, marker)
     if pending:
-        release = spoken_releases(marker[0]) if project.kind == "mage" else None
-        written = f" The database is as {release} left it." if release else ""
         some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
         return [
             Finding(
                 "behind",
                 "warning",
-                f"{some} pending: the marker is {_spoken(marker)}, the head {_spoken(chain.heads)}.{written}",
-                {"pending": list(pending), "marker": list(marker), "heads": list(chain.heads)},
+                f"{some} pending: the marker is {_spoken(marker)}, the head {_spoken(chain.heads)}."
+                + (_left_by(origin) if origin is not None else ""),
+                {
+                    "pending": list(pending),
+                    "marker": list(marker),
+                    "heads": list(chain.heads),
+                    **_release_facts(origin),
+                },
                 "migrate",
             )
         ]
@@ -162,32 +182,79 @@ def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pendi
         Finding(
             "up-to-date",
             "ok",
-            f"The marker is the head, {_spoken(marker)}.",
-            {"marker": list(marker)},
+            f"The marker is the head, {_spoken(marker)}." + (_runs_on(origin) if origin is not None else ""),
+            {"marker": list(marker), **_release_facts(origin)},
         )
     ]
 
 
+def _origin(project: Project, chain: Chain, marker: tuple[str, ...]) -> Origin | None:
+    """Where the marker stands among Mage's releases; None where it is none of theirs, or nothing is known of it."""
+    if project.kind != "mage" or len(marker) != 1:
+        return None
+    origin = origin_of(marker[0], chain, project.version)
+    return origin if origin.first is not None else None
+
+
+def _release_facts(origin: Origin | None) -> dict[str, Any]:
+    if origin is None:
+        return {}
+    return {
+        "releases": origin.spoken,
+        "first_release": origin.first,
+        "running": origin.running,
+        "pin": origin.pin,
+    }
+
+
+def _left_by(origin: Origin) -> str:
+    """Of a database that is behind: which Mage left it so, and how to run that one instead of migrating."""
+    runs = f"; you run {origin.running}" if origin.running else ""
+    if origin.spoken:
+        return f" It was written by {origin.spoken}{runs}. To run that again instead: '{origin.command}'."
+    return (
+        f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. The least is "
+        f"migrated by '{origin.command}'."
+    )
+
+
+def _runs_on(origin: Origin) -> str:
+    """Of a database at the head: which Mage runs on it without migrating."""
+    runs = f"; you run {origin.running}" if origin.running else ""
+    return f" It belongs to {origin.spoken}{runs}." if origin.spoken else ""
+
+
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
-    release = spoken_releases(unknown)
-    if project.kind == "mage":
-        belongs = (
-            f"It is the head of {release}: pin that release, or migrate the database back with it first."
-            if release
-            else "No released Mage has it as its head."
-        )
-        ours = project.name
-    else:
-        belongs = "Another version of the project may have it: look in its other branches and releases."
-        ours = f"the project {project.name}"
+    origin = origin_of(unknown, chain, project.version) if project.kind == "mage" else None
+    ours = project.name if project.kind == "mage" else f"the project {project.name}"
     return Finding(
         "unknown-revision",
         "critical",
         f"The database is at revision {unknown}, which the chain of {ours} does not have ({len(chain.revisions)} "
-        f"revisions). {belongs} If the schema matches a known revision, 'stamp' can replace the marker.",
-        {"marker": unknown, "releases": release, "head": list(chain.heads)},
-        "stamp",
+        f"revisions). {_belongs(origin, chain)}",
+        {"marker": unknown, "releases": None, "head": list(chain.heads), **_release_facts(origin)},
+        "evidence" if origin is not None and origin.ahead else "stamp",
     )
+
+
+def _belongs(origin: Origin | None, chain: Chain) -> str:
+    """Whose revision it is that the chain does not have, and the ways out of that."""
+    stamp = "If the schema matches a known revision, 'stamp' can replace the marker."
+    if origin is None:
+        return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
+    if origin.spoken is None:
+        return (
+            f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head: a newer "
+            f"one may, or a version of somebody's own. {stamp}"
+        )
+    runs = f"; you run {origin.running}" if origin.running else ""
+    written = f"It was written by {origin.spoken}{runs}."
+    if origin.ahead and len(chain.heads) == 1:
+        return (
+            f"{written} The database is ahead of your Mage. Run that release again: '{origin.command}'. Or, with that "
+            f"release installed, roll back first: 'magetui rollback --revision {chain.heads[0]}'."
+        )
+    return f"{written} Run that release again: '{origin.command}'. {stamp}"
 
 
 def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
@@ -231,48 +298,6 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "connect",
             )
         )
-    return found
-
-
-def _leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
-    """What earlier runs left in the way of the next one."""
-    found: list[Finding] = []
-    for leftover in state.leftovers:
-        place = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
-        facts: dict[str, Any] = {"name": place, "table": leftover.table}
-        severity: Severity = "warning"
-        if leftover.kind == "invalid-index":
-            message = (
-                f"The index {place} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
-                "It costs every write and serves no read. Drop it and build it again."
-            )
-        elif leftover.kind == "leftover-table":
-            severity = "critical" if pending else "warning"
-            message = (
-                f"The table {place} is left over from a batch operation on {leftover.table} that broke off; Alembic "
-                f"will not get past it. Compare it with {leftover.table}, then drop it."
-            )
-        else:
-            wanted_by = _naming(chain, pending, leftover.name)
-            if not wanted_by:
-                continue  # an unused type that no pending revision would create is nobody's trouble
-            facts |= {"revisions": wanted_by, "sql": f"DROP TYPE {place}"}
-            message = (
-                f"The enum type {place} exists and nothing uses it: a rollback dropped its column and left it behind. "
-                f"The pending revision {wanted_by[0]} names it, and will fail if it creates it: 'type already exists'. "
-                f"If nothing else needs it: DROP TYPE {place}"
-            )
-        found.append(Finding(leftover.kind, severity, message, facts, "schema"))
-    return found
-
-
-def _naming(chain: Chain, revisions: tuple[str, ...], name: str) -> list[str]:
-    """Those of `revisions` whose script has `name` as a string."""
-    found = []
-    for revision in revisions:
-        text = chain.by_id[revision].path.read_text(encoding="utf-8", errors="replace")
-        if f"'{name}'" in text or f'"{name}"' in text:
-            found.append(revision)
     return found
 
 

@@ -1,22 +1,18 @@
-"""Mage AI's installation, found without importing it, and which release a marker belongs to.
+"""Mage AI's installation, found without importing it.
 
 Mage pins its dependencies so hard that this program cannot live in its environment; so it lives in its own and looks
 for Mage where the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or where a flag says.
-`mage_releases.json` says which revision is the head of each release; it was read off Mage's public repository.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from magetui.engine.errors import ProjectError
@@ -117,29 +113,3 @@ def _asked(python: str) -> Path | None:
         raise ProjectError(f"The interpreter {python} could not be asked for Mage: {error}.") from error
     place = answer.stdout.strip()
     return Path(place) if answer.returncode == 0 and place else None
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    version: str
-    head: str
-
-
-@lru_cache(maxsize=1)
-def releases() -> tuple[Release, ...]:
-    """Mage's releases and their head revisions, oldest first."""
-    text = resources.files("magetui.engine").joinpath("mage_releases.json").read_text(encoding="utf-8")
-    return tuple(Release(row["version"], row["head"]) for row in json.loads(text)["releases"])
-
-
-def releases_at(revision: str) -> tuple[str, ...]:
-    """The versions of Mage whose head is `revision`, oldest first; none where Mage never stopped there."""
-    return tuple(release.version for release in releases() if release.head == revision)
-
-
-def spoken_releases(revision: str) -> str | None:
-    """'mage-ai 0.9.77 to 0.9.80', 'mage-ai 0.2.10', or None."""
-    versions = releases_at(revision)
-    if not versions:
-        return None
-    return f"mage-ai {versions[0]}" + (f" to {versions[-1]}" if len(versions) > 1 else "")

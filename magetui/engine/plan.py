@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magetui.engine.chain import Chain
-from magetui.engine.errors import MagetuiError, RefusedError, RevisionError, UsageError
+from magetui.engine.child import ask
+from magetui.engine.errors import RefusedError, RevisionError, UsageError
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
-from magetui.runner.__main__ import BOOT
-from magetui.runner.request import ChangeVerb, PlannedStep, RenderRequest, encode
+from magetui.runner.operations import DropColumn, DropTable
+from magetui.runner.request import ChangeVerb, PlannedStep, RenderRepairRequest, RenderRequest, Repair
 
 if TYPE_CHECKING:
     from magetui.engine.markers import MarkerChange
+    from magetui.engine.repair import InDoubt
 
-RENDER_SECONDS = 60
 RELATIVE = re.compile(r"^([+-])(\d+)$")
 
 
@@ -48,6 +47,8 @@ class Plan:
     replace_unknown: str | None = None
     purge: bool = False  # whether all rows of the version table are replaced
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
+    repair: Repair | None = None  # of 'finish' and 'undo': what is done
+    notes: tuple[str, ...] = ()  # and what is to be known of it
 
     @property
     def empty(self) -> bool:
@@ -57,6 +58,8 @@ class Plan:
     @property
     def destroys(self) -> bool:
         """Whether it may destroy data: a downgrade drops what the revision had added."""
+        if self.repair is not None:
+            return any(isinstance(work.operation, (DropTable, DropColumn)) for work in self.repair.works)
         return any(step.direction == "downgrade" for step in self.steps)
 
     @property
@@ -67,16 +70,32 @@ class Plan:
             return f"{self.verb}: nothing to do, the marker is {start}"
         if self.verb == "stamp":
             return f"stamp: the marker {start} becomes {end}, and no SQL of the chain runs"
+        if self.repair is not None:
+            count = len(self.repair.works)
+            doing = "1 operation" if count == 1 else f"{count} operations"
+            marker = f"the marker stays {end}" if start == end else f"the marker {start} becomes {end}"
+            back = "is finished" if self.verb == "finish" else "is taken back"
+            return f"{self.verb}: revision {self.repair.revision}, half there, {back} by {doing}, and {marker}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"
 
 
-def make_plan(workspace: Workspace, verb: ChangeVerb, revision: str | None, replace_unknown: str | None = None) -> Plan:
-    """The plan of a verb from what the database says now.
+def make_plan(
+    workspace: Workspace,
+    verb: ChangeVerb,
+    revision: str | None,
+    replace_unknown: str | None = None,
+    in_doubt: InDoubt | None = None,
+) -> Plan:
+    """The plan of a verb from what the database says now; `in_doubt` is for 'finish' (see `repair`).
 
     Raises `RevisionError` for a revision that does not exist or is ambiguous, `ChainError` for broken scripts,
     `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the marker forbids it.
     """
+    if verb in ("finish", "undo"):
+        from magetui.engine.repair import plan_repair  # gathers evidence, and loads what only that needs
+
+        return plan_repair(workspace, verb, in_doubt)
     chain = workspace.chain
     state = read_state(workspace, workspace.project)
     _require_readable(state)
@@ -205,25 +224,10 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     if plan.verb == "stamp":
         sql = ";\n".join(plan.marker_sql)
         return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
+    if plan.repair is not None:
+        return (_rendered_repair(workspace, plan, plan.repair),)
     request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
-    ours = Path(__file__).resolve().parents[2]
-    try:
-        child = subprocess.run(
-            [workspace.interpreter, "-c", BOOT, str(ours)],
-            input=encode(request),
-            capture_output=True,
-            timeout=RENDER_SECONDS,
-            check=True,
-            cwd=workspace.project.folder,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MagetuiError(f"The scripts did not render their SQL within {RENDER_SECONDS} s.") from error
-    except subprocess.CalledProcessError as error:
-        words = workspace.target.clean(error.stderr.decode(errors="replace")).strip().splitlines()
-        raise MagetuiError(
-            f"The scripts' SQL could not be rendered: {words[-1] if words else 'no reason given'}"
-        ) from None
-    rendered = json.loads(child.stdout)
+    rendered = ask(workspace, request, "render their SQL")
     return tuple(
         PlanStep(
             s.revision,
@@ -236,6 +240,18 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     )
 
 
+def _rendered_repair(workspace: Workspace, plan: Plan, repair: Repair) -> PlanStep:
+    with workspace.reading() as connection:
+        schema = workspace.backend.definitions(connection)
+    request = RenderRepairRequest(workspace.project.scripts, workspace.target.dialect, repair, schema)
+    said = ask(workspace, request, "render their SQL")
+    sql = _clean(workspace, said["sql"])
+    if sql is not None:
+        sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.marker_sql)))
+    step = plan.steps[0]
+    return PlanStep(step.revision, step.direction, step.message, sql, _clean(workspace, said["problem"]))
+
+
 def _clean(workspace: Workspace, text: str | None) -> str | None:
     """What a script said, without the credentials that it may have repeated."""
-    return None if text is None else workspace.target.clean(text)
+    return None if text is None else workspace.clean(text)

@@ -1,21 +1,27 @@
-"""The project: where the migration scripts come from, an installed Mage or an `alembic.ini`."""
+"""The project: where the migration scripts come from, an installed Mage, an `alembic.ini` or a `pyproject.toml`."""
 
 from __future__ import annotations
 
-import configparser
 import hashlib
-import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from magetui.engine.errors import ProjectError
+from sqlalchemy.engine import URL
+
+from magetui.engine.alembic_files import read_alembic_files
+from magetui.engine.environment import Configured, Environment
+from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.mage import Mage, find_mage
+from magetui.engine.selection import Selection
+from magetui.engine.target import Target, parse_target
+from magetui.runner.redaction import redact_url
 from magetui.runner.request import Scripts
 
 MAGE_MUTEX_KEY = 1  # what Mage itself passes to pg_advisory_lock when it starts
+PLACEHOLDER = "driver://"  # what 'alembic init' writes as the URL, to be replaced
+PLACEHOLDER_DIALECT = "sqlalchemy.dialects:driver"  # in SQLAlchemy's error about it
 MAGE_VARIABLES = (
     "MAGE_DATABASE_CONNECTION_URL",
     "AWS_DB_SECRETS_NAME",
@@ -34,7 +40,11 @@ class Project:
     folder: Path  # where its scripts expect to be run
     scripts: Scripts
     found: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
+    url_place: str = ""  # where that URL stands
+    databases: tuple[str, ...] = ()  # sections of an alembic.ini that each name a database
+    doubt: str | None = None  # why env.py could not be asked what it configures
+    others: tuple[str, ...] = ()  # redacted URLs of further databases that env.py works on
 
     @property
     def version_locations(self) -> tuple[Path, ...]:
@@ -56,31 +66,29 @@ class Project:
 def find_project(
     environment: Mapping[str, str],
     project_path: Path,
-    config: str | None = None,
-    mage_path: str | None = None,
-    python: str | None = None,
+    chosen: Selection = Selection(),  # noqa: B008 - it is frozen
 ) -> Project:
-    """The project that flags name; else an alembic.ini in the folder, unless Mage's variables are set; else Mage.
+    """The project that flags name; else Alembic's files in the folder, unless Mage's variables are set; else Mage.
 
     Raises `ProjectError` where there is none.
     """
-    if config is not None:
-        return alembic_project(Path(config))
+    if chosen.config is not None:
+        return alembic_project(Path(chosen.config), chosen.name)
     if not project_path.is_dir():
         raise ProjectError(f"--project-path {project_path} is not a folder.")
-    ini = project_path / "alembic.ini"
-    mage_meant = mage_path is not None or any(environment.get(name) for name in MAGE_VARIABLES)
-    if ini.is_file() and not mage_meant:
-        return alembic_project(ini)
-    mage = find_mage(environment, mage_path, python)
+    file = has_alembic(project_path)
+    mage_meant = chosen.mage_path is not None or any(environment.get(name) for name in MAGE_VARIABLES)
+    if file is not None and not mage_meant:
+        return alembic_project(file, chosen.name)
+    mage = find_mage(environment, chosen.mage_path, chosen.python)
     if mage is not None:
         return mage_project(mage, project_path)
-    if ini.is_file():
-        return alembic_project(ini)
+    if file is not None:
+        return alembic_project(file, chosen.name)
     raise ProjectError(
-        f"There are no migration scripts to look at: no alembic.ini in {project_path.resolve()}, and no installed Mage "
-        "was found. Name one: --config path/to/alembic.ini, --mage-path path/to/site-packages, or --python the "
-        "interpreter that Mage runs under."
+        f"There are no migration scripts to look at: no alembic.ini or [tool.alembic] in {project_path.resolve()}, and "
+        "no installed Mage was found. Name one: --config path/to/alembic.ini, --mage-path path/to/site-packages, or "
+        "--python the interpreter that Mage runs under."
     )
 
 
@@ -100,58 +108,126 @@ def mage_project(mage: Mage, project_path: Path) -> Project:
     )
 
 
-def alembic_project(ini: Path) -> Project:
-    """A project by its alembic.ini, read as Alembic reads it but running nothing.
+def alembic_project(file: Path, name: str | None = None) -> Project:
+    """A project by its alembic.ini or pyproject.toml, read as Alembic reads it but running nothing.
 
     Raises `ProjectError` where the file cannot be read or names no scripts.
     """
-    ini = ini.resolve()
-    parser = configparser.ConfigParser({"here": str(ini.parent).replace("%", "%%")})
-    try:
-        with ini.open(encoding="utf-8") as file:
-            parser.read_file(file)
-        section = dict(parser.items("alembic")) if parser.has_section("alembic") else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"The configuration {ini} cannot be read: {error}.") from error
-    except configparser.Error as error:
-        # Without the error's own text: it quotes the line, which may hold the URL's password.
-        raise ProjectError(
-            f"The configuration {ini} cannot be understood ({type(error).__name__}). "
-            "A % in a value, such as in a URL, must be doubled."
-        ) from error
-    location = section.get("script_location")
-    if not location:
-        raise ProjectError(f"{ini} has no script_location in its [alembic] section.")
-    folder = _script_folder(location, ini)
-    if not folder.is_dir():
-        raise ProjectError(f"{ini} says script_location = {location}, and there is no such folder: {folder}.")
+    files = read_alembic_files(file, name)
+    location = files.ini if files.toml is None or file.suffix != ".toml" else files.toml
+    if files.toml is not None and (files.ini is None or "script_location" not in files.ini.read_text(errors="replace")):
+        location = files.toml
+    assert location is not None
     return Project(
         kind="alembic",
         version=None,
-        location=ini,
-        folder=ini.parent,
+        location=location,
+        folder=file.resolve().parent,
         scripts=Scripts(
             kind="alembic",
-            script_location=str(folder),
-            version_locations=tuple(str(place) for place in _version_folders(section, folder, ini)),
-            config_file=str(ini),
+            script_location=str(files.script_folder),
+            version_locations=tuple(str(place) for place in files.version_folders),
+            config_file=None if files.ini is None else str(files.ini),
+            toml_file=None if files.toml is None else str(files.toml),
+            section=files.section,
+            prepended=files.prepended,
+            several=len(files.databases) > 1,
         ),
-        found=str(ini),
-        url=section.get("sqlalchemy.url") or None,
+        found=str(location),
+        url=files.url,
+        url_place=files.url_place,
+        databases=files.databases,
     )
 
 
-def _script_folder(location: str, ini: Path) -> Path:
-    path = Path(location)
-    return path if path.is_absolute() else ini.parent / path
+def has_alembic(folder: Path) -> Path | None:
+    """The alembic.ini of a folder, or its pyproject.toml where that has a table for Alembic."""
+    ini, toml = folder / "alembic.ini", folder / "pyproject.toml"
+    if ini.is_file():
+        return ini
+    if toml.is_file() and "[tool.alembic" in toml.read_text(encoding="utf-8", errors="replace"):
+        return toml
+    return None
 
 
-def _version_folders(section: Mapping[str, str], folder: Path, ini: Path) -> list[Path]:
-    listed = section.get("version_locations")
-    if not listed:
-        return [folder / "versions"]
-    separator = {"os": os.pathsep, "space": None, "newline": "\n", ":": ":", ";": ";"}.get(
-        section.get("path_separator", section.get("version_path_separator", "")), ""
+def configured(project: Project, environment: Environment, url: URL | None) -> Project:
+    """The project with what its env.py configures for the database of `url`."""
+    one = of_database(environment, url, project.folder)
+    others = tuple(
+        dict.fromkeys(
+            redact_url(other.url) for other in environment.databases if other.url and one and other.url != one.url
+        )
     )
-    parts = re.split(r"[,\s]+", listed) if separator == "" else listed.split(separator)
-    return [_script_folder(part.strip(), ini) for part in parts if part.strip()]
+    several = project.scripts.several or bool(others)
+    scripts = replace(project.scripts, several=several)
+    if one is not None:
+        scripts = replace(
+            scripts,
+            version_table=one.version_table or scripts.version_table,
+            version_table_schema=one.version_table_schema or scripts.version_table_schema,
+            arguments=one.arguments,
+        )
+    return replace(project, scripts=scripts, doubt=environment.error if one is None else None, others=others)
+
+
+def project_target(project: Project, environment: Environment, *, named: bool) -> Target:
+    """The database that the scripts are for: the one that env.py connects to, where it says so, else the literal URL.
+
+    `named`: whether the operator named the section that the literal URL stands in. Raises `ConnectError` where none
+    can be told.
+    """
+    literal = None
+    if project.url is not None and not project.url.startswith(PLACEHOLDER):
+        literal = parse_target(project.url, project.url_place, project.folder)
+    made = {one.url: one for one in environment.databases if one.url and not one.url.startswith(PLACEHOLDER)}
+    if literal is not None and (named or not made or _matching(environment, literal.url, project.folder) is not None):
+        return literal
+    if len(made) == 1:
+        [url] = made
+        also = f"; {project.url_place} is another one" if literal is not None else ""
+        return parse_target(url, f"made by env.py in {project.scripts.script_location}{also}", project.folder)
+    if project.databases:
+        raise ConnectError(
+            "bad-url",
+            f"{project.location} names several databases: {', '.join(project.databases)}. "
+            f"Say which one with --name {project.databases[0]}, or with --url.",
+        )
+    if made:
+        shown = ", ".join(redact_url(url) for url in made)
+        raise ConnectError("bad-url", f"env.py works on {len(made)} databases: {shown}. Name one of them with --url.")
+    if project.url is not None and PLACEHOLDER_DIALECT in (environment.error or PLACEHOLDER_DIALECT):
+        raise ConnectError(
+            "bad-url",
+            f"{project.url_place} is still what 'alembic init' wrote, and env.py makes no other. "
+            "Write the database's URL there, or name it with --url.",
+        )
+    why = f"could not be asked for it ({environment.error})" if environment.error else "connects to none"
+    raise ConnectError(
+        "bad-url",
+        f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself, and that {why}. "
+        "Name the database with --url: a run is refused where env.py connects to another one.",
+    )
+
+
+def of_database(environment: Environment, url: URL | None, folder: Path) -> Configured | None:
+    """What env.py configures for that database; where it works on one alone, for that."""
+    found = None if url is None else _matching(environment, url, folder)
+    alone = len({one.url for one in environment.databases}) == 1
+    return environment.databases[0] if found is None and alone else found
+
+
+def _matching(environment: Environment, url: URL, folder: Path) -> Configured | None:
+    wanted = _named(url)
+    return next((one for one in environment.databases if one.url and _place(one.url, folder) == wanted), None)
+
+
+def _place(text: str, folder: Path) -> tuple[object, ...] | None:
+    try:
+        return _named(parse_target(text, "env.py", folder).url)
+    except ConnectError:
+        return None
+
+
+def _named(url: URL) -> tuple[object, ...]:
+    """What names a database, whatever the driver and the user."""
+    return (url.get_backend_name(), url.host, url.port, url.database)

@@ -1,117 +1,72 @@
 """Runs: started in a child process, followed through their journals, told from them for ever after.
 
-A run's record is folded from its journal's events and from nothing else, whether it goes on in this very program, was
-started before the line dropped, or ended a month ago. Journals lie in `<state dir>/runs/<number>.jsonl`, readable by
-their owner alone.
+Journals lie in `<state dir>/runs/<number>.jsonl`, readable by their owner alone. What they say is in `records`.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
-from magetui.backends.base import LockWait, Session, Timeouts
+from magetui.backends.base import Session, Timeouts
 from magetui.engine.errors import MagetuiError, RefusedError, RunNotFoundError, StateError
 from magetui.engine.plan import Plan
+from magetui.engine.records import RunRecord, fold
 from magetui.engine.state import read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner import events, journal
 from magetui.runner.__main__ import BOOT
 from magetui.runner.machine import identity
-from magetui.runner.request import Request, encode
+from magetui.runner.request import PARTING, OnDisconnect, Request, RunVerb, SignalAction, encode
 
 FOLLOW_PULSE_SECONDS = 0.1
-OUTPUT_KEPT = 200  # lines
+NEWEST_RUNS = 20  # among which one that goes on is looked for
 BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
-Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
-StepState = Literal["pending", "running", "done", "stopped", "undone"]
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
-    revision: str
-    direction: str
-    message: str
-    state: StepState
-    elapsed_ms: int | None = None
-    started: str | None = None
+class Limits:
+    """How a run behaves where it is kept waiting, or its starter is gone."""
 
-
-@dataclass(frozen=True, slots=True)
-class StatementRecord:
-    sql: str
-    started: str
-    elapsed_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a run waits for at this moment, since when, how long it will, and who is in the way."""
-
-    since: str
-    timeout_ms: int
-    waits_for: LockWait | None
-    blockers: tuple[Session, ...]
-    waiting_behind: tuple[Session, ...] = ()
-    note: str | None = None  # about the holder of the mutex
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What a journal says of one run. `outcome` is 'running' while its child lives, 'lost' where it died untold."""
-
-    run: int
-    verb: str = ""
-    target: str = ""
-    outcome: Outcome = "running"
-    marker_before: tuple[str, ...] = ()
-    marker_after: tuple[str, ...] | None = None
-    steps: tuple[StepRecord, ...] = ()
-    statement: StatementRecord | None = None
-    statements: int = 0
-    wait: Wait | None = None
-    blockers: tuple[Session, ...] = ()  # everybody who was ever in the way
-    error: str | None = None
-    where: str | None = None
-    committed: bool = False
-    output: tuple[str, ...] = ()  # the last lines; all of them stand in the journal
-    output_lines: int = 0
-    cancel_requested: bool = False
-    database: str = ""
-    project: str = ""
-    user: str = ""
-    host: str = ""
-    pid: int | None = None
-    started: str | None = None
-    ended: str | None = None
-    elapsed_ms: int | None = None
-    lock_timeout_ms: int = 0
-    machine: str = ""
-
-    @property
-    def alive(self) -> bool:
-        return self.outcome == "running"
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether the database is known to be as it was before the run."""
-        ended_short = self.outcome not in ("running", "done", "lost")
-        return ended_short and not self.committed and self.marker_after == self.marker_before
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    lock_retries: int = 0
+    on_disconnect: OnDisconnect = "continue"
 
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run whose child this program started."""
+    """A run whose child this program started.
+
+    The pipe to it stays open: where the run is to be cancelled when its starter is gone, its end says so.
+    """
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)
+
+    def part(self) -> None:
+        """Leave the run to itself: what happens to this program is of no concern to it any more."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError, ValueError):  # it has ended, or was left before
+            self.process.stdin.write(PARTING)
+            self.process.stdin.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How long a step took in an earlier run, on whichever database that was."""
+
+    elapsed_ms: int
+    run: int
+    database: str
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
@@ -125,7 +80,7 @@ def runs_directory(environment: Mapping[str, str]) -> Path:
     return state_directory(environment) / "runs"
 
 
-def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
+def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     """Begin a run of the plan in a child of its own session, which outlives this program.
 
     Consent is the caller's to have asked for. Raises `RefusedError` in read-only mode, `StateError` where no record
@@ -146,10 +101,14 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
         marker=plan.marker,
         steps=plan.steps,
         mutex_key=workspace.project.mutex_key,
-        timeouts=timeouts,
+        timeouts=limits.timeouts,
+        lock_retries=limits.lock_retries,
+        on_disconnect=limits.on_disconnect,
         result=plan.result,
         purge=plan.purge,
         replace_unknown=plan.replace_unknown,
+        repair=plan.repair,
+        operator=operator(),
     )
     interpreter = workspace.interpreter
     ours = str(Path(__file__).resolve().parents[2])
@@ -159,6 +118,7 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
             process = subprocess.Popen(
                 [interpreter, "-c", BOOT, ours, str(descriptor), str(complaints)],
                 stdin=subprocess.PIPE,
+                bufsize=0,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 pass_fds=(descriptor,),
@@ -172,12 +132,93 @@ def start(workspace: Workspace, plan: Plan, timeouts: Timeouts) -> StartedRun:
     finally:
         os.close(descriptor)
     assert process.stdin is not None
-    try:
-        with process.stdin as pipe:
-            pipe.write(encode(request))
-    except BrokenPipeError:
-        pass  # it ended before it listened: its record says so, with what it wrote to stderr
+    with suppress(BrokenPipeError):  # it ended before it listened: its record says so, with what it wrote to stderr
+        rest = memoryview(encode(request))
+        while rest:
+            rest = rest[process.stdin.write(rest) :]
     return StartedRun(number, process)
+
+
+def operator() -> str:
+    """Who is at it, for those who meet a run on the server: 'user@host', in ASCII as the server keeps names."""
+    return f"{getpass.getuser()}@{socket.gethostname()}".encode("ascii", "replace").decode()
+
+
+def kept_waiting(workspace: Workspace, session: Session) -> tuple[int, ...]:
+    """The runs of this database that go on and that the session was, or is, in the way of. Raises `StateError`."""
+    return tuple(
+        record.run
+        for record in list_runs(workspace.environment, NEWEST_RUNS)
+        if record.alive
+        and record.database == workspace.target.redacted
+        and any(blocker.pid == session.pid for blocker in record.blockers)
+    )
+
+
+def record_signal(
+    workspace: Workspace, session: Session, action: SignalAction, waiting: Sequence[int], moment: str
+) -> None:
+    """Put on record that the operator cancelled or ended a session at that moment (ISO 8601, UTC).
+
+    It goes into the journals of the runs that it kept `waiting`, which may have ended since, or else into one of its
+    own. Raises `StateError` where none can be written.
+    """
+    directory = runs_directory(workspace.environment)
+    signalled = events.SessionSignalled(at=moment, action=action, session=session, operator=operator())
+    try:
+        for run in waiting:
+            with journal.opened(journal_path(directory, run)) as descriptor:
+                journal.Journal(descriptor, workspace.target.secrets).append(signalled)
+        if not waiting:
+            _record_alone(workspace, directory, signalled.action, f"session {signalled.session.pid}", signalled)
+    except OSError as error:
+        raise StateError(directory, error) from error
+
+
+def record_backup(workspace: Workspace, file: Path, size: str, elapsed_ms: int) -> None:
+    """Put a backup that was made on record, by itself. Raises `StateError` where that cannot be written."""
+    directory = runs_directory(workspace.environment)
+    try:
+        _record_alone(workspace, directory, "backup", f"{file} ({size})", elapsed_ms=elapsed_ms)
+    except OSError as error:
+        raise StateError(directory, error) from error
+
+
+def _record_alone(
+    workspace: Workspace,
+    directory: Path,
+    verb: RunVerb,
+    target: str,
+    *told: events.Event,
+    elapsed_ms: int = 0,
+) -> None:
+    """A journal of something that was done at once, in this process, and not by a run."""
+    number, descriptor = _new_journal(directory)
+    try:
+        own = journal.Journal(descriptor, workspace.target.secrets)
+        own.append(
+            events.RunStarted(
+                at=journal.now(),
+                run=number,
+                verb=verb,
+                target=target,
+                marker=(),
+                steps=(),
+                database=workspace.target.redacted,
+                project="",
+                pid=os.getpid(),
+                user=getpass.getuser(),
+                host=socket.gethostname(),
+                lock_timeout_ms=0,
+                statement_timeout_ms=0,
+                machine=identity(),
+            )
+        )
+        for event in told:
+            own.append(event)
+        own.append(events.RunEnded(at=journal.now(), outcome="done", marker=None, elapsed_ms=elapsed_ms))
+    finally:
+        os.close(descriptor)
 
 
 def _new_journal(directory: Path) -> tuple[int, int]:
@@ -210,10 +251,11 @@ def follow(
 
     `stop` is asked at each pulse: once it says so nobody listens any more, and nothing more is read.
 
-    Raises `RunNotFoundError`.
+    Raises as `read_run`.
     """
     run = started if isinstance(started, int) else started.run
-    path = _require(runs_directory(environment), run)
+    read_run(environment, run)  # or say why it cannot be read
+    path = journal_path(runs_directory(environment), run)
     reader, record = journal.Reader(path), RunRecord(run=run)
     while not stop():
         alive = journal.is_alive(path)  # asked before reading: what is written in between is read next time
@@ -243,6 +285,27 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
     return record if alive else _closed(record, path)
 
 
+def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
+    """Everything that a run's journal says. Raises as `read_run`."""
+    directory = runs_directory(environment)
+    try:
+        return tuple(journal.Reader(_require(directory, run)).read())
+    except PermissionError as error:
+        raise StateError(directory, error, "read") from error
+
+
+def took_before(environment: Mapping[str, str], steps: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Earlier]:
+    """How long steps, as (revision, direction), took when they were last done, from the newest journals."""
+    wanted = set(steps)
+    found: dict[tuple[str, str], Earlier] = {}
+    for record in list_runs(environment, NEWEST_RUNS) if wanted else ():
+        for step in record.steps:
+            key = (step.revision, step.direction)
+            if key in wanted and key not in found and step.elapsed_ms is not None and not record.alive:
+                found[key] = Earlier(step.elapsed_ms, record.run, record.database)
+    return found
+
+
 def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
     """The runs on record, newest first; only the `most` newest, if given. Those of other users are passed over.
 
@@ -259,14 +322,25 @@ def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[
     return tuple(read_run(environment, number) for number in islice(readable, most))
 
 
-def tell_lost(workspace: Workspace, record: RunRecord) -> RunRecord:
-    """For a run whose child died untold: the marker as the database has it now, where this is its database.
+def tell_lost(workspace: Workspace, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
+    """For a run whose child died untold: what its database says now, and whether its session is still there.
 
-    Raises `MagetuiError` where the database cannot be read.
+    Where the run has `just_ended`, that is the marker after it, too; later, others may have changed it. Raises
+    `MagetuiError` where the database cannot be read.
     """
     if record.outcome != "lost" or record.database != workspace.target.redacted:
         return record
-    return replace(record, marker_after=read_state(workspace, workspace.project).marker)
+    marker = read_state(workspace, workspace.project).marker
+    left = False
+    if record.session is not None:
+        with workspace.reading() as connection:
+            left = workspace.backend.session_exists(connection, record.session, record.application)
+    return replace(
+        record,
+        marker_now=marker,
+        marker_after=marker if just_ended else record.marker_after,
+        session_left=left,
+    )
 
 
 def cancel(environment: Mapping[str, str], run: int) -> bool:
@@ -312,85 +386,3 @@ def _closed(record: RunRecord, path: Path) -> RunRecord:
         error = f"The process could not begin: {error}"
     steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
     return replace(record, outcome="lost", error=error, steps=steps, wait=None)
-
-
-def fold(record: RunRecord, happened: Iterable[events.Event]) -> RunRecord:
-    """The record after the events."""
-    for event in happened:
-        record = _folded(record, event)
-    return record
-
-
-def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR0911 - one return for each event
-    match event:
-        case events.RunStarted():
-            steps = tuple(StepRecord(s.revision, s.direction, s.message, "pending") for s in event.steps)
-            return replace(
-                record,
-                verb=event.verb,
-                target=event.target,
-                marker_before=event.marker,
-                steps=steps,
-                database=event.database,
-                project=event.project,
-                user=event.user,
-                host=event.host,
-                pid=event.pid,
-                started=event.at,
-                lock_timeout_ms=event.lock_timeout_ms,
-                machine=event.machine,
-            )
-        case events.MutexAwaited():
-            blockers = (event.holder,) if event.holder else ()
-            relation = LockWait("the migration mutex", None)
-            wait = Wait(event.at, event.timeout_ms, relation, blockers, note=event.note)
-            return replace(record, wait=wait, blockers=_joined(record.blockers, blockers))
-        case events.MutexTaken() | events.LockObtained():
-            return replace(record, wait=None)
-        case events.StepStarted():
-            return replace(record, steps=_with_step(record, event.number, state="running", started=event.at))
-        case events.StepEnded():
-            return replace(record, steps=_with_step(record, event.number, state="done", elapsed_ms=event.elapsed_ms))
-        case events.StatementStarted():
-            statement = StatementRecord(event.sql, event.at)
-            return replace(record, statement=statement, statements=record.statements + 1)
-        case events.StatementEnded():
-            ended = replace(record.statement, elapsed_ms=event.elapsed_ms) if record.statement else None
-            return replace(record, statement=ended, wait=None)
-        case events.LockAwaited():
-            wait = Wait(event.since, event.timeout_ms, event.waits_for, event.blockers, event.waiting_behind)
-            return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
-        case events.OutputPrinted():
-            output = (*record.output[1 - OUTPUT_KEPT :], event.text)
-            return replace(record, output=output, output_lines=record.output_lines + 1)
-        case events.CancelRequested():
-            return replace(record, cancel_requested=True)
-        case events.RunEnded():
-            steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
-            if event.outcome not in ("done", "lost") and not event.committed:  # rolled back, all of it
-                steps = tuple(replace(s, state="undone") if s.state == "done" else s for s in steps)
-            return replace(
-                record,
-                outcome=event.outcome,
-                marker_after=event.marker,
-                elapsed_ms=event.elapsed_ms,
-                committed=event.committed,
-                error=event.error,
-                where=event.where,
-                ended=event.at,
-                steps=steps,
-                wait=None,
-            )
-    return record
-
-
-def _with_step(record: RunRecord, number: int, **changes: object) -> tuple[StepRecord, ...]:
-    return tuple(
-        replace(step, **changes) if place == number else step  # type: ignore[arg-type]
-        for place, step in enumerate(record.steps, start=1)
-    )
-
-
-def _joined(known: tuple[Session, ...], more: tuple[Session, ...]) -> tuple[Session, ...]:
-    pids = {session.pid for session in known}
-    return (*known, *(session for session in more if session.pid not in pids))

@@ -12,6 +12,8 @@ class Selection:
     url: str | None = field(default=None, repr=False)
     project_path: str | None = None
     config: str | None = None
+    name: str | None = None
     mage_path: str | None = None
     python: str | None = None
     read_only: bool = False
+    scratch_url: str | None = field(default=None, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magetui.backends.base import Leftover, MutexHolder, ServerFacts, Session, Table, VersionTable
 from magetui.engine.project import Project
@@ -37,14 +37,16 @@ def read_state(workspace: Workspace, project: Project) -> DatabaseState:
     """What the database says, on one connection. Raises `ConnectError` or `MagetuiError`."""
     backend, scripts = workspace.backend, project.scripts
     file = database_file(workspace.target.url)
+    missing = str(file) if file is not None and not file.exists() else None
     with workspace.reading() as connection:
+        server = backend.server(connection)
         return DatabaseState(
-            server=backend.server(connection),
+            server=server if missing is None else replace(server, database=missing),  # it is read as an empty one
             version_tables=backend.version_tables(connection, scripts.version_table, scripts.version_table_schema),
             tables=backend.tables(connection),
             sessions=backend.sessions(connection),
             leftovers=backend.leftovers(connection),
             not_owned=backend.not_owned(connection),
             mutex=backend.mutex_holder(connection, project.mutex_key, workspace.target.url),
-            file_missing=str(file) if file is not None and not file.exists() else None,
+            file_missing=missing,
         )

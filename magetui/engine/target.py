@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from magetui.engine.errors import ConnectError
+from magetui.engine.secrets import aws_database, azure_text
 from magetui.runner.redaction import redact, redact_url, secrets_of
 
 # user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
@@ -29,6 +30,7 @@ class Target:
     url: URL = field(repr=False)
     redacted: str
     source: str
+    credentials: tuple[str, ...] = field(default=(), repr=False)  # of secret stores, in the environment
 
     @property
     def text(self) -> str:
@@ -39,9 +41,14 @@ class Target:
     def dialect(self) -> str:
         return self.url.get_backend_name()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in anything that is shown or kept."""
+        return (*secrets_of(self.text), *self.credentials)
+
     def clean(self, text: str) -> str:
         """`text` without this target's credentials."""
-        return redact(text, secrets_of(self.text))
+        return redact(text, self.secrets)
 
 
 def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
@@ -107,9 +114,15 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
     """
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
-    for variable in ("AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL"):
-        if environment.get(variable):
-            raise ConnectError("secret", f"{variable} is set, and this version cannot read that secret store yet.")
+    if secret := environment.get("AWS_DB_SECRETS_NAME"):
+        address = aws_database(secret, environment)
+        return Target(
+            url=address,
+            redacted=redact_url(address.render_as_string(hide_password=True)),
+            source="AWS Secrets Manager, AWS_DB_SECRETS_NAME",
+        )
+    if secret := environment.get("AZURE_SECRET_DB_CONN_URL"):
+        return _azure_target(secret, environment, project_path)
     user, password, name = (environment.get(variable) for variable in ("DB_USER", "DB_PASS", "DB_NAME"))
     host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
     if user and password and name and host and port:
@@ -118,6 +131,21 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
     path, source = _mage_sqlite(environment, project_path)
     location = URL.create("sqlite", database=str(path))
     return Target(url=location, redacted=location.render_as_string(), source=source)
+
+
+def _azure_target(secret: str, environment: Mapping[str, str], project_path: Path) -> Target:
+    """The database of a URL in a Key Vault. What cannot be understood is not quoted: it may be another secret."""
+    text = azure_text(secret, environment)
+    try:
+        return parse_target(text, "Azure Key Vault, AZURE_SECRET_DB_CONN_URL", project_path)
+    except ConnectError as error:
+        if error.cause != "bad-url":
+            raise
+        raise ConnectError(
+            "secret",
+            f"The secret '{secret}' in Azure Key Vault holds no URL of a database that can be understood.",
+            "Mage wants one such as postgresql://user:password@host:5432/database.",
+        ) from None
 
 
 def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Path, str]:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,67 +21,137 @@ from sqlalchemy.exc import SQLAlchemyError
 from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend, Failure
 from magetui.engine.chain import Chain, read_chain
+from magetui.engine.environment import Environment, ask_env, read_env_text
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.project import MAGE_VARIABLES, Project, find_project
+from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
+from magetui.engine.project import MAGE_VARIABLES, PLACEHOLDER, Project, configured, find_project, project_target
 from magetui.engine.selection import Selection
 from magetui.engine.target import Target, database_file, mage_target, parse_target
+from magetui.runner.redaction import redact, secrets_of, store_secrets
 
 APPLICATION_NAME = "magetui"
+SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 CONNECT_CAUSES = frozenset(ConnectError.advised())
 
 
 class Workspace:
     """See the module. Properties raise `ProjectError` or `ConnectError` where there is nothing to find."""
 
-    def __init__(self, selection: Selection, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        environment: Mapping[str, str] | None = None,
+        targets: set[Target] | None = None,
+    ) -> None:
+        """`targets` are those of the caller's workspaces so far; this one's joins them once it is found."""
         self.selection = selection
         self.environment = os.environ if environment is None else environment
+        self._targets = targets if targets is not None else set()
+        # No cached properties: before Python 3.12 those of one workspace wait for those of all others, and one may be
+        # waiting for a secret store.
+        self._target: Target | None = None
+        self._backend: Backend | None = None
 
     @cached_property
     def project_path(self) -> Path:
         return Path(self.selection.project_path or ".")
 
     @cached_property
-    def project(self) -> Project:
-        chosen = self.selection
-        return find_project(self.environment, self.project_path, chosen.config, chosen.mage_path, chosen.python)
+    def located(self) -> Project:
+        """The project as its files have it, which is enough to read the chain: nothing of it is run."""
+        return find_project(self.environment, self.project_path, self.selection)
 
     @cached_property
+    def project(self) -> Project:
+        """The project with the version table that its env.py configures; that is asked where no file tells it."""
+        located = self.located
+        if located.kind == "mage":
+            return located
+        target = self._target_if_any()  # the other way round, there would be no end
+        return configured(located, self.asked, target.url if target is not None else None)
+
+    @property
     def target(self) -> Target:
+        if self._target is None:
+            # Whatever database it is: scripts may tell all of the environment that they run in.
+            self._target = replace(self._found_target(), credentials=store_secrets(self.environment))
+            self._targets.add(self._target)
+        return self._target
+
+    def _found_target(self) -> Target:
         if self.selection.url is not None:
             return parse_target(self.selection.url, "--url")
         try:
-            project = self.project
+            located = self.located
         except ProjectError:
             # Without scripts there may still be a database to look at; without either, say what is missing.
             if not any(self.environment.get(name) for name in MAGE_VARIABLES):
                 raise
             return mage_target(self.environment, self.project_path)
-        if project.kind == "mage":
+        if located.kind == "mage":
             return mage_target(self.environment, self.project_path)
-        if project.url is None:
-            raise ConnectError(
-                "bad-url",
-                f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself. Name that database "
-                "with --url: a run is refused where env.py connects to another one.",
-            )
-        return parse_target(project.url, f"sqlalchemy.url in {project.location}", project.folder)
+        return project_target(located, self.asked, named=self.selection.name is not None)
+
+    def _target_if_any(self) -> Target | None:
+        try:
+            return self.target
+        except ConnectError:
+            return None
 
     @cached_property
+    def asked(self) -> Environment:
+        """What the project's env.py works on: from its text, or asked of it in a child where that does not tell."""
+        located = self.located
+        text = read_env_text(Path(located.scripts.script_location) / "env.py")
+        url_known = self.selection.url is not None or (
+            located.url is not None and not located.url.startswith(PLACEHOLDER) and not text.makes_url
+        )
+        if url_known and text.configured is not None and not located.scripts.several:
+            return Environment((text.configured,))
+        url = None if self.selection.url is None else parse_target(self.selection.url, "--url").text
+        said = ask_env(self.interpreter, located.folder, located.scripts, url)
+        if not said.databases and text.configured is not None and url_known:
+            return Environment((text.configured,))
+        return said
+
+    @cached_property
+    def scratch(self) -> Target | None:
+        """The database that was named for replays alone; None where there is none. Raises `ConnectError`."""
+        if self.selection.scratch_url is not None:
+            return parse_target(self.selection.scratch_url, "--scratch-url")
+        text = self.environment.get(SCRATCH_VARIABLE)
+        return parse_target(text, SCRATCH_VARIABLE) if text else None
+
+    def clean(self, text: str) -> str:
+        """`text` without the credentials of the databases that were named."""
+        for url in (self.selection.scratch_url, self.environment.get(SCRATCH_VARIABLE)):
+            text = redact(text, secrets_of(url)) if url else text
+        return self.target.clean(text)
+
+    @property
     def backend(self) -> Backend:
-        try:
-            return backend_for(self.target.url)
-        except UnsupportedDialectError as error:
-            raise ConnectError("bad-url", str(error)) from error
+        if self._backend is None:
+            try:
+                self._backend = backend_for(self.target.url)
+            except UnsupportedDialectError as error:
+                raise ConnectError("bad-url", str(error)) from error
+        return self._backend
 
     @cached_property
     def chain(self) -> Chain:
-        return read_chain(self.project.version_locations)
+        return read_chain(self.located.version_locations)
 
     @property
     def interpreter(self) -> str:
-        """The Python that runs the scripts: the one named, for a project's own; ours for Mage's chain."""
-        return self.selection.python if self.project.kind == "alembic" and self.selection.python else sys.executable
+        """The Python that runs the scripts."""
+        return self.python.path
+
+    @cached_property
+    def python(self) -> Interpreter:
+        """The Python that runs the scripts, and why: ours for Mage's chain, else the one named or the project's own."""
+        if self.located.kind == "mage":
+            return Interpreter(sys.executable, OURS)
+        return find_interpreter(self.environment, self.located.folder, self.selection.python)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -1,18 +1,17 @@
 """Connects the scheduler's database to Alembic: on the database itself, or as SQL text with --sql."""
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import engine_from_config
 from sqlalchemy.pool import NullPool
 
-URL = context.config.get_main_option("sqlalchemy.url")
-assert URL is not None, "alembic.ini has no sqlalchemy.url"
+SECTION = context.config.get_section(context.config.config_ini_section, {})
 
 if context.is_offline_mode():
-    context.configure(url=URL, literal_binds=True)
+    context.configure(url=SECTION["sqlalchemy.url"], literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 else:
-    with create_engine(URL, poolclass=NullPool).connect() as connection:
+    with engine_from_config(SECTION, poolclass=NullPool).connect() as connection:
         context.configure(connection=connection)
         with context.begin_transaction():
             context.run_migrations()

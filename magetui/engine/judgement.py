@@ -1,0 +1,114 @@
+"""What the evidence adds to a diagnosis: whether the schema fits the marker, and a candidate where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from magetui.engine.chain import Chain
+from magetui.engine.finding import Finding
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence import Evidence
+
+WITHOUT_MARKER = frozenset({"unknown-revision", "empty-version-table", "no-version-table", "several-markers"})
+CONSISTENT = frozenset({"up-to-date", "behind"})
+WEIGHED = WITHOUT_MARKER | CONSISTENT
+NAMED_AT_MOST = 3
+
+
+def worth_weighing(findings: Sequence[Finding]) -> bool:
+    """Whether a schema is there that could speak for or against a marker."""
+    return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
+
+
+def not_weighed(reason: str) -> Finding:
+    return Finding(
+        "evidence-missing",
+        "info",
+        f"Whether the schema agrees with the marker is not known. {reason}",
+        {"reason": reason},
+    )
+
+
+def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], evidence: Evidence) -> list[Finding]:
+    """The findings with what the evidence says of the marker, or of a marker to be found."""
+    if not evidence.tables:
+        return list(findings)  # the chain makes nothing that could be seen
+    facts = {
+        "fits": [list(one) for one in (*evidence.fits, *evidence.loosely)],
+        "nearest": None if evidence.nearest is None else list(evidence.nearest),
+        "differences": [f"{'missing' if missing else 'too much'}: {fact}" for fact, missing in evidence.differences],
+    }
+    if any(finding.code in WITHOUT_MARKER for finding in findings):
+        said = f"{_looks_like(chain, evidence)} That is evidence, not proof."
+        return [
+            replace(finding, message=f"{finding.message} {said}", facts={**finding.facts, **facts})
+            if finding.code in WITHOUT_MARKER
+            else finding
+            for finding in findings
+        ]
+    if not evidence.contradicts(marker) or not any(finding.code in CONSISTENT for finding in findings):
+        return list(findings)
+    whole = evidence.half is None or bool(evidence.half.unindexed)  # then it may as well be an index that was dropped
+    if whole and evidence.nearest is not None and sorted(evidence.nearest) == sorted(marker):
+        return [
+            *findings,
+            Finding(
+                "evidence-contradicts",
+                "warning",
+                f"The schema is not quite what {', '.join(marker) or 'base'} should have: {_wrong(evidence)}. Somebody "
+                "may have changed it by hand; a migration that builds on it can fail.",
+                facts,
+                "evidence",
+            ),
+        ]
+    return [
+        *findings,
+        Finding(
+            "evidence-contradicts",
+            "critical",
+            f"The marker says {', '.join(marker)}, but the schema does not look like it. "
+            f"{_looks_like(chain, evidence)} Nothing should be migrated before that is understood.",
+            facts,
+            "evidence",
+        ),
+    ]
+
+
+def _looks_like(chain: Chain, evidence: Evidence) -> str:
+    fitting = evidence.fits or evidence.loosely
+    if fitting:
+        names = " or ".join(_named(chain, one) for one in fitting[:NAMED_AT_MOST])
+        more = f", or {len(fitting) - NAMED_AT_MOST} others" if len(fitting) > NAMED_AT_MOST else ""
+        apart = ", which it cannot tell apart" if len(fitting) > 1 else ""
+        return f"The schema fits {names}{more}{apart}."
+    half = evidence.half
+    if half is not None:
+        undo = "" if half.direction == "upgrade" else " of the way back"
+        missing = "1 operation is" if len(half.missing) == 1 else f"{len(half.missing)} operations are"
+        return (
+            f"Half{undo} of revision {_named(chain, (half.revision,))} is there: {missing} missing of "
+            f"{len(half.operations)}. 'finish' would do the rest, 'undo' take it back."
+        )
+    count = len(evidence.differences)
+    differences = "1 difference" if count == 1 else f"{count} differences"
+    return (
+        f"It fits no revision. The nearest is {_named(chain, evidence.nearest or ())}, with {differences} "
+        f"({_wrong(evidence)})."
+    )
+
+
+def _wrong(evidence: Evidence) -> str:
+    said = [f"{'missing' if missing else 'too much'}: {fact}" for fact, missing in evidence.differences]
+    more = f"; and {len(said) - NAMED_AT_MOST} more" if len(said) > NAMED_AT_MOST else ""
+    return "; ".join(said[:NAMED_AT_MOST]) + more
+
+
+def _named(chain: Chain, marker: tuple[str, ...]) -> str:
+    """A marker with its message, where it is one revision; base by what it means."""
+    if not marker:
+        return "a database before the first revision"
+    message = chain.by_id[marker[0]].message if len(marker) == 1 else ""
+    return " and ".join(marker) + (f" ({message})" if message else "")

@@ -1,0 +1,129 @@
+"""The schema before and after each revision of a chain, worked out from what the scripts do."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache, reduce
+from operator import or_
+
+from magetui.engine.chain import Chain, Revision
+from magetui.engine.foresight import Foresight
+from magetui.engine.model import Model, TableModel
+from magetui.engine.rawsql import Unclear
+from magetui.engine.recording import Direction, Recording
+from magetui.runner.operations import Operation
+
+MOST_TOGETHER = 500  # markers of several revisions; each is worked out by itself
+
+
+class Lineage:
+    """`before` and `after` by revision; `tables` and `enums` are the names of all that any revision leads to.
+
+    `made` is every state that a table is ever in, half-way through a revision too, with a model that has it.
+    """
+
+    def __init__(self, chain: Chain, recordings: Mapping[str, Recording], base: Model) -> None:
+        self._chain = chain
+        self._recordings = recordings
+        self.oldest_first = tuple(reversed(chain.revisions))
+        self._places = {revision.revision: place for place, revision in enumerate(self.oldest_first)}
+        self._foresight = Foresight(
+            (self._operations(revision) for revision in self.oldest_first),
+            (self._operations(revision, "downgrade") for revision in self.oldest_first),
+            base,
+        )
+        self.base = replace(base, tables={**base.tables, **self._foresight.before_all()})
+        self.before: dict[str, Model] = {}
+        self.after: dict[str, Model] = {}
+        self.made: list[tuple[TableModel, Model]] = []
+        for revision in self.oldest_first:
+            before = self._standing_on({*revision.down_revisions, *revision.depends_on})
+            self.before[revision.revision] = before
+            self.after[revision.revision] = self.stepped(before, revision, "upgrade")
+        led_to = {name for model in self.after.values() for name in model.changed if name in model.tables}
+        self.tables = sorted({*self.base.tables, *led_to})
+        self.enums = sorted({name for model in self.after.values() for name in model.enums})
+
+    def at(self, marker: Iterable[str]) -> Model:
+        """The schema at a marker: that of one of its revisions, and what the others stand on besides, oldest first."""
+        first, *others = marker
+        model = self.after[first]
+        wanted = self.ancestors(others) - self.ancestors([first])
+        for revision in self.oldest_first if wanted else ():
+            if revision.revision in wanted:
+                model = self.stepped(model, revision, "upgrade")
+        return model
+
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """The markers of several revisions, none standing on another; the heads alone where they are too many."""
+        below: list[int] = []  # what each stands on, as bits
+        beside: list[int] = []  # what each neither stands on nor carries, of those before it
+        for place, revision in enumerate(self.oldest_first):
+            parents = [self._places[parent] for parent in (*revision.down_revisions, *revision.depends_on)]
+            below.append(reduce(or_, (below[parent] | 1 << parent for parent in parents), 0))
+            beside.append((1 << place) - 1 & ~below[place])
+        found: list[tuple[int, ...]] = []
+        waiting: list[tuple[tuple[int, ...], int]] = [
+            ((place,), beside[place]) for place in range(len(below)) if beside[place]
+        ]
+        while waiting:
+            marker, free = waiting.pop()
+            for place in range(free.bit_length()):
+                if free >> place & 1:
+                    found.append((*marker, place))
+                    waiting.append((found[-1], free & beside[place]))
+            if len(found) > MOST_TOGETHER:
+                return (self._chain.heads,) if len(self._chain.heads) > 1 else ()
+        return tuple(tuple(self.oldest_first[place].revision for place in marker) for marker in sorted(found))
+
+    def back(self, revision: str) -> Model:
+        """The schema that a revision's downgrade leads to from just after its upgrade."""
+        return self.stepped(self.after[revision], self._chain.by_id[revision], "downgrade")
+
+    def ancestors(self, marker: Iterable[str]) -> set[str]:
+        """The revisions of a marker and all that they stand on."""
+        found: set[str] = set()
+        waiting = list(marker)
+        while waiting:
+            revision = waiting.pop()
+            if revision not in found:
+                found.add(revision)
+                one = self._chain.by_id[revision]
+                waiting += [*one.down_revisions, *one.depends_on]
+        return found
+
+    def stepped(self, model: Model, revision: Revision, direction: Direction) -> Model:
+        """After one step, `changed` by all of it. Where the script cannot be followed to its end, what it names is open
+        afterwards.
+        """
+        changed: set[str] = set()
+        for operation in self._operations(revision, direction):
+            model = self._foresight.seeing(model.after(operation), self._places[revision.revision])
+            changed |= model.changed
+            self._remember(model)
+        return replace(model, changed=frozenset(changed))
+
+    def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
+        way = self._recordings[revision.revision].way(direction)
+        if way.undecidable is None:
+            return way.operations
+        return (*way.operations, Unclear(_words(revision.path.read_text(encoding="utf-8"))))
+
+    def _remember(self, model: Model) -> None:
+        self.made += [(model.tables[name], model) for name in model.changed if name in model.tables]
+
+    def _standing_on(self, parents: set[str]) -> Model:
+        if not parents:
+            return self.base
+        return self.after[next(iter(parents))] if len(parents) == 1 else self.at(sorted(parents))
+
+
+@lru_cache(maxsize=1_024)
+def _words(script: str) -> frozenset[str]:
+    """The names in a script's texts: what it can have touched. Without any there is no telling."""
+    nodes = ast.walk(ast.parse(script))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return frozenset(word for text in texts for word in re.findall(r"\w+", text))
