@@ -25,9 +25,11 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
         url=values.get("url"),
         project_path=values.get("project_path"),
         config=values.get("config"),
+        name=values.get("name"),
         mage_path=values.get("mage_path"),
         python=values.get("python"),
         read_only=bool(values.get("read_only")),
+        scratch_url=values.get("scratch_url"),
     )
     plain = values.get("no_color") or environment.get("NO_COLOR") or environment.get("TERM") == "dumb"
     return Settings(

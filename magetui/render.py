@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from magetui import words
+from magetui import previews, sentences, words
 from magetui.backends.base import Session, Table, TableDetail
 from magetui.engine import locks
+from magetui.engine.backup import Backup
 from magetui.engine.chain import Chain
 from magetui.engine.diagnosis import Diagnosis
-from magetui.engine.findings import Finding
-from magetui.engine.mage import spoken_releases
+from magetui.engine.finding import Finding
 from magetui.engine.plan import Plan, PlanStep
-from magetui.engine.runs import RunRecord
+from magetui.engine.preview import Preview
+from magetui.engine.records import RunRecord
+from magetui.engine.releases import first_releases, spoken_releases
+
+if TYPE_CHECKING:
+    from magetui.conclusions import Conclusion
+    from magetui.verdicts import Verdict
 
 LABELS = {"critical": "CRITICAL", "warning": "WARNING", "info": "note", "ok": "OK"}
 STATES = {"pending": "pending", "running": "running", "done": "done", "stopped": "stopped", "undone": "rolled back"}
 COLOURS = {"critical": "31;1", "warning": "33", "info": "36", "ok": "32"}
 WRAP = 100
+RESTORING = {
+    "postgresql": "To restore it into a new database beside this one (PGPASSWORD, or you, say the password):",
+    "sqlite": "To restore it, while Mage, or whatever uses the file, is stopped:",
+}
 
 
 class Text:
@@ -33,7 +44,8 @@ class Text:
         target, project = diagnosis.target, diagnosis.project
         server = f"{target.dialect} {target.server_version}" if target.server_version else target.dialect
         place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
-        what = "mage-ai " + (project.version or "") if project.kind == "mage" else "alembic"
+        mage = project.kind == "mage"
+        what = "mage-ai " + (project.version or "") if mage else "alembic"
         yield from _table(
             [
                 ("target", words.plain(target.url or "")),
@@ -41,6 +53,7 @@ class Text:
                 ("server", words.plain(server or "")),
                 ("database", words.plain(place) if target.database else "not reached"),
                 ("project", words.plain(f"{what}  {project.location}")),
+                *([("python", words.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
                 ("marker", self._revisions(diagnosis.marker, project.kind) if target.database else "unknown"),
                 ("head", self._revisions(diagnosis.heads, project.kind)),
                 ("pending", str(len(diagnosis.pending))),
@@ -70,10 +83,12 @@ class Text:
         yield ""
 
     def history(self, chain: Chain) -> Iterable[str]:
-        heads = set(chain.heads)
+        heads, first = set(chain.heads), first_releases(chain)
         for revision in chain.revisions:
             mark = "head" if revision.revision in heads else "    "
             release = spoken_releases(revision.revision)
+            if release is None and revision.revision in first:
+                release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
             date = (revision.created or "")[:10]
             line = f"{mark}  {revision.revision:<14} {date:<10}  {revision.message}{labels}"
@@ -118,46 +133,76 @@ class Text:
             for constraint in detail.constraints:
                 yield words.plain(f"  {constraint.kind} {constraint.name or ''} {constraint.definition}")
 
+    def evidence(self, chain: Chain, found: Conclusion) -> Iterable[str]:
+        for sentence in found.sentences:
+            yield from wrapped(sentence, WRAP)
+        if found.command:
+            yield f"  {words.plain(found.command)}"  # on one line, to be copied
+        if found.details:
+            yield ""
+        for state, text in found.details:
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+        yield ""
+        for one in found.revisions:
+            mark = f"  [{marks}]" if (marks := found.marks(one.revision)) else ""
+            yield words.plain(f"{one.state:<12}  {one.revision:<14} {chain.by_id[one.revision].message}{mark}")
+
+    def verification(self, verdict: Verdict) -> Iterable[str]:
+        first, *others = verdict.sentences
+        yield from wrapped(first, WRAP)
+        for state, text in verdict.details:
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+        for sentence in others:
+            yield from wrapped(sentence, WRAP)
+
     def sessions(self, sessions: Sequence[Session]) -> Iterable[str]:
         if not sessions:
             yield "no other sessions"
-        for branch in locks.tree(sessions):
-            indent = "   " * branch.depth
-            joint = "└ " if branch.depth else ""
-            session = branch.session
+        branches = locks.tree(sessions)
+        for branch, joint in zip(branches, joints(branches), strict=True):
+            session, under = branch.session, " " * (len(joint) + 4)
             behind = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
-            yield f"{indent}{joint}{words.session_line(session)}{behind}"
-            if session.waits_for is not None:
-                mode = f"{words.mode(session.waits_for.mode)} on " if session.waits_for.mode else ""
-                waits = f"waits for {mode}{words.plain(session.waits_for.relation or '?')}"
-                yield f"{indent}      {waits}, {words.duration(session.query_ms)}"
+            yield f"{joint}{words.session_line(session)}{behind}"
+            if branch.session.blocked_by or session.waits_for:
+                yield f"{under}{waits(branch, words.duration(session.query_ms))}"
             if session.holds:
-                held = ", ".join(f"{h.relation} ({words.mode(h.mode)})" for h in session.holds[:6])
-                more = f" and {len(session.holds) - 6} more" if len(session.holds) > 6 else ""
-                yield f"{indent}      holds {words.plain(held)}{more}"
+                yield f"{under}{holds(session, most=6)}"
             if session.query:
-                yield f"{indent}      {words.one_line(session.query, WRAP)}"
+                yield f"{under}{words.one_line(session.query, WRAP)}"
 
-    def plan(self, plan: Plan, steps: Sequence[PlanStep]) -> Iterable[str]:
+    def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
         yield words.plain(plan.summary)
+        if plan.verb == "stamp" and not plan.empty:
+            yield f"  {words.verifying(plan.target)}"
+        yield from works(plan)
+        yield from self.preview(preview)
         for number, step in enumerate(steps, start=1):
             yield words.plain(f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}")
+            for warning in preview.steps[number - 1].warnings if preview.steps else ():
+                yield from wrapped(f"       ! {words.plain(warning)}", WRAP, 9)
             for line in (step.sql or "").splitlines():
                 yield f"       {words.plain(line)}".rstrip()
             if step.problem:
                 yield f"       {words.one_line(step.problem)}"
 
+    def preview(self, preview: Preview) -> Iterable[str]:
+        """Whom it locks out and what is lost, a line for each."""
+        for heading, text in previews.overview(preview):
+            yield from wrapped(f"  {heading:<7} {words.plain(text)}", WRAP, 10)
+
     def run(self, record: RunRecord) -> Iterable[str]:
-        yield words.plain(f"run {record.run}: {record.verb} to {record.target} on {record.database}")
-        yield from _table(
-            [
-                ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
-                ("ended", record.ended or ("goes on" if record.alive else "unknown")),
-                ("took", words.duration(record.elapsed_ms)),
-                ("outcome", words.OUTCOMES[record.outcome]),
-                ("marker", f"{words.marker(record.marker_before)} → {words.marker(record.marker_after)}"),
-            ]
-        )
+        by_hand = record.verb in words.MARKERLESS
+        to = "" if by_hand else "to "
+        yield words.plain(f"run {record.run}: {record.verb} {to}{record.target} on {record.database}")
+        way = f"{words.marker(record.marker_before)} → {words.marker(record.marker_after)}"
+        facts = [
+            ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
+            ("ended", record.ended or ("goes on" if record.alive else "unknown")),
+            ("took", words.duration(record.elapsed_ms)),
+            ("outcome", words.OUTCOMES[record.outcome]),
+            ("marker", way),
+        ]
+        yield from _table(facts[:-1] if by_hand else facts)
         not_begun = [step for step in record.steps if step.state == "pending"]
         for step in record.steps:
             if step in not_begun:
@@ -171,6 +216,18 @@ class Text:
             yield f"  in the way: {words.session_line(session)}"
         yield words.run_conclusion(record)
 
+    def backup(self, made: Backup) -> Iterable[str]:
+        yield from _table(
+            [
+                ("backup", words.plain(str(made.file))),
+                ("database", words.plain(made.database)),
+                ("size", words.size(made.bytes)),
+                ("took", words.duration(made.elapsed_ms)),
+            ]
+        )
+        yield RESTORING.get(made.dialect, "To restore it:")
+        yield words.plain(made.restore)
+
     def runs(self, records: Sequence[RunRecord]) -> Iterable[str]:
         if not records:
             yield "no runs on record"
@@ -181,10 +238,13 @@ class Text:
                     str(record.run),
                     (record.started or "")[:19].replace("T", " "),
                     record.verb,
-                    f"{words.marker(record.marker_before)} → {record.target}",
+                    words.plain(
+                        f"{words.marker(record.marker_before)} → {record.target}" if record.steps else record.target
+                    ),
                     words.OUTCOMES[record.outcome],
                     words.duration(record.elapsed_ms),
-                    f"{record.user}@{record.host}",
+                    words.plain(f"{record.user}@{record.host}"),
+                    words.plain(record.database),
                 )
                 for record in records
             ]
@@ -198,8 +258,65 @@ def _table(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` columns."""
+def joints(branches: Sequence[locks.Branch], deepest: int = 12) -> list[str]:
+    """What joins each session of a tree to those above it: '├ ', '│  └ ', …; below `deepest` it goes no further in."""
+    made = [""] * len(branches)
+    later: list[bool] = []  # by depth, whether a session follows there under the same one
+    for place in range(len(branches) - 1, -1, -1):
+        depth = branches[place].depth
+        followed = depth < len(later) and later[depth]
+        del later[depth:]
+        later += [False] * (depth - len(later)) + [True]
+        if depth:
+            bars = "".join("│  " if goes_on else "   " for goes_on in later[1:depth][-deepest:])
+            made[place] = bars + ("├ " if followed else "└ ")
+    return made
+
+
+def waits(branch: locks.Branch, since: str) -> str:
+    """What a session waits for and behind whom: a lock that is held, or only a place in the queue."""
+    session = branch.session
+    what = words.wanted(session.waits_for)
+    said = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
+    if branch.circle:
+        said.append("in a circle with those below: a deadlock")
+    if branch.also:
+        said.append(f"behind {_numbers(branch.also)} too")
+    said += ["behind a prepared transaction" for pid in branch.unseen if pid == locks.PREPARED]
+    unseen = [pid for pid in branch.unseen if pid != locks.PREPARED]
+    if unseen:
+        said.append(f"behind {_numbers(unseen)}, which is not seen here")
+    return ", ".join(part for part in said if part)
+
+
+def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
+    """The locks that a session holds, those on `wanted` relations first."""
+    modes: dict[str, list[str]] = {}
+    for held in sorted(session.holds, key=lambda one: one.relation not in wanted):
+        modes.setdefault(held.relation, []).append(words.mode(held.mode))
+    said = [f"{words.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
+    more = f" and {len(modes) - most} more" if len(modes) > most else ""
+    return f"holds {', '.join(said)}{more}"
+
+
+def _numbers(pids: Sequence[int], most: int = 3) -> str:
+    more = f" and {len(pids) - most} more" if len(pids) > most else ""
+    return ", ".join(map(str, pids[:most])) + more
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """`text` in lines of at most `width` columns, all but the first indented; a quoted command stays in one piece."""
+    import re
     import textwrap
 
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    whole = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda command: command[0].replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines] or [""]
+
+
+def works(plan: Plan) -> Iterable[str]:
+    """What a repair does, an operation a line, and what is to be known of it."""
+    for work in plan.repair.works if plan.repair is not None else ():
+        yield f"    {sentences.doing(work.operation)}"
+    for note in plan.notes:
+        yield from wrapped(f"  ! {words.plain(note)}", WRAP, 4)

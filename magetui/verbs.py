@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Danger = Literal["reads", "writes a file", "changes the database", "destroys data"]
+Danger = Literal["reads", "writes a file", "builds what it takes back", "changes the database", "destroys data"]
 
 
+MOST_RETRIES = 1_000
 MOST_SECONDS = 2_000_000  # PostgreSQL counts milliseconds in 31 bits
 
 
@@ -23,6 +24,13 @@ def seconds(text: str) -> float:
     if not 0 <= value <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"this must be a number of seconds, from 0 to {MOST_SECONDS:,}")
     return max(value, 0.001) if value else 0.0
+
+
+def count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal() or int(text) > MOST_RETRIES:
+        raise argparse.ArgumentTypeError(f"this must be a whole number, from 0 to {MOST_RETRIES:,}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +72,16 @@ class Verb:
 
 
 REVISION = Parameter("--revision", "a revision's id, a part of it, or -1, -2 … to count back", "R")
+LOCK_TIMEOUT = Parameter(
+    "--lock-timeout-seconds",
+    "give up when a lock is not had within S (default: 10; 0: never)",
+    "S",
+    kind=seconds,
+    default=10.0,
+)
 LIMITS = (
     Parameter("--yes", "do it without asking"),
-    Parameter(
-        "--lock-timeout-seconds",
-        "give up when a lock is not had within S (default: 10; 0: never)",
-        "S",
-        kind=seconds,
-        default=10.0,
-    ),
+    LOCK_TIMEOUT,
     Parameter(
         "--statement-timeout-seconds",
         "end a statement that takes longer (default: none)",
@@ -80,14 +89,40 @@ LIMITS = (
         kind=seconds,
         default=0.0,
     ),
+    Parameter(
+        "--lock-retries",
+        "begin anew up to N times after a lock timeout that left nothing behind (default: 0)",
+        "N",
+        kind=count,
+        default=0,
+    ),
+    Parameter(
+        "--on-disconnect",
+        "when this program or its terminal is gone: let the run go on (the default), or cancel it",
+        "WHAT",
+        default="continue",
+        choices=("continue", "cancel"),
+    ),
     Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),
+)
+IN_DOUBT = Parameter(
+    "--in-doubt",
+    "what no schema shows, such as rows that were changed: run it, or skip it since it was run",
+    "WHAT",
+    choices=("run", "skip"),
 )
 COMMON = (
     Parameter("--url", "the database's SQLAlchemy URL; else from the environment or the project", "URL"),
     Parameter("--project-path", "the project's folder (default: this one)", "DIR"),
-    Parameter("--config", "an alembic.ini", "FILE"),
+    Parameter("--config", "an alembic.ini, or a pyproject.toml with [tool.alembic]", "FILE"),
+    Parameter("--name", "the section of alembic.ini to use, where it names several databases", "SECTION"),
     Parameter("--mage-path", "where mage_ai is installed: a site-packages folder, or the package", "DIR"),
-    Parameter("--python", "the interpreter that Mage or the project runs under", "FILE"),
+    Parameter(
+        "--python",
+        "the interpreter that Mage or the project runs under; else the project's .venv or $VIRTUAL_ENV",
+        "FILE",
+    ),
+    Parameter("--scratch-url", "an empty PostgreSQL database, for verify to build schemas in", "URL"),
     Parameter("--read-only", "refuse every verb that changes something"),
     Parameter("--json", "print one JSON document"),
     Parameter("--no-color", "no colours"),
@@ -119,6 +154,24 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "evidence",
+        "Evidence",
+        "say which revision the schema fits, whatever the marker says",
+        "reads",
+        key="e",
+    ),
+    Verb(
+        "verify",
+        "Verify",
+        "build the schema of a revision from nothing, and show every difference from the live one",
+        "builds what it takes back",
+        key="v",
+        parameters=(
+            Parameter("R", "the revision: an id, head or base (default: where the marker is)", "R"),
+            Parameter("--yes", "do it without asking"),
+        ),
+    ),
+    Verb(
         "locks",
         "Locks",
         "show the sessions, what they hold and wait for; cancel or end one",
@@ -133,20 +186,21 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "plan",
         "Plan",
-        "show what migrate, rollback or stamp would do, and change nothing",
+        "show what a changing verb would do, and change nothing",
         "reads",
         key="p",
         parameters=(
             Parameter(
                 "VERB",
-                "migrate, rollback or stamp",
+                "migrate, rollback, stamp, finish or undo",
                 "VERB",
                 required=True,
-                choices=("migrate", "rollback", "stamp"),
+                choices=("migrate", "rollback", "stamp", "finish", "undo"),
             ),
             Parameter("R", "the revision, for stamp", "R"),
             REVISION,
             Parameter("--replace-unknown-revision", "the unknown marker that stamp would replace", "U"),
+            IN_DOUBT,
         ),
     ),
     Verb(
@@ -182,6 +236,35 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "finish",
+        "Finish",
+        "do what is missing of a revision that is half there, and set the marker to it",
+        "changes the database",
+        key="f",
+        parameters=(IN_DOUBT, *LIMITS),
+    ),
+    Verb(
+        "undo",
+        "Undo",
+        "take back what is done of a revision that is half there, and set the marker before it",
+        "destroys data",
+        key="U",
+        parameters=LIMITS,
+    ),
+    Verb(
+        "backup",
+        "Back up",
+        "write the whole database to one file, with pg_dump or SQLite's online backup",
+        "writes a file",
+        key="B",
+        parameters=(
+            Parameter("--output", "the file to write (default: the database's name and the time, here)", "FILE"),
+            Parameter("--pg-dump", "the pg_dump to use (default: the one on PATH)", "FILE"),
+            LOCK_TIMEOUT,
+            Parameter("--anyway", "begin even where the disk may turn out too small"),
+        ),
+    ),
+    Verb(
         "runs",
         "Runs",
         "list past and present runs; tell one, or follow it while it goes on",
@@ -190,6 +273,7 @@ VERBS: tuple[Verb, ...] = (
         parameters=(
             Parameter("ID", "the run to tell or follow", "ID", kind=int),
             Parameter("--cancel", "ask the run to stop"),
+            Parameter("--report", "tell all of the run, statement by statement, for the incident report"),
         ),
     ),
     Verb(

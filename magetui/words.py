@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from magetui.backends.base import Session
-from magetui.engine.runs import RunRecord
+from magetui.backends.base import LockWait, Session, StatementProgress
+from magetui.engine.records import Attempt, RunRecord, Signal
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 KIBI = 1024
+MILLION = 1_000_000
 
 
 def plain(text: str) -> str:
@@ -24,6 +25,12 @@ def one_line(text: str, width: int = 0) -> str:
     """`text` on one line, cut at `width` columns with an ellipsis (0: not cut)."""
     line = plain(" ".join(text.split()))
     return line if not width or len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def place(redacted: str) -> str:
+    """A redacted URL as it is shown: user, host and database, or a file's path."""
+    scheme, _, address = redacted.partition("://")
+    return plain(address.removeprefix("/") if scheme.startswith("sqlite") else address.replace(":***", ""))
 
 
 def duration(milliseconds: int | None) -> str:
@@ -74,6 +81,67 @@ def mode(lock_mode: str | None) -> str:
     return (lock_mode or "").lower()
 
 
+def wanted(wait: LockWait | None) -> str:
+    """'access exclusive on user', or 'a lock' where it is not known which."""
+    what = plain((wait.relation if wait else None) or "a lock")
+    return f"{mode(wait.mode)} on {what}" if wait and wait.mode else what
+
+
+def attempt(one: Attempt) -> str:
+    """'attempt 1 of 6 found the lock taken; begins again in 1.4 s', or why it does not."""
+    said = f"attempt {one.number} of {one.of} did not get its lock"
+    if one.retry_in_ms is not None:
+        return f"{said}; the run begins again in {duration(one.retry_in_ms)}"
+    return f"{said}; it is not tried again, since {one.reason}"
+
+
+SIGNALLED: Mapping[str, str] = {"cancel": "cancelled the query of", "terminate": "ended"}
+MARKERLESS = frozenset({*SIGNALLED, "backup"})  # what is on record and is no migration
+
+
+def signal(one: Signal) -> str:
+    """'alice@db1 ended session 4711  mage  mage-server  10.0.3.7  idle in transaction, 6 min'."""
+    return f"{one.operator} {SIGNALLED[one.action]} session {session_line(one.session)}"
+
+
+def counted(made: StatementProgress) -> str:
+    """'1.2 of 3.0 M rows', '12 of 40 blocks', '320 kB of 890 MB'."""
+    done, total, unit = made.done, made.total, made.unit
+    if unit == "bytes":
+        return f"{size(done)} of {size(total)}" if total else size(done)
+    if (total or done) >= MILLION:
+        return f"{done / MILLION:.1f}{f' of {total / MILLION:.1f}' if total else ''} M {unit}"
+    return f"{done:,}{f' of {total:,}' if total else ''} {unit}"
+
+
+def share(made: StatementProgress) -> str:
+    """'40 %', 'about 40 %, an estimate'; empty where nobody knows how far it has to go."""
+    if not made.total:
+        return ""
+    percent = f"{min(100, 100 * made.done // made.total)} %"
+    return f"about {percent}, an estimate" if made.estimate else percent
+
+
+def doing(made: StatementProgress) -> str:
+    """'building index on t'."""
+    return f"{made.doing} on {one_line(made.relation)}" if made.relation else made.doing
+
+
+def phase(made: StatementProgress) -> str:
+    """'scanning table'; the server's 'building index: scanning table' says again what it does."""
+    return (made.phase or "").removeprefix(f"{made.doing}: ")
+
+
+def progress(made: StatementProgress) -> str:
+    """'building index on t: 40 %, 1,200 of 3,000 blocks, scanning table'."""
+    return f"{doing(made)}: {', '.join(part for part in (share(made), counted(made), phase(made)) if part)}"
+
+
+def verifying(revision: str) -> str:
+    """What a stamp offers to be looked at first."""
+    return f"Whether the schema is what {plain(revision)} makes: magetui verify {plain(revision)}"
+
+
 OUTCOMES: Mapping[str, str] = {
     "running": "goes on",
     "done": "done",
@@ -97,13 +165,22 @@ def run_conclusion(record: RunRecord) -> str:
     """What became of a run, in one or two sentences, from what the database says."""
     if record.outcome == "running":
         return f"Run {record.run} goes on."
+    if record.verb == "backup":
+        return f"A backup was made: {plain(record.target)}."
+    if record.verb in SIGNALLED:
+        return " ".join(f"{signal(one)}." for one in record.signals)
     if record.outcome == "done":
         return f"Done. The database now says {marker(record.marker_after)}."
+    return _why(record) if record.outcome == "refused" else f"{_why(record)} {_what_is_left(record)}"
+
+
+def _why(record: RunRecord) -> str:
+    """Why a run ended short, as sentences."""
     said = {
         "failed": f"It failed: {one_line(record.error or 'no reason was given')}",
         "cancelled": "It was cancelled.",
         "lock-timeout": one_line(record.error or "A lock was not to be had within the lock timeout.")
-        if not record.statement
+        if not record.mutex_taken and not record.attempts
         else f"A lock was not to be had within {duration(record.lock_timeout_ms)}.",
         "statement-timeout": "A statement took longer than its timeout and was ended.",
         "refused": one_line(record.error or "It was refused."),
@@ -113,11 +190,25 @@ def run_conclusion(record: RunRecord) -> str:
         said += "."
     if record.where and record.outcome == "failed":
         said += f" At {plain(record.where)}."
-    if record.outcome == "refused":
-        return said
-    if record.marker_after is None:
-        return f"{said} What the database says now could not be read; 'magetui diagnose' asks again."
+    if record.line_dropped and record.outcome == "cancelled":
+        said += " The program that began it was gone, and it was to be cancelled then."
+    if record.outcome == "lock-timeout" and record.attempts and record.attempts[-1].reason:
+        said += f" It was not tried again, since {one_line(record.attempts[-1].reason)}."
+    return said
+
+
+def _what_is_left(record: RunRecord) -> str:
+    """What the database says after a run that ended short."""
+    if record.marker_after is None and record.marker_now is None:
+        return "What the database says now could not be read; 'magetui diagnose' asks again."
     if record.unchanged:
-        return f"{said} The database is as it was before the run: {marker(record.marker_after)}."
-    kept = " Part of it was committed and stays." if record.committed and record.outcome != "lost" else ""
-    return f"{said}{kept} The database now says {marker(record.marker_after)}."
+        return f"The database is as it was before the run: {marker(record.marker_after)}."
+    kept = "Part of it was committed and stays. " if record.committed and record.outcome != "lost" else ""
+    now = record.marker_now if record.marker_after is None else record.marker_after
+    said = f"{kept}The database now says {marker(now)}."
+    if record.session_left:
+        said += (
+            f" Its session {record.session} is still on the server, and keeps its locks: "
+            f"'magetui locks --terminate {record.session}' ends it."
+        )
+    return said

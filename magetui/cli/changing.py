@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from magetui import documents, words
+from magetui import documents, render, words
 from magetui.backends.base import Timeouts
 from magetui.cli.consent import consent
 from magetui.cli.following import Interrupts, followed, told_lost
@@ -14,7 +14,7 @@ from magetui.cli.output import answer, complain
 from magetui.cli.reading import show_plan
 from magetui.config import Settings
 from magetui.engine import runs
-from magetui.engine.errors import RefusedError
+from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import Plan, make_plan
 from magetui.engine.workspace import Workspace
 from magetui.runner.request import ChangeVerb
@@ -37,7 +37,7 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
     def changed(settings: Settings, values: Mapping[str, Any]) -> int:
         workspace = Workspace(settings.selection)
         revision = values.get("r") if name == "stamp" else values.get("revision")
-        plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"))
+        plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
         if values.get("sql"):
             show_plan(settings, workspace, plan)
             return 0
@@ -53,18 +53,24 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         if plan.forbidden is not None:
             raise RefusedError(f"{plan.forbidden} Nothing was changed.")
         _announce(workspace, plan)
+        if not values.get("yes"):
+            _foretell(workspace, plan)
         consent(values, f"{plan.summary}. Go on?", plan.database if plan.destroys else None)
-        timeouts = Timeouts(
-            lock_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
-            statement_ms=int(values.get("statement_timeout_seconds", 0.0) * 1000),
+        limits = runs.Limits(
+            Timeouts(
+                lock_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
+                statement_ms=int(values.get("statement_timeout_seconds", 0.0) * 1000),
+            ),
+            lock_retries=values.get("lock_retries", 0),
+            on_disconnect=values.get("on_disconnect", "continue"),
         )
         with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
-            started = runs.start(workspace, plan, timeouts)
+            started = runs.start(workspace, plan, limits)
             interrupts.began(started.run)
             complain(f"run {started.run} began; ctrl+c cancels it")
             record = followed(runs.follow(os.environ, started))
             if record.outcome == "lost":
-                record = told_lost(settings, record)
+                record = told_lost(settings, record, just_ended=True)
             answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
         return STATUS[record.outcome]
 
@@ -75,3 +81,24 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
     complain(words.plain(f"{plan.summary}, on {workspace.target.redacted}"))
     for step in plan.steps:
         complain(words.plain(f"  {step.direction} {step.revision}  {step.message}"))
+    if plan.verb == "stamp":
+        complain(f"  {words.verifying(plan.target)}")
+    for line in render.works(plan):
+        complain(line)
+
+
+def _foretell(workspace: Workspace, plan: Plan) -> None:
+    """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known."""
+    from magetui.engine.preview import preview_plan
+    from magetui.render import Text
+
+    try:
+        preview = preview_plan(workspace, plan)
+    except MagetuiError as error:
+        complain(f"What it locks and loses is not known. {error.message}")
+        return
+    for line in Text(colour=False).preview(preview):
+        complain(line)
+    for step in preview.steps:
+        for warning in step.warnings:
+            complain(words.plain(f"  {step.revision}: {warning}"))

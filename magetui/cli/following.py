@@ -10,7 +10,8 @@ from magetui import words
 from magetui.cli.output import complain
 from magetui.config import Settings
 from magetui.engine.errors import MagetuiError
-from magetui.engine.runs import RunRecord, tell_lost
+from magetui.engine.records import RunRecord
+from magetui.engine.runs import tell_lost
 from magetui.engine.workspace import Workspace
 
 
@@ -68,6 +69,9 @@ class Told:
         self._steps: set[tuple[str, str]] = set()
         self._output = 0
         self._wait: object = None
+        self._news = {"attempts": 0, "signals": 0}
+        self._silent = False
+        self._tenth = 0
 
     def tell(self, record: RunRecord) -> None:
         for number, step in enumerate(record.steps, start=1):
@@ -79,12 +83,11 @@ class Told:
         for line in record.output[-fresh:] if fresh else ():
             complain(words.plain(f"  | {line}"))
         self._output = record.output_lines
+        self._tell_news(record)
         wait = record.wait
         if wait is not None and wait != self._wait:
-            mode = words.mode(wait.waits_for.mode) if wait.waits_for else ""
-            what = words.plain(wait.waits_for.relation or "a lock") if wait.waits_for else "a lock"
             limit = f", up to {words.duration(wait.timeout_ms)}" if wait.timeout_ms else ""
-            complain(f"WAITING for {f'{mode} on ' if mode else ''}{what}{limit}")
+            complain(f"WAITING for {words.wanted(wait.waits_for)}{limit}")
             if wait.note:
                 complain(f"  {words.plain(wait.note)}")
             for session in wait.blockers:
@@ -95,11 +98,31 @@ class Told:
                 complain(f"  waiting behind us: {words.session_line(session)}")
         self._wait = wait
 
+    def _tell_news(self, record: RunRecord) -> None:
+        for attempt in record.attempts[self._news["attempts"] :]:
+            complain(words.plain(words.attempt(attempt)))
+            self._steps.clear()
+        for signal_sent in record.signals[self._news["signals"] :]:
+            complain(words.plain(words.signal(signal_sent)))
+        self._news = {"attempts": len(record.attempts), "signals": len(record.signals)}
+        if bool(record.silent_since) != self._silent:
+            self._silent = bool(record.silent_since)
+            complain(
+                f"the server has not answered since {record.silent_since}"
+                if self._silent
+                else "the server answers again"
+            )
+        if record.progress is not None and record.progress.total:
+            tenth = 10 * record.progress.done // record.progress.total
+            if tenth > self._tenth:
+                complain(f"  {words.progress(record.progress)}")
+            self._tenth = tenth
 
-def told_lost(settings: Settings, record: RunRecord) -> RunRecord:
+
+def told_lost(settings: Settings, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
     """What the database says now, where it can be asked; the record as it is where not."""
     try:
-        return tell_lost(Workspace(settings.selection), record)
+        return tell_lost(Workspace(settings.selection), record, just_ended=just_ended)
     except MagetuiError as error:
         complain(f"magetui: what the database says now could not be read: {error.message}")
         return record

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
 from magetui.config import settings_of
+from magetui.verbs import verb
 
 if TYPE_CHECKING:
     from magetui.config import Settings
@@ -70,10 +71,18 @@ def _no_terminal() -> int:
 
 def _handler(name: str) -> Handler:
     """The function of a verb; importing it imports what that verb needs."""
-    if name in ("migrate", "rollback", "stamp"):
+    if verb(name).changes:
         from magetui.cli.changing import handler
 
         return handler(cast("ChangeVerb", name))
+    if name == "backup":
+        from magetui.cli.backing_up import back_up
+
+        return back_up
+    if name == "verify":
+        from magetui.cli.verifying import verified
+
+        return verified
     if name == "demo":
         from magetui.cli.practice import tell_practice
 

@@ -15,7 +15,7 @@ WRAP = 100
 TRY: dict[Scenario, tuple[str, ...]] = {
     "behind": ("diagnose", "plan migrate", "migrate", "rollback --revision -1"),
     "unknown-revision": ("diagnose", "schema", "stamp head --replace-unknown-revision 3fe8d1b64a05"),
-    "half-applied": ("diagnose", "migrate", "runs 1"),
+    "half-applied": ("diagnose", "migrate", "evidence", "plan undo", "finish"),
     "locked": ("locks", "rollback --revision -1", "runs 1"),
 }
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from magetui import documents, words
 from magetui.cli.consent import consent
 from magetui.cli.following import followed, told_lost
-from magetui.cli.output import answer, complain
+from magetui.cli.output import answer, complain, print_lines
 from magetui.config import Settings
 from magetui.engine import locks, runs
-from magetui.engine.diagnosis import diagnose
+from magetui.engine.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
 from magetui.engine.plan import Plan, make_plan, render_plan
+from magetui.engine.preview import preview_plan
 from magetui.engine.schema import describe_table, list_tables
+from magetui.engine.state import read_state
 from magetui.engine.workspace import Workspace
+from magetui.runner.request import SignalAction
 
 INTERRUPTED = 130
 
 
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
-    diagnosis = diagnose(Workspace(settings.selection))
+    workspace = Workspace(settings.selection)
+    diagnosis = add_evidence(workspace, diagnose(workspace))
     answer(settings, lambda: documents.diagnosis_document(diagnosis), lambda text: text.diagnosis(diagnosis))
     return 0 if diagnosis.healthy else 3
 
@@ -44,40 +49,71 @@ def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
     return 0
 
 
+def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
+    from magetui.conclusions import conclude
+    from magetui.engine.evidence import gather_evidence  # starts a child, and loads what only it needs
+
+    workspace = Workspace(settings.selection)
+    project, chain = workspace.project, workspace.chain
+    complain("reading the scripts and the schema …")
+    evidence = gather_evidence(workspace)
+    table = read_state(workspace, project).version_table
+    found = conclude(chain, evidence, table, workspace.target.clean)
+    answer(
+        settings,
+        lambda: documents.evidence_document(chain, evidence, found),
+        lambda text: text.evidence(chain, found),
+    )
+    return 0
+
+
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = Workspace(settings.selection)
+    if values.get("cancel") is not None and values.get("terminate") is not None:
+        raise UsageError("'locks' takes one of --cancel and --terminate.")
+    if values.get("terminate") is not None:
+        return _signal(settings, values, workspace, "terminate")
+    if values.get("cancel") is not None:
+        return _signal(settings, values, workspace, "cancel")
     sessions = locks.list_sessions(workspace)
-    pid = values.get("terminate") or values.get("cancel")
-    if pid is None:
-        answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
-        return 0
-    session = next((s for s in sessions if s.pid == pid), None)
-    if session is None:
-        raise RefusedError(f"There is no session {pid} in this database.")
-    ending = bool(values.get("terminate"))
+    answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
+    return 0
+
+
+def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace, action: SignalAction) -> int:
+    """Cancel or end a session, on consent; 1 where it is read back that it goes on."""
+    from magetui.render import wrapped
+
+    session = locks.find_session(workspace, values[action])
+    refusal = locks.objection(workspace, session, action)
+    if refusal is not None:
+        raise RefusedError(refusal)
     complain(words.session_line(session))
     if session.query:
         complain(f"  {words.one_line(session.query, 100)}")
-    loss = "End this session? What it has not committed is rolled back." if ending else "Cancel what this session runs?"
-    consent(values, loss)
-    (locks.end_session if ending else locks.end_query)(workspace, pid)
-    complain(f"Session {pid} was {'ended' if ending else 'asked to cancel its query'}.")
-    return 0
+    for line in wrapped(locks.loss(session, action), 78):
+        complain(line)
+    consent(values, "End this session?" if action == "terminate" else "Cancel its query?")
+    done = (locks.end_session if action == "terminate" else locks.end_query)(workspace, session)
+    document = {"action": action, "session": asdict(done.session), "settled": done.settled, "message": done.message}
+    answer(settings, lambda: document, lambda _text: [done.message])
+    return 1 if done.settled is False else 0
 
 
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
     name = values["verb"]
     revision = values.get("r") if name == "stamp" else values.get("revision") or values.get("r")
     workspace = Workspace(settings.selection)
-    plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"))
+    plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
     show_plan(settings, workspace, plan)
     return 0
 
 
 def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
     number = values.get("id")
-    if values.get("cancel") and number is None:
-        raise UsageError("'runs --cancel' wants the run's number.")
+    for flag in ("cancel", "report"):
+        if values.get(flag) and number is None:
+            raise UsageError(f"'runs --{flag}' wants the run's number.")
     if number is None:
         records = runs.list_runs(os.environ)
         answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
@@ -93,19 +129,28 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
             return INTERRUPTED
     if record.outcome == "lost":
         record = told_lost(settings, record)
+    if values.get("report") and not settings.json:
+        from magetui.report import report
+
+        print_lines(report(record, runs.read_events(os.environ, number)))
+        return 0
     answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
     return 0
 
 
 def show_plan(settings: Settings, workspace: Workspace, plan: Plan) -> None:
     steps = render_plan(workspace, plan) if plan.steps else ()
-    answer(settings, lambda: documents.plan_document(plan, steps), lambda text: text.plan(plan, steps))
+    preview = preview_plan(workspace, plan)
+    answer(
+        settings, lambda: documents.plan_document(plan, steps, preview), lambda text: text.plan(plan, steps, preview)
+    )
 
 
 HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "diagnose": _diagnose,
     "history": _history,
     "schema": _schema,
+    "evidence": _evidence,
     "locks": _locks,
     "plan": _plan,
     "runs": _runs,

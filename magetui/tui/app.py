@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
+import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -16,46 +15,44 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerState, get_current_worker
 
+from magetui.tui import reading
+from magetui.tui.backups import BackupWork
 from magetui.tui.commands import VerbCommands
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.loading import load_engine
-from magetui.tui.news import ActionFailed, Answer, DetailsRead, ReadingFailed, RunsRead, StateRead, TablesRead
+from magetui.tui.news import (
+    ActionFailed,
+    Answer,
+    BackupEnded,
+    DetailsRead,
+    ReadingFailed,
+    RunEnded,
+    RunsRead,
+    StateRead,
+    TablesRead,
+)
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, LogPane, entry_of
-from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.rows import Rows
-from magetui.tui.screens.main import MainScreen, place_of
+from magetui.tui.screens.main import MainScreen
 from magetui.tui.theme import CRITICAL, THEME, style_sheets
-from magetui.verbs import VERBS, verb
+from magetui.verbs import verb
 
 if TYPE_CHECKING:
-    from magetui.backends.base import Table
     from magetui.config import Settings
+    from magetui.engine.backup import BackupRequest
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
     from magetui.engine.plan import Plan
-    from magetui.engine.runs import RunRecord
+    from magetui.engine.records import RunRecord
+    from magetui.engine.runs import Limits, StartedRun
     from magetui.engine.selection import Selection
+    from magetui.engine.target import Target
     from magetui.engine.workspace import Workspace
     from magetui.runner.request import ChangeVerb
-
-PAST_RUNS = 20
-# Bindings of Textual's own that say nothing here.
-UNSAID_ACTIONS = frozenset(
-    {
-        "scroll_left",
-        "scroll_right",
-        "page_left",
-        "page_right",
-        "copy_text",
-        "screen.copy_text",
-        "help_quit",
-        "app.focus_previous",
-    }
-)
 
 
 class MagetuiApp(App[int]):
@@ -65,7 +62,8 @@ class MagetuiApp(App[int]):
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon,ctrl+p", "command_palette", "Commands", key_display=":"),
+        Binding("colon", "command_palette", "Commands", key_display=":"),
+        Binding("ctrl+p", "command_palette", "Commands", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False),
@@ -84,8 +82,12 @@ class MagetuiApp(App[int]):
         self.main_screen = MainScreen(briefing)
         self.diagnosis: Diagnosis | None = None
         self.chain: Chain | None = None
+        self._seen: Diagnosis | str | None = None  # as it was read, before evidence was added; or why it was not
         self.place = ""
         self.going: set[int] = set()  # runs that went on when they were last seen
+        self.started: list[StartedRun] = []  # the lines to those that were begun here
+        self.backup: BackupWork | None = None  # the latest
+        self._targets: set[Target] = set()  # that were looked at: their credentials are in nothing that is shown
         self._leaving = False
 
     def get_default_screen(self) -> Screen[None]:
@@ -93,7 +95,7 @@ class MagetuiApp(App[int]):
         return self.main_screen
 
     def on_mount(self) -> None:
-        watch_for_hangup(lambda: self.call_from_thread(self.exit, 0))
+        watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
         self.call_after_refresh(self._read_first)
 
     def _read_first(self) -> None:
@@ -105,9 +107,24 @@ class MagetuiApp(App[int]):
         """A workspace on what is chosen now; made anew each time, so that scripts and secrets are read anew."""
         from magetui.engine.workspace import Workspace
 
-        return Workspace(selection or self.selection, self.environment)
+        return Workspace(selection or self.selection, self.environment, self._targets)
 
     # -- leaving
+
+    def _hang_up(self) -> None:
+        """The line dropped: runs are not parted from, and those that are to be cancelled then find that we are gone."""
+        self.started.clear()
+        if self.backup is not None:
+            self.backup.cancel()
+        self.exit(0)
+
+    async def action_quit(self) -> None:
+        """Leave; where that would cancel a backup, say so first."""
+        if self.backup is not None and self.backup.alive and not self.backup.warned:
+            self.backup.warned = True
+            self.notify("A backup is being written. Leave once more to cancel it; B shows it.", severity="warning")
+            return
+        self.exit()
 
     def exit(self, *arguments: Any, **options: Any) -> None:
         """Leave; what is pressed from here on is not listened to."""
@@ -125,16 +142,17 @@ class MagetuiApp(App[int]):
         self._close_messages_no_wait()
 
     def cleaned(self, text: str) -> str:
-        """`text` without the credentials of what is, or was, looked at."""
-        from magetui.engine.errors import MagetuiError
-        from magetui.runner.redaction import redact, secrets_of
+        """`text` without the credentials of what is, or was, looked at; asks no secret store, which may take long."""
+        from magetui.runner.redaction import redact, secrets_of, store_secrets
 
         for selection in (self.selection, self._first_selection):
-            if selection.url is not None:
-                text = redact(text, secrets_of(selection.url))
-            with suppress(MagetuiError, OSError):
-                text = self.open_workspace(selection).target.clean(text)
-        return redact(text, ())
+            for url in filter(
+                None, (selection.url, selection.scratch_url, self.environment.get("MAGETUI_SCRATCH_URL"))
+            ):
+                text = redact(text, secrets_of(url))
+        for target in tuple(self._targets):
+            text = target.clean(text)
+        return redact(text, store_secrets(self.environment))
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -154,30 +172,33 @@ class MagetuiApp(App[int]):
 
     def read_state(self) -> None:
         """Read what is chosen now."""
+        self.workers.cancel_group(self, "quiet")
+        self.main_screen.rest()
         self._read_state(self.selection)
 
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
-        """Diagnose, and list the tables."""
         load_engine()
-        from magetui.engine.diagnosis import diagnose
-        from magetui.engine.errors import MagetuiError
-        from magetui.engine.schema import list_tables
+        for message in reading.state(self.open_workspace(selection)):
+            self.post_message(message)
 
-        workspace = self.open_workspace(selection)
-        try:
-            diagnosis = diagnose(workspace)
-        except MagetuiError as error:
-            self.post_message(ReadingFailed(selection, error.message))
-            return
-        self.post_message(StateRead(selection, diagnosis, workspace.chain))
-        tables: tuple[Table, ...] | str
-        try:
-            # One that could not be connected to a moment ago is not made to wait for a second time.
-            tables = list_tables(workspace) if diagnosis.target.database is not None else "not connected"
-        except MagetuiError as error:
-            tables = error.message
-        self.post_message(TablesRead(selection, tables))
+    @on(MainScreen.Rested)
+    def _read_quietly(self) -> None:
+        """Look whether something has changed, unless somebody is looking."""
+        if any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers):
+            self.main_screen.rest()
+        else:
+            self._read_changes(self.selection, self._seen, frozenset(self.going))
+
+    @work(thread=True, exclusive=True, group="quiet", exit_on_error=False)
+    def _read_changes(self, selection: Selection, seen: Diagnosis | str | None, going: frozenset[int]) -> None:
+        load_engine()
+        worker, started = get_current_worker(), time.monotonic()
+        for message in reading.changes(self.open_workspace(selection), seen, going):
+            if worker.is_cancelled:  # it is read in full, at the operator's wish
+                return
+            self.post_message(message)
+        self.call_later(self.main_screen.rest, time.monotonic() - started)
 
     def _is_past(self, answer: Answer) -> bool:
         """Whether it was asked of a database that is not looked at any more."""
@@ -185,10 +206,12 @@ class MagetuiApp(App[int]):
 
     @on(StateRead)
     def _state_read(self, message: StateRead) -> None:
+        from magetui import words
+
         if self._is_past(message):
             return
-        self.diagnosis, self.chain = message.diagnosis, message.chain
-        self.place = place_of(message.diagnosis.target.url or "")
+        self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
+        self.place = words.place(message.diagnosis.target.url or "")
         self.main_screen.show_header(self.place, message.diagnosis, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
 
@@ -201,6 +224,7 @@ class MagetuiApp(App[int]):
     def _reading_failed(self, message: ReadingFailed) -> None:
         if not self._is_past(message):
             self.diagnosis = self.chain = None
+            self._seen = message.problem
             self.main_screen.show_problem(message.problem)
 
     @on(SchemaPane.TableWanted)
@@ -209,17 +233,9 @@ class MagetuiApp(App[int]):
 
     @work(thread=True, group="details", exit_on_error=False)
     def read_details(self, selection: Selection, schema: str | None, name: str) -> None:
-        """Describe one table."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
-        from magetui.engine.schema import describe_table
-
-        try:
-            details = describe_table(self.open_workspace(selection), name, schema)
-        except MagetuiError as error:
-            self.post_message(ActionFailed("schema", error.message))
-            return
-        self.post_message(DetailsRead(selection, details))
+        for message in reading.details(self.open_workspace(selection), schema, name):
+            self.post_message(message)
 
     @on(DetailsRead)
     def _details_read(self, message: DetailsRead) -> None:
@@ -228,17 +244,9 @@ class MagetuiApp(App[int]):
 
     @work(thread=True, group="runs", exit_on_error=False)
     def read_runs(self, *, wanted: bool) -> None:
-        """Read the runs on record, for their screen where `wanted`, else for the log."""
         load_engine()
-        from magetui.engine.errors import StateError
-        from magetui.engine.runs import list_runs
-
-        try:
-            records = list_runs(self.environment, None if wanted else PAST_RUNS)
-        except StateError as error:
-            self.post_message(ActionFailed("runs", error.message))
-            return
-        self.post_message(RunsRead(records, wanted=wanted))
+        for message in reading.past_runs(self.open_workspace(), wanted=wanted):
+            self.post_message(message)
 
     @on(RunsRead)
     def _runs_read(self, message: RunsRead) -> None:
@@ -247,8 +255,8 @@ class MagetuiApp(App[int]):
 
             self.push_screen(RunsScreen(message.records))
             return
-        self.main_screen.query_one(LogPane).add_runs(list(reversed(message.records)))
-        alive = next((record for record in message.records if record.alive), None)
+        self.main_screen.query_one(LogPane).add_runs(list(reversed(message.records)), message.database)
+        alive = next((record for record in message.records if record.alive and record.run not in self.going), None)
         self.going |= {record.run for record in message.records if record.alive}
         if alive is not None:
             self.notify(f"Run {alive.run} ({alive.verb}) goes on: u shows it.", title="A run goes on", timeout=15)
@@ -271,58 +279,63 @@ class MagetuiApp(App[int]):
     @on(Rows.Opened, "#revision-rows")
     def _revision_opened(self, event: Rows.Opened) -> None:
         if self.chain is not None and event.key in self.chain.by_id:
-            from magetui.tui.screens.details import RevisionScreen
+            from magetui.tui.screens.revision import RevisionScreen
 
-            self.push_screen(RevisionScreen(self.chain.by_id[event.key]))
+            self.push_screen(RevisionScreen(self.chain.by_id[event.key], self.chain))
 
     # -- changing
 
     def action_change(self, name: ChangeVerb) -> None:
         """Open the plan screen of a verb, with the target that the operator most likely means."""
-        from magetui.tui.screens.plan import PlanScreen
-
         if self.selection.read_only:
             self.notify("--read-only is set, so nothing is changed.", severity="warning")
-            return
-        revision, unknown = self._meant(name)
-        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
+        else:
+            self.action_plan(name)
 
-    def action_plan(self) -> None:
-        """Show what migrating would do; with --read-only too, since looking changes nothing."""
+    def action_plan(self, name: ChangeVerb = "migrate") -> None:
+        """Show what a verb would do; with --read-only too, since looking changes nothing."""
         from magetui.tui.screens.plan import PlanScreen
 
-        self.push_screen(PlanScreen("migrate", verb("migrate").title, *self._meant("migrate")))
-
-    def _meant(self, name: ChangeVerb) -> tuple[str, str | None]:
-        """The target a verb most likely means: what is under the cursor, if the verb can go there."""
-        if self.chain is None or self.diagnosis is None:
-            return "-1" if name == "rollback" else "head", None
-        marker = self.diagnosis.marker
-        applied = self.chain.applied(marker)
-        pane = self.main_screen.query_one(RevisionsPane)
-        selected = pane.selected if pane is self.main_screen.unfolded else None
-        if name == "migrate":
-            return selected if selected and selected not in applied else "head", None
-        if name == "rollback":
-            return selected if selected in applied and selected not in marker else "-1", None
-        return selected or "head", next(iter(self.chain.unknown(marker)), None)
+        revision, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
+        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
 
     @work(thread=True, group="start", exit_on_error=False)
-    def start_run(self, plan: Plan, *, lock_timeout_ms: int) -> None:
+    def start_run(self, plan: Plan, limits: Limits) -> None:
         """Begin a run that was consented to, and show it."""
         load_engine()
-        from magetui.backends.base import Timeouts
         from magetui.engine import runs
         from magetui.engine.errors import MagetuiError
         from magetui.tui.screens.run import RunScreen
 
         try:
-            started = runs.start(self.open_workspace(), plan, Timeouts(lock_ms=lock_timeout_ms))
+            started = runs.start(self.open_workspace(), plan, limits)
         except MagetuiError as error:
             self.post_message(ActionFailed(plan.verb, error.message))
             return
         self.going.add(started.run)
+        self.started.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))
+
+    def action_backup(self) -> None:
+        """Back up, or show the backup that is being written."""
+        from magetui.tui.screens.backup import BackupScreen
+
+        self._push_once(BackupScreen(self.backup if self.backup is not None and self.backup.alive else None))
+
+    def start_backup(self, request: BackupRequest, file: Path) -> BackupWork:
+        """Begin a backup that was consented to."""
+        self.backup = BackupWork(request, file, self.place)
+        self._back_up(self.backup, self.selection)
+        return self.backup
+
+    @work(thread=True, group="backup", exit_on_error=False)
+    def _back_up(self, backup: BackupWork, selection: Selection) -> None:
+        backup.run(self.open_workspace(selection))
+        self.post_message(BackupEnded(backup))
+
+    @on(BackupEnded)
+    def _backup_ended(self, message: BackupEnded) -> None:
+        self.main_screen.show_backup(message.backup)
 
     @on(ActionFailed)
     def _action_failed(self, message: ActionFailed) -> None:
@@ -335,13 +348,32 @@ class MagetuiApp(App[int]):
         self.main_screen.query_one(LogPane).add(entry_of(record))
         self.read_state()
 
+    @on(RunEnded)
+    def _run_ended_unseen(self, message: RunEnded) -> None:
+        self.run_ended(message.record)
+        self.notify(entry_of(message.record).text, title="A run has ended", timeout=15, markup=False)
+
     # -- the other screens
+
+    def _push_once(self, screen: Screen[None]) -> None:
+        if type(self.screen) is not type(screen):
+            self.push_screen(screen)
 
     def action_locks(self) -> None:
         from magetui.tui.screens.locks import LocksScreen
 
-        if not isinstance(self.screen, LocksScreen):
-            self.push_screen(LocksScreen())
+        self._push_once(LocksScreen())
+
+    def action_evidence(self) -> None:
+        from magetui.tui.screens.evidence import EvidenceScreen
+
+        self._push_once(EvidenceScreen())
+
+    def action_verify(self) -> None:
+        from magetui.tui.screens.verify import VerifyScreen
+
+        if not isinstance(self.screen, VerifyScreen):
+            self.push_screen(VerifyScreen())
 
     def action_runs(self) -> None:
         self.read_runs(wanted=True)
@@ -354,53 +386,17 @@ class MagetuiApp(App[int]):
     def connect_to(self, url: str | None, place: str | None) -> None:
         """Look at another database from now on, shown as `place`; None goes back to the one from the start."""
         self.selection = self._first_selection if url is None else replace(self._first_selection, url=url)
-        self.diagnosis = self.chain = None
+        self.diagnosis = self.chain = self._seen = None
         self.place = place or "the database of the start"
         self.main_screen.show_reading(self.place)
         self.read_state()
+        self.read_runs(wanted=False)
 
     def action_help(self) -> None:
         """Say what has the focus, and every key that acts now."""
         from magetui.tui.screens.base import OverScreen
-        from magetui.tui.screens.details import HelpScreen
+        from magetui.tui.screens.help import HelpScreen
 
-        if isinstance(self.screen, HelpScreen):
-            return
-        if isinstance(self.screen, OverScreen):
-            subject, about = self.screen.NAME, self.screen.ABOUT
-        else:
-            pane = self.main_screen.unfolded
-            subject, about = f"{pane.NUMBER} {pane.NAME}", pane.ABOUT
-        keys: dict[str, list[str]] = {}
-        for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if active.enabled and binding.description and binding.action not in UNSAID_ACTIONS:
-                said = binding.tooltip or binding.description
-                keys.setdefault(said, []).append(self.get_key_display(binding))
-        verbs = [(one.key or "", one.name, one.summary) for one in VERBS]
-        self.push_screen(HelpScreen(subject, about, [(" ".join(shown), said) for said, shown in keys.items()], verbs))
-
-
-def open_app(settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None) -> int:
-    """Open the full-screen program; returns the exit status."""
-    if not settings.colour:
-        os.environ["NO_COLOR"] = "1"  # Textual's own switch, read when an app is made
-    app = MagetuiApp(settings, environment, briefing)
-    # On a loop of its own: Textual's would wait at the end for every worker, and one may wait for a silent server.
-    loop = asyncio.new_event_loop()
-    status = app.run(mouse=settings.mouse, loop=loop)
-    if briefing is None:  # a practice run's record is cleared away with the practice
-        _tell_going(app)
-    return status if status is not None else app.return_code or 0
-
-
-def _tell_going(app: MagetuiApp) -> None:
-    """Say on the restored terminal which runs go on without us; where it is gone, nobody reads it."""
-    from magetui.engine import runs
-    from magetui.engine.errors import MagetuiError
-
-    for run in sorted(app.going):
-        with suppress(MagetuiError, OSError):
-            if runs.read_run(app.environment, run).alive:
-                sys.stdout.write(f"Run {run} goes on: magetui runs {run}\n")
-                sys.stdout.flush()
+        if not isinstance(self.screen, HelpScreen):
+            subject = self.screen if isinstance(self.screen, OverScreen) else self.main_screen.unfolded
+            self.push_screen(HelpScreen(subject))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from magetui.config import Settings
 from magetui.engine.demo import build_demo
 from magetui.engine.selection import Selection
-from magetui.tui.app import open_app
+from magetui.tui.opening import open_app
 
 
 def open_demo(settings: Settings, scenario: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 
-ENGINE = ("workspace", "diagnosis", "schema", "plan", "locks", "runs")
+ENGINE = ("workspace", "diagnosis", "schema", "plan", "locks", "runs", "backup")
 _turn = threading.Lock()
 
 

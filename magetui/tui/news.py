@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from magetui.backends.base import Table, TableDetail
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
-    from magetui.engine.runs import RunRecord
+    from magetui.engine.records import RunRecord
     from magetui.engine.selection import Selection
+    from magetui.tui.backups import BackupWork
 
 
 class Answer(Message):
@@ -23,11 +24,18 @@ class Answer(Message):
 
 
 class StateRead(Answer):
-    """The database's state and the scripts were read."""
+    """The database's state and the scripts were read.
 
-    def __init__(self, selection: Selection, diagnosis: Diagnosis, chain: Chain) -> None:
+    `bare` is the diagnosis before evidence was added to it; `quiet` where nobody had asked for it.
+    """
+
+    def __init__(
+        self, selection: Selection, diagnosis: Diagnosis, chain: Chain, bare: Diagnosis, *, quiet: bool = False
+    ) -> None:
         self.diagnosis = diagnosis
         self.chain = chain
+        self.bare = bare
+        self.quiet = quiet
         super().__init__(selection)
 
 
@@ -56,11 +64,31 @@ class DetailsRead(Answer):
 
 
 class RunsRead(Message):
-    """The runs on record were read; `wanted` where the operator asked to see them."""
+    """The runs on record were read; `wanted` where the operator asked to see them.
 
-    def __init__(self, records: tuple[RunRecord, ...], *, wanted: bool) -> None:
+    `database` is the one that is looked at, as records name it.
+    """
+
+    def __init__(self, records: tuple[RunRecord, ...], *, wanted: bool, database: str | None) -> None:
         self.records = records
         self.wanted = wanted
+        self.database = database
+        super().__init__()
+
+
+class RunEnded(Message):
+    """A run has ended while nobody looked at it."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+        super().__init__()
+
+
+class BackupEnded(Message):
+    """A backup was made, or could not be."""
+
+    def __init__(self, backup: BackupWork) -> None:
+        self.backup = backup
         super().__init__()
 
 

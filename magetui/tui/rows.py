@@ -170,6 +170,7 @@ class Rows(Vertical):
         event.stop()
         if max(0, self.lines.size.width - SCROLLBAR) != self._width:
             self._rebuild()
+        self.lines.scroll_to_highlight()  # there may be fewer lines now
 
     # -- the filter
 

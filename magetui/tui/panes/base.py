@@ -1,9 +1,14 @@
-"""What the four panes have in common: a number, a title that tells their state, and folding to that title."""
+"""What the four panes have in common: a number, a title that tells their state, and folding to that title.
+
+Three of the four are a list besides.
+"""
 
 from __future__ import annotations
 
 from textual.containers import Vertical
 from textual.widget import Widget
+
+from magetui.tui.rows import Rows
 
 
 class Pane(Vertical):
@@ -32,3 +37,18 @@ class Pane(Vertical):
     def text(self) -> str:
         """What the pane shows, as plain text."""
         raise NotImplementedError
+
+
+class RowsPane(Pane):
+    """A pane that is one list, which it yields when it is composed."""
+
+    @property
+    def rows(self) -> Rows:
+        return self.query_one(Rows)
+
+    def focus_target(self) -> Widget:
+        return self.rows.lines
+
+    @property
+    def text(self) -> str:
+        return self.rows.text

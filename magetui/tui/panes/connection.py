@@ -16,7 +16,7 @@ from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis import Diagnosis
-    from magetui.engine.findings import Finding
+    from magetui.engine.finding import Finding
 
 # The key that does what a finding proposes; `connect` and the like without one are said in words.
 NEXT_KEYS = {
@@ -27,6 +27,7 @@ NEXT_KEYS = {
     "connect": "c",
     "history": "2",
     "schema": "3",
+    "evidence": "e",
 }
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
@@ -36,6 +37,7 @@ NEXT_WORDS = {
     "connect": "connect to another database",
     "history": "see the revisions",
     "schema": "see the tables",
+    "evidence": "see which revision the schema fits",
 }
 
 
@@ -91,7 +93,7 @@ class ConnectionPane(Pane):
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
         from magetui import words
-        from magetui.engine.mage import spoken_releases
+        from magetui.engine.releases import spoken_releases
 
         mage = diagnosis.project.kind == "mage"
 

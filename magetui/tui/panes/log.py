@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widget import Widget
 
-from magetui.tui.panes.base import Pane
+from magetui.tui.panes.base import RowsPane
 from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.runs import RunRecord
+    from magetui.engine.records import RunRecord
 
 RUN = "run:"
 ENTRY = "entry:"
@@ -24,7 +23,10 @@ STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log; `at` is local wall-clock time, `run` the number of a run on record."""
+    """One line of the log; `at` is local wall-clock time.
+
+    `run` is the number of a run on record, and `database` the one it was on, as records name it.
+    """
 
     at: str
     verb: str
@@ -32,9 +34,10 @@ class Entry:
     took: str = ""
     style: str = ""
     run: int | None = None
+    database: str | None = None
 
 
-class LogPane(Pane):
+class LogPane(RowsPane):
     """What was done, oldest first; enter on a run opens it."""
 
     NUMBER, NAME = 4, "Log"
@@ -46,20 +49,10 @@ class LogPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="log")
         self._entries: list[Entry] = []
+        self._database: str | None = None  # the one that is looked at
 
     def compose(self) -> ComposeResult:
         yield Rows(id="log-rows", empty="nothing was done yet")
-
-    @property
-    def rows(self) -> Rows:
-        return self.query_one(Rows)
-
-    def focus_target(self) -> Widget:
-        return self.rows.lines
-
-    @property
-    def text(self) -> str:
-        return self.rows.text
 
     def add(self, entry: Entry) -> None:
         """Append an entry; one of a run that is already there takes its place."""
@@ -67,8 +60,12 @@ class LogPane(Pane):
         self._entries.append(entry)
         self._show()
 
-    def add_runs(self, records: Sequence[RunRecord]) -> None:
-        """Put runs on record, oldest first, before what was done in this program."""
+    def add_runs(self, records: Sequence[RunRecord], database: str | None) -> None:
+        """Put runs on record, oldest first, before what was done in this program.
+
+        From here on it is said of each run that is not of `database` which one it was on.
+        """
+        self._database = database
         known = {entry.run for entry in self._entries if entry.run is not None}
         past = [entry_of(record) for record in records if record.run not in known]
         self._entries = past + self._entries
@@ -80,10 +77,10 @@ class LogPane(Pane):
         return self._entries[int(place)] if place.isdigit() and int(place) < len(self._entries) else None
 
     def _show(self) -> None:
-        entries = list(self._entries)
+        entries, database = list(self._entries), self._database
         latest = entries[-1] if entries else None
         self.tell_state(f"{latest.at} {latest.verb}: {latest.text}" if latest else "")
-        self.rows.show(lambda width: log_rows(entries, width))
+        self.rows.show(lambda width: log_rows(entries, width, database))
         if entries:
             self.rows.lines.action_last()
 
@@ -95,6 +92,7 @@ def entry_of(record: RunRecord) -> Entry:
     at = local_time(record.ended or record.started)
     start, end = words.marker(record.marker_before), words.marker(record.marker_after)
     way = f"{start} → {end}" if record.outcome == "done" else f"{start} → {record.target}"
+    way = record.target if record.verb in words.MARKERLESS else way
     text = f"run {record.run}: {words.OUTCOMES[record.outcome]}, {way}"
     return Entry(
         at,
@@ -103,6 +101,7 @@ def entry_of(record: RunRecord) -> Entry:
         words.duration(record.elapsed_ms),
         STYLES.get(record.outcome, WARNING),
         record.run,
+        record.database,
     )
 
 
@@ -117,17 +116,21 @@ def local_time(stamp: str | None) -> str:
     return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
 
 
-def log_rows(entries: Sequence[Entry], width: int) -> list[Row]:
-    """The entries for a width: time, verb, text, duration."""
+def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:
+    """The entries for a width: time, verb, text, duration; of a run on another database than that one, on which."""
+    from magetui import words
+
     rows = []
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)
+        elsewhere = entry.database is not None and entry.database != database
+        text = f"on {words.place(entry.database or '')}: {entry.text}" if elsewhere else entry.text
         content = Content.assemble(
             (fitted(entry.at, 13), QUIET),
             fitted(entry.verb, 10),
-            (fitted(entry.text, room), entry.style),
+            (fitted(text, room), entry.style),
             (f"{entry.took:>11}", QUIET),
         )
         key = f"{RUN}{entry.run}" if entry.run is not None else f"{ENTRY}{number}"
-        rows.append(Row(key, content, f"{entry.verb} {entry.text}"))
+        rows.append(Row(key, content, f"{entry.verb} {text}"))
     return rows

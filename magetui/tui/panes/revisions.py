@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widget import Widget
 
-from magetui.tui.panes.base import Pane
+from magetui.tui.panes.base import RowsPane
 from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
@@ -22,7 +21,7 @@ UNKNOWN = "unknown:"
 PROBLEM = "problem:"
 
 
-class RevisionsPane(Pane):
+class RevisionsPane(RowsPane):
     """The revisions; enter opens one."""
 
     NUMBER, NAME = 2, "Revisions"
@@ -38,17 +37,6 @@ class RevisionsPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield Rows(id="revision-rows", empty="no revisions")
-
-    @property
-    def rows(self) -> Rows:
-        return self.query_one(Rows)
-
-    def focus_target(self) -> Widget:
-        return self.rows.lines
-
-    @property
-    def text(self) -> str:
-        return self.rows.text
 
     @property
     def selected(self) -> str | None:
@@ -100,7 +88,7 @@ def revision_rows(
     """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
     from magetui import words
     from magetui.engine.graph import lanes_of
-    from magetui.engine.mage import spoken_releases
+    from magetui.engine.releases import first_releases, spoken_releases
 
     rows = [
         Row(
@@ -116,11 +104,14 @@ def revision_rows(
         rows.append(Row(f"{UNKNOWN}{unknown}", Content.assemble(("▶ ? ", CRITICAL), text), text))
     lanes = lanes_of(chain)
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
+    first = first_releases(chain)
     for revision in chain.revisions:
         here = revision.revision in marker
         glyph = "●" if revision.revision in applied else "○" if known else "·"
         drawn = lanes[revision.revision].drawn(glyph)
         release = (spoken_releases(revision.revision) or "").removeprefix("mage-ai ")
+        if not release and revision.revision in first:
+            release = f"first in {first[revision.revision].version}"
         date = (revision.created or "")[:10]
         room = width - 2 - lane_width - ID_WIDTH
         side = "" if room < 30 else f"  {release:>16}" if room < 60 else f"  {release:>16}  {date}"

@@ -9,9 +9,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
-from magetui.tui.panes.base import Pane
+from magetui.tui.panes.base import RowsPane
 from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, QUIET, STRONG
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 NAME_WIDTH = 16  # at least, where sizes stand beside it
 
 
-class SchemaPane(Pane):
+class SchemaPane(RowsPane):
     """The tables; enter opens and closes one."""
 
     NUMBER, NAME = 3, "Schema"
@@ -47,17 +46,6 @@ class SchemaPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield Rows(id="schema-rows", empty="no tables")
-
-    @property
-    def rows(self) -> Rows:
-        return self.query_one(Rows)
-
-    def focus_target(self) -> Widget:
-        return self.rows.lines
-
-    @property
-    def text(self) -> str:
-        return self.rows.text
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show the tables; what was open stays open, and is asked for anew."""

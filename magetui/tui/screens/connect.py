@@ -9,7 +9,6 @@ from textual.widgets import Footer, Input, Static
 
 from magetui.tui.loading import load_engine
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.screens.main import place_of
 from magetui.tui.theme import QUIET, STRONG, WARNING
 
 
@@ -39,6 +38,7 @@ class ConnectScreen(OverScreen):
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         load_engine()
+        from magetui import words
         from magetui.engine.errors import ConnectError
         from magetui.engine.target import parse_target
 
@@ -46,7 +46,7 @@ class ConnectScreen(OverScreen):
         place = None
         if url:
             try:
-                place = place_of(parse_target(url, "what was typed").redacted)
+                place = words.place(parse_target(url, "what was typed").redacted)
             except ConnectError as error:  # what was typed stays, to be mended
                 self.query_one("#problem", Static).update(Content.styled(f" {error.message}", WARNING))
                 return

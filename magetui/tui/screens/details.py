@@ -1,11 +1,10 @@
-"""Screens that show one thing: a revision's script, the runs on record, help."""
+"""Screens that show one thing: a text in full, the runs on record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.syntax import Syntax
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -20,10 +19,7 @@ from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
 
 if TYPE_CHECKING:
-    from magetui.engine.chain import Revision
-    from magetui.engine.runs import RunRecord
-
-SOURCE_LIMIT = 400_000  # characters; a longer script is shown up to here
+    from magetui.engine.records import RunRecord
 
 
 class ScrolledScreen(OverScreen):
@@ -42,52 +38,11 @@ class ScrolledScreen(OverScreen):
         getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
 
 
-class RevisionScreen(ScrolledScreen):
-    """One revision: its header and its script."""
-
-    NAME = "Revision"
-    ABOUT = "A revision's header and its script, as it stands in the file. Nothing of it is run."
-
-    def __init__(self, revision: Revision) -> None:
-        super().__init__()
-        self._revision = revision
-
-    def compose(self) -> ComposeResult:
-        from magetui import words
-        from magetui.engine.mage import spoken_releases
-
-        one = self._revision
-        facts = [
-            ("follows", ", ".join(one.down_revisions) or "nothing: it is a base"),
-            ("depends on", ", ".join(one.depends_on)),
-            ("labels", ", ".join(one.branch_labels)),
-            ("created", one.created or ""),
-            ("head of", spoken_releases(one.revision) or ""),
-            ("file", str(one.path)),
-        ]
-        lines = [Content.assemble((f"{name:<11}", QUIET), words.plain(value)) for name, value in facts if value]
-        try:
-            source = one.path.read_text(encoding="utf-8", errors="replace")[:SOURCE_LIMIT]
-        except OSError as error:
-            source = f"# The file cannot be read: {error}"
-        safe = "\n".join(words.plain(line) for line in source.splitlines())
-        yield Static(id="title", markup=False)
-        with VerticalScroll():
-            yield Static(Content("\n").join([*lines, Content("")]), markup=False)
-            yield Static(Syntax(safe, "python", theme="ansi_dark", background_color="default", word_wrap=True))
-        yield Footer(show_command_palette=False, compact=True)
-
-    def on_mount(self) -> None:
-        from magetui import words
-
-        self.entitle((f" {words.plain(self._revision.revision)}", STRONG), f"  {words.plain(self._revision.message)}")
-
-
 class TextScreen(ScrolledScreen):
     """One text, whole: what its line had no room for."""
 
     NAME = "Text"
-    ABOUT = "One entry of the log in full."
+    ABOUT = "One text in full: what its line or its place had no room for."
 
     def __init__(self, heading: str, text: str) -> None:
         super().__init__()
@@ -102,37 +57,6 @@ class TextScreen(ScrolledScreen):
 
     def on_mount(self) -> None:
         self.entitle((f" {self._heading}", STRONG))
-
-
-class HelpScreen(ScrolledScreen):
-    """What has the focus, and every key."""
-
-    NAME = "Help"
-
-    def __init__(
-        self, subject: str, about: str, keys: Sequence[tuple[str, str]], verbs: Sequence[tuple[str, str, str]]
-    ) -> None:
-        super().__init__()
-        self._subject = subject
-        self._about = about
-        self._keys = keys
-        self._verbs = verbs
-
-    def compose(self) -> ComposeResult:
-        lines = [
-            Content.styled(self._subject, STRONG),
-            Content(self._about),
-            Content(""),
-            Content.styled("Keys", STRONG),
-        ]
-        lines += [Content.assemble((f"  {key:<16}", STRONG), what) for key, what in self._keys]
-        lines += [Content(""), Content.styled("Verbs, here and on the command line", STRONG)]
-        for key, name, summary in self._verbs:
-            lines.append(Content.assemble((f"  {key:<4}", STRONG), f"magetui {name:<10}", (f" {summary}", QUIET)))
-        yield Static(" Help", id="title", markup=False)
-        with VerticalScroll():
-            yield Static(Content("\n").join(lines), markup=False)
-        yield Footer(show_command_palette=False, compact=True)
 
 
 class RunsScreen(OverScreen):
@@ -161,21 +85,22 @@ class RunsScreen(OverScreen):
 
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
-    """A row a run: number, when, verb, outcome, way, who."""
+    """A row a run: number, when, verb, outcome, duration, way, who, and of which database."""
     from magetui import words
 
     rows = []
     for record in records:
-        way = f"{words.marker(record.marker_before)} → {record.target}"
-        who = f"{record.user}@{record.host}"
-        room = max(10, width - 5 - 16 - 10 - 12 - 30)
+        way = f"{words.marker(record.marker_before)} → {record.target}" if record.steps else record.target
+        room = max(0, width - 5 - 15 - 10 - 18 - 11)
+        rest = [words.plain(way), words.plain(f"{record.user}@{record.host}"), words.plain(record.database)]
         content = Content.assemble(
             (f"{record.run:>4} ", STRONG),
-            (fitted(local_time(record.started), 16), QUIET),
+            (fitted(local_time(record.started), 15), QUIET),
             fitted(record.verb, 10),
             (fitted(record.outcome, 18), STYLES.get(record.outcome, "")),
-            fitted(words.plain(way), 34),
-            (fitted(words.plain(who), room), QUIET),
+            (fitted(words.duration(record.elapsed_ms), 11), QUIET),
+            fitted(rest[0], min(34, room)),
+            (fitted("  ".join(rest[1:]), max(0, room - 34)), QUIET),
         )
-        rows.append(Row(str(record.run), content, content.plain))
+        rows.append(Row(str(record.run), content, " ".join((content.plain, *rest))))
     return rows

@@ -1,25 +1,33 @@
-"""The locks screen: who waits for whom, refreshed while it is looked at."""
+"""The locks screen: who waits for whom, refreshed while it is looked at, and ending what is in the way.
+
+Looking costs a server that is in trouble already, so the more a look took, the longer it is left alone afterwards; and
+nobody looks while the screen is covered.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
-from textual.content import Content
+from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Footer, Static
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, get_current_worker
 
 from magetui.tui.loading import load_engine
-from magetui.tui.rows import Row, Rows
 from magetui.tui.screens.base import OverScreen
+from magetui.tui.sessions import SessionRows
 from magetui.tui.theme import QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.backends.base import Session
+    from magetui.engine.locks import Look
 
-PULSE_SECONDS = 1.0
+AGAIN_SECONDS = 2.0  # after a look that failed
+PULSE_SECONDS = 0.2  # how soon a thread notices that nobody looks any more
 
 
 class LocksScreen(OverScreen):
@@ -28,91 +36,98 @@ class LocksScreen(OverScreen):
     NAME = "Locks"
     ABOUT = (
         "The other sessions of this database: each waiting one stands under the one it waits for, those in the way of "
-        "most first. It is read again every second while you look."
+        "most first. 'waits for' means that the one above holds what it needs; 'queues behind', that the one above "
+        "only stands before it in the queue. Enter shows all of a session. c cancels its query, t ends it; both ask "
+        "first. The list is read again every second while you look, more rarely where that is much work."
     )
+    BINDINGS = [
+        Binding("r", "again", "Read again", tooltip="read the sessions now"),
+    ]
 
-    class SessionsRead(Message):
+    class Looked(Message):
         """The sessions were read, or could not be."""
 
-        def __init__(self, sessions: tuple[Session, ...], problem: str | None) -> None:
-            self.sessions = sessions
+        def __init__(self, look: Look | None, problem: str = "") -> None:
+            self.look = look
             self.problem = problem
             super().__init__()
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
-        yield Rows(id="session-rows", empty="no other sessions")
-        yield Footer(show_command_palette=False, compact=True)
-
     def __init__(self) -> None:
         super().__init__()
-        self._awaited = False  # whether an answer, or the pulse after one, is still to come
+        self._wake = threading.Event()
+        self._looking: Worker[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        yield SessionRows(id="session-rows", empty="no other sessions")
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.entitle((" Locks", STRONG), f"   {self.magetui.place}")
-        self.query_one(Rows).focus_lines()
+        self.query_one(SessionRows).focus_lines()
 
-    @work(thread=True, group="sessions", exit_on_error=False)
-    def _read(self) -> None:
+    # -- looking
+
+    def on_screen_resume(self) -> None:
+        self._wake = threading.Event()  # this worker's own: the one before may still be about to end
+        self._looking = self._look(self._wake)
+
+    def on_screen_suspend(self) -> None:
+        self._stop_looking()
+
+    def on_unmount(self) -> None:
+        self._stop_looking()
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._wake.set()
+
+    @work(thread=True, exclusive=True, group="sessions", exit_on_error=False)
+    def _look(self, wake: threading.Event) -> None:
+        """Look until the screen is left or covered; what goes wrong is told, and tried again."""
         load_engine()
         from magetui.engine import locks
         from magetui.engine.errors import MagetuiError
 
-        try:
-            self.post_message(self.SessionsRead(locks.list_sessions(self.magetui.open_workspace()), None))
-        except MagetuiError as error:
-            self.post_message(self.SessionsRead((), error.message))
+        worker = get_current_worker()
+        while not worker.is_cancelled:
+            try:
+                with closing(locks.looks(self.magetui.open_workspace())) as looks:
+                    for look in looks:
+                        if worker.is_cancelled:
+                            return
+                        self.post_message(self.Looked(look))
+                        _leave_alone(worker, wake, look.rest)
+                        if worker.is_cancelled:
+                            return
+            except MagetuiError as error:
+                self.post_message(self.Looked(None, error.message))
+                _leave_alone(worker, wake, AGAIN_SECONDS)
 
-    def on_locks_screen_sessions_read(self, message: SessionsRead) -> None:
-        if message.problem is not None:
+    def on_locks_screen_looked(self, message: Looked) -> None:
+        look = message.look
+        if look is None:
             self.entitle((" Locks", STRONG), ("   not read: ", WARNING), message.problem)
-        else:
-            waiting = sum(bool(session.blocked_by) for session in message.sessions)
-            self.entitle(
-                (" Locks", STRONG),
-                f"   {len(message.sessions)} sessions, {waiting} waiting",
-                (f"   {self.magetui.place}", QUIET),
-            )
-            self.query_one(Rows).show(lambda _width: session_rows(message.sessions))
-        self.set_timer(PULSE_SECONDS, self._pulse)
+            return
+        waiting = sum(bool(session.blocked_by) for session in look.sessions)
+        seldom = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
+        self.entitle(
+            (" Locks", STRONG),
+            f"   {len(look.sessions)} {'session' if len(look.sessions) == 1 else 'sessions'}, {waiting} waiting",
+            (f"{seldom}   {self.magetui.place}", QUIET),
+        )
+        self.query_one(SessionRows).show_sessions(look.sessions)
 
-    def _pulse(self) -> None:
-        self._awaited = False
-        if self.is_current:
-            self._ask()
-
-    def on_screen_resume(self) -> None:
-        self._ask()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is WorkerState.ERROR:  # which the app tells; the next look may do better
-            self.set_timer(PULSE_SECONDS, self._pulse)
-
-    def _ask(self) -> None:
-        """Read once: the next reading is asked for a pulse after its answer, so that a slow server gets only one."""
-        if not self._awaited:
-            self._awaited = True
-            self._read()
+    @on(SessionRows.Signalled)
+    def action_again(self) -> None:
+        self._wake.set()
 
 
-def session_rows(sessions: tuple[Session, ...]) -> list[Row]:
-    """The tree, a row a session: who it is, what it waits for or holds, what it runs."""
-    from magetui import words
-    from magetui.engine import locks
-
-    rows = []
-    for branch in locks.tree(sessions):
-        session = branch.session
-        joint = "   " * (branch.depth - 1) + "└ " if branch.depth else ""
-        doing = ""
-        if session.waits_for is not None:
-            mode = words.mode(session.waits_for.mode)
-            waits = f"{f'{mode} on ' if mode else ''}{words.plain(session.waits_for.relation or 'a lock')}"
-            doing = f"  waits for {waits}, {words.duration(session.query_ms)}"
-        elif session.holds:
-            doing = "  holds " + words.plain(", ".join(dict.fromkeys(held.relation for held in session.holds)))
-        blocks = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
-        query = f"   {words.one_line(session.query, 300)}" if session.query else ""
-        content = Content.assemble(joint, words.session_line(session), (blocks, WARNING), (doing, ""), (query, QUIET))
-        rows.append(Row(str(session.pid), content, content.plain))
-    return rows
+def _leave_alone(worker: Worker[None], wake: threading.Event, seconds: float) -> None:
+    """Wait, or until somebody wants to know at once."""
+    until = time.monotonic() + seconds
+    while not worker.is_cancelled and (left := until - time.monotonic()) > 0:
+        if wake.wait(min(left, PULSE_SECONDS)):
+            wake.clear()
+            return

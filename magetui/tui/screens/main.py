@@ -12,7 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import DescendantFocus, Resize
+from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from magetui.tui.commands import action_of
@@ -21,25 +24,23 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
     from magetui.backends.base import Table
+    from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
+    from magetui.runner.request import ChangeVerb
+    from magetui.tui.backups import BackupWork
     from magetui.tui.news import StateRead
 
 NARROW, SHORT = 100, 28
 TOO_NARROW, TOO_SHORT = 50, 12
-UNSHOWN_IN_FOOTER = frozenset({"diagnose", "plan"})  # it has 80 columns; help and palette have them
-
-
-def place_of(redacted: str) -> str:
-    """A redacted URL as it is shown: user, host and database, or a file's path."""
-    from magetui import words
-
-    scheme, _, address = redacted.partition("://")
-    return words.plain(address.removeprefix("/") if scheme.startswith("sqlite") else address.replace(":***", ""))
+REST_SECONDS = 15.0  # between two looks at whether something has changed
+REST_TIMES = 20  # how many times as long the server is left alone as a look took it
+LONGEST_REST = 120.0
+SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # it has 80 columns
 
 
 class MainScreen(Screen[None]):
@@ -52,9 +53,7 @@ class MainScreen(Screen[None]):
             for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
         ),
         *(
-            Binding(
-                verb.key, action_of(verb), verb.title, show=verb.name not in UNSHOWN_IN_FOOTER, tooltip=verb.summary
-            )
+            Binding(verb.key, action_of(verb), verb.title, show=verb.name in SHOWN_IN_FOOTER, tooltip=verb.summary)
             for verb in sorted(VERBS, key=lambda one: not one.changes)  # the ways out first
             if verb.key is not None
         ),
@@ -65,9 +64,14 @@ class MainScreen(Screen[None]):
         Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file"),
     ]
 
+    class Rested(Message):
+        """This screen was in front for a while, and what it shows may be old."""
+
     def __init__(self, briefing: str | None) -> None:
         super().__init__()
+        self._resting: Timer | None = None
         self._briefing = briefing
+        self._said = ""  # the last diagnosis that was noted
         self._untouched = True  # no key was pressed, and no state was shown: the operator has not chosen a pane
 
     def compose(self) -> ComposeResult:
@@ -92,6 +96,23 @@ class MainScreen(Screen[None]):
     def _focus_first(self) -> None:
         if self.focused is None:
             self.query_one(RevisionsPane).focus_content()
+
+    # -- looking again, while this screen is in front
+
+    def on_screen_resume(self) -> None:
+        self.rest()
+
+    def on_screen_suspend(self) -> None:
+        if self._resting is not None:
+            self._resting.stop()
+            self._resting = None
+
+    def rest(self, took: float = 0.0) -> None:
+        """Leave the server alone, the longer the more seconds a look `took`; then it is time for another."""
+        self.on_screen_suspend()
+        if self.app.screen is self:  # `is_current` would be true behind others too
+            seconds = min(LONGEST_REST, max(REST_SECONDS, took * REST_TIMES))
+            self._resting = self.set_timer(seconds, lambda: self.post_message(self.Rested()))
 
     def on_key(self) -> None:
         self._untouched = False
@@ -128,11 +149,31 @@ class MainScreen(Screen[None]):
     def action_zoom(self) -> None:
         self.toggle_class("zoomed")
 
+    def meant(self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None) -> tuple[str, str | None]:
+        """The target a verb most likely means, and the unknown marker that `stamp` would replace.
+
+        The target is what is under the cursor, if the verb can go there.
+        """
+        if name in ("finish", "undo"):
+            return "", None  # the schema says which revision that is
+        if chain is None or diagnosis is None:
+            return "-1" if name == "rollback" else "head", None
+        marker = diagnosis.marker
+        applied = chain.applied(marker)
+        pane = self.unfolded
+        selected = pane.selected if isinstance(pane, RevisionsPane) else None
+        if name == "migrate":
+            return selected if selected and selected not in applied else "head", None
+        if name == "rollback":
+            return selected if selected in applied and selected not in marker else "-1", None
+        return selected or "head", next(iter(chain.unknown(marker)), None)
+
     # -- what is shown
 
     def show_reading(self, place: str) -> None:
         """Another database is asked: nothing of the one before is said any more."""
         self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {place} …"))
+        self.note("connect", place)
         self.query_one(ConnectionPane).show_reading(place)
         self.query_one(RevisionsPane).show_reading()
         self.query_one(SchemaPane).show_reading()
@@ -145,6 +186,10 @@ class MainScreen(Screen[None]):
         if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
             self.action_pane(ConnectionPane.NUMBER)  # where the whole of it stands
         self._untouched = False
+        asked = not state.quiet and state.diagnosis is state.bare
+        if first.message == self._said and not asked:
+            return  # evidence, or time, has added nothing to it
+        self._said = first.message
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
@@ -178,6 +223,19 @@ class MainScreen(Screen[None]):
                 f"   {server}   {place}{schema}",
             )
         )
+
+    def show_backup(self, backup: BackupWork) -> None:
+        """A backup has ended: note it, and say so where another screen is looked at than its own."""
+        from magetui import words
+
+        if backup.made is None:
+            said, took, style = f"no backup: {backup.problem}", "", CRITICAL
+        else:
+            said, took, style = str(backup.made.file), words.duration(backup.made.elapsed_ms), GOOD
+        self.note("backup", words.plain(said), took, style)
+        if not backup.watched:
+            severity: SeverityLevel = "information" if backup.made else "error"
+            self.notify(words.plain(said), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
         """Add a line to the log."""

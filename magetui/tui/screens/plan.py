@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from argparse import ArgumentTypeError
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -14,17 +15,17 @@ from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
 
 from magetui.tui.loading import load_engine
-from magetui.tui.rows import fitted
+from magetui.tui.planlines import Foreseen, plan_lines
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, STRONG, WARNING
+from magetui.tui.verdict import VerdictView
+from magetui.verbs import count, seconds
 
 if TYPE_CHECKING:
-    from magetui.engine.plan import Plan, PlanStep
-    from magetui.runner.request import ChangeVerb
-
-SQL_LINES_A_STEP = 200
-SESSIONS_SHOWN = 5
-LONGEST_TIMEOUT_SECONDS = 2_000_000.0  # PostgreSQL keeps it as milliseconds in 31 bits
+    from magetui.engine.plan import Plan
+    from magetui.engine.repair import InDoubt
+    from magetui.engine.runs import Limits
+    from magetui.runner.request import ChangeVerb, OnDisconnect
 
 
 class PlanScreen(OverScreen):
@@ -32,15 +33,20 @@ class PlanScreen(OverScreen):
 
     NAME = "Plan"
     ABOUT = (
-        "What the verb would do from the present state: its steps, the SQL that Alembic can render beforehand, and who "
-        "is in the way now. Change the revision or the lock timeout in their fields and press enter to plan anew. "
-        "Nothing is changed until you choose to; what may destroy data wants the database's name typed first."
+        "What the verb would do from the present state: whom it locks out and what data is lost, its steps, the SQL "
+        "that Alembic can render beforehand, and who is in the way now. Change the revision or the lock timeout in "
+        "their fields and press enter to plan anew. Nothing is changed until you choose to; what may destroy data "
+        "wants the database's name typed first."
     )
     BINDINGS = [
         Binding("n", "refuse", "No"),
         Binding("y", "consent", "Yes"),
         Binding("e", "edit", "Edit"),
+        Binding("i", "in_doubt", "In doubt", tooltip="run what may have been run already, or skip it"),
+        Binding("o", "line", "Line", tooltip="whether the run goes on or is cancelled when the line drops"),
+        Binding("v", "verify", "Verify", tooltip="build what the revision makes, and compare the live schema"),
         Binding("l", "app.locks", "Locks"),
+        Binding("B", "app.backup", "Back up", tooltip="keep what would be lost in a backup first"),
         Binding("j,down", "scroll('down')", "Down", show=False),
         Binding("k,up", "scroll('up')", "Up", show=False),
         Binding("g,home", "scroll('home')", "Top", show=False),
@@ -53,22 +59,20 @@ class PlanScreen(OverScreen):
         """A plan was made, or could not be (`problem`); `question` counts what was asked."""
 
         def __init__(
-            self, question: int, plan: Plan | None, problem: str | None, in_the_way: tuple[str, ...] = ()
+            self, question: int, plan: Plan | None, problem: str | None, foreseen: Foreseen | None = None
         ) -> None:
             self.question = question
             self.plan = plan
             self.problem = problem
-            self.in_the_way = in_the_way
+            self.foreseen = foreseen or Foreseen()
             super().__init__()
 
-    class Rendered(Message):
-        """The plan's SQL was rendered, or could not be."""
+    class Learned(Message):
+        """More is known of the plan: `news` are fields of `Foreseen`."""
 
-        def __init__(self, question: int, plan: Plan, steps: tuple[PlanStep, ...], problem: str | None) -> None:
+        def __init__(self, question: int, **news: Any) -> None:
             self.question = question
-            self.plan = plan
-            self.steps = steps
-            self.problem = problem
+            self.news = news
             super().__init__()
 
     def __init__(self, verb: ChangeVerb, title: str, revision: str, replace_unknown: str | None = None) -> None:
@@ -79,18 +83,24 @@ class PlanScreen(OverScreen):
         self._replace_unknown = replace_unknown
         self._plan: Plan | None = None
         self._question = 0  # of the latest plan asked for; answers to earlier ones are not listened to
-        self._in_the_way: tuple[str, ...] = ()
+        self._foreseen = Foreseen()
+        self._on_disconnect: OnDisconnect = "continue"
+        self._in_doubt: InDoubt | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         with Horizontal(classes="fields"):
-            yield Static("revision ", markup=False, classes="label")
-            yield _field(self._revision, "revision")
+            revision = Static("revision ", markup=False, classes="label"), _field(self._revision, "revision")
+            for widget in revision:
+                widget.display = self._verb not in ("finish", "undo")  # the schema says which revision that is
+                yield widget
             yield Static("  give up on a lock after ", markup=False, classes="label")
             yield _field("10", "timeout")
-            yield Static(" s", markup=False, classes="label")
+            yield Static(" s  retries ", markup=False, classes="label")
+            yield _field("0", "retries")
         with VerticalScroll(id="plan-body"):
             yield Static("planning …", id="plan-text", markup=False)
+            yield VerdictView("v again does it; the default is not to.", id="verdict")
         yield Static(id="question", markup=False)
         with Horizontal(classes="consent"):
             name = _field("", "name")
@@ -115,37 +125,43 @@ class PlanScreen(OverScreen):
     def _make_plan(self, question: int, revision: str) -> None:
         load_engine()
         from magetui import words
-        from magetui.engine import locks, plan
+        from magetui.engine import locks, plan, preview, runs
         from magetui.engine.errors import MagetuiError
 
         workspace = self.magetui.open_workspace()
         try:
-            made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown)
+            made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
             holding = tuple(words.session_line(s) for s in locks.list_sessions(workspace) if s.holds)
+            earlier = runs.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
         except MagetuiError as error:
             self.post_message(self.Planned(question, None, error.message))
             return
-        self.post_message(self.Planned(question, made, None, holding))
-        if not made.empty:
-            try:
-                self.post_message(self.Rendered(question, made, plan.render_plan(workspace, made), None))
-            except MagetuiError as error:
-                self.post_message(self.Rendered(question, made, (), error.message))
+        self.post_message(self.Planned(question, made, None, Foreseen(holding, earlier)))
+        if made.empty:
+            return
+        try:
+            self.post_message(self.Learned(question, preview=preview.preview_plan(workspace, made)))
+        except MagetuiError as error:
+            self.post_message(self.Learned(question, unforetold=error.message))
+        try:
+            self.post_message(self.Learned(question, steps=plan.render_plan(workspace, made)))
+        except MagetuiError as error:
+            self.post_message(self.Learned(question, unrendered=error.message))
 
     def on_plan_screen_planned(self, message: Planned) -> None:
         if message.question != self._question:
             return
-        self._plan, self._in_the_way = message.plan, message.in_the_way
-        body = self.query_one("#plan-text", Static)
+        self._plan, self._foreseen = message.plan, message.foreseen
         yes, name = self.query_one("#yes", Button), self.query_one("#name", Input)
         plan = message.plan
         name.display = False
         yes.disabled = True
         if plan is None:
-            body.update(Content.assemble(("This cannot be done: ", CRITICAL), message.problem or ""))
+            text = Content.assemble(("This cannot be done: ", CRITICAL), message.problem or "")
+            self.query_one("#plan-text", Static).update(text)
             self._ask("")
             return
-        body.update(self._described(plan, None, None))
+        self._describe()
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
@@ -154,45 +170,21 @@ class PlanScreen(OverScreen):
             self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
         elif plan.destroys:
             name.display = True
-            self._ask(f"A downgrade may destroy data. To go on, type the database's name: {plan.database}", WARNING)
+            self._ask(f"This may destroy data. To go on, type the database's name: {plan.database}", WARNING)
         else:
             yes.disabled = False
             self._ask("Do it? The default is no.")
 
-    def on_plan_screen_rendered(self, message: Rendered) -> None:
-        if message.question == self._question and message.plan is self._plan:
-            text = self._described(message.plan, message.steps, message.problem)
-            self.query_one("#plan-text", Static).update(text)
+    def on_plan_screen_learned(self, message: Learned) -> None:
+        if message.question == self._question:
+            self._foreseen = replace(self._foreseen, **message.news)
+            self._describe()
 
-    def _described(self, plan: Plan, steps: tuple[PlanStep, ...] | None, problem: str | None) -> Content:
-        from magetui import words
-
-        lines = [Content.styled(words.plain(plan.summary), STRONG)]
-        if plan.destroys:
-            lines.append(Content("What these revisions had added is dropped, with the data in it."))
-        if self._in_the_way and plan.verb != "stamp":
-            lines.append(Content.styled("Sessions that hold locks now, and may be in the way:", WARNING))
-            width = max(20, self.size.width - 6)
-            lines.extend(Content(f"  {fitted(line, width).rstrip()}") for line in self._in_the_way[:SESSIONS_SHOWN])
-            if len(self._in_the_way) > SESSIONS_SHOWN:
-                lines.append(Content(f"  and {len(self._in_the_way) - SESSIONS_SHOWN} more: l shows them"))
-        lines.append(Content(""))
-        for number, step in enumerate(plan.steps, start=1):
-            head = f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}"
-            lines.append(Content(words.plain(head)))
-            if steps is None:
-                continue
-            if number <= len(steps):
-                sql = (steps[number - 1].sql or "").splitlines()
-                shown = [line for line in sql if line.strip()][:SQL_LINES_A_STEP]
-                lines.extend(Content.styled(f"       {words.plain(line)}", "ansi_cyan") for line in shown)
-                if steps[number - 1].problem:
-                    lines.append(Content.styled(f"       {words.one_line(steps[number - 1].problem or '')}", QUIET))
-        if steps is None and not plan.empty:
-            lines.append(Content.styled("       rendering the SQL …", QUIET))
-        if problem:
-            lines.append(Content.styled(words.plain(problem), QUIET))
-        return Content("\n").join(lines)
+    def _describe(self) -> None:
+        if self._plan is not None:
+            width = max(30, self.size.width - 6)
+            lines = plan_lines(self._plan, self._foreseen, self._on_disconnect, width)
+            self.query_one("#plan-text", Static).update(lines)
 
     def _ask(self, question: str, style: str = "") -> None:
         self.query_one("#question", Static).update(Content.styled(question, style) if style else Content(question))
@@ -207,11 +199,11 @@ class PlanScreen(OverScreen):
         self._drop_plan("The revision was changed, so there is no plan.")
         self._ask("Press enter to plan for this revision.")
 
-    @on(Input.Submitted, "#revision, #timeout")
+    @on(Input.Submitted, "#revision, #timeout, #retries")
     def _changed(self) -> None:
         self._revision = self.query_one("#revision", Input).value.strip()
         self._drop_plan("There is no plan yet.")
-        if self._lock_timeout_ms() is not None:
+        if self._limits() is not None:
             self.query_one("#plan-text", Static).update("planning …")
             self.query_one("#no", Button).focus()
             self._ask_for_plan()
@@ -219,23 +211,31 @@ class PlanScreen(OverScreen):
     def _drop_plan(self, said: str) -> None:
         """What was planned is not what the fields say any more; nothing can be consented to until it is."""
         self._plan = None
+        self.query_one(VerdictView).forget()
         self._question += 1  # a plan that is still being made is not wanted either
         self.query_one("#yes", Button).disabled = True
         self.query_one("#name", Input).display = False
         self.query_one("#plan-text", Static).update(said)
         self._ask("")
 
-    def _lock_timeout_ms(self) -> int | None:
-        """The lock timeout of its field; None, and a sentence on the screen, where it is no such thing."""
+    def _limits(self) -> Limits | None:
+        """What the fields say; None, and a sentence on the screen, where they say no such thing."""
+        from magetui.backends.base import Timeouts
+        from magetui.engine.runs import Limits
+
         text = self.query_one("#timeout", Input).value.strip()
         try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
-        if math.isfinite(seconds) and 0 <= seconds <= LONGEST_TIMEOUT_SECONDS:
-            return round(seconds * 1000)
-        self._ask(f"The lock timeout is a number of seconds, 0 for no limit, not '{text}'.", WARNING)
-        return None
+            lock_ms = round(seconds(text) * 1000)
+        except ArgumentTypeError:
+            self._ask(f"The lock timeout is a number of seconds, 0 for no limit, not '{text}'.", WARNING)
+            return None
+        text = self.query_one("#retries", Input).value.strip()
+        try:
+            retries = count(text)
+        except ArgumentTypeError:
+            self._ask(f"The retries after a lock timeout are a whole number, not '{text}'.", WARNING)
+            return None
+        return Limits(Timeouts(lock_ms=lock_ms), retries, self._on_disconnect)
 
     @on(Input.Changed, "#name")
     def _named(self, event: Input.Changed) -> None:
@@ -261,10 +261,10 @@ class PlanScreen(OverScreen):
     def _consented(self) -> None:
         if self._plan is None:
             return
-        timeout = self._lock_timeout_ms()
-        if timeout is None:
+        limits = self._limits()
+        if limits is None:
             return
-        self.magetui.start_run(self._plan, lock_timeout_ms=timeout)
+        self.magetui.start_run(self._plan, limits)
         self.dismiss(None)
 
     def action_refuse(self) -> None:
@@ -280,6 +280,28 @@ class PlanScreen(OverScreen):
 
     def action_edit(self) -> None:
         self.set_focus(self.query_one("#revision", Input))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        return {"verify": "stamp", "in_doubt": "finish"}.get(action, self._verb) == self._verb
+
+    def action_verify(self) -> None:
+        self.query_one(VerdictView).verify(self._plan.target if self._plan is not None else self._revision or "head")
+
+    @on(VerdictView.Changed)
+    def _verdict_changed(self, message: VerdictView.Changed) -> None:
+        if message.view.stage != "idle":
+            self.call_after_refresh(message.view.scroll_visible, animate=False)
+
+    def action_line(self) -> None:
+        """Let the run be cancelled when the line drops, or go on."""
+        self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
+        self._describe()
+
+    def action_in_doubt(self) -> None:
+        """Change what is done with that of which nobody can see whether it was done, and plan anew."""
+        self._in_doubt = "skip" if self._in_doubt == "run" else "run"
+        self._drop_plan("planning …")
+        self._ask_for_plan()
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#plan-body", VerticalScroll), f"scroll_{where}")(animate=False)

@@ -1,0 +1,55 @@
+"""Refreshes `mage_releases.json`, for whoever maintains magetui, when Mage has made new releases.
+
+    git clone --bare --filter=blob:none … mage      # Mage's public repository
+    uv run python -m magetui.cli.releases --repository mage
+
+What changed is for `git diff` to show, and for the tests to approve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from magetui.cli.output import complain, print_lines
+from magetui.engine import releases
+from magetui.engine.errors import MagetuiError
+from magetui.engine.release_tags import TaggedRelease, UnreadTag, read_tags, refreshed, write_data
+
+OURS = Path(releases.__file__).with_name(releases.DATA)
+
+
+def refresh(arguments: Sequence[str]) -> int:
+    """Read the tags and rewrite the data; 1 where a tag could not be read, whose row then stays as it was."""
+    parser = argparse.ArgumentParser(prog="python -m magetui.cli.releases", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--repository", required=True, type=Path, help="a clone of Mage's public repository, with tags")
+    parser.add_argument("--output", type=Path, default=OURS, help="the file to refresh (default: the one in use)")
+    chosen = parser.parse_args(arguments)
+    try:
+        data = json.loads(chosen.output.read_text(encoding="utf-8"))
+        found = list(read_tags(chosen.repository))
+        tagged = [one for one in found if isinstance(one, TaggedRelease)]
+        new = refreshed(data, tagged)
+        write_data(chosen.output, new)
+    except (MagetuiError, OSError) as error:
+        complain(f"magetui: {error}")
+        return error.status if isinstance(error, MagetuiError) else 1
+    unread = [one for one in found if isinstance(one, UnreadTag)]
+    for one in unread:
+        complain(f"tag {one.tag} is passed over: {one.problem}")
+    changed = sum(row not in data["releases"] for row in new["releases"])
+    newest = new["releases"][-1]
+    print_lines(
+        [
+            f"{len(tagged)} tags were read, {changed} of {len(new['releases'])} releases are new or changed",
+            f"the newest is {newest['version']}, at {newest['head']}",
+        ]
+    )
+    return 1 if unread else 0
+
+
+if __name__ == "__main__":
+    sys.exit(refresh(sys.argv[1:]))

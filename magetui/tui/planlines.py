@@ -1,0 +1,117 @@
+"""A plan as lines for the plan screen: what is known of it so far, in the order in which somebody has to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from magetui.tui.rows import fitted
+from magetui.tui.theme import QUIET, STRONG, WARNING
+
+if TYPE_CHECKING:
+    from magetui.engine.plan import Plan, PlanStep
+    from magetui.engine.preview import Preview
+    from magetui.engine.runs import Earlier
+    from magetui.runner.request import OnDisconnect
+
+SQL_LINES_A_STEP = 200
+SESSIONS_SHOWN = 5
+LINE_WORDS: Mapping[OnDisconnect, str] = {
+    "continue": "If this line drops, the run goes on; o lets it be cancelled instead.",
+    "cancel": "If this line drops, the run is cancelled; o lets it go on instead.",
+}
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known beside the plan itself; `steps` and `preview` None while they are being asked for."""
+
+    in_the_way: tuple[str, ...] = ()
+    earlier: Mapping[tuple[str, str], Earlier] = field(default_factory=dict)
+    steps: tuple[PlanStep, ...] | None = None
+    unrendered: str | None = None  # why there is no SQL
+    preview: Preview | None = None
+    unforetold: str | None = None  # why nobody knows what it locks and loses
+
+
+def plan_lines(plan: Plan, foreseen: Foreseen, on_disconnect: OnDisconnect, width: int) -> Content:
+    """The whole plan, for a screen of `width` columns."""
+    return Content("\n").join(
+        [
+            *_summary(plan, on_disconnect, width),
+            *_foretold(plan, foreseen, width),
+            *(_in_the_way(foreseen.in_the_way, width) if plan.verb != "stamp" else ()),
+            Content(""),
+            *_steps(plan, foreseen),
+        ]
+    )
+
+
+def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Content]:
+    from magetui import render, words
+
+    yield Content.styled(words.plain(plan.summary), STRONG)
+    if not plan.empty:
+        yield Content.styled(LINE_WORDS[on_disconnect], QUIET)
+    if plan.verb == "stamp" and not plan.empty:
+        yield Content.styled(f"v verifies first that the schema is what {plan.target} makes.", QUIET)
+    if plan.destroys:
+        yield Content("What is dropped goes with the data in it.")
+    yield from (Content(fitted(line, width).rstrip()) for line in render.works(plan))
+
+
+def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
+    """Whom it locks out and what it loses, once that is known."""
+    from magetui import previews, words
+    from magetui.render import wrapped
+
+    if foreseen.unforetold:
+        yield Content.styled(f"What it locks and loses is not known. {words.plain(foreseen.unforetold)}", WARNING)
+    elif foreseen.preview is None:
+        if not plan.empty and plan.verb != "stamp":
+            yield Content.styled("looking what it would lose …", QUIET)
+    else:
+        for heading, text in previews.overview(foreseen.preview, "a backup (B)"):
+            first, *more = wrapped(words.plain(text), width - 7)
+            style = WARNING if heading in ("loses", "fails") else ""
+            yield Content.assemble((f"{heading:<7}", STRONG), (first, style))
+            yield from (Content.styled(f"       {line}", style) for line in more)
+
+
+def _in_the_way(sessions: tuple[str, ...], width: int) -> Iterator[Content]:
+    if sessions:
+        yield Content.styled("Sessions that hold locks now, and may be in the way:", WARNING)
+    yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
+    if len(sessions) > SESSIONS_SHOWN:
+        yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")
+
+
+def _steps(plan: Plan, foreseen: Foreseen) -> Iterator[Content]:
+    from magetui import words
+
+    for number, step in enumerate(plan.steps, start=1):
+        head = f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}"
+        before = foreseen.earlier.get((step.revision, step.direction))
+        took = f"   took {words.duration(before.elapsed_ms)} in run {before.run}" if before else ""
+        yield Content.assemble(words.plain(head), (took, QUIET))
+        if foreseen.preview is not None and foreseen.preview.steps:
+            warnings = foreseen.preview.steps[number - 1].warnings
+            yield from (Content.styled(f"       ! {words.plain(warning)}", WARNING) for warning in warnings)
+        if foreseen.steps is not None and number <= len(foreseen.steps):
+            yield from _sql(foreseen.steps[number - 1])
+    if foreseen.unrendered:
+        yield Content.styled(words.plain(foreseen.unrendered), QUIET)
+    elif foreseen.steps is None and not plan.empty:
+        yield Content.styled("       rendering the SQL …", QUIET)
+
+
+def _sql(step: PlanStep) -> Iterator[Content]:
+    from magetui import words
+
+    shown = [line for line in (step.sql or "").splitlines() if line.strip()][:SQL_LINES_A_STEP]
+    yield from (Content.styled(f"       {words.plain(line)}", "ansi_cyan") for line in shown)
+    if step.problem:
+        yield Content.styled(f"       {words.one_line(step.problem)}", QUIET)
