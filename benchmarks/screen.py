@@ -60,8 +60,9 @@ def _usable(command: list[str], wanted: str, environment: dict[str, str | None])
     """Milliseconds from starting the program until its screen shows `wanted`."""
     started = time.perf_counter()
     with Terminal(command, SIZE, environment) as terminal:
-        terminal.wait_for(wanted, 60)
+        terminal.wait_seen(wanted, 60)
         elapsed = (time.perf_counter() - started) * 1000
+        terminal.wait_for(wanted, 60)
         terminal.press("ctrl+q")
         terminal.wait_exit()
     return elapsed

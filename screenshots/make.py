@@ -42,7 +42,8 @@ async def settled(pilot: Pilot[int], wanted: str, patience: int = 200) -> None:
         await pilot.pause(0.05)
         if wanted in "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips()):
             return
-    raise TimeoutError(f"the screen never showed {wanted!r}")
+    shown = "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips())
+    raise TimeoutError(f"the screen never showed {wanted!r}:\n{shown}")
 
 
 def save(app: MagetuiApp, name: str) -> None:
@@ -57,6 +58,7 @@ async def take(environment: Mapping[str, str]) -> None:
     app = MagetuiApp(settings, environment)
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot, "BEHIND BY 2")
+        await settled(pilot, "block_run")  # the tables come after the state
         app.main_screen.query_one(SchemaPane).rows.select("public\1user")
         await pilot.press("3", "enter", "G")
         await settled(pilot, "ix_user_email")

@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests import forked
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,22 @@ class Magetui:
         timeout: float = 60,
     ) -> Outcome:
         """Run to the end; env is added to the environment. AssertionError after timeout seconds."""
-        process = self.start(*arguments, env=env, cwd=cwd)
-        return self.finish(process, stdin=stdin, timeout=timeout)
+        with tempfile.TemporaryDirectory() as folder:
+            streams = [Path(folder, name) for name in ("stdin", "stdout", "stderr")]
+            for stream in streams:
+                stream.write_text(stdin if stream.name == "stdin" else "")
+            words = [str(argument) for argument in arguments]
+            process = forked.start(words, {**os.environ, **(env or {})}, cwd or self.directory, streams)
+            process.join(timeout)
+            running = process.exitcode is None
+            if running:
+                process.kill()
+                process.join()
+            _, stdout, stderr = (stream.read_text() for stream in streams)
+            outcome = Outcome(process.exitcode or 0, stdout, stderr)
+            if running:
+                raise AssertionError(f"{words!r} still ran after {timeout} s\n{outcome}")
+            return outcome
 
     def start(
         self, *arguments: object, env: Mapping[str, str] | None = None, cwd: Path | None = None

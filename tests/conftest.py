@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,14 +17,21 @@ from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
 from tests.postgres import VERSIONS, PostgresServer
+from tests.secret_stores import SecretsManager
 
 MAGE_TEMPLATE = "mage_at_head"
 UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
-FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "PG", "XDG_", "TEXTUAL")
+FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "IDENTITY_", "MSI_", "PG", "XDG_", "TEXTUAL")
+
+
+# Whoever starts the tests under `nohup`, or in the background, has these ignored, and what is started here would
+# inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state_dir(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An operator's empty home, and none of this machine's settings; returns magetui's state directory."""
     for name in os.environ:
         if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
@@ -30,8 +39,11 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # this machine may be one of AWS's
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    # What scripts do is kept by their content: asking Mage's forty anew for each test would take most of the time.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
         # Every start of the program would compile all that it imports, and take three times as long.
         monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
@@ -103,9 +115,26 @@ def database(
 
 
 @pytest.fixture(scope="session")
+def secrets_manager() -> Iterator[SecretsManager]:
+    """AWS Secrets Manager, without secrets; it lives as long as the test process."""
+    served = SecretsManager()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
 def mage_home() -> Path:
     """The directory that contains Mage's package `mage_ai`."""
     return mage_directory()
+
+
+@pytest.fixture
+def mage_importable(mage_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Mage's scripts can be run in this process: one of them imports a module of Mage. Afterwards none is left here."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(mage_home)])
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mage_ai"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

@@ -7,69 +7,26 @@ chain's head with nothing but Alembic: what the project's own runner does is com
 
 from __future__ import annotations
 
-import fcntl
-import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from tests import wheels
 
 VERSION = "0.9.80"
 HEAD = "39d36f1dab73"
 COUNT = 40
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-CACHE = CHECKOUT / ".cache" / "mage"
+CHECKOUT = wheels.CHECKOUT
 SCRIPTS = Path("mage_ai", "orchestration", "db", "migrations")
-INSTALL_TIMEOUT = 600  # seconds; the wheel has 40 MB
 MIGRATE_TIMEOUT = 120
 
 
 def mage_directory() -> Path:
     """The directory that contains `mage_ai`; installs it if it is not there yet."""
-    directory = CACHE / VERSION
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{VERSION}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the test processes start at the same time
-        if not directory.exists():
-            partial = CACHE / f"{VERSION}.partial"
-            if partial.exists():
-                shutil.rmtree(partial)
-            _install(partial)
-            partial.rename(directory)
-    found = len(list((directory / SCRIPTS / "versions").glob("*.py")))
-    if found != COUNT:
-        raise RuntimeError(f"{directory} has {found} revisions instead of {COUNT}: delete it and run again")
+    directory = wheels.installed("mage-ai", VERSION, f"mage/{VERSION}", "--no-deps")
+    wheels.scripts_in(directory, SCRIPTS, COUNT)
     return directory
-
-
-def _installer() -> list[str]:
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv:
-        return [uv, "pip", "install", "--python", sys.executable]
-    if importlib.util.find_spec("uv"):
-        return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "install"]
-    pip = shutil.which("pip3") or shutil.which("pip")
-    if pip:
-        return [pip, "install"]
-    raise RuntimeError("neither uv nor pip found: run the tests with `uv run pytest`")
-
-
-def _install(directory: Path) -> None:
-    command = [*_installer(), "--no-deps", "--target", str(directory), f"mage-ai=={VERSION}"]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
 
 
 def migrate_with_alembic(url: str, directory: Path, revision: str = "head") -> None:

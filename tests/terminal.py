@@ -80,6 +80,8 @@ INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[]PX^_][^\x07\x1b]{0,65536}\x1b
 
 ALTERNATE_SCREEN = 1049
 GRACE = 3  # seconds between asking a left-over program to end and making it
+PAINTED = 0.1  # seconds without output after which a screen counts as painted: one is made in several writes
+PAINTING = 1.0  # seconds after which it is looked at nevertheless
 
 
 class Screen(pyte.Screen):
@@ -210,12 +212,18 @@ class Terminal:
     # -- waiting
 
     def wait_for(self, regex: str, timeout: float = 15) -> str:
-        """Wait until regex is found on the screen (`^` and `$` are ends of lines, `.` any character).
+        """Wait until regex is found on a painted screen (`^` and `$` are ends of lines, `.` any character).
 
         Returns that screen. AssertionError with the screen after timeout seconds.
         """
         pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
         return self._wait(lambda text: pattern.search(text) is not None, f"{regex!r} did not appear", timeout)
+
+    def wait_seen(self, regex: str, timeout: float = 15) -> str:
+        """Wait until regex is on the screen, painted to its end or not: to measure how soon, not to press keys."""
+        pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
+        complaint = f"{regex!r} did not appear"
+        return self._wait(lambda text: pattern.search(text) is not None, complaint, timeout, painted=False)
 
     def wait_gone(self, regex: str, timeout: float = 15) -> str:
         """Wait until regex is not, or no longer, on the screen, and return that screen."""
@@ -248,13 +256,17 @@ class Terminal:
 
     # -- how
 
-    def _wait(self, met: Callable[[str], bool], complaint: str, timeout: float) -> str:
+    def _wait(self, met: Callable[[str], bool], complaint: str, timeout: float, *, painted: bool = True) -> str:
         deadline = time.monotonic() + timeout
         with self._news:
             while True:
-                text = self._text()
-                if met(text):
-                    return text
+                if met(self._text()):
+                    if not painted:
+                        return self._text()
+                    # Half of it may still be the screen before, which would be answered with the wrong key.
+                    text = self._painted()
+                    if met(text):
+                        return text
                 left = deadline - time.monotonic()
                 if left <= 0 or self._ended:
                     break
@@ -266,6 +278,15 @@ class Terminal:
         status = self._process.poll()
         state = f"after {timeout} s" if status is None else f"and the program has ended with status {status}"
         raise AssertionError(f"{complaint} {state}\n{self._framed()}")
+
+    def _painted(self) -> str:
+        """The screen when nothing more is being written to it, or at the latest after PAINTING seconds."""
+        deadline = time.monotonic() + PAINTING
+        before = -1
+        while before != len(self._received) and not self._ended and time.monotonic() < deadline:
+            before = len(self._received)
+            self._news.wait_for(lambda: len(self._received) != before or self._ended, PAINTED)  # noqa: B023
+        return self._text()
 
     def _text(self) -> str:
         return "\n".join(line.rstrip() for line in self._screen.display)

@@ -17,11 +17,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from magetui.backends import postgresql_patience
+from magetui.backends.base import CONNECT_TIMEOUT_SECONDS
 from magetui.backends.postgresql import PostgreSQL
 from tests.alembic_project import AlembicProject, linear, make_project
 from tests.command import Magetui
 from tests.databases import PostgresDatabase
 from tests.live import Live
+from tests.proxy import StallingProxy
 from tests.waiting import eventually
 
 newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
@@ -112,6 +114,21 @@ def test_ctrl_c_is_heard_while_a_server_is_silent(
     assert ended.status == 130, ended
     assert time.monotonic() - began < postgresql_patience.PATIENCE_SECONDS / 2
     assert "interrupted; nothing was changed" in ended.stderr
+
+
+@newest
+def test_ctrl_c_is_heard_while_a_connection_is_being_made(
+    pg_database: PostgresDatabase, magetui: Magetui, silent_project: AlembicProject
+) -> None:
+    with StallingProxy("127.0.0.1", pg_database.server.port) as proxy:
+        proxy.stall()
+        live = Live(magetui.start("--config", silent_project.ini, "--url", proxy.url(pg_database.url), "diagnose"))
+        eventually(lambda: proxy.connections)
+        began = time.monotonic()
+        live.interrupt(signal.SIGINT)
+        ended = live.end()
+    assert ended.status == 130, ended
+    assert time.monotonic() - began < CONNECT_TIMEOUT_SECONDS / 2
 
 
 @pytest.fixture

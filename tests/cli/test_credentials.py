@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -110,6 +111,9 @@ def test_script_that_tells_the_password_is_not_repeated(
     no_credential(said(failed, state_dir))
     planned = magetui("--config", project.ini, "plan", "migrate")
     no_credential(said(planned, state_dir))
+    kept = [file.read_text() for file in (Path(os.environ["XDG_CACHE_HOME"]) / "magetui").rglob("*.json")]
+    assert kept
+    no_credential("".join(kept))
 
 
 @one_version

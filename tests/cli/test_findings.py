@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import psycopg2
 import pytest
 
+from magetui.engine.releases import releases
 from tests.alembic_project import linear, make_project, two_heads
 from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD
+from tests.mage import HEAD, SCRIPTS
 from tests.postgres import HOST, PASSWORD
 
 BEHIND = "42a14d6143f1"
@@ -22,6 +24,29 @@ BEHIND = "42a14d6143f1"
 def at_head(mage_pg_url: str, postgres: Any) -> PostgresDatabase:
     """Mage's database at its head."""
     return PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def older_mage(mage_home: Path, tmp_path: Path) -> Path:
+    """The directory of a Mage 0.9.70: all of the newer one but its last two revisions."""
+    older = tmp_path / "older"
+    real, place = mage_home / "mage_ai", older / "mage_ai"
+    place.mkdir(parents=True)
+    (older / "mage_ai-0.9.70.dist-info").mkdir()
+    for part in SCRIPTS.parts[1:]:
+        for other in real.iterdir():
+            if other.name != part:
+                (place / other.name).symlink_to(other)
+        real, place = real / part, place / part
+        place.mkdir()
+    for other in real.iterdir():
+        if other.name != "versions":
+            (place / other.name).symlink_to(other)
+    scripts = shutil.copytree(real / "versions", place / "versions")
+    for revision in (HEAD, "0227396a216c"):
+        [script] = scripts.glob(f"*{revision}*.py")
+        script.unlink()
+    return older
 
 
 def found(magetui: Magetui, mage_home: Path, url: str, status: int) -> Mapping[str, Mapping[str, Any]]:
@@ -60,8 +85,62 @@ def test_marker_of_an_old_mage_names_the_release_to_pin(
 ) -> None:
     at_head.rows("update alembic_version set version_num = '256d6a12a927'")
     finding = found(magetui, mage_home, at_head.url, 3)["unknown-revision"]
-    assert "It is the head of mage-ai 0.2.10" in finding["message"]
-    assert finding["facts"]["marker"] == "256d6a12a927"
+    assert (
+        "It was written by mage-ai 0.2.10; you run 0.9.80. Run that release again: 'pip install mage-ai==0.2.10'."
+        in (finding["message"])
+    )
+    assert "'stamp' can replace the marker." in finding["message"]
+    assert finding["next"] == "stamp"
+    facts = finding["facts"]
+    assert (facts["marker"], facts["releases"], facts["pin"]) == ("256d6a12a927", "mage-ai 0.2.10", "0.2.10")
+
+
+def test_marker_that_no_release_has_is_said_to_be_none_that_is_known(
+    magetui: Magetui, mage_home: Path, mage_sqlite_url: str, tmp_path: Path
+) -> None:
+    SqliteDatabase(tmp_path / "mage-ai.db").rows("update alembic_version set version_num = '0123456789ab'")
+    finding = found(magetui, mage_home, mage_sqlite_url, 3)["unknown-revision"]
+    assert f"No release of Mage up to {releases()[-1].version}, the newest known here, has it" in finding["message"]
+    assert "pip install" not in finding["message"]
+    assert finding["facts"]["pin"] is None
+
+
+def test_database_that_is_ahead_of_the_mage_there_is_told_both_ways_out(
+    magetui: Magetui, older_mage: Path, mage_sqlite_url: str
+) -> None:
+    finding = found(magetui, older_mage, mage_sqlite_url, 3)["unknown-revision"]
+    message = finding["message"]
+    assert f"at revision {HEAD}, which the chain of mage-ai 0.9.70 does not have (38 revisions)" in message
+    assert "It was written by mage-ai 0.9.77 to 0.9.80; you run 0.9.70. The database is ahead of your Mage." in message
+    assert "Run that release again: 'pip install mage-ai==0.9.80'." in message
+    assert f"with that release installed, roll back first: 'magetui rollback --revision {BEHIND}'." in message
+    assert "'stamp'" not in message  # the newer tables are there: an older marker would be a lie
+    assert finding["next"] == "evidence"
+    assert finding["facts"]["running"] == "0.9.70"
+
+
+def test_database_that_is_behind_says_which_mage_left_it_and_how_to_run_that_one_instead(
+    magetui: Magetui, mage_home: Path, mage_sqlite_url: str, tmp_path: Path
+) -> None:
+    database = SqliteDatabase(tmp_path / "mage-ai.db")
+    database.rows("update alembic_version set version_num = '0227396a216c'")
+    finding = found(magetui, mage_home, mage_sqlite_url, 3)["behind"]
+    assert "It was written by mage-ai 0.9.71 to 0.9.76; you run 0.9.80." in finding["message"]
+    assert "To run that again instead: 'pip install mage-ai==0.9.76'." in finding["message"]
+    assert finding["facts"]["pin"] == "0.9.76"
+    database.rows("update alembic_version set version_num = '526c4523d5d5'")
+    finding = found(magetui, mage_home, mage_sqlite_url, 3)["behind"]
+    assert "No release of Mage stopped there: mage-ai 0.9.32 is the first that has it; you run" in finding["message"]
+    assert (finding["facts"]["releases"], finding["facts"]["first_release"]) == (None, "0.9.32")
+
+
+def test_database_at_the_head_says_which_releases_run_on_it(
+    magetui: Magetui, mage_home: Path, mage_sqlite_url: str
+) -> None:
+    finding = found(magetui, mage_home, mage_sqlite_url, 0)["up-to-date"]
+    assert (
+        finding["message"] == f"The marker is the head, {HEAD}. It belongs to mage-ai 0.9.77 to 0.9.80; you run 0.9.80."
+    )
 
 
 def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.mage import COUNT
+from tests.secret_stores import SecretsManager
 
 DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc"}
+STORES = {"boto3", "botocore", "azure", "msal"}
 # Runs a command line and tells, on stderr's last line, which modules came and which files' code was run.
 WATCHED = """
 import json, sys
@@ -34,7 +36,13 @@ def packages_after(statement: str) -> set[str]:
 def test_command_line_imports_nothing_heavy() -> None:
     loaded = packages_after("import magetui.cli.main")
     assert "magetui" in loaded
-    assert not loaded & {"textual", "rich", "sqlalchemy", "alembic", "boto3", *DRIVERS}
+    assert not loaded & {"textual", "rich", "sqlalchemy", "alembic", *STORES, *DRIVERS}
+
+
+def test_screen_is_drawn_before_the_libraries_of_databases_are_loaded() -> None:
+    loaded = packages_after("import magetui.tui.opening")
+    assert "textual" in loaded
+    assert not loaded & {"sqlalchemy", "alembic", "boto3", "sqlglot", *DRIVERS}
 
 
 @pytest.mark.parametrize("floor", ["engine", "runner", "backends"])
@@ -43,7 +51,7 @@ def test_lower_floors_import_no_textual(floor: str) -> None:
     modules = [f"magetui.{floor}.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")]
     assert modules
     loaded = packages_after(f"import {', '.join(modules)}")
-    assert not loaded & {"textual", "rich", "boto3", "botocore"}
+    assert not loaded & {"textual", "rich", *STORES}
 
 
 def test_engine_imports_neither_alembic_nor_a_driver() -> None:
@@ -72,7 +80,28 @@ def test_history_lists_forty_revisions_and_runs_no_script(mage_home: Path, tmp_p
     assert any("magetui" in file for file in told["ran"])  # the hook does hear
     assert not [file for file in told["ran"] if file.startswith(str(mage_home))]
     loaded = {module.split(".")[0] for module in told["modules"]}
-    assert not loaded & {"mage_ai", "textual", "boto3", *DRIVERS}
+    assert not loaded & {"mage_ai", "textual", *STORES, *DRIVERS}
+
+
+@pytest.mark.parametrize("kept_in", ["a URL", "AWS Secrets Manager"])
+def test_a_secret_stores_library_is_loaded_by_whoever_has_a_secret(
+    mage_home: Path, tmp_path: Path, secrets_manager: SecretsManager, kept_in: str
+) -> None:
+    secret = kept_in == "AWS Secrets Manager"
+    settings = secrets_manager.environment("prod/nowhere") if secret else {"DB_USER": "mage"}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "diagnose"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["status"] == 3
+    loaded = {module.split(".")[0] for module in told["modules"]}
+    assert loaded & STORES == ({"boto3", "botocore"} if secret else set())
 
 
 def test_history_needs_no_database(mage_home: Path, tmp_path: Path) -> None:
@@ -84,3 +113,17 @@ def test_history_needs_no_database(mage_home: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert len(done.stdout.splitlines()) == COUNT
     assert done.stdout.startswith("head  39d36f1dab73")
+
+
+def test_diagnosis_of_a_chain_without_branches_loads_neither_alembic_nor_a_parser_of_sql(
+    mage_home: Path, mage_sqlite_url: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "--url", mage_sqlite_url, "diagnose"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    for _ in range(2):  # what the scripts do is asked of them once, by a child
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["status"] == 0
+    assert not {name.partition(".")[0] for name in told["modules"]} & {"alembic", "sqlglot", "textual", "boto3"}

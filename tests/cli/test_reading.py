@@ -20,6 +20,7 @@ READING = (
     ("migrate", "--sql", "--yes"),
     ("schema",),
     ("schema", "pipeline_run"),
+    ("evidence",),
     ("locks",),
     ("runs",),
 )

@@ -292,3 +292,11 @@ def test_a_revision_that_follows_itself_is_a_cycle(tmp_path: Path) -> None:
 def test_revisions_that_depend_on_one_another_are_a_cycle(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, [named("a", None, depends_on="b"), named("b", None, depends_on="a")])
     assert "cycle" in [problem.code for problem in chain.problems]
+
+
+def test_chain_without_branches_is_walked_as_alembic_would_walk_it(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path, alembic_project.linear(5))
+    assert list(chain.pending(())) == upgrade(chain, ())
+    for revision in chain.by_id:
+        assert list(chain.pending((revision,))) == upgrade(chain, (revision,))
+        assert chain.applied((revision,)) == set(downgrade(chain, (revision,)))

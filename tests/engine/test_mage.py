@@ -1,4 +1,4 @@
-"""Mage is found where it lives without being imported, and a marker is told apart by release."""
+"""Mage is found where it lives without being imported."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from magetui.engine.errors import ProjectError
-from magetui.engine.mage import find_mage, releases, releases_at, spoken_releases
+from magetui.engine.mage import find_mage
 from magetui.engine.project import MAGE_MUTEX_KEY, find_project
 from tests import alembic_project
 from tests.alembic_project import make_project
-from tests.mage import HEAD, VERSION
+from tests.mage import VERSION
 
 TRAP = "import pathlib\npathlib.Path(__file__).with_name('was_imported').touch()\nraise ImportError('do not')\n"
 
@@ -113,14 +113,6 @@ def test_projects_of_others_have_mutexes_of_their_own(tmp_path: Path) -> None:
     key = find_project({}, project.directory).mutex_key
     assert key != MAGE_MUTEX_KEY
     assert 0 < key < 2**63
-
-
-def test_a_marker_belongs_to_the_releases_that_stopped_there() -> None:
-    assert VERSION in releases_at(HEAD)
-    assert spoken_releases(HEAD) == f"mage-ai {releases_at(HEAD)[0]} to {releases_at(HEAD)[-1]}"
-    assert releases_at("256d6a12a927")  # a revision that later disappeared from the chain
-    assert spoken_releases("0123456789ab") is None
-    assert len({release.version for release in releases()}) == len(releases())
 
 
 def test_this_environment_has_no_mage_of_its_own() -> None:

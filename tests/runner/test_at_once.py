@@ -45,7 +45,7 @@ def test_second_migrate_of_a_sqlite_file_names_the_first_and_finds_its_work_done
     with closing(sqlite3.connect(sqlite_database.path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         first = Live(magetui.start(*migrate))
-        first.hears("WAITING for write on the database file")
+        first.hears("WAITING for write lock on the database file")
         second = Live(magetui.start(*migrate))
         second.hears("WAITING for the migration mutex, up to 1 min")
         second.hears(rf"process {child_of(state_dir, 2)} \(migrate\), since ")

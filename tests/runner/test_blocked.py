@@ -119,7 +119,7 @@ def test_terminating_the_blocker_with_the_locks_verb_lets_the_run_through(
         found = magetui(*common, "locks", "--json").json["sessions"]
         [waiting] = [session for session in found if session["blocked_by"]]
         assert waiting["blocked_by"] == [pid]
-        assert waiting["application"] == "magetui run 1"
+        assert waiting["application"].startswith("magetui run 1 ")
         unasked = magetui(*common, "locks", "--terminate", pid)
         assert unasked.status == 4, unasked
         assert live.process.poll() is None
@@ -151,7 +151,7 @@ def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
         writer.execute("BEGIN IMMEDIATE")
         told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 2)
         assert told.status == 5, told
-        assert "WAITING for write on the database file, up to 2.0 s" in told.stderr
+        assert "WAITING for write lock on the database file, up to 2.0 s" in told.stderr
         assert f"in the way: {os.getpid()}" in told.stderr
         assert "The database is as it was before the run: rev2." in told.stdout
         [waited] = named(journal(state_dir, 2), "lock-awaited")
@@ -160,7 +160,7 @@ def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
         assert sqlite_database.content == before
 
         live = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
-        live.hears("WAITING for write on the database file")
+        live.hears("WAITING for write lock on the database file")
         writer.execute("ROLLBACK")
         assert live.end().status == 0
     eventually(lambda: sqlite_database.marker == ["rev3"])

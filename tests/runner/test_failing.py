@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Timeouts
 from magetui.engine import runs
 from magetui.engine.plan import make_plan
 from magetui.engine.selection import Selection
@@ -207,7 +206,7 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     project.add(between)
     (project.versions / "rev2_create_t2.py").unlink()
     project.add(Revision(id="rev2", down="between", message="Create t2"))
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, Timeouts()))
+    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
     assert last.outcome == "refused"
     assert "not what they were when the plan was made" in (last.error or "")
     assert not [event for event in journal(state_dir, 2) if event["event"] == "step-started"]

@@ -84,7 +84,7 @@ def test_second_migrate_right_after_a_kill_names_the_session_that_is_still_there
         # even after a kill, since that does not look whether its client is still there.
         os.kill(child_of(state_dir, 2), signal.SIGSTOP)
         pg_database.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'magetui run 2 mutex'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'magetui run 2 mutex %'"
         )
         second = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
         second.hears("WAITING for access exclusive on big")
@@ -178,3 +178,24 @@ def test_run_goes_on_without_its_command_line_and_can_be_followed_again(
     assert "Done. The database now says rev3." in told.stdout
     assert pg_database.marker == ["rev3"]
     assert named(journal(state_dir, 2), "run-ended")[0]["outcome"] == "done"
+
+
+def test_session_of_a_killed_run_that_is_still_there_is_told_and_can_be_ended(
+    pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, common: tuple[object, ...], tmp_path: Path
+) -> None:
+    # As on a server before PostgreSQL 14, which does not look whether its client is still there.
+    [script] = (tmp_path / "project" / "migrations" / "versions").glob("rev2_*.py")
+    deaf = 'op.execute("SET client_connection_check_interval = 0")'
+    script.write_text(script.read_text().replace("    op.add_column(", f"    {deaf}\n    op.add_column("))
+    with closed_gate(pg_database):
+        live = Live(magetui.start(*common, "migrate", "--yes"))
+        session = wait_for_statement(state_dir, REWRITE, run=2)["session"]
+        os.kill(child_of(state_dir, 2), signal.SIGKILL)
+        live.end()
+        told = magetui(*common, "runs", 2)
+        assert f"Its session {session} is still on the server, and keeps its locks" in told.stdout
+        ended = magetui(*common, "locks", "--terminate", session, "--yes")
+        assert ended.status == 0, ended
+        gone = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"
+        eventually(lambda: not pg_database.rows(gone), 20)
+        assert "is still on the server" not in magetui(*common, "runs", 2).stdout

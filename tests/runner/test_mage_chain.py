@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Timeouts
 from magetui.engine import runs
 from magetui.engine.diagnosis import Diagnosis, diagnose
 from magetui.engine.plan import make_plan
-from magetui.engine.runs import RunRecord
+from magetui.engine.records import RunRecord
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.runner.request import ChangeVerb
@@ -23,7 +22,7 @@ from tests.mage import COUNT, HEAD, migrate_with_alembic
 
 def run(workspace: Workspace, verb: ChangeVerb, revision: str | None = None) -> RunRecord:
     plan = make_plan(workspace, verb, revision)
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, Timeouts()))
+    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
     return last
 
 
@@ -81,7 +80,7 @@ def test_migrate_makes_the_schema_that_alembic_alone_makes(
         sql = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
         # Alembic's batch operations write a table's constraints in no fixed order.
         ours, theirs_ = (
-            [(*row[:2], sorted(str(row[2]).replace(",", "").split("\n"))) for row in one.rows(sql)]
+            [(*row[:2], sorted(line.strip(" \t,") for line in str(row[2]).split("\n"))) for row in one.rows(sql)]
             for one in (database, other)
         )
         assert ours == theirs_

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Timeouts
 from magetui.engine import runs
 from magetui.engine.plan import make_plan
 from magetui.engine.selection import Selection
@@ -129,7 +128,7 @@ def test_marker_that_moved_since_the_plan_refuses_the_run(
     database.rows(f"UPDATE alembic_version SET version_num = '{moved}'")
     before = database.content
 
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, Timeouts()))
+    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
     assert last.outcome == "refused"
     assert f"made for the marker {planned}, and the database now says {moved}" in (last.error or "")
     assert last.marker_after == (moved,)

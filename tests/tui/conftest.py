@@ -1,4 +1,4 @@
-"""The full-screen program on a terminal of its own, with Mage's chain."""
+"""The full-screen program on a terminal of its own, and what an operator does there time and again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,90 @@ from pathlib import Path
 import pytest
 
 from tests.command import Magetui
+from tests.databases import PostgresDatabase
+from tests.postgres import PostgresServer
 from tests.terminal import Terminal
 
 OpenScreen = Callable[..., Terminal]
 
+BEFORE_HEAD = "0227396a216c"  # of Mage's chain
+NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+
 
 @pytest.fixture
-def open_screen(mage_home: Path, tmp_path: Path) -> Iterator[OpenScreen]:
-    """Opens the program on a database's URL; what still runs at the test's end is ended."""
+def open_terminal(tmp_path: Path) -> Iterator[OpenScreen]:
+    """Opens the program with command-line arguments; what still runs at the test's end is ended."""
     with ExitStack() as opened:
 
-        def open_screen(url: str, *arguments: str, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
-            command = Magetui.command("--mage-path", mage_home, *arguments)
-            terminal = Terminal(command, size, {"MAGE_DATABASE_CONNECTION_URL": url, **env}, tmp_path)
-            return opened.enter_context(terminal)
+        def open_terminal(*arguments: object, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
+            return opened.enter_context(Terminal(Magetui.command(*arguments), size, env, tmp_path))
 
-        yield open_screen
+        yield open_terminal
+
+
+@pytest.fixture
+def open_screen(open_terminal: OpenScreen, mage_home: Path) -> OpenScreen:
+    """Opens the program with Mage's chain on a database's URL, and waits until the screen says `until`."""
+
+    def open_screen(url: str, *arguments: str, until: str, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
+        env = {"MAGE_DATABASE_CONNECTION_URL": url, **env}
+        terminal = open_terminal("--mage-path", mage_home, *arguments, size=size, **env)
+        terminal.wait_for(until)
+        return terminal
+
+    return open_screen
+
+
+@pytest.fixture
+def mage(postgres: PostgresServer, mage_pg_url: str) -> PostgresDatabase:
+    """A fresh database at the head of Mage's chain."""
+    return PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def terminal(mage: PostgresDatabase, open_screen: OpenScreen) -> Terminal:
+    """The program at 80 by 24, open on `mage`, which it has read."""
+    return open_screen(mage.url, until="UP TO DATE")
+
+
+def set_back(mage: PostgresDatabase) -> None:
+    """Undo the head by hand, so that one revision is pending and the schema says so too."""
+    mage.rows("DROP TABLE generic_job")
+    mage.rows("DROP TYPE jobtype, jobstatus")
+    mage.rows(f"UPDATE alembic_version SET version_num = '{BEFORE_HEAD}'")
+
+
+def consent(terminal: Terminal, name: str) -> None:
+    """Type the database's name, and press the button that this makes live."""
+    terminal.wait_for("y Yes")
+    terminal.press("y")
+    terminal.wait_gone("y Yes")  # the field has the focus: letters are text
+    terminal.press(*name)
+    terminal.wait_for(rf"^\W*{name}\s+No")
+    terminal.press("enter")
+    terminal.wait_for("y Yes")
+    terminal.press("enter")
+
+
+def choose(terminal: Terminal, revision: str, timeout: int) -> None:
+    """Plan for another revision and lock timeout."""
+    terminal.wait_for("y Yes")
+    terminal.press("e")
+    terminal.wait_gone("y Yes")
+    terminal.press(*revision)
+    terminal.wait_for(rf"revision {revision}")
+    terminal.press("tab")
+    terminal.wait_quiet()
+    terminal.press(*str(timeout))
+    terminal.wait_for(rf"after {timeout} ")
+    terminal.press("enter")
+    terminal.wait_for("y Yes")
+
+
+def roll_back(terminal: Terminal, name: str, revision: str, *, timeout: int, steps: str) -> None:
+    """From the main screen, plan to roll back to a revision with a lock timeout in seconds, and consent."""
+    terminal.press("b")
+    terminal.wait_for("1 step")
+    choose(terminal, revision, timeout)
+    terminal.wait_for(steps)
+    consent(terminal, name)

@@ -10,18 +10,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.postgres import PASSWORD, PostgresServer
+from tests.databases import PostgresDatabase
+from tests.mage import HEAD
+from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import OpenScreen
-from tests.tui.test_recovery_in_a_terminal import (
-    BEFORE_HEAD,
-    HEAD,
-    NEWER_PG,
-    choose,
-    consent,
-    database_of,
-    marker_of,
-)
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, roll_back, set_back
 
 AT_ONCE = 5  # seconds; a worker that is waited for takes as long as what it waits for
 QUIET_BYTES_A_SECOND = 2_000
@@ -51,17 +44,10 @@ def silent_server(answers: threading.Event | None = None) -> Iterator[int]:
             connection.close()
 
 
-def behind(postgres: PostgresServer, url: str) -> None:
-    """Set the marker one revision back."""
-    postgres.execute(database_of(url), f"update alembic_version set version_num = '{BEFORE_HEAD}'")
-
-
 @NEWER_PG
 def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, terminal: Terminal
 ) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
     terminal.press("b")
     terminal.wait_for("type the database's name")
     terminal.press("e")
@@ -70,25 +56,25 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     screen = terminal.wait_for(r"Press enter to plan for this revision\.")
     assert "type the database's name" not in screen
     assert "DROP TABLE generic_job" not in screen
-    terminal.press("tab")
-    terminal.wait_quiet()
+    for _ in range(2):
+        terminal.press("tab")
+        terminal.wait_quiet()
     terminal.press("tab")
     terminal.wait_for("y Yes")  # the fields are left
     terminal.press("y", "enter")  # which finds no button that is live
     terminal.wait_quiet()
     terminal.press("n")
     terminal.wait_for("4 Log")
-    assert marker_of(postgres, mage_pg_url) == HEAD
+    assert mage.marker == [HEAD]
 
 
 @NEWER_PG
 @pytest.mark.parametrize("timeout", ["nan", "inf", "-5", "1e99"])
 def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
-    timeout: str, postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    timeout: str, mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
-    behind(postgres, mage_pg_url)
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("BEHIND BY 1")
+    set_back(mage)
+    terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.press("m")
     terminal.wait_for("Do it\\?")
     terminal.press("e")
@@ -99,24 +85,15 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     terminal.wait_for(rf"after {re.escape(timeout)} ")
     terminal.press("enter")
     terminal.wait_for(rf"a number of seconds, 0 for no limit, not\s+'{re.escape(timeout)}'")
-    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    assert mage.marker == [BEFORE_HEAD]
 
 
 @NEWER_PG
 def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, terminal: Terminal
 ) -> None:
-    name = database_of(mage_pg_url)
-    with postgres.connect(name, application_name="mage-server") as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("select * from generic_job")
-        terminal = open_screen(mage_pg_url)
-        terminal.wait_for("UP TO DATE")
-        terminal.press("b")
-        terminal.wait_for("1 step")
-        choose(terminal, BEFORE_HEAD, 60)
-        terminal.wait_for("1 step")
-        consent(terminal, name)
+    with mage.session("select * from generic_job"):
+        roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
         terminal.wait_for("WAITING")
         terminal.wait_for("D Detach")
         terminal.press("ctrl+c")
@@ -127,8 +104,7 @@ def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
 
 def test_q_leaves_at_once_while_a_server_does_not_answer(open_screen: OpenScreen) -> None:
     with silent_server() as port:
-        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/mage?connect_timeout=30")
-        terminal.wait_for("q Quit")
+        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/mage?connect_timeout=30", until="q Quit")
         terminal.wait_quiet()
         terminal.press("q:")
         assert terminal.wait_exit(AT_ONCE) == 0
@@ -137,10 +113,8 @@ def test_q_leaves_at_once_while_a_server_does_not_answer(open_screen: OpenScreen
 
 @NEWER_PG
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_the_cursor_of_a_list_is_seen(no_color: str, mage_pg_url: str, open_screen: OpenScreen) -> None:
-    terminal = open_screen(mage_pg_url, NO_COLOR=no_color)
-    terminal.wait_for("UP TO DATE")
-    terminal.wait_for(rf"▶ ● {HEAD}")
+def test_the_cursor_of_a_list_is_seen(no_color: str, mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    terminal = open_screen(mage.url, NO_COLOR=no_color, until=rf"▶ ● {HEAD}")
     terminal.wait_quiet()
     assert HEAD in reversed_text(terminal)
     terminal.press("j")
@@ -158,32 +132,27 @@ def reversed_text(terminal: Terminal) -> str:
 
 @NEWER_PG
 def test_a_slow_answer_of_the_database_before_does_not_take_the_place_of_the_one_after(
-    mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
     answers = threading.Event()
     with silent_server(answers) as port:
-        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/slow")
-        terminal.wait_for("m Migrate")
+        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/slow", until="m Migrate")
         terminal.wait_quiet()
         terminal.press("c")
         terminal.wait_for("The database's URL")
-        terminal.press(mage_pg_url, "enter")
+        terminal.press(mage.url, "enter")
         terminal.wait_for("UP TO DATE")
         answers.set()
         terminal.wait_quiet(1)  # the answer to the first question has come, and is not shown
         assert "UP TO DATE" in terminal.screen()
         terminal.press("1")
         terminal.wait_for("source")
-        assert database_of(mage_pg_url) in terminal.screen()
+        assert mage.name in terminal.screen()
         assert PASSWORD.encode() not in terminal.output
 
 
 @NEWER_PG
-def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(
-    mage_pg_url: str, open_screen: OpenScreen
-) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
+def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(terminal: Terminal) -> None:
     terminal.press("l")
     terminal.wait_for("0 sessions")
     terminal.press("/")
@@ -198,9 +167,7 @@ def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(
 
 
 @NEWER_PG
-def test_ctrl_p_opens_the_palette_and_q_closes_a_screen(mage_pg_url: str, open_screen: OpenScreen) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
+def test_ctrl_p_opens_the_palette_and_q_closes_a_screen(terminal: Terminal) -> None:
     terminal.press("ctrl+p")
     terminal.wait_for("Search for commands")
     terminal.press("escape")
@@ -214,11 +181,7 @@ def test_ctrl_p_opens_the_palette_and_q_closes_a_screen(mage_pg_url: str, open_s
 
 
 @NEWER_PG
-def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(
-    mage_pg_url: str, open_screen: OpenScreen
-) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
+def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(terminal: Terminal) -> None:
     terminal.press("c")
     terminal.wait_for("The database's URL")
     terminal.press("postgresql//mage:verysecret@nowhere/x", "enter")
@@ -228,20 +191,9 @@ def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(
 
 
 @NEWER_PG
-def test_waiting_costs_few_bytes_over_a_slow_line(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
-) -> None:
-    name = database_of(mage_pg_url)
-    with postgres.connect(name, application_name="mage-server") as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("select * from generic_job")
-        terminal = open_screen(mage_pg_url)
-        terminal.wait_for("UP TO DATE")
-        terminal.press("b")
-        terminal.wait_for("1 step")
-        choose(terminal, BEFORE_HEAD, 60)
-        terminal.wait_for("1 step")
-        consent(terminal, name)
+def test_waiting_costs_few_bytes_over_a_slow_line(mage: PostgresDatabase, terminal: Terminal) -> None:
+    with mage.session("select * from generic_job"):
+        roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
         terminal.wait_for(r" 2\.\d of 60 s")
         before = len(terminal.output)
         terminal.wait_for(r" 5\.\d of 60 s")
@@ -252,34 +204,31 @@ def test_waiting_costs_few_bytes_over_a_slow_line(
 
 @NEWER_PG
 def test_at_80_by_24_a_database_that_is_behind_shows_its_diagnosis_first_and_the_key_that_comes_next(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
-    behind(postgres, mage_pg_url)
-    terminal = open_screen(mage_pg_url)
-    screen = terminal.wait_for("1 Connection · BEHIND BY 1 · next m")
-    assert "run the pending migrations" in terminal.wait_for("next m  run the pending")
+    set_back(mage)
+    terminal = open_screen(mage.url, until="1 Connection · BEHIND BY 1 · next m")
+    screen = terminal.wait_for("next m  run the pending migrations")
     assert re.search(r"^ magetui   read \d\d:\d\d:\d\d   postgresql", screen, re.MULTILINE)
 
 
 @NEWER_PG
 def test_with_read_only_the_plan_is_shown_and_cannot_be_consented_to(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
-    behind(postgres, mage_pg_url)
-    terminal = open_screen(mage_pg_url, "--read-only")
-    terminal.wait_for("BEHIND BY 1")
+    set_back(mage)
+    terminal = open_screen(mage.url, "--read-only", until="BEHIND BY 1")
     terminal.press("p")
     terminal.wait_for("CREATE TABLE generic_job")
     terminal.wait_for("--read-only is set")
     terminal.press("y", "enter")
     terminal.wait_for("4 Log")
-    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    assert mage.marker == [BEFORE_HEAD]
 
 
-@NEWER_PG
-def test_a_log_entry_opens_to_its_whole_text(mage_pg_url: str, open_screen: OpenScreen) -> None:
-    terminal = open_screen("sqlite:////nowhere/at/all/where/there/is/no/such/folder/and/no/such/file.db")
-    terminal.wait_for("CANNOT CONNECT")
+def test_a_log_entry_opens_to_its_whole_text(open_screen: OpenScreen) -> None:
+    nowhere = "sqlite:////nowhere/at/all/where/there/is/no/such/folder/and/no/such/file.db"
+    terminal = open_screen(nowhere, until="CANNOT CONNECT")
     terminal.press("4")
     terminal.wait_for("diagnose")
     terminal.wait_quiet()

@@ -3,70 +3,30 @@
 from __future__ import annotations
 
 import re
+import socket
 
-import psycopg2
 import psycopg2.sql
-import pytest
 
 from tests.command import Magetui
-from tests.postgres import PASSWORD, PostgresServer
+from tests.databases import PostgresDatabase
+from tests.mage import HEAD
+from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import OpenScreen
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, consent, roll_back, set_back
 
-HEAD, BEFORE_HEAD = "39d36f1dab73", "0227396a216c"
 TO_BEFORE_USER_PREFERENCES = "847ea6602d6f"  # going back to it drops user.preferences
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
-
-
-def marker_of(postgres: PostgresServer, url: str) -> str:
-    """What the version table says."""
-    rows = postgres.execute(url.rpartition("/")[2], "select version_num from alembic_version")
-    return str(rows[0][0])
-
-
-def database_of(url: str) -> str:
-    return url.rpartition("/")[2]
-
-
-def consent(terminal: Terminal, name: str) -> None:
-    """Type the database's name, and press the button that this makes live."""
-    terminal.wait_for("y Yes")
-    terminal.press("y")
-    terminal.wait_gone("y Yes")  # the field has the focus: letters are text
-    terminal.press(*name)
-    terminal.wait_for(rf"^\W*{name}\s+No")
-    terminal.press("enter")
-    terminal.wait_for("y Yes")
-    terminal.press("enter")
-
-
-def choose(terminal: Terminal, revision: str, timeout: int) -> None:
-    """Plan for another revision and lock timeout."""
-    terminal.wait_for("y Yes")
-    terminal.press("e")
-    terminal.wait_gone("y Yes")
-    terminal.press(*revision)
-    terminal.wait_for(rf"revision {revision}")
-    terminal.press("tab")
-    terminal.wait_quiet()
-    terminal.press(*str(timeout))
-    terminal.wait_for(rf"after {timeout} ")
-    terminal.press("enter")
-    terminal.wait_for("y Yes")
 
 
 def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_quit(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, terminal: Terminal
 ) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
     terminal.wait_for(rf"▶ ● {HEAD}")
     terminal.press("b")
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     terminal.wait_for("DROP TABLE generic_job")
-    consent(terminal, database_of(mage_pg_url))
+    consent(terminal, mage.name)
     terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
-    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    assert mage.marker == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 1")
     terminal.press("4")
@@ -84,42 +44,26 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
 
 
 @NEWER_PG
-def test_a_lock_timeout_shows_live_while_it_is_waited_for(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
-) -> None:
-    postgres_database = database_of(mage_pg_url)
-    with postgres.connect(postgres_database, application_name="mage-server") as holder:
-        with holder.cursor() as cursor:
-            cursor.execute('select * from "user"')
-        terminal = open_screen(mage_pg_url)
-        terminal.wait_for("UP TO DATE")
-        terminal.press("b")
-        terminal.wait_for("1 step")
-        choose(terminal, TO_BEFORE_USER_PREFERENCES, 6)
-        terminal.wait_for("21 steps")
-        consent(terminal, postgres_database)
+def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase, terminal: Terminal) -> None:
+    with mage.session('select * from "user"') as holder:
+        roll_back(terminal, mage.name, TO_BEFORE_USER_PREFERENCES, timeout=6, steps="21 steps")
         terminal.wait_for(r"WAITING +for access exclusive on user")
         terminal.wait_for(rf"{holder.info.backend_pid}  mage  mage-server")
         terminal.wait_for(r"[0-2]\.\d of 6 s")
         terminal.wait_for(r"[3-5]\.\d of 6 s")
         terminal.wait_for("GAVE UP WAITING FOR A LOCK", 30)
         terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
-    assert marker_of(postgres, mage_pg_url) == HEAD
+    assert mage.marker == [HEAD]
 
 
 @NEWER_PG
 def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, terminal: Terminal
 ) -> None:
-    name = database_of(mage_pg_url)
-    with postgres.connect(name, application_name="mage-server") as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("select * from generic_job")
-        terminal = open_screen(mage_pg_url)
-        terminal.wait_for("UP TO DATE")
+    with mage.session("select * from generic_job"):
         terminal.press("b")
         terminal.wait_for("1 step")
-        consent(terminal, name)
+        consent(terminal, mage.name)
         terminal.wait_for("WAITING")
         terminal.press("x")
         terminal.wait_for("CANCELLED")
@@ -128,24 +72,14 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
 
 @NEWER_PG
 def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, magetui: Magetui
+    magetui: Magetui, mage: PostgresDatabase, open_screen: OpenScreen, terminal: Terminal
 ) -> None:
-    name = database_of(mage_pg_url)
-    with postgres.connect(name, application_name="mage-server") as holder:
-        with holder.cursor() as cursor:
-            cursor.execute("select * from generic_job")
-        terminal = open_screen(mage_pg_url)
-        terminal.wait_for("UP TO DATE")
-        terminal.press("b")
-        terminal.wait_for("1 step")
-        choose(terminal, BEFORE_HEAD, 120)
-        terminal.wait_for("1 step")
-        consent(terminal, name)
+    with mage.session("select * from generic_job") as holder:
+        roll_back(terminal, mage.name, BEFORE_HEAD, timeout=120, steps="1 step")
         terminal.wait_for("WAITING")
         terminal.hang_up()
         terminal.wait_exit()
-        again = open_screen(mage_pg_url)
-        again.wait_for(r"Run 1 \(rollback\) goes on")
+        again = open_screen(mage.url, until=r"Run 1 \(rollback\) goes on")
         again.press("u")
         again.wait_for("1 on record")
         again.press("enter")
@@ -156,17 +90,14 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
 
 
 @NEWER_PG
-def test_consent_defaults_to_no(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen, state_dir: object
-) -> None:
-    postgres.execute(database_of(mage_pg_url), f"update alembic_version set version_num = '{BEFORE_HEAD}'")
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("BEHIND BY 1")
+def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    set_back(mage)
+    terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.press("m")
     terminal.wait_for("Do it\\? The default is no")
     terminal.press("enter")
     terminal.wait_for("2 Revisions")
-    assert marker_of(postgres, mage_pg_url) == BEFORE_HEAD
+    assert mage.marker == [BEFORE_HEAD]
     terminal.press("4")
     terminal.wait_for("diagnose")
     assert "migrate" not in terminal.screen().split("4 Log")[1].replace("m Migrate", "").replace("'migrate'", "")
@@ -174,10 +105,8 @@ def test_consent_defaults_to_no(
 
 @NEWER_PG
 def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, terminal: Terminal
 ) -> None:
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
     terminal.press("b")
     terminal.wait_for("type the database's name")
     terminal.wait_for("y Yes")
@@ -191,15 +120,14 @@ def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     terminal.wait_for("y Yes")  # the field is left; the button that would do it is still dead
     terminal.press("enter")
     terminal.wait_quiet()
-    assert marker_of(postgres, mage_pg_url) == HEAD
+    assert mage.marker == [HEAD]
 
 
 @NEWER_PG
 def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_larger(
-    mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
-    terminal = open_screen(mage_pg_url, size=(20, 5))
-    terminal.wait_for("too\\s+small")
+    terminal = open_screen(mage.url, size=(20, 5), until="too\\s+small")
     terminal.resize(80, 24)
     terminal.wait_for("UP TO DATE")
     terminal.resize(20, 5)
@@ -209,9 +137,8 @@ def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_
 
 
 @NEWER_PG
-def test_at_200_by_60_all_panes_are_in_view(mage_pg_url: str, open_screen: OpenScreen) -> None:
-    terminal = open_screen(mage_pg_url, size=(200, 60))
-    terminal.wait_for("UP TO DATE")
+def test_at_200_by_60_all_panes_are_in_view(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    terminal = open_screen(mage.url, size=(200, 60), until="UP TO DATE")
     terminal.wait_for("generic_job")
     screen = terminal.screen()
     for words in ("1 Connection", "2 Revisions · 40", "3 Schema · public", "4 Log", "526c4523d5d5", "m Migrate"):
@@ -220,10 +147,9 @@ def test_at_200_by_60_all_panes_are_in_view(mage_pg_url: str, open_screen: OpenS
 
 @NEWER_PG
 def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
-    mage_pg_url: str, open_screen: OpenScreen
+    mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
-    terminal = open_screen(mage_pg_url, "--no-mouse")
-    terminal.wait_for("UP TO DATE")
+    terminal = open_screen(mage.url, "--no-mouse", until="UP TO DATE")
     terminal.wait_for("public · 19 tables")
     terminal.press("3")
     terminal.wait_for("▸ backfill")
@@ -260,13 +186,27 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     assert b"\x1b[?1000h" not in terminal.output, "--no-mouse leaves the mouse to the terminal"
 
 
-def test_a_host_that_never_answers_leaves_the_screen_alive(open_screen: OpenScreen) -> None:
-    import socket
+@NEWER_PG
+def test_help_says_verbs_once_and_first_where_their_keys_act(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    terminal = open_screen(mage.url, size=(100, 60), until="UP TO DATE")
+    terminal.press("?")
+    terminal.wait_for("The chain of migration scripts")
+    verbs, _, keys = terminal.wait_for(r"^ *q +Quit").partition("Keys")
+    assert re.search(r"m +migrate +upgrade the database", verbs)
+    assert "upgrade the database" not in keys
+    assert re.search(r"r +read everything anew", keys)
+    terminal.press("escape")
+    terminal.wait_gone("The chain of migration scripts")
+    terminal.press("l")
+    terminal.wait_for("0 sessions")
+    terminal.press("?")
+    assert re.search(r"Keys[\s\S]+Verbs, on the main screen", terminal.wait_for("upgrade the database"))
 
+
+def test_a_host_that_never_answers_leaves_the_screen_alive(open_screen: OpenScreen) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/mage?connect_timeout=3")
-        terminal.wait_for("4 Log")
+        terminal = open_screen(f"postgresql://mage:hidden@127.0.0.1:{port}/mage?connect_timeout=3", until="4 Log")
         terminal.press("?")
         terminal.wait_for("The chain of migration scripts")
         terminal.press("escape")
@@ -277,14 +217,10 @@ def test_a_host_that_never_answers_leaves_the_screen_alive(open_screen: OpenScre
 
 
 @NEWER_PG
-def test_names_with_escape_codes_and_markup_are_shown_as_text(
-    postgres: PostgresServer, mage_pg_url: str, open_screen: OpenScreen
-) -> None:
-    name = "evil[bold]\x1b[31m\x07red"
-    with postgres.connect(database_of(mage_pg_url), autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute(psycopg2.sql.SQL("create table {} (id int)").format(psycopg2.sql.Identifier(name)))
-    terminal = open_screen(mage_pg_url)
-    terminal.wait_for("UP TO DATE")
+def test_names_with_escape_codes_and_markup_are_shown_as_text(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    name = psycopg2.sql.Identifier("evil[bold]\x1b[31m\x07red")
+    mage.server.execute(mage.name, psycopg2.sql.SQL("create table {} (id int)").format(name))
+    terminal = open_screen(mage.url, until="UP TO DATE")
     terminal.press("3")
     terminal.wait_for(re.escape(r"evil[bold]\x1b[31m\x07red"))
     assert b"\x1b[31m\x07" not in terminal.output

@@ -1,0 +1,204 @@
+"""`evidence`: which revision the schema fits, told of real databases whose marker is right, wrong, unknown or gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.alembic_project import Revision, cycle, make_project, table, two_heads
+from tests.command import Magetui, Outcome
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.mage import COUNT, HEAD, migrate_with_alembic
+from tests.postgres import PostgresServer
+
+BEHIND = "42a14d6143f1"
+BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"
+ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)
+NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+
+
+@pytest.fixture
+def behind(database: Database, mage_home: Path) -> Database:
+    """Mage's database, two revisions behind."""
+    migrate_with_alembic(database.url, mage_home, BEHIND)
+    return database
+
+
+def told(magetui: Magetui, mage_home: Path, url: str, *flags: str) -> Outcome:
+    done = magetui("evidence", *flags, "--mage-path", mage_home, "--url", url)
+    assert done.status == 0, done
+    return done
+
+
+def spoken(outcome: Outcome) -> str:
+    """What was said above the list, on one line."""
+    return " ".join(outcome.stdout.partition("\n\n")[0].split())
+
+
+@ON_BOTH
+def test_the_schema_fits_the_marker(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+    before = behind.content
+    text = told(magetui, mage_home, behind.url)
+    assert spoken(text) == (
+        f"The schema fits {BEHIND} (Update token column type). The marker says {BEHIND}: that fits. "
+        "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
+    )
+    assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
+    assert f"applied       {BEHIND}   Update token column type  [fits, marker]\n" in text.stdout
+    document = told(magetui, mage_home, behind.url, "--json").json
+    assert (document["marker"], document["marker_fits"]) == ([BEHIND], True)
+    assert (document["fits"], document["nearest"], document["next"]) == ([[BEHIND]], None, None)
+    assert len(document["revisions"]) == COUNT
+    assert document["revisions"][0] == {
+        "revision": HEAD,
+        "message": "Create GenericJob",
+        "state": "missing",
+        "there": [],
+        "missing": document["revisions"][0]["missing"],
+        "why": None,
+    }
+    assert "table generic_job" in document["revisions"][0]["missing"]
+    assert behind.content == before
+
+
+@ON_BOTH
+def test_a_marker_stamped_too_far_does_not_fit(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+    behind.rows(f"update alembic_version set version_num = '{HEAD}'")
+    text = told(magetui, mage_home, behind.url)
+    assert (
+        f"The schema fits {BEHIND} (Update token column type). The marker says {HEAD}: that does not fit. "
+        in spoken(text)
+    )
+    assert f"missing       {HEAD}   Create GenericJob  [marker]\n" in text.stdout
+    document = told(magetui, mage_home, behind.url, "--json").json
+    assert (document["marker_fits"], document["next"]) == (False, f"magetui stamp {BEHIND}")
+
+
+@ON_BOTH
+def test_an_empty_version_table_names_the_revision_to_stamp(
+    magetui: Magetui, mage_home: Path, behind: Database
+) -> None:
+    behind.rows("delete from alembic_version")
+    text = told(magetui, mage_home, behind.url)
+    assert "The version table is empty, as if nothing were applied: that does not fit." in spoken(text)
+    assert f"  magetui stamp {BEHIND}\n" in text.stdout
+
+
+@ON_BOTH
+def test_an_unknown_marker_is_to_be_replaced_and_no_other(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+    behind.rows("update alembic_version set version_num = '256d6a12a927'")
+    text = told(magetui, mage_home, behind.url)
+    assert "The marker says 256d6a12a927, and the scripts do not have that revision." in spoken(text)
+    document = told(magetui, mage_home, behind.url, "--json").json
+    assert document["marker_fits"] is None
+    assert document["next"] == f"magetui stamp {BEHIND} --replace-unknown-revision 256d6a12a927"
+    assert f"  {document['next']}\n" in text.stdout
+    stamped = magetui(*document["next"].split()[1:], "--yes", "--mage-path", mage_home, "--url", behind.url)
+    assert stamped.status == 0, stamped
+    assert behind.marker == [BEHIND]
+
+
+@NEWER_PG
+def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase) -> None:
+    migrate_with_alembic(pg_database.url, mage_home, BEFORE_HALF)
+    pg_database.rows("alter table permission add column user_id integer, add column entity_name varchar(255)")
+    text = told(magetui, mage_home, pg_database.url)
+    assert (
+        f"The schema fits no revision. Half of {HALF} (Add user_id to Roles and more entity columns to Permissions) is "
+        "there: of its 7 operations 2 are done, these are missing: adds permission.entity_type (VARCHAR(255), null); "
+        "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
+        "(id); "
+    ) in spoken(text)
+    assert f"The marker says {BEFORE_HALF}: that does not fit." in spoken(text)
+    assert "magetui stamp" not in text.stdout
+    assert f"partial       {HALF}" in text.stdout
+    document = told(magetui, mage_home, pg_database.url, "--json").json
+    assert document["half"] == {"revision": HALF, "direction": "upgrade"}
+    assert [one["state"] for one in document["details"]] == ["done"] * 2 + ["missing"] * 5
+
+
+@NEWER_PG
+def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
+    magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
+) -> None:
+    database = PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+    database.rows("drop table tag_association")
+    database.rows('alter table "user" alter column email type text')
+    database.rows("alter table pipeline_run drop column variables")
+    text = told(magetui, mage_home, database.url)
+    assert (
+        f"The schema fits no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
+        "pipeline_run.variables is missing; table tag_association is missing; user.email of type text, not character "
+        "varying(255). "
+    ) in spoken(text)
+
+
+@NEWER_PG
+def test_what_the_schema_cannot_tell_apart_is_said(
+    magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
+) -> None:
+    migrate_with_alembic(pg_database.url, mage_home, "90d978a8aef8")
+    said = spoken(told(magetui, mage_home, pg_database.url))
+    assert "The schema fits these two, which it cannot tell apart: " in said
+    assert "provided that a rollback left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
+    assert "The marker says 90d978a8aef8: that fits." in said
+
+
+@NEWER_PG
+def test_nothing_is_proposed_while_the_marker_cannot_be_read(
+    magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
+) -> None:
+    database = PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+    with database.session("lock table alembic_version in access exclusive mode"):
+        document = told(magetui, mage_home, database.url, "--json").json
+    assert document["conclusion"][1].startswith("The marker cannot be read. Another session has public.alembic_version")
+    assert (document["fits"], document["marker_fits"], document["next"]) == ([[HEAD]], None, None)
+
+
+def test_a_marker_of_two_branches_is_named_whole(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
+    for revision in ("rev2", "rev3"):
+        assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
+    said = spoken(magetui("evidence", "--config", project.ini))
+    assert said.startswith("The schema fits rev3 and rev2. The marker says rev2, rev3: that fits. ")
+
+
+def test_an_empty_database_is_before_the_first_revision(
+    magetui: Magetui, mage_home: Path, sqlite_database: SqliteDatabase
+) -> None:
+    assert spoken(told(magetui, mage_home, sqlite_database.url)).startswith(
+        "The schema fits a database before the first revision. "
+        "There is no version table, as if nothing were applied: that fits. "
+    )
+    assert not sqlite_database.path.exists()
+
+
+def test_scripts_that_make_nothing_say_so(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
+    project = make_project(tmp_path / "project", [Revision("rev1", None, "Nothing")], sqlite_database.url)
+    done = magetui("evidence", "--config", project.ini)
+    assert done.status == 0, done
+    assert spoken(done).startswith("The scripts make no table, so the schema cannot say where the database is.")
+    assert "magetui stamp" not in done.stdout
+
+
+def test_what_stands_in_the_way_is_a_sentence(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", [table(1)], "postgresql://mage:s3cret@127.0.0.1:1/mage")
+    refused = magetui("evidence", "--config", project.ini)
+    assert refused.status == 1
+    assert "Check the host and port, and that the server is running." in refused.stderr
+    circle = make_project(tmp_path / "circle", cycle(), sqlite_database.url)
+    broken = magetui("evidence", "--config", circle.ini)
+    assert broken.status == 1
+    assert "The scripts follow one another in a circle" in broken.stderr
+    nothing = magetui("evidence", cwd=tmp_path)
+    assert nothing.status == 2
+    assert "There are no migration scripts to look at" in nothing.stderr
+    for outcome in (refused, broken, nothing):
+        assert outcome.stdout == ""
+        assert "Traceback" not in outcome.stderr
+        assert "s3cret" not in outcome.stderr

@@ -1,0 +1,341 @@
+"""The preview of what a rollback loses, against what it then really loses, counted in a copy made before."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from magetui.backends.base import Column
+from magetui.engine import losses as module
+from magetui.engine.losses import Loss, Losses, plan_losses, read_losses
+from magetui.engine.plan import make_plan
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
+from magetui.runner.operations import (
+    AddColumn,
+    AlterColumn,
+    CreateTable,
+    DropColumn,
+    DropTable,
+    ExecuteSql,
+    Operation,
+    RenameTable,
+)
+from tests.command import Magetui
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.postgres import PostgresServer
+
+NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+TARGET = "e7beb59b44f9"  # on the way down to it five tables go, a dozen columns, and a value of an enum type
+FILL = (
+    "INSERT INTO generic_job (job_type, payload) VALUES ('CANCEL_PIPELINE_RUN', '{}'), ('CANCEL_PIPELINE_RUN', NULL)",
+    "INSERT INTO user_project (project_name) VALUES ('a'), ('b'), (NULL)",
+    "INSERT INTO tag (name) VALUES ('one')",
+    "INSERT INTO backfill (name, settings) VALUES ('b', '{}'), ('c', NULL), ('d', '{\"a\": 1}')",
+    "INSERT INTO oauth2_access_token (token, refresh_token) VALUES ('t', 'r'), ('u', NULL), ('v', '')",
+    "INSERT INTO pipeline_schedule (name, description) VALUES ('s', 'what it is for'), ('t', NULL)",
+    "INSERT INTO pipeline_run (pipeline_uuid, started_at) VALUES ('p', '2026-01-01'), ('p', '2026-01-02'), ('p', NULL)",
+    "INSERT INTO permission (access, entity_name) VALUES (1, 'x'), (2, NULL)",
+    "INSERT INTO block_run (status) VALUES ('COMPLETED'), ('FAILED'), (NULL)",
+    "INSERT INTO secret (name, key_uuid) VALUES ('s', 'k'), ('t', NULL)",
+)
+
+
+def preview(url: str, operations: list[Operation], budget_ms: int = 20_000) -> Losses:
+    workspace = Workspace(Selection(url=url), {})
+    with workspace.reading() as connection:
+        return read_losses(workspace.backend, connection, operations, budget_ms)
+
+
+def found(losses: Losses) -> dict[tuple[str, str, str | None, str | None], int | None]:
+    assert all(one.exact for one in losses.known), losses
+    return {(one.kind, one.table, one.column, one.value): one.rows for one in losses.known}
+
+
+# -- what a rollback of Mage's own chain loses
+
+
+def columns(database: Database) -> dict[str, set[str]]:
+    """By table, its columns."""
+    listed = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        if isinstance(database, PostgresDatabase)
+        else "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
+    )
+    made: dict[str, set[str]] = {}
+    for table, column in database.rows(listed):
+        made.setdefault(table, set()).add(column)
+    return made
+
+
+def lost(copy: Database, after: Database) -> dict[tuple[str, str, str | None, str | None], int]:
+    """What is in the copy and no more in the database, counted table by table and column by column."""
+    made: dict[tuple[str, str, str | None, str | None], int] = {}
+    there = columns(after)
+    for table, its_columns in columns(copy).items():
+        if table not in there:
+            [(rows,)] = copy.rows(f'SELECT count(*) FROM "{table}"')
+            made["table", table, None, None] = rows
+            continue
+        for column in its_columns - there[table]:
+            [(rows,)] = copy.rows(f'SELECT count("{column}") FROM "{table}"')
+            made["column", table, column, None] = rows
+    return made
+
+
+def fill(database: Database) -> None:
+    for statement in FILL:
+        database.rows(statement)
+
+
+def rolled_back(database: Database, copy: Database, mage_home: Path, magetui: Magetui) -> None:
+    workspace = Workspace(Selection(url=database.url, mage_path=str(mage_home)))
+    plan = make_plan(workspace, "rollback", TARGET)
+    assert len(plan.steps) > 10
+    losses = plan_losses(workspace, plan, budget_ms=20_000)
+    assert losses.undecidable == ()
+    previewed = found(losses)
+    done = magetui("--url", database.url, "--mage-path", mage_home, "rollback", "--revision", TARGET, "--yes")
+    assert done.status == 0, done
+    tables_and_columns = {key: rows for key, rows in previewed.items() if key[0] in ("table", "column")}
+    assert tables_and_columns == lost(copy, database)
+    assert tables_and_columns["table", "user_project", None, None] == 3
+    assert tables_and_columns["column", "backfill", "settings", None] == 2
+    enum_values = {key: rows for key, rows in previewed.items() if key[0] == "enum-value"}
+    is_postgres = isinstance(database, PostgresDatabase)
+    assert enum_values == ({("enum-value", "block_run", "status", "CONDITION_FAILED"): 0} if is_postgres else {})
+
+
+def test_preview_is_what_the_rollback_of_mage_loses_on_postgresql(
+    postgres: PostgresServer, mage_pg_url: str, mage_home: Path, magetui: Magetui
+) -> None:
+    database = PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
+    fill(database)
+    copy = PostgresDatabase(postgres, postgres.create_database(template=database.name).rpartition("/")[2])
+    try:
+        rolled_back(database, copy, mage_home, magetui)
+    finally:
+        postgres.drop_database(copy.name)
+
+
+def test_preview_is_what_the_rollback_of_mage_loses_on_sqlite(
+    mage_sqlite_url: str, mage_home: Path, magetui: Magetui, tmp_path: Path
+) -> None:
+    database, copy = SqliteDatabase(tmp_path / "mage-ai.db"), SqliteDatabase(tmp_path / "copy.db")
+    fill(database)
+    copy.path.write_bytes(database.path.read_bytes())
+    rolled_back(database, copy, mage_home, magetui)
+
+
+# -- what operations amount to
+
+
+@pytest.fixture
+def item(database: Database) -> Database:
+    """Two tables: five rows of item, three with a note; two rows of part, which refer to it."""
+    database.rows("CREATE TABLE item (id integer PRIMARY KEY, note text)")
+    database.rows("CREATE TABLE part (item_id integer REFERENCES item (id) ON DELETE CASCADE, name text)")
+    database.rows("INSERT INTO item VALUES (1, 'a'), (2, ''), (3, 'c'), (4, NULL), (5, NULL)")
+    database.rows("INSERT INTO part VALUES (1, 'x'), (1, 'y')")
+    return database
+
+
+NOTE = Column("note", "TEXT", True)
+
+
+@pytest.mark.parametrize(
+    ("operations", "expected"),
+    [
+        ([DropTable("item", None)], {("table", "item", None, None): 5}),
+        ([DropColumn("item", None, "note")], {("column", "item", "note", None): 3}),
+        ([DropColumn("item", None, "note"), DropTable("item", None)], {("table", "item", None, None): 5}),
+        ([CreateTable("new", None, (NOTE,)), DropColumn("new", None, "note"), DropTable("new", None)], {}),
+        ([AddColumn("item", None, Column("more", "TEXT", True)), DropColumn("item", None, "more")], {}),
+        (
+            [DropColumn("item", None, "note"), AddColumn("item", None, NOTE), DropColumn("item", None, "note")],
+            {("column", "item", "note", None): 3},
+        ),
+        ([DropTable("absent", None), DropColumn("item", None, "absent")], {}),
+        ([RenameTable("item", None, "thing"), DropTable("thing", None)], {("table", "item", None, None): 5}),
+        (
+            [AlterColumn("item", None, "note", new_name="remark"), DropColumn("item", None, "remark")],
+            {("column", "item", "note", None): 3},
+        ),
+        ([ExecuteSql("drop table if exists item, absent")], {("table", "item", None, None): 5}),
+        ([ExecuteSql("ALTER TABLE item DROP COLUMN note")], {("column", "item", "note", None): 3}),
+        ([ExecuteSql("DELETE FROM part")], {("rows", "part", None, None): 2}),
+        ([ExecuteSql("DELETE FROM part"), DropTable("part", None)], {("table", "part", None, None): 2}),
+        ([ExecuteSql("UPDATE item SET note = 'drop table part'")], {}),
+    ],
+)
+def test_what_goes_is_counted_once_and_what_the_plan_made_is_no_loss(
+    item: Database, operations: list[Operation], expected: dict[tuple[str, str, str | None, str | None], int]
+) -> None:
+    losses = preview(item.url, operations)
+    assert found(losses) == expected
+    assert losses.undecidable == ()
+
+
+def test_delete_by_a_condition_is_an_upper_bound_and_what_it_cascades_to_is_said(item: Database) -> None:
+    [loss] = preview(item.url, [ExecuteSql("DELETE FROM item WHERE id > 3")]).known
+    assert (loss.kind, loss.table, loss.rows, loss.exact) == ("rows", "item", 5, False)
+    assert loss.problem == f"{module.WHERE}; {module.CASCADES}"
+
+
+def test_truncate_takes_what_refers_to_it_only_where_it_cascades(pg_database: PostgresDatabase) -> None:
+    pg_database.rows("CREATE TABLE a AS SELECT 1 AS id; ALTER TABLE a ADD PRIMARY KEY (id)")
+    pg_database.rows("CREATE TABLE b (id int REFERENCES a); INSERT INTO b VALUES (1), (1)")
+    cascading = preview(pg_database.url, [ExecuteSql("TRUNCATE TABLE a CASCADE")])
+    assert found(cascading) == {("rows", "a", None, None): 1, ("rows", "b", None, None): 2}
+    assert found(preview(pg_database.url, [ExecuteSql("TRUNCATE a, b")])) == found(cascading)
+
+
+@NEWER_PG
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$",
+        "DROP SCHEMA public CASCADE",
+        "DROP TYPE state CASCADE",
+        "DROP FUNCTION f() CASCADE",
+        "ALTER TYPE state RENAME VALUE 'x' TO 'y'",
+    ],
+)
+def test_sql_that_cannot_be_read_is_said_to_be_undecidable(pg_database: PostgresDatabase, statement: str) -> None:
+    pg_database.rows("CREATE TYPE state AS ENUM ('x'); CREATE TABLE a (id int, s state)")
+    losses = preview(pg_database.url, [ExecuteSql(statement)])
+    assert losses.known == ()
+    [said] = losses.undecidable
+    assert statement[:10] in said or "renamed" in said
+
+
+@NEWER_PG
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP FUNCTION f()",
+        "DROP VIEW IF EXISTS v;",
+        "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DELETE FROM a; DROP TABLE a; $$",
+        "CREATE TABLE IF NOT EXISTS b (id int)",
+        "SELECT 1",
+        "ALTER TYPE state ADD VALUE 'delete'",
+    ],
+)
+def test_sql_that_takes_nothing_away_is_not_made_a_mystery_of(pg_database: PostgresDatabase, statement: str) -> None:
+    pg_database.rows("CREATE TYPE state AS ENUM ('x'); CREATE TABLE a (id int, s state)")
+    assert preview(pg_database.url, [ExecuteSql(statement)]) == Losses(())
+
+
+def test_table_that_was_there_already_is_not_taken_for_one_of_the_plan(item: Database) -> None:
+    created = ExecuteSql("CREATE TABLE IF NOT EXISTS item (id integer)")
+    assert found(preview(item.url, [created, DropTable("item", None)])) == {("table", "item", None, None): 5}
+    anew = [DropTable("part", None), CreateTable("part", None, (NOTE,)), DropTable("part", None)]
+    assert found(preview(item.url, [*anew])) == {("table", "part", None, None): 2}
+
+
+def test_table_of_another_schema_is_not_taken_for_the_one_of_search_path(pg_database: PostgresDatabase) -> None:
+    pg_database.rows('CREATE SCHEMA other; CREATE TABLE other."a%b" (id int); INSERT INTO other."a%b" VALUES (1)')
+    assert preview(pg_database.url, [DropTable("a%b", None)]).known == ()
+    assert found(preview(pg_database.url, [DropTable("a%b", "other")])) == {("table", "a%b", None, None): 1}
+    url = f"{pg_database.url}?options=-c%20search_path%3Dother"
+    assert found(preview(url, [DropTable("a%b", None)])) == {("table", "a%b", None, None): 1}
+
+
+def test_values_that_a_type_made_anew_no_longer_has_are_counted(pg_database: PostgresDatabase) -> None:
+    pg_database.rows("CREATE TYPE state AS ENUM ('new', 'it''s', 'done', 'gone')")
+    pg_database.rows("CREATE TABLE job (state state, note text)")
+    pg_database.rows("INSERT INTO job SELECT s::state, NULL FROM unnest(array['new', 'gone', 'gone', 'it''s', NULL]) s")
+    script = [
+        ExecuteSql("ALTER TYPE state RENAME TO state_old"),
+        ExecuteSql("CREATE TYPE state AS ENUM ('new', 'done')"),
+        ExecuteSql("ALTER TABLE job ALTER COLUMN state TYPE state USING state::text::state"),
+        ExecuteSql("DROP TYPE state_old"),
+    ]
+    expected = {("enum-value", "job", "state", "it's"): 1, ("enum-value", "job", "state", "gone"): 2}
+    assert found(preview(pg_database.url, [*script])) == expected
+    dropped = preview(pg_database.url, [*script, DropTable("job", None)])
+    assert found(dropped) == {("table", "job", None, None): 5}
+
+
+# -- what cannot be counted
+
+
+@pytest.fixture
+def big(pg_database: PostgresDatabase) -> PostgresDatabase:
+    """300,000 rows, a third of them with a note, after ANALYZE; and a small table."""
+    pg_database.rows(
+        "CREATE TABLE big AS SELECT n AS id, CASE WHEN n % 3 = 0 THEN 'x' END AS note FROM generate_series(1, 300000) n"
+    )
+    pg_database.rows("CREATE TABLE small AS SELECT 1 AS id")
+    pg_database.rows("ANALYZE")
+    return pg_database
+
+
+def by_table(losses: Losses) -> dict[tuple[str, str | None], Loss]:
+    return {(one.table, one.column): one for one in losses.known}
+
+
+def test_slow_count_gives_the_estimate_and_says_so(big: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COUNT_MS", 1)
+    column = preview(big.url, [DropColumn("big", None, "note")]).known[0]
+    assert not column.exact
+    assert column.rows == pytest.approx(100_000, rel=0.1)
+    assert column.problem == "counting took too long"
+    monkeypatch.undo()
+    assert found(preview(big.url, [DropColumn("big", None, "note")])) == {("column", "big", "note", None): 100_000}
+
+
+def test_small_tables_come_first_where_time_is_short(big: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 10.0])  # when it begins, before the first table, before the second
+    monkeypatch.setattr("magetui.engine.losses.monotonic", lambda: next(clock, 10.0))
+    losses = by_table(preview(big.url, [DropTable("big", None), DropTable("small", None)], budget_ms=2_000))
+    monkeypatch.undo()
+    assert (losses["small", None].rows, losses["small", None].exact) == (1, True)
+    assert not losses["big", None].exact
+    assert losses["big", None].rows == pytest.approx(300_000, rel=0.1)
+    assert losses["big", None].problem == "there was no time left to count"
+
+
+def test_locked_table_is_not_waited_for(big: PostgresDatabase) -> None:
+    with big.session("LOCK TABLE big IN ACCESS EXCLUSIVE MODE"):
+        began = time.monotonic()
+        losses = by_table(preview(big.url, [DropTable("big", None), DropTable("small", None)]))
+        assert time.monotonic() - began < 5
+    assert losses["small", None].exact
+    assert losses["big", None].problem == "somebody has the table locked"
+    assert losses["big", None].rows == pytest.approx(300_000, rel=0.1)
+
+
+def test_nothing_stronger_than_a_reading_is_locked(big: PostgresDatabase) -> None:
+    with big.session("LOCK TABLE big IN EXCLUSIVE MODE"):  # lets nothing but ACCESS SHARE through
+        assert found(preview(big.url, [DropTable("big", None)])) == {("table", "big", None, None): 300_000}
+
+
+@NEWER_PG
+def test_table_that_this_role_may_not_read_is_estimated(big: PostgresDatabase) -> None:
+    big.rows("CREATE ROLE looker LOGIN PASSWORD 'only looks'")
+    try:
+        url = f"postgresql://looker:only%20looks@{big.url.rpartition('@')[2]}"
+        [loss] = preview(url, [DropColumn("big", None, "note")]).known
+        assert (loss.rows, loss.exact, loss.problem) == (None, False, "this role may not read the table")
+    finally:
+        big.rows("DROP ROLE looker")
+
+
+def test_slow_count_on_sqlite_gives_what_analyze_counted(
+    sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(sqlite_database.path)) as connection:
+        connection.execute("CREATE TABLE big (id integer PRIMARY KEY, note text)")
+        connection.executemany("INSERT INTO big (note) VALUES (?)", (("x" * 50,) for _ in range(300_000)))
+        connection.execute("ANALYZE")
+        connection.commit()
+    monkeypatch.setattr(module, "COUNT_MS", 1)
+    losses = by_table(preview(sqlite_database.url, [DropTable("big", None)]))
+    assert losses["big", None] == Loss("table", None, "big", None, 300_000, False, "counting took too long")
+    monkeypatch.undo()
+    assert found(preview(sqlite_database.url, [DropTable("big", None)])) == {("table", "big", None, None): 300_000}

@@ -1,0 +1,74 @@
+"""What revisions do is asked of their code once, and again when a script has changed."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from magetui.engine import child, recording
+from magetui.engine.recording import record_revisions
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
+from magetui.runner.operations import AddColumn, CreateTable
+from magetui.runner.request import RecordRequest
+from tests.alembic_project import Revision, make_project
+
+TABLE = 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))'
+COLUMN = 'op.add_column("item", sa.Column("note", sa.Text))'
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
+
+
+def a_workspace(tmp_path: Path, *revisions: Revision) -> Workspace:
+    project = make_project(tmp_path / "project", list(revisions), f"sqlite:///{tmp_path / 'data.db'}")
+    return Workspace(Selection(config=str(project.ini)))
+
+
+def test_scripts_that_did_not_change_are_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE), Revision("rev2", "rev1", "Two", COLUMN))
+    made = record_revisions(workspace, ["rev1", "rev2"])
+    assert isinstance(made["rev1"].upgrade.operations[0], CreateTable)
+    kept = list((tmp_path / "home" / "cache" / "magetui" / "operations").iterdir())
+    assert [stat.S_IMODE(file.stat().st_mode) for file in kept] == [0o600]
+
+    asked: list[tuple[str, ...]] = []
+
+    def ask(workspace: Workspace, request: RecordRequest, doing: str) -> Any:
+        asked.append(request.revisions)
+        return child.ask(workspace, request, doing)
+
+    monkeypatch.setattr(recording, "ask", ask)
+    assert record_revisions(workspace, ["rev1", "rev2"]) == made
+    script = workspace.chain.by_id["rev2"].path
+    script.write_text(script.read_text().replace('"note"', '"remark"'))
+    [column] = record_revisions(workspace, ["rev1", "rev2"])["rev2"].operations("upgrade")
+    assert isinstance(column, AddColumn)
+    assert column.column.name == "remark"
+    assert asked == [("rev2",)]
+
+
+def test_kept_answer_that_was_cut_short_is_asked_for_anew(tmp_path: Path) -> None:
+    workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE))
+    made = record_revisions(workspace, ["rev1"])
+    [kept] = (tmp_path / "home" / "cache" / "magetui" / "operations").iterdir()
+    kept.write_text(kept.read_text()[:20])
+    assert record_revisions(workspace, ["rev1"]) == made
+
+
+def test_script_that_cannot_be_imported_says_so_and_leaves_the_others_known(tmp_path: Path) -> None:
+    workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE), Revision("rev2", "rev1", "Two", COLUMN))
+    script = workspace.chain.by_id["rev1"].path
+    script.write_text("import is_not_installed\n" + script.read_text())
+    made = record_revisions(workspace, ["rev1", "rev2"])
+    why = "it cannot be imported: ModuleNotFoundError: No module named 'is_not_installed'"
+    assert (made["rev1"].upgrade.undecidable, made["rev1"].downgrade.undecidable) == (why, why)
+    assert isinstance(made["rev2"].upgrade.operations[0], AddColumn)
+
+    script.write_text(script.read_text().replace("import is_not_installed", ""))
+    assert record_revisions(workspace, ["rev1"])["rev1"].upgrade.undecidable is None

@@ -1,0 +1,407 @@
+"""Mage's database in a secret store: read as Mage reads it, and each way to fail told by a sentence of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from magetui.engine import secrets
+from magetui.engine.diagnosis import diagnose
+from magetui.engine.errors import ConnectError
+from magetui.engine.selection import Selection
+from magetui.engine.target import Target, mage_target, parse_target
+from magetui.engine.workspace import Workspace
+from tests.postgres import PASSWORD
+from tests.secret_stores import (
+    ACCESS_KEY,
+    IDENTITY_HEADER,
+    REGION,
+    SECRET_KEY,
+    SESSION_TOKEN,
+    TOKEN,
+    Answers,
+    SecretsManager,
+    Vault,
+    aws_environment,
+    make_certificate,
+    refusal,
+    serving,
+)
+
+DATABASE = {
+    "username": "mage",
+    "password": PASSWORD,
+    "engine": "postgres",
+    "host": "db1",
+    "port": 6432,
+    "dbname": "orchestration",
+}
+CONFIDENTIAL = (PASSWORD, SECRET_KEY, SESSION_TOKEN, IDENTITY_HEADER, TOKEN, "p%40ss", "s3cret")
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Target:
+    """The target in this environment, which is the process's own, as in the program."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Workspace(Selection(), environment).target
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *confidential: str) -> str:
+    """What is said where the secret cannot be used; nothing confidential is in it, nor in its traceback."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectError) as raised:
+        mage_target(environment, Path())
+    assert raised.value.cause == "secret"
+    told = "".join(traceback.format_exception(raised.value))
+    for one in (*CONFIDENTIAL, *confidential):
+        assert one not in told
+    return raised.value.message
+
+
+# -- AWS
+
+
+def test_a_secret_is_the_database(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    secrets_manager.put("prod/mage", DATABASE)
+    target = opened(monkeypatch, secrets_manager.environment("prod/mage"))
+    assert target.redacted == "postgresql://mage:***@db1:6432/orchestration"
+    assert target.source == "AWS Secrets Manager, AWS_DB_SECRETS_NAME"
+    assert target.url.password == PASSWORD
+    shown = [repr(target), str(target), target.clean(f"{target.text} {PASSWORD} {SECRET_KEY} {SESSION_TOKEN}")]
+    for one in CONFIDENTIAL:
+        assert one not in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    "password", ["p@ss", "a:b", "a/b", "100%", "%41", "p%40ss", "a#b?c=d&e", "[p]", "a b", 'ü"\\', "@"]
+)
+def test_a_password_in_a_secret_is_taken_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager, password: str
+) -> None:
+    secrets_manager.put("prod/odd", {**DATABASE, "password": password})
+    target = opened(monkeypatch, secrets_manager.environment("prod/odd"))
+    assert target.url.password == password
+    assert parse_target(target.text, "the run's request").url == target.url
+
+
+@pytest.mark.parametrize("port", ["5433", 5433])
+def test_a_port_may_be_a_number_or_a_text(
+    monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager, port: object
+) -> None:
+    secrets_manager.put("prod/port", {**DATABASE, "port": port})
+    assert opened(monkeypatch, secrets_manager.environment("prod/port")).url.port == 5433
+
+
+def test_without_a_port_it_is_5432(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    secrets_manager.put("prod/noport", {key: value for key, value in DATABASE.items() if key != "port"})
+    assert opened(monkeypatch, secrets_manager.environment("prod/noport")).url.port == 5432
+
+
+def without(key: str) -> dict[str, object]:
+    return {name: value for name, value in DATABASE.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (PASSWORD, "is not JSON of an object. Mage wants an object with username, password, engine, host, dbname"),
+        ([PASSWORD], "is not JSON of an object."),
+        (f"postgresql://mage:{PASSWORD}@db1/x", "is not JSON of an object."),
+        (without("password"), "lacks 'password'."),
+        ({"username": "mage", "password": PASSWORD}, "lacks 'engine', 'host' and 'dbname'."),
+        ({**DATABASE, "host": ""}, "lacks 'host'."),
+        ({**DATABASE, "dbname": {"a": PASSWORD}}, "lacks 'dbname'."),
+        ({**DATABASE, "engine": "mysql-s3cret"}, "its 'engine' is not 'postgres'."),
+        ({**DATABASE, "port": PASSWORD}, "has a 'port' that is none."),
+        ({**DATABASE, "port": 0}, "has a 'port' that is none."),
+        ({**DATABASE, "host": f"{PASSWORD}@db1"}, "has a 'host' or 'dbname' that cannot be one."),
+    ],
+)
+def test_a_secret_that_describes_no_database(
+    monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager, content: object, sentence: str
+) -> None:
+    secrets_manager.put("prod/wrong", content)
+    told = failing(monkeypatch, secrets_manager.environment("prod/wrong"))
+    assert told.startswith(f"The secret 'prod/wrong' (AWS Secrets Manager, {REGION}) ")
+    assert sentence in told
+
+
+def test_a_secret_of_bytes(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    secrets_manager.client().create_secret(Name="prod/bytes", SecretBinary=b"s3cret")
+    assert "holds no text." in failing(monkeypatch, secrets_manager.environment("prod/bytes"))
+
+
+def test_a_secret_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    told = failing(monkeypatch, secrets_manager.environment("prod/nowhere"))
+    assert told == (
+        f"There is no secret 'prod/nowhere' (AWS Secrets Manager, {REGION}). "
+        "Check AWS_DB_SECRETS_NAME, the region, and which account the keys are of."
+    )
+
+
+def test_a_secret_that_is_to_be_deleted(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    secrets_manager.put("prod/deleted", DATABASE)
+    secrets_manager.client().delete_secret(SecretId="prod/deleted", RecoveryWindowInDays=7)
+    told = failing(monkeypatch, secrets_manager.environment("prod/deleted"))
+    assert "does not give out the secret 'prod/deleted'" in told
+    assert "If it is marked for deletion, restore it" in told
+
+
+def test_without_a_region_it_is_mages_default(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
+    secrets_manager.put("prod/region", DATABASE)
+    environment = secrets_manager.environment("prod/region")
+    del environment["AWS_DEFAULT_REGION"]
+    told = failing(monkeypatch, environment)
+    assert "(AWS Secrets Manager, us-west-2, Mage's default: no AWS_DEFAULT_REGION is set)" in told
+    assert opened(monkeypatch, {**environment, "AWS_REGION_NAME": REGION}).url.host == "db1"
+
+
+@pytest.mark.parametrize("region", ["", " "])
+def test_a_region_that_is_empty(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), "AWS_DEFAULT_REGION": region})
+    assert "AWS_DEFAULT_REGION, the region it is in, is empty" in told
+
+
+def test_a_region_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), "AWS_DEFAULT_REGION": "Ireland (eu)"})
+    assert "AWS has no region of that name" in told
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "sentences"),
+    [
+        (
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/mage is not authorized to perform: secretsmanager:GetSecretValue",
+            ("does not let these credentials read", "arn:aws:iam::1:user/mage", "They need secretsmanager:GetSecret"),
+        ),
+        ("ExpiredTokenException", "", ("The AWS credentials have expired", "AWS_SESSION_TOKEN anew.")),
+        ("UnrecognizedClientException", "", ("does not know these credentials", "Check AWS_ACCESS_KEY_ID")),
+        ("InvalidSignatureException", "", ("does not accept the signature", "this machine's clock")),
+        ("DecryptionFailure", "", ("cannot decrypt", "KMS key")),
+        ("ThrottlingException", "", ("asked too often", "Try again in a moment.")),
+        ("UnheardOfException", "", ("it answered UnheardOfException", "name the database with --url")),
+    ],
+)
+def test_a_refusal_is_told_by_what_it_means(
+    monkeypatch: pytest.MonkeyPatch, code: str, words: str, sentences: tuple[str, ...]
+) -> None:
+    # What AWS says may repeat what it was asked with: of a wrong signature it quotes the whole request.
+    repeated = f"{words} (x-amz-security-token:{SESSION_TOKEN} {SECRET_KEY})"
+    with serving(refusal(code, repeated)) as aws:
+        told = failing(monkeypatch, aws_environment(aws.url))
+    for sentence in sentences:
+        assert sentence in told
+    assert "'prod/mage'" in told
+
+
+@pytest.mark.parametrize("lacking", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_of_a_key(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), lacking: ""})
+    assert f"are incomplete: {lacking} is not set." in told
+
+
+@pytest.mark.parametrize("token", ["", SESSION_TOKEN])
+def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": token}
+    told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), **keyless})
+    assert told.startswith(
+        f"There are no AWS credentials to read the secret 'prod/mage' (AWS Secrets Manager, {REGION}) "
+    )
+
+
+def test_a_role_of_the_machine_is_used_where_no_key_is_set(
+    monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager
+) -> None:
+    secrets_manager.put("prod/role", DATABASE)
+    role = {
+        "AccessKeyId": ACCESS_KEY,
+        "SecretAccessKey": SECRET_KEY,
+        "Token": SESSION_TOKEN,
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with serving(Answers(200, role)) as container:
+        environment = {**secrets_manager.environment("prod/role"), **keyless}
+        environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"{container.url}/role"
+        assert opened(monkeypatch, environment).url.password == PASSWORD
+        assert container.asked == 1
+
+
+def test_a_metadata_service_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    monkeypatch.setattr(secrets, "PATIENCE_SECONDS", 3.0)
+    keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"}
+    hasty = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": silent, "AWS_METADATA_SERVICE_TIMEOUT": "60"}
+    began = time.monotonic()
+    told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), **keyless, **hasty})
+    assert 2.5 < time.monotonic() - began < 6
+    assert "There was no answer within 3 s" in told
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    began = time.monotonic()
+    told = failing(monkeypatch, aws_environment(silent))
+    assert time.monotonic() - began < secrets.PATIENCE_SECONDS
+    assert told.startswith(f"AWS does not answer at {silent}, so the secret 'prod/mage' ")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sentence"),
+    [
+        ("http://127.0.0.1:1", "AWS cannot be reached at http://127.0.0.1:1, which refuses or does not exist"),
+        ("http://no-such-host.invalid", "AWS cannot be reached at http://no-such-host.invalid,"),
+        ("http://user:s3cret@127.0.0.1:1", "AWS cannot be reached at http://user:***@127.0.0.1:1,"),
+        ("nonsense", "could not be asked for: Invalid endpoint: nonsense. Check AWS_ENDPOINT_URL"),
+    ],
+)
+def test_an_endpoint_where_nobody_is(monkeypatch: pytest.MonkeyPatch, endpoint: str, sentence: str) -> None:
+    assert sentence in failing(monkeypatch, aws_environment(endpoint))
+
+
+def test_a_server_that_is_not_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    for status, sentence in ((200, "holds no text"), (503, "did not give out the secret"), (302, "did not give out")):
+        with serving(Answers(status, {"hello": "world"})) as stranger:
+            assert sentence in failing(monkeypatch, aws_environment(stranger.url))
+
+
+def test_a_secret_is_asked_for_once_a_reading_and_anew_for_the_next(
+    monkeypatch: pytest.MonkeyPatch, mage_home: Path
+) -> None:
+    described = {**DATABASE, "password": PASSWORD, "host": "127.0.0.1", "port": 1}
+    with serving(Answers(200, {"Name": "prod/mage", "SecretString": json.dumps(described)})) as aws:
+        for name, value in aws_environment(aws.url).items():
+            monkeypatch.setenv(name, value)
+        seen: set[Target] = set()
+        for reading in (1, 2):
+            workspace = Workspace(Selection(mage_path=str(mage_home)), targets=seen)
+            diagnosis = diagnose(workspace)
+            assert [finding.facts["cause"] for finding in diagnosis.findings] == ["refused"]
+            assert workspace.target.clean(str(described["password"])) == "***"
+            assert aws.asked == reading
+            described["password"] = "another"
+            aws.document = {"Name": "prod/mage", "SecretString": json.dumps(described)}
+        assert {target.url.password for target in seen} == {PASSWORD, "another"}
+
+
+class Together(Answers):
+    """Answers nobody until two ask at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(200, {"Name": "prod/mage", "SecretString": json.dumps(DATABASE)})
+        self.both = Barrier(2, timeout=5)
+
+    def heard(self) -> None:
+        self.both.wait()
+
+
+def test_two_readings_do_not_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "READ_SECONDS", 6)
+    with serving(Together()) as aws, ThreadPoolExecutor() as threads:
+        for name, value in aws_environment(aws.url).items():
+            monkeypatch.setenv(name, value)
+        found = [threads.submit(lambda: Workspace(Selection()).target.url.password) for _ in range(2)]
+        assert [one.result(timeout=20) for one in found] == [PASSWORD, PASSWORD]
+
+
+# -- Azure
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("vault"))
+
+
+@pytest.fixture
+def vault(certificate: Path) -> Iterator[Vault]:
+    """A vault with one good secret, asked through the SDK over TLS with a managed identity's token."""
+    served = Vault(certificate, {"mage-url": f"postgresql://mage:{PASSWORD}@db1:6432/orchestration"})
+    with serving(served):
+        yield served
+
+
+def test_a_key_vaults_secret_is_the_whole_url(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
+    target = opened(monkeypatch, vault.environment("mage-url", certificate))
+    assert target.redacted == "postgresql://mage:***@db1:6432/orchestration"
+    assert target.source == "Azure Key Vault, AZURE_SECRET_DB_CONN_URL"
+    assert target.url.password == PASSWORD
+    assert target.clean(f"{PASSWORD} {IDENTITY_HEADER}") == "*** ***"
+    assert vault.asked == 1
+
+
+@pytest.mark.parametrize("content", ["s3cret", '{"password": "s3cret"}', "foo://mage:s3cret@db1/x", "mage:s3cret@db1"])
+def test_a_key_vaults_secret_that_is_no_url_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path, content: str
+) -> None:
+    vault.secrets["other"] = content
+    told = failing(monkeypatch, vault.environment("other", certificate), content)
+    assert told.startswith("The secret 'other' in Azure Key Vault holds no URL of a database that can be understood.")
+
+
+def test_a_key_vaults_secret_that_is_empty(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
+    vault.secrets["empty"] = ""
+    assert "is empty. Mage wants the database's URL in it." in failing(
+        monkeypatch, vault.environment("empty", certificate)
+    )
+
+
+@pytest.mark.parametrize(
+    ("refuses", "sentence"),
+    [
+        ((404, "SecretNotFound"), "There is no secret 'mage-url' (Azure Key Vault https://127.0.0.1:"),
+        ((403, "Forbidden"), "Azure does not let this identity read the secret 'mage-url'"),
+        ((400, "BadParameter"), "it answered with status 400."),
+    ],
+)
+def test_a_key_vault_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path, refuses: tuple[int, str], sentence: str
+) -> None:
+    vault.refuses = refuses
+    assert sentence in failing(monkeypatch, vault.environment("mage-url", certificate))
+
+
+def test_an_identity_that_gets_no_token(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
+    environment = {**vault.environment("mage-url", certificate), "IDENTITY_HEADER": "another-header"}
+    told = failing(monkeypatch, environment, "another-header")
+    assert told.startswith("There are no Azure credentials that work to read the secret 'mage-url'")
+
+
+def test_a_key_vault_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    monkeypatch.setattr(secrets, "READ_SECONDS", 0.5)
+    began = time.monotonic()
+    nobody = {"AZURE_SECRET_DB_CONN_URL": "mage-url"}
+    refused = failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": "https://127.0.0.1:1"})
+    assert refused.startswith("The vault cannot be reached, or does not exist, so the secret 'mage-url'")
+    address = silent.replace("http:", "https:")
+    assert "does not answer" in failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": address})
+    assert time.monotonic() - began < 2 * secrets.PATIENCE_SECONDS
+    for no_vault, sentence in (("nonsense", "could not be"), ("http://127.0.0.1:1", "could not be")):
+        assert sentence in failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": no_vault})
+
+
+def test_no_vault_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = failing(monkeypatch, {"AZURE_SECRET_DB_CONN_URL": "mage-url"})
+    assert "AZURE_KEY_VAULT_URL, the vault it is in, is not set." in told
+
+
+def test_without_the_extra_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)  # what Python makes of a module that is not there
+    with pytest.raises(ConnectError, match=r"uv tool install --compile-bytecode '\.\[azure\]'") as raised:
+        opened(monkeypatch, {"AZURE_SECRET_DB_CONN_URL": "x", "AZURE_KEY_VAULT_URL": "https://127.0.0.1:1"})
+    assert raised.value.cause == "driver-missing"

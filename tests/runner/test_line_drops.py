@@ -1,0 +1,171 @@
+"""The line drops: between the operator and the run, or between the run and its server, for a while or for good."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from magetui.backends.base import Timeouts
+from magetui.engine import runs
+from magetui.engine.plan import make_plan
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
+from tests.alembic_project import AlembicProject, Revision, make_project, table
+from tests.command import Magetui
+from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.gate import REWRITE, ROWS, closed_gate, gated_project
+from tests.journals import journal, named, wait_for_statement
+from tests.live import Live
+from tests.postgres import VERSIONS
+from tests.proxy import StallingProxy
+from tests.waiting import eventually
+
+REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
+# What the server does with a line is the same in every version, and these take their time.
+newest = pytest.mark.parametrize("postgres", [VERSIONS[-1]], indirect=True)
+
+
+@pytest.fixture
+def project(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> AlembicProject:
+    """A large table exists and is to be rewritten next."""
+    project = gated_project(tmp_path / "project", pg_database)
+    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
+    assert first.status == 0, first
+    return project
+
+
+@pytest.fixture
+def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
+    with StallingProxy("127.0.0.1", pg_database.server.port) as proxy:
+        yield proxy
+
+
+def wait_for(state_dir: Path, name: str, timeout: float = 60) -> dict[str, object]:
+    """Wait until the journal of run 2 has such an event."""
+    return eventually(lambda: named(journal(state_dir, 2), name), timeout, lambda: str(journal(state_dir, 2)))[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "hung-up"])
+def test_run_that_is_to_be_cancelled_then_is_cancelled_when_its_command_line_dies(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    state_dir: Path,
+    project: AlembicProject,
+    number: signal.Signals,
+) -> None:
+    before = pg_database.content
+    with closed_gate(pg_database):
+        live = Live(magetui.start("--config", project.ini, "migrate", "--yes", "--on-disconnect", "cancel"))
+        wait_for_statement(state_dir, REWRITE, run=2)
+        live.interrupt(number)
+        assert live.end().status == -number
+        wait_for(state_dir, "line-dropped")
+        ended = wait_for(state_dir, "run-ended")
+    assert ended["outcome"] == "cancelled"
+    assert pg_database.content == before
+    told = magetui("--config", project.ini, "runs", 2)
+    assert "It was cancelled. The program that began it was gone, and it was to be cancelled then." in told.stdout
+    assert "The database is as it was before the run: rev1." in told.stdout
+
+
+def test_ctrl_c_is_still_a_cancel_and_no_dropped_line(
+    pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, project: AlembicProject
+) -> None:
+    with closed_gate(pg_database):
+        live = Live(magetui.start("--config", project.ini, "migrate", "--yes", "--on-disconnect", "cancel"))
+        wait_for_statement(state_dir, REWRITE, run=2)
+        live.interrupt()
+        assert live.end().status == 130
+    assert not named(journal(state_dir, 2), "line-dropped")
+
+
+@newest
+def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    state_dir: Path,
+    project: AlembicProject,
+    proxy: StallingProxy,
+) -> None:
+    with closed_gate(pg_database) as gate:
+        flags = ("--config", through(project, pg_database, proxy))
+        live = Live(magetui.start(*flags, "migrate", "--yes"))
+        wait_for_statement(state_dir, REWRITE, run=2)
+        proxy.stall()
+        live.hears("the server has not answered since", timeout=60)
+        gate.rollback()  # the server goes on, unheard
+        proxy.resume()
+        live.hears("the server answers again", timeout=60)
+        ended = live.end()
+    assert ended.status == 0, ended
+    assert "Done. The database now says rev3." in ended.stdout
+    assert pg_database.marker == ["rev3"]
+    assert pg_database.rows(REWRITTEN_ROWS)
+
+
+@newest
+def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_what_is_left(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    state_dir: Path,
+    project: AlembicProject,
+    proxy: StallingProxy,
+) -> None:
+    before = pg_database.content
+    ini = through(project, pg_database, proxy)
+    workspace = Workspace(Selection(config=str(ini)), {**os.environ})
+    with closed_gate(pg_database):
+        plan = make_plan(workspace, "migrate", None)
+        started = runs.start(workspace, plan, runs.Limits(Timeouts(silence_ms=1_000)))
+        session = wait_for_statement(state_dir, REWRITE, run=2)["session"]
+        proxy.stall()
+        assert wait_for(state_dir, "server-fell-silent")
+        lost = wait_for(state_dir, "run-ended", timeout=120)
+        started.process.wait(30)
+        assert lost["outcome"] == "lost"
+        assert lost["marker"] is None  # who cannot be asked has not answered
+        proxy.resume()  # the network is mended: now it can be asked
+        gone = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"
+        eventually(lambda: not pg_database.rows(gone), 30)
+        told = magetui("--config", ini, "runs", 2)
+        assert "It was lost" in told.stdout
+        assert "The database now says rev1." in told.stdout
+    assert pg_database.content == before
+
+
+def test_connection_that_cannot_be_made_while_a_statement_runs_does_not_end_it(
+    sqlite_database: SqliteDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "no such directory" / "elsewhere.db"
+    meanwhile = Revision(
+        id="rev2",
+        down="rev1",
+        message="Fill t1",
+        upgrade=f"""\
+def not_connected():
+    try:
+        sa.create_engine("sqlite:///{elsewhere}").connect()
+    except sa.exc.OperationalError:
+        return "not connected"
+op.get_bind().connection.create_function("elsewhere", 0, not_connected)
+op.execute("INSERT INTO t1 (id, name) SELECT 1, elsewhere()")""",
+    )
+    project = make_project(tmp_path / "project", (table(1), meanwhile), sqlite_database.url)
+    done = magetui("--config", project.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert sqlite_database.rows("SELECT name FROM t1") == [("not connected",)]
+    events = journal(state_dir)
+    [began] = [e for e in named(events, "statement-started") if "elsewhere()" in e["sql"]]
+    assert began["number"] in [e["number"] for e in named(events, "statement-ended")]
+
+
+def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
+    """The project's alembic.ini, with the database reached by way of the proxy."""
+    url = database.url.replace("%", "%%")
+    ini = project.ini.with_name("through.ini")
+    ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))
+    return ini

@@ -1,0 +1,225 @@
+"""Backing up from the screen, on a real terminal: what the file restores, and that nothing half is ever left."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.engine.test_backup import contents, dumped, typed
+from tests.mage import HEAD
+from tests.terminal import Terminal
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, consent
+from tests.waiting import eventually
+
+COPIED = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
+LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"
+AT_IT = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'magetui backup%'"
+
+
+@pytest.fixture
+def terminal(mage: PostgresDatabase, open_screen: OpenScreen) -> Terminal:
+    """The program, open on `mage`, with the server's own pg_dump on PATH."""
+    path = f"{mage.server.bin}:{os.environ['PATH']}"
+    return open_screen(mage.url, until="UP TO DATE", PATH=path)
+
+
+def write_to(terminal: Terminal, file: str, timeout: int = 10, tabs: int = 2) -> None:
+    """From the main or the plan screen: a backup to a file in the program's folder, consented to.
+
+    It gives up on a lock after `timeout` seconds, a field that is `tabs` behind the file's.
+    """
+    terminal.press("B")
+    terminal.wait_for(r"Write it\? The default is no")
+    terminal.press("e")
+    terminal.wait_gone("y Yes")
+    terminal.press(*file)
+    terminal.wait_for(f"file +{re.escape(file)} *$")
+    terminal.wait_for("Press enter to look whether that can be done")
+    if timeout != 10:
+        terminal.press(*["tab"] * tabs)
+        terminal.wait_quiet()
+        terminal.press(*str(timeout))
+        terminal.wait_for(rf"give up on a lock after {timeout} ")
+    terminal.press("enter")
+    terminal.wait_for(r"Write it\? The default is no")
+    terminal.press("y", "enter")
+
+
+def copied(terminal: Terminal) -> str:
+    """What the program last gave to the clipboard."""
+    found: list[bytes] = eventually(lambda: COPIED.findall(bytes(terminal.output)))
+    return base64.b64decode(found[-1]).decode()
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def test_what_the_screen_has_backed_up_is_restored_by_the_command_that_y_copies(
+    mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
+) -> None:
+    mage.rows("INSERT INTO role (name) SELECT 'role ' || n FROM generate_series(1, 300) n")
+    before = dumped(mage, schema_only=True), dumped(mage, schema_only=False)
+    terminal.press("B")
+    terminal.wait_for(r"database  [\d,]+ (kB|MB) on the server, indexes included")
+    terminal.wait_for(r"\d+ (GB|MB|TB) left on the disk of")
+    assert not files_in(tmp_path)
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    write_to(terminal, "kept.dump")
+    terminal.wait_for("DONE")
+    terminal.wait_for(r"To restore it into a new database")
+    terminal.press("y")
+    command = copied(terminal)
+    assert command.startswith("createdb ")
+    restored = PostgresDatabase(mage.server, f"{mage.name}_restored")
+    try:
+        typed(command, mage.server)
+        assert (dumped(restored, schema_only=True), dumped(restored, schema_only=False)) == before
+    finally:
+        mage.server.drop_database(restored.name)
+    assert files_in(tmp_path) == ["kept.dump"]
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    terminal.press("4")
+    terminal.wait_for(r"backup +/")
+
+
+def test_a_sqlite_file_is_backed_up_only_after_a_yes(
+    mage_sqlite_url: str, open_screen: OpenScreen, tmp_path: Path
+) -> None:
+    database = SqliteDatabase(tmp_path / "mage-ai.db")
+    database.rows("INSERT INTO role (name) VALUES ('it''s é'), (NULL)")
+    before = contents(database.path)
+    terminal = open_screen(mage_sqlite_url, until="UP TO DATE")
+    terminal.press("B")
+    terminal.wait_for(r"Write it\? The default is no")
+    terminal.press("enter")
+    terminal.wait_for("4 Log")
+    assert files_in(tmp_path) == ["mage-ai.db"]
+    write_to(terminal, "kept.db")
+    terminal.wait_for("DONE")
+    assert contents(tmp_path / "kept.db") == before
+    terminal.press("y")
+    database.rows("DELETE FROM role")
+    subprocess.run(["/bin/sh", "-c", copied(terminal)], check=True, timeout=20)
+    assert contents(database.path) == before
+
+
+@NEWER_PG
+def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterwards(
+    mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
+) -> None:
+    mage.rows("INSERT INTO generic_job (job_type) VALUES ('CANCEL_PIPELINE_RUN')")
+    terminal.press("b")
+    terminal.wait_for(r"first +a backup \(B\) keeps what would be lost")
+    write_to(terminal, "before.dump")
+    terminal.wait_for("DONE")
+    terminal.press("escape")
+    terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
+    consent(terminal, mage.name)
+    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+    assert (tmp_path / "before.dump").stat().st_size > 1_000
+
+
+@NEWER_PG
+def test_a_backup_goes_on_behind_other_screens_and_is_cancelled_by_a_key(
+    mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
+) -> None:
+    with mage.session(LOCK):
+        write_to(terminal, "kept.dump", timeout=60)
+        terminal.wait_for(r"0 B of at most \d+ (kB|MB)")
+        assert files_in(tmp_path) == ["kept.dump.unfinished"]
+        terminal.press("escape")
+        terminal.wait_for("4 Log")
+        terminal.press("q")
+        terminal.wait_for(r"A backup is being written\. Leave")
+        terminal.press("B")
+        terminal.wait_for("x Cancel the backup")
+        terminal.press("x")
+        terminal.wait_for(r"NO BACKUP\W+It was cancelled\.")
+    assert not files_in(tmp_path)
+    assert not mage.rows(AT_IT)
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    terminal.press("4")
+    terminal.wait_for("no backup: It was cancelled")
+
+
+@NEWER_PG
+@pytest.mark.parametrize("way", ["ctrl+c", "the line drops"])
+def test_leaving_while_a_backup_is_written_leaves_no_half_file(
+    way: str, mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
+) -> None:
+    with mage.session(LOCK):
+        write_to(terminal, "kept.dump", timeout=60)
+        terminal.wait_for(r"0 B of at most")
+        eventually(lambda: mage.rows(AT_IT))
+        if way == "ctrl+c":
+            terminal.press("ctrl+c")
+            terminal.wait_for(r"A backup is being written\. Leave")
+            assert files_in(tmp_path) == ["kept.dump.unfinished"]
+            terminal.press("ctrl+c")
+            assert terminal.wait_exit(15) == 0
+            assert re.search(r"The backup has ended\. It was cancelled\.", terminal.screen())
+        else:
+            terminal.hang_up()
+            terminal.wait_exit(15)
+        assert not files_in(tmp_path)
+        eventually(lambda: not mage.rows(AT_IT))
+
+
+@NEWER_PG
+def test_who_is_in_the_way_of_a_backup_is_said_when_it_gives_up(
+    mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
+) -> None:
+    with mage.session(LOCK) as holder:
+        write_to(terminal, "kept.dump", timeout=1)
+        terminal.wait_for(rf"NO BACKUP.*in the way: {holder.info.backend_pid}  mage  mage-server")
+    assert not files_in(tmp_path)
+
+
+@NEWER_PG
+def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
+    mage: PostgresDatabase, open_screen: OpenScreen, tmp_path: Path
+) -> None:
+    (tmp_path / "taken.dump").write_text("yesterday's")
+    nowhere = tmp_path / "programs"
+    nowhere.mkdir()
+    (nowhere / "sh").symlink_to("/bin/sh")
+    terminal = open_screen(mage.url, until="UP TO DATE", PATH=str(nowhere))
+    terminal.press("B")
+    terminal.wait_for(r"This cannot be done: pg_dump is not on PATH")
+    terminal.press("e", "tab")
+    terminal.wait_quiet()
+    terminal.press(str(mage.server.bin / "pg_dump"), "enter")
+    terminal.wait_for(r"Write it\?")
+    terminal.press("e")
+    terminal.wait_gone("y Yes")
+    terminal.press(*"taken.dump")
+    terminal.wait_for("Press enter to look whether")
+    terminal.press("enter")
+    terminal.wait_for(r"This cannot be done: There is a file.*overwrites\s+nothing")
+    terminal.press("y", "enter")
+    terminal.wait_quiet()
+    assert (tmp_path / "taken.dump").read_text() == "yesterday's"
+
+
+def test_a_disk_that_may_be_too_small_is_asked_about(
+    mage_sqlite_url: str, open_screen: OpenScreen, tmp_path: Path
+) -> None:
+    free = os.statvfs(tmp_path)
+    with (tmp_path / "mage-ai.db").open("r+b") as file:
+        file.truncate(free.f_bavail * free.f_frsize + 2**30)  # all of it a hole
+    terminal = open_screen(mage_sqlite_url, until="4 Log")
+    terminal.press("B")
+    terminal.wait_for(r"The disk may turn out too small\. Write it all the same\? The default is no\.")
+    terminal.press("n")
+    terminal.wait_for("4 Log")
+    assert files_in(tmp_path) == ["mage-ai.db"]

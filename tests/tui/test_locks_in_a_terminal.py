@@ -1,0 +1,226 @@
+"""Who is in the way, and ending it with a key: on the locks screen and on that of a run that waits."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.blocked import Sessions, sessions
+from tests.databases import PostgresDatabase
+from tests.journals import journal, moment, named
+from tests.mage import HEAD
+from tests.terminal import Terminal
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, roll_back, set_back
+from tests.waiting import eventually
+
+CONSENT = r"Do it\? The default is no"
+BYTES_A_SECOND = 2_000
+TWO_BEFORE_HEAD = "42a14d6143f1"
+
+
+@pytest.fixture
+def crowd(mage: PostgresDatabase) -> Iterator[Sessions]:
+    with sessions(mage) as made:
+        yield made
+
+
+def is_there(mage: PostgresDatabase, pid: int) -> bool:
+    return bool(mage.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"))
+
+
+def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
+    mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
+) -> None:
+    holder = crowd.holding("SELECT * FROM role")
+    root = holder.info.backend_pid
+    second = crowd.waiting("LOCK TABLE role", "SELECT * FROM generic_job", application="psql")
+    alter = crowd.waiting("ALTER TABLE generic_job ADD COLUMN x integer", application="deploy")
+    readers = sorted(crowd.waiting("SELECT * FROM generic_job") for _ in range(2))
+    terminal.press("l")
+    terminal.wait_for("5 sessions, 4 waiting")
+    screen = terminal.wait_for(rf"{readers[1]}")
+    for pattern in (
+        rf"^ {root} +mage +mage-server +127\.0\.0\.1 +idle in transaction",
+        r"^     BLOCKS 4  holds role \(access share\)",
+        rf"^ └ {second} +mage +psql",
+        r"^       waits for access exclusive on role, \d+ s",
+        rf"^    └ {alter} +mage +deploy",
+        r"^          waits for access exclusive on generic_job, \d+ s",
+        rf"^       ├ {readers[0]} +mage",
+        rf"^             queues behind {alter} for access share on generic_job, \d+ s",
+        rf"^       └ {readers[1]} +mage",
+    ):
+        assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
+    terminal.press("j", "j", "enter")  # to the ALTER, in full
+    terminal.wait_for(rf"Session {alter}.*blocked by +{second}.*ALTER TABLE generic_job ADD COLUMN x integer")
+    terminal.press("escape")
+    terminal.wait_for("5 sessions")
+    holder.rollback()
+    terminal.wait_for("5 sessions, 3 waiting", 30)
+    terminal.wait_for(rf"^ {second} +mage +psql")
+    terminal.press("c")  # the cursor has stayed on the ALTER
+    terminal.wait_for(rf"Cancel the query of session {alter}\?")
+    terminal.press("escape")
+    terminal.wait_for("5 sessions, 3 waiting")
+
+
+@NEWER_PG
+def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
+    mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
+) -> None:
+    pid = crowd.holding("SELECT * FROM role WHERE id = 4").info.backend_pid
+    terminal.press("l")
+    terminal.wait_for(f"{pid} ")
+    terminal.press("c")
+    terminal.wait_for("Only ending the")
+    for no in ("enter", "n", "escape"):
+        terminal.press("t")
+        screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{CONSENT}").split())
+        for fact in ("user mage", "application mage-server", "client 127.0.0.1", "state idle in transaction",
+                     "open for", "SELECT * FROM role WHERE id = 4",
+                     "What it has not committed is rolled back; its client sees an error."):  # fmt: skip
+            assert fact in screen
+        terminal.press(no)
+        terminal.wait_for("1 session,")
+        assert is_there(mage, pid)
+    terminal.press("t")
+    terminal.wait_for(rf"End session {pid}\?.*{CONSENT}")
+    terminal.press("y")
+    terminal.wait_for(rf"Session {pid} has ended\.")
+    terminal.wait_for("no other sessions")
+    assert not is_there(mage, pid)
+
+
+def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
+    mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path
+) -> None:
+    root = crowd.holding("SELECT * FROM role").info.backend_pid
+    second = crowd.waiting("LOCK TABLE role", "SELECT * FROM generic_job", application="psql")
+    roll_back(terminal, mage.name, BEFORE_HEAD, timeout=120, steps="1 step")
+    terminal.wait_for("this run, session")
+    reader = crowd.waiting("SELECT * FROM generic_job")
+    screen = terminal.wait_for(rf"{reader} +mage", 30)
+    [opened] = named(journal(state_dir), "session-opened")
+    for pattern in (
+        r"in the way, and this run with those waiting behind us",
+        rf"^ {root} +mage +mage-server",
+        r"BLOCKS 3  holds role \(access share\)",
+        rf"^ └ {second} +mage +psql",
+        rf"^    └ this run, session {opened['session']}$",
+        rf"^       └ {reader} +mage",
+        rf"queues behind {opened['session']} for access share on generic_job",
+        r"c Cancel query t Terminate",
+    ):
+        assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
+
+    terminal.press("j", "j")  # to our own, which is cancelled in another way
+    terminal.wait_gone("t Terminate")
+    terminal.press("k")
+    terminal.wait_for("t Terminate")
+    terminal.press("k", "t")
+    terminal.wait_for(rf"End session {root}\?.*{CONSENT}")
+    terminal.press("y")
+    terminal.wait_for(rf"^ {second} +mage +psql", 30)  # a root by now: it has got its lock
+    terminal.press("t")
+    terminal.wait_for(rf"End session {second}\?")
+    terminal.press("y")
+    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}", 30)
+    terminal.wait_for(rf"ended session {root}")
+    terminal.wait_gone("t Terminate")
+    assert mage.marker == [BEFORE_HEAD]
+
+    events = journal(state_dir)
+    signalled = named(events, "session-signalled")
+    assert [(e["action"], e["session"]["pid"]) for e in signalled] == [("terminate", root), ("terminate", second)]
+    story = [e["event"] for e in events]
+    # That the lock was had is noticed at the watcher's next pulse, when a quick step may have ended already.
+    for names in (
+        ("lock-awaited", "session-signalled", "lock-obtained", "run-ended"),
+        ("lock-awaited", "session-signalled", "step-ended", "run-ended"),
+    ):
+        rest = iter(story)
+        assert all(name in rest for name in names), f"{names} are not in {story}"
+
+
+@NEWER_PG
+def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen_and_on_that_of_the_run(
+    mage: PostgresDatabase, crowd: Sessions, open_screen: OpenScreen
+) -> None:
+    set_back(mage)
+    pid = crowd.holding("SELECT * FROM user_project", application="nightly").info.backend_pid
+    terminal = open_screen(mage.url, until="BEHIND BY 1")
+    screen = " ".join(terminal.wait_for(rf"Session {pid} ").split())
+    told = f"Session {pid} (nightly) is idle in a transaction that is open, with locks on user_project."
+    assert told in screen
+    assert "next l see the sessions" in screen
+    roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=60, steps="1 step")
+    terminal.wait_for(rf"WAITING +for access exclusive on user_project.*in the way.*^ {pid} +mage +nightly")
+    terminal.press("x")
+    terminal.wait_for("CANCELLED")
+
+
+@NEWER_PG
+@pytest.mark.parametrize(("key", "asked"), [("c", "Cancel the query of"), ("t", "End")])
+def test_from_the_key_on_the_root_blocker_to_the_next_step_of_the_run_it_takes_under_two_seconds(
+    mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path, key: str, asked: str
+) -> None:
+    root = crowd.running("SELECT pg_sleep(600) FROM pg_class LIMIT 1", "SELECT * FROM generic_job")
+    roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=120, steps="2 steps")
+    terminal.wait_for(rf"WAITING.*^ {root} +mage")
+    terminal.press(key)
+    terminal.wait_for(rf"{asked} session {root}\?.*{CONSENT}")
+    pressed = time.time()
+    terminal.press("y")
+    terminal.wait_for(rf"Done\. The database now says {TWO_BEFORE_HEAD}", 30)
+    events = journal(state_dir)
+    [signalled] = named(events, "session-signalled")
+    assert signalled["session"]["pid"] == root
+    [_, following] = named(events, "step-started")
+    assert 0 < moment(following) - moment(signalled) < moment(following) - pressed < 2
+    story = [e["event"] for e in events]
+    assert story.index("lock-awaited") < story.index("session-signalled") < story.index("step-ended")
+
+
+@NEWER_PG
+def test_while_a_run_waits_with_its_tree_few_bytes_are_written(
+    mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
+) -> None:
+    crowd.holding("SELECT * FROM user_project")
+    roll_back(terminal, mage.name, "847ea6602d6f", timeout=120, steps="21 steps")
+    terminal.wait_for("WAITING")
+    for _ in range(3):
+        crowd.waiting("SELECT * FROM user_project")
+    terminal.wait_for("waiting behind us")
+    terminal.wait_for(r" 1\d\.\d of 120 s")
+    began, before = time.monotonic(), len(terminal.output)
+    terminal.wait_for(r" 2[2-9]\.\d of 120 s", 30)  # across a moment at which the ages are drawn anew
+    assert (len(terminal.output) - before) / (time.monotonic() - began) < BYTES_A_SECOND
+
+
+@NEWER_PG
+def test_the_cursor_stays_on_its_session_while_two_hundred_wait(
+    mage: PostgresDatabase, crowd: Sessions, open_screen: OpenScreen
+) -> None:
+    root = crowd.holding("LOCK TABLE generic_job").info.backend_pid
+    waiting = [crowd.running("SELECT * FROM generic_job") for _ in range(200)]
+    eventually(lambda: mage.rows("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(200,)], 30)
+    terminal = open_screen(mage.url, until=rf"▶ ● {HEAD}")
+    terminal.press("l")
+    terminal.wait_for("201 sessions, 200 waiting", 30)
+    terminal.wait_for("BLOCKS 200")
+    last = max(waiting)
+    terminal.press("G")
+    terminal.wait_for(rf"└ {last}", 5)
+    mage.rows(f"SELECT pg_terminate_backend({min(waiting)})")
+    terminal.press("r")
+    terminal.wait_for("200 sessions, 199 waiting", 30)
+    terminal.press("t")
+    terminal.wait_for(rf"End session {last}\?", 5)
+    terminal.press("n")
+    terminal.wait_for("200 sessions")
+    terminal.press("g")
+    terminal.wait_for(rf"^ {root} ", 5)

@@ -1,0 +1,262 @@
+"""Long runs on the run screen: how far they have come, a line that drops on either side, and the report of it all."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.alembic_project import AlembicProject, Revision
+from tests.command import Magetui
+from tests.databases import PostgresDatabase
+from tests.gate import HALF, REWRITE, closed_gate, gated_project
+from tests.journals import journal, named, wait_for_statement
+from tests.proxy import StallingProxy
+from tests.terminal import Terminal
+from tests.tui.conftest import NEWER_PG, OpenScreen, consent
+from tests.waiting import eventually
+
+# Of a rewrite nothing is told in its first second.
+GATED = f"""
+CREATE OR REPLACE FUNCTION gated(id integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF id = 1 THEN PERFORM pg_sleep(1.1); END IF;
+  IF id = {HALF} THEN PERFORM public.gate(); END IF;
+  RETURN id;
+END $$
+"""
+
+
+@pytest.fixture
+def project(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> AlembicProject:
+    """A large table exists, and is to be rewritten by run 2."""
+    project = gated_project(tmp_path / "project", pg_database)
+    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
+    assert first.status == 0, first
+    return project
+
+
+@pytest.fixture
+def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
+    with StallingProxy("127.0.0.1", pg_database.server.port) as proxy:
+        yield proxy
+
+
+def migrate(terminal: Terminal, *keys: str) -> None:
+    """From the main screen, migrate to the head, with `keys` pressed on the plan before the consent."""
+    terminal.wait_for("BEHIND BY")
+    terminal.press("m")
+    terminal.wait_for(r"Do it\? The default is no")
+    terminal.press(*keys)
+    terminal.press("y", "enter")
+    terminal.wait_for(r"Run \d+ · migrate")
+
+
+def whole(state_dir: Path) -> None:
+    """The journal of run 2 tells one unbroken story: everything that began has ended, once and in its order."""
+    story = [
+        (e["event"], e.get("number")) for e in journal(state_dir, 2) if e["event"].endswith(("-started", "-ended"))
+    ]
+    assert story[0] == ("run-started", None)
+    assert story[-1] == ("run-ended", None)
+    for kind in ("step", "statement"):
+        of_kind = [one for one in story if one[0].startswith(kind)]
+        expected = [(f"{kind}-{end}", number) for _, number in of_kind[::2] for end in ("started", "ended")]
+        assert of_kind == expected
+    assert [number for name, number in story if name == "step-ended"] == [1, 2]
+
+
+@NEWER_PG
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "CREATE INDEX big_gated ON big (gated(id))",
+            r"building index on big +█+░+ +\d\d % +[\d,]+ of [\d,]+ blocks +scanning\s+table",
+        ),
+        (
+            "ALTER TABLE big ALTER COLUMN name TYPE text USING name || gated(id)",
+            r"rewriting table on big +█+░+ +about \d\d %, an estimate +\d+ kB of \d+ kB",
+        ),
+    ],
+    ids=["index", "rewrite"],
+)
+def test_a_long_statement_shows_how_far_it_has_come_and_how_long_it_took_before(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    tmp_path: Path,
+    open_terminal: OpenScreen,
+    statement: str,
+    said: str,
+) -> None:
+    project = gated_project(tmp_path / "project", pg_database)
+    project.add(Revision("rev4", "rev3", "Make big better", f"op.execute({GATED!r})\nop.execute({statement!r})"))
+    first = magetui("--config", project.ini, "migrate", "--yes")
+    assert first.status == 0, first
+    pg_database.rows("UPDATE alembic_version SET version_num = 'rev3'")  # to do it once more
+    pg_database.rows("DROP INDEX IF EXISTS big_gated")
+    with closed_gate(pg_database) as gate:
+        terminal = open_terminal("--config", project.ini, size=(100, 24))
+        migrate(terminal)
+        terminal.wait_for(said)
+        terminal.wait_for(r"▶ rev4 +Make big better +running +\d+\.0 s +took [\d.]+ m?s in run 1")
+        gate.rollback()
+        terminal.wait_for(r"Done\. The database now says rev4")
+        assert "█" not in terminal.screen()
+
+
+@NEWER_PG
+def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_run_to_its_end(
+    pg_database: PostgresDatabase, project: AlembicProject, state_dir: Path, open_terminal: OpenScreen
+) -> None:
+    with closed_gate(pg_database) as gate:
+        terminal = open_terminal("--config", project.ini)
+        migrate(terminal)
+        wait_for_statement(state_dir, REWRITE, run=2)
+        before = (state_dir / "runs" / "2.jsonl").read_bytes()
+        terminal.hang_up()
+        terminal.wait_exit()
+        again = open_terminal("--config", project.ini)
+        again.wait_for(r"Run 2 \(migrate\) goes on")
+        again.press("u")
+        again.wait_for("2 on record")
+        again.press("enter")
+        again.wait_for(r"▶ rev2 +Rewrite big")
+        gate.rollback()
+        again.wait_for(r"Done\. The database now says rev3")
+    assert pg_database.marker == ["rev3"]
+    assert (state_dir / "runs" / "2.jsonl").read_bytes().startswith(before)
+    whole(state_dir)
+
+
+def killed(terminal: Terminal) -> None:
+    os.kill(terminal.pid, signal.SIGKILL)
+
+
+@NEWER_PG
+@pytest.mark.parametrize("drop", [Terminal.hang_up, killed], ids=["hung-up", "killed"])
+def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    project: AlembicProject,
+    state_dir: Path,
+    open_terminal: OpenScreen,
+    drop: Callable[[Terminal], None],
+) -> None:
+    before = pg_database.content
+    with closed_gate(pg_database):
+        terminal = open_terminal("--config", project.ini)
+        migrate(terminal, "o")
+        wait_for_statement(state_dir, REWRITE, run=2)
+        drop(terminal)
+        terminal.wait_exit()
+        eventually(lambda: named(journal(state_dir, 2), "run-ended"), 20)
+    told = magetui("--config", project.ini, "runs", 2)
+    assert "It was cancelled. The program that began it was gone, and it was to be cancelled then." in told.stdout
+    assert "The database is as it was before the run: rev1." in told.stdout
+    assert pg_database.content == before
+    again = open_terminal("--config", project.ini)
+    again.wait_for("BEHIND BY 2")
+    again.press("4")
+    again.wait_for("run 2: cancelled")
+    assert "goes on" not in again.screen()
+
+
+@NEWER_PG
+def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done(
+    pg_database: PostgresDatabase,
+    project: AlembicProject,
+    state_dir: Path,
+    proxy: StallingProxy,
+    open_terminal: OpenScreen,
+) -> None:
+    with closed_gate(pg_database) as gate:
+        terminal = open_terminal("--config", through(project, pg_database, proxy))
+        migrate(terminal)
+        wait_for_statement(state_dir, REWRITE, run=2)
+        proxy.stall()
+        terminal.wait_for(r"NO ANSWER +the server has not answered since \d\d:\d\d:\d\d; the run gives up", 30)
+        gate.rollback()  # the server goes on, unheard
+        proxy.resume()
+        terminal.wait_gone("NO ANSWER", 30)
+        terminal.wait_for(r"Done\. The database now says rev3", 30)
+    assert pg_database.marker == ["rev3"]
+    whole(state_dir)
+
+
+@NEWER_PG
+def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says_that_it_does_not_know(
+    pg_database: PostgresDatabase,
+    project: AlembicProject,
+    state_dir: Path,
+    proxy: StallingProxy,
+    open_terminal: OpenScreen,
+) -> None:
+    before = pg_database.content
+    with closed_gate(pg_database):
+        terminal = open_terminal("--config", through(project, pg_database, proxy))
+        migrate(terminal)
+        wait_for_statement(state_dir, REWRITE, run=2)
+        proxy.stall()
+        terminal.wait_for("NO ANSWER", 30)
+        proxy.cut()
+        screen = terminal.wait_for(r"^ LOST.*It was lost: .*What the\s+database says now could not be read", 60)
+        assert "NO ANSWER" not in screen
+        assert re.search(r"✗ rev2 +Rewrite big +stopped", screen)
+    [ended] = named(journal(state_dir, 2), "run-ended")
+    assert (ended["outcome"], ended["marker"]) == ("lost", None)
+    eventually(lambda: pg_database.content == before, 20)
+
+
+def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
+    """The project's alembic.ini, with the database reached by way of the proxy."""
+    url = database.url.replace("%", "%%")
+    ini = project.ini.with_name("through.ini")
+    ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))
+    return ini
+
+
+@NEWER_PG
+def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
+    pg_database: PostgresDatabase, magetui: Magetui, project: AlembicProject, tmp_path: Path, open_terminal: OpenScreen
+) -> None:
+    terminal = open_terminal("--config", project.ini)
+    migrate(terminal)
+    terminal.wait_for(r"w writes the report of this run to a file, y copies it")
+    terminal.press("w")
+    terminal.wait_for("The report is in")
+    [path] = tmp_path.glob("magetui-run-2-*.txt")
+    assert path.stat().st_mode & 0o777 == 0o600
+    said = magetui("--config", project.ini, "runs", 2, "--report").stdout
+    assert path.read_text() == said
+    assert "step 1 of 2 began: upgrade rev2  Rewrite big" in said
+    terminal.press("y")
+    terminal.wait_for("The report is copied")
+    [copied] = re.findall(rb"\x1b\]52;c;([^\x07\x1b]*)", terminal.output)
+    assert base64.b64decode(copied).decode() == said
+
+
+def test_a_locked_sqlite_file_shows_the_process_that_has_it_and_the_time_left(open_terminal: OpenScreen) -> None:
+    terminal = open_terminal("demo", "locked")
+    terminal.wait_for("UP TO DATE")
+    terminal.press("b")
+    terminal.wait_for("1 step")
+    pid = re.search(r"(\d+)  \S+  python  writing", terminal.wait_for("y Yes"))
+    assert pid is not None
+    consent(terminal, "scheduler.db")
+    screen = terminal.wait_for(r"[3-9]\.\d of 10 s")
+    for pattern in (
+        r"WAITING +for write lock on the database file",
+        r"processes in the way",
+        rf"^ {pid[1]} +\S+ +python +local +writing",
+        r"BLOCKS 1  holds scheduler\.db",
+        r"└ this run",
+    ):
+        assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
+    os.kill(int(pid[1]), signal.SIGKILL)
+    terminal.wait_for(r"Done\. The database now says c46b8f03e7d1")

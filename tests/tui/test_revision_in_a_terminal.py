@@ -1,0 +1,123 @@
+"""What a revision is and does, and which one the schema fits, on a real terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.alembic_project import Revision, linear, make_project
+from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.mage import HEAD, migrate_with_alembic
+from tests.terminal import Terminal
+from tests.tui.conftest import NEWER_PG, OpenScreen
+
+BEHIND = "42a14d6143f1"
+EVIL = r"evil[bold]\x1b[31m\x07red"
+
+
+@NEWER_PG
+def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
+    terminal.press("enter")
+    opened = terminal.wait_for(r"creates index ix_generic_job_status on generic_job \(status\)")
+    assert re.search(rf"{HEAD}  Create GenericJob", opened)
+    assert re.search(r"follows +0227396a216c", opened)
+    assert re.search(r"followed by nothing: it is a head", opened)
+    assert re.search(r"head of +mage-ai 0\.9\.77 to 0\.9\.80", opened)
+    assert re.search(r"^ Up\W+creates type jobtype \('CANCEL_PIPELINE_RUN'\)", opened, re.MULTILINE)
+    terminal.press("o")
+    terminal.wait_for(r"^ Down\W+drops index ix_generic_job_status of generic_job")
+    terminal.press("e")
+    terminal.wait_for(r"^ Evidence\W+applied: all that can still be seen of it is there\W+there +table generic_job")
+    terminal.press("s")
+    terminal.wait_for(r"^ SQL\W+Up\W+CREATE TYPE jobtype AS ENUM")
+    terminal.press("v")
+    terminal.wait_for(r"^ Source.*^ from alembic import op")
+    terminal.press("g")
+    terminal.wait_for(r"followed by")
+    terminal.press("escape")
+    terminal.wait_for("2 Revisions")
+
+
+@NEWER_PG
+def test_an_emptied_marker_is_found_again_by_the_schema(
+    pg_database: PostgresDatabase, mage_home: Path, open_screen: OpenScreen
+) -> None:
+    migrate_with_alembic(pg_database.url, mage_home, BEHIND)
+    pg_database.rows("delete from alembic_version")
+    terminal = open_screen(pg_database.url, until="EMPTY VERSION TABLE")
+    terminal.press("e")
+    terminal.wait_for(rf"The schema fits {BEHIND} \(Update token column type\)\.")
+    said = terminal.wait_for(rf"applied +fits {BEHIND}  Update token column type")
+    assert "The version table is empty, as if nothing were applied: that does not fit." in said
+    assert "This is evidence, not proof" in said
+    assert f"magetui stamp {BEHIND}" in said
+    terminal.press("G")
+    terminal.wait_for("c07a23ff782b  Add initial tables")
+    terminal.press("g")
+    terminal.wait_for(rf"missing +{HEAD}  Create GenericJob")
+    terminal.press("enter")
+    terminal.wait_for(rf"^ {HEAD}  Create GenericJob")
+    terminal.press("e")
+    terminal.wait_for(r"missing: not applied\W+missing +table generic_job")
+    terminal.press("escape")
+    terminal.wait_for("^ Evidence")
+    assert pg_database.rows("select * from alembic_version") == []
+
+
+@NEWER_PG
+def test_every_operation_of_a_half_applied_revision_is_told(
+    pg_database: PostgresDatabase, mage_home: Path, open_screen: OpenScreen
+) -> None:
+    migrate_with_alembic(pg_database.url, mage_home, "117f8c3b9c42")
+    pg_database.rows("alter table permission add column user_id integer, add column entity_name varchar(255)")
+    terminal = open_screen(pg_database.url, until="EVIDENCE CONTRADICTS")
+    terminal.wait_for("next e  see which revision the schema fits")
+    terminal.press("e")
+    terminal.wait_for(r"Half of 526c4523d5d5")
+    terminal.press("o")
+    terminal.wait_for(r"done +adds permission\.user_id \(INTEGER, null\).*missing +adds permission\.options")
+    terminal.press("escape")
+    terminal.wait_for(r"partial +526c4523d5d5")
+
+
+def test_what_cannot_be_read_is_a_sentence_and_the_revision_is_shown(tmp_path: Path, open_terminal: OpenScreen) -> None:
+    project = make_project(tmp_path / "project", linear(2), "postgresql://mage:hidden@127.0.0.1:1/mage")
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("CANNOT CONNECT")
+    terminal.press("e")
+    terminal.wait_for(r"Nothing can be said of the schema\..*Check the\s+host and port")
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    terminal.press("2")
+    terminal.wait_for("Create t2")
+    terminal.press("enter")
+    terminal.wait_for(r"creates table t2 \(2 columns\)")
+    terminal.wait_for(r"drops table t2")
+    terminal.press("e")
+    terminal.wait_for(r"^ Evidence\W+Cannot use the database")
+    assert b"hidden" not in terminal.output
+
+
+def test_escape_codes_and_markup_in_a_script_are_shown_as_text(
+    tmp_path: Path, open_terminal: OpenScreen, sqlite_database: SqliteDatabase
+) -> None:
+    script = Revision(
+        "rev1",
+        None,
+        "Evil",
+        upgrade=f'op.create_table("{EVIL}", sa.Column("id", sa.Integer))\nop.execute("UPDATE t SET a = \'{EVIL}\'")',
+    )
+    project = make_project(tmp_path / "project", [script], sqlite_database.url)
+    [path] = project.versions.glob("*.py")
+    path.write_text(path.read_text() + f"# {EVIL}".encode().decode("unicode_escape") + "\n")
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("EMPTY DATABASE")
+    terminal.press("2")
+    terminal.wait_for("Evil")
+    terminal.press("enter")
+    terminal.wait_for(rf"creates table {re.escape(EVIL)} \(1 column\)")
+    terminal.wait_for(rf"runs SQL: UPDATE t SET a = '{re.escape(EVIL)}'")
+    terminal.wait_for("nothing: it moves the marker alone")
+    terminal.press("G")
+    terminal.wait_for(rf"^ # {re.escape(EVIL)}")
+    assert b"\x1b[31m\x07" not in terminal.output

@@ -1,0 +1,84 @@
+"""Verifying on the screen: asked before anything is built, told in full, offered before a stamp, stopped by leaving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.alembic_project import Revision, make_project, table
+from tests.command import Magetui
+from tests.databases import PostgresDatabase
+from tests.mage import HEAD
+from tests.terminal import Terminal
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, set_back
+from tests.waiting import eventually
+
+REPLAYING_SQL = "select pid from pg_stat_activity where application_name like 'magetui replay%'"
+
+
+@NEWER_PG
+def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, terminal: Terminal) -> None:
+    mage.rows("drop index ix_user_email")
+    before = mage.content
+    terminal.press("v")
+    terminal.wait_for(r"Do it\? The default is no")
+    terminal.press("enter")
+    terminal.wait_for("2 Revisions")
+    terminal.press("v")
+    terminal.wait_for("one transaction that is never committed")
+    terminal.press("y")
+    terminal.wait_for(rf"The live schema is not what {HEAD} ", 30)
+    terminal.wait_for(r"missing +index ix_user_email on user \(unique: email\)")
+    mage.rows('create unique index ix_user_email on "user" (email)')
+    terminal.press("r")
+    terminal.wait_for("y Yes")
+    terminal.press("y")
+    terminal.wait_for(rf"The live schema is exactly what {HEAD} ", 30)
+    mage.rows("drop index ix_user_email")
+    assert mage.content == before
+
+
+@NEWER_PG
+def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    set_back(mage)
+    terminal = open_screen(mage.url, until="BEHIND BY 1")
+    terminal.press("s")
+    terminal.wait_for(rf"v verifies first that the schema is what {HEAD} makes")
+    terminal.press("v")
+    terminal.wait_for("v again does it")
+    terminal.press("v")
+    terminal.wait_for(r"missing +table generic_job", 30)
+    terminal.wait_for(r"Do it\? The default is no")
+    assert mage.marker == [BEFORE_HEAD]
+    terminal.press("escape")
+    terminal.wait_for("2 Revisions")
+    terminal.press("m")
+    terminal.wait_for("migrate from")
+    assert "v Verify" not in terminal.screen()
+
+
+@NEWER_PG
+def test_read_only_says_where_else_it_could_be_built(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+    terminal = open_screen(mage.url, "--read-only", until="UP TO DATE")
+    terminal.press("v")
+    terminal.wait_for("Nothing was verified")
+    terminal.wait_for("--scratch-url")
+
+
+@NEWER_PG
+def test_leaving_the_screen_stops_the_replay(
+    pg_database: PostgresDatabase, open_terminal: OpenScreen, magetui: Magetui, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", (table(1),), pg_database.url)
+    assert magetui("migrate", "--yes", "--config", project.ini).status == 0
+    project.add(Revision("rev2", "rev1", "Sleep", 'op.execute("SELECT pg_sleep(50)")'))
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("BEHIND BY 1")
+    terminal.press("s")
+    terminal.wait_for("v verifies first")
+    terminal.press("v")
+    terminal.wait_for("v again does it")
+    terminal.press("v")
+    eventually(lambda: pg_database.rows(REPLAYING_SQL), 30)
+    terminal.press("escape")
+    eventually(lambda: not pg_database.rows(REPLAYING_SQL), 20)
+    terminal.wait_for("2 Revisions")
