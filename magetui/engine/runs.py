@@ -286,10 +286,14 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
-    """Everything that a run's journal says. Raises as `read_run`."""
+    """Everything that a run's journal says, in the order in which it happened. Raises as `read_run`.
+
+    A signal that an operator sent is put on record by another process, which may come after what the signal brought
+    about: the moments tell.
+    """
     directory = runs_directory(environment)
     try:
-        return tuple(journal.Reader(_require(directory, run)).read())
+        return tuple(sorted(journal.Reader(_require(directory, run)).read(), key=lambda event: event.at))
     except PermissionError as error:
         raise StateError(directory, error, "read") from error
 
