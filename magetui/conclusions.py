@@ -60,7 +60,9 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     unread = table is not None and table.rows is None
     fits = _marker_fits(chain, evidence, table)
     said = [_of_the_schema(chain, evidence), _of_the_marker(chain, table, fits=fits), REMINDER]
-    way_on, command = ("", None) if fits or unread or not evidence.tables else _way_on(chain, evidence, marker)
+    begun = evidence.half is not None and bool(evidence.loosely)
+    settled = (fits and not begun) or unread or not evidence.tables
+    way_on, command = ("", None) if settled else _way_on(chain, evidence, marker)
     return Conclusion(
         sentences=tuple(words.plain(clean(one)) for one in (*said, way_on) if one),
         command=command,
@@ -114,7 +116,8 @@ def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
         return f"The schema fits {_listed(chain, evidence.fits)}.{also}"
     if evidence.loosely:
         left = _left_behind(chain, evidence, evidence.loosely[0])
-        return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly."
+        half = "" if evidence.half is None else f" Or a run broke off. {_of_a_half(chain, evidence.half)}"
+        return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
     if evidence.half is not None:
         return f"The schema fits no revision. {_of_a_half(chain, evidence.half)}"
     wrong = [f"{text} {AS_A_VERB[state]}".rstrip() for state, text in told_differences(evidence.differences)]
@@ -164,10 +167,15 @@ def _of_a_half(chain: Chain, half: HalfApplied) -> str:
     texts = [sentences.doing(one) for one in missing]
     unseen = f", {len(doubt)} no schema shows" if doubt else ""
     verb = "is" if len(done) == 1 else "are"
+    or_else = (
+        f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
+        if half.or_else
+        else ""
+    )
     lacks = "this one is missing" if len(texts) == 1 else "these are missing" if texts else "none is seen to be missing"
     return (
         f"{what} of {_named(chain, (half.revision,))} is there: of its {count} operations {len(done)} {verb} "
-        f"done{unseen}, {lacks}{': ' if texts else ''}{_some(texts, '; ')}."
+        f"done{unseen}, {lacks}{': ' if texts else ''}{_some(texts, '; ')}.{or_else}"
     )
 
 
@@ -256,6 +264,11 @@ def _of_the_marker(chain: Chain, table: VersionTable | None, *, fits: bool | Non
 
 def _way_on(chain: Chain, evidence: Evidence, marker: Marker) -> tuple[str, str | None]:
     """What to do about a marker that is not right, and the command for it."""
+    if evidence.half is not None and evidence.loosely:
+        return (
+            "Either way a migration would fail on what is there, and 'finish' does what is missing. This shows the "
+            "plan for it:"
+        ), "magetui plan finish"
     if evidence.half is not None:
         return (
             "Before anything is stamped or migrated, 'finish' does what is missing of it, or 'undo' takes back what is "

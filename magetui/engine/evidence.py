@@ -8,8 +8,8 @@ that the schema cannot tell them apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from magetui.engine.chain import Chain
@@ -18,9 +18,10 @@ from magetui.engine.facts import Fact, index_fact
 from magetui.engine.lineage import Lineage
 from magetui.engine.live import Live, read_live
 from magetui.engine.model import Model
+from magetui.engine.rawsql import AddEnumValue, operations_of
 from magetui.engine.recording import Direction, Recording, record_revisions
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import CreateIndex, Operation, RebuildTable, Recorded
+from magetui.runner.operations import CreateIndex, ExecuteSql, Operation, RebuildTable, Recorded
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 NOTHING_SEEN = "it changes nothing that a schema shows"
@@ -52,6 +53,8 @@ class HalfApplied:
     doubt: tuple[int, ...]
     missing: tuple[int, ...]
     unindexed: tuple[CreateIndex, ...] = ()
+    or_else: str | None = None  # the revision before it, where that may be what was begun: no schema shows what it did
+    adds_values_alone: bool = False  # all that is done of it are values of enum types, which nobody can take away
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Evidence:
     """`fits`: the markers that nothing contradicts, newest first; () is base. `loosely`: those that nothing speaks
     against but what a rollback leaves behind: enum types, and what a downgrade forgets that undoes the rest. `nearest`
     is, where nothing fits, the marker with the fewest differences, which are `differences`: each with whether it is
-    missing (else it is too much).
+    missing (else it is too much). `half`: where nothing fits, or fits but for values of enum types that the revision
+    after it adds. `too_early`: values of enum types that are there already, each with the revision that fails on it.
     """
 
     revisions: tuple[RevisionEvidence, ...]  # newest first
@@ -68,6 +72,7 @@ class Evidence:
     half: HalfApplied | None
     nearest: tuple[str, ...] | None
     differences: tuple[Difference, ...]
+    too_early: tuple[tuple[str, Fact], ...]
     tables: int  # how many tables the chain is known to make
 
     @property
@@ -127,6 +132,8 @@ class _Weighing:
             half = self._half()
             nearest, model, _ = min(newest_first, key=lambda one: one[2])
             differences = self._compared.differences(model)
+        elif not fits:
+            half = self._begun(loosely[0])
         return Evidence(
             self._by_revision(next(iter([*fits, *loosely]), None), half),
             tuple(fits),
@@ -134,6 +141,7 @@ class _Weighing:
             half,
             nearest,
             differences,
+            tuple(self._too_early(loosely[0])) if loosely and not fits else (),
             len(self._compared.tables),
         )
 
@@ -154,8 +162,47 @@ class _Weighing:
             ):
                 found = self._half_way(name, direction, start, total, way)
                 if found is not None:
-                    return found
+                    return replace(found, or_else=self._not_followed(revision.down_revisions))
         return None
+
+    def _not_followed(self, revisions: Sequence[str]) -> str | None:
+        """The first of them of which no schema shows what it did."""
+        return next((one for one in revisions if self._recordings[one].upgrade.undecidable is not None), None)
+
+    def _begun(self, marker: tuple[str, ...]) -> HalfApplied | None:
+        """The revision after a marker, where all that is left over are values that it adds to enum types.
+
+        PostgreSQL commits those by themselves, so that a run which breaks off then leaves them; a rollback does too.
+        """
+        applied = self._lineage.ancestors(marker)
+        for revision in self._lineage.oldest_first:
+            name = revision.revision
+            if name in applied or not applied.issuperset(revision.down_revisions):
+                continue
+            start = self._lineage.before[name]
+            way = self._recordings[name].upgrade
+            found = self._half_way(name, "upgrade", start, self._compared.total(start), way)
+            if found is None:
+                continue
+            reached = start.applying(found.operations[place] for place in found.done)
+            exactly = self._compared.fit(reached, self._compared.total(reached)) == "exactly"
+            if exactly and not reached.changed and reached.enums.keys() == start.enums.keys():
+                return replace(found, adds_values_alone=True)
+        return None
+
+    def _too_early(self, marker: tuple[str, ...]) -> Iterator[tuple[str, Fact]]:
+        """Each value of an enum type that is there before the revision that adds it, with that revision."""
+        applied = self._lineage.ancestors(marker)
+        now = self._lineage.at(marker) if marker else self._lineage.base
+        for revision in self._lineage.oldest_first:
+            name = revision.revision
+            if name in applied:
+                continue
+            for adding in _values_added(self._recordings[name].upgrade.operations, now.dialect):
+                added = now.after(adding)
+                for enum in now.enums:
+                    new = added.enum_facts(enum) - now.enum_facts(enum)
+                    yield from ((name, fact) for fact in new if self._compared.is_live(fact))
 
     def _half_way(
         self, revision: str, direction: Direction, start: Model, total: int, way: Recorded
@@ -291,6 +338,15 @@ def _by_itself(seen: set[Fact], there: set[Fact]) -> EvidenceState:
     if not there:
         return "missing"
     return "applied" if there == seen else "partial"
+
+
+def _values_added(operations: Iterable[Operation], dialect: str) -> Iterator[AddEnumValue]:
+    """Each value that they add to an enum type and that must not be there yet."""
+    for operation in operations:
+        if isinstance(operation, ExecuteSql):
+            for one in operations_of(operation.sql, dialect) or ():
+                if isinstance(one, AddEnumValue) and not one.if_not_exists:
+                    yield one
 
 
 def _visible(before: Model, after: Model) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence import Evidence
+    from magetui.engine.evidence import Evidence, HalfApplied
 
 WITHOUT_MARKER = frozenset({"unknown-revision", "empty-version-table", "no-version-table", "several-markers"})
 CONSISTENT = frozenset({"up-to-date", "behind"})
@@ -49,8 +49,10 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
             else finding
             for finding in findings
         ]
-    if not evidence.contradicts(marker) or not any(finding.code in CONSISTENT for finding in findings):
+    if not any(finding.code in CONSISTENT for finding in findings):
         return list(findings)
+    if not evidence.contradicts(marker):
+        return [*findings, *_too_early(evidence)]
     whole = evidence.half is None or bool(evidence.half.unindexed)  # then it may as well be an index that was dropped
     if whole and evidence.nearest is not None and sorted(evidence.nearest) == sorted(marker):
         return [
@@ -77,6 +79,27 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
     ]
 
 
+def _too_early(evidence: Evidence) -> Iterator[Finding]:
+    """What a migration will fail on: values of enum types, which are committed by themselves and stay."""
+    for revision in dict.fromkeys(revision for revision, _ in evidence.too_early):
+        values = [str(fact) for one, fact in evidence.too_early if one == revision]
+        said = " and ".join(values)
+        finish = evidence.half is not None and evidence.half.revision == revision
+        way_on = (
+            "'finish' does what is missing of it."
+            if finish
+            else f"Migrate to the revision before {revision} first; then 'finish' does what is missing of it."
+        )
+        yield Finding(
+            "leftover-value",
+            "critical",
+            f"{said[0].upper()}{said[1:]} {'is' if len(values) == 1 else 'are'} there already, and revision {revision} "
+            f"will fail on it: 'already exists'. A run of it broke off, or a rollback left it behind. {way_on}",
+            {"revision": revision, "values": values},
+            "finish" if finish else "evidence",
+        )
+
+
 def _looks_like(chain: Chain, evidence: Evidence) -> str:
     fitting = evidence.fits or evidence.loosely
     if fitting:
@@ -90,7 +113,7 @@ def _looks_like(chain: Chain, evidence: Evidence) -> str:
         missing = "1 operation is" if len(half.missing) == 1 else f"{len(half.missing)} operations are"
         return (
             f"Half{undo} of revision {_named(chain, (half.revision,))} is there: {missing} missing of "
-            f"{len(half.operations)}. 'finish' would do the rest, 'undo' take it back."
+            f"{len(half.operations)}. 'finish' would do the rest, 'undo' take it back.{_or_else(half)}"
         )
     count = len(evidence.differences)
     differences = "1 difference" if count == 1 else f"{count} differences"
@@ -98,6 +121,12 @@ def _looks_like(chain: Chain, evidence: Evidence) -> str:
         f"It fits no revision. The nearest is {_named(chain, evidence.nearest or ())}, with {differences} "
         f"({_wrong(evidence)})."
     )
+
+
+def _or_else(half: HalfApplied) -> str:
+    if half.or_else is None:
+        return ""
+    return f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
 
 
 def _wrong(evidence: Evidence) -> str:

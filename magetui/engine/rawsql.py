@@ -40,7 +40,7 @@ NOT_OF_THE_SCHEMA = re.compile(
     re.IGNORECASE,
 )
 ADD_VALUE = re.compile(
-    rf"alter\s+type\s+{QUALIFIED}\s+add\s+value\s+(?:if\s+not\s+exists\s+)?{TEXT}(?:\s+(?:before|after)\s+{TEXT})?",
+    rf"alter\s+type\s+{QUALIFIED}\s+add\s+value\s+(?P<unless>if\s+not\s+exists\s+)?{TEXT}(?:\s+(?:before|after)\s+{TEXT})?",
     re.IGNORECASE,
 )
 RENAME_VALUE = re.compile(rf"alter\s+type\s+{QUALIFIED}\s+rename\s+value\s+{TEXT}\s+to\s+{TEXT}", re.IGNORECASE)
@@ -70,6 +70,7 @@ class AddEnumValue(Operation):
     name: str
     schema: str | None
     value: str
+    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _bare(sql: str) -> str:
 
 def _of_a_type(text: str) -> Operation | None:  # noqa: PLR0911 - a case each
     if match := ADD_VALUE.fullmatch(text):
-        return AddEnumValue(*_named(match), _text(match[3]))
+        return AddEnumValue(*_named(match), _text(match[4]), match["unless"] is not None)
     if match := RENAME_VALUE.fullmatch(text):
         return RenameEnumValue(*_named(match), _text(match[3]), _text(match[4]))
     if match := RENAME_TYPE.fullmatch(text):

@@ -70,7 +70,13 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     half = evidence.half
     if half is None:
         raise RefusedError(f"No revision looks half applied, so there is nothing to {verb}. {_instead(evidence)}")
+    _require_known(chain, state.marker, half)
     found = _read(workspace, verb, half, state)
+    if verb == "undo" and half.adds_values_alone:
+        raise RefusedError(
+            f"All that is there of {half.revision} are values of enum types, and PostgreSQL takes no value of a type "
+            "away: the way on is 'finish'. Nothing was changed."
+        )
     works, notes = _works(found, verb, in_doubt)
     cleaned = _cleaned_up(found)
     _require_whole(found, verb, works)
@@ -90,6 +96,16 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
         repair=Repair(half.revision, str(revision.path), (*cleaned, *works)),
         notes=notes,
     )
+
+
+def _require_known(chain: Chain, marker: Sequence[str], half: HalfApplied) -> None:
+    """Refuse where it may as well be another revision that was begun."""
+    if half.or_else is not None and half.or_else not in chain.applied([row for row in marker if row in chain.by_id]):
+        raise RefusedError(
+            f"Half of {half.revision} looks to be there; but it may also be {half.or_else}, which asks the database "
+            f"what to do, so that no schema shows what it did, and the marker does not say that it was run. Find out; "
+            f"if it was, then 'magetui stamp {half.or_else}' comes first. Nothing was changed."
+        )
 
 
 def _instead(evidence: Evidence) -> str:

@@ -9,35 +9,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from magetui.backends.base import Timeouts, WriteHooks
 from magetui.engine.evidence import gather_evidence
-from magetui.engine.repair import RepairVerb, plan_repair
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.repair import mend
 from tests.databases import Database, SqliteDatabase
 from tests.mage import SCRIPTS
+from tests.repairs import repair
 from tests.steps import Schema, Steps, walking
 
 pytestmark = pytest.mark.usefixtures("mage_importable")
 
 # The first asks the database what to do; the second changes a table of which nothing is known since then. What the
-# third does, values of a type, nobody can take away again.
+# third does, values of a type, nobody can take away again. `test_repair_doubtful` has them.
 NOT_BROKEN_OFF = ("90d978a8aef8", "e3593cc2191e", "6aecc9bc451c")
 
 # Its downgrade forgets one of two columns; its upgrade may be run again, and can be broken off in one place alone.
 NOT_GONE_BACK_FROM = "42a14d6143f1"
-
-
-def repair(workspace: Workspace, verb: RepairVerb) -> tuple[str, ...]:
-    """Plan it, and carry it out on a connection as a run has it; returns the marker that is there then."""
-    plan = plan_repair(workspace, verb)
-    assert plan.repair is not None
-    engine = workspace.backend.writer(workspace.target.url, "test")
-    workspace.backend.prepare_writer(engine, Timeouts(), WriteHooks(), "test")
-    with engine.connect() as connection:
-        mend(connection, workspace.project.scripts, plan.repair, plan.result)
-        return tuple(connection.execute(text("select version_num from alembic_version")).scalars())
 
 
 @contextmanager

@@ -1,0 +1,116 @@
+"""Half of a revision that cannot be taken back, or that may be half of another: what is said, and what is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from magetui.engine.diagnosis import add_evidence, diagnose
+from magetui.engine.errors import RefusedError
+from magetui.engine.repair import RepairVerb, plan_repair
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
+from tests.command import Magetui
+from tests.mage import SCRIPTS
+from tests.postgres import PostgresServer
+from tests.repairs import repair
+from tests.steps import Schema, walking
+
+pytestmark = [
+    pytest.mark.usefixtures("mage_importable"),
+    pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"]),
+]
+
+ADDS_VALUES, BEFORE_VALUES = "6aecc9bc451c", "7ac6fed06918"  # both commit by themselves: this is how it really happens
+ASKS, BEFORE_ASKING = "90d978a8aef8", "dfe49d040487"  # asks the database what to do
+LIKE_IT = "e3593cc2191e"  # begins as that one does, and stands on it
+
+
+class Broken:
+    """A database in which one revision was broken off, and what it was before and would be after it."""
+
+    def __init__(self, server: PostgresServer, mage_home: Path, parent: str, revision: str, place: int) -> None:
+        scripts = mage_home / SCRIPTS
+        self.url = server.create_database()
+        with walking(self.url, scripts, autocommit=True) as steps:
+            steps.upgrade(parent)
+            self.before = steps.schema()
+        whole = server.create_database(template=self.url.rpartition("/")[2])
+        with walking(whole, scripts, autocommit=True) as steps:
+            steps.upgrade(revision)
+            self.after = steps.schema()
+        with walking(self.url, scripts, autocommit=True) as steps:
+            assert steps.broken_off(revision, "upgrade", place)
+        self._scripts = scripts
+        self.workspace = Workspace(Selection(url=self.url, mage_path=str(mage_home)))
+
+    @property
+    def schema(self) -> Schema:
+        with walking(self.url, self._scripts) as steps:
+            return steps.schema()
+
+
+def test_run_that_died_between_two_enum_values_is_told_and_finished(
+    postgres: PostgresServer, mage_home: Path, magetui: Magetui
+) -> None:
+    broken = Broken(postgres, mage_home, BEFORE_VALUES, ADDS_VALUES, 1)
+    first, *_ = add_evidence(broken.workspace, diagnose(broken.workspace)).findings
+    assert (first.code, first.severity, first.next) == ("leftover-value", "critical", "finish")
+    assert first.message == (
+        f"Value 'API' of type scheduletype is there already, and revision {ADDS_VALUES} will fail on it: 'already "
+        "exists'. A run of it broke off, or a rollback left it behind. 'finish' does what is missing of it."
+    )
+    common = ("--mage-path", mage_home, "--url", broken.url)
+    evidence = magetui(*common, "evidence")
+    assert "Or a run broke off. Half of 6aecc9bc451c" in " ".join(evidence.stdout.split())
+    with pytest.raises(RefusedError, match=r"PostgreSQL takes no value of a type away.*'finish'"):
+        plan_repair(broken.workspace, "undo")
+
+    done = magetui(*common, "finish", "--yes")
+    assert done.status == 0, done
+    assert f"Done. The database now says {ADDS_VALUES}." in done.stdout
+    assert broken.schema == broken.after
+    assert "leftover-value" not in magetui(*common, "diagnose").stdout
+
+
+def test_value_that_a_later_revision_adds_is_told_before_it_fails_there(
+    postgres: PostgresServer, mage_home: Path
+) -> None:
+    broken = Broken(postgres, mage_home, BEFORE_VALUES, ADDS_VALUES, 1)
+    with walking(broken.url, mage_home / SCRIPTS) as steps:
+        steps.downgrade("ec5df57a1c60")  # as a rollback does that goes further back than the value
+    first, *_ = add_evidence(broken.workspace, diagnose(broken.workspace)).findings
+    assert (first.code, first.next) == ("leftover-value", "evidence")
+    assert first.message.endswith(
+        f"Migrate to the revision before {ADDS_VALUES} first; then 'finish' does what is missing of it."
+    )
+
+
+def test_what_may_be_half_of_the_revision_before_it_is_left_alone(postgres: PostgresServer, mage_home: Path) -> None:
+    broken = Broken(postgres, mage_home, BEFORE_ASKING, ASKS, 1)
+    seen = broken.schema
+    [contradicts] = [
+        one
+        for one in add_evidence(broken.workspace, diagnose(broken.workspace)).findings
+        if one.code == "evidence-contradicts"
+    ]
+    assert f"Or it is {ASKS} that was begun: it asks the database what to do" in contradicts.message
+    for verb in get_args(RepairVerb):
+        with pytest.raises(RefusedError, match=rf"may also be {ASKS}.*'magetui stamp {ASKS}' comes first"):
+            plan_repair(broken.workspace, verb)
+    assert broken.schema == seen
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_where_the_marker_says_that_the_one_before_was_run_it_is_repaired(
+    postgres: PostgresServer, mage_home: Path, place: int
+) -> None:
+    broken = Broken(postgres, mage_home, ASKS, LIKE_IT, place)
+    assert repair(broken.workspace, "undo") == (ASKS,)
+    assert broken.schema == broken.before
+    with walking(broken.url, mage_home / SCRIPTS, autocommit=True) as steps:
+        assert steps.broken_off(LIKE_IT, "upgrade", place)
+    assert repair(broken.workspace, "finish") == (LIKE_IT,)
+    assert broken.schema == broken.after
