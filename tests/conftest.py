@@ -30,6 +30,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: much of what is tested is waiting, for locks and for silent servers."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def state_dir(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An operator's empty home, and none of this machine's settings; returns magetui's state directory."""
@@ -60,12 +65,21 @@ def postgres_servers() -> Iterator[dict[int, PostgresServer]]:
         server.remove()
 
 
-@pytest.fixture(params=VERSIONS, ids=lambda major: f"pg{major}")
-def postgres(request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer]) -> PostgresServer:
-    """A running server, of each version in turn.
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """PostgreSQL's newest version, unless a test is marked as one to which versions matter, or names one itself."""
+    versions = VERSIONS if metafunc.definition.get_closest_marker("every_version") else VERSIONS[-1:]
+    named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[0]}
+    named |= {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    for fixture, kinds in (("postgres", versions), ("database", (*versions, "sqlite"))):
+        if fixture in metafunc.fixturenames and fixture not in named:
+            metafunc.parametrize(fixture, kinds, indirect=True, ids=[k if k == "sqlite" else f"pg{k}" for k in kinds])
 
-    Tests may restart it, and even leave it stopped. For one version only:
-    `@pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])`.
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer]) -> PostgresServer:
+    """A running server of the newest version, or of each in turn where the test is marked `every_version`.
+
+    Tests may restart it, and even leave it stopped.
     """
     return _running(postgres_servers, request.param)
 
@@ -88,7 +102,7 @@ def pg_url(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def pg_database(postgres: PostgresServer, pg_url: str) -> PostgresDatabase:
-    """A fresh, empty database of each PostgreSQL version in turn."""
+    """A fresh, empty database."""
     return PostgresDatabase(postgres, pg_url.rpartition("/")[2])
 
 
@@ -98,13 +112,13 @@ def sqlite_database(tmp_path: Path) -> SqliteDatabase:
     return SqliteDatabase(tmp_path / "data.db")
 
 
-@pytest.fixture(params=[*VERSIONS, "sqlite"], ids=lambda kind: kind if kind == "sqlite" else f"pg{kind}")
+@pytest.fixture
 def database(
     request: pytest.FixtureRequest,
     postgres_servers: dict[int, PostgresServer],
     sqlite_database: SqliteDatabase,
 ) -> Iterator[Database]:
-    """A fresh, empty database: each PostgreSQL version in turn, then SQLite."""
+    """A fresh, empty database: PostgreSQL as for `postgres`, then SQLite."""
     if request.param == "sqlite":
         yield sqlite_database
         return

@@ -24,6 +24,8 @@ from tests.postgres import PASSWORD, USER, Mode, PostgresServer
 from tests.terminal import Terminal
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 TEXTUAL_APP = """
 from textual.app import App
 from textual.widgets import Input, Static

@@ -29,6 +29,8 @@ from magetui.backends.postgresql import PostgreSQL
 from tests.postgres import PostgresServer
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 PATIENCE = 30  # seconds that a reader would wait for a lock in the tests that show it waits for none
 
 
@@ -92,7 +94,7 @@ def _execute(connection: extensions.connection, statement: str) -> None:
 
 
 @pytest.fixture
-def database(postgres: PostgresServer, pg_url: str) -> Iterator[Database]:
+def catalogued(postgres: PostgresServer, pg_url: str) -> Iterator[Database]:
     with ExitStack() as stack:
         yield Database(postgres, pg_url, stack)
 
@@ -113,8 +115,8 @@ def _of(pid: int) -> Callable[[Session], bool]:
 # -- tables and their details
 
 
-def test_a_table_is_told_in_full(database: Database) -> None:
-    database.run(
+def test_a_table_is_told_in_full(catalogued: Database) -> None:
+    catalogued.run(
         "create table team (id integer generated always as identity primary key, name text not null unique)",
         """create table member (
              team_id integer not null, number smallint, email varchar(255) default 'a b''c',
@@ -124,7 +126,7 @@ def test_a_table_is_told_in_full(database: Database) -> None:
         "create index ix_email on member (email)",
         "create index ix_lower on member (lower(email), number desc) where score is not null",
     )
-    member, team = catalog.table_details(database.reader)
+    member, team = catalog.table_details(catalogued.reader)
     assert member.columns == (
         Column("team_id", "integer", False),
         Column("number", "smallint", False),
@@ -146,16 +148,16 @@ def test_a_table_is_told_in_full(database: Database) -> None:
     assert team.constraints == (Constraint("team_name_key", "unique", "UNIQUE (name)", ("name",)),)
 
 
-def test_one_table_is_the_same_alone_as_among_all(database: Database) -> None:
-    database.run(
+def test_one_table_is_the_same_alone_as_among_all(catalogued: Database) -> None:
+    catalogued.run(
         "create schema other",
         "create table other.parent (a integer, b integer, primary key (b, a))",
         "create table child (x integer, y integer default 7)",
         "alter table child add foreign key (y, x) references other.parent (b, a)",
         "create table other.child (z integer)",
     )
-    everything = catalog.table_details(database.reader)
-    [child] = catalog.table_details(database.reader, "public", "child")
+    everything = catalog.table_details(catalogued.reader)
+    [child] = catalog.table_details(catalogued.reader, "public", "child")
     assert child in everything
     assert child.foreign_keys[0].referred_columns == ("b", "a")
     assert [(d.table.schema, d.table.name) for d in everything] == [
@@ -163,48 +165,48 @@ def test_one_table_is_the_same_alone_as_among_all(database: Database) -> None:
         ("other", "parent"),
         ("public", "child"),
     ]
-    assert len(catalog.table_details(database.reader, None, "child")) == 2
-    assert catalog.table_details(database.reader, "public", "absent") == ()
+    assert len(catalog.table_details(catalogued.reader, None, "child")) == 2
+    assert catalog.table_details(catalogued.reader, "public", "absent") == ()
 
 
-def test_names_with_quotes_percent_signs_spaces_and_newlines_come_through(database: Database) -> None:
+def test_names_with_quotes_percent_signs_spaces_and_newlines_come_through(catalogued: Database) -> None:
     table, column, index = 'a "b" %s %%\n', '1 t, 23 -1 "x" %(y)s\n{},', "ix '%' "
     q = {name: '"' + name.replace('"', '""') + '"' for name in (table, column, index)}
-    database.run(
+    catalogued.run(
         f"create schema {q[index]}",
         f"create table {q[index]}.{q[table]} ({q[column]} text default '…%' not null, plain text)",
         f"create index {q[index]} on {q[index]}.{q[table]} ({q[column]})",
     )
-    [detail] = catalog.table_details(database.reader, index, table)
+    [detail] = catalog.table_details(catalogued.reader, index, table)
     assert (detail.table.schema, detail.table.name) == (index, table)
     assert [c.name for c in detail.columns] == [column, "plain"]
     assert detail.columns[0].default == "'…%'::text"
     assert detail.indexes == (Index(index, (column,)),)
-    assert catalog.tables(database.reader, index) == (detail.table,)
+    assert catalog.tables(catalogued.reader, index) == (detail.table,)
 
 
-def test_partitions_are_listed_like_their_parent_and_temporary_tables_are_not(database: Database) -> None:
-    database.run(
+def test_partitions_are_listed_like_their_parent_and_temporary_tables_are_not(catalogued: Database) -> None:
+    catalogued.run(
         "create table run (id integer, day date not null) partition by range (day)",
         "create table run_2024 partition of run for values from ('2024-01-01') to ('2025-01-01')",
     )
-    database.session("create temporary table scratch (id integer)")
-    assert [table.name for table in catalog.tables(database.reader)] == ["run", "run_2024"]
+    catalogued.session("create temporary table scratch (id integer)")
+    assert [table.name for table in catalog.tables(catalogued.reader)] == ["run", "run_2024"]
 
 
-def test_a_dropped_column_shifts_no_name(database: Database) -> None:
-    database.run(
+def test_a_dropped_column_shifts_no_name(catalogued: Database) -> None:
+    catalogued.run(
         "create table t (a integer, b integer, c integer)",
         "alter table t drop column a",
         "create index ix_c on t (c)",
     )
-    [detail] = catalog.table_details(database.reader)
+    [detail] = catalog.table_details(catalogued.reader)
     assert [c.name for c in detail.columns] == ["b", "c"]
     assert detail.indexes == (Index("ix_c", ("c",)),)
 
 
-def test_an_index_that_names_do_not_describe_has_its_definition(database: Database) -> None:
-    database.run(
+def test_an_index_that_names_do_not_describe_has_its_definition(catalogued: Database) -> None:
+    catalogued.run(
         "create table t (a integer, b text)",
         "create index covering on t (a) include (b)",
         "create index falling on t (a desc)",
@@ -212,7 +214,7 @@ def test_an_index_that_names_do_not_describe_has_its_definition(database: Databa
         "create index patterns on t (b text_pattern_ops)",
         "create index plain on t (b, a)",
     )
-    [detail] = catalog.table_details(database.reader)
+    [detail] = catalog.table_details(catalogued.reader)
     indexes = {index.name: index for index in detail.indexes}
     assert {name for name, index in indexes.items() if index.definition is None} == {"plain"}
     assert indexes["covering"].columns == ("a",)
@@ -220,33 +222,33 @@ def test_an_index_that_names_do_not_describe_has_its_definition(database: Databa
     assert "text_pattern_ops" in (indexes["patterns"].definition or "")
 
 
-def test_rows_are_known_before_and_after_the_first_analyze(database: Database) -> None:
-    database.run("create table filled (id integer)", "create table hollow (id integer)")
-    database.run("insert into filled select generate_series(1, 1000)")
+def test_rows_are_known_before_and_after_the_first_analyze(catalogued: Database) -> None:
+    catalogued.run("create table filled (id integer)", "create table hollow (id integer)")
+    catalogued.run("insert into filled select generate_series(1, 1000)")
 
     def rows() -> dict[str, int | None]:
-        return {table.name: table.rows for table in catalog.tables(database.reader)}
+        return {table.name: table.rows for table in catalog.tables(catalogued.reader)}
 
     eventually(lambda: rows() == {"filled": 1000, "hollow": 0})  # statistics are sent when a session ends
-    database.run("analyze")
+    catalogued.run("analyze")
     assert rows() == {"filled": 1000, "hollow": 0}
-    [filled, hollow] = catalog.tables(database.reader)
+    [filled, hollow] = catalog.tables(catalogued.reader)
     assert filled.bytes is not None
     assert filled.bytes >= 1000 * 4
     assert hollow.bytes == 0
     assert filled.owner == "mage"
 
 
-def test_of_a_long_listing_only_large_tables_are_measured(database: Database) -> None:
-    database.run(
+def test_of_a_long_listing_only_large_tables_are_measured(catalogued: Database) -> None:
+    catalogued.run(
         ";".join(f"create table small_{n} (id integer)" for n in range(1, 601)),
         "create table large as select generate_series(1, 50000) as id",
         "create index ix on large (id)",
         "insert into small_1 values (1)",
         "analyze",
     )
-    sizes = {table.name: table.bytes for table in catalog.tables(database.reader)}
-    assert sizes["large"] == database.reader.exec_driver_sql("select pg_total_relation_size('large')").scalar()
+    sizes = {table.name: table.bytes for table in catalog.tables(catalogued.reader)}
+    assert sizes["large"] == catalogued.reader.exec_driver_sql("select pg_total_relation_size('large')").scalar()
     assert sizes["small_1"] == 8192
     assert sizes["small_2"] is None
 
@@ -255,16 +257,16 @@ def test_of_a_long_listing_only_large_tables_are_measured(database: Database) ->
     "lock",
     ["lock table busy in access exclusive mode", "alter table busy add column b integer", "reindex index ix"],
 )
-def test_a_table_locked_access_exclusive_is_still_listed_without_waiting(database: Database, lock: str) -> None:
-    database.run(
+def test_a_table_locked_access_exclusive_is_still_listed_without_waiting(catalogued: Database, lock: str) -> None:
+    catalogued.run(
         "create table busy (id integer default 1 + 1 check (id > 0), note text)",
         "create index ix on busy ((id + 1))",
         "create table free (id integer default 7)",
     )
-    database.session(lock)
-    with without_waiting(database.reader):
-        assert [t.name for t in catalog.tables(database.reader)] == ["busy", "free"]
-        busy, free = catalog.table_details(database.reader)
+    catalogued.session(lock)
+    with without_waiting(catalogued.reader):
+        assert [t.name for t in catalog.tables(catalogued.reader)] == ["busy", "free"]
+        busy, free = catalog.table_details(catalogued.reader)
     assert busy.table.bytes is None
     assert busy.columns == (Column("id", "integer", True, "…"), Column("note", "text", True))
     assert busy.indexes == (Index("ix", ("…",), definition=None),)
@@ -273,19 +275,19 @@ def test_a_table_locked_access_exclusive_is_still_listed_without_waiting(databas
     assert free.table.bytes == 0
 
 
-def test_a_migration_that_only_waits_for_its_lock_makes_no_reader_wait(database: Database) -> None:
-    database.run("create table busy (id integer default 1)")
-    database.session("select * from busy")
-    database.waiting_session("alter table busy add column b integer")
-    with without_waiting(database.reader):
-        [busy] = catalog.table_details(database.reader)
+def test_a_migration_that_only_waits_for_its_lock_makes_no_reader_wait(catalogued: Database) -> None:
+    catalogued.run("create table busy (id integer default 1)")
+    catalogued.session("select * from busy")
+    catalogued.waiting_session("alter table busy add column b integer")
+    with without_waiting(catalogued.reader):
+        [busy] = catalog.table_details(catalogued.reader)
     assert busy.columns[0].default == "…"
 
 
-def test_a_chain_of_three_thousand_foreign_keys_is_no_recursion(database: Database) -> None:
+def test_a_chain_of_three_thousand_foreign_keys_is_no_recursion(catalogued: Database) -> None:
     chain = "".join(f"create table t{n} (id integer primary key references t{n - 1} (id));" for n in range(1, 3000))
-    database.run("create table t0 (id integer primary key);" + chain)
-    details = catalog.table_details(database.reader)
+    catalogued.run("create table t0 (id integer primary key);" + chain)
+    details = catalog.table_details(catalogued.reader)
     assert len(details) == 3000
     assert sum(len(detail.foreign_keys) for detail in details) == 2999
     assert {key.referred_columns for detail in details for key in detail.foreign_keys} == {("id",)}
@@ -294,56 +296,56 @@ def test_a_chain_of_three_thousand_foreign_keys_is_no_recursion(database: Databa
 # -- version tables
 
 
-def test_of_two_version_tables_the_one_alembic_would_use_comes_first(database: Database) -> None:
-    database.run(
+def test_of_two_version_tables_the_one_alembic_would_use_comes_first(catalogued: Database) -> None:
+    catalogued.run(
         "create schema a",
         "create table a.alembic_version (version_num varchar(32))",
         "insert into a.alembic_version values ('old')",
         "create table public.alembic_version (version_num varchar(32))",
         "insert into public.alembic_version values ('two'), ('one')",
     )
-    first, second = catalog.version_tables(database.reader, "alembic_version", None)
+    first, second = catalog.version_tables(catalogued.reader, "alembic_version", None)
     assert (first.schema, first.rows, first.effective) == ("public", ("one", "two"), True)
     assert (second.schema, second.rows, second.effective) == ("a", ("old",), False)
-    first, second = catalog.version_tables(database.reader, "alembic_version", "a")
+    first, second = catalog.version_tables(catalogued.reader, "alembic_version", "a")
     assert (first.schema, first.effective, second.effective) == ("a", True, False)
-    first, second = catalog.version_tables(database.reader, "alembic_version", "missing")
+    first, second = catalog.version_tables(catalogued.reader, "alembic_version", "missing")
     assert not (first.effective or second.effective)
-    assert catalog.version_tables(database.reader, "absent", None) == ()
+    assert catalog.version_tables(catalogued.reader, "absent", None) == ()
 
 
-def test_a_version_table_with_a_wrong_column_says_so(database: Database) -> None:
-    database.run("create table alembic_version (version text)")
-    [table] = catalog.version_tables(database.reader, "alembic_version", None)
+def test_a_version_table_with_a_wrong_column_says_so(catalogued: Database) -> None:
+    catalogued.run("create table alembic_version (version text)")
+    [table] = catalog.version_tables(catalogued.reader, "alembic_version", None)
     assert table.rows is None
     assert table.problem == "public.alembic_version has no column version_num: it is not a version table of Alembic's."
 
 
-def test_a_locked_version_table_says_so_without_waiting(database: Database) -> None:
-    database.run('create table "v %s" (version_num text)')
-    database.session('lock table "v %s" in access exclusive mode')
-    with without_waiting(database.reader):
-        [table] = catalog.version_tables(database.reader, "v %s", None)
+def test_a_locked_version_table_says_so_without_waiting(catalogued: Database) -> None:
+    catalogued.run('create table "v %s" (version_num text)')
+    catalogued.session('lock table "v %s" in access exclusive mode')
+    with without_waiting(catalogued.reader):
+        [table] = catalog.version_tables(catalogued.reader, "v %s", None)
     assert table.rows is None
     assert table.problem is not None
     assert table.problem.startswith("Another session has public.v %s locked (ACCESS EXCLUSIVE)")
 
 
 def test_a_version_table_behind_a_locked_index_costs_the_lock_timeout_and_no_exception(
-    database: Database,
+    catalogued: Database,
 ) -> None:
-    database.run("create table alembic_version (version_num text primary key)")
-    database.session("reindex index alembic_version_pkey")
-    [table] = catalog.version_tables(database.reader, "alembic_version", None)
+    catalogued.run("create table alembic_version (version_num text primary key)")
+    catalogued.session("reindex index alembic_version_pkey")
+    [table] = catalog.version_tables(catalogued.reader, "alembic_version", None)
     assert table.rows is None
     assert table.problem is not None
     assert "locked" in table.problem
-    assert catalog.tables(database.reader)  # and the connection still works
+    assert catalog.tables(catalogued.reader)  # and the connection still works
 
 
-def test_a_role_without_rights_is_told_which_it_lacks(database: Database) -> None:
-    database.run("create table alembic_version (version_num text)", "create table other (id integer)")
-    reader = database.reading(database.role_url("nosy"))
+def test_a_role_without_rights_is_told_which_it_lacks(catalogued: Database) -> None:
+    catalogued.run("create table alembic_version (version_num text)", "create table other (id integer)")
+    reader = catalogued.reading(catalogued.role_url("nosy"))
     [table] = catalog.version_tables(reader, "alembic_version", None)
     assert table.rows is None
     assert table.problem is not None
@@ -351,48 +353,48 @@ def test_a_role_without_rights_is_told_which_it_lacks(database: Database) -> Non
     assert [t.name for t in catalog.tables(reader)] == ["alembic_version", "other"]
     assert [t.name for t in catalog.not_owned(reader)] == ["alembic_version", "other"]
     assert catalog.not_owned(reader)[0] == Table("public", "alembic_version", None, None, "mage")
-    assert catalog.not_owned(database.reader) == ()
+    assert catalog.not_owned(catalogued.reader) == ()
 
 
-def test_a_member_of_the_owning_role_owns_too(database: Database) -> None:
-    owner = database.role_url("owner_role")
-    member = database.role_url("member_role", "grant owner_role to member_role")
-    database.run("create table t (id integer)", "alter table t owner to owner_role")
-    assert catalog.not_owned(database.reading(owner)) == ()
-    assert catalog.not_owned(database.reading(member)) == ()
+def test_a_member_of_the_owning_role_owns_too(catalogued: Database) -> None:
+    owner = catalogued.role_url("owner_role")
+    member = catalogued.role_url("member_role", "grant owner_role to member_role")
+    catalogued.run("create table t (id integer)", "alter table t owner to owner_role")
+    assert catalog.not_owned(catalogued.reading(owner)) == ()
+    assert catalog.not_owned(catalogued.reading(member)) == ()
 
 
 # -- leftovers
 
 
-def test_an_index_left_by_a_failed_concurrent_build_is_found(database: Database) -> None:
-    database.run("create table t (id integer)", "insert into t values (1), (1)")
+def test_an_index_left_by_a_failed_concurrent_build_is_found(catalogued: Database) -> None:
+    catalogued.run("create table t (id integer)", "insert into t values (1), (1)")
     with pytest.raises(psycopg2.errors.UniqueViolation):
-        database.run("create unique index concurrently ux on t (id)")
-    database.run("create table _alembic_tmp_user (id integer)", "create table xalembicytmpzuser (id integer)")
-    assert catalog.leftovers(database.reader) == (
+        catalogued.run("create unique index concurrently ux on t (id)")
+    catalogued.run("create table _alembic_tmp_user (id integer)", "create table xalembicytmpzuser (id integer)")
+    assert catalog.leftovers(catalogued.reader) == (
         Leftover("invalid-index", "public", "ux", "t"),
         Leftover("leftover-table", "public", "_alembic_tmp_user", "user"),
     )
-    [t] = catalog.table_details(database.reader, None, "t")
+    [t] = catalog.table_details(catalogued.reader, None, "t")
     assert t.indexes == (Index("ux", ("id",), unique=True, valid=False),)
 
 
 @pytest.mark.parametrize("privileged", [True, False], ids=["as owner", "as a role that sees no progress"])
 def test_an_index_that_is_being_built_is_no_leftover(
-    postgres: PostgresServer, database: Database, privileged: bool
+    postgres: PostgresServer, catalogued: Database, privileged: bool
 ) -> None:
-    database.run("create table t (id integer)")
-    reader = database.reader if privileged else database.reading(database.role_url("outsider"))
-    database.session("insert into t values (1)")
-    builder = postgres.connect(database.name, autocommit=True)
+    catalogued.run("create table t (id integer)")
+    reader = catalogued.reader if privileged else catalogued.reading(catalogued.role_url("outsider"))
+    catalogued.session("insert into t values (1)")
+    builder = postgres.connect(catalogued.name, autocommit=True)
     thread = threading.Thread(target=_execute, args=(builder, "create index concurrently ix on t (id)"))
     thread.start()
     try:
-        eventually(lambda: postgres.execute(database.name, "select 1 from pg_index where not indisvalid"))
+        eventually(lambda: postgres.execute(catalogued.name, "select 1 from pg_index where not indisvalid"))
         assert catalog.leftovers(reader) == ()
     finally:
-        database.run(f"select pg_terminate_backend({builder.info.backend_pid})")
+        catalogued.run(f"select pg_terminate_backend({builder.info.backend_pid})")
         thread.join(20)
         builder.close()
     assert catalog.leftovers(reader) == (Leftover("invalid-index", "public", "ix", "t"),)
@@ -401,15 +403,15 @@ def test_an_index_that_is_being_built_is_no_leftover(
 # -- sessions
 
 
-def test_a_chain_of_three_blocked_sessions_is_told_as_pg_blocking_pids_tells_it(database: Database) -> None:
-    database.run("create table role (id integer)")
-    holder = database.session("select * from role", application="mage-server").info.backend_pid
-    migration = database.waiting_session("alter table role drop column id")
-    reader = database.waiting_session("select * from role")
-    found = {session.pid: session for session in catalog.sessions(database.reader)}
+def test_a_chain_of_three_blocked_sessions_is_told_as_pg_blocking_pids_tells_it(catalogued: Database) -> None:
+    catalogued.run("create table role (id integer)")
+    holder = catalogued.session("select * from role", application="mage-server").info.backend_pid
+    migration = catalogued.waiting_session("alter table role drop column id")
+    reader = catalogued.waiting_session("select * from role")
+    found = {session.pid: session for session in catalog.sessions(catalogued.reader)}
     assert list(found) == sorted(found)
     for pid in (holder, migration, reader):
-        blocking = database.reader.exec_driver_sql(f"select pg_blocking_pids({pid})").scalar()
+        blocking = catalogued.reader.exec_driver_sql(f"select pg_blocking_pids({pid})").scalar()
         assert list(found[pid].blocked_by) == blocking
     assert found[migration].blocked_by == (holder,)
     assert found[reader].blocked_by == (migration,)
@@ -427,13 +429,13 @@ def test_a_chain_of_three_blocked_sessions_is_told_as_pg_blocking_pids_tells_it(
     assert 0 <= query_ms <= transaction_ms < 60_000
 
 
-def test_waits_for_a_row_and_for_an_advisory_lock_are_described(database: Database) -> None:
-    database.run("create table t (id integer primary key)", "insert into t values (1)")
-    database.session("update t set id = 1", "select pg_advisory_lock(1)")
-    row = database.waiting_session("update t set id = 1")
-    second = database.waiting_session("delete from t")
-    advisory = database.waiting_session("select pg_advisory_lock(1)")
-    found = {session.pid: session.waits_for for session in catalog.sessions(database.reader)}
+def test_waits_for_a_row_and_for_an_advisory_lock_are_described(catalogued: Database) -> None:
+    catalogued.run("create table t (id integer primary key)", "insert into t values (1)")
+    catalogued.session("update t set id = 1", "select pg_advisory_lock(1)")
+    row = catalogued.waiting_session("update t set id = 1")
+    second = catalogued.waiting_session("delete from t")
+    advisory = catalogued.waiting_session("select pg_advisory_lock(1)")
+    found = {session.pid: session.waits_for for session in catalog.sessions(catalogued.reader)}
     waited = found[row]
     assert waited is not None
     assert waited.relation is not None
@@ -443,11 +445,11 @@ def test_waits_for_a_row_and_for_an_advisory_lock_are_described(database: Databa
     assert found[advisory] == LockWait("advisory lock", "EXCLUSIVE")
 
 
-def test_a_role_that_may_not_look_sees_who_blocks_but_not_what_they_do(database: Database) -> None:
-    database.run("create table role (id integer)")
-    holder = database.session("select * from role").info.backend_pid
-    waiter = database.waiting_session("drop table role")
-    reader = database.reading(database.role_url("blind"))
+def test_a_role_that_may_not_look_sees_who_blocks_but_not_what_they_do(catalogued: Database) -> None:
+    catalogued.run("create table role (id integer)")
+    holder = catalogued.session("select * from role").info.backend_pid
+    waiter = catalogued.waiting_session("drop table role")
+    reader = catalogued.reading(catalogued.role_url("blind"))
     found = {session.pid: session for session in catalog.sessions(reader)}
     assert found[waiter].blocked_by == (holder,)
     assert found[waiter].waits_for == LockWait("role", "ACCESS EXCLUSIVE")
@@ -455,23 +457,23 @@ def test_a_role_that_may_not_look_sees_who_blocks_but_not_what_they_do(database:
     assert (found[holder].query, found[holder].state, found[holder].transaction_ms) == (None, None, None)
 
 
-def test_a_session_of_another_database_is_not_shown(database: Database, postgres: PostgresServer) -> None:
+def test_a_session_of_another_database_is_not_shown(catalogued: Database, postgres: PostgresServer) -> None:
     with closing(postgres.connect("postgres")) as elsewhere:
-        assert not [*filter(_of(elsewhere.info.backend_pid), catalog.sessions(database.reader))]
+        assert not [*filter(_of(elsewhere.info.backend_pid), catalog.sessions(catalogued.reader))]
 
 
-def test_a_table_outside_the_search_path_is_named_with_its_schema(database: Database) -> None:
-    database.run("create schema side", "create table side.t (id integer)")
-    holder = database.session("lock table side.t in exclusive mode").info.backend_pid
-    [session] = filter(_of(holder), catalog.sessions(database.reader))
+def test_a_table_outside_the_search_path_is_named_with_its_schema(catalogued: Database) -> None:
+    catalogued.run("create schema side", "create table side.t (id integer)")
+    holder = catalogued.session("lock table side.t in exclusive mode").info.backend_pid
+    [session] = filter(_of(holder), catalog.sessions(catalogued.reader))
     assert session.holds == (HeldLock("side.t", "EXCLUSIVE"),)
 
 
-def test_two_hundred_sessions_are_cheap(database: Database) -> None:
-    database.run("create table t (id integer primary key)")
+def test_two_hundred_sessions_are_cheap(catalogued: Database) -> None:
+    catalogued.run("create table t (id integer primary key)")
     for _ in range(200):
-        database.session("select * from t")
+        catalogued.session("select * from t")
     started = time.monotonic()
-    found = catalog.sessions(database.reader)
+    found = catalog.sessions(catalogued.reader)
     assert time.monotonic() - started < 1
     assert [session.holds for session in found].count((HeldLock("t", "ACCESS SHARE"),)) == 200

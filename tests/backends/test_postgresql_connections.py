@@ -26,8 +26,6 @@ from tests.live import Live
 from tests.proxy import StallingProxy
 from tests.waiting import eventually
 
-newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
-
 
 class Proxy:
     """Passes a client on to a server, until it falls silent without closing anything."""
@@ -74,7 +72,6 @@ def proxy_to(database: PostgresDatabase) -> Iterator[tuple[Proxy, str]]:
         yield proxy, database.url.replace(f":{database.server.port}/", f":{proxy.port}/") + "?sslmode=disable"
 
 
-@newest
 def test_reader_whose_server_falls_silent_gives_up(
     pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +87,6 @@ def test_reader_whose_server_falls_silent_gives_up(
     assert backend.failure(raised.value).cause == "lost"
 
 
-@newest
 def test_statement_that_takes_its_time_is_not_hurried(
     pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +96,6 @@ def test_statement_that_takes_its_time_is_not_hurried(
         assert connection.exec_driver_sql("select 1 from pg_sleep(0.5)").scalar() == 1
 
 
-@newest
 def test_ctrl_c_is_heard_while_a_server_is_silent(
     pg_database: PostgresDatabase, magetui: Magetui, silent_project: AlembicProject
 ) -> None:
@@ -116,7 +111,6 @@ def test_ctrl_c_is_heard_while_a_server_is_silent(
     assert "interrupted; nothing was changed" in ended.stderr
 
 
-@newest
 def test_ctrl_c_is_heard_while_a_connection_is_being_made(
     pg_database: PostgresDatabase, magetui: Magetui, silent_project: AlembicProject
 ) -> None:
@@ -153,7 +147,6 @@ def test_connection_that_breaks_during_a_run_is_lost_and_not_badly_configured(
     assert PostgreSQL().failure(error).cause == cause
 
 
-@newest
 def test_reset_connection_is_known_to_be_broken_by_the_driver(pg_database: PostgresDatabase) -> None:
     backend = PostgreSQL()
     with backend.writer(make_url(pg_database.url), "magetui run 1").connect() as connection:
@@ -167,7 +160,6 @@ def test_reset_connection_is_known_to_be_broken_by_the_driver(pg_database: Postg
     assert backend.failure(raised.value).cause == "lost"
 
 
-@newest
 def test_session_that_holds_the_mutex_outlives_the_servers_limit_on_idle_sessions(
     pg_database: PostgresDatabase,
 ) -> None:
@@ -182,7 +174,6 @@ def test_session_that_holds_the_mutex_outlives_the_servers_limit_on_idle_session
     assert pg_database.rows("SELECT pg_try_advisory_lock(4711)") == [(True,)]
 
 
-@newest
 def test_unacknowledged_data_ends_a_connection_before_the_kernels_own_quarter_of_an_hour(
     pg_database: PostgresDatabase,
 ) -> None:

@@ -19,6 +19,8 @@ from magetui.backends.postgresql import PostgreSQL
 from tests.databases import PostgresDatabase
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 ROWS = 60_000
 FIRST, MIDDLE, LATE = 1, ROWS // 2, ROWS * 3 // 4
 BLOCK = 8192

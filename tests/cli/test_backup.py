@@ -20,7 +20,6 @@ from tests.mage import CHECKOUT
 from tests.terminal import Terminal
 from tests.waiting import eventually
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'magetui%'"
 WAITS = f"{OURS} AND wait_event_type = 'Lock'"
@@ -69,7 +68,6 @@ def test_backup_is_said_with_its_size_its_time_and_the_command_that_restores_it(
     assert done.stderr == f"backing up {lines[1].removeprefix('database  ')}; ctrl+c cancels it\n"
 
 
-@NEWER_PG
 def test_json_document_has_the_keys_that_scripts_read(
     role_table: PostgresDatabase, magetui: Magetui, folder: Path
 ) -> None:
@@ -125,7 +123,6 @@ def test_locked_table_is_status_5_and_says_who_has_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@NEWER_PG
 def test_backup_that_is_stopped_is_status_130_and_leaves_neither_a_file_nor_a_session(
     role_table: PostgresDatabase, magetui: Magetui, folder: Path, number: signal.Signals
 ) -> None:
@@ -142,7 +139,6 @@ def test_backup_that_is_stopped_is_status_130_and_leaves_neither_a_file_nor_a_se
         eventually(lambda: not role_table.rows(OURS))
 
 
-@NEWER_PG
 def test_backup_that_is_killed_takes_pg_dump_with_it(
     role_table: PostgresDatabase, magetui: Magetui, folder: Path
 ) -> None:
@@ -157,7 +153,6 @@ def test_backup_that_is_killed_takes_pg_dump_with_it(
     assert left.name.endswith(".dump.unfinished")  # nobody could take it for a backup
 
 
-@NEWER_PG
 def test_dump_that_outgrows_its_place_is_taken_away(
     role_table: PostgresDatabase, magetui: Magetui, folder: Path
 ) -> None:
@@ -178,7 +173,6 @@ def test_dump_that_outgrows_its_place_is_taken_away(
     assert not list(folder.iterdir())
 
 
-@NEWER_PG
 def test_progress_is_one_line_that_is_written_over_on_a_terminal(
     role_table: PostgresDatabase, folder: Path, magetui: Magetui
 ) -> None:
@@ -191,7 +185,6 @@ def test_progress_is_one_line_that_is_written_over_on_a_terminal(
     assert "createdb" in screen
 
 
-@NEWER_PG
 def test_pg_dump_that_is_missing_is_said_with_what_to_install(
     pg_database: PostgresDatabase, magetui: Magetui, folder: Path
 ) -> None:

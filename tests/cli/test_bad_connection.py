@@ -14,9 +14,6 @@ from tests.complaints import MIGRATE, ROLLBACK, SECRET, STAMP, cannot_connect, t
 from tests.databases import PostgresDatabase
 from tests.postgres import PASSWORD, PostgresServer
 
-newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
-
-
 # -- the URL
 
 
@@ -89,7 +86,6 @@ def test_credentials_in_the_wrong_place_are_not_repeated(magetui: Magetui, argum
 # -- the server
 
 
-@newest
 @pytest.mark.parametrize(
     "password",
     [
@@ -132,7 +128,6 @@ def test_password_that_nobody_percent_encoded_works(
         server.execute("postgres", sql.SQL("DROP ROLE {}").format(name))
 
 
-@newest
 def test_wrong_password(magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase) -> None:
     url = pg_database.url.replace("@", "0@")
     cannot_connect(
@@ -172,7 +167,6 @@ def test_host_that_never_answers(magetui: Magetui, project: AlembicProject, sile
             assert 1_500 < outcome.json["elapsed_ms"] < 5_000
 
 
-@newest
 def test_database_that_does_not_exist(magetui: Magetui, project: AlembicProject, postgres: PostgresServer) -> None:
     url = postgres.url("no_such_database")
     sentences = ('database "no_such_database" does not exist', "Check the database's name, or create it.")

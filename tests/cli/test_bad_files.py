@@ -19,7 +19,6 @@ from tests.complaints import MIGRATE, ROLLBACK, STAMP, cannot_connect, nothing_b
 from tests.databases import PostgresDatabase, SqliteDatabase
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
-newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
 # -- the file
@@ -147,7 +146,6 @@ def test_version_table_with_a_wrong_column(
     nothing_begun()
 
 
-@newest
 def test_version_table_with_a_wrong_column_on_a_server(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase
 ) -> None:

@@ -15,7 +15,6 @@ from tests.postgres import PostgresServer
 BEHIND = "42a14d6143f1"
 BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
 @pytest.fixture
@@ -99,7 +98,6 @@ def test_an_unknown_marker_is_to_be_replaced_and_no_other(magetui: Magetui, mage
     assert behind.marker == [BEHIND]
 
 
-@NEWER_PG
 def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase) -> None:
     migrate_with_alembic(pg_database.url, mage_home, BEFORE_HALF)
     pg_database.rows("alter table permission add column user_id integer, add column entity_name varchar(255)")
@@ -118,7 +116,6 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
     assert [one["state"] for one in document["details"]] == ["done"] * 2 + ["missing"] * 5
 
 
-@NEWER_PG
 def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
 ) -> None:
@@ -134,7 +131,6 @@ def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
     ) in spoken(text)
 
 
-@NEWER_PG
 def test_what_the_schema_cannot_tell_apart_is_said(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
 ) -> None:
@@ -145,7 +141,6 @@ def test_what_the_schema_cannot_tell_apart_is_said(
     assert "The marker says 90d978a8aef8: that fits." in said
 
 
-@NEWER_PG
 def test_nothing_is_proposed_while_the_marker_cannot_be_read(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
 ) -> None:

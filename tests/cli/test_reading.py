@@ -50,6 +50,7 @@ def test_reading_verbs_change_nothing(database: Database, magetui: Magetui, comm
         assert sorted(database.path.parent.iterdir()) == beside
 
 
+@pytest.mark.every_version
 def test_reading_verbs_get_past_every_lock_but_access_exclusive(
     pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_read_only_refuses_every_change(
     assert journal(state_dir) == []
 
 
+@pytest.mark.every_version
 def test_read_only_touches_no_session(pg_database: PostgresDatabase, magetui: Magetui, mage_home: Path) -> None:
     with pg_database.session("SELECT 1") as other:
         common = ("--mage-path", mage_home, "--url", pg_database.url, "--read-only")
@@ -132,6 +134,7 @@ def test_role_that_may_not_write_is_refused_by_the_server_and_told(
     assert pg_database.content == before
 
 
+@pytest.mark.every_version
 def test_diagnose_says_the_same_in_both_shapes(
     database: Database, magetui: Magetui, common: tuple[object, ...]
 ) -> None:

@@ -14,7 +14,6 @@ from tests.postgres import PostgresServer
 from tests.steps import walking
 
 BEFORE_HEAD, EARLIER = "0227396a216c", "dfe49d040487"
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)
 
 DRIFT = {
@@ -74,6 +73,7 @@ def at_head(database: Database, mage_home: Path) -> Database:
     return database
 
 
+@pytest.mark.every_version
 def test_a_database_at_the_head_is_exactly_what_its_scripts_make(
     magetui: Magetui, mage_home: Path, at_head: Database
 ) -> None:
@@ -129,7 +129,6 @@ def test_a_marker_stamped_too_far_shows_what_is_missing(magetui: Magetui, mage_h
     assert database.marker == [HEAD]
 
 
-@NEWER_PG
 def test_an_unknown_marker_is_replaced_by_what_the_schema_looks_like(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
 ) -> None:
@@ -143,7 +142,6 @@ def test_an_unknown_marker_is_replaced_by_what_the_schema_looks_like(
         )
 
 
-@NEWER_PG
 def test_what_a_rollback_left_behind_and_what_the_chain_does_not_know(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
 ) -> None:
@@ -171,7 +169,6 @@ def test_a_mage_database_in_a_schema_of_its_own(
     assert (document["equal"], document["tables"]) == (True, 18)
 
 
-@NEWER_PG
 def test_a_locked_table_is_said_to_be_unread_not_different(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
 ) -> None:
@@ -183,7 +180,6 @@ def test_a_locked_table_is_said_to_be_unread_not_different(
     assert document["unread"] == ["block_run"]
 
 
-@NEWER_PG
 def test_consent_is_asked_for_and_read_only_refuses(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, mage_sqlite_url: str
 ) -> None:
@@ -200,7 +196,6 @@ def test_consent_is_asked_for_and_read_only_refuses(
 
 
 @pytest.mark.parametrize("source", ["flag", "variable"])
-@NEWER_PG
 def test_a_scratch_database_needs_no_consent_and_is_left_empty(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, pg_database: PostgresDatabase, source: str
 ) -> None:
@@ -217,7 +212,6 @@ def test_a_scratch_database_needs_no_consent_and_is_left_empty(
     assert "The scratch database is not empty: it has table public.kept." in full.stderr
 
 
-@NEWER_PG
 def test_a_scratch_database_of_the_wrong_kind_is_wrong_usage(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, mage_sqlite_url: str
 ) -> None:
@@ -230,7 +224,6 @@ def test_a_scratch_database_of_the_wrong_kind_is_wrong_usage(
         assert said in done.stderr
 
 
-@NEWER_PG
 def test_a_role_that_may_not_create_a_schema_is_told_of_another_place(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
 ) -> None:

@@ -16,7 +16,6 @@ from tests.live import Live
 from tests.postgres import PASSWORD, PostgresServer
 from tests.waiting import eventually
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 SLEEPING = Revision("rev2", "rev1", "Sleep", 'op.execute("SELECT pg_sleep(50)")')
 SCRATCH_SQL = "select nspname from pg_namespace where nspname like 'magetui%'"
 REPLAYING_SQL = (
@@ -109,7 +108,6 @@ def of(tmp_path: Path, database: PostgresDatabase, upgrade: str) -> AlembicProje
     return make_project(tmp_path / "project", (table(1), Revision("rev2", "rev1", "Reach out", upgrade)), database.url)
 
 
-@NEWER_PG
 @pytest.mark.parametrize("upgrade", SPOKEN.values(), ids=SPOKEN.keys())
 def test_a_script_that_reaches_outside_is_refused_beforehand(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, upgrade: str
@@ -123,7 +121,6 @@ def test_a_script_that_reaches_outside_is_refused_beforehand(
     assert magetui("verify", "rev1", "--yes", "--config", project.ini).status == 0, "it is not replayed that far"
 
 
-@NEWER_PG
 @pytest.mark.parametrize("case", UNSPOKEN)
 def test_a_script_that_reaches_outside_unforeseen_is_ended_and_taken_back(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, case: str
@@ -139,7 +136,6 @@ def test_a_script_that_reaches_outside_unforeseen_is_ended_and_taken_back(
     assert "Traceback" not in done.stderr
 
 
-@NEWER_PG
 def test_a_script_that_names_a_schema_is_replayed_in_a_database_apart(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, postgres: PostgresServer
 ) -> None:
@@ -156,7 +152,6 @@ def test_a_script_that_names_a_schema_is_replayed_in_a_database_apart(
 
 
 @pytest.mark.parametrize("killed", ["child", "program", "program by SIGHUP", "program by SIGTERM"])
-@NEWER_PG
 def test_a_replay_that_is_killed_leaves_nothing(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, killed: str
 ) -> None:
@@ -180,7 +175,6 @@ def _child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-@NEWER_PG
 def test_ctrl_c_ends_a_replay_and_leaves_nothing(magetui: Magetui, tmp_path: Path, live: PostgresDatabase) -> None:
     project = make_project(tmp_path / "project", (table(1), SLEEPING), live.url)
     command = Live(magetui.start("verify", "rev2", "--yes", "--config", project.ini))
@@ -192,7 +186,6 @@ def test_ctrl_c_ends_a_replay_and_leaves_nothing(magetui: Magetui, tmp_path: Pat
     assert not live.rows(f"select 1 from pg_stat_activity where pid = {session}"), "it is gone with the program"
 
 
-@NEWER_PG
 def test_nobody_waits_behind_a_replay(magetui: Magetui, tmp_path: Path, live: PostgresDatabase) -> None:
     project = make_project(tmp_path / "project", (table(1), SLEEPING), live.url)
     command = Live(magetui.start("verify", "rev2", "--yes", "--config", project.ini))
@@ -203,7 +196,6 @@ def test_nobody_waits_behind_a_replay(magetui: Magetui, tmp_path: Path, live: Po
     command.end()
 
 
-@NEWER_PG
 def test_no_credential_is_told(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, postgres: PostgresServer
 ) -> None:

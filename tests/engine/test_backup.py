@@ -22,7 +22,6 @@ from magetui.engine.workspace import Workspace
 from tests.databases import PER_DUMP, PostgresDatabase, SqliteDatabase
 from tests.postgres import PASSWORD, PostgresServer, installation
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 FILL = """
 INSERT INTO role (name) SELECT 'role ' || n FROM generate_series(1, 300) n;
 INSERT INTO oauth2_access_token (token, expires) VALUES (repeat('é\\''"%', 900), now());
@@ -66,6 +65,7 @@ def on_path(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Postgr
     return postgres
 
 
+@pytest.mark.every_version
 def test_restored_database_is_the_one_that_was_backed_up(
     on_path: PostgresServer, mage_pg_url: str, tmp_path: Path
 ) -> None:
@@ -93,7 +93,6 @@ def test_restored_database_is_the_one_that_was_backed_up(
         on_path.drop_database(restored.name)
 
 
-@NEWER_PG
 def test_database_of_another_locale_and_an_awkward_name_is_restored_as_it_was(
     on_path: PostgresServer, tmp_path: Path
 ) -> None:
@@ -116,7 +115,6 @@ def test_database_of_another_locale_and_an_awkward_name_is_restored_as_it_was(
         on_path.drop_database(name)
 
 
-@NEWER_PG
 @pytest.mark.parametrize("where", ["socket", "options", "in the query"])
 def test_everything_that_the_url_says_reaches_pg_dump(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
@@ -139,7 +137,6 @@ def test_everything_that_the_url_says_reaches_pg_dump(
         on_path.drop_database(f"{pg_database.name}_restored")
 
 
-@NEWER_PG
 def test_password_of_the_environment_is_used_where_the_url_has_none(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +145,6 @@ def test_password_of_the_environment_is_used_where_the_url_has_none(
     assert back_up(url, output=tmp_path / "mage.dump").file.exists()
 
 
-@NEWER_PG
 def test_restored_name_does_not_hide_that_the_first_restore_failed(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -162,6 +158,7 @@ def test_restored_name_does_not_hide_that_the_first_restore_failed(
         on_path.drop_database(f"{pg_database.name}_restored")
 
 
+@pytest.mark.every_version
 def test_table_locked_by_somebody_ends_the_backup_after_the_lock_timeout(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -175,7 +172,6 @@ def test_table_locked_by_somebody_ends_the_backup_after_the_lock_timeout(
     assert not pg_database.rows("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'magetui%'")
 
 
-@NEWER_PG
 def test_table_that_may_not_be_read_is_said_in_the_words_of_the_server(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -190,6 +186,7 @@ def test_table_that_may_not_be_read_is_said_in_the_words_of_the_server(
     assert not left_in(tmp_path)
 
 
+@pytest.mark.every_version
 def test_server_that_goes_down_leaves_no_half_a_file(
     on_path: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -208,7 +205,6 @@ def test_server_that_goes_down_leaves_no_half_a_file(
     assert not left_in(tmp_path)
 
 
-@NEWER_PG
 def test_pg_dump_that_is_not_there_or_too_old_or_something_else_is_said_with_what_to_install(
     postgres: PostgresServer, pg_database: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ from magetui.runner.record import Recorder
 from tests.databases import PostgresDatabase
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 HOUSE = """
 create schema archive;
 create type mood as enum ('sad', 'ok');

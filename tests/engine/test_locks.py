@@ -23,6 +23,8 @@ from tests.journals import journal, named
 from tests.postgres import PostgresServer
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 SLEEPS = "SELECT pg_sleep(600)"
 
 

@@ -29,6 +29,8 @@ from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.every_version
+
 NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 TARGET = "e7beb59b44f9"  # on the way down to it five tables go, a dozen columns, and a value of an enum type
 FILL = (

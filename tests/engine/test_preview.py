@@ -16,6 +16,8 @@ from tests.blocked import Sessions, sessions
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.every_version
+
 FROM_ROLES = "117f8c3b9c42"  # before role and permission got their owners
 FROM_STATUS = "e7beb59b44f9"  # before a value was added to blockrunstatus
 

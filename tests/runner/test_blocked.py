@@ -18,6 +18,8 @@ from tests.live import Live
 from tests.mage import migrate_with_alembic
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.every_version
+
 PREFERENCES, BEFORE_IT = "1a737bdee53b", "847ea6602d6f"  # adds user.preferences
 READS_USER = "SELECT id, email FROM \"user\" WHERE email = 'ada@example.org'"
 

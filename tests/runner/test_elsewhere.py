@@ -8,13 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
-
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
 def edit_env(project: AlembicProject, old: str, new: str) -> None:
@@ -50,7 +46,6 @@ def test_env_py_that_connects_to_another_file_is_refused_before_anything_is_done
     assert production.rows("select name from sqlite_master") == []
 
 
-@NEWER_PG
 def test_env_py_that_connects_to_another_database_of_the_same_server_is_refused(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
 ) -> None:

@@ -16,7 +16,6 @@ from tests.journals import journal, named
 from tests.runner.test_templates import goes_up_and_down
 from tests.templates import make_from_template
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 NOWHERE = "driver://user:pass@localhost/dbname"  # as 'alembic init' writes it
 SET_URL = 'context.config.set_main_option("sqlalchemy.url", os.environ["SHOP_URL"].replace("%", "%%"))\n'
 
@@ -48,7 +47,6 @@ def test_a_url_that_env_py_takes_from_the_environment(
     assert told["source"] == f"made by env.py in {project.directory / 'migrations'}"
 
 
-@NEWER_PG
 def test_a_url_that_env_py_makes_is_shown_and_kept_without_its_password(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, state_dir: Path
 ) -> None:
@@ -166,7 +164,6 @@ def test_a_version_table_of_its_own_is_the_one_that_is_looked_at(
     assert sqlite_database.rows("select version_num from history") == [("rev1",)]
 
 
-@NEWER_PG
 def test_a_version_table_in_a_schema_of_its_own(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
 ) -> None:

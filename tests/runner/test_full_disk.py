@@ -22,7 +22,6 @@ from tests.journals import child_of, journal, named, wait_for_statement
 from tests.live import Live
 from tests.waiting import eventually
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 LIMIT_BLOCKS = 128  # of 512 bytes, as dash counts them
 FILL = 'for n in range(20_000): print("a line that fills the disk, number", n)\n'
 
@@ -41,7 +40,6 @@ def limited(magetui: Magetui, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-@NEWER_PG
 def test_full_disk_stops_a_run_and_is_told_as_the_reason(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
 ) -> None:
@@ -62,7 +60,6 @@ def test_full_disk_stops_a_run_and_is_told_as_the_reason(
     assert "The run's record cannot be written: File too large." in " ".join(again.stdout.split())
 
 
-@NEWER_PG
 def test_run_on_a_full_disk_still_hears_that_it_shall_stop(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
 ) -> None:
@@ -101,7 +98,6 @@ def test_event_that_does_not_fit_leaves_no_half_of_it_and_the_next_one_is_read(t
     ]
 
 
-@NEWER_PG
 def test_what_a_script_prints_is_seen_while_it_still_runs(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
 ) -> None:

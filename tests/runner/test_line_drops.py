@@ -20,13 +20,11 @@ from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.gate import REWRITE, ROWS, closed_gate, gated_project
 from tests.journals import journal, named, wait_for_statement
 from tests.live import Live
-from tests.postgres import VERSIONS
 from tests.proxy import StallingProxy
 from tests.waiting import eventually
 
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
 # What the server does with a line is the same in every version, and these take their time.
-newest = pytest.mark.parametrize("postgres", [VERSIONS[-1]], indirect=True)
 
 
 @pytest.fixture
@@ -83,7 +81,6 @@ def test_ctrl_c_is_still_a_cancel_and_no_dropped_line(
     assert not named(journal(state_dir, 2), "line-dropped")
 
 
-@newest
 def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
     pg_database: PostgresDatabase,
     magetui: Magetui,
@@ -107,7 +104,6 @@ def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
     assert pg_database.rows(REWRITTEN_ROWS)
 
 
-@newest
 def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_what_is_left(
     pg_database: PostgresDatabase,
     magetui: Magetui,

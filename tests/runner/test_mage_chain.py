@@ -19,6 +19,8 @@ from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.journals import journal, named
 from tests.mage import COUNT, HEAD, migrate_with_alembic
 
+pytestmark = pytest.mark.every_version
+
 
 def run(workspace: Workspace, verb: ChangeVerb, revision: str | None = None) -> RunRecord:
     plan = make_plan(workspace, verb, revision)

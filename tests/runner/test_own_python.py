@@ -17,7 +17,6 @@ from tests.older import older_environment
 from tests.runner.test_templates import goes_up_and_down
 from tests.templates import make_from_template
 
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 TELLS_VERSIONS = """\
 import alembic, sqlalchemy, sys
 print("under", sys.prefix, alembic.__version__, sqlalchemy.__version__)
@@ -56,7 +55,6 @@ def test_an_alembic_that_knows_no_pyproject_toml_runs_what_that_says(
     goes_up_and_down(magetui, project, sqlite_database, "--python", older / "bin" / "python")
 
 
-@NEWER_PG
 def test_an_async_env_py_migrates_through_asyncpg(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase, older: Path
 ) -> None:

@@ -12,7 +12,6 @@ from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.templates import make_from_template
 
 ONE_DATABASE = ("generic", "async", "pyproject", "pyproject_async")
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
 def goes_up_and_down(magetui: Magetui, project: AlembicProject, database: Database, *flags: object) -> None:
@@ -53,7 +52,6 @@ def test_a_project_of_each_template_on_sqlite(
     goes_up_and_down(magetui, project, sqlite_database)
 
 
-@NEWER_PG
 @pytest.mark.parametrize("template", ["generic", "pyproject"])
 def test_a_project_of_each_template_on_postgresql(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase, template: str

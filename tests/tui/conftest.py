@@ -16,7 +16,6 @@ from tests.terminal import Terminal
 OpenScreen = Callable[..., Terminal]
 
 BEFORE_HEAD = "0227396a216c"  # of Mage's chain
-NEWER_PG = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
 @pytest.fixture

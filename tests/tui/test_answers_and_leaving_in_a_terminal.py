@@ -14,7 +14,7 @@ from tests.databases import PostgresDatabase
 from tests.mage import HEAD
 from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, roll_back, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
 
 AT_ONCE = 5  # seconds; a worker that is waited for takes as long as what it waits for
 QUIET_BYTES_A_SECOND = 2_000
@@ -44,7 +44,6 @@ def silent_server(answers: threading.Event | None = None) -> Iterator[int]:
             connection.close()
 
 
-@NEWER_PG
 def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -68,7 +67,6 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     assert mage.marker == [HEAD]
 
 
-@NEWER_PG
 @pytest.mark.parametrize("timeout", ["nan", "inf", "-5", "1e99"])
 def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     timeout: str, mage: PostgresDatabase, open_screen: OpenScreen
@@ -88,7 +86,6 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     assert mage.marker == [BEFORE_HEAD]
 
 
-@NEWER_PG
 def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -111,7 +108,6 @@ def test_q_leaves_at_once_while_a_server_does_not_answer(open_screen: OpenScreen
         assert b"Traceback" not in terminal.output
 
 
-@NEWER_PG
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_the_cursor_of_a_list_is_seen(no_color: str, mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.url, NO_COLOR=no_color, until=rf"▶ ● {HEAD}")
@@ -130,7 +126,6 @@ def reversed_text(terminal: Terminal) -> str:
         return "".join(cell.data for row in sorted(buffer) for _, cell in sorted(buffer[row].items()) if cell.reverse)
 
 
-@NEWER_PG
 def test_a_slow_answer_of_the_database_before_does_not_take_the_place_of_the_one_after(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
@@ -151,7 +146,6 @@ def test_a_slow_answer_of_the_database_before_does_not_take_the_place_of_the_one
         assert PASSWORD.encode() not in terminal.output
 
 
-@NEWER_PG
 def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(terminal: Terminal) -> None:
     terminal.press("l")
     terminal.wait_for("0 sessions")
@@ -166,7 +160,6 @@ def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(te
     terminal.wait_for("4 Log")
 
 
-@NEWER_PG
 def test_ctrl_p_opens_the_palette_and_q_closes_a_screen(terminal: Terminal) -> None:
     terminal.press("ctrl+p")
     terminal.wait_for("Search for commands")
@@ -180,7 +173,6 @@ def test_ctrl_p_opens_the_palette_and_q_closes_a_screen(terminal: Terminal) -> N
     assert terminal.wait_exit(AT_ONCE) == 0
 
 
-@NEWER_PG
 def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(terminal: Terminal) -> None:
     terminal.press("c")
     terminal.wait_for("The database's URL")
@@ -190,7 +182,6 @@ def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(terminal
     assert b"verysecret" not in terminal.output
 
 
-@NEWER_PG
 def test_waiting_costs_few_bytes_over_a_slow_line(mage: PostgresDatabase, terminal: Terminal) -> None:
     with mage.session("select * from generic_job"):
         roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
@@ -202,7 +193,6 @@ def test_waiting_costs_few_bytes_over_a_slow_line(mage: PostgresDatabase, termin
         terminal.wait_for("CANCELLED")
 
 
-@NEWER_PG
 def test_at_80_by_24_a_database_that_is_behind_shows_its_diagnosis_first_and_the_key_that_comes_next(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
@@ -212,7 +202,6 @@ def test_at_80_by_24_a_database_that_is_behind_shows_its_diagnosis_first_and_the
     assert re.search(r"^ magetui   read \d\d:\d\d:\d\d   postgresql", screen, re.MULTILINE)
 
 
-@NEWER_PG
 def test_with_read_only_the_plan_is_shown_and_cannot_be_consented_to(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:

@@ -14,7 +14,7 @@ from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.engine.test_backup import contents, dumped, typed
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, consent
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent
 from tests.waiting import eventually
 
 COPIED = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
@@ -112,7 +112,6 @@ def test_a_sqlite_file_is_backed_up_only_after_a_yes(
     assert contents(database.path) == before
 
 
-@NEWER_PG
 def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterwards(
     mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -128,7 +127,6 @@ def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterw
     assert (tmp_path / "before.dump").stat().st_size > 1_000
 
 
-@NEWER_PG
 def test_a_backup_goes_on_behind_other_screens_and_is_cancelled_by_a_key(
     mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -152,7 +150,6 @@ def test_a_backup_goes_on_behind_other_screens_and_is_cancelled_by_a_key(
     terminal.wait_for("no backup: It was cancelled")
 
 
-@NEWER_PG
 @pytest.mark.parametrize("way", ["ctrl+c", "the line drops"])
 def test_leaving_while_a_backup_is_written_leaves_no_half_file(
     way: str, mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
@@ -175,7 +172,6 @@ def test_leaving_while_a_backup_is_written_leaves_no_half_file(
         eventually(lambda: not mage.rows(AT_IT))
 
 
-@NEWER_PG
 def test_who_is_in_the_way_of_a_backup_is_said_when_it_gives_up(
     mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -185,7 +181,6 @@ def test_who_is_in_the_way_of_a_backup_is_said_when_it_gives_up(
     assert not files_in(tmp_path)
 
 
-@NEWER_PG
 def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
     mage: PostgresDatabase, open_screen: OpenScreen, tmp_path: Path
 ) -> None:

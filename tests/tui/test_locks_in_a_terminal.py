@@ -14,7 +14,7 @@ from tests.databases import PostgresDatabase
 from tests.journals import journal, moment, named
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, roll_back, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
 from tests.waiting import eventually
 
 CONSENT = r"Do it\? The default is no"
@@ -32,6 +32,7 @@ def is_there(mage: PostgresDatabase, pid: int) -> bool:
     return bool(mage.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"))
 
 
+@pytest.mark.every_version
 def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
 ) -> None:
@@ -68,7 +69,6 @@ def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
     terminal.wait_for("5 sessions, 3 waiting")
 
 
-@NEWER_PG
 def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
 ) -> None:
@@ -95,6 +95,7 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
     assert not is_there(mage, pid)
 
 
+@pytest.mark.every_version
 def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path
 ) -> None:
@@ -146,7 +147,6 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
         assert all(name in rest for name in names), f"{names} are not in {story}"
 
 
-@NEWER_PG
 def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen_and_on_that_of_the_run(
     mage: PostgresDatabase, crowd: Sessions, open_screen: OpenScreen
 ) -> None:
@@ -163,7 +163,6 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     terminal.wait_for("CANCELLED")
 
 
-@NEWER_PG
 @pytest.mark.parametrize(("key", "asked"), [("c", "Cancel the query of"), ("t", "End")])
 def test_from_the_key_on_the_root_blocker_to_the_next_step_of_the_run_it_takes_under_two_seconds(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path, key: str, asked: str
@@ -185,7 +184,6 @@ def test_from_the_key_on_the_root_blocker_to_the_next_step_of_the_run_it_takes_u
     assert story.index("lock-awaited") < story.index("session-signalled") < story.index("step-ended")
 
 
-@NEWER_PG
 def test_while_a_run_waits_with_its_tree_few_bytes_are_written(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
 ) -> None:
@@ -201,7 +199,6 @@ def test_while_a_run_waits_with_its_tree_few_bytes_are_written(
     assert (len(terminal.output) - before) / (time.monotonic() - began) < BYTES_A_SECOND
 
 
-@NEWER_PG
 def test_the_cursor_stays_on_its_session_while_two_hundred_wait(
     mage: PostgresDatabase, crowd: Sessions, open_screen: OpenScreen
 ) -> None:

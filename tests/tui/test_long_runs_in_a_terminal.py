@@ -18,7 +18,7 @@ from tests.gate import HALF, REWRITE, closed_gate, gated_project
 from tests.journals import journal, named, wait_for_statement
 from tests.proxy import StallingProxy
 from tests.terminal import Terminal
-from tests.tui.conftest import NEWER_PG, OpenScreen, consent
+from tests.tui.conftest import OpenScreen, consent
 from tests.waiting import eventually
 
 # Of a rewrite nothing is told in its first second.
@@ -71,7 +71,6 @@ def whole(state_dir: Path) -> None:
     assert [number for name, number in story if name == "step-ended"] == [1, 2]
 
 
-@NEWER_PG
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -110,7 +109,6 @@ def test_a_long_statement_shows_how_far_it_has_come_and_how_long_it_took_before(
         assert "█" not in terminal.screen()
 
 
-@NEWER_PG
 def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_run_to_its_end(
     pg_database: PostgresDatabase, project: AlembicProject, state_dir: Path, open_terminal: OpenScreen
 ) -> None:
@@ -138,7 +136,6 @@ def killed(terminal: Terminal) -> None:
     os.kill(terminal.pid, signal.SIGKILL)
 
 
-@NEWER_PG
 @pytest.mark.parametrize("drop", [Terminal.hang_up, killed], ids=["hung-up", "killed"])
 def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
     pg_database: PostgresDatabase,
@@ -167,7 +164,6 @@ def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
     assert "goes on" not in again.screen()
 
 
-@NEWER_PG
 def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done(
     pg_database: PostgresDatabase,
     project: AlembicProject,
@@ -189,7 +185,6 @@ def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done
     whole(state_dir)
 
 
-@NEWER_PG
 def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says_that_it_does_not_know(
     pg_database: PostgresDatabase,
     project: AlembicProject,
@@ -221,7 +216,6 @@ def through(project: AlembicProject, database: PostgresDatabase, proxy: Stalling
     return ini
 
 
-@NEWER_PG
 def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
     pg_database: PostgresDatabase, magetui: Magetui, project: AlembicProject, tmp_path: Path, open_terminal: OpenScreen
 ) -> None:

@@ -6,17 +6,19 @@ import re
 import socket
 
 import psycopg2.sql
+import pytest
 
 from tests.command import Magetui
 from tests.databases import PostgresDatabase
 from tests.mage import HEAD
 from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, consent, roll_back, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, roll_back, set_back
 
 TO_BEFORE_USER_PREFERENCES = "847ea6602d6f"  # going back to it drops user.preferences
 
 
+@pytest.mark.every_version
 def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_quit(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -43,7 +45,6 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
     assert PASSWORD.encode() not in terminal.output
 
 
-@NEWER_PG
 def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase, terminal: Terminal) -> None:
     with mage.session('select * from "user"') as holder:
         roll_back(terminal, mage.name, TO_BEFORE_USER_PREFERENCES, timeout=6, steps="21 steps")
@@ -56,7 +57,6 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
     assert mage.marker == [HEAD]
 
 
-@NEWER_PG
 def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -70,7 +70,6 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
         terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
 
 
-@NEWER_PG
 def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
     magetui: Magetui, mage: PostgresDatabase, open_screen: OpenScreen, terminal: Terminal
 ) -> None:
@@ -89,7 +88,6 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
     assert magetui("runs", "1", "--json").json["outcome"] == "done"
 
 
-@NEWER_PG
 def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     set_back(mage)
     terminal = open_screen(mage.url, until="BEHIND BY 1")
@@ -103,7 +101,6 @@ def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen)
     assert "migrate" not in terminal.screen().split("4 Log")[1].replace("m Migrate", "").replace("'migrate'", "")
 
 
-@NEWER_PG
 def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -123,7 +120,6 @@ def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     assert mage.marker == [HEAD]
 
 
-@NEWER_PG
 def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_larger(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
@@ -136,7 +132,6 @@ def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_
     assert terminal.wait_exit() == 0
 
 
-@NEWER_PG
 def test_at_200_by_60_all_panes_are_in_view(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.url, size=(200, 60), until="UP TO DATE")
     terminal.wait_for("generic_job")
@@ -145,7 +140,6 @@ def test_at_200_by_60_all_panes_are_in_view(mage: PostgresDatabase, open_screen:
         assert words in screen
 
 
-@NEWER_PG
 def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
@@ -186,7 +180,6 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     assert b"\x1b[?1000h" not in terminal.output, "--no-mouse leaves the mouse to the terminal"
 
 
-@NEWER_PG
 def test_help_says_verbs_once_and_first_where_their_keys_act(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.url, size=(100, 60), until="UP TO DATE")
     terminal.press("?")
@@ -216,7 +209,6 @@ def test_a_host_that_never_answers_leaves_the_screen_alive(open_screen: OpenScre
         assert b"hidden" not in terminal.output
 
 
-@NEWER_PG
 def test_names_with_escape_codes_and_markup_are_shown_as_text(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     name = psycopg2.sql.Identifier("evil[bold]\x1b[31m\x07red")
     mage.server.execute(mage.name, psycopg2.sql.SQL("create table {} (id int)").format(name))

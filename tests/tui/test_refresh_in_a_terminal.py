@@ -12,7 +12,7 @@ from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, consent, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, set_back
 from tests.tui.test_answers_and_leaving_in_a_terminal import reversed_text
 from tests.waiting import eventually
 
@@ -50,7 +50,6 @@ def few_looks(mage: PostgresDatabase) -> None:
     eventually(lambda: looks_at(mage) >= before + 3, 30)
 
 
-@NEWER_PG
 def test_what_others_change_is_seen_without_a_key_and_until_then_nothing_is_drawn(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
@@ -72,7 +71,6 @@ def test_what_others_change_is_seen_without_a_key_and_until_then_nothing_is_draw
     assert log.count("The marker is the head") == 1, "a look that found nothing is not noted"
 
 
-@NEWER_PG
 def test_nobody_looks_while_another_screen_is_in_front(mage: PostgresDatabase, terminal: Terminal) -> None:
     few_looks(mage)
     terminal.press("?")
@@ -86,7 +84,6 @@ def test_nobody_looks_while_another_screen_is_in_front(mage: PostgresDatabase, t
     few_looks(mage)
 
 
-@NEWER_PG
 def test_a_server_that_goes_and_comes_back_is_seen_to(mage: PostgresDatabase, terminal: Terminal) -> None:
     mage.server.stop()
     terminal.wait_for("CANNOT CONNECT", 30)
@@ -94,7 +91,6 @@ def test_a_server_that_goes_and_comes_back_is_seen_to(mage: PostgresDatabase, te
     terminal.wait_for("UP TO DATE", 60)
 
 
-@NEWER_PG
 def test_a_run_that_was_left_alone_is_not_looked_over_the_shoulder_and_its_end_is_told(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:

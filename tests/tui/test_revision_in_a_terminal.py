@@ -9,13 +9,12 @@ from tests.alembic_project import Revision, linear, make_project
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD, migrate_with_alembic
 from tests.terminal import Terminal
-from tests.tui.conftest import NEWER_PG, OpenScreen
+from tests.tui.conftest import OpenScreen
 
 BEHIND = "42a14d6143f1"
 EVIL = r"evil[bold]\x1b[31m\x07red"
 
 
-@NEWER_PG
 def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
     terminal.press("enter")
     opened = terminal.wait_for(r"creates index ix_generic_job_status on generic_job \(status\)")
@@ -38,7 +37,6 @@ def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
     terminal.wait_for("2 Revisions")
 
 
-@NEWER_PG
 def test_an_emptied_marker_is_found_again_by_the_schema(
     pg_database: PostgresDatabase, mage_home: Path, open_screen: OpenScreen
 ) -> None:
@@ -64,7 +62,6 @@ def test_an_emptied_marker_is_found_again_by_the_schema(
     assert pg_database.rows("select * from alembic_version") == []
 
 
-@NEWER_PG
 def test_every_operation_of_a_half_applied_revision_is_told(
     pg_database: PostgresDatabase, mage_home: Path, open_screen: OpenScreen
 ) -> None:

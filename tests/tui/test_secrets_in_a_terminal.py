@@ -16,7 +16,7 @@ from tests.blocked import sessions
 from tests.databases import PostgresDatabase
 from tests.postgres import HOST, PASSWORD, USER
 from tests.secret_stores import SECRET_KEY, SESSION_TOKEN, Answers, SecretsManager, aws_environment, serving
-from tests.tui.conftest import NEWER_PG, OpenScreen
+from tests.tui.conftest import OpenScreen
 
 HELP = r"^ Help$"  # its title: the footer of any screen names it too
 AT_DB1 = {"username": USER, "engine": "postgres", "host": "db1", "dbname": "orchestration"}
@@ -33,7 +33,6 @@ def described(database: PostgresDatabase, password: str) -> dict[str, object]:
     }
 
 
-@NEWER_PG
 def test_what_a_rotation_changed_is_found_with_r(
     mage: PostgresDatabase, open_terminal: OpenScreen, secrets_manager: SecretsManager, mage_home: Path
 ) -> None:
@@ -68,7 +67,6 @@ def test_a_silent_store_is_waited_for_while_the_screen_lives(open_terminal: Open
         assert time.monotonic() - began < 3
 
 
-@NEWER_PG
 def test_the_store_is_asked_once_for_each_reading(
     mage: PostgresDatabase, open_terminal: OpenScreen, mage_home: Path
 ) -> None:
@@ -85,7 +83,6 @@ def test_the_store_is_asked_once_for_each_reading(
         assert aws.asked == opened + 1
 
 
-@NEWER_PG
 def test_a_key_on_a_session_waits_for_the_store_while_the_screen_lives(
     mage: PostgresDatabase, open_terminal: OpenScreen, mage_home: Path
 ) -> None:

@@ -9,13 +9,12 @@ from tests.command import Magetui
 from tests.databases import PostgresDatabase
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
 from tests.waiting import eventually
 
 REPLAYING_SQL = "select pid from pg_stat_activity where application_name like 'magetui replay%'"
 
 
-@NEWER_PG
 def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, terminal: Terminal) -> None:
     mage.rows("drop index ix_user_email")
     before = mage.content
@@ -37,7 +36,6 @@ def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, te
     assert mage.content == before
 
 
-@NEWER_PG
 def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     set_back(mage)
     terminal = open_screen(mage.url, until="BEHIND BY 1")
@@ -56,7 +54,6 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     assert "v Verify" not in terminal.screen()
 
 
-@NEWER_PG
 def test_read_only_says_where_else_it_could_be_built(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.url, "--read-only", until="UP TO DATE")
     terminal.press("v")
@@ -64,7 +61,6 @@ def test_read_only_says_where_else_it_could_be_built(mage: PostgresDatabase, ope
     terminal.wait_for("--scratch-url")
 
 
-@NEWER_PG
 def test_leaving_the_screen_stops_the_replay(
     pg_database: PostgresDatabase, open_terminal: OpenScreen, magetui: Magetui, tmp_path: Path
 ) -> None:
