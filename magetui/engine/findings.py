@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from magetui.backends.base import Session
+from magetui.backends.base import Pooler, Session
 from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.leftovers import leftover_findings
 from magetui.engine.project import Project
+from magetui.engine.refusal import pooled
 from magetui.engine.releases import Origin, origin_of, releases
 from magetui.engine.state import DatabaseState
 
@@ -286,6 +287,8 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "connect",
             )
         )
+    if server.pooler is not None:
+        found.append(_pooler_finding(server.pooler, to_do=to_do))
     if state.not_owned:
         owners = sorted({table.owner for table in state.not_owned if table.owner})
         found.append(
@@ -299,6 +302,24 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
             )
         )
     return found
+
+
+def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
+    objection = pooled(pooler)
+    if objection is None:
+        message = (
+            "A connection pooler is in between, and keeps a session of the server for each client: locks and timeouts "
+            "hold through it."
+        )
+    else:
+        message = f"{objection} Looking works; changes and backups are refused here."
+    return Finding(
+        "pooler",
+        "info" if objection is None or not (to_do or pooler.dropped) else "warning",
+        message,
+        {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped},
+        None if objection is None else "connect",
+    )
 
 
 def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.chain import Chain
 from magetui.engine.child import ask
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
+from magetui.engine.refusal import forbidden
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner.operations import DropColumn, DropTable
@@ -116,7 +117,7 @@ def make_plan(
         marker_sql=change.statements,
         purge=change.purge,
         replace_unknown=replace_unknown,
-        forbidden=state.server.read_only,
+        forbidden=forbidden(state.server),
     )
 
 

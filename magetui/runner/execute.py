@@ -63,6 +63,7 @@ class Run:
             self._backend, journal, self._progress, request.scripts.version_table, request.application_name
         )
         self._attempts = Attempts(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
+        self._pooled = False  # the run's own connections go through a pooler that keeps sessions
         self._left_in_peace = False  # env.py or a script said sys.exit(0)
         self._started = time.monotonic()
 
@@ -136,6 +137,7 @@ class Run:
 
     def _change(self) -> None:
         request = self._request
+        self._require_sessions()
         mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
         with closing(_Released(mutex)):
             self._again_after_lock_timeout(lambda: self._take(mutex))
@@ -154,6 +156,26 @@ class Run:
                 self._again_after_lock_timeout(self._compare_and_swap)
             else:
                 self._again_after_lock_timeout(lambda: self._run_alembic(mutex))
+
+    def _require_sessions(self) -> None:
+        """Refuse a pooler that would give each transaction another session: the mutex would be held by nobody."""
+        with self._reader.connect() as connection:
+            pooler = self._backend.server(connection).pooler
+        self._pooled = pooler is not None
+        if pooler is not None and not pooler.keeps_sessions:
+            raise RunRefused(
+                "A connection pooler is in between, and it does not keep a session for each client, so that no lock "
+                f"would hold. Nothing was done. Connect to the server itself: {pooler.server}."
+            )
+
+    def _met_pooler(self) -> None:
+        """A connection of env.py's goes through a pooler."""
+        if not self._pooled:
+            raise RunRefused(
+                "env.py connects through a connection pooler, where neither locks nor timeouts are sure to hold. "
+                "Nothing was done. Let env.py take sqlalchemy.url from its configuration, and connect to the server "
+                "itself."
+            )
 
     def _again_after_lock_timeout(self, change: Callable[[], None]) -> None:
         """Do it, and again where a lock was not to be had in time, as often as was asked for and nothing was left."""
@@ -332,7 +354,7 @@ class Run:
     # -- waiting in short tries
 
     def _hooks(self) -> WriteHooks:
-        return WriteHooks(waited=self._waited, obtained=self._obtained)
+        return WriteHooks(waited=self._waited, obtained=self._obtained, pooled=self._met_pooler)
 
     def _obtained(self) -> None:
         self._progress.waiting = False
