@@ -172,6 +172,8 @@ class Text:
 
     def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
         yield words.plain(plan.summary)
+        if plan.creates_schema is not None:
+            yield f"  {words.creating(plan.creates_schema)}"
         if plan.verb == "stamp" and not plan.empty:
             yield f"  {words.verifying(plan.target)}"
         yield from works(plan)

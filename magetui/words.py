@@ -142,6 +142,11 @@ def verifying(revision: str) -> str:
     return f"Whether the schema is what {plain(revision)} makes: magetui verify {plain(revision)}"
 
 
+def creating(schema: str) -> str:
+    """Of a plan whose tables have no schema to go to yet."""
+    return f"creates the schema {plain(schema)} first: the search_path names it, and it does not exist"
+
+
 OUTCOMES: Mapping[str, str] = {
     "running": "goes on",
     "done": "done",

@@ -12,7 +12,7 @@ from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.leftovers import leftover_findings
 from magetui.engine.project import Project
-from magetui.engine.refusal import pooled
+from magetui.engine.refusal import missing_schema, no_schema, nowhere, pooled, quoted
 from magetui.engine.releases import Origin, origin_of, releases
 from magetui.engine.state import DatabaseState
 
@@ -38,7 +38,7 @@ def chain_findings(chain: Chain) -> tuple[Finding, ...]:
 def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """What the state means: about the marker, the server, and the sessions in the way."""
     marker = _marker_findings(project, chain, state, pending)
-    to_do = any(finding.severity in ("warning", "critical") for finding in marker)
+    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in marker)
     return (
         *marker,
         *leftover_findings(chain, state, pending),
@@ -82,6 +82,10 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
     elsewhere = [t for t in state.version_tables if not t.effective]
     name = project.scripts.version_table
     others = [t for t in state.tables if t.name != name]
+    if table is None and state.server.schema is not None:
+        others = [
+            t for t in others if t.schema in (None, state.server.schema)
+        ]  # the other schemas may be somebody else's
     if elsewhere:
         places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
         found.append(
@@ -94,13 +98,16 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
                 "connect",
             )
         )
-    if table is None and not others:
+    if nowhere(state):
+        pass  # it is told with the schema that is missing
+    elif table is None and not others:
         missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
+        what = f"The schema {state.server.schema}" if state.tables else "The database"
         found.append(
             Finding(
                 "empty-database",
                 "warning",
-                f"{missing}The database has no tables at all. 'migrate' creates all of it.",
+                f"{missing}{what} has no tables at all. 'migrate' creates all of it.",
                 {"tables": 0, "pending": len(pending)},
                 "migrate",
             )
@@ -261,18 +268,16 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
 def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     server = state.server
-    if server.missing_schemas:
+    if nowhere(state):
+        found.append(_nowhere_finding(state))
+    elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
         found.append(
             Finding(
                 "schema-missing",
-                "critical" if server.schema is None else "info",
+                "info",
                 f"The search_path names a schema that does not exist: {names}. "
-                + (
-                    "A migration would fail with 'no schema has been selected to create in'. Create it first."
-                    if server.schema is None
-                    else f"Tables would go to {server.schema}."
-                ),
+                + (f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."),
                 {"schemas": list(server.missing_schemas)},
                 "connect",
             )
@@ -284,6 +289,17 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "warning" if to_do else "info",
                 f"{server.read_only} Nothing can be migrated here.",
                 {"reason": server.read_only},
+                "connect",
+            )
+        )
+    if server.schema is not None and not server.may_create_tables:
+        found.append(
+            Finding(
+                "missing-rights",
+                "warning" if to_do else "info",
+                f"The role {server.user} may not create anything in the schema {server.schema}. Let its owner allow "
+                f"it: GRANT CREATE ON SCHEMA {quoted(server.schema)} TO {quoted(server.user or 'public')}.",
+                {"schema": server.schema, "user": server.user},
                 "connect",
             )
         )
@@ -302,6 +318,28 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
             )
         )
     return found
+
+
+def _nowhere_finding(state: DatabaseState) -> Finding:
+    """No schema is there where a table could be made: whether a migration makes one first."""
+    server, schema = state.server, missing_schema(state)
+    if schema is None:
+        return Finding(
+            "missing-rights",
+            "critical",
+            no_schema(state),
+            {"schema": server.closed_schemas[0], "user": server.user},
+            "connect",
+        )
+    elsewhere = any(not table.effective for table in state.version_tables)
+    creatable = server.may_create_schemas and server.read_only is None
+    return Finding(
+        "schema-missing",
+        "critical",
+        no_schema(state),
+        {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
+        "migrate" if creatable and not elsewhere else "connect",
+    )
 
 
 def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:

@@ -87,7 +87,7 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
         result=result,
         marker_sql=tuple(_marker_sql(table, state.marker, result)),
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
-        forbidden=forbidden(state.server),
+        forbidden=forbidden(state, verb),
         repair=Repair(half.revision, str(revision.path), (*cleaned, *works)),
         notes=notes,
     )

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from alembic.runtime.migration import RevisionStep, StampStep
+from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateSchema
 
 from magetui.backends import backend_for
 from magetui.backends.base import Backend, Failure, Mutex, WriteHooks
@@ -248,6 +249,7 @@ class Run:
             config,
             script,
             lambda connection: not scripts.several or self._is_target(connection, mutex),
+            lambda context: self._make_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
             destination_rev=self._request.target,
             transactional_ddl=True,
@@ -267,6 +269,16 @@ class Run:
                 )
                 with environment.begin_transaction():
                     environment.run_migrations()
+
+    def _make_schema(self, context: MigrationContext, mutex: Mutex) -> None:
+        """Create the schema where tables go, in the transaction of the first step, and before Alembic's own table."""
+        name, connection = self._request.create_schema, context.connection
+        if name is None or connection is None:
+            return
+        self._require_met(self._is_target(connection, mutex))
+        with context.begin_transaction(_per_migration=True):  # as Alembic does for its version table
+            connection.execute(CreateSchema(name, if_not_exists=True))
+        connection.dialect.default_schema_name = name  # for scripts that inspect: it had none when it connected
 
     def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
         """Alembic's own steps, one by one, refused where they are not those that were consented to."""
