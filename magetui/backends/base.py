@@ -270,6 +270,7 @@ class Failure:
     cause: ConnectCause | StatementCause
     message: str
     silent: bool = False  # nobody answered, not even to refuse
+    advice: str | None = None  # what to do next, where more is known than the cause tells
 
 
 class Mutex(Protocol):
@@ -319,6 +320,9 @@ class Backend(Protocol):
         """
 
     def server(self, connection: Connection) -> ServerFacts: ...
+
+    def password_used(self, connection: Connection) -> str | None:
+        """The password that the driver logged in with, wherever it found it; None where there was none."""
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         """Every version table of that name in any schema, the effective one first."""

@@ -26,7 +26,6 @@ from magetui.backends.base import (
     CONNECT_TIMEOUT_SECONDS,
     READ_LOCK_TIMEOUT_MS,
     READ_STATEMENT_TIMEOUT_MS,
-    ConnectCause,
     Counted,
     EnumType,
     Failure,
@@ -45,23 +44,12 @@ from magetui.backends.base import (
     WriteHooks,
 )
 from magetui.backends.postgresql_async import asyncpg_of, socket_of
+from magetui.backends.postgresql_failures import unconnected
 from magetui.backends.postgresql_mutex import AdvisoryLock
 from magetui.backends.postgresql_server import read_server
 from magetui.backends.postgresql_settings import READING, set_if_known, set_on
 from magetui.backends.scratch import Place, Scratch
 
-# libpq reports a failed connection in words only (no SQLSTATE), so words are what there is to go by.
-CONNECT_WORDS: tuple[tuple[ConnectCause, str], ...] = (
-    ("pooler", r"unsupported startup parameter"),  # PgBouncer's
-    ("name", r"could not translate host name|Name or service not known|nodename nor servname"),
-    ("timeout", r"timeout expired|timed out"),
-    ("too-many-connections", r"too many clients|remaining connection slots|too many connections"),
-    ("password", r"password authentication failed|no password supplied|authentication failed|pg_hba\.conf"),
-    ("no-database", r'database ".*" does not exist|no such database'),
-    ("tls", r"SSL|certificate|TLS"),
-    ("refused", r"Connection refused|No such file or directory|No route to host|Network is unreachable"),
-    ("bad-url", r"invalid (dsn|connection option|port|integer value|sslmode)|invalid URI"),
-)
 STATEMENT_CODES: Mapping[str, StatementCause] = {
     "55P03": "lock-timeout",
     "57P01": "lost",  # admin_shutdown
@@ -163,6 +151,10 @@ class PostgreSQL:
 
     def server(self, connection: Connection) -> ServerFacts:
         return read_server(connection)
+
+    def password_used(self, connection: Connection) -> str | None:
+        raw: Any = connection.connection.dbapi_connection
+        return raw.info.password or None
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         return catalog.version_tables(connection, name, schema)
@@ -303,10 +295,7 @@ class PostgreSQL:
             broken = isinstance(error, DBAPIError) and error.connection_invalidated
             if broken or re.search(r"server closed the connection|connection already closed|SSL SYSCALL", message):
                 return Failure("lost", message, silent="has not answered for" in message)
-            for cause, words in CONNECT_WORDS:
-                if re.search(words, message):
-                    return Failure(cause, message, silent=cause == "timeout")
-            return Failure("other", message)
+            return unconnected(message)
         if code == "57014":  # query_canceled: by its statement timeout, or by somebody
             timed_out = "statement timeout" in message
             return Failure("statement-timeout" if timed_out else "cancelled", message)

@@ -33,7 +33,7 @@ from magetui.runner.journal import Journal, now
 from magetui.runner.machine import identity
 from magetui.runner.marker import MarkerUnreadable, read_marker, replace_marker
 from magetui.runner.place import place_of
-from magetui.runner.redaction import redact_url
+from magetui.runner.redaction import password_spellings, redact_url
 from magetui.runner.request import PlannedStep, Request
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
@@ -162,6 +162,9 @@ class Run:
         """Refuse a pooler that would give each transaction another session: the mutex would be held by nobody."""
         with self._reader.connect() as connection:
             pooler = self._backend.server(connection).pooler
+            password = self._backend.password_used(connection)
+        if password:
+            self._journal.hide(password_spellings(password, redact_url(self._request.url)))
         self._pooled = pooler is not None
         if pooler is not None and not pooler.keeps_sessions:
             raise RunRefused(
