@@ -86,7 +86,7 @@ where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(bega
 HOLDER_SQL = """
 select l.pid from pg_locks l join pg_database d on d.oid = l.database
 where l.locktype = 'advisory' and l.granted and d.datname = current_database() and l.objsubid = 1
-  and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s and l.pid <> pg_backend_pid()
+  and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s
 """
 
 

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from magetui.backends.base import Pooler, Session
+from magetui.backends.base import Session
+from magetui.engine.access import access_findings
 from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.leftovers import leftover_findings
 from magetui.engine.project import Project
-from magetui.engine.refusal import missing_schema, no_schema, nowhere, pooled, quoted
+from magetui.engine.refusal import nowhere
 from magetui.engine.releases import Origin, origin_of, releases
 from magetui.engine.state import DatabaseState
 
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
+LEFT_LOCK = (
+    " Or nobody is: whoever migrates through the pooler leaves this lock behind on a session of the server's. Where "
+    "nobody does, 'locks' can end that session, which gives it back."
+)
 
 
 def chain_findings(chain: Chain) -> tuple[Finding, ...]:
@@ -42,6 +47,7 @@ def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: t
     return (
         *marker,
         *leftover_findings(chain, state, pending),
+        *access_findings(state, to_do=to_do),
         *_server_findings(state, to_do=to_do),
         *_session_findings(state, to_do=to_do),
     )
@@ -268,20 +274,6 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
 def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     server = state.server
-    if nowhere(state):
-        found.append(_nowhere_finding(state))
-    elif server.missing_schemas:
-        names = ", ".join(server.missing_schemas)
-        found.append(
-            Finding(
-                "schema-missing",
-                "info",
-                f"The search_path names a schema that does not exist: {names}. "
-                + (f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."),
-                {"schemas": list(server.missing_schemas)},
-                "connect",
-            )
-        )
     if server.read_only is not None:
         found.append(
             Finding(
@@ -292,19 +284,6 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "connect",
             )
         )
-    if server.schema is not None and not server.may_create_tables:
-        found.append(
-            Finding(
-                "missing-rights",
-                "warning" if to_do else "info",
-                f"The role {server.user} may not create anything in the schema {server.schema}. Let its owner allow "
-                f"it: GRANT CREATE ON SCHEMA {quoted(server.schema)} TO {quoted(server.user or 'public')}.",
-                {"schema": server.schema, "user": server.user},
-                "connect",
-            )
-        )
-    if server.pooler is not None:
-        found.append(_pooler_finding(server.pooler, to_do=to_do))
     if state.not_owned:
         owners = sorted({table.owner for table in state.not_owned if table.owner})
         found.append(
@@ -320,46 +299,6 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     return found
 
 
-def _nowhere_finding(state: DatabaseState) -> Finding:
-    """No schema is there where a table could be made: whether a migration makes one first."""
-    server, schema = state.server, missing_schema(state)
-    if schema is None:
-        return Finding(
-            "missing-rights",
-            "critical",
-            no_schema(state),
-            {"schema": server.closed_schemas[0], "user": server.user},
-            "connect",
-        )
-    elsewhere = any(not table.effective for table in state.version_tables)
-    creatable = server.may_create_schemas and server.read_only is None
-    return Finding(
-        "schema-missing",
-        "critical",
-        no_schema(state),
-        {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
-        "migrate" if creatable and not elsewhere else "connect",
-    )
-
-
-def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
-    objection = pooled(pooler)
-    if objection is None:
-        message = (
-            "A connection pooler is in between, and keeps a session of the server for each client: locks and timeouts "
-            "hold through it."
-        )
-    else:
-        message = f"{objection} Looking works; changes and backups are refused here."
-    return Finding(
-        "pooler",
-        "info" if objection is None or not (to_do or pooler.dropped) else "warning",
-        message,
-        {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped},
-        None if objection is None else "connect",
-    )
-
-
 def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     holder = state.mutex
@@ -368,7 +307,8 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
             Finding(
                 "migration-running",
                 "warning",
-                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it.",
+                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it."
+                + (LEFT_LOCK if state.server.pooler is not None and not state.server.pooler.keeps_sessions else ""),
                 {"pid": holder.pid, "since": holder.since},
                 "locks",
             )

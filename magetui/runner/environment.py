@@ -15,6 +15,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.schema import CreateSchema
 
 
 class OneDatabase(EnvironmentContext):
@@ -45,3 +46,12 @@ class OneDatabase(EnvironmentContext):
 
 # The functions of `alembic.context` reach the instance at work through what its class has set up there.
 OneDatabase.create_module_class_proxy(vars(context), vars(context))
+
+
+def create_schema(context: MigrationContext, name: str) -> None:
+    """Create the schema where tables go, in the transaction of the first step, and before Alembic's own table."""
+    connection = context.connection
+    assert connection is not None
+    with context.begin_transaction(_per_migration=True):  # as Alembic does for its version table
+        connection.execute(CreateSchema(name, if_not_exists=True))
+    connection.dialect.default_schema_name = name  # for scripts that inspect: it had none when it connected

@@ -12,7 +12,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -20,7 +21,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import CreateSchema
 
 from magetui.backends import backend_for
 from magetui.backends.base import Backend, Failure, Mutex, WriteHooks
@@ -28,25 +28,18 @@ from magetui.runner import events
 from magetui.runner.attempts import Attempts
 from magetui.runner.bookkeeping import Bookkeeper
 from magetui.runner.configuration import alembic_config, prefer_installed_driver
-from magetui.runner.environment import OneDatabase
+from magetui.runner.environment import OneDatabase, create_schema
 from magetui.runner.journal import Journal, now
 from magetui.runner.machine import identity
 from magetui.runner.marker import MarkerUnreadable, read_marker, replace_marker
 from magetui.runner.place import place_of
 from magetui.runner.redaction import password_spellings, redact_url
+from magetui.runner.refused import MutexKept, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.request import PlannedStep, Request
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 MUTEX_PULSE_SECONDS = 0.2
 READ_BACK_SECONDS = 15.0
-
-
-class RunRefused(Exception):  # noqa: N818 - it says what happened
-    """The database or the scripts are not as they were when the plan was made; nothing was changed."""
-
-
-class MutexKept(Exception):  # noqa: N818
-    """Somebody else was migrating for as long as we were willing to wait."""
 
 
 class Run:
@@ -140,7 +133,8 @@ class Run:
         request = self._request
         self._require_sessions()
         mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
-        with closing(_Released(mutex)):
+        with ExitStack() as held:
+            held.callback(mutex.release)
             self._again_after_lock_timeout(lambda: self._take(mutex))
             marker = self._marker()
             if request.verb == "migrate" and sorted(marker) == sorted(request.result) != sorted(request.marker):
@@ -166,20 +160,7 @@ class Run:
         if password:
             self._journal.hide(password_spellings(password, redact_url(self._request.url)))
         self._pooled = pooler is not None
-        if pooler is not None and not pooler.keeps_sessions:
-            raise RunRefused(
-                "A connection pooler is in between, and it does not keep a session for each client, so that no lock "
-                f"would hold. Nothing was done. Connect to the server itself: {pooler.server}."
-            )
-
-    def _met_pooler(self) -> None:
-        """A connection of env.py's goes through a pooler."""
-        if not self._pooled:
-            raise RunRefused(
-                "env.py connects through a connection pooler, where neither locks nor timeouts are sure to hold. "
-                "Nothing was done. Let env.py take sqlalchemy.url from its configuration, and connect to the server "
-                "itself."
-            )
+        require_sessions(pooler)
 
     def _again_after_lock_timeout(self, change: Callable[[], None]) -> None:
         """Do it, and again where a lock was not to be had in time, as often as was asked for and nothing was left."""
@@ -274,14 +255,9 @@ class Run:
                     environment.run_migrations()
 
     def _make_schema(self, context: MigrationContext, mutex: Mutex) -> None:
-        """Create the schema where tables go, in the transaction of the first step, and before Alembic's own table."""
-        name, connection = self._request.create_schema, context.connection
-        if name is None or connection is None:
-            return
-        self._require_met(self._is_target(connection, mutex))
-        with context.begin_transaction(_per_migration=True):  # as Alembic does for its version table
-            connection.execute(CreateSchema(name, if_not_exists=True))
-        connection.dialect.default_schema_name = name  # for scripts that inspect: it had none when it connected
+        if self._request.create_schema is not None:
+            self._require_met(self._is_target(context.connection, mutex))
+            create_schema(context, self._request.create_schema)
 
     def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
         """Alembic's own steps, one by one, refused where they are not those that were consented to."""
@@ -369,7 +345,8 @@ class Run:
     # -- waiting in short tries
 
     def _hooks(self) -> WriteHooks:
-        return WriteHooks(waited=self._waited, obtained=self._obtained, pooled=self._met_pooler)
+        hooks = WriteHooks(waited=self._waited, obtained=self._obtained)
+        return hooks if self._pooled else replace(hooks, pooled=refuse_pooler)
 
     def _obtained(self) -> None:
         self._progress.waiting = False
@@ -418,13 +395,6 @@ class Run:
 
     def _elapsed_ms(self) -> int:
         return int((time.monotonic() - self._started) * 1000)
-
-
-class _Released:
-    """Lets `contextlib.closing` give a mutex back."""
-
-    def __init__(self, mutex: Any) -> None:
-        self.close = mutex.release
 
 
 def _spoken(marker: tuple[str, ...]) -> str:

@@ -165,3 +165,20 @@ def test_env_py_that_connects_through_a_pooler_by_itself_is_stopped_before_it_se
     with closing(transactions.session(database.name)) as client, client.cursor() as cursor:
         cursor.execute("select name from pg_settings where source = 'session' and name ~ 'timeout|read_only'")
         assert cursor.fetchall() == []
+
+
+def test_lock_that_mage_left_behind_in_the_pool_is_told_as_one_that_may_be_nobodys(
+    magetui: Magetui, mage_home: Path, database: PostgresDatabase, transactions: PgBouncer
+) -> None:
+    with closing(transactions.session(database.name)) as mage, mage.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(1)")  # as Mage does when it starts
+    through = ("--mage-path", mage_home, "--url", transactions.url(database.name))
+    found = magetui(*through, "--json", "diagnose")
+    [finding] = [one for one in found.json["findings"] if one["code"] == "migration-running"]
+    assert "leaves this lock behind on a session of the server's" in finding["message"]
+    ended = magetui(
+        "--url", database.url, "--mage-path", mage_home, "locks", "--terminate", finding["facts"]["pid"], "--yes"
+    )
+    assert ended.status == 0, ended
+    found = magetui(*through, "--json", "diagnose")
+    assert "migration-running" not in [one["code"] for one in found.json["findings"]]
