@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -314,6 +315,9 @@ class PostgreSQL:
         }
         if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
             arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives say nothing while data waits to be sent
+        if _is_open_to_others(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"):
+            # libpq passes it over, and would say so on stderr each time, in the middle of a screen.
+            arguments["passfile"] = f"{os.devnull}/none"
         given = {key: value for key, value in arguments.items() if key not in url.query}
         return create_engine(
             url.set(drivername="postgresql+psycopg2"),
@@ -321,6 +325,14 @@ class PostgreSQL:
             connect_args=given,
             hide_parameters=True,
         )
+
+
+def _is_open_to_others(file: str | Path) -> bool:
+    """Whether libpq would not read a password file, since others might."""
+    try:
+        return bool(Path(file).stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:

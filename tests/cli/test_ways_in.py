@@ -107,8 +107,12 @@ def test_what_is_wrong_with_a_password_file_or_a_service_is_told(
     wrong = home / "wrong"
     wrong.write_text(f"*:*:*:*:{PASSWORD[::-1]}\n".replace(":w", "\\:w"))
     wrong.chmod(0o600)
+    readable = home / "readable"
+    readable.write_text(f"*:*:*:*:{PASSWORD.replace(':', chr(92) + ':')}\n")
+    readable.chmod(0o644)
     for url, environment, cause, sentence in (
         (plain, {}, "password", "Give it in the URL, in PGPASSWORD, or in ~/.pgpass, which nobody else"),
+        (plain, {"PGPASSFILE": str(readable)}, "password", "be able to read (chmod 600)"),
         (plain, {"PGPASSFILE": str(wrong)}, "password", "The password file has another password than the server"),
         ("postgresql:///?service=nix", {}, "bad-url", "Check the service's name, and PGSERVICEFILE or"),
         (f"{plain}?sslmode=nonsense", {"PGPASSWORD": PASSWORD}, "bad-url", 'invalid sslmode value: "nonsense"'),
@@ -119,5 +123,6 @@ def test_what_is_wrong_with_a_password_file_or_a_service_is_told(
         finding = found.json["findings"][0]
         assert finding["facts"]["cause"] == cause, finding
         assert sentence in finding["message"]
+        assert found.stderr == "", "libpq has complained into the screen"
         no_credential(json.dumps(found.json))
         assert PASSWORD[::-1] not in said(found, state_dir)
