@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
+from magetui.backends import backend_for
 from tests.alembic_project import AlembicProject, linear, make_project
 from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui, Outcome
@@ -87,6 +91,21 @@ def test_looking_through_a_transaction_pooler_leaves_nothing_to_its_next_client(
         cursor.execute("select count(*) from pg_locks where locktype = 'advisory'")
         assert cursor.fetchall() == [(0,)]
         cursor.execute("insert into t1 (name) values ('b')")
+
+
+def test_query_through_a_pooler_writes_nothing_and_gives_up_on_a_lock(
+    database: PostgresDatabase, transactions: PgBouncer
+) -> None:
+    url = make_url(transactions.url(database.name))
+    with backend_for(url).reader(url, "magetui").connect() as connection:
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            connection.exec_driver_sql("insert into t1 (name) values ('a')")
+        with database.session("lock table t1 in access exclusive mode"):
+            began = time.monotonic()
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                connection.exec_driver_sql("select * from t1")
+            assert time.monotonic() - began < 5
+        assert connection.exec_driver_sql("select count(*) from t1").scalar() == 0
 
 
 def test_counting_rows_through_a_pooler_keeps_to_its_time(
