@@ -104,6 +104,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "verb": plan.verb,
         "from": list(plan.marker),
         "to": plan.target,
+        "creates_schema": plan.creates_schema,
         "steps": [
             {
                 **asdict(step),

@@ -42,7 +42,8 @@ class Text:
 
     def diagnosis(self, diagnosis: Diagnosis) -> Iterable[str]:
         target, project = diagnosis.target, diagnosis.project
-        server = f"{target.dialect} {target.server_version}" if target.server_version else target.dialect
+        server = f"{target.dialect} {target.server_version}" if target.server_version else target.dialect or ""
+        server += words.connected(target.url, target.address, target.tls)
         place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
         mage = project.kind == "mage"
         what = "mage-ai " + (project.version or "") if mage else "alembic"
@@ -50,7 +51,7 @@ class Text:
             [
                 ("target", words.plain(target.url or "")),
                 ("source", words.plain(target.source or "")),
-                ("server", words.plain(server or "")),
+                ("server", words.plain(server)),
                 ("database", words.plain(place) if target.database else "not reached"),
                 ("project", words.plain(f"{what}  {project.location}")),
                 *([("python", words.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
@@ -172,6 +173,8 @@ class Text:
 
     def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
         yield words.plain(plan.summary)
+        if plan.creates_schema is not None:
+            yield f"  {words.creating(plan.creates_schema)}"
         if plan.verb == "stamp" and not plan.empty:
             yield f"  {words.verifying(plan.target)}"
         yield from works(plan)

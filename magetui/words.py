@@ -12,6 +12,7 @@ from magetui.backends.base import LockWait, Session, StatementProgress
 from magetui.engine.records import Attempt, RunRecord, Signal
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses that nothing leaves this machine for
 KIBI = 1024
 MILLION = 1_000_000
 
@@ -140,6 +141,21 @@ def progress(made: StatementProgress) -> str:
 def verifying(revision: str) -> str:
     """What a stamp offers to be looked at first."""
     return f"Whether the schema is what {plain(revision)} makes: magetui verify {plain(revision)}"
+
+
+def connected(url: str | None, address: str | None, tls: str | None) -> str:
+    """Of a server, what its redacted URL does not tell: ' at db1:5432, TLSv1.3'; nothing where it tells all."""
+    if address is None:
+        return ""
+    told = "" if address in (url or "") else f" at {address}"
+    if tls is not None:
+        return f"{told}, {tls}"
+    return told if NEAR.match(address) else f"{told}, without TLS"
+
+
+def creating(schema: str) -> str:
+    """Of a plan whose tables have no schema to go to yet."""
+    return f"creates the schema {plain(schema)} first: the search_path names it, and it does not exist"
 
 
 OUTCOMES: Mapping[str, str] = {

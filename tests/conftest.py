@@ -19,6 +19,8 @@ from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
 from tests.postgres import VERSIONS, PostgresServer
 from tests.secret_stores import SecretsManager
 
+pytest_plugins = ("tests.debian",)
+
 MAGE_TEMPLATE = "mage_at_head"
 UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "IDENTITY_", "MSI_", "PG", "XDG_", "TEXTUAL")

@@ -37,6 +37,7 @@ ConnectCause = Literal[
     "not-readable",
     "bad-url",
     "secret",
+    "pooler",
     "other",
 ]
 StatementCause = Literal["lock-timeout", "statement-timeout", "cancelled", "lost", "failed"]
@@ -55,15 +56,35 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Pooler:
+    """A connection pooler between us and the server.
+
+    `keeps_sessions`: whether each client has a session of the server to itself; None where that could not be told.
+    `server` is where the server itself listens, as it says, in words. `dropped` is the search_path that the URL wants
+    and the session has not.
+    """
+
+    keeps_sessions: bool | None
+    server: str
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What the server says of itself to this session."""
 
     version: str
     database: str
-    schema: str | None  # where an unqualified CREATE TABLE would go; None where no schema of search_path exists
+    schema: str | None  # where an unqualified CREATE TABLE would go; None where no schema of search_path may be used
     user: str | None
     missing_schemas: tuple[str, ...] = ()
     read_only: str | None = None  # why a write would be refused, as a sentence; None where it would not
+    closed_schemas: tuple[str, ...] = ()  # of search_path, which are there and which the role may not use
+    may_create_schemas: bool = True
+    may_create_tables: bool = True  # in `schema`
+    address: str | None = None  # where the driver is connected: 'db1:5432', or a socket; None for a file
+    tls: str | None = None  # the protocol's version; None without
+    pooler: Pooler | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +270,7 @@ class Failure:
     cause: ConnectCause | StatementCause
     message: str
     silent: bool = False  # nobody answered, not even to refuse
+    advice: str | None = None  # what to do next, where more is known than the cause tells
 
 
 class Mutex(Protocol):
@@ -267,11 +289,13 @@ class WriteHooks:
 
     `waited(elapsed_ms)` is called between the short tries of a backend that polls for its locks (SQLite); what it
     raises ends the wait; `obtained()` says that it is over. A backend
-    whose server waits never calls it: the watcher looks there.
+    whose server waits never calls it: the watcher looks there. `pooled()` is called for a connection that goes through
+    a pooler, before anything is set on it; what it raises refuses it.
     """
 
     waited: Callable[[int], None] = field(default=lambda _elapsed_ms: None)
     obtained: Callable[[], None] = field(default=lambda: None)
+    pooled: Callable[[], None] = field(default=lambda: None)
 
 
 class Backend(Protocol):
@@ -296,6 +320,9 @@ class Backend(Protocol):
         """
 
     def server(self, connection: Connection) -> ServerFacts: ...
+
+    def password_used(self, connection: Connection) -> str | None:
+        """The password that the driver logged in with, wherever it found it; None where there was none."""
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         """Every version table of that name in any schema, the effective one first."""

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -19,13 +20,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from magetui.backends import postgresql_catalog as catalog
+from magetui.backends import postgresql_pooler as pooler
 from magetui.backends import postgresql_progress as progress
 from magetui.backends.backup import BackupJob, BackupOptions
 from magetui.backends.base import (
     CONNECT_TIMEOUT_SECONDS,
     READ_LOCK_TIMEOUT_MS,
     READ_STATEMENT_TIMEOUT_MS,
-    ConnectCause,
     Counted,
     EnumType,
     Failure,
@@ -44,21 +45,12 @@ from magetui.backends.base import (
     WriteHooks,
 )
 from magetui.backends.postgresql_async import asyncpg_of, socket_of
+from magetui.backends.postgresql_failures import unconnected
 from magetui.backends.postgresql_mutex import AdvisoryLock
+from magetui.backends.postgresql_server import read_server
 from magetui.backends.postgresql_settings import READING, set_if_known, set_on
 from magetui.backends.scratch import Place, Scratch
 
-# libpq reports a failed connection in words only (no SQLSTATE), so words are what there is to go by.
-CONNECT_WORDS: tuple[tuple[ConnectCause, str], ...] = (
-    ("name", r"could not translate host name|Name or service not known|nodename nor servname"),
-    ("timeout", r"timeout expired|timed out"),
-    ("too-many-connections", r"too many clients|remaining connection slots|too many connections"),
-    ("password", r"password authentication failed|no password supplied|authentication failed|pg_hba\.conf"),
-    ("no-database", r'database ".*" does not exist'),
-    ("tls", r"SSL|certificate|TLS"),
-    ("refused", r"Connection refused|No such file or directory|No route to host|Network is unreachable"),
-    ("bad-url", r"invalid (dsn|connection option|port|integer value|sslmode)|invalid URI"),
-)
 STATEMENT_CODES: Mapping[str, StatementCause] = {
     "55P03": "lock-timeout",
     "57P01": "lost",  # admin_shutdown
@@ -74,18 +66,19 @@ SERVER_KEEPALIVES = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "t
 # A replay waits for nobody, since others may queue behind it; on tables without rows no statement takes long.
 SCRATCH_TIMEOUTS = Timeouts(lock_ms=READ_LOCK_TIMEOUT_MS, statement_ms=60_000)
 USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
-SEARCH_PATH_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
+
+READ_ONLY = "default_transaction_read_only = on"
+READ_LIMITS = (
+    f"lock_timeout = {READ_LOCK_TIMEOUT_MS}",
+    f"statement_timeout = {READ_STATEMENT_TIMEOUT_MS}",
+    f"idle_in_transaction_session_timeout = {READER_IDLE_MS}",
+)
+SESSION = "magetui_session"  # in a connection's `info`: the server's number of it
 
 # `magetui_reads` marks connections that are not the migration's own, so that its events pass them over.
 
 TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
 
-SERVER_SQL = """
-select current_setting('server_version'), current_database(), current_schema(), current_user,
-       current_setting('search_path'), pg_is_in_recovery(),
-       (select reset_val from pg_settings where name = 'default_transaction_read_only'),
-       array(select nspname::text from pg_namespace)
-"""
 SIGNAL_SQL = """
 select {function}(pid) from pg_stat_activity
 where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
@@ -94,7 +87,7 @@ where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(bega
 HOLDER_SQL = """
 select l.pid from pg_locks l join pg_database d on d.oid = l.database
 where l.locktype = 'advisory' and l.granted and d.datname = current_database() and l.objsubid = 1
-  and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s and l.pid <> pg_backend_pid()
+  and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s
 """
 
 
@@ -109,14 +102,20 @@ class PostgreSQL:
         from magetui.backends.postgresql_patience import ReaderConnection, connect
 
         engine = self._engine(url, application_name, connection_factory=ReaderConnection).execution_options(**READING)
-        event.listen(engine, "do_connect", connect)
-        settings = (
-            "set default_transaction_read_only = on; "
-            f"set lock_timeout = {READ_LOCK_TIMEOUT_MS}; "
-            f"set statement_timeout = {READ_STATEMENT_TIMEOUT_MS}; "
-            f"set idle_in_transaction_session_timeout = {READER_IDLE_MS}"
-        )
-        event.listen(engine, "connect", lambda raw, _record: set_on(raw, settings))
+
+        def prepared(*given: Any) -> Any:
+            raw = connect(*given)
+            raw.autocommit = True  # a pooler may take no BEGIN
+            pooled = pooler.is_pooled(raw, pooler.serving(raw))
+            # The one setting that PgBouncer makes for its clients, and takes over from one that has none.
+            settings = ("application_name = ''",) if pooled else (READ_ONLY, *READ_LIMITS)
+            with raw.cursor() as cursor:
+                cursor.execute("; ".join(f"set {setting}" for setting in settings))
+            if pooled:
+                raw.limits = "".join(f"set local {limit}; " for limit in ("transaction_read_only = on", *READ_LIMITS))
+            return raw
+
+        event.listen(engine, "do_connect", prepared)
         return engine
 
     def writer(self, url: URL, application_name: str) -> Engine:
@@ -126,7 +125,7 @@ class PostgreSQL:
         self,
         engine: Engine | type[Engine],
         timeouts: Timeouts,
-        hooks: WriteHooks,  # noqa: ARG002 - the server waits, and the watcher looks there
+        hooks: WriteHooks,
         application_name: str,
     ) -> None:
         settings = (
@@ -141,6 +140,10 @@ class PostgreSQL:
             if connection.dialect.name == self.name and not ours and not connection.info.get("magetui"):
                 connection.info["magetui"] = True
                 raw = connection.connection.dbapi_connection
+                session = pooler.serving(raw)
+                if pooler.is_pooled(raw, session):
+                    hooks.pooled()
+                connection.info[SESSION] = session
                 for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
                     set_on(raw, setting)  # asyncpg takes one at a time
                 _let_server_notice(raw, connection.dialect.loaded_dbapi.Error)
@@ -148,23 +151,11 @@ class PostgreSQL:
         event.listen(engine, "engine_connect", prepare)
 
     def server(self, connection: Connection) -> ServerFacts:
-        row = connection.exec_driver_sql(SERVER_SQL).one()
-        version, database, schema, user, search_path, in_recovery, read_only_default, schemas = row
-        wanted = [quoted.replace('""', '"') or plain for quoted, plain in SEARCH_PATH_NAME.findall(search_path)]
-        missing = tuple(name for name in wanted if name not in (*schemas, "$user"))
-        read_only = None
-        if in_recovery:
-            read_only = "The server is a standby, in recovery: it replays another server and takes no writes."
-        elif read_only_default == "on":
-            read_only = "default_transaction_read_only is on for this role or database: the server takes no writes."
-        return ServerFacts(
-            version=version.split()[0],
-            database=database,
-            schema=schema,
-            user=user,
-            missing_schemas=missing,
-            read_only=read_only,
-        )
+        return read_server(connection)
+
+    def password_used(self, connection: Connection) -> str | None:
+        raw: Any = connection.connection.dbapi_connection
+        return raw.info.password or None
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         return catalog.version_tables(connection, name, schema)
@@ -223,11 +214,9 @@ class PostgreSQL:
         return bool(connection.exec_driver_sql(sql, {"pid": pid, "began": began}).scalar())
 
     def session_id(self, connection: Connection) -> int | None:
-        if (driver := asyncpg_of(connection)) is not None:
-            return int(driver.get_server_pid())
-        info = getattr(connection.connection.dbapi_connection, "info", None)
-        pid = getattr(info, "backend_pid", None)
-        return pid if isinstance(pid, int) else None
+        # As it was asked for: the number that the driver was told at its login may be a pooler's own.
+        known = connection.info.get(SESSION)
+        return known if isinstance(known, int) else pooler.told_at_login(connection.connection.dbapi_connection)
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         pid = self.session_id(running)
@@ -285,10 +274,10 @@ class PostgreSQL:
         return Dump(url, origin, PgDump.found(options.pg_dump, origin), options)
 
     def scratch(self, url: URL, place: Place) -> AbstractContextManager[Scratch]:
-        from magetui.backends.postgresql_scratch import scratch
+        from magetui.backends.postgresql_scratch import refuse_pooler, scratch
 
         engine = self.writer(url, place.application_name)
-        self.prepare_writer(engine, SCRATCH_TIMEOUTS, WriteHooks(), place.application_name)
+        self.prepare_writer(engine, SCRATCH_TIMEOUTS, WriteHooks(pooled=refuse_pooler), place.application_name)
         return scratch(engine, place)
 
     def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
@@ -307,10 +296,7 @@ class PostgreSQL:
             broken = isinstance(error, DBAPIError) and error.connection_invalidated
             if broken or re.search(r"server closed the connection|connection already closed|SSL SYSCALL", message):
                 return Failure("lost", message, silent="has not answered for" in message)
-            for cause, words in CONNECT_WORDS:
-                if re.search(words, message):
-                    return Failure(cause, message, silent=cause == "timeout")
-            return Failure("other", message)
+            return unconnected(message)
         if code == "57014":  # query_canceled: by its statement timeout, or by somebody
             timed_out = "statement timeout" in message
             return Failure("statement-timeout" if timed_out else "cancelled", message)
@@ -329,6 +315,9 @@ class PostgreSQL:
         }
         if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
             arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives say nothing while data waits to be sent
+        if _is_open_to_others(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"):
+            # libpq passes it over, and would say so on stderr each time, in the middle of a screen.
+            arguments["passfile"] = f"{os.devnull}/none"
         given = {key: value for key, value in arguments.items() if key not in url.query}
         return create_engine(
             url.set(drivername="postgresql+psycopg2"),
@@ -336,6 +325,14 @@ class PostgreSQL:
             connect_args=given,
             hide_parameters=True,
         )
+
+
+def _is_open_to_others(file: str | Path) -> bool:
+    """Whether libpq would not read a password file, since others might."""
+    try:
+        return bool(Path(file).stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:

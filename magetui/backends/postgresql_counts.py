@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS, Counted, Table, Wanted
+from magetui.backends.base import Counted, Table, Wanted
 from magetui.backends.postgresql_query import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, fetch, sqlstate, statement
 
 QUERY_CANCELED, UNDEFINED_TABLE = "57014", "42P01"
@@ -69,12 +69,9 @@ def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], lim
             parameters[f"value{number}"] = one.value
             parts.append(f"count(*) filter (where {_quoted(one.column)}::text = %(value{number})s)")
     name = f"{_quoted(table.schema)}.{_quoted(table.name)}" if table.schema else _quoted(table.name)
-    connection.exec_driver_sql(f"set statement_timeout = {limit_ms}")
-    try:
-        [row] = connection.exec_driver_sql(f"select {', '.join(parts)} from {name}", parameters).all()
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql(f"set statement_timeout = {READ_STATEMENT_TIMEOUT_MS}")
+    # In one message, so in one transaction, with which the limit ends.
+    sql = f"set local statement_timeout = {limit_ms}; select {', '.join(parts)} from {name}"
+    [row] = connection.exec_driver_sql(sql, parameters).all()
     return tuple(row)
 
 

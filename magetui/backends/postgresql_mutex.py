@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from magetui.backends.postgresql_pooler import serving
 from magetui.backends.postgresql_settings import READING, set_if_known
 
 
@@ -18,18 +19,14 @@ class AdvisoryLock:
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine.execution_options(**READING)
         self.key = key
+        self.session: int | None = None  # the server's number of the one that holds the lock
         self._connection: Connection | None = None
-
-    @property
-    def session(self) -> int | None:
-        """The server's number of the session that holds the lock."""
-        info = getattr(self._connection.connection.dbapi_connection, "info", None) if self._connection else None
-        return getattr(info, "backend_pid", None)
 
     def try_acquire(self) -> bool:
         if self._connection is None:
             self._connection = self._engine.connect()
             raw = self._connection.connection.dbapi_connection
+            self.session = serving(raw)
             # It does nothing but hold the lock, for as long as the run takes (manual, 20.11.1; PostgreSQL 14).
             set_if_known(raw, "set idle_session_timeout = 0", self._connection.dialect.loaded_dbapi.Error)
         sql = "select pg_try_advisory_lock(%(key)s)"

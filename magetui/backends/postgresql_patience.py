@@ -24,16 +24,27 @@ PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # beyond the server's o
 
 
 class ReaderCursor(extensions.cursor):
+    connection: ReaderConnection
+
     def execute(self, query: Any, vars: Any = None) -> None:
+        if self.connection.limits and isinstance(query, str):
+            query = self.connection.limits + query
         _answered(self.connection, lambda: super(ReaderCursor, self).execute(query, vars))
 
 
 class ReaderConnection(extensions.connection):
-    """A `connection_factory`: what it sends is answered within `PATIENCE_SECONDS`, or the connection is lost."""
+    """A `connection_factory`: what it sends is answered within `patience` seconds (by default
+    `PATIENCE_SECONDS`), or the connection is lost.
+
+    `limits` are SET LOCAL statements that each query is sent with. They are one message, so one transaction (manual,
+    55.2.2.1), and end with it: where a pooler lends the session, nothing is left on it for its next client.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.cursor_factory = ReaderCursor
+        self.limits = ""
+        self.patience: float | None = None
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         if options.get("cursor_factory") is extensions.cursor:
@@ -68,11 +79,12 @@ def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[
     return made[0]
 
 
-def _answered(connection: extensions.connection, work: Callable[[], None]) -> None:
+def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:
     """Do work that waits for the server; whatever it raises is raised here."""
     if connection.closed:
         work()
         return
+    patience = connection.patience or PATIENCE_SECONDS
     failed: list[BaseException] = []
     done = threading.Event()
 
@@ -89,13 +101,13 @@ def _answered(connection: extensions.connection, work: Callable[[], None]) -> No
         try:
             # In here, since ctrl+c may come while the thread begins, and it must not be left at the connection.
             threading.Thread(target=run, name="reader", daemon=True).start()
-            answered = done.wait(PATIENCE_SECONDS)
+            answered = done.wait(patience)
         finally:
             if not done.is_set():
                 with suppress(OSError):  # it is gone already
                     peer.shutdown(socket.SHUT_RDWR)
-                done.wait(PATIENCE_SECONDS)
+                done.wait(patience)
     if not answered:
-        raise OperationalError(f"the server, or what is in between, has not answered for {PATIENCE_SECONDS:g} s")
+        raise OperationalError(f"the server, or what is in between, has not answered for {patience:g} s")
     if failed:
         raise failed[0]

@@ -133,6 +133,11 @@ def scratch(engine: Engine, place: Place) -> Iterator[PostgresScratch]:
             made.close()
 
 
+def refuse_pooler() -> None:
+    """What is set for a session that is not ours alone would be left to others. Raises `ScratchUnavailableError`."""
+    raise ScratchUnavailableError("A connection pooler is in between. Name the server itself.")
+
+
 def _require_empty(connection: Connection) -> None:
     found = [f"table {one.schema}.{one.name}" for one in catalog.tables(connection)]
     found += [f"type {one.schema}.{one.name}" for one in catalog.enum_types(connection)]

@@ -163,6 +163,9 @@ class SQLite:
             read_only=read_only,
         )
 
+    def password_used(self, connection: Connection) -> str | None:  # noqa: ARG002 - a file has none
+        return None
+
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
         return catalog.version_tables(connection, name, schema)
 

@@ -79,6 +79,8 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
 
 def _announce(workspace: Workspace, plan: Plan) -> None:
     complain(words.plain(f"{plan.summary}, on {workspace.target.redacted}"))
+    if plan.creates_schema is not None:
+        complain(f"  {words.creating(plan.creates_schema)}")
     for step in plan.steps:
         complain(words.plain(f"  {step.direction} {step.revision}  {step.message}"))
     if plan.verb == "stamp":

@@ -19,6 +19,7 @@ from pathlib import Path
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
 from magetui.backends.base import Session
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
+from magetui.engine.refusal import pooled
 from magetui.engine.runs import operator, record_backup
 from magetui.engine.target import database_file
 from magetui.engine.workspace import Workspace
@@ -121,6 +122,10 @@ def _job(workspace: Workspace, request: BackupRequest) -> BackupJob:
     name = f"magetui backup {operator()}"[:NAME_LIMIT]
     options = BackupOptions(request.lock_timeout_ms, name, request.pg_dump)
     with workspace.reading() as connection:
+        pooler = workspace.backend.server(connection).pooler
+        objection = pooled(pooler) if pooler is not None else None
+        if objection is not None:
+            raise RefusedError(f"{objection} There is no backup, and no file was left.")
         return workspace.backend.backup(connection, workspace.target.url, options)
 
 

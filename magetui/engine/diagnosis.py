@@ -22,6 +22,8 @@ class TargetFacts:
     database: str | None = None
     schema: str | None = None
     user: str | None = None
+    address: str | None = None  # where the driver is connected: 'db1:5432', or a socket
+    tls: str | None = None  # the protocol's version; None without
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             database=state.server.database,
             schema=state.server.schema,
             user=state.server.user,
+            address=state.server.address,
+            tls=state.server.tls,
         )
     findings.sort(key=lambda finding: URGENCY[finding.severity])
     return Diagnosis(

@@ -21,6 +21,7 @@ ADVICE: dict[ConnectCause, str] = {
     "not-readable": "Check the path and its permissions.",
     "bad-url": "Give a URL such as postgresql://user:password@host:5432/database or sqlite:////path/to/file.db.",
     "secret": "Check the secret's name and the rights to read it.",
+    "pooler": "Connect to the server itself, or let the pooler's administrator allow it.",
     "other": "The server's own words are above.",
 }
 

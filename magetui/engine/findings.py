@@ -8,15 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from magetui.backends.base import Session
+from magetui.engine.access import access_findings
 from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.leftovers import leftover_findings
 from magetui.engine.project import Project
+from magetui.engine.refusal import nowhere
 from magetui.engine.releases import Origin, origin_of, releases
 from magetui.engine.state import DatabaseState
 
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
+LEFT_LOCK = (
+    " Or nobody is: whoever migrates through the pooler leaves this lock behind on a session of the server's. Where "
+    "nobody does, 'locks' can end that session, which gives it back."
+)
 
 
 def chain_findings(chain: Chain) -> tuple[Finding, ...]:
@@ -37,10 +43,11 @@ def chain_findings(chain: Chain) -> tuple[Finding, ...]:
 def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """What the state means: about the marker, the server, and the sessions in the way."""
     marker = _marker_findings(project, chain, state, pending)
-    to_do = any(finding.severity in ("warning", "critical") for finding in marker)
+    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in marker)
     return (
         *marker,
         *leftover_findings(chain, state, pending),
+        *access_findings(state, to_do=to_do),
         *_server_findings(state, to_do=to_do),
         *_session_findings(state, to_do=to_do),
     )
@@ -81,6 +88,10 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
     elsewhere = [t for t in state.version_tables if not t.effective]
     name = project.scripts.version_table
     others = [t for t in state.tables if t.name != name]
+    if table is None and state.server.schema is not None:
+        others = [
+            t for t in others if t.schema in (None, state.server.schema)
+        ]  # the other schemas may be somebody else's
     if elsewhere:
         places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
         found.append(
@@ -93,13 +104,16 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
                 "connect",
             )
         )
-    if table is None and not others:
+    if nowhere(state):
+        pass  # it is told with the schema that is missing
+    elif table is None and not others:
         missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
+        what = f"The schema {state.server.schema}" if state.tables else "The database"
         found.append(
             Finding(
                 "empty-database",
                 "warning",
-                f"{missing}The database has no tables at all. 'migrate' creates all of it.",
+                f"{missing}{what} has no tables at all. 'migrate' creates all of it.",
                 {"tables": 0, "pending": len(pending)},
                 "migrate",
             )
@@ -260,22 +274,6 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
 def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     server = state.server
-    if server.missing_schemas:
-        names = ", ".join(server.missing_schemas)
-        found.append(
-            Finding(
-                "schema-missing",
-                "critical" if server.schema is None else "info",
-                f"The search_path names a schema that does not exist: {names}. "
-                + (
-                    "A migration would fail with 'no schema has been selected to create in'. Create it first."
-                    if server.schema is None
-                    else f"Tables would go to {server.schema}."
-                ),
-                {"schemas": list(server.missing_schemas)},
-                "connect",
-            )
-        )
     if server.read_only is not None:
         found.append(
             Finding(
@@ -309,7 +307,8 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
             Finding(
                 "migration-running",
                 "warning",
-                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it.",
+                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it."
+                + (LEFT_LOCK if state.server.pooler is not None and not state.server.pooler.keeps_sessions else ""),
                 {"pid": holder.pid, "since": holder.since},
                 "locks",
             )

@@ -36,8 +36,8 @@ def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ..
             )
         else:
             wanted_by = _naming(chain, pending, leftover.name)
-            if not wanted_by:
-                continue  # an unused type that no pending revision would create is nobody's trouble
+            if not wanted_by or leftover.schema != state.server.schema:
+                continue  # an unused type that no pending revision would create there is nobody's trouble
             facts |= {"revisions": wanted_by, "sql": f"DROP TYPE {place}"}
             message = (
                 f"The enum type {place} exists and nothing uses it: a rollback dropped its column and left it behind. "

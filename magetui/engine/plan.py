@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.chain import Chain
 from magetui.engine.child import ask
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
+from magetui.engine.refusal import forbidden, missing_schema
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
 from magetui.runner.operations import DropColumn, DropTable
@@ -47,6 +48,7 @@ class Plan:
     replace_unknown: str | None = None
     purge: bool = False  # whether all rows of the version table are replaced
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
+    creates_schema: str | None = None  # before the first step, in its transaction
     repair: Repair | None = None  # of 'finish' and 'undo': what is done
     notes: tuple[str, ...] = ()  # and what is to be known of it
 
@@ -116,7 +118,8 @@ def make_plan(
         marker_sql=change.statements,
         purge=change.purge,
         replace_unknown=replace_unknown,
-        forbidden=state.server.read_only,
+        forbidden=forbidden(state, verb),
+        creates_schema=missing_schema(state) if verb == "migrate" else None,
     )
 
 

@@ -22,6 +22,7 @@ from magetui.engine.live import standing
 from magetui.engine.model import Model
 from magetui.engine.plan import Plan
 from magetui.engine.recording import Recording, record_revisions
+from magetui.engine.refusal import forbidden
 from magetui.engine.reversal import NoWayBackError, Reversal, Way
 from magetui.engine.state import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
@@ -92,7 +93,7 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
         result=result,
         marker_sql=tuple(_marker_sql(table, state.marker, result)),
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
-        forbidden=state.server.read_only,
+        forbidden=forbidden(state, verb),
         repair=Repair(half.revision, str(revision.path), (*cleaned, *works)),
         notes=notes,
     )

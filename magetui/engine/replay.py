@@ -107,6 +107,11 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
         )
     if state.server.read_only is not None:
         raise RefusedError(f"{state.server.read_only} So no scratch schema can be built in it. {ELSEWHERE}")
+    if state.server.pooler is not None:
+        raise RefusedError(
+            "A connection pooler is in between, and a replay sets up a session of its own. Connect to the server "
+            f"itself: {state.server.pooler.server}. {ELSEWHERE.replace('Give', 'Or give')}"
+        )
     _require_inside(workspace, chain, steps, state, f"Nothing was replayed. {ELSEWHERE}")
     return Rehearsal(revisions, chosen, steps, "schema", state.server.schema)
 

@@ -108,6 +108,7 @@ def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
         purge=plan.purge,
         replace_unknown=plan.replace_unknown,
         repair=plan.repair,
+        create_schema=plan.creates_schema,
         operator=operator(),
     )
     interpreter = workspace.interpreter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +20,7 @@ AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<
 # ?user=mage@server, as Azure names its users: an @ in the query, which SQLAlchemy would split at.
 AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
 PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
+LIBPQ_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
 
@@ -54,8 +55,8 @@ class Target:
 def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
     """A target from a URL as somebody wrote it, whose password may not be percent-encoded.
 
-    A relative SQLite path is taken from `folder` (default: the current one) and made absolute, since the run's
-    process works in the project's folder.
+    A relative path, of SQLite's file or of a certificate, is taken from `folder` (default: the current one) and made
+    absolute, since the run's process works in the project's folder.
 
     Raises `ConnectError` (`bad-url`), in which no credential stands.
     """
@@ -71,7 +72,19 @@ def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
         path = str((folder or Path.cwd()).resolve() / file)
         # As a URI's path only what would end it, or stand for another character, is encoded (sqlite.org/uri.html).
         url = url.set(database="file:" + re.sub("[%?#]", lambda match: quote(match[0]), path) if is_uri else path)
+    if dialect == "postgresql":
+        url = url.update_query_dict(
+            {key: str(path) for key, path in _named_files(url, folder or Path.cwd()) if path.is_file()}
+        )
     return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
+
+
+def _named_files(url: URL, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files that libpq is to read, by absolute paths."""
+    for key in LIBPQ_FILES:
+        value = url.query.get(key)
+        if isinstance(value, str) and value:
+            yield key, folder.resolve() / value
 
 
 def _parsed(text: str) -> URL | None:

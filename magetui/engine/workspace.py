@@ -27,7 +27,7 @@ from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.project import MAGE_VARIABLES, PLACEHOLDER, Project, configured, find_project, project_target
 from magetui.engine.selection import Selection
 from magetui.engine.target import Target, database_file, mage_target, parse_target
-from magetui.runner.redaction import redact, secrets_of, store_secrets
+from magetui.runner.redaction import password_spellings, redact, secrets_of, store_secrets
 
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
@@ -74,9 +74,19 @@ class Workspace:
     def target(self) -> Target:
         if self._target is None:
             # Whatever database it is: scripts may tell all of the environment that they run in.
-            self._target = replace(self._found_target(), credentials=store_secrets(self.environment))
+            found = self._found_target()
+            beside = password_spellings(self.environment.get("PGPASSWORD", ""), found.redacted)
+            self._target = replace(found, credentials=(*store_secrets(self.environment), *beside))
             self._targets.add(self._target)
         return self._target
+
+    def _hide(self, password: str | None) -> None:
+        """Keep a password that the driver has found by itself, in ~/.pgpass say, out of whatever is shown."""
+        target = self.target
+        if password and password not in target.secrets:
+            more = password_spellings(password, target.redacted)
+            self._target = replace(target, credentials=(*target.credentials, *more))
+            self._targets.add(self._target)
 
     def _found_target(self) -> Target:
         if self.selection.url is not None:
@@ -166,6 +176,7 @@ class Workspace:
             raise ConnectError("no-database", f"There is no folder {file.parent} for the database {file.name}.")
         try:
             with self.backend.reader(target.url, APPLICATION_NAME).connect() as connection:
+                self._hide(self.backend.password_used(connection))
                 yield connection
         except (SQLAlchemyError, OSError) as error:
             raise self.explained(error) from None
@@ -179,6 +190,7 @@ class Workspace:
             return ConnectError(
                 failure.cause,  # type: ignore[arg-type]  # narrowed by the test above
                 f"Cannot use the database {where}: {_one_line(message)}.",
+                failure.advice,
             )
         if failure.cause == "lost":
             return MagetuiError(f"The connection to {where} was lost: {_one_line(message)}.")
@@ -191,4 +203,4 @@ class Workspace:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split()).rstrip(".")
+    return " ".join(message.split()).rstrip(".?")

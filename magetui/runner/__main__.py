@@ -18,7 +18,7 @@ from typing import TextIO
 
 from magetui.runner import events
 from magetui.runner.journal import Journal, now
-from magetui.runner.redaction import secrets_of, store_secrets
+from magetui.runner.redaction import password_spellings, redact_url, secrets_of, store_secrets
 from magetui.runner.request import (
     ProbeRequest,
     Question,
@@ -47,7 +47,8 @@ def main() -> None:
         return
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
-    journal = Journal(descriptor, (*secrets_of(request.url), *store_secrets(os.environ)))
+    beside = password_spellings(os.environ.get("PGPASSWORD", ""), redact_url(request.url))
+    journal = Journal(descriptor, (*secrets_of(request.url), *beside, *store_secrets(os.environ)))
     finished = _capture_output(journal)
     last_words = LastWords(Path(sys.argv[3]))
     try:

@@ -12,10 +12,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
-from alembic.runtime.migration import RevisionStep, StampStep
+from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
@@ -27,25 +28,18 @@ from magetui.runner import events
 from magetui.runner.attempts import Attempts
 from magetui.runner.bookkeeping import Bookkeeper
 from magetui.runner.configuration import alembic_config, prefer_installed_driver
-from magetui.runner.environment import OneDatabase
+from magetui.runner.environment import OneDatabase, create_schema
 from magetui.runner.journal import Journal, now
 from magetui.runner.machine import identity
 from magetui.runner.marker import MarkerUnreadable, read_marker, replace_marker
 from magetui.runner.place import place_of
-from magetui.runner.redaction import redact_url
+from magetui.runner.redaction import password_spellings, redact_url
+from magetui.runner.refused import MutexKept, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.request import PlannedStep, Request
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 MUTEX_PULSE_SECONDS = 0.2
 READ_BACK_SECONDS = 15.0
-
-
-class RunRefused(Exception):  # noqa: N818 - it says what happened
-    """The database or the scripts are not as they were when the plan was made; nothing was changed."""
-
-
-class MutexKept(Exception):  # noqa: N818
-    """Somebody else was migrating for as long as we were willing to wait."""
 
 
 class Run:
@@ -63,6 +57,7 @@ class Run:
             self._backend, journal, self._progress, request.scripts.version_table, request.application_name
         )
         self._attempts = Attempts(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
+        self._pooled = False  # the run's own connections go through a pooler that keeps sessions
         self._left_in_peace = False  # env.py or a script said sys.exit(0)
         self._started = time.monotonic()
 
@@ -136,8 +131,10 @@ class Run:
 
     def _change(self) -> None:
         request = self._request
+        self._require_sessions()
         mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
-        with closing(_Released(mutex)):
+        with ExitStack() as held:
+            held.callback(mutex.release)
             self._again_after_lock_timeout(lambda: self._take(mutex))
             marker = self._marker()
             if request.verb == "migrate" and sorted(marker) == sorted(request.result) != sorted(request.marker):
@@ -154,6 +151,16 @@ class Run:
                 self._again_after_lock_timeout(self._compare_and_swap)
             else:
                 self._again_after_lock_timeout(lambda: self._run_alembic(mutex))
+
+    def _require_sessions(self) -> None:
+        """Refuse a pooler that would give each transaction another session: the mutex would be held by nobody."""
+        with self._reader.connect() as connection:
+            pooler = self._backend.server(connection).pooler
+            password = self._backend.password_used(connection)
+        if password:
+            self._journal.hide(password_spellings(password, redact_url(self._request.url)))
+        self._pooled = pooler is not None
+        require_sessions(pooler)
 
     def _again_after_lock_timeout(self, change: Callable[[], None]) -> None:
         """Do it, and again where a lock was not to be had in time, as often as was asked for and nothing was left."""
@@ -226,6 +233,7 @@ class Run:
             config,
             script,
             lambda connection: not scripts.several or self._is_target(connection, mutex),
+            lambda context: self._make_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
             destination_rev=self._request.target,
             transactional_ddl=True,
@@ -245,6 +253,11 @@ class Run:
                 )
                 with environment.begin_transaction():
                     environment.run_migrations()
+
+    def _make_schema(self, context: MigrationContext, mutex: Mutex) -> None:
+        if self._request.create_schema is not None:
+            self._require_met(self._is_target(context.connection, mutex))
+            create_schema(context, self._request.create_schema)
 
     def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
         """Alembic's own steps, one by one, refused where they are not those that were consented to."""
@@ -332,7 +345,8 @@ class Run:
     # -- waiting in short tries
 
     def _hooks(self) -> WriteHooks:
-        return WriteHooks(waited=self._waited, obtained=self._obtained)
+        hooks = WriteHooks(waited=self._waited, obtained=self._obtained)
+        return hooks if self._pooled else replace(hooks, pooled=refuse_pooler)
 
     def _obtained(self) -> None:
         self._progress.waiting = False
@@ -381,13 +395,6 @@ class Run:
 
     def _elapsed_ms(self) -> int:
         return int((time.monotonic() - self._started) * 1000)
-
-
-class _Released:
-    """Lets `contextlib.closing` give a mutex back."""
-
-    def __init__(self, mutex: Any) -> None:
-        self.close = mutex.release
 
 
 def _spoken(marker: tuple[str, ...]) -> str:

@@ -36,6 +36,10 @@ class Journal:
         self._secrets = secrets
         self._lock = threading.Lock()
 
+    def hide(self, secrets: tuple[str, ...]) -> None:
+        """Search what is written from here on for these too."""
+        self._secrets = (*self._secrets, *secrets)
+
     def append(self, event: events.Event) -> None:
         """Write an event, whole or not at all. Raises `OSError` where it cannot be written: the disk is full."""
         line = events.encode(event, lambda text: redact(text, self._secrets)) + "\n"

@@ -79,6 +79,16 @@ def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted((one for one in spellings if len(one) >= SHORTEST_STORE_SECRET), key=len, reverse=True))
 
 
+def password_spellings(password: str, shown: str) -> tuple[str, ...]:
+    """A password that stands in no URL, as it is and percent-encoded, longest first; `shown` is the redacted URL.
+
+    As with a URL's own, not where that shows it anyway.
+    """
+    spellings = {spell(password) for spell in (str, quote, quote_plus, _quoted)}
+    secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
+    return tuple(sorted(secret, key=len, reverse=True))
+
+
 def _quoted(secret: str) -> str:
     """As SQLAlchemy spells it in a URL: with every reserved character encoded."""
     return quote(secret, safe="")

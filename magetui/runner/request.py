@@ -89,6 +89,7 @@ class Request:
     on_disconnect: OnDisconnect = "continue"
     operator: str = ""  # 'user@host', for whoever looks at the server's sessions
     repair: Repair | None = None  # of 'finish' and 'undo'
+    create_schema: str | None = None  # before the first step, where it is not there
 
     @property
     def application_name(self) -> str:

@@ -54,6 +54,8 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
     from magetui import render, words
 
     yield Content.styled(words.plain(plan.summary), STRONG)
+    if plan.creates_schema is not None:
+        yield Content(words.creating(plan.creates_schema))
     if not plan.empty:
         yield Content.styled(LINE_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:

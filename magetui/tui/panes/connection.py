@@ -106,6 +106,7 @@ class ConnectionPane(Pane):
 
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
+        connected = words.connected(target.url, target.address, target.tls)
         worst = diagnosis.findings[0]
         lines = [
             Content.assemble(
@@ -119,6 +120,7 @@ class ConnectionPane(Pane):
                 ("source ", QUIET),
                 words.plain(target.source or ""),
                 *((("   role ", QUIET), words.plain(target.user)) if target.user else ()),
+                *((("   connected", QUIET), words.plain(connected)) if connected else ()),
                 ("   project ", QUIET),
                 words.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
             ),
