@@ -1,0 +1,106 @@
+"""Targets that the configuration gives a name, and which of them a database is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from magetui.engine.selection import Selection
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+PRODUCTION = "PRODUCTION"
+PORTS = {"postgresql": 5432, "mssql": 1433, "mysql": 3306}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTarget:
+    """One `[targets.NAME]` of a file; paths are absolute."""
+
+    name: str
+    file: str
+    url: str | None = field(default=None, repr=False)
+    password_command: tuple[str, ...] | None = field(default=None, repr=False)
+    description: str | None = None
+    production: bool = False
+    colour: str | None = None
+    project_path: str | None = None
+    config: str | None = None
+    section: str | None = None  # of an alembic.ini
+    mage_path: str | None = None
+    python: str | None = None
+    read_only: bool = False
+    folder: str = "."  # that a relative SQLite path is taken from
+
+    @property
+    def source(self) -> str:
+        """Where its URL came from, as it is told."""
+        return f"target {self.name} of {self.file}"
+
+    @property
+    def called(self) -> str:
+        """Its name as it is shown, with the mark of production."""
+        return f"{self.name}  {PRODUCTION}" if self.production else self.name
+
+    def chosen(self, base: Selection) -> Selection:
+        """`base`, pointed at this target: what the target does not say stays."""
+        names_project = any((self.project_path, self.config, self.mage_path, self.section))
+        return replace(
+            base,
+            url=self.url,
+            url_source=self.source,
+            url_folder=self.folder,
+            target=self.name,
+            password=None,
+            password_command=self.password_command,
+            project_path=self.project_path or base.project_path,
+            config=self.config if names_project else base.config,
+            name=self.section if names_project else base.name,
+            mage_path=self.mage_path if names_project else base.mage_path,
+            python=self.python or base.python,
+            python_source=self.source if self.python else base.python_source,
+            read_only=self.read_only or base.read_only,
+        )
+
+
+def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str | None) -> NamedTarget | None:
+    """The target that was chosen by its name; else one whose URL leads to the same database as `url`, redacted or not.
+
+    So a production database is known as one when Mage's variables lead to it.
+    """
+    if selection.target is not None:
+        return next((target for target in targets if target.name == selection.target), None)
+    if not url or not targets:
+        return None
+    from pathlib import Path
+
+    from magetui.engine.errors import ConnectError
+    from magetui.engine.target import parse_target
+
+    def leads_to(text: str, folder: str) -> tuple[object, ...] | None:
+        try:
+            return address(parse_target(text, "", Path(folder)).url)
+        except ConnectError:
+            return None  # it is told to whoever chooses that target
+
+    wanted = leads_to(url, ".")
+    found = [one for one in targets if wanted is not None and one.url and leads_to(one.url, one.folder) == wanted]
+    return next((target for target in found if target.production), found[0] if found else None)
+
+
+def address(url: URL) -> tuple[object, ...]:
+    """What tells one database from another: kind, host, port, name; with the query's, where libpq takes them there."""
+    kind = url.get_backend_name()
+    host = url.host or url.query.get("host") or ("localhost" if kind != "sqlite" else None)
+    port = str(url.port or url.query.get("port") or PORTS.get(kind, ""))
+    return (kind, "localhost" if host in ("127.0.0.1", "::1") else host, port, url.database)
+
+
+def asked_for_name(destroys: bool, named: NamedTarget | None) -> tuple[bool, str]:
+    """Whether whoever consents to a change has to type the database's name, and why."""
+    may_destroy = "this may destroy data"
+    if named is not None and named.production:
+        return True, f"{named.name} is {PRODUCTION}, and {may_destroy}" if destroys else f"{named.name} is {PRODUCTION}"
+    return destroys, may_destroy
