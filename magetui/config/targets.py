@@ -68,11 +68,9 @@ class NamedTarget:
 def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str | None) -> NamedTarget | None:
     """The target that was chosen by its name; else one whose URL leads to the same database as `url`, redacted or not.
 
-    So a production database is known as one when Mage's variables lead to it.
+    So a production database is known as one when Mage's variables lead to it, or a target that does not say so.
     """
-    if selection.target is not None:
-        return next((target for target in targets if target.name == selection.target), None)
-    if not url or not targets:
+    if not targets:
         return None
     from pathlib import Path
 
@@ -85,9 +83,13 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
         except ConnectError:
             return None  # it is told to whoever chooses that target
 
-    wanted = leads_to(url, ".")
-    found = [one for one in targets if wanted is not None and one.url and leads_to(one.url, one.folder) == wanted]
-    return next((target for target in found if target.production), found[0] if found else None)
+    wanted = leads_to(url, ".") if url else None
+    same = [one for one in targets if wanted is not None and one.url and leads_to(one.url, one.folder) == wanted]
+    production = next((target for target in same if target.production), None)
+    chosen = next((target for target in targets if target.name == selection.target), None)
+    if chosen is None:
+        return production or (same[0] if same else None)
+    return replace(chosen, production=chosen.production or production is not None)
 
 
 def address(url: URL) -> tuple[object, ...]:
@@ -100,7 +102,8 @@ def address(url: URL) -> tuple[object, ...]:
 
 def asked_for_name(destroys: bool, named: NamedTarget | None) -> tuple[bool, str]:
     """Whether whoever consents to a change has to type the database's name, and why."""
-    may_destroy = "this may destroy data"
-    if named is not None and named.production:
-        return True, f"{named.name} is {PRODUCTION}, and {may_destroy}" if destroys else f"{named.name} is {PRODUCTION}"
-    return destroys, may_destroy
+    if named is None or not named.production:
+        return destroys, "this may destroy data"
+    if destroys:
+        return True, f"this may destroy data on {named.name}, which is {PRODUCTION}"
+    return True, f"this is {named.name}, which is {PRODUCTION}"

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from sqlalchemy.engine import URL
+
 from magetui.engine.runs import state_directory
 from magetui.engine.selection import PROJECT, Selection
 from magetui.engine.target import Target
@@ -87,8 +89,9 @@ def remember(environment: Mapping[str, str], selection: Selection, target: Targe
 
 def without_credentials(target: Target) -> str | None:
     """A target's URL as it can be connected to once more, given the password; None where it cannot be told apart."""
-    url = target.url.set(password=None)
-    url = url.difference_update_query([key for key in url.query if SECRET_KEY.fullmatch(key)])
+    old = target.url
+    query = {key: value for key, value in old.query.items() if not SECRET_KEY.fullmatch(key)}
+    url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)  # `set` keeps it
     text = url.render_as_string(hide_password=False)
     return None if HIDDEN in redact_url(text) else text
 

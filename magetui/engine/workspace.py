@@ -97,7 +97,8 @@ class Workspace:
             located = self.located
         except ProjectError:
             # Without scripts there may still be a database to look at; without either, say what is missing.
-            if not any(self.environment.get(name) for name in MAGE_VARIABLES):
+            named = self.selection.config is not None  # then no other one is meant
+            if named or not any(self.environment.get(name) for name in MAGE_VARIABLES):
                 raise
             return mage_target(self.environment, self.project_path)
         if located.kind == "mage":
@@ -209,7 +210,7 @@ class Workspace:
             return ConnectError(
                 failure.cause,  # type: ignore[arg-type]  # narrowed by the test above
                 f"Cannot use the database {where}: {_one_line(message)}.",
-                SUPPLY_PASSWORD if NO_PASSWORD in message else None,
+                self._advice(failure.cause, message),
             )
         if failure.cause == "lost":
             return MagetuiError(f"The connection to {where} was lost: {_one_line(message)}.")
@@ -219,6 +220,15 @@ class Workspace:
                 f"{_one_line(message)}. 'magetui locks' shows who it is."
             )
         return MagetuiError(f"Reading the database {where} failed: {_one_line(message)}.")
+
+    def _advice(self, cause: str, message: str) -> str | None:
+        """What to do next, where that is not what the cause advises."""
+        if NO_PASSWORD in message:
+            return SUPPLY_PASSWORD
+        chosen = self.selection
+        if cause == "password" and (chosen.password or chosen.password_command):
+            return "Check the user and the password."
+        return None
 
 
 def _one_line(message: str) -> str:

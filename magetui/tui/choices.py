@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from magetui.engine.selection import Selection
 
 START = "start"
-MARK, NAME, PLACE = "■", 20, 34
+MARK = "■"
 PRODUCTION_WIDTH = len("PRODUCTION") + 2
 
 
@@ -34,6 +34,14 @@ class Choice:
     colour: str | None = None
 
     @property
+    def told(self) -> str:
+        """What there is to say of it, where there is room."""
+        chosen = self.selection
+        project = chosen.config or (chosen.project_path if chosen.project_path not in (None, ".") else None)
+        password = "its password is what its password_command prints" if chosen.password_command else ""
+        return "; ".join(part for part in (self.about, password, f"project {project}" if project else "") if part)
+
+    @property
     def search(self) -> str:
         return " ".join((self.name, "PRODUCTION" if self.production else "", self.place, self.about))
 
@@ -47,52 +55,51 @@ def choices_of(
 ) -> list[Choice]:
     """All there are, in the order they are shown; what they leave unsaid is as in `base`.
 
-    `start_place` is empty where the database of the start is not known.
+    `start_place` is empty where it is not known which database that is.
     """
     from magetui import words
     from magetui.engine.recents import recent_targets
     from magetui.runner.redaction import redact_url
     from magetui.tui.panes.log import local_time
 
-    if start.target is None:
-        source = start.url_source if start.url is not None else "the environment or the project"
-    else:
-        source = f"target {start.target}"
-    found = [Choice(START, "at the start", start, "as at the start", start_place, f"from {source}")]
+    if start.target is not None:  # which is among the named ones
+        start, start_place = base, ""
+    about = f"from {start.url_source}" if start.url is not None else "from the environment or the project"
+    found = [Choice(START, "at the start", start, "", start_place or "the database", about)]
     seen = {start_place}
     for target in targets:
         url = words.place(redact_url(target.url)) if target.url else f"as {target.config or target.project_path} says"
         selection = target.chosen(base)
-        about = target.description or ""
-        found.append(
-            Choice(
-                f"named {target.name}", "named", selection, target.name, url, about, target.production, target.colour
-            )
-        )
+        key, described = f"named {target.name}", target.description or ""
+        found.append(Choice(key, "named", selection, target.name, url, described, target.production, target.colour))
         seen.add(url)
     for number, recent in enumerate(recent_targets(environment)):
         place = words.place(redact_url(recent.url))
         if place not in seen:
-            about = f"{local_time(recent.at)}, from {recent.source}"
-            found.append(Choice(f"recent {number}", "recent", recent.chosen(base), "", place, words.plain(about)))
+            said = words.plain(f"{local_time(recent.at)}, from {recent.source}")
+            found.append(Choice(f"recent {number}", "recent", recent.chosen(base), "", place, said))
     return found
 
 
 def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
-    """A row a choice, in columns that are as wide as what is in them needs, as far as there is room."""
-    name_width = min(NAME, max(len(choice.name) for choice in choices) + 2)
-    mark_width = PRODUCTION_WIDTH if any(choice.production for choice in choices) else 0
-    longest = max(len(choice.place) for choice in choices) + 2
-    place_width = min(longest, max(PLACE, width - 2 - name_width - mark_width - 40))
+    """A row a choice; those with a name have columns that are as wide as what is in them needs."""
+    named = [choice for choice in choices if choice.name]
+    name_width = max((len(choice.name) for choice in named), default=0) + 2
+    mark_width = PRODUCTION_WIDTH if any(choice.production for choice in named) else 0
+    place_width = max((len(choice.place) for choice in named), default=0) + 2
     rows = []
     for choice in choices:
-        content = Content.assemble(
-            (f"{MARK} ", f"ansi_{choice.colour}") if choice.colour else "  ",
-            (fitted(choice.name, name_width), STRONG),
-            (("PRODUCTION", PRODUCTION) if choice.production else fitted("", 10)) if mark_width else "",
-            "  " if mark_width else "",
-            fitted(choice.place, place_width),
-            (fitted(choice.about, max(0, width - 2 - name_width - mark_width - place_width)), QUIET),
-        )
-        rows.append(Row(choice.key, content, choice.search))
+        if choice.name:
+            mark = choice.colour and (f"{MARK} ", f"ansi_{choice.colour}")
+            content = Content.assemble(
+                mark or "  ",
+                (fitted(choice.name, name_width), STRONG),
+                ("PRODUCTION", PRODUCTION) if choice.production else fitted("", mark_width and len("PRODUCTION")),
+                "  " if mark_width else "",
+                fitted(choice.place, place_width),
+                (choice.about, QUIET),
+            )
+        else:
+            content = Content.assemble(f"  {choice.place}", (f"  {choice.about}", QUIET))
+        rows.append(Row(choice.key, content.truncate(width, ellipsis=True), choice.search))
     return rows

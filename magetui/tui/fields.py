@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rich.text import Text
+from textual.binding import Binding
 from textual.widgets import Input
 
 from magetui.runner.redaction import KEYWORD
@@ -42,6 +43,8 @@ def _harmless(before: str, colon: str) -> bool:
 
 class SecretField(Input):
     """A field that shows, and gives to the clipboard, no more than `shown` makes of what is typed."""
+
+    BINDINGS = [Binding("enter", "submit", "Connect")]
 
     def __init__(self, placeholder: str, id: str) -> None:
         super().__init__(placeholder=placeholder, id=id, compact=True)

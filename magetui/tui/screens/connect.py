@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from magetui.engine.selection import Selection
 
 TYPED = "typed"
-HEADINGS = {"at the start": "At the start", "named": "Named in the configuration", "recent": "Recent"}
+HEADINGS = {"at the start": "Without a name", "named": "Named in the configuration", "recent": "Recent"}
 
 
 class Choices(Lines):
@@ -94,6 +94,7 @@ class ConnectScreen(OverScreen):
             yield Static("password     ", markup=False, classes="label")
             yield SecretField("where the URL has none and the server wants one", "password")
         yield Choices(markup=False, id="choices")
+        yield Static(id="chosen", markup=False)
         yield Static(id="problem", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -141,6 +142,7 @@ class ConnectScreen(OverScreen):
             said = "enter connects to this URL" if "://" in typed else "nothing is named so; enter takes it as a URL"
             lines.set_options([Option(Content.styled(said, QUIET), disabled=True)])
             lines.highlighted = None
+            self._tell_chosen()
             return
         options: list[Option] = []
         heading = ""
@@ -153,7 +155,7 @@ class ConnectScreen(OverScreen):
             options.append(Option(rows[choice.key].content, id=choice.key))
         lines.set_options(options)
         keys = [option.id for option in options]
-        lines.highlighted = keys.index(wanted) if wanted in keys else 1
+        lines.highlighted = keys.index(wanted) if wanted is not None and wanted in keys else 1  # the first is a heading
         lines.scroll_to_highlight()
 
     @on(Input.Changed, "#url")
@@ -170,11 +172,22 @@ class ConnectScreen(OverScreen):
                 lines.highlighted = before  # no further round
         self._aimed()
 
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self) -> None:
+        self._tell_chosen()
+
+    def _tell_chosen(self) -> None:
+        """What the list has no room for, of the one at the cursor."""
+        at = self._at
+        choice = next((one for one in self._choices if one.key == at), None)
+        self.query_one("#chosen", Static).update(choice.told if choice is not None else "")
+
     def _aimed(self) -> None:
         """A password that was typed for one database is not sent to another."""
         if self._at != self._aim:
             self._aim = self._at
             self.query_one("#password", Input).value = ""
+            self._say(Content(""))  # what was said was of the other one
 
     # -- connecting
 
@@ -247,7 +260,9 @@ class ConnectScreen(OverScreen):
 
     def _ask_password(self, problem: str) -> None:
         self._aim = self._at
-        self.query_one("#password", Input).focus()
+        field = self.query_one("#password", Input)
+        field.focus()
+        field.action_select_all()  # what is typed takes the place of one that was not accepted
         self._say(Content.assemble(("NOT CONNECTED  ", CRITICAL), problem, " Type it above and press enter."))
 
     def _say(self, content: Content) -> None:
