@@ -99,7 +99,7 @@ def _target_said(settings: Settings) -> tuple[str, str]:
         return chosen.target, "--target or MAGETUI_TARGET"
     if chosen.url is not None:
         return _url(settings) or "", chosen.url_source
-    return "none named", "the environment or the project says which; 'magetui diagnose' tells"
+    return "none", "found by the environment or the project: 'magetui diagnose' tells"
 
 
 def _row(said: tuple[str, Value]) -> tuple[str, str, str]:

@@ -116,7 +116,10 @@ def _own_place(environment: Mapping[str, str]) -> LookedFor:
 
 
 def _looked_for(whose: Literal["yours", "project"], path: Path) -> LookedFor:
-    return LookedFor(whose, path.absolute(), path.is_file())
+    try:
+        return LookedFor(whose, path.absolute(), path.is_file())
+    except PermissionError:  # somebody else's home, as under sudo: what is there is not for us
+        return LookedFor(whose, path.absolute(), found=False)
 
 
 def _read(place: LookedFor, own_path: Path) -> FileSettings | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from magetui.config.targets import named_target
 from magetui.tui.rows import Row, fitted
 from magetui.tui.theme import PRODUCTION, QUIET, STRONG
 
@@ -35,11 +36,16 @@ class Choice:
 
     @property
     def told(self) -> str:
-        """What there is to say of it, where there is room."""
+        """All there is to say of it; its row may have no room for that."""
         chosen = self.selection
         project = chosen.config or (chosen.project_path if chosen.project_path not in (None, ".") else None)
-        password = "its password is what its password_command prints" if chosen.password_command else ""
-        return "; ".join(part for part in (self.about, password, f"project {project}" if project else "") if part)
+        said = (
+            self.place,
+            self.about,
+            "its password is what its password_command prints" if chosen.password_command else "",
+            f"project {project}" if project else "",
+        )
+        return "; ".join(part for part in said if part)
 
     @property
     def search(self) -> str:
@@ -71,14 +77,22 @@ def choices_of(
         url = words.place(redact_url(target.url)) if target.url else f"as {target.config or target.project_path} says"
         selection = target.chosen(base)
         key, described = f"named {target.name}", target.description or ""
-        found.append(Choice(key, "named", selection, target.name, url, described, target.production, target.colour))
+        production = _is_production(targets, selection)
+        found.append(Choice(key, "named", selection, target.name, url, described, production, target.colour))
         seen.add(url)
     for number, recent in enumerate(recent_targets(environment)):
         place = words.place(redact_url(recent.url))
         if place not in seen:
             said = words.plain(f"{local_time(recent.at)}, from {recent.source}")
-            found.append(Choice(f"recent {number}", "recent", recent.chosen(base), "", place, said))
+            selection = recent.chosen(base)
+            production = _is_production(targets, selection)
+            found.append(Choice(f"recent {number}", "recent", selection, "", place, said, production))
     return found
+
+
+def _is_production(targets: Sequence[NamedTarget], selection: Selection) -> bool:
+    named = named_target(targets, selection, selection.url)
+    return named is not None and named.production
 
 
 def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
@@ -90,9 +104,8 @@ def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
     rows = []
     for choice in choices:
         if choice.name:
-            mark = choice.colour and (f"{MARK} ", f"ansi_{choice.colour}")
             content = Content.assemble(
-                mark or "  ",
+                (f"{MARK} ", f"ansi_{choice.colour}") if choice.colour else "  ",
                 (fitted(choice.name, name_width), STRONG),
                 ("PRODUCTION", PRODUCTION) if choice.production else fitted("", mark_width and len("PRODUCTION")),
                 "  " if mark_width else "",
@@ -100,6 +113,7 @@ def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
                 (choice.about, QUIET),
             )
         else:
-            content = Content.assemble(f"  {choice.place}", (f"  {choice.about}", QUIET))
+            mark = ("PRODUCTION", PRODUCTION) if choice.production else ""
+            content = Content.assemble("  ", choice.place, "  ", mark, "  " if mark else "", (choice.about, QUIET))
         rows.append(Row(choice.key, content.truncate(width, ellipsis=True), choice.search))
     return rows

@@ -160,8 +160,14 @@ class ConnectScreen(OverScreen):
 
     @on(Input.Changed, "#url")
     def _edited(self) -> None:
-        self._fill(self._at)
+        self._fill(self._likeliest(self._typed.lower()) or self._at)
         self._aimed()
+
+    def _likeliest(self, typed: str) -> str | None:
+        """The choice that is meant by what is typed: one whose name begins with it, or has it in it."""
+        found = [choice for choice in self._choices if typed and typed in choice.name.lower()]
+        found.sort(key=lambda choice: not choice.name.lower().startswith(typed))
+        return found[0].key if found else None
 
     def action_move(self, rows: int) -> None:
         lines = self.query_one(Choices)
