@@ -13,7 +13,6 @@ import pytest
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.postgres import HOST, PASSWORD, USER
-from tests.terminal import Terminal
 from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, set_back
 
 FOOTER = "Connect.*URL or password"
@@ -34,12 +33,6 @@ def kept(tmp_path: Path) -> Path:
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
     return file
-
-
-def empty_field(terminal: Terminal) -> None:
-    """Alone, since keys with a meaning are acted on after the letters that come with them."""
-    terminal.press("ctrl+u")
-    terminal.wait_for("find or URL  The database's URL")
 
 
 def bare(database: PostgresDatabase) -> str:
@@ -77,9 +70,12 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     failed = terminal.wait_for(r"NOT CONNECTED +The password_command of target locked failed: it ended with")
     assert "find or URL  lock" in failed
     assert f"now {start}" in failed
+    terminal.press("escape")
+    terminal.wait_for(r"^ magetui   read .*sqlite.*UP TO DATE")
+    terminal.press("o")
+    terminal.wait_for(FOOTER)
 
     # A server that wants a password gets it typed, and a wrong one can be typed again.
-    empty_field(terminal)
     terminal.press(*"bare", "enter")
     terminal.wait_for(r"NOT CONNECTED .*wants a password, and there is\s+none")
     terminal.press(*"wrong-one", "enter")
@@ -103,7 +99,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press(*"mag", "enter")
     terminal.wait_for("'mag' is not the database's name")
     assert mage.marker == [BEFORE_HEAD]
-    terminal.press("ctrl+u")
+    terminal.press("ctrl+u")  # alone: a key with a meaning is acted on after the letters that come with it
     terminal.wait_gone(r"^ mag ")
     terminal.press(*mage.name, "enter")
     terminal.wait_for("y Yes")

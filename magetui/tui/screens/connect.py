@@ -64,6 +64,7 @@ class ConnectScreen(OverScreen):
         Binding("pageup", "move(-8)", "Up", show=False),
         Binding("pagedown", "move(8)", "Down", show=False),
         Binding("tab", "app.focus_next", "URL or password"),
+        Binding("f1", "app.help", "Help"),  # a question mark is text here
     ]
 
     class Attempted(Message):

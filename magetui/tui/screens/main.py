@@ -250,11 +250,12 @@ class MainScreen(Screen[None]):
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
         schema = f"   schema {words.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
+        called = f"{STRONG} ansi_{named.colour}" if named is not None and named.colour else STRONG
         self.query_one("#header", Static).update(
             emphasised(
                 Content.assemble(
                     (" magetui", STRONG),
-                    (f"   {named.called}" if named is not None else "", STRONG),
+                    (f"   {named.called}" if named is not None else "", called),
                     ("   READ-ONLY" if read_only else "", STRONG),
                     (f"   read {datetime.now():%H:%M:%S}", QUIET),
                     f"   {server}   {place}{schema}",
