@@ -47,7 +47,7 @@ class Text:
         place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
         mage = project.kind == "mage"
         what = "mage-ai " + (project.version or "") if mage else "alembic"
-        yield from _table(
+        yield from columns(
             [
                 ("target", words.plain(target.url or "")),
                 ("source", words.plain(target.source or "")),
@@ -111,7 +111,7 @@ class Text:
             name = f"{table.schema}.{table.name}" if table.schema else table.name
             numbers = "  ".join(part for part in (words.rows(table.rows), words.size(table.bytes)) if part)
             yield words.plain(f"{name}  {numbers}".rstrip())
-            yield from _table(
+            yield from columns(
                 [
                     (
                         f"  {words.plain(column.name)}",
@@ -205,7 +205,7 @@ class Text:
             ("outcome", words.OUTCOMES[record.outcome]),
             ("marker", way),
         ]
-        yield from _table(facts[:-1] if by_hand else facts)
+        yield from columns(facts[:-1] if by_hand else facts)
         not_begun = [step for step in record.steps if step.state == "pending"]
         for step in record.steps:
             if step in not_begun:
@@ -220,7 +220,7 @@ class Text:
         yield words.run_conclusion(record)
 
     def backup(self, made: Backup) -> Iterable[str]:
-        yield from _table(
+        yield from columns(
             [
                 ("backup", words.plain(str(made.file))),
                 ("database", words.plain(made.database)),
@@ -235,7 +235,7 @@ class Text:
         if not records:
             yield "no runs on record"
             return
-        yield from _table(
+        yield from columns(
             [
                 (
                     str(record.run),
@@ -254,7 +254,7 @@ class Text:
         )
 
 
-def _table(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
+def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
     """Columns as wide as their widest cell, two spaces apart."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)] if lines else []
     for line in lines:

@@ -113,6 +113,7 @@ IN_DOUBT = Parameter(
 )
 COMMON = (
     Parameter("--url", "the database's SQLAlchemy URL; else from the environment or the project", "URL"),
+    Parameter("--target", "a target that the configuration names; see 'magetui config'", "NAME"),
     Parameter("--project-path", "the project's folder (default: this one)", "DIR"),
     Parameter("--config", "an alembic.ini, or a pyproject.toml with [tool.alembic]", "FILE"),
     Parameter("--name", "the section of alembic.ini to use, where it names several databases", "SECTION"),
@@ -275,6 +276,12 @@ VERBS: tuple[Verb, ...] = (
             Parameter("--cancel", "ask the run to stop"),
             Parameter("--report", "tell all of the run, statement by statement, for the incident report"),
         ),
+    ),
+    Verb(
+        "config",
+        "Configuration",
+        "show each setting and what it came from, the files that are looked for, the named targets",
+        "reads",
     ),
     Verb(
         "demo",

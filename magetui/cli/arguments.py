@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from magetui import __version__
+from magetui.config.options import BY_NAME
 from magetui.verbs import COMMON, VERBS, Parameter, Verb
 
 UNRECOGNIZED = "unrecognized arguments: "  # argparse's words
@@ -54,7 +55,8 @@ def _add_verb(verbs: Any, one: Verb, common: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     for parameter in one.parameters:
-        _add(parser, parameter, parameter.default)
+        # What the configuration may say has its default there, after everything that was said.
+        _add(parser, parameter, argparse.SUPPRESS if parameter.key in BY_NAME else parameter.default)
 
 
 def _add(parser: argparse.ArgumentParser, parameter: Parameter, default: Any) -> None:

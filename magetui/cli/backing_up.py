@@ -28,8 +28,8 @@ def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = Workspace(settings.selection)
     request = BackupRequest(
         output=Path(values["output"]) if values.get("output") else None,
-        pg_dump=values.get("pg_dump"),
-        lock_timeout_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
+        pg_dump=settings.pg_dump,
+        lock_timeout_ms=int(settings.lock_timeout_seconds * 1000),
         anyway=bool(values.get("anyway")),
     )
     complain(words.plain(f"backing up {workspace.target.redacted}; ctrl+c cancels it"))

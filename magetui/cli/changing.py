@@ -12,7 +12,8 @@ from magetui.cli.consent import consent
 from magetui.cli.following import Interrupts, followed, told_lost
 from magetui.cli.output import answer, complain
 from magetui.cli.reading import show_plan
-from magetui.config import Settings
+from magetui.config import LIMITS, Settings
+from magetui.config.targets import asked_for_name, named_target
 from magetui.engine import runs
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import Plan, make_plan
@@ -55,14 +56,20 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         _announce(workspace, plan)
         if not values.get("yes"):
             _foretell(workspace, plan)
-        consent(values, f"{plan.summary}. Go on?", plan.database if plan.destroys else None)
+        for line in said_by_files(settings):
+            complain(line)
+        named = named_target(settings.targets, settings.selection, workspace.target.redacted)
+        asks_name, why = asked_for_name(plan.destroys, named)
+        if named is not None and named.production:
+            complain(f"  this is {named.called}")
+        consent(values, f"{plan.summary}. Go on?", plan.database if asks_name else None, why)
         limits = runs.Limits(
             Timeouts(
-                lock_ms=int(values.get("lock_timeout_seconds", 10.0) * 1000),
-                statement_ms=int(values.get("statement_timeout_seconds", 0.0) * 1000),
+                lock_ms=int(settings.lock_timeout_seconds * 1000),
+                statement_ms=int(settings.statement_timeout_seconds * 1000),
             ),
-            lock_retries=values.get("lock_retries", 0),
-            on_disconnect=values.get("on_disconnect", "continue"),
+            lock_retries=settings.lock_retries,
+            on_disconnect=settings.on_disconnect,
         )
         with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
             started = runs.start(workspace, plan, limits)
@@ -75,6 +82,16 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         return STATUS[record.outcome]
 
     return changed
+
+
+def said_by_files(settings: Settings) -> list[str]:
+    """The limits that a file sets for this run: a file that came with the project sets none unsaid."""
+    of_files = {name: settings.origins[name] for name in LIMITS if name in settings.origins}
+    return [
+        words.plain(f"  {name} {said.value}, from {said.source}")
+        for name, said in of_files.items()
+        if said.source in {str(file.path) for file in settings.files}
+    ]
 
 
 def _announce(workspace: Workspace, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Consent on a terminal: the default is no, and what destroys data wants a name typed."""
+"""Consent on a terminal: the default is no; what destroys data, or changes production, wants a name typed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from magetui.engine.errors import RefusedError
 
 
-def consent(values: Mapping[str, Any], question: str, name: str | None = None) -> None:
-    """Ask on the terminal; what destroys data wants `name` typed. Raises `RefusedError` for anything but a yes."""
+def consent(values: Mapping[str, Any], question: str, name: str | None = None, why: str = "") -> None:
+    """Ask on the terminal; with `name` it wants that typed, and says `why`. Raises `RefusedError` for all but a yes."""
     if values.get("yes"):
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError("There is no terminal to ask for consent on. Nothing was changed. Say --yes to go on.")
-    wanted = "y or N" if name is None else f"this may destroy data; type the database's name, {name}"
+    wanted = "y or N" if name is None else f"{why}; type the database's name, {name}"
     sys.stderr.write(f"{question} [{wanted}] ")
     sys.stderr.flush()
     answer = sys.stdin.readline().strip()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
 from magetui.config import settings_of
+from magetui.engine.errors import MagetuiError
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
@@ -38,18 +39,18 @@ def run(arguments: Sequence[str], screens: Screens) -> int:
     """Carry out one command line; returns the exit status."""
     values = vars(parser().parse_args(arguments))
     name = values.pop("verb_name", None)
-    settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if name is None:
-        return screens.open(settings) if terminal else _no_terminal()
-    from magetui.engine.errors import MagetuiError
-
     try:
+        settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
+        if name is None:
+            return screens.open(settings) if terminal else _no_terminal()
         if name == "demo" and terminal:
             return screens.practise(settings, values["scenario"])
+        for warning in settings.warnings:
+            complain(f"magetui: {warning}")
         return _handler(name)(settings, values)
     except MagetuiError as error:
-        if settings.json:
+        if values.get("json"):
             print_lines([json.dumps({"error": error.message, "status": error.status})])
         complain(f"magetui: {error.message}")
         return error.status
@@ -83,6 +84,10 @@ def _handler(name: str) -> Handler:
         from magetui.cli.verifying import verified
 
         return verified
+    if name == "config":
+        from magetui.cli.configured import show_configuration
+
+        return show_configuration
     if name == "demo":
         from magetui.cli.practice import tell_practice
 

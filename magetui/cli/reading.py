@@ -12,6 +12,7 @@ from magetui.cli.consent import consent
 from magetui.cli.following import followed, told_lost
 from magetui.cli.output import answer, complain, print_lines
 from magetui.config import Settings
+from magetui.config.targets import named_target
 from magetui.engine import locks, runs
 from magetui.engine.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
@@ -93,7 +94,9 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
         complain(f"  {words.one_line(session.query, 100)}")
     for line in wrapped(locks.loss(session, action), 78):
         complain(line)
-    consent(values, "End this session?" if action == "terminate" else "Cancel its query?")
+    named = named_target(settings.targets, settings.selection, workspace.target.redacted)
+    where = f" It is on {named.called}." if named is not None and named.production else ""
+    consent(values, f"{'End this session?' if action == 'terminate' else 'Cancel its query?'}{where}")
     done = (locks.end_session if action == "terminate" else locks.end_query)(workspace, session)
     document = {"action": action, "session": asdict(done.session), "settled": done.settled, "message": done.message}
     answer(settings, lambda: document, lambda _text: [done.message])

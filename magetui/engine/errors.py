@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.backends.base import ConnectCause, Session
+if TYPE_CHECKING:  # so that an error can be raised, or caught, before anything is loaded
+    from magetui.backends.base import ConnectCause, Session
 
 ADVICE: dict[ConnectCause, str] = {
     "name": "Check the host in the URL, and that this machine can resolve it.",

@@ -33,10 +33,12 @@ class Interpreter:
     why: str
 
 
-def find_interpreter(environment: Mapping[str, str], folder: Path, named: str | None) -> Interpreter:
+def find_interpreter(
+    environment: Mapping[str, str], folder: Path, named: str | None, source: str = "--python"
+) -> Interpreter:
     """The interpreter for the scripts of an Alembic project in `folder`."""
     if named is not None:
-        return Interpreter(named, "--python")
+        return Interpreter(named, source)
     lacking: list[str] = []
     for home, why in _environments(environment, folder):
         python = home / "bin" / "python"

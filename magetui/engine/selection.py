@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PROJECT = ("project_path", "config", "name", "mage_path", "python")  # of a selection, what names the scripts
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -17,3 +19,11 @@ class Selection:
     python: str | None = None
     read_only: bool = False
     scratch_url: str | None = field(default=None, repr=False)
+    # What these came from, as it is told.
+    url_source: str = "--url"
+    python_source: str = "--python"
+    scratch_source: str = "--scratch-url"
+    url_folder: str | None = None  # that a relative SQLite path is taken from
+    target: str | None = None  # the name that the configuration has for it
+    password: str | None = field(default=None, repr=False)  # for a URL that lacks it
+    password_command: tuple[str, ...] | None = field(default=None, repr=False)  # what gives it instead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,6 +46,20 @@ class Target:
     def secrets(self) -> tuple[str, ...]:
         """What must not stand in anything that is shown or kept."""
         return (*secrets_of(self.text), *self.credentials)
+
+    @property
+    def has_password(self) -> bool:
+        return self.url.password is not None or "password" in self.url.query
+
+    def with_password(self, password: str) -> Target:
+        """The target with a password that its URL lacks; SQLite's files have none."""
+        if self.dialect == "sqlite":
+            return self
+        if self.url.username is None and self.dialect == "postgresql":  # a URL's text has none without a user
+            url = self.url.update_query_dict({"password": password})
+        else:
+            url = self.url.set(password=password)
+        return replace(self, url=url, redacted=redact_url(url.render_as_string(hide_password=True)))
 
     def clean(self, text: str) -> str:
         """`text` without this target's credentials."""

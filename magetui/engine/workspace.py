@@ -24,6 +24,7 @@ from magetui.engine.chain import Chain, read_chain
 from magetui.engine.environment import Environment, ask_env, read_env_text
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
 from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
+from magetui.engine.passwords import Passwords
 from magetui.engine.project import MAGE_VARIABLES, PLACEHOLDER, Project, configured, find_project, project_target
 from magetui.engine.selection import Selection
 from magetui.engine.target import Target, database_file, mage_target, parse_target
@@ -32,6 +33,7 @@ from magetui.runner.redaction import password_spellings, redact, secrets_of, sto
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 CONNECT_CAUSES = frozenset(ConnectError.advised())
+NO_PASSWORD = "no password supplied"  # libpq's words
 
 
 class Workspace:
@@ -42,14 +44,19 @@ class Workspace:
         selection: Selection,
         environment: Mapping[str, str] | None = None,
         targets: set[Target] | None = None,
+        passwords: Passwords | None = None,
     ) -> None:
-        """`targets` are those of the caller's workspaces so far; this one's joins them once it is found."""
+        """`targets` are those of the caller's workspaces so far; this one's joins them once it is found.
+
+        `passwords` are what commands have given to those.
+        """
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
         # No cached properties: before Python 3.12 those of one workspace wait for those of all others, and one may be
         # waiting for a secret store.
         self._target: Target | None = None
+        self._passwords = passwords if passwords is not None else Passwords()
         self._backend: Backend | None = None
 
     @cached_property
@@ -74,7 +81,7 @@ class Workspace:
     def target(self) -> Target:
         if self._target is None:
             # Whatever database it is: scripts may tell all of the environment that they run in.
-            found = self._found_target()
+            found = self._with_password(self._found_target())
             beside = password_spellings(self.environment.get("PGPASSWORD", ""), found.redacted)
             self._target = replace(found, credentials=(*store_secrets(self.environment), *beside))
             self._targets.add(self._target)
@@ -90,17 +97,33 @@ class Workspace:
 
     def _found_target(self) -> Target:
         if self.selection.url is not None:
-            return parse_target(self.selection.url, "--url")
+            return self._chosen_target(self.selection.url)
         try:
             located = self.located
         except ProjectError:
             # Without scripts there may still be a database to look at; without either, say what is missing.
-            if not any(self.environment.get(name) for name in MAGE_VARIABLES):
+            named = self.selection.config is not None  # then no other one is meant
+            if named or not any(self.environment.get(name) for name in MAGE_VARIABLES):
                 raise
             return mage_target(self.environment, self.project_path)
         if located.kind == "mage":
             return mage_target(self.environment, self.project_path)
         return project_target(located, self.asked, named=self.selection.name is not None)
+
+    def _chosen_target(self, url: str) -> Target:
+        folder = self.selection.url_folder
+        return parse_target(url, self.selection.url_source, None if folder is None else Path(folder))
+
+    def _with_password(self, target: Target) -> Target:
+        """The target with the password that was typed, or that its command gives, where it has none itself."""
+        chosen = self.selection
+        if chosen.password is not None:
+            return target.with_password(chosen.password)
+        if chosen.password_command is None or target.has_password:
+            return target
+        return target.with_password(
+            self._passwords.of(chosen.password_command, chosen.target or "of the database", self.environment)
+        )
 
     def _target_if_any(self) -> Target | None:
         try:
@@ -118,7 +141,7 @@ class Workspace:
         )
         if url_known and text.configured is not None and not located.scripts.several:
             return Environment((text.configured,))
-        url = None if self.selection.url is None else parse_target(self.selection.url, "--url").text
+        url = None if self.selection.url is None else self.target.text
         said = ask_env(self.interpreter, located.folder, located.scripts, url)
         if not said.databases and text.configured is not None and url_known:
             return Environment((text.configured,))
@@ -128,7 +151,7 @@ class Workspace:
     def scratch(self) -> Target | None:
         """The database that was named for replays alone; None where there is none. Raises `ConnectError`."""
         if self.selection.scratch_url is not None:
-            return parse_target(self.selection.scratch_url, "--scratch-url")
+            return parse_target(self.selection.scratch_url, self.selection.scratch_source)
         text = self.environment.get(SCRATCH_VARIABLE)
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
@@ -161,7 +184,8 @@ class Workspace:
         """The Python that runs the scripts, and why: ours for Mage's chain, else the one named or the project's own."""
         if self.located.kind == "mage":
             return Interpreter(sys.executable, OURS)
-        return find_interpreter(self.environment, self.located.folder, self.selection.python)
+        chosen = self.selection
+        return find_interpreter(self.environment, self.located.folder, chosen.python, chosen.python_source)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -186,11 +210,13 @@ class Workspace:
         failure: Failure = self.backend.failure(error)
         message = self.target.clean(failure.message)
         where = f"{self.target.redacted} (from {self.target.source})"
+        if failure.cause == "password":  # one that a command gave may have been changed since
+            self._passwords.forget(self.selection.password_command)
         if failure.cause in CONNECT_CAUSES:
             return ConnectError(
                 failure.cause,  # type: ignore[arg-type]  # narrowed by the test above
                 f"Cannot use the database {where}: {_one_line(message)}.",
-                failure.advice,
+                failure.advice or self._advice(failure.cause),
             )
         if failure.cause == "lost":
             return MagetuiError(f"The connection to {where} was lost: {_one_line(message)}.")
@@ -200,6 +226,13 @@ class Workspace:
                 f"{_one_line(message)}. 'magetui locks' shows who it is."
             )
         return MagetuiError(f"Reading the database {where} failed: {_one_line(message)}.")
+
+    def _advice(self, cause: str) -> str | None:
+        """What to do next, where that is not what the cause advises."""
+        chosen = self.selection
+        if cause == "password" and (chosen.password or chosen.password_command):
+            return "Check the user and the password."
+        return None
 
 
 def _one_line(message: str) -> str:

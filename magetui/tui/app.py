@@ -6,7 +6,6 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,10 +16,12 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState, get_current_worker
 
+from magetui.config.targets import NamedTarget, named_target
 from magetui.tui import reading
 from magetui.tui.backups import BackupWork
 from magetui.tui.commands import VerbCommands
 from magetui.tui.hangup import watch_for_hangup
+from magetui.tui.keys import key_of, keymap
 from magetui.tui.loading import load_engine
 from magetui.tui.news import (
     ActionFailed,
@@ -34,9 +35,8 @@ from magetui.tui.news import (
     TablesRead,
 )
 from magetui.tui.panes.connection import ConnectionPane
-from magetui.tui.panes.log import RUN, LogPane, entry_of
+from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.rows import Rows
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.theme import CRITICAL, THEME, style_sheets
 from magetui.verbs import verb
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from magetui.engine.backup import BackupRequest
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
+    from magetui.engine.passwords import Passwords
     from magetui.engine.plan import Plan
     from magetui.engine.records import RunRecord
     from magetui.engine.runs import Limits, StartedRun
@@ -62,10 +63,10 @@ class MagetuiApp(App[int]):
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "command_palette", "Commands", key_display=":"),
+        Binding("colon", "command_palette", "Commands", key_display=":", id="commands"),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
+        Binding("question_mark", "help", "Help", key_display="?", id="help"),
+        Binding("q", "quit", "Quit", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False),
     ]
 
@@ -77,16 +78,18 @@ class MagetuiApp(App[int]):
     ) -> None:
         super().__init__(css_path=list(style_sheets()), ansi_color=True)
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
-        self.selection = settings.selection
-        self._first_selection = settings.selection
+        self.settings = settings
+        self.selection = self.first_selection = settings.selection
+        self.named: NamedTarget | None = None  # what the configuration knows of the database that is looked at
         self.main_screen = MainScreen(briefing)
         self.diagnosis: Diagnosis | None = None
         self.chain: Chain | None = None
         self._seen: Diagnosis | str | None = None  # as it was read, before evidence was added; or why it was not
-        self.place = ""
+        self.place = self.first_place = ""
         self.going: set[int] = set()  # runs that went on when they were last seen
         self.started: list[StartedRun] = []  # the lines to those that were begun here
         self.backup: BackupWork | None = None  # the latest
+        self._passwords: Passwords | None = None  # that commands gave
         self._targets: set[Target] = set()  # that were looked at: their credentials are in nothing that is shown
         self._leaving = False
 
@@ -96,18 +99,26 @@ class MagetuiApp(App[int]):
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
+        self.set_keymap(keymap(self.settings.keys))
         self.call_after_refresh(self._read_first)
 
     def _read_first(self) -> None:
         """After the first paint, so that loading the database's libraries does not hold it up."""
         self.read_state()
         self.read_runs(wanted=False)
+        self.main_screen.warn(self.settings.warnings)
 
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
         """A workspace on what is chosen now; made anew each time, so that scripts and secrets are read anew."""
+        from magetui.engine.passwords import Passwords
         from magetui.engine.workspace import Workspace
 
-        return Workspace(selection or self.selection, self.environment, self._targets)
+        self._passwords = self._passwords or Passwords()
+        return Workspace(selection or self.selection, self.environment, self._targets, self._passwords)
+
+    def key_of(self, action: str) -> str:
+        """The key that an action has, by the name that it has in the configuration."""
+        return key_of(action, self.settings.keys)
 
     # -- leaving
 
@@ -122,7 +133,10 @@ class MagetuiApp(App[int]):
         """Leave; where that would cancel a backup, say so first."""
         if self.backup is not None and self.backup.alive and not self.backup.warned:
             self.backup.warned = True
-            self.notify("A backup is being written. Leave once more to cancel it; B shows it.", severity="warning")
+            self.notify(
+                f"A backup is being written. Leave once more to cancel it; {self.key_of('backup')} shows it.",
+                severity="warning",
+            )
             return
         self.exit()
 
@@ -145,7 +159,7 @@ class MagetuiApp(App[int]):
         """`text` without the credentials of what is, or was, looked at; asks no secret store, which may take long."""
         from magetui.runner.redaction import redact, secrets_of, store_secrets
 
-        for selection in (self.selection, self._first_selection):
+        for selection in (self.selection, self.first_selection):
             for url in filter(
                 None, (selection.url, selection.scratch_url, self.environment.get("MAGETUI_SCRATCH_URL"))
             ):
@@ -211,8 +225,12 @@ class MagetuiApp(App[int]):
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
-        self.place = words.place(message.diagnosis.target.url or "")
-        self.main_screen.show_header(self.place, message.diagnosis, read_only=self.selection.read_only)
+        place = words.place(message.diagnosis.target.url or "")
+        if self.selection == self.first_selection:
+            self.first_place = place
+        self.named = named_target(self.settings.targets, self.selection, message.diagnosis.target.url)
+        self.place = place if self.named is None else f"{self.named.called}  {place}"
+        self.main_screen.show_header(place, message.diagnosis, self.named, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
 
     @on(TablesRead)
@@ -259,29 +277,11 @@ class MagetuiApp(App[int]):
         alive = next((record for record in message.records if record.alive and record.run not in self.going), None)
         self.going |= {record.run for record in message.records if record.alive}
         if alive is not None:
-            self.notify(f"Run {alive.run} ({alive.verb}) goes on: u shows it.", title="A run goes on", timeout=15)
-
-    # -- opening what is under the cursor
-
-    @on(Rows.Opened, "#log-rows")
-    def _log_opened(self, event: Rows.Opened) -> None:
-        if event.key.startswith(RUN):
-            from magetui.tui.screens.run import RunScreen
-
-            self.push_screen(RunScreen(int(event.key.removeprefix(RUN))))
-            return
-        entry = self.main_screen.query_one(LogPane).entry(event.key)
-        if entry is not None:
-            from magetui.tui.screens.details import TextScreen
-
-            self.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", entry.text))
-
-    @on(Rows.Opened, "#revision-rows")
-    def _revision_opened(self, event: Rows.Opened) -> None:
-        if self.chain is not None and event.key in self.chain.by_id:
-            from magetui.tui.screens.revision import RevisionScreen
-
-            self.push_screen(RevisionScreen(self.chain.by_id[event.key], self.chain))
+            self.notify(
+                f"Run {alive.run} ({alive.verb}) goes on: {self.key_of('runs')} shows it.",
+                title="A run goes on",
+                timeout=15,
+            )
 
     # -- changing
 
@@ -383,11 +383,11 @@ class MagetuiApp(App[int]):
 
         self.push_screen(ConnectScreen())
 
-    def connect_to(self, url: str | None, place: str | None) -> None:
-        """Look at another database from now on, shown as `place`; None goes back to the one from the start."""
-        self.selection = self._first_selection if url is None else replace(self._first_selection, url=url)
-        self.diagnosis = self.chain = self._seen = None
-        self.place = place or "the database of the start"
+    def connect_to(self, selection: Selection, place: str) -> None:
+        """Look at another database from now on, which was connected to and is shown as `place`."""
+        self.selection = selection
+        self.diagnosis = self.chain = self._seen = self.named = None
+        self.place = place
         self.main_screen.show_reading(self.place)
         self.read_state()
         self.read_runs(wanted=False)
@@ -399,4 +399,4 @@ class MagetuiApp(App[int]):
 
         if not isinstance(self.screen, HelpScreen):
             subject = self.screen if isinstance(self.screen, OverScreen) else self.main_screen.unfolded
-            self.push_screen(HelpScreen(subject))
+            self.push_screen(HelpScreen(subject, self.settings.keys))

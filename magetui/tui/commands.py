@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from magetui.verbs import VERBS, Verb
 
+if TYPE_CHECKING:
+    from magetui.tui.app import MagetuiApp
+
 EXTRAS = (
-    ("Connect to another database  (c)", "app.connect", "type a database's URL"),
-    ("Help  (?)", "app.help", "what has the focus, and every key"),
-    ("Quit  (q)", "app.quit", "leave; a run goes on by itself"),
+    ("Connect to another database", "connect", "by its name, or its URL"),
+    ("Help", "help", "what has the focus, and every key"),
+    ("Quit", "quit", "leave; a run goes on by itself"),
 )
 
 
@@ -27,12 +31,16 @@ class VerbCommands(Provider):
     """Verbs and the few things beside them; over another screen, only what belongs everywhere."""
 
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
+        key_of = cast("MagetuiApp", self.app).key_of
         verbs = [
-            (f"{verb.title}  ({verb.key})", action_of(verb), verb.summary) for verb in VERBS if verb.key is not None
+            (f"{verb.title}  ({key_of(verb.name)})", action_of(verb), verb.summary)
+            for verb in VERBS
+            if verb.key is not None
         ]
+        extras = [(f"{title}  ({key_of(action)})", f"app.{action}", about) for title, action, about in EXTRAS]
         from magetui.tui.screens.main import MainScreen
 
-        everything = [*verbs, *EXTRAS] if isinstance(self.screen, MainScreen) else list(EXTRAS[1:])
+        everything = [*verbs, *extras] if isinstance(self.screen, MainScreen) else extras[1:]
         return [(title, about, partial(self.app.run_action, action)) for title, action, about in everything]
 
     async def discover(self) -> Hits:

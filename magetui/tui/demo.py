@@ -15,4 +15,6 @@ def open_demo(settings: Settings, scenario: str) -> int:
     """Build the incident, open the program on it and clear it away; returns the exit status."""
     with build_demo(scenario) as demo:
         selection = Selection(config=str(demo.config), read_only=settings.selection.read_only)
-        return open_app(replace(settings, selection=selection), demo.environment(os.environ), briefing=demo.story)
+        return open_app(
+            replace(settings, selection=selection, base=None), demo.environment(os.environ), briefing=demo.story
+        )

@@ -32,6 +32,8 @@ def state(workspace: Workspace) -> Iterator[Message]:
         return
     yield StateRead(chosen, diagnosis, workspace.chain, diagnosis)
     yield TablesRead(chosen, _tables(workspace, diagnosis))
+    if diagnosis.target.database is not None:
+        yield from _remembered(workspace)
     weighed = add_evidence(workspace, diagnosis)
     if weighed.findings != diagnosis.findings:
         yield StateRead(chosen, weighed, workspace.chain, diagnosis)
@@ -67,6 +69,20 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, going: Collectio
     weighed = add_evidence(workspace, diagnosis)
     yield StateRead(chosen, weighed, workspace.chain, diagnosis, quiet=True)
     yield TablesRead(chosen, tables)
+
+
+def _remembered(workspace: Workspace) -> Iterator[Message]:
+    """Keep it among the recent targets; not a file that there is not."""
+    from magetui.engine.recents import remember
+    from magetui.engine.target import database_file
+
+    file = database_file(workspace.target.url)
+    if file is not None and not file.exists():
+        return
+    try:
+        remember(workspace.environment, workspace.selection, workspace.target)
+    except OSError as error:
+        yield ActionFailed("connect", f"The recent targets cannot be written: {error.strerror}.")
 
 
 def _tables(workspace: Workspace, diagnosis: Diagnosis) -> tuple[Table, ...] | str:

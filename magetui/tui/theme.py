@@ -7,6 +7,7 @@ from pathlib import Path
 THEME = "ansi-dark"
 
 CRITICAL, WARNING, GOOD, QUIET, STRONG = "bold ansi_red", "ansi_yellow", "ansi_green", "dim", "bold"
+PRODUCTION = "bold reverse ansi_red"
 SEVERITY_STYLES = {"critical": CRITICAL, "warning": "bold ansi_yellow", "info": "ansi_cyan", "ok": GOOD}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -17,18 +17,10 @@ from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 if TYPE_CHECKING:
     from magetui.engine.diagnosis import Diagnosis
     from magetui.engine.finding import Finding
+    from magetui.tui.app import MagetuiApp
 
-# The key that does what a finding proposes; `connect` and the like without one are said in words.
-NEXT_KEYS = {
-    "migrate": "m",
-    "stamp": "s",
-    "locks": "l",
-    "rollback": "b",
-    "connect": "c",
-    "history": "2",
-    "schema": "3",
-    "evidence": "e",
-}
+# What a finding proposes has a key of the same name, but for the revisions' pane.
+NEXT_ACTIONS = {"history": "revisions"}
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
     "stamp": "set the marker to a revision the chain has",
@@ -76,7 +68,7 @@ class ConnectionPane(Pane):
         self._plain = content.plain
         self.query_one(Static).update(content)
         worst = diagnosis.findings[0] if diagnosis.findings else None
-        self.tell_state(f"{headline(diagnosis, worst)}{next_words(worst)}" if worst else "")
+        self.tell_state(f"{headline(diagnosis, worst)}{self._next_words(worst)}" if worst else "")
 
     def show_reading(self, place: str | None = None) -> None:
         """The database is read anew; with a `place`, it is another one, and what was shown is not its."""
@@ -134,18 +126,21 @@ class ConnectionPane(Pane):
 
         style = SEVERITY_STYLES[finding.severity]
         lines = [Content.assemble((finding.code, style), "  ", words.plain(finding.message))]
-        if finding.next in NEXT_KEYS and finding.severity in ("warning", "critical"):
-            lines.append(
-                Content.assemble(("  next ", QUIET), (NEXT_KEYS[finding.next], STRONG), f"  {NEXT_WORDS[finding.next]}")
-            )
+        key = self._next_key(finding)
+        if key is not None and finding.next is not None:
+            lines.append(Content.assemble(("  next ", QUIET), (key, STRONG), f"  {NEXT_WORDS[finding.next]}"))
         return lines
 
+    def _next_key(self, finding: Finding) -> str | None:
+        """The key that does what a finding proposes, where it is pressing."""
+        if finding.severity not in ("warning", "critical") or finding.next not in NEXT_WORDS:
+            return None
+        return cast("MagetuiApp", self.app).key_of(NEXT_ACTIONS.get(finding.next, finding.next))
 
-def next_words(worst: Finding) -> str:
-    """The key that comes next, for a title: ' · next m'."""
-    if worst.severity not in ("warning", "critical") or worst.next not in NEXT_KEYS:
-        return ""
-    return f" · next {NEXT_KEYS[worst.next]}"
+    def _next_words(self, worst: Finding) -> str:
+        """The key that comes next, for a title: ' · next m'."""
+        key = self._next_key(worst)
+        return "" if key is None else f" · next {key}"
 
 
 def headline(diagnosis: Diagnosis, worst: Finding) -> str:

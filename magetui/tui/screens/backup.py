@@ -81,10 +81,10 @@ class BackupScreen(OverScreen):
             yield _field("", "file")
         with Horizontal(classes="fields", id="backup-program"):
             yield Static("pg_dump  ", markup=False, classes="label")
-            yield _field("the one on PATH", "pg-dump")
+            yield _field("the one on PATH", "pg-dump", self.magetui.settings.pg_dump or "")
         with Horizontal(classes="fields", id="backup-lock"):
             yield Static("give up on a lock after ", markup=False, classes="label")
-            yield _field("", "timeout", "10")
+            yield _field("", "timeout", f"{self.magetui.settings.lock_timeout_seconds:g}")
             yield Static(" s", markup=False, classes="label")
         with VerticalScroll():
             yield Kept("looking how large the database is …", id="backup-text")

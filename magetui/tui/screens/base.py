@@ -9,8 +9,18 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from magetui.tui.theme import PRODUCTION
+
 if TYPE_CHECKING:
+    from magetui.config.targets import NamedTarget
     from magetui.tui.app import MagetuiApp
+
+
+def emphasised(title: Content, named: NamedTarget | None) -> Content:
+    """A title in which the mark of a production database is seen."""
+    called = named.called if named is not None and named.production else ""
+    at = title.plain.find(called) if called else -1
+    return title.stylize(PRODUCTION, at, at + len(called)) if at >= 0 else title
 
 
 class OverScreen(Screen[None]):
@@ -30,4 +40,4 @@ class OverScreen(Screen[None]):
 
     def entitle(self, *parts: str | tuple[str, str]) -> None:
         """Set the title line."""
-        self.query_one("#title", Static).update(Content.assemble(*parts))
+        self.query_one("#title", Static).update(emphasised(Content.assemble(*parts), self.magetui.named))

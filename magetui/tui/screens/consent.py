@@ -73,7 +73,7 @@ class ConsentScreen(ScrolledScreen):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((f" {QUESTIONS[self._action]} {self._session.pid}?", STRONG))
+        self.entitle((f" {QUESTIONS[self._action]} {self._session.pid}?", STRONG), f"   {self.magetui.place}")
 
     def action_refuse(self) -> None:
         self.action_close()

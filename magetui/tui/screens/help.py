@@ -6,6 +6,7 @@ on another screen than the main one, where no verb's key acts, the screen's own 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
@@ -14,7 +15,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from magetui.tui.commands import action_of
+from magetui.tui.keys import key_of
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import QUIET, STRONG
@@ -23,7 +24,7 @@ from magetui.verbs import VERBS
 if TYPE_CHECKING:
     from magetui.tui.panes.base import Pane
 
-VERB_KEYS = frozenset((verb.key, action_of(verb)) for verb in VERBS)
+VERB_IDS = frozenset(verb.name for verb in VERBS if verb.key is not None)
 # Bindings of Textual's own that say nothing here.
 UNSAID_ACTIONS = frozenset(
     {
@@ -44,9 +45,13 @@ class HelpScreen(ScrolledScreen):
 
     NAME = "Help"
 
-    def __init__(self, subject: Pane | OverScreen) -> None:
+    def __init__(self, subject: Pane | OverScreen, chosen: Mapping[str, str]) -> None:
+        """`chosen` are the keys that actions have instead of their own."""
         super().__init__()
-        self._lines = screen_lines(subject) if isinstance(subject, OverScreen) else pane_lines(subject)
+        if isinstance(subject, OverScreen):
+            self._lines = screen_lines(subject, chosen)
+        else:
+            self._lines = pane_lines(subject, chosen)
 
     def compose(self) -> ComposeResult:
         yield Static(" Help", id="title", markup=False)
@@ -55,23 +60,23 @@ class HelpScreen(ScrolledScreen):
         yield Footer(show_command_palette=False, compact=True)
 
 
-def pane_lines(pane: Pane) -> list[Content]:
+def pane_lines(pane: Pane, chosen: Mapping[str, str]) -> list[Content]:
     """What a pane is, the verbs, and the keys that are none."""
     return [
         Content.styled(f"{pane.NUMBER} {pane.NAME}", STRONG),
         Content(pane.ABOUT),
-        *section("Verbs, here and on the command line as magetui VERB", verb_lines()),
+        *section("Verbs, here and on the command line as magetui VERB", verb_lines(chosen)),
         *section("Keys", key_lines(pane.screen)),
     ]
 
 
-def screen_lines(screen: OverScreen) -> list[Content]:
+def screen_lines(screen: OverScreen, chosen: Mapping[str, str]) -> list[Content]:
     """What a screen is, its keys, and the verbs of the main one."""
     return [
         Content.styled(screen.NAME, STRONG),
         Content(screen.ABOUT),
         *section("Keys", key_lines(screen)),
-        *section("Verbs, on the main screen and on the command line as magetui VERB", verb_lines()),
+        *section("Verbs, on the main screen and on the command line as magetui VERB", verb_lines(chosen)),
     ]
 
 
@@ -79,10 +84,14 @@ def section(heading: str, lines: list[Content]) -> list[Content]:
     return [Content(""), Content.styled(heading, STRONG), *lines]
 
 
-def verb_lines() -> list[Content]:
+def verb_lines(chosen: Mapping[str, str]) -> list[Content]:
     """A line a verb: its key on the main screen, its command, what it does."""
     return [
-        Content.assemble((f"  {verb.key or '':<3}", STRONG), f"{verb.name:<10}", (verb.summary, QUIET))
+        Content.assemble(
+            (f"  {key_of(verb.name, chosen) if verb.key else '':<3}", STRONG),
+            f"{verb.name:<10}",
+            (verb.summary, QUIET),
+        )
         for verb in VERBS
     ]
 
@@ -93,7 +102,7 @@ def key_lines(screen: Screen[Any]) -> list[Content]:
     for active in screen.active_bindings.values():
         binding = active.binding
         said = binding.tooltip or binding.description
-        is_verb = (binding.key, binding.action) in VERB_KEYS and not isinstance(screen, OverScreen)
+        is_verb = binding.id in VERB_IDS and not isinstance(screen, OverScreen)
         if active.enabled and said and binding.action not in UNSAID_ACTIONS and not is_verb:
             keys.setdefault(said, []).append(screen.app.get_key_display(binding))
     return [Content.assemble((f"  {' '.join(shown):<16}", STRONG), said) for said, shown in keys.items()]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,17 +22,21 @@ from textual.widgets import Footer, Static
 from magetui.tui.commands import action_of
 from magetui.tui.panes.base import Pane
 from magetui.tui.panes.connection import ConnectionPane
-from magetui.tui.panes.log import Entry, LogPane
+from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.rows import Rows
+from magetui.tui.screens.base import emphasised
+from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
     from magetui.backends.base import Table
+    from magetui.config.targets import NamedTarget
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
     from magetui.runner.request import ChangeVerb
+    from magetui.tui.app import MagetuiApp
     from magetui.tui.backups import BackupWork
     from magetui.tui.news import StateRead
 
@@ -49,19 +54,26 @@ class MainScreen(Screen[None]):
     AUTO_FOCUS = ""  # none (None would be the app's, the first): the pane that has the room is focused by name
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", f"{pane.NAME} pane", show=False)
+            Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", f"{pane.NAME} pane", show=False, id=pane.NAME.lower())
             for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
         ),
         *(
-            Binding(verb.key, action_of(verb), verb.title, show=verb.name in SHOWN_IN_FOOTER, tooltip=verb.summary)
+            Binding(
+                verb.key,
+                action_of(verb),
+                verb.title,
+                show=verb.name in SHOWN_IN_FOOTER,
+                tooltip=verb.summary,
+                id=verb.name,
+            )
             for verb in sorted(VERBS, key=lambda one: not one.changes)  # the ways out first
             if verb.key is not None
         ),
-        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything anew"),
-        Binding("c", "app.connect", "Connect", show=False, tooltip="look at another database"),
-        Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the whole screen, and back"),
-        Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)"),
-        Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file"),
+        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything anew", id="refresh"),
+        Binding("c", "app.connect", "Connect", show=False, tooltip="look at another database", id="connect"),
+        Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the whole screen, and back", id="zoom"),
+        Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)", id="copy"),
+        Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file", id="write"),
     ]
 
     class Rested(Message):
@@ -168,6 +180,29 @@ class MainScreen(Screen[None]):
             return selected if selected in applied and selected not in marker else "-1", None
         return selected or "head", next(iter(chain.unknown(marker)), None)
 
+    # -- opening what is under the cursor
+
+    @on(Rows.Opened, "#log-rows")
+    def _log_opened(self, event: Rows.Opened) -> None:
+        if event.key.startswith(RUN):
+            from magetui.tui.screens.run import RunScreen
+
+            self.app.push_screen(RunScreen(int(event.key.removeprefix(RUN))))
+            return
+        entry = self.query_one(LogPane).entry(event.key)
+        if entry is not None:
+            from magetui.tui.screens.details import TextScreen
+
+            self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", entry.text))
+
+    @on(Rows.Opened, "#revision-rows")
+    def _revision_opened(self, event: Rows.Opened) -> None:
+        chain = cast("MagetuiApp", self.app).chain
+        if chain is not None and event.key in chain.by_id:
+            from magetui.tui.screens.revision import RevisionScreen
+
+            self.app.push_screen(RevisionScreen(chain.by_id[event.key], chain))
+
     # -- what is shown
 
     def show_reading(self, place: str) -> None:
@@ -208,19 +243,24 @@ class MainScreen(Screen[None]):
         self.query_one(SchemaPane).show_problem(problem)
         self.note("diagnose", problem, style=CRITICAL)
 
-    def show_header(self, place: str, diagnosis: Diagnosis, *, read_only: bool) -> None:
-        """The top line: when it was read, and what; a place may be longer than the line."""
+    def show_header(self, place: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
+        """The top line: what it is called, when it was read, and what; a place may be longer than the line."""
         from magetui import words
 
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
         schema = f"   schema {words.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
+        called = f"{STRONG} ansi_{named.colour}" if named is not None and named.colour else STRONG
         self.query_one("#header", Static).update(
-            Content.assemble(
-                (" magetui", STRONG),
-                ("   READ-ONLY" if read_only else "", STRONG),
-                (f"   read {datetime.now():%H:%M:%S}", QUIET),
-                f"   {server}   {place}{schema}",
+            emphasised(
+                Content.assemble(
+                    (" magetui", STRONG),
+                    (f"   {named.called}" if named is not None else "", called),
+                    ("   READ-ONLY" if read_only else "", STRONG),
+                    (f"   read {datetime.now():%H:%M:%S}", QUIET),
+                    f"   {server}   {place}{schema}",
+                ),
+                named,
             )
         )
 
@@ -240,6 +280,12 @@ class MainScreen(Screen[None]):
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
         """Add a line to the log."""
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Say what of the configuration was left out, or is unwise."""
+        for warning in warnings:
+            self.note("config", warning, style=WARNING)
+            self.notify(warning, title="Configuration", severity="warning", timeout=15, markup=False)
 
     # -- taking text along
 

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
 
+from magetui.config.targets import asked_for_name, named_target
 from magetui.tui.loading import load_engine
 from magetui.tui.planlines import Foreseen, plan_lines
 from magetui.tui.screens.base import OverScreen
@@ -22,6 +23,7 @@ from magetui.tui.verdict import VerdictView
 from magetui.verbs import count, seconds
 
 if TYPE_CHECKING:
+    from magetui.config.targets import NamedTarget
     from magetui.engine.plan import Plan
     from magetui.engine.repair import InDoubt
     from magetui.engine.runs import Limits
@@ -59,12 +61,18 @@ class PlanScreen(OverScreen):
         """A plan was made, or could not be (`problem`); `question` counts what was asked."""
 
         def __init__(
-            self, question: int, plan: Plan | None, problem: str | None, foreseen: Foreseen | None = None
+            self,
+            question: int,
+            plan: Plan | None,
+            problem: str | None,
+            foreseen: Foreseen | None = None,
+            named: NamedTarget | None = None,
         ) -> None:
             self.question = question
             self.plan = plan
             self.problem = problem
             self.foreseen = foreseen or Foreseen()
+            self.named = named  # what the configuration knows of the database
             super().__init__()
 
     class Learned(Message):
@@ -84,7 +92,7 @@ class PlanScreen(OverScreen):
         self._plan: Plan | None = None
         self._question = 0  # of the latest plan asked for; answers to earlier ones are not listened to
         self._foreseen = Foreseen()
-        self._on_disconnect: OnDisconnect = "continue"
+        self._on_disconnect: OnDisconnect = "continue"  # until it is known what is configured
         self._in_doubt: InDoubt | None = None
 
     def compose(self) -> ComposeResult:
@@ -95,9 +103,9 @@ class PlanScreen(OverScreen):
                 widget.display = self._verb not in ("finish", "undo")  # the schema says which revision that is
                 yield widget
             yield Static("  give up on a lock after ", markup=False, classes="label")
-            yield _field("10", "timeout")
+            yield _field(f"{self.magetui.settings.lock_timeout_seconds:g}", "timeout")
             yield Static(" s  retries ", markup=False, classes="label")
-            yield _field("0", "retries")
+            yield _field(str(self.magetui.settings.lock_retries), "retries")
         with VerticalScroll(id="plan-body"):
             yield Static("planning …", id="plan-text", markup=False)
             yield VerdictView("v again does it; the default is not to.", id="verdict")
@@ -113,6 +121,7 @@ class PlanScreen(OverScreen):
     def on_mount(self) -> None:
         self.entitle((f" {self._title}", STRONG), f"   {self.magetui.place}")
         self.query_one("#no", Button).focus()
+        self._on_disconnect = self.magetui.settings.on_disconnect
         self._ask_for_plan()
 
     # -- planning
@@ -136,7 +145,8 @@ class PlanScreen(OverScreen):
         except MagetuiError as error:
             self.post_message(self.Planned(question, None, error.message))
             return
-        self.post_message(self.Planned(question, made, None, Foreseen(holding, earlier)))
+        named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
+        self.post_message(self.Planned(question, made, None, Foreseen(holding, earlier), named))
         if made.empty:
             return
         try:
@@ -162,15 +172,16 @@ class PlanScreen(OverScreen):
             self._ask("")
             return
         self._describe()
+        asks_name, why = asked_for_name(plan.destroys, message.named)
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
             self._ask("This is only shown: --read-only is set, so nothing is changed.", WARNING)
         elif plan.forbidden is not None:
             self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
-        elif plan.destroys:
+        elif asks_name:
             name.display = True
-            self._ask(f"This may destroy data. To go on, type the database's name: {plan.database}", WARNING)
+            self._ask(f"{why[0].upper()}{why[1:]}. To go on, type the database's name: {plan.database}", WARNING)
         else:
             yes.disabled = False
             self._ask("Do it? The default is no.")
@@ -235,7 +246,8 @@ class PlanScreen(OverScreen):
         except ArgumentTypeError:
             self._ask(f"The retries after a lock timeout are a whole number, not '{text}'.", WARNING)
             return None
-        return Limits(Timeouts(lock_ms=lock_ms), retries, self._on_disconnect)
+        statement_ms = round(self.magetui.settings.statement_timeout_seconds * 1000)
+        return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect)
 
     @on(Input.Changed, "#name")
     def _named(self, event: Input.Changed) -> None:

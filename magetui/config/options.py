@@ -1,0 +1,108 @@
+"""What the configuration files may say, each setting once: its kind, its default, and who may say it.
+
+A setting goes by one name: `lock_retries` in a file is `--lock-retries` on the command line and
+`MAGETUI_LOCK_RETRIES` in the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["seconds", "count", "switch", "text", "path", "choice", "url"]
+
+PREFIX = "MAGETUI_"
+COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting. `own`: only the operator's own file may say it, not one that came with a project."""
+
+    name: str
+    kind: Kind
+    default: Any = None
+    own: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        return f"{PREFIX}{self.name.upper()}"
+
+
+# What names a program, or where one is looked for, or what a key does, is the operator's own to say: a file that came
+# with a repository would otherwise have its own code run when somebody opens the program there.
+OPTIONS: tuple[Option, ...] = (
+    Option("project_path", "path", own=True),
+    Option("config", "path"),
+    Option("name", "text"),
+    Option("mage_path", "path", own=True),
+    Option("python", "path", own=True),
+    Option("scratch_url", "url", own=True),
+    Option("pg_dump", "path", own=True),
+    Option("read_only", "switch", default=False),
+    Option("lock_timeout_seconds", "seconds", default=10.0),
+    Option("statement_timeout_seconds", "seconds", default=0.0),
+    Option("lock_retries", "count", default=0),
+    Option("on_disconnect", "choice", default="continue", choices=("continue", "cancel")),
+    Option("no_color", "switch", default=False, own=True),
+    Option("no_mouse", "switch", default=False, own=True),
+)
+BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
+
+TARGET_OPTIONS: tuple[Option, ...] = (
+    Option("url", "url"),
+    Option("password_command", "text", own=True),  # or a list of words
+    Option("description", "text"),
+    Option("production", "switch", default=False),
+    Option("colour", "choice", choices=COLOURS),
+    *(BY_NAME[name] for name in ("project_path", "config", "name", "mage_path", "python", "read_only")),
+)
+
+
+def meant(option: Option, text: str) -> Any:
+    """What a text says, as in a variable. Raises `ValueError` with what it must be."""
+    if option.kind == "switch":
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("", "0", "false", "no", "off"):
+            return False
+        raise ValueError("must be 1 or 0")
+    if option.kind in ("seconds", "count"):
+        return _number(option, text)
+    if option.kind == "choice" and text not in option.choices:
+        raise ValueError(f"must be {' or '.join(option.choices)}")
+    return text
+
+
+def checked(option: Option, value: object) -> Any:
+    """A value as a file has it. Raises `ValueError` with what it must be; the value itself may be a secret."""
+    if option.kind == "switch":
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+    if option.kind in ("seconds", "count"):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            value = "none"
+        return _number(option, str(value))
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text")
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must be a text on one line")
+    return meant(option, value)
+
+
+def _number(option: Option, text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    from magetui.verbs import count, seconds
+
+    try:
+        return seconds(text) if option.kind == "seconds" else count(text)
+    except ArgumentTypeError as error:
+        raise ValueError(str(error).removeprefix("this ")) from None

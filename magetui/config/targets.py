@@ -1,0 +1,109 @@
+"""Targets that the configuration gives a name, and which of them a database is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from magetui.engine.selection import Selection
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+PRODUCTION = "PRODUCTION"
+PORTS = {"postgresql": 5432, "mssql": 1433, "mysql": 3306}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTarget:
+    """One `[targets.NAME]` of a file; paths are absolute."""
+
+    name: str
+    file: str
+    url: str | None = field(default=None, repr=False)
+    password_command: tuple[str, ...] | None = field(default=None, repr=False)
+    description: str | None = None
+    production: bool = False
+    colour: str | None = None
+    project_path: str | None = None
+    config: str | None = None
+    section: str | None = None  # of an alembic.ini
+    mage_path: str | None = None
+    python: str | None = None
+    read_only: bool = False
+    folder: str = "."  # that a relative SQLite path is taken from
+
+    @property
+    def source(self) -> str:
+        """Where its URL came from, as it is told."""
+        return f"target {self.name} of {self.file}"
+
+    @property
+    def called(self) -> str:
+        """Its name as it is shown, with the mark of production."""
+        return f"{self.name}  {PRODUCTION}" if self.production else self.name
+
+    def chosen(self, base: Selection) -> Selection:
+        """`base`, pointed at this target: what the target does not say stays."""
+        names_project = any((self.project_path, self.config, self.mage_path, self.section))
+        return replace(
+            base,
+            url=self.url,
+            url_source=self.source,
+            url_folder=self.folder,
+            target=self.name,
+            password=None,
+            password_command=self.password_command,
+            project_path=self.project_path or base.project_path,
+            config=self.config if names_project else base.config,
+            name=self.section if names_project else base.name,
+            mage_path=self.mage_path if names_project else base.mage_path,
+            python=self.python or base.python,
+            python_source=self.source if self.python else base.python_source,
+            read_only=self.read_only or base.read_only,
+        )
+
+
+def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str | None) -> NamedTarget | None:
+    """The target that was chosen by its name; else one whose URL leads to the same database as `url`, redacted or not.
+
+    So a production database is known as one when Mage's variables lead to it, or a target that does not say so.
+    """
+    if not targets:
+        return None
+    from pathlib import Path
+
+    from magetui.engine.errors import ConnectError
+    from magetui.engine.target import parse_target
+
+    def leads_to(text: str, folder: str) -> tuple[object, ...] | None:
+        try:
+            return address(parse_target(text, "", Path(folder)).url)
+        except ConnectError:
+            return None  # it is told to whoever chooses that target
+
+    wanted = leads_to(url, ".") if url else None
+    same = [one for one in targets if wanted is not None and one.url and leads_to(one.url, one.folder) == wanted]
+    production = next((target for target in same if target.production), None)
+    chosen = next((target for target in targets if target.name == selection.target), None)
+    if chosen is None:
+        return production or (same[0] if same else None)
+    return replace(chosen, production=chosen.production or production is not None)
+
+
+def address(url: URL) -> tuple[object, ...]:
+    """What tells one database from another: kind, host, port, name; with the query's, where libpq takes them there."""
+    kind = url.get_backend_name()
+    host = url.host or url.query.get("host") or ("localhost" if kind != "sqlite" else None)
+    port = str(url.port or url.query.get("port") or PORTS.get(kind, ""))
+    return (kind, "localhost" if host in ("127.0.0.1", "::1") else host, port, url.database)
+
+
+def asked_for_name(destroys: bool, named: NamedTarget | None) -> tuple[bool, str]:
+    """Whether whoever consents to a change has to type the database's name, and why."""
+    if named is None or not named.production:
+        return destroys, "this may destroy data"
+    if destroys:
+        return True, f"this may destroy data on {named.name}, which is {PRODUCTION}"
+    return True, f"this is {named.name}, which is {PRODUCTION}"

@@ -1,0 +1,172 @@
+"""The connect screen: from one database to another, by name, by URL and with a password, without losing the first."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.mage import HEAD
+from tests.postgres import HOST, PASSWORD, USER
+from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, set_back
+
+FOOTER = "Connect.*URL or password"
+
+
+@pytest.fixture
+def own(state_dir: Path) -> Path:
+    """The operator's configuration file."""
+    file = Path(os.environ["XDG_CONFIG_HOME"], "magetui", "config.toml")
+    file.parent.mkdir(parents=True)
+    file.touch(0o600)
+    return file
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Where a password is kept, for a command to print."""
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    return file
+
+
+def bare(database: PostgresDatabase) -> str:
+    """Its URL without the password."""
+    return f"postgresql://{USER}@{HOST}:{database.server.port}/{database.name}"
+
+
+@NEWER_PG
+def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_on_the_way(
+    mage: PostgresDatabase,
+    mage_sqlite_url: str,
+    open_screen: OpenScreen,
+    own: Path,
+    kept: Path,
+    state_dir: Path,
+) -> None:
+    set_back(mage)
+    own.write_text(
+        "lock_timeout_seconds = 7\n"
+        '[keys]\nmigrate = "M"\nconnect = "o"\n'
+        f'[targets.prod-eu]\nurl = "{bare(mage)}"\npassword_command = ["cat", "{kept}"]\nproduction = true\n'
+        'colour = "red"\ndescription = "Orchestration, Frankfurt"\n'
+        f'[targets.locked]\nurl = "{bare(mage)}"\npassword_command = "cat {kept}.not-there"\n'
+        f'[targets.bare]\nurl = "{bare(mage)}"\n'
+    )
+    terminal = open_screen(mage_sqlite_url, until="UP TO DATE")
+    terminal.press("o")
+    listed = terminal.wait_for(FOOTER)
+    start = mage_sqlite_url.removeprefix("sqlite:///")[:40]
+    for line in (rf"Without a name\n +{start}", r"prod-eu +PRODUCTION +mage@", r"locked +PRODUCTION"):
+        assert re.search(line, listed), listed
+
+    # A command that fails says so here; what was typed is kept, and so is the database.
+    terminal.press(*"lock", "enter")
+    failed = terminal.wait_for(r"NOT CONNECTED +The password_command of target locked failed: it ended with")
+    assert "find or URL  lock" in failed
+    assert f"now {start}" in failed
+    terminal.press("escape")
+    terminal.wait_for(r"^ magetui   read .*sqlite.*UP TO DATE")
+    terminal.press("o")
+    terminal.wait_for(FOOTER)
+
+    # A server that wants a password gets it typed, and a wrong one can be typed again.
+    terminal.press(*"bare", "enter")
+    terminal.wait_for(r"NOT CONNECTED .*wants a password, and there is\s+none")
+    terminal.press(*"wrong-one", "enter")
+    terminal.wait_for(r"password\s+authentication\s+failed")
+    terminal.press(*PASSWORD, "enter")
+    terminal.wait_for(r"BEHIND BY 1 · next M.*")
+    assert "bare  PRODUCTION" in terminal.screen().splitlines()[0]  # another name of the same database
+
+    # By its name, with the password of its command; a change wants the name typed though nothing is lost.
+    terminal.press("o")
+    terminal.wait_for(FOOTER)
+    terminal.press(*"prod", "enter")
+    terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   read")
+    terminal.wait_for("BEHIND BY 1 · next M")
+    terminal.press("M")
+    asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To go on, type the database's name:")
+    assert "Migrate   prod-eu  PRODUCTION" in asked
+    assert "give up on a lock after 7 " in asked
+    terminal.press("y")
+    terminal.wait_gone("y Yes")
+    terminal.press(*"mag", "enter")
+    terminal.wait_for("'mag' is not the database's name")
+    assert mage.marker == [BEFORE_HEAD]
+    terminal.press("ctrl+u")  # alone: a key with a meaning is acted on after the letters that come with it
+    terminal.wait_gone(r"^ mag ")
+    terminal.press(*mage.name, "enter")
+    terminal.wait_for("y Yes")
+    terminal.press("enter")
+    terminal.wait_for("DONE")
+    assert mage.marker == [HEAD]
+    terminal.press("escape")
+    terminal.wait_for("UP TO DATE")
+
+    # Back to the database of the start.
+    terminal.press("o")
+    terminal.wait_for(FOOTER)
+    terminal.press(*"mage-ai.db", "enter")
+    terminal.wait_for(r"^ magetui   read .*sqlite")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+    assert PASSWORD.encode() not in terminal.output
+    recent = state_dir / "recent.json"
+    assert stat.S_IMODE(recent.stat().st_mode) == 0o600
+    assert PASSWORD not in recent.read_text()
+    assert bare(mage) in recent.read_text()
+
+
+@NEWER_PG
+def test_at_200_by_60_a_recent_target_is_found_again_and_a_slow_command_does_not_hold_up_the_screen(
+    mage: PostgresDatabase,
+    mage_sqlite_url: str,
+    open_screen: OpenScreen,
+    own: Path,
+    tmp_path: Path,
+) -> None:
+    own.write_text(f'[targets.slow]\nurl = "{bare(mage)}"\npassword_command = "sleep 60"\n')
+    other = SqliteDatabase(tmp_path / "other.db")
+    other.rows("create table t (id integer)")
+    terminal = open_screen(mage_sqlite_url, until="UP TO DATE", size=(200, 60))
+    terminal.press("c")
+    terminal.wait_for(FOOTER)
+    terminal.press(other.url, "enter")
+    terminal.wait_for("NO VERSION TABLE")
+
+    terminal.press("c")
+    terminal.wait_for("Recent.*other.db +.*from what was typed")
+    terminal.press("down", "enter")  # past the one of the start
+    terminal.wait_for("connecting to mage@")
+    began = time.monotonic()
+    terminal.press(*"other")
+    terminal.wait_for(r"find or URL  other")
+    assert time.monotonic() - began < 2
+    terminal.press("enter")
+    terminal.wait_for(r"4 Log.*connect +\S*other\.db.*connect +\S*other\.db")
+
+    # What is typed of a password is not seen, and escape leaves everything as it was.
+    terminal.press("c")
+    terminal.wait_for(FOOTER)
+    terminal.press(*"postgresql://mage:verysecret@nowhere")
+    terminal.wait_for(r"postgresql://mage:•{18}$")
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    assert "other.db" in terminal.screen().splitlines()[0]
+    assert b"verysecret" not in terminal.output
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+
+
+def test_what_a_projects_file_may_not_say_is_told_on_the_screen(
+    mage_sqlite_url: str, open_screen: OpenScreen, own: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "magetui.toml").write_text("python = './evil'\n")
+    terminal = open_screen(mage_sqlite_url, until="'python' is left out", size=(120, 40))
+    terminal.wait_for("UP TO DATE")
