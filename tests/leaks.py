@@ -50,8 +50,8 @@ def spellings(secret: str) -> set[bytes]:
 
 
 def pieces(secret: str) -> set[str]:
-    """What of it is between two signs, as short as that can be: whatever else is cut at signs contains one."""
-    cuts = [-1, *(match.start() for match in re.finditer(r"[^0-9A-Za-z]", secret)), len(secret)]
+    """What of it is between two signs that a URL escapes, as short as can be: whatever is cut at such holds one."""
+    cuts = [-1, *(match.start() for match in re.finditer(r"[^0-9A-Za-z._~-]", secret)), len(secret)]
     between = {secret[cuts[i] + 1 : end] for i in range(len(cuts)) for end in cuts[i + 1 :]}
     long_enough = {piece for piece in between if len(piece) >= SHORTEST} or {secret}
     return {one for one in long_enough if not any(other != one and other in one for other in long_enough)}
