@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -34,11 +35,13 @@ def nowhere(written: Iterable[Written], *secrets: str) -> None:
             lowered = content.lower()
             for spelling in sought:
                 found = lowered.find(spelling)
-                around = content[max(0, found - 60) : found + len(spelling) + 60]
-                assert found < 0, f"{spelling!r} stands in {place}: … {around!r} …"
+                if found >= 0:
+                    around = content[max(0, found - 60) : found + len(spelling) + 60]
+                    raise AssertionError(f"{spelling!r} stands in {place}: … {around!r} …")
 
 
-def spellings(secret: str) -> set[bytes]:
+@cache
+def spellings(secret: str) -> frozenset[bytes]:
     """The ways to write a secret and each of its pieces, in small letters."""
     found = {base64.b64encode(secret.encode()).rstrip(b"=")}
     for piece in pieces(secret):
@@ -46,7 +49,7 @@ def spellings(secret: str) -> set[bytes]:
             quoted = json.dumps(encoded)[1:-1]
             spelt = (encoded, quoted, json.dumps(quoted)[1:-1], repr(encoded)[1:-1], encoded.replace("'", "''"))
             found |= {one.encode() for each in spelt for one in (each, each.replace("%", "%%"))}
-    return {one.lower() for one in found}
+    return frozenset(one.lower() for one in found)
 
 
 def pieces(secret: str) -> set[str]:
@@ -86,7 +89,7 @@ def _contents(written: Written) -> Iterator[tuple[str, bytes]]:
             if path.is_symlink() or not path.is_file():
                 yield f"the name {path}", os.fsencode(path.name)
             else:
-                yield from _contents(path)
+                with suppress(FileNotFoundError):  # a run that still goes on has taken it away
+                    yield from _contents(path)
     else:
-        assert written.is_file(), f"there is nothing at {written}"
         yield str(written), os.fsencode(written.name) + b"\n" + written.read_bytes()
