@@ -8,7 +8,6 @@ median of alternated pairs of whole processes. Target: at most a quarter of the 
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mage import CHECKOUT, VERSION, mage_directory, migrate_with_alembic
+from tests.environments import site_packages
+from tests.mage import mage_directory, migrate_with_alembic
+from tests.mage_environment import mage_environment
 from tests.postgres import PostgresServer
 
 PAIRS = 7
@@ -25,8 +26,8 @@ TARGET = 0.25
 
 def main() -> int:
     """Measure and print; the exit status is 1 where the target is missed."""
-    python = full_mage()
-    package = next(python.parent.parent.glob("lib/python*/site-packages/mage_ai"))
+    home = mage_environment()
+    package = site_packages(home) / "mage_ai"
     with tempfile.TemporaryDirectory() as folder, PostgresServer(16) as server:
         url = server.create_database("mage")
         migrate_with_alembic(url, mage_directory())
@@ -44,7 +45,7 @@ def main() -> int:
         ini = Path(folder, "alembic.ini")
         ini.write_text(text)
         ours = [sys.executable, "-m", "magetui", "diagnose", "--mage-path", str(package)]
-        theirs = [str(python), "-m", "alembic", "-c", str(ini), "current"]
+        theirs = [str(home / "bin" / "python"), "-m", "alembic", "-c", str(ini), "current"]
         for command in (ours, theirs):  # bytecode and file caches
             _seconds(command, environment, folder)
         pairs = [(_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)]
@@ -53,28 +54,6 @@ def main() -> int:
     print(f"alembic current    {statistics.median(b for _, b in pairs) * 1000:6.0f} ms")
     print(f"ratio, by pairs    {ratio:6.2f}    target: at most {TARGET}")
     return 0 if ratio <= TARGET else 1
-
-
-def full_mage() -> Path:
-    """The interpreter of an environment with Mage and all its dependencies, made if it is not there."""
-    folder = CHECKOUT / ".cache" / "mage-full" / VERSION
-    python = folder / "bin" / "python"
-    if not (folder / "bin" / "mage").is_file():
-        uv = os.environ.get("UV") or shutil.which("uv") or "uv"
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", str(folder)], check=True)
-        install = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--compile-bytecode",
-            "--python",
-            str(python),
-            f"mage-ai=={VERSION}",
-            "psycopg2-binary",
-        ]
-        subprocess.run(install, check=True)
-    return python
 
 
 def _seconds(command: list[str], environment: dict[str, str], folder: str) -> float:

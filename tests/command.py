@@ -40,6 +40,7 @@ class Magetui:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.outcomes: list[Outcome] = []  # of all that was run to its end here
         self._started: list[subprocess.Popen[str]] = []
 
     @staticmethod
@@ -69,6 +70,7 @@ class Magetui:
                 process.join()
             _, stdout, stderr = (stream.read_text() for stream in streams)
             outcome = Outcome(process.exitcode or 0, stdout, stderr)
+            self.outcomes.append(outcome)
             if running:
                 raise AssertionError(f"{words!r} still ran after {timeout} s\n{outcome}")
             return outcome
@@ -100,7 +102,8 @@ class Magetui:
             except subprocess.TimeoutExpired:
                 so_far = "and a process that it left behind holds its streams open"
             raise AssertionError(f"{process.args!r} still ran after {timeout} s\n{so_far}") from None
-        return Outcome(process.returncode, stdout, stderr)
+        self.outcomes.append(Outcome(process.returncode, stdout, stderr))
+        return self.outcomes[-1]
 
     def close(self) -> None:
         """Kill what still runs."""

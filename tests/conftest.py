@@ -15,6 +15,7 @@ import pytest
 
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.leaks import nowhere
 from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
 from tests.postgres import VERSIONS, PostgresServer
 from tests.secret_stores import SecretsManager
@@ -38,8 +39,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An operator's empty home, and none of this machine's settings; returns magetui's state directory."""
+def state_dir(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """An operator's empty home, and none of this machine's settings; the state directory, searched for passwords."""
     for name in os.environ:
         if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
             monkeypatch.delenv(name)
@@ -55,7 +58,10 @@ def state_dir(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypa
         # Every start of the program would compile all that it imports, and take three times as long.
         monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
         monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".cache" / "bytecode"))
-    return home / "state" / "magetui"
+    state = home / "state" / "magetui"
+    yield state
+    if state.is_dir():
+        nowhere([state])
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +194,8 @@ def mage_sqlite_url(mage_sqlite_file: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def magetui(tmp_path: Path, state_dir: Path) -> Iterator[Magetui]:
-    """Runs the command line in tmp_path."""
+    """Runs the command line in tmp_path. What it said is searched for the servers' password afterwards."""
     command = Magetui(tmp_path)
     yield command
     command.close()
+    nowhere(command.outcomes)

@@ -9,6 +9,7 @@ import threading
 from typing import IO
 
 from tests.command import Outcome
+from tests.leaks import nowhere
 from tests.waiting import eventually
 
 RUNNING = -999  # the status, in a complaint, of what has not ended
@@ -61,7 +62,9 @@ class Live:
         eventually(lambda: self.process.poll() is not None, timeout, lambda: str(self._outcome()))
         for thread in self._threads:
             thread.join(timeout=10)
-        return self._outcome()
+        outcome = self._outcome()
+        nowhere([outcome])
+        return outcome
 
     def _outcome(self) -> Outcome:
         status = self.process.poll()

@@ -1,9 +1,10 @@
 """A second real chain, mlflow's: its scripts import their application, and many look at the database before they act.
 
 `mlflow-skinny` has the same scripts as `mlflow` and needs a tenth of what that needs; what it needs is installed with
-it into the checkout's `.cache`, since it cannot be imported otherwise. Its modules stay out of the tests' process: run
-as a program, this module walks the database of the URL on the first line of its standard input to each revision that
-a line names, with nothing but Alembic, and answers each.
+it into the checkout's `.cache`, since it cannot be imported otherwise: in a folder for the paths of other Pythons, and
+in an environment with a Python of its own. Its modules stay out of the tests' process: run as a program, this module
+walks the database of the URL on the first line of its standard input to each revision that a line names, with nothing
+but Alembic, and answers each.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from tests.environments import environment, site_packages
 from tests.steps import walking
 from tests.wheels import CHECKOUT, installed, scripts_in
 
@@ -24,6 +26,26 @@ VERSION = "3.17.2"
 COUNT = 67
 SCRIPTS = Path("mlflow", "store", "db_migrations")
 LEAVE_SECONDS = 30
+OPTIONS = ("--only-binary", ":all:", "--exclude-newer", "2026-11-25")
+DOES_WHAT_A_LINE_SAYS = """
+import sys
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from mlflow.store.tracking.dbmodels.initial_models import Base
+
+for line in sys.stdin:
+    what, value = line.split()
+    try:
+        if what == "tables":
+            Base.metadata.create_all(create_engine(value))
+        else:
+            getattr(command, what)(Config("alembic.ini"), value)
+        print("done", flush=True)
+    except Exception as error:
+        print("failed:", " ".join(str(error).split()), flush=True)
+"""
+WARMED_BY = "import alembic.command, psycopg2, mlflow.store.db.base_sql_model, mlflow.store.tracking.dbmodels.models"
 
 
 def mlflow_directory() -> Path:
@@ -32,6 +54,41 @@ def mlflow_directory() -> Path:
     directory = installed("mlflow-skinny", VERSION, f"mlflow/{VERSION}-{python}")
     scripts_in(directory, SCRIPTS, COUNT)
     return directory
+
+
+def mlflow_environment() -> Path:
+    """The home of an environment with mlflow and what its `env.py` and scripts need; makes it if it is not there."""
+    packages = (f"mlflow-skinny=={VERSION}", "alembic", "sqlalchemy", "psycopg2-binary")
+    python = "py{}{}".format(*sys.version_info)
+    home = environment(f"mlflow/environment-{VERSION}-{python}", packages, *OPTIONS, warmed_by=WARMED_BY)
+    scripts_in(site_packages(home), SCRIPTS, COUNT)
+    return home
+
+
+@contextmanager
+def asking(home: Path, folder: Path) -> Iterator[Callable[..., str]]:
+    """A function that has the environment's own Python, in `folder`, do what a line says, and returns how that ended.
+
+    `tables URL` makes what mlflow makes of a new database; `upgrade R` and `downgrade R` are Alembic's commands, with
+    the folder's alembic.ini.
+    """
+    with subprocess.Popen(
+        [str(home / "bin" / "python"), "-W", "ignore", "-c", DOES_WHAT_A_LINE_SAYS],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        requests, answers = child.stdin, child.stdout
+
+        def ask(*words: str) -> str:
+            requests.write(" ".join(words) + "\n")
+            requests.flush()
+            return answers.readline()
+
+        yield ask
 
 
 def write_configuration(folder: Path, directory: Path, url: str, *, importable: bool) -> Path:

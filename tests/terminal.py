@@ -31,6 +31,8 @@ from typing import Any
 
 import pyte
 
+from tests.leaks import nowhere
+
 KEYS = {
     "enter": "\r",
     "tab": "\t",
@@ -55,6 +57,7 @@ KEYS = {
     "f5": "\x1b[15~",
     "f10": "\x1b[21~",
 }
+ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")  # which may stand in the middle of a word
 CONTROL = re.compile(r"ctrl\+([a-z@\[\\\]^_])")
 
 # The session leader that opens a terminal gets it as its controlling one; the program itself is exec'ed, so
@@ -160,6 +163,7 @@ class Terminal:
         self._close_master()
         for end in (self._wake_reader, self._wake):
             os.close(end)
+        nowhere([self.output, ESCAPES.sub(b"", self.output)])
 
     # -- looking
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui
 from tests.databases import PostgresDatabase
+from tests.leaks import nowhere
 
 
 def walk(
@@ -28,4 +28,4 @@ def walk(
         done = magetui(*common, "--url", url, *verb, env=environment)
         assert done.status == status, done
         assert marker is None or database.marker == [marker]
-        no_credential(said(done, state_dir))
+        nowhere([done, state_dir])

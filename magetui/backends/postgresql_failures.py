@@ -50,8 +50,8 @@ WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     (
         "password",
         r"no password supplied",
-        "Give it in the URL, in PGPASSWORD, or in ~/.pgpass, which nobody else may be able to read (chmod 600); or name "
-        "the target in the configuration, with a password_command. The screen asks for it: magetui, then c.",
+        "Give it in the URL, in PGPASSWORD, or in ~/.pgpass, which nobody else may be able to read (chmod 600); or "
+        "name the target in the configuration, with a password_command. The screen asks for it: magetui, then c.",
     ),
     (
         "password",

@@ -96,7 +96,7 @@ def _of_poetry(environment: Mapping[str, str], root: Path) -> list[Path]:
 def _has_alembic(python: Path) -> bool:
     try:
         done = subprocess.run(
-            [python, "-c", QUESTION],
+            [python, "-B", "-c", QUESTION],  # nothing is written there
             capture_output=True,
             text=True,
             timeout=ASK_SECONDS,

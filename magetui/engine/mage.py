@@ -102,7 +102,7 @@ def _interpreter_of(launcher: Path) -> str | None:
 def _asked(python: str) -> Path | None:
     try:
         answer = subprocess.run(
-            [python, "-c", QUESTION],
+            [python, "-B", "-c", QUESTION],  # nothing is written there
             capture_output=True,
             text=True,
             timeout=ASK_SECONDS,

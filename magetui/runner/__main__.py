@@ -26,6 +26,7 @@ from magetui.runner.request import (
     RenderRequest,
     ReplayRequest,
     Request,
+    Scripts,
     receive,
 )
 
@@ -52,7 +53,6 @@ def main() -> None:
     finished = _capture_output(journal)
     last_words = LastWords(Path(sys.argv[3]))
     try:
-        sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
         _execute(request, journal, _kept_line())
     except Exception as error:  # noqa: BLE001 - a fault of our own: the record must not end without a word
         traceback.print_exc()
@@ -103,11 +103,19 @@ def _kept_line() -> int:
     return line
 
 
+def _look_into(scripts: Scripts) -> None:
+    """Let scripts import what lies beside them. An installed Mage is not ours to write bytecode into."""
+    sys.path.extend(path for path in scripts.sys_path if path not in sys.path)
+    if scripts.kind == "mage":
+        sys.dont_write_bytecode = True
+
+
 def _execute(request: Request, journal: Journal, line: int) -> None:
     started = now()
     try:
         from magetui.runner.execute import Run
 
+        _look_into(request.scripts)
         run = Run(request, journal, line)
     except ImportError as error:
         journal.append(
@@ -128,7 +136,7 @@ def _answer(request: Question | ReplayRequest) -> None:
     answer = os.dup(1)
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
-    sys.path.extend(path for path in request.scripts.sys_path if path not in sys.path)
+    _look_into(request.scripts)
     if isinstance(request, ReplayRequest):
         from magetui.runner.replay import replay
 

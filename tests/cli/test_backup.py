@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_credentials import no_credential
 from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.leaks import nowhere
 from tests.live import Live
 from tests.mage import CHECKOUT
 from tests.terminal import Terminal
@@ -94,7 +94,7 @@ def test_password_is_nowhere_to_be_seen_while_it_runs_nor_left_behind(
         eventually(lambda: role_table.rows(WAITS) or live.process.poll() is not None, 30)
         ours, arguments = told_of(live.process.pid, "cmdline")
         assert "--format=custom" in arguments
-        no_credential(ours + arguments)
+        nowhere([ours, arguments])
         _, child = told_of(live.process.pid, "environ")
         assert "PGPASSFILE=" in child
         assert "PGPASSWORD=" not in child
@@ -104,9 +104,7 @@ def test_password_is_nowhere_to_be_seen_while_it_runs_nor_left_behind(
         holder.rollback()
         done = live.end()
     assert done.status == 0, done
-    left = [path for path in (*folder.rglob("*"), *state_dir.parents[1].rglob("*")) if path.is_file()]
-    for text in (done.stdout, done.stderr, *(path.read_text(errors="replace") for path in left)):
-        no_credential(text)
+    nowhere([done, folder, state_dir.parents[1]])
     assert [path.name for path in folder.iterdir()] == ["mage.dump"]
 
 

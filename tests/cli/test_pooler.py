@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from magetui.backends import backend_for
 from tests.alembic_project import AlembicProject, linear, make_project
-from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui, Outcome
 from tests.databases import PostgresDatabase
 from tests.debian import DebianServer, PgBouncer
+from tests.leaks import nowhere
 
 pytestmark = pytest.mark.debian
 
@@ -73,7 +73,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
         assert refused.status == 4, refused
         assert "A connection pooler is in between, and" in text(refused)
         assert direct in text(refused)
-        no_credential(said(refused, state_dir))
+        nowhere([refused, state_dir])
     assert not list(magetui.directory.glob("*.dump*"))
     assert database.content == before
 
@@ -138,7 +138,7 @@ def test_pooler_that_keeps_sessions_is_as_good_as_the_server(
     assert database.marker == ["rev2"]
     saved = magetui(*common, "backup")
     assert saved.status == 0, saved
-    no_credential(said(saved, state_dir))
+    nowhere([saved, state_dir])
 
 
 def test_pooler_that_refuses_the_search_path_of_a_url_is_told_as_the_cause(

@@ -9,13 +9,11 @@ import pytest
 from psycopg2 import sql
 
 from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui, Outcome
 from tests.databases import PostgresDatabase
+from tests.leaks import nowhere
 from tests.mage import HEAD
 from tests.postgres import HOST
-
-newest = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 BEFORE_HEAD = "0227396a216c"
 TABLES = "select distinct schemaname::text from pg_tables where schemaname !~ '^(pg_|information)'"
@@ -36,7 +34,6 @@ def codes(outcome: Outcome) -> dict[str, str]:
     return {finding["code"]: finding["next"] for finding in outcome.json["findings"]}
 
 
-@newest
 def test_mage_in_a_schema_that_is_missing_is_migrated_into_it_and_back_and_nowhere_else(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase, state_dir: Path
 ) -> None:
@@ -68,10 +65,9 @@ def test_mage_in_a_schema_that_is_missing_is_migrated_into_it_and_back_and_nowhe
     assert pg_database.rows("select version_num from mage_prod.alembic_version") == [(HEAD,)]
     assert pg_database.rows(TABLES) == [("mage_prod",)]
     for outcome in told:
-        no_credential(said(outcome, state_dir))
+        nowhere([outcome, state_dir])
 
 
-@newest
 def test_names_in_quotes_and_several_schemas(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase
 ) -> None:
@@ -88,7 +84,6 @@ def test_names_in_quotes_and_several_schemas(
     assert sorted(pg_database.rows(TABLES)) == [("Team, A",), ("later",)]
 
 
-@newest
 @pytest.mark.parametrize("apart", [False, True], ids=["one-transaction", "transaction-per-migration"])
 def test_migration_that_fails_takes_the_schema_back_unless_steps_are_committed_one_by_one(
     magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path, apart: bool
@@ -108,7 +103,6 @@ def test_migration_that_fails_takes_the_schema_back_unless_steps_are_committed_o
     assert len(pg_database.rows("select 1 from pg_namespace where nspname = 'team'")) == int(apart)
 
 
-@newest
 def test_role_without_rights_is_told_what_its_owner_has_to_do(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase
 ) -> None:
@@ -140,7 +134,6 @@ def test_role_without_rights_is_told_what_its_owner_has_to_do(
         server.execute("postgres", sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
-@newest
 def test_schema_that_is_empty_beside_another_teams_tables_is_not_taken_for_a_lost_marker(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase
 ) -> None:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui, Outcome
 from tests.databases import PostgresDatabase
+from tests.leaks import nowhere
 from tests.mage import HEAD
 from tests.postgres import HOST, PASSWORD, USER, PostgresServer
 from tests.standby import Standby
@@ -86,4 +86,4 @@ def test_standby_is_read_and_refused_and_of_two_hosts_the_one_that_takes_writes_
     assert found.json["findings"][0]["facts"]["cause"] == "refused"
     assert "No server that answers is what target_session_attrs asks for." in found.json["findings"][0]["message"]
     for outcome in told:
-        no_credential(said(outcome, state_dir))
+        nowhere([outcome, state_dir])

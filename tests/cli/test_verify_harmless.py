@@ -200,9 +200,9 @@ def test_no_credential_is_told(
     magetui: Magetui, tmp_path: Path, live: PostgresDatabase, postgres: PostgresServer
 ) -> None:
     name = postgres.create_database().rpartition("/")[2]
-    postgres.execute(name, "create role builder superuser login password 'bu1lder-s3cret'")
-    scratch = f"postgresql://builder:bu1lder-s3cret@127.0.0.1:{postgres.port}/{name}"
-    talkative = f"print({scratch!r})\nprint({live.url!r})\nraise RuntimeError('bu1lder-s3cret ' + {PASSWORD!r})"
+    postgres.execute(name, "create role builder superuser login password 'bu1lder-p4ssword'")
+    scratch = f"postgresql://builder:bu1lder-p4ssword@127.0.0.1:{postgres.port}/{name}"
+    talkative = f"print({scratch!r})\nprint({live.url!r})\nraise RuntimeError('bu1lder-p4ssword ' + {PASSWORD!r})"
     project = of(tmp_path, live, talkative)
     try:
         for flags in (
@@ -215,7 +215,7 @@ def test_no_credential_is_told(
                 done = magetui("verify", revision, "--yes", *flags, "--config", project.ini)
                 said = done.stdout + done.stderr
                 assert PASSWORD not in said
-                assert "bu1lder-s3cret" not in said or not flags
+                assert "bu1lder-p4ssword" not in said or not flags
                 assert "bu1lder@" not in said
     finally:
         postgres.drop_database(name)

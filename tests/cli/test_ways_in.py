@@ -11,10 +11,10 @@ import pytest
 
 from tests.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.cli.test_bad_connection import closed_port
-from tests.cli.test_credentials import no_credential, said
 from tests.command import Magetui
 from tests.complaints import told
 from tests.databases import PostgresDatabase
+from tests.leaks import nowhere
 from tests.postgres import HOST, PASSWORD, USER
 from tests.ways import walk
 
@@ -82,7 +82,7 @@ def test_password_beside_the_url_serves_all_of_a_run_and_a_backup_and_is_not_rep
     saved = magetui(*common, "backup", "--pg-dump", pg_database.server.bin / "pg_dump", env=environment)
     assert saved.status == 0, saved
     for outcome in (done, found, saved):
-        no_credential(said(outcome, state_dir))
+        nowhere([outcome, state_dir])
 
 
 def test_several_hosts_of_which_one_answers(
@@ -124,5 +124,5 @@ def test_what_is_wrong_with_a_password_file_or_a_service_is_told(
         assert finding["facts"]["cause"] == cause, finding
         assert sentence in finding["message"]
         assert found.stderr == "", "libpq has complained into the screen"
-        no_credential(json.dumps(found.json))
-        assert PASSWORD[::-1] not in said(found, state_dir)
+        nowhere([json.dumps(found.json)])
+        nowhere([found, state_dir], PASSWORD[::-1])

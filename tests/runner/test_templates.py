@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import alembic
 import pytest
 
 from tests.alembic_project import AlembicProject
@@ -39,6 +40,11 @@ def goes_up_and_down(magetui: Magetui, project: AlembicProject, database: Databa
     contradicted = magetui(*flags, "diagnose", "--json", cwd=project.directory).json
     assert "evidence-contradicts" in [finding["code"] for finding in contradicted["findings"]]
     assert "The schema fits rev1" in run("evidence")
+
+
+def test_no_template_of_alembics_is_left_out() -> None:
+    shipped = {path.parent.name for path in Path(alembic.__file__).parent.glob("templates/*/script.py.mako")}
+    assert shipped == {*ONE_DATABASE, "multidb"}
 
 
 @pytest.mark.parametrize("template", ONE_DATABASE)

@@ -13,7 +13,7 @@ import pytest
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.postgres import HOST, PASSWORD, USER
-from tests.tui.conftest import BEFORE_HEAD, NEWER_PG, OpenScreen, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
 
 FOOTER = "Connect.*URL or password"
 
@@ -40,7 +40,6 @@ def bare(database: PostgresDatabase) -> str:
     return f"postgresql://{USER}@{HOST}:{database.server.port}/{database.name}"
 
 
-@NEWER_PG
 def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_on_the_way(
     mage: PostgresDatabase,
     mage_sqlite_url: str,
@@ -123,7 +122,6 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     assert bare(mage) in recent.read_text()
 
 
-@NEWER_PG
 def test_at_200_by_60_a_recent_target_is_found_again_and_a_slow_command_does_not_hold_up_the_screen(
     mage: PostgresDatabase,
     mage_sqlite_url: str,

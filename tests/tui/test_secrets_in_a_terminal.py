@@ -14,6 +14,7 @@ from magetui.engine.selection import Selection
 from magetui.tui.app import MagetuiApp
 from tests.blocked import sessions
 from tests.databases import PostgresDatabase
+from tests.leaks import nowhere
 from tests.postgres import HOST, PASSWORD, USER
 from tests.secret_stores import SECRET_KEY, SESSION_TOKEN, Answers, SecretsManager, aws_environment, serving
 from tests.tui.conftest import OpenScreen
@@ -45,8 +46,7 @@ def test_what_a_rotation_changed_is_found_with_r(
     terminal.wait_for(r"UP TO DATE.*source AWS Secrets Manager, AWS_DB_SECRETS_NAME")
     terminal.press("q")
     assert terminal.wait_exit() == 0
-    for credential in (PASSWORD, "before-the-rotation", SECRET_KEY, SESSION_TOKEN):
-        assert credential.encode() not in terminal.output
+    nowhere([terminal.output], PASSWORD, "before-the-rotation", SECRET_KEY, SESSION_TOKEN)
 
 
 def test_a_silent_store_is_waited_for_while_the_screen_lives(open_terminal: OpenScreen, mage_home: Path) -> None:

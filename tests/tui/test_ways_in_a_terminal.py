@@ -13,7 +13,7 @@ from tests.mage import HEAD, migrate_with_alembic
 from tests.postgres import PASSWORD
 from tests.standby import Standby
 from tests.terminal import Terminal
-from tests.tui.conftest import NEWER_PG, OpenScreen, set_back
+from tests.tui.conftest import OpenScreen, set_back
 
 WIDE = (120, 40)
 
@@ -26,7 +26,6 @@ def left(terminal: Terminal) -> None:
     assert b"s3cret" not in terminal.output
 
 
-@NEWER_PG
 def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
     pg_database: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
@@ -45,14 +44,12 @@ def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
     left(terminal)
 
 
-@NEWER_PG
 def test_unix_socket_is_named(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.server.socket_url(mage.name), until="UP TO DATE", size=WIDE)
     terminal.wait_for(rf"connected at the socket {mage.server.directory}/")
     left(terminal)
 
 
-@NEWER_PG
 def test_standby_takes_no_migration(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     set_back(mage)
     with Standby(mage.server) as standby:
