@@ -117,6 +117,7 @@ def make_plan(
         purge=change.purge,
         replace_unknown=replace_unknown,
         forbidden=state.server.read_only,
+        notes=(state.server.experimental,) if state.server.experimental else (),
     )
 
 

@@ -167,7 +167,7 @@ class Workspace:
         try:
             with self.backend.reader(target.url, APPLICATION_NAME).connect() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, ImportError) as error:
             raise self.explained(error) from None
 
     def explained(self, error: BaseException) -> MagetuiError:
