@@ -506,7 +506,7 @@ class SQLServer:
         holders = _fetch_if_allowed(connection, HOLDER_SQL.format(bracketed=_text(f"[{name}]")))
         if holders is None:
             free = _fetch(connection, TEST_SQL.format(name=_text(name)))[0][0] != 0
-            return None if free else MutexHolder(None)
+            return None if free else MutexHolder(None, note="this login may not see who")
         if not holders:
             return None
         pid = holders[0][0]
