@@ -21,6 +21,8 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
 
     `backup` is how one is made where this is read.
     """
+    if preview.unforetold is not None:
+        yield "locks", preview.unforetold
     modes: dict[str, list[TableEffect]] = {}
     for one in sorted(preview.strongest, key=lambda one: -(one.rows or 0)):
         modes.setdefault(one.effect.mode, []).append(one)
@@ -84,5 +86,5 @@ def _rows(loss: Loss) -> str:
 
 
 def _place(loss: Loss) -> str:
-    schema = f"{loss.schema}." if loss.schema not in (None, "public", "main") else ""
+    schema = f"{loss.schema}." if loss.schema not in (None, "public", "main", "dbo") else ""
     return f"{schema}{loss.table}"

@@ -51,6 +51,9 @@ def _main(arguments: list[str], environment: dict[str, str], folder: str, stream
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.path[:0] = [
+        path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path
+    ]
     for number, (path, flags) in enumerate(zip(streams, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True)):
         descriptor = os.open(path, flags)
         os.dup2(descriptor, number)

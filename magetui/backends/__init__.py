@@ -12,7 +12,10 @@ class UnsupportedDialectError(ValueError):
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
-        super().__init__(f"magetui does not know the database kind '{dialect}'. It works with postgresql and sqlite.")
+        super().__init__(
+            f"magetui does not know the database kind '{dialect}'. It works with postgresql and sqlite, and "
+            "experimentally with mssql."
+        )
 
 
 def backend_for(url: URL) -> Backend:
@@ -29,4 +32,8 @@ def backend_for(url: URL) -> Backend:
         from magetui.backends.sqlite import SQLite
 
         return SQLite()
+    if dialect == "mssql":
+        from magetui.backends.mssql import SQLServer
+
+        return SQLServer()
     raise UnsupportedDialectError(dialect)

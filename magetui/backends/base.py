@@ -85,6 +85,8 @@ class ServerFacts:
     address: str | None = None  # where the driver is connected: 'db1:5432', or a socket; None for a file
     tls: str | None = None  # the protocol's version; None without
     pooler: Pooler | None = None
+    experimental: str | None = None  # that this kind of database is, as a sentence
+    hidden: str | None = None  # what this role may not see of others, as a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +372,10 @@ class Backend(Protocol):
         """Cancel what the session `pid`, which began then, is running; False where there is no such session."""
 
     def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
-        """End the session `pid`, which began then; False where there is no such session."""
+        """End the session `pid`, which began then; False where there is no such session.
+
+        Raises SQLAlchemy's errors, or `PermissionError` with a sentence, where the role may not.
+        """
 
     def session_id(self, connection: Connection) -> int | None:
         """The server's number of this connection; None where it has none."""

@@ -78,6 +78,8 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
         return _signal(settings, values, workspace, "cancel")
     sessions = locks.list_sessions(workspace)
     answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
+    if (unseen := locks.hidden(workspace)) is not None:
+        complain(unseen)
     return 0
 
 

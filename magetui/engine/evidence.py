@@ -14,6 +14,7 @@ from typing import Literal
 
 from magetui.engine.chain import Chain
 from magetui.engine.comparison import Comparison, Difference
+from magetui.engine.errors import MagetuiError
 from magetui.engine.facts import Fact, index_fact
 from magetui.engine.lineage import Lineage
 from magetui.engine.live import Live, read_live
@@ -88,6 +89,8 @@ class Evidence:
 
 def gather_evidence(workspace: Workspace) -> Evidence:
     """Ask the scripts and the schema. Raises `ChainError` for broken scripts, `MagetuiError`, `ConnectError`."""
+    if workspace.backend.name == "mssql":
+        raise MagetuiError("What the schema says of the revisions is not weighed on SQL Server yet.")
     chain = workspace.chain
     chain.require_graph()
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])

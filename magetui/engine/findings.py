@@ -274,6 +274,10 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
 def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     server = state.server
+    if server.experimental is not None:
+        found.append(Finding("experimental", "info", server.experimental))
+    if server.hidden is not None:
+        found.append(Finding("sessions-hidden", "info", server.hidden))
     if server.read_only is not None:
         found.append(
             Finding(
@@ -286,12 +290,15 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
         )
     if state.not_owned:
         owners = sorted({table.owner for table in state.not_owned if table.owner})
+        tables = _some([t.name for t in state.not_owned])
         found.append(
             Finding(
                 "not-owner",
                 "warning" if to_do else "info",
-                f"The role {server.user} does not own {_some([t.name for t in state.not_owned])} "
-                f"(owner: {', '.join(owners)}), and only an owner may alter a table.",
+                f"The role {server.user} does not own {tables} (owner: {', '.join(owners)}), and only an owner may "
+                "alter a table."
+                if owners
+                else f"The role {server.user} may not alter {tables}.",
                 {"tables": [t.name for t in state.not_owned], "owners": owners},
                 "connect",
             )

@@ -85,6 +85,14 @@ def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
         return _shown(workspace, connection)
 
 
+def hidden(workspace: Workspace) -> str | None:
+    """That the sessions of others may not be seen at all, as a sentence; None where they may."""
+    if workspace.backend.name != "mssql":
+        return None  # PostgreSQL shows that they are there
+    with workspace.reading() as connection:
+        return workspace.backend.server(connection).hidden
+
+
 def looks(workspace: Workspace) -> Generator[Look, None, None]:
     """Look at the sessions over one connection, as often as the caller asks; close it when done. Raises as reading.
 
@@ -232,6 +240,11 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
         )
     if pid == PREPARED:
         return _prepared("signalled")
+    if workspace.backend.name == "mssql" and action == "cancel":
+        return (
+            f"SQL Server cannot cancel the query of session {pid} and leave the session. Only ending the session gives "
+            "its locks back."
+        )
     if run is not None and not _is_of_a_lost_run(workspace, session):
         return f"Session {pid} is run {run[1]} of magetui. Cancel the run instead: 'magetui runs {run[1]} --cancel'."
     if run is None and (session.application or "").startswith(OWN):
@@ -285,6 +298,8 @@ def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Sig
         try:
             act = backend.cancel if action == "cancel" else backend.terminate
             reached = act(connection, session.pid, session.began or found.began)
+        except PermissionError as error:
+            raise RefusedError(str(error)) from None
         except DBAPIError as error:
             if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
                 raise

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from magetui.backends.base import Backend, Counted, EnumType, Table, TableDetail, Wanted
 from magetui.engine.plan import Plan
-from magetui.engine.rawsql import RenameEnumValue, RenameType, Unclear, operations_of
+from magetui.engine.rawsql import RenameEnumValue, RenameType, Unclear, operations_of, parser_of
 from magetui.engine.recording import ways_of
 from magetui.engine.workspace import Workspace
 from magetui.runner.operations import (
@@ -250,7 +250,7 @@ class Standing:
 
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
         try:
-            statements = sqlglot.parse(sql, read="postgres" if self._dialect == "postgresql" else self._dialect)
+            statements = sqlglot.parse(sql, read=parser_of(self._dialect))
         except SqlglotError:
             self._unread(sql)
             return

@@ -120,6 +120,7 @@ def make_plan(
         replace_unknown=replace_unknown,
         forbidden=forbidden(state, verb),
         creates_schema=missing_schema(state) if verb == "migrate" else None,
+        notes=(state.server.experimental,) if state.server.experimental else (),
     )
 
 

@@ -54,6 +54,7 @@ class Preview:
 
     steps: tuple[StepPreview, ...]
     losses: Losses
+    unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
 
     @property
     def strongest(self) -> tuple[TableEffect, ...]:
@@ -86,7 +87,8 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
             StepPreview(revision, direction, way.operations, way.undecidable, (), tuple(_of_script(direction, way)))
             for revision, direction, way in ways
         )
-    return Preview(made, plan_losses(workspace, plan))
+    unforetold = "not foretold on SQL Server yet" if workspace.backend.name == "mssql" and ways else None
+    return Preview(made, plan_losses(workspace, plan), unforetold)
 
 
 class _Live:

@@ -158,13 +158,18 @@ def _text(written: str) -> str:
 # -- everything else, through a parser
 
 
+def parser_of(dialect: str) -> str:
+    """What sqlglot calls a dialect of SQLAlchemy's."""
+    return {"postgresql": "postgres", "mssql": "tsql"}.get(dialect, dialect)
+
+
 def _parsed(text: str, dialect: str) -> Iterator[Operation]:
     import sqlglot
     from sqlglot.errors import SqlglotError
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it does not know; so do we, as Unclear
     try:
-        statements = sqlglot.parse(text, read={"postgresql": "postgres", "mssql": "tsql"}.get(dialect, dialect))
+        statements = sqlglot.parse(text, read=parser_of(dialect))
     except SqlglotError:
         yield _unclear(text)
         return
@@ -172,7 +177,7 @@ def _parsed(text: str, dialect: str) -> Iterator[Operation]:
     for statement in statements:
         if statement is None:
             continue
-        own = statement.sql(dialect="postgres" if folds else dialect)
+        own = statement.sql(dialect=parser_of(dialect))
         made = _of_a_type(own) if folds else None
         if made is not None:
             yield made
@@ -222,7 +227,7 @@ class Statement:
         return name if identifier.args.get("quoted") or self._dialect != "postgresql" else name.lower()
 
     def _sql(self, one: Any) -> str:
-        return str(one.sql(dialect="postgres" if self._dialect == "postgresql" else self._dialect))
+        return str(one.sql(dialect=parser_of(self._dialect)))
 
     def _dropped(self, table: Any) -> Operation:
         name, schema = self._where(table)

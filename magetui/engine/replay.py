@@ -85,6 +85,8 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
 
     Raises `RefusedError` where it may not be done, with what would help; and as `gather_evidence`.
     """
+    if workspace.backend.name == "mssql":
+        raise RefusedError("A chain is not replayed on SQL Server yet, so there is nothing to compare its schema with.")
     chain = workspace.chain
     chain.upgrade_steps((), "heads")  # a broken chain raises here
     state = read_state(workspace, workspace.project)

@@ -121,6 +121,10 @@ def _made(text: str) -> URL | None:
         name = text.partition("://")[0]
         if name.startswith("postgres:") or name == "postgres":
             return make_url(text)
+        if name.startswith("mssql"):
+            from magetui.backends.mssql import dialect_missing
+
+            raise ConnectError("driver-missing", f"{dialect_missing(name)}.") from error
         raise ConnectError("bad-url", f"There is no database kind or driver '{name}'.") from error
     except ModuleNotFoundError as error:
         raise ConnectError("driver-missing", f"The URL's driver is not installed: {error.name}.") from error

@@ -202,7 +202,7 @@ class Workspace:
             with self.backend.reader(target.url, APPLICATION_NAME).connect() as connection:
                 self._hide(self.backend.password_used(connection))
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, ImportError) as error:
             raise self.explained(error) from None
 
     def explained(self, error: BaseException) -> MagetuiError:

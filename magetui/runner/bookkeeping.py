@@ -18,7 +18,7 @@ from magetui.runner.journal import Journal, now
 from magetui.runner.watch import Progress, RunningStatement
 
 STATEMENT_TEXT_LIMIT = 20_000
-CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master")
+CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.objects", "[INFORMATION_SCHEMA]")
 
 
 class Bookkeeper:

@@ -13,7 +13,7 @@ import pytest
 from tests.mage import COUNT
 from tests.secret_stores import SecretsManager
 
-DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc"}
+DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc", "pymssql", "mssql_python"}
 STORES = {"boto3", "botocore", "azure", "msal"}
 # Runs a command line and tells, on stderr's last line, which modules came and which files' code was run.
 WATCHED = """

@@ -1,0 +1,8 @@
+-- What the sessions run or ran last, and since when their transactions are open.
+select c.session_id, c.client_net_address, q.text,
+       cast(datediff(second, a.transaction_begin_time, getdate()) as bigint) * 1000 as transaction_ms
+from sys.dm_exec_connections as c
+outer apply sys.dm_exec_sql_text(c.most_recent_sql_handle) as q
+left join sys.dm_tran_session_transactions as t on t.session_id = c.session_id and t.is_user_transaction = 1
+left join sys.dm_tran_active_transactions as a on a.transaction_id = t.transaction_id
+where c.parent_connection_id is null

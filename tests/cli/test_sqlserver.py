@@ -1,0 +1,307 @@
+"""SQL Server, as far as it can be tried without one: every test here meets a fake (tests/fake_sqlserver.py says why).
+
+The program and its child process are the real ones, with a module in place of the driver: what is proved is what they
+send and what they make of the answers, and not that a server would give those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from magetui.engine.project import alembic_project
+from tests.alembic_project import AlembicProject, linear, make_project
+from tests.command import Magetui, Outcome
+from tests.fake_sqlserver import PASSWORD, FakeServer, Other, Scene
+
+ENCODED = quote(PASSWORD, safe="")
+URLS = {
+    "pymssql": f"mssql+pymssql://mage:{ENCODED}@db1:1433/orders",
+    # As Mage's documentation has it, nothing encoded; in braces a closing one is written twice.
+    "pyodbc": "mssql+pyodbc://?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};SERVER=db1;DATABASE=orders;UID=mage;"
+    f"PWD={{{PASSWORD.replace('}', '}}')}}};ENCRYPT=yes;TrustServerCertificate=yes;",
+    "mssqlpython": f"mssql+mssqlpython://mage:{ENCODED}@db1:1433/orders?Encrypt=yes",
+}
+each_driver = pytest.mark.parametrize("driver", URLS)
+
+
+class Operator:
+    """Somebody who works on the fake server through one driver; no output may hold the password."""
+
+    def __init__(self, magetui: Magetui, server: FakeServer, project: AlembicProject) -> None:
+        self._magetui = magetui
+        self.server = server
+        self.project = project
+        self.url = URLS["pymssql"]
+
+    def __call__(self, *words: object, driver: str | None = None) -> Outcome:
+        url = self.url if driver is None else URLS[driver]
+        done = self._magetui(*words, "--config", self.project.ini, "--url", url, env=self.server.environment)
+        for secret in (PASSWORD, ENCODED, PASSWORD.replace("}", "}}"), "w@rd", "w%40rd"):
+            assert secret not in done.stdout + done.stderr
+        return done
+
+    def migrated(self) -> None:
+        """Leave the database as a migration to rev2 leaves it, without the time that one takes."""
+        for number in (1, 2):
+            self.server.query(f"create table t{number} (id integer primary key autoincrement, name text(50) not null)")
+        self.server.query("create table alembic_version (version_num text(32) not null primary key)")
+        self.server.query("insert into alembic_version values ('rev2')")
+
+    @property
+    def marker(self) -> list[str]:
+        return [row[0] for row in self.server.query("select version_num from alembic_version")]
+
+    @property
+    def tables(self) -> set[str]:
+        return {row[0] for row in self.server.query("select name from sqlite_master where type = 'table'")}
+
+
+@pytest.fixture
+def operator(magetui: Magetui, tmp_path: Path, state_dir: Path) -> Iterator[Operator]:
+    """An empty database, and a project of two revisions that make t1 and t2."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    one = Operator(magetui, FakeServer(folder), make_project(tmp_path / "project", linear(2), "sqlite://"))
+    yield one
+    for journal in (state_dir / "runs").glob("*"):
+        assert "w@rd" not in journal.read_text() and "w%40rd" not in journal.read_text()
+
+
+def codes(diagnosis: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {finding["code"]: finding for finding in diagnosis["findings"]}
+
+
+@each_driver
+def test_a_chain_goes_up_and_the_marker_is_read_back(operator: Operator, driver: str) -> None:
+    before = operator("diagnose", driver=driver)
+    assert before.status == 3, before
+    assert "experimental" in before.stdout and "server    mssql 16.0.4165.4" in before.stdout
+    assert "database  orders, schema dbo" in before.stdout
+
+    done = operator("migrate", "--yes", "--json", driver=driver)
+    assert done.status == 0, done
+    assert (done.json["outcome"], done.json["marker_after"]) == ("done", ["rev2"])
+    assert operator.marker == ["rev2"] and {"t1", "t2"} <= operator.tables
+
+    [table] = operator("schema", "t1", "--json", driver=driver).json["tables"]
+    assert (table["schema"], table["rows"], table["bytes"], table["primary_key"]) == ("dbo", 0, 16384, ["id"])
+    assert [(c["name"], c["type"], c["nullable"]) for c in table["columns"]] == [
+        ("id", "int", False),
+        ("name", "varchar(50)", False),
+    ]
+    assert operator("diagnose", "--json", driver=driver).status == 0
+
+    sent = operator.server.statements
+    name = f"magetui {alembic_project(operator.project.ini).mutex_key}"
+    assert any("set lock_timeout 500; set context_info 0x" in one for one in sent)
+    assert any(f"set lock_timeout 10000; set context_info 0x{b'magetui run 1'.hex()}" in one for one in sent)
+    assert any(
+        f"exec @taken = sp_getapplock @Resource = N'{name}'" in one and "@LockTimeout = 0" in one for one in sent
+    )
+    assert any(one.startswith(f"exec sp_releaseapplock @Resource = N'{name}'") for one in sent)
+
+
+def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> None:
+    """The fake executes none that is not; here it is seen that each has been sent."""
+    operator.migrated()
+    operator.server.query(
+        "alter table t2 add column parent integer not null default 0 references t1 (id) on delete set null"
+    )
+    operator.server.query("create unique index ix_t2_name on t2 (name)")
+    shown = operator("schema", "t2").stdout
+    assert "parent  int          not null               default (0)" in shown, shown
+    assert "unique index ix_t2_name (name)" in shown
+    assert "foreign key FK_t2_0 (parent) → t1 (id) on delete set null" in shown
+    operator("locks")
+    operator("diagnose")
+    for file in (files("magetui.backends") / "sql").iterdir():
+        if file.name.startswith("mssql_"):
+            begins = file.read_text(encoding="utf-8").strip().split("{")[0].strip()
+            assert any(begins in one for one in operator.server.statements), file.name
+
+
+@pytest.mark.parametrize(
+    ("driver", "ends_transactions"),
+    [("pymssql", True), ("pyodbc", False), ("mssqlpython", True)],
+    ids=["pymssql-transaction-ended", "pyodbc", "mssqlpython-transaction-ended"],
+)
+def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
+    operator: Operator, driver: str, ends_transactions: bool
+) -> None:
+    """Where the server has ended the transaction, ROLLBACK fails with 3903: that is not what is to be read."""
+    operator.migrated()
+    operator.server.set(Scene(others=[Other(61, holds="t1")], ends_transactions=ends_transactions))
+
+    done = operator("rollback", "--revision", "base", "--yes", "--lock-timeout-seconds", "0.6", "--json", driver=driver)
+
+    assert done.status == 5, done
+    assert (done.json["outcome"], done.json["marker_after"]) == ("lock-timeout", ["rev2"])
+    assert done.json["error"] == "Lock request time out period exceeded."
+    [blocker] = done.json["blockers"]
+    assert (blocker["pid"], blocker["state"], blocker["client"]) == (61, "idle in transaction", "10.0.3.7")
+    assert blocker["holds"] == [{"relation": "t1", "mode": "INTENT EXCLUSIVE"}]
+    assert "WAITING for schema modification on t1" in done.stderr
+    assert operator.marker == ["rev2"] and {"t1", "t2"} <= operator.tables
+
+
+def test_less_is_shown_to_a_login_that_may_not_see_others(operator: Operator) -> None:
+    operator.migrated()
+    name = f"magetui {alembic_project(operator.project.ini).mutex_key}"
+    operator.server.set(Scene(others=[Other(61, holds="t1"), Other(62, application_lock=name)], denied=True))
+
+    found = codes(operator("diagnose", "--json").json)
+    assert "VIEW SERVER STATE" in found["sessions-hidden"]["message"]
+    assert "somebody (this login may not see who)" in found["migration-running"]["message"]
+    assert "idle-in-transaction" not in found
+    listed = operator("locks")
+    assert (listed.status, listed.stdout) == (0, "no other sessions\n")
+    assert "may not see the sessions of others" in listed.stderr
+
+    operator.server.set(Scene(others=[Other(61, holds="t1")], denied=True))
+    done = operator("rollback", "--revision", "base", "--yes", "--lock-timeout-seconds", "0.6", "--json")
+    assert (done.status, done.json["outcome"], done.json["blockers"]) == (5, "lock-timeout", [])
+
+
+def test_less_is_shown_where_a_view_is_missing(operator: Operator) -> None:
+    operator.migrated()
+    operator.server.set(Scene(others=[Other(61, holds="t1")], missing=["dm_exec_connections", "allocation_units"]))
+    listed = operator("locks")
+    assert listed.stdout == ("61  mage  mage-server  app1  idle in transaction\n    holds t1 (intent exclusive)\n"), (
+        listed
+    )
+    assert operator("diagnose").status == 0
+    assert "kB" not in operator("schema").stdout
+
+
+def test_two_migrations_exclude_each_other(operator: Operator) -> None:
+    name = f"magetui {alembic_project(operator.project.ini).mutex_key}"
+    operator.server.set(Scene(others=[Other(62, application_lock=name, program="deploy")]))
+    found = codes(operator("diagnose", "--json").json)
+    assert "session 62 (deploy)" in found["migration-running"]["message"]
+    done = operator("migrate", "--yes", "--lock-timeout-seconds", "0.3")
+    assert done.status == 5, done
+    assert "Somebody else is migrating this database" in done.stdout
+    assert "t1" not in operator.tables
+
+
+def test_a_session_can_be_ended_and_its_query_not_cancelled(operator: Operator) -> None:
+    operator.migrated()
+    operator.server.set(Scene(others=[Other(61, holds="t1")], may_kill=False))
+    refused = operator("locks", "--cancel", "61", "--yes")
+    assert refused.status == 4
+    assert "SQL Server cannot cancel the query of session 61" in refused.stderr
+    forbidden = operator("locks", "--terminate", "61", "--yes")
+    assert forbidden.status == 4, forbidden
+    assert "ALTER ANY CONNECTION" in forbidden.stderr
+
+    operator.server.set(Scene(others=[Other(61, holds="t1")]))
+    ended = operator("locks", "--terminate", "61", "--yes")
+    assert (ended.status, ended.stdout) == (0, "Session 61 has ended.\n"), ended
+    assert sum(one.endswith(" kill 61") for one in operator.server.statements) == 2
+
+
+@pytest.mark.parametrize("driver", ["pyodbc", "pymssql"])
+def test_a_statement_that_takes_too_long_is_ended(operator: Operator, driver: str) -> None:
+    """pyodbc can cancel it; with the others our own session is ended, and the server takes back what it did."""
+    operator.migrated()
+    operator.server.set(Scene(others=[Other(61, holds="t1")]))
+    flags = ("--lock-timeout-seconds", "30", "--statement-timeout-seconds", "0.5", "--json")
+    done = operator("rollback", "--revision", "base", "--yes", *flags, driver=driver)
+    assert (done.status, done.json["outcome"], done.json["marker_after"]) == (1, "statement-timeout", ["rev2"]), done
+    assert any(" kill " in one for one in operator.server.statements) is (driver == "pymssql")
+    assert {"t1", "t2"} <= operator.tables
+
+
+def test_a_failing_revision_leaves_nothing_behind(operator: Operator) -> None:
+    script = next(operator.project.versions.glob("rev2*"))
+    script.write_text(
+        script.read_text()
+        .replace("pass", "")
+        .replace(
+            "def upgrade():\n", 'def upgrade():\n    op.add_column("no_such_table", sa.Column("extra", sa.Integer))\n'
+        )
+    )
+    operator.server.set(Scene(ends_transactions=True))
+    done = operator("migrate", "--yes", "--json", "--lock-timeout-seconds", "0")
+    assert (done.status, done.json["outcome"], done.json["marker_after"]) == (1, "failed", [])
+    # Without a limit, which SQL Server writes so; 0 would be not to wait at all.
+    assert any(one.startswith("set lock_timeout -1;") for one in operator.server.statements)
+    assert done.json["error"].startswith('Cannot find the object "no_such_table"'), done.json["error"]
+    assert "t1" not in operator.tables
+
+
+def test_an_unknown_marker_is_replaced(operator: Operator) -> None:
+    assert operator("stamp", "rev1", "--yes").status == 0
+    assert operator.marker == ["rev1"]
+    operator.server.query("update alembic_version set version_num = 'gone1'")
+    assert "unknown-revision" in codes(operator("diagnose", "--json").json)
+    done = operator("stamp", "rev2", "--replace-unknown-revision", "gone1", "--yes")
+    assert done.status == 0, done
+    assert operator.marker == ["rev2"]
+
+
+def test_a_plan_says_what_is_lost_and_that_locks_are_not_foretold(operator: Operator) -> None:
+    operator.migrated()
+    operator.server.query("insert into t1 (name) values ('a'), ('b')")
+    shown = operator("plan", "rollback", "--revision", "base").stdout
+    assert "locks   not foretold on SQL Server yet" in shown, shown
+    assert "loses   table t1 with 2 rows" in shown
+    assert "DROP TABLE t1;" in shown
+    assert "! SQL Server is supported experimentally" in shown
+
+
+def test_what_is_not_there_yet_says_so(operator: Operator) -> None:
+    operator.migrated()
+    backup = operator("backup")
+    assert backup.status == 1 and "BACKUP DATABASE [orders] TO DISK" in backup.stderr, backup
+    evidence = operator("evidence")
+    assert evidence.status == 1 and "not weighed on SQL Server yet" in evidence.stderr, evidence
+    verified = operator("verify", "--yes")
+    assert verified.status == 4 and "not replayed on SQL Server yet" in verified.stderr, verified
+    finished = operator("finish", "--yes")
+    assert finished.status == 1 and "not weighed on SQL Server yet" in finished.stderr, finished
+
+
+def test_a_database_that_takes_no_writes_is_told(operator: Operator) -> None:
+    operator.server.set(Scene(read_only=True))
+    found = codes(operator("diagnose", "--json").json)
+    assert "secondary replica" in found["server-read-only"]["message"]
+    done = operator("migrate", "--yes")
+    assert done.status == 4 and "t1" not in operator.tables
+
+
+def test_tables_that_the_login_may_not_alter_are_told(operator: Operator) -> None:
+    operator.migrated()
+    operator.server.set(Scene(may_alter=False))
+    found = codes(operator("diagnose", "--json").json)
+    assert found["not-owner"]["message"] == "The role mage may not alter alembic_version, t1, t2."
+
+
+@each_driver
+def test_a_wrong_password_is_told_from_other_causes(operator: Operator, driver: str) -> None:
+    operator.url = URLS[driver].replace("Pa", "Pe")
+    [finding] = (f for f in operator("diagnose", "--json").json["findings"] if f["code"] == "cannot-connect")
+    assert finding["facts"]["cause"] == "password", finding
+    assert "Login failed for user 'mage'" in finding["message"]
+
+
+def test_a_missing_driver_is_named_with_what_brings_it(magetui: Magetui, operator: Operator) -> None:
+    flags = ("--config", operator.project.ini, "--url", URLS["pymssql"])
+    done = magetui("diagnose", "--json", *flags)  # without the fake
+    [finding] = (f for f in done.json["findings"] if f["code"] == "cannot-connect")
+    assert finding["facts"]["cause"] == "driver-missing", finding
+    assert "pip install 'magetui[mssql-pymssql]'" in finding["message"]
+    assert PASSWORD not in done.stdout
+
+
+def test_a_connection_string_that_the_driver_refuses_is_told(operator: Operator) -> None:
+    operator.url = f"{URLS['mssqlpython']}&driver=FreeTDS"
+    [finding] = (f for f in operator("diagnose", "--json").json["findings"] if f["code"] == "cannot-connect")
+    assert finding["facts"]["cause"] == "bad-url"
+    assert "Reserved keyword 'driver'" in finding["message"]
