@@ -76,7 +76,8 @@ def choices_of(
     found = [Choice(START, "at the start", start, "", start_place or "the database", about)]
     seen = {start_place}
     for target in targets:
-        place = words.place(redact_url(target.url)) if target.url else f"as {target.config or target.project_path} says"
+        project = words.plain(f"as {target.config or target.project_path} says")
+        place = words.place(redact_url(target.url)) if target.url else project
         selection = target.chosen(base)
         key, described = f"named {target.name}", words.plain(target.description or "")
         production = _is_production(targets, selection)
