@@ -42,7 +42,7 @@ class Parameter:
     metavar: str | None = None
     required: bool = False
     kind: Callable[[str], str | float] = str
-    default: str | float | None = None
+    default: str | float | None = None  # of what the configuration may say it is there
     choices: tuple[str, ...] = ()
 
     @property
@@ -77,7 +77,6 @@ LOCK_TIMEOUT = Parameter(
     "give up when a lock is not had within S (default: 10; 0: never)",
     "S",
     kind=seconds,
-    default=10.0,
 )
 LIMITS = (
     Parameter("--yes", "do it without asking"),
@@ -87,20 +86,17 @@ LIMITS = (
         "end a statement that takes longer (default: none)",
         "S",
         kind=seconds,
-        default=0.0,
     ),
     Parameter(
         "--lock-retries",
         "begin anew up to N times after a lock timeout that left nothing behind (default: 0)",
         "N",
         kind=count,
-        default=0,
     ),
     Parameter(
         "--on-disconnect",
         "when this program or its terminal is gone: let the run go on (the default), or cancel it",
         "WHAT",
-        default="continue",
         choices=("continue", "cancel"),
     ),
     Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),

@@ -64,6 +64,15 @@ def state_dir(
         nowhere([state])
 
 
+@pytest.fixture
+def own(state_dir: Path) -> Path:
+    """The operator's own configuration file, empty."""
+    file = Path(os.environ["XDG_CONFIG_HOME"], "magetui", "config.toml")
+    file.parent.mkdir(parents=True)
+    file.touch(0o600)
+    return file
+
+
 @pytest.fixture(scope="session")
 def postgres_servers() -> Iterator[dict[int, PostgresServer]]:
     """The servers that have been needed so far, by major version; they live as long as the test process."""

@@ -115,6 +115,7 @@ def test_a_target_says_what_is_looked_at_and_a_flag_of_the_project_wins_over_it(
         ('on_disconnect = "stop"', "'on_disconnect' must be continue or cancel."),
         ("scratch_url = 5", "'scratch_url' must be a text."),
         ("lock_retries = = 1", "is not TOML: Invalid value (at line 1, column 16)."),
+        (f"lock_retries = {'[' * 5000}", "nested too deeply."),
         ("targets = 5", "'targets' must be a table, [targets.NAME]."),
         ('[targets."a b"]\nurl = "sqlite://"', "a target's name is made of letters, digits, '.', '_' and '-'"),
         ('[targets.a]\nulr = "sqlite://"', "there is no setting 'ulr' of the target 'a'; did you mean 'url'?"),

@@ -79,6 +79,8 @@ class _Reader:
         except ValueError as error:
             why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise UsageError(f"{self._path} is not TOML: {why}.") from None
+        except RecursionError:
+            raise UsageError(f"{self._path} is not TOML that can be read: it is nested too deeply.") from None
 
     def _keys(self, said: Mapping[str, object]) -> Mapping[str, str]:
         if said and not self._own:

@@ -121,9 +121,8 @@ class Workspace:
             return target.with_password(chosen.password)
         if chosen.password_command is None or target.has_password:
             return target
-        return target.with_password(
-            self._passwords.of(chosen.password_command, chosen.target or "of the database", self.environment)
-        )
+        password = self._passwords.of(chosen.password_command, str(chosen.target), self.environment)
+        return target.with_password(password)
 
     def _target_if_any(self) -> Target | None:
         try:

@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from magetui.config.targets import NamedTarget, named_target
+from magetui.engine.passwords import Passwords
 from magetui.tui import reading
 from magetui.tui.backups import BackupWork
 from magetui.tui.commands import VerbCommands
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from magetui.engine.backup import BackupRequest
     from magetui.engine.chain import Chain
     from magetui.engine.diagnosis import Diagnosis
-    from magetui.engine.passwords import Passwords
     from magetui.engine.plan import Plan
     from magetui.engine.records import RunRecord
     from magetui.engine.runs import Limits, StartedRun
@@ -89,7 +89,7 @@ class MagetuiApp(App[int]):
         self.going: set[int] = set()  # runs that went on when they were last seen
         self.started: list[StartedRun] = []  # the lines to those that were begun here
         self.backup: BackupWork | None = None  # the latest
-        self._passwords: Passwords | None = None  # that commands gave
+        self._passwords = Passwords()  # that commands gave
         self._targets: set[Target] = set()  # that were looked at: their credentials are in nothing that is shown
         self._leaving = False
 
@@ -110,10 +110,8 @@ class MagetuiApp(App[int]):
 
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
         """A workspace on what is chosen now; made anew each time, so that scripts and secrets are read anew."""
-        from magetui.engine.passwords import Passwords
         from magetui.engine.workspace import Workspace
 
-        self._passwords = self._passwords or Passwords()
         return Workspace(selection or self.selection, self.environment, self._targets, self._passwords)
 
     def key_of(self, action: str) -> str:

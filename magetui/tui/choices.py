@@ -33,6 +33,7 @@ class Choice:
     about: str = ""
     production: bool = False
     colour: str | None = None
+    file: str = ""  # that names it: it may be one that came with the project
 
     @property
     def told(self) -> str:
@@ -44,6 +45,7 @@ class Choice:
             self.about,
             "its password is what its password_command prints" if chosen.password_command else "",
             f"project {project}" if project else "",
+            f"named in {self.file}" if self.file else "",
         )
         return "; ".join(part for part in said if part)
 
@@ -74,12 +76,15 @@ def choices_of(
     found = [Choice(START, "at the start", start, "", start_place or "the database", about)]
     seen = {start_place}
     for target in targets:
-        url = words.place(redact_url(target.url)) if target.url else f"as {target.config or target.project_path} says"
+        project = words.plain(f"as {target.config or target.project_path} says")
+        place = words.place(redact_url(target.url)) if target.url else project
         selection = target.chosen(base)
-        key, described = f"named {target.name}", target.description or ""
+        key, described = f"named {target.name}", words.plain(target.description or "")
         production = _is_production(targets, selection)
-        found.append(Choice(key, "named", selection, target.name, url, described, production, target.colour))
-        seen.add(url)
+        found.append(
+            Choice(key, "named", selection, target.name, place, described, production, target.colour, target.file)
+        )
+        seen.add(place)
     for number, recent in enumerate(recent_targets(environment)):
         place = words.place(redact_url(recent.url))
         if place not in seen:

@@ -37,15 +37,6 @@ url = "postgresql://mage:{SECRET}@db2/mage"
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 
-@pytest.fixture
-def own(state_dir: Path) -> Path:
-    """The operator's file, which is not there yet."""
-    file = Path(os.environ["XDG_CONFIG_HOME"], "magetui", "config.toml")
-    file.parent.mkdir(parents=True)
-    file.touch(0o600)
-    return file
-
-
 def test_config_tells_each_setting_where_it_came_from_and_no_secret(
     magetui: Magetui, own: Path, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ class ConnectScreen(OverScreen):
         now = replace(magetui.selection, password=None)
         current = next((c.key for c in self._choices if replace(c.selection, password=None) == now), None)
         self._fill(current)
+        self._aim = self._at
         if self._wants_password and current is not None:
             self._ask_password(f"{magetui.place or 'The server'} wants a password, or another one.")
 
