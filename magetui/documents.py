@@ -105,6 +105,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "from": list(plan.marker),
         "to": plan.target,
         "creates_schema": plan.creates_schema,
+        "forbidden": plan.forbidden,
         "steps": [
             {
                 **asdict(step),

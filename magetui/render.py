@@ -173,6 +173,8 @@ class Text:
 
     def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
         yield words.plain(plan.summary)
+        if plan.forbidden is not None and not plan.empty:
+            yield from wrapped(f"  This cannot be done here. {words.plain(plan.forbidden)}", WRAP, 2)
         if plan.creates_schema is not None:
             yield f"  {words.creating(plan.creates_schema)}"
         if plan.verb == "stamp" and not plan.empty:

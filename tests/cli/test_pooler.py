@@ -74,6 +74,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
         assert "A connection pooler is in between, and" in text(refused)
         assert direct in text(refused)
         nowhere([refused, state_dir])
+    assert "This cannot be done here. A connection pooler is in between" in text(magetui(*common, "plan", "migrate"))
     assert not list(magetui.directory.glob("*.dump*"))
     assert database.content == before
 

@@ -39,11 +39,11 @@ def beside(pg_database: PostgresDatabase, state_dir: Path, source: str) -> tuple
     plain = f"postgresql://{USER}@{HOST}:{pg_database.server.port}/{name}"
     if source == "PGPASSWORD":
         return plain, {"PGPASSWORD": PASSWORD}
-    if source in (".pgpass", "PGPASSFILE"):
+    if source == ".pgpass":
         file = home / source
         file.write_text(f"# of the tests\n{HOST}:*:{name}:{USER}:{PASSWORD.replace(':', chr(92) + ':')}\n")
         file.chmod(0o600)
-        return plain, {} if source == ".pgpass" else {"PGPASSFILE": str(file)}
+        return plain, {}
     settings = {"host": HOST, "port": pg_database.server.port, "dbname": name, "user": USER, "password": PASSWORD}
     file = home / ("services" if source == "PGSERVICE" else ".pg_service.conf")
     file.write_text("\n".join(["[prod]", *(f"{key}={value}" for key, value in settings.items()), ""]))
@@ -60,7 +60,7 @@ def test_unix_socket(magetui: Magetui, project: AlembicProject, pg_database: Pos
     assert f" at the socket {server.directory}/.s.PGSQL.{server.port}\n" in shown.stdout
 
 
-@pytest.mark.parametrize("source", [".pgpass", "PGPASSFILE", "PGPASSWORD", "service", "PGSERVICE"])
+@pytest.mark.parametrize("source", [".pgpass", "PGPASSWORD", "service", "PGSERVICE"])
 def test_password_beside_the_url_serves_all_of_a_run_and_a_backup_and_is_not_repeated(
     magetui: Magetui,
     pg_database: PostgresDatabase,
