@@ -106,14 +106,15 @@ def test_mage_that_starts_during_a_migration_waits_and_finds_its_work_done(
     migrate_with_alembic(pg_database.url, mage_home, BEFORE)
     writer = crowd.holding(BUSY)
     ours = Live(magetui.start("migrate", "--yes", "--lock-timeout-seconds", 120))
-    ours.hears("WAITING for share row exclusive on user")
+    ours.hears("WAITING for share row exclusive on user", 60)
+    told = magetui("diagnose", "--json")
+    assert "migration-running" in [finding["code"] for finding in told.json["findings"]]
+    # From here on nothing slow: Mage waits for 30 seconds at most.
     mage = Live(starting_mage(mage_venv, operator, tmp_path / "mage"))
     eventually(lambda: len(pg_database.rows(AT_THE_MUTEX)) == 2, 60, lambda: mage.stderr)
     [holds, waits] = pg_database.rows(AT_THE_MUTEX)
     assert (holds[0], waits[:2]) == (True, (False, "")), (holds, waits)
     assert holds[1].startswith("magetui run 1 mutex")
-    told = magetui("diagnose", "--json")
-    assert "migration-running" in [finding["code"] for finding in told.json["findings"]]
     nowhere([*of_process(child_of(state_dir), os.environ), tmp_path / "temporary"])
     writer.rollback()
     migrated, started = ours.end(), mage.end()
@@ -149,7 +150,7 @@ def test_migration_during_a_starting_mage_names_it_and_gives_up_or_waits_its_tur
     assert "Somebody else is migrating this database" in given_up.stdout
     assert f"The database is as it was before the run: {BEFORE}." in given_up.stdout
     ours = Live(magetui.start("migrate", "--yes", "--lock-timeout-seconds", 120))
-    ours.hears("WAITING for the migration mutex, up to 2 min")
+    ours.hears("WAITING for the migration mutex, up to 2 min", 60)
     writer.rollback()
     started, migrated = mage.end(), ours.end()
     assert (started.status, migrated.status) == (0, 0), f"{started}\n{migrated}"
