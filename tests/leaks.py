@@ -91,5 +91,5 @@ def _contents(written: Written) -> Iterator[tuple[str, bytes]]:
             else:
                 with suppress(FileNotFoundError):  # a run that still goes on has taken it away
                     yield from _contents(path)
-    else:
+    elif written.exists():  # a state directory is made by the first run
         yield str(written), os.fsencode(written.name) + b"\n" + written.read_bytes()

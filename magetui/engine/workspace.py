@@ -8,6 +8,7 @@ a server in trouble.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from magetui.runner.redaction import password_spellings, redact, secrets_of, sto
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 CONNECT_CAUSES = frozenset(ConnectError.advised())
+LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
 NO_PASSWORD = "no password supplied"  # libpq's words
 
 
@@ -235,4 +237,6 @@ class Workspace:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split()).rstrip(".?")
+    """A driver's words, one sentence after the other; what libpq asks back is in the advice."""
+    lines = [line.strip().rstrip(".") for line in message.splitlines()]
+    return "; ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))
