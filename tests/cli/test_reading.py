@@ -144,7 +144,7 @@ def test_diagnose_says_the_same_in_both_shapes(
     assert document["pending"] == ["0227396a216c", HEAD]
     assert set(document) == {"target", "project", "marker", "heads", "pending", "findings", "elapsed_ms"}
     assert set(document["target"]) == {
-        "url", "source", "dialect", "server_version", "database", "schema", "user",
+        "url", "source", "dialect", "server_version", "database", "schema", "user", "address", "tls",
     }  # fmt: skip
     assert f"{BEHIND}  (mage-ai 0.9.70)" in text.stdout
     assert f"{HEAD}  (mage-ai 0.9.77 to 0.9.80)" in text.stdout
