@@ -124,7 +124,7 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
                 "no-version-table",
                 "critical",
                 f"There are {len(others)} tables but no version table {name}, so nothing says which revision they are "
-                "at. Find out which one the schema matches, then stamp it; migrating now would try to create them all.",
+                "at. Find out which one the schema matches, and stamp it, before anything is migrated.",
                 {"tables": len(others), "version_table": name},
                 "stamp",
             )
@@ -147,7 +147,7 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
                 f"The version table {name} is empty"
                 + (
                     f", and there are {len(others)} other tables. Find out which revision the schema matches, "
-                    "then stamp it."
+                    "and stamp it, before anything is migrated."
                     if others
                     else " and there are no other tables: nothing is applied. 'migrate' creates all of it."
                 ),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from magetui.engine.evidence import Evidence, HalfApplied
 
 WITHOUT_MARKER = frozenset({"unknown-revision", "empty-version-table", "no-version-table", "several-markers"})
+NO_ROW = frozenset({"empty-version-table", "no-version-table"})
 CONSISTENT = frozenset({"up-to-date", "behind"})
 WEIGHED = WITHOUT_MARKER | CONSISTENT
 NAMED_AT_MOST = 3
@@ -43,8 +44,16 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
     }
     if any(finding.code in WITHOUT_MARKER for finding in findings):
         said = f"{_looks_like(chain, evidence)} That is evidence, not proof."
+        nothing = evidence.fits == ((),) and not marker
+        if nothing:
+            said += " If so, there is nothing to stamp: 'migrate' begins with the first revision."
         return [
-            replace(finding, message=f"{finding.message} {said}", facts={**finding.facts, **facts})
+            replace(
+                finding,
+                message=f"{finding.message} {said}",
+                facts={**finding.facts, **facts},
+                next="migrate" if nothing and finding.code in NO_ROW else finding.next,
+            )
             if finding.code in WITHOUT_MARKER
             else finding
             for finding in findings

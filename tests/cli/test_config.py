@@ -132,7 +132,7 @@ def test_a_target_by_its_name_gets_its_password_from_its_command(
     assert bare.status == 3
     said = " ".join(bare.stdout.split())
     assert "no password supplied" in said
-    assert "name the target in the configuration with a password_command" in said
+    assert "name the target in the configuration, with a password_command" in said
     failing = magetui("--target", "failing", "schema")
     assert failing.status == 1
     assert "The password_command of target failing failed: it ended with status 1." in failing.stderr

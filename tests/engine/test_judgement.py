@@ -47,6 +47,14 @@ def test_lost_marker_is_told_with_the_revision_that_the_schema_fits(
     assert finding.facts["fits"] == [[HEAD]]
 
 
+def test_tables_that_are_there_before_the_first_revision_are_nothing_to_stamp(tmp_path: Path, mage_home: Path) -> None:
+    database = SqliteDatabase(tmp_path / "mage-ai.db")
+    database.rows("CREATE TABLE of_somebody_else (id INTEGER)")
+    finding = found(database, mage_home)["no-version-table"]
+    assert finding.next == "migrate"
+    assert finding.message.endswith("If so, there is nothing to stamp: 'migrate' begins with the first revision.")
+
+
 def test_wrongly_stamped_marker_is_critical_and_comes_first(mage: SqliteDatabase, mage_home: Path) -> None:
     mage.rows(f"UPDATE alembic_version SET version_num = '{BEFORE_HEAD}'")
     findings = found(mage, mage_home)
