@@ -30,7 +30,9 @@ CHANGES = (
 
 
 @pytest.fixture
-def database(debian: DebianServer, debian_url: str, magetui: Magetui, project: AlembicProject) -> PostgresDatabase:
+def debian_database(
+    debian: DebianServer, debian_url: str, magetui: Magetui, project: AlembicProject
+) -> PostgresDatabase:
     """One revision behind."""
     done = magetui("--config", project.ini, "--url", debian_url, "migrate", "--revision", "rev2", "--yes")
     assert done.status == 0, done
@@ -56,9 +58,13 @@ def text(outcome: Outcome) -> str:
 
 
 def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_server_is(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, transactions: PgBouncer, state_dir: Path
+    magetui: Magetui,
+    project: AlembicProject,
+    debian_database: PostgresDatabase,
+    transactions: PgBouncer,
+    state_dir: Path,
 ) -> None:
-    before, common = database.content, ("--config", project.ini, "--url", transactions.url(database.name))
+    before, common = debian_database.content, ("--config", project.ini, "--url", transactions.url(debian_database.name))
     found = magetui(*common, "--json", "diagnose")
     assert found.status == 3, found
     assert found.json["marker"] == ["rev2"]
@@ -66,7 +72,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
     assert findings["pooler"]["severity"] == "warning"
     assert findings["pooler"]["facts"]["keeps_sessions"] is False
     assert "Looking works; changes and backups are refused here." in findings["pooler"]["message"]
-    direct = f"Connect to the server itself: it listens on port {database.server.port}"
+    direct = f"Connect to the server itself: it listens on port {debian_database.server.port}"
     assert direct in findings["pooler"]["message"]
     for verb in CHANGES:
         refused = magetui(*common, *verb)
@@ -76,14 +82,14 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
         nowhere([refused, state_dir])
     assert "This cannot be done here. A connection pooler is in between" in text(magetui(*common, "plan", "migrate"))
     assert not list(magetui.directory.glob("*.dump*"))
-    assert database.content == before
+    assert debian_database.content == before
 
 
 def test_looking_through_a_transaction_pooler_leaves_nothing_to_its_next_client(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, transactions: PgBouncer
+    magetui: Magetui, project: AlembicProject, debian_database: PostgresDatabase, transactions: PgBouncer
 ) -> None:
-    common = ("--config", project.ini, "--url", transactions.url(database.name))
-    with closing(transactions.session(database.name)) as client, client.cursor() as cursor:
+    common = ("--config", project.ini, "--url", transactions.url(debian_database.name))
+    with closing(transactions.session(debian_database.name)) as client, client.cursor() as cursor:
         cursor.execute("insert into t1 (name) values ('a')")  # the pool's one session is there before we look
         for verb in (("diagnose",), ("schema", "t1"), ("locks",), ("evidence",), ("plan", "rollback", "-1"), ("runs",)):
             assert magetui(*common, *verb).status in (0, 3)
@@ -95,13 +101,13 @@ def test_looking_through_a_transaction_pooler_leaves_nothing_to_its_next_client(
 
 
 def test_query_through_a_pooler_writes_nothing_and_gives_up_on_a_lock(
-    database: PostgresDatabase, transactions: PgBouncer
+    debian_database: PostgresDatabase, transactions: PgBouncer
 ) -> None:
-    url = make_url(transactions.url(database.name))
+    url = make_url(transactions.url(debian_database.name))
     with backend_for(url).reader(url, "magetui").connect() as connection:
         with pytest.raises(DBAPIError, match="read-only transaction"):
             connection.exec_driver_sql("insert into t1 (name) values ('a')")
-        with database.session("lock table t1 in access exclusive mode"):
+        with debian_database.session("lock table t1 in access exclusive mode"):
             began = time.monotonic()
             with pytest.raises(DBAPIError, match="lock timeout"):
                 connection.exec_driver_sql("select * from t1")
@@ -110,18 +116,18 @@ def test_query_through_a_pooler_writes_nothing_and_gives_up_on_a_lock(
 
 
 def test_counting_rows_through_a_pooler_keeps_to_its_time(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, transactions: PgBouncer
+    magetui: Magetui, project: AlembicProject, debian_database: PostgresDatabase, transactions: PgBouncer
 ) -> None:
-    database.rows("insert into t2 (name) select 'x' from generate_series(1, 7)")
-    done = magetui("--config", project.ini, "--url", transactions.url(database.name), "plan", "rollback", "-1")
+    debian_database.rows("insert into t2 (name) select 'x' from generate_series(1, 7)")
+    done = magetui("--config", project.ini, "--url", transactions.url(debian_database.name), "plan", "rollback", "-1")
     assert done.status == 0, done
     assert "table t2 with 7 rows" in done.stdout
 
 
 def test_pooler_that_keeps_sessions_is_as_good_as_the_server(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, sessions: PgBouncer, state_dir: Path
+    magetui: Magetui, project: AlembicProject, debian_database: PostgresDatabase, sessions: PgBouncer, state_dir: Path
 ) -> None:
-    common = ("--config", project.ini, "--url", sessions.url(database.name))
+    common = ("--config", project.ini, "--url", sessions.url(debian_database.name))
     done = magetui(*common, "migrate", "--yes")
     assert done.status == 0, done
     found = magetui(*common, "--json", "diagnose")
@@ -131,21 +137,21 @@ def test_pooler_that_keeps_sessions_is_as_good_as_the_server(
     assert magetui(*common, "stamp", "rev2", "--yes").status == 0
     assert magetui(*common, "stamp", "rev3", "--yes").status == 0
     # The watcher sees the session of the server's, not the number that the pooler has made up.
-    with database.session("select * from t3") as holder:
+    with debian_database.session("select * from t3") as holder:
         blocked = magetui(*common, "rollback", "--revision", "-1", "--yes", "--lock-timeout-seconds", "1")
         assert blocked.status == 5, blocked
         assert f"in the way: {holder.info.backend_pid}  mage  mage-server" in blocked.stdout
     assert magetui(*common, "rollback", "--revision", "-1", "--yes").status == 0
-    assert database.marker == ["rev2"]
+    assert debian_database.marker == ["rev2"]
     saved = magetui(*common, "backup")
     assert saved.status == 0, saved
     nowhere([saved, state_dir])
 
 
 def test_pooler_that_refuses_the_search_path_of_a_url_is_told_as_the_cause(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, transactions: PgBouncer
+    magetui: Magetui, project: AlembicProject, debian_database: PostgresDatabase, transactions: PgBouncer
 ) -> None:
-    url = f"{transactions.url(database.name)}?options=-csearch_path%3Dteam"
+    url = f"{transactions.url(debian_database.name)}?options=-csearch_path%3Dteam"
     found = magetui("--config", project.ini, "--url", url, "--json", "diagnose")
     assert found.status == 3, found
     [finding] = [one for one in found.json["findings"] if one["code"] == "cannot-connect"]
@@ -155,49 +161,49 @@ def test_pooler_that_refuses_the_search_path_of_a_url_is_told_as_the_cause(
 
 
 def test_pooler_that_drops_the_search_path_of_a_url_gets_no_migration_into_another_schema(
-    magetui: Magetui, project: AlembicProject, database: PostgresDatabase, sessions: PgBouncer
+    magetui: Magetui, project: AlembicProject, debian_database: PostgresDatabase, sessions: PgBouncer
 ) -> None:
-    before = database.content
-    common = ("--config", project.ini, "--url", f"{sessions.url(database.name)}?options=-csearch_path%3Dteam")
+    before = debian_database.content
+    common = ("--config", project.ini, "--url", f"{sessions.url(debian_database.name)}?options=-csearch_path%3Dteam")
     told = magetui(*common, "diagnose")
     assert told.status == 3, told
     assert "it dropped the search_path of the URL, team." in text(told)
     refused = magetui(*common, "migrate", "--yes")
     assert refused.status == 4, refused
     assert "it dropped the search_path of the URL, team." in text(refused)
-    assert database.content == before
+    assert debian_database.content == before
 
 
 def test_env_py_that_connects_through_a_pooler_by_itself_is_stopped_before_it_sets_anything(
-    magetui: Magetui, database: PostgresDatabase, transactions: PgBouncer, tmp_path: Path
+    magetui: Magetui, debian_database: PostgresDatabase, transactions: PgBouncer, tmp_path: Path
 ) -> None:
     by_itself = make_project(tmp_path / "by-itself", linear(3), "sqlite://")
     env = by_itself.versions.with_name("env.py")
-    pooled = transactions.url(database.name)
+    pooled = transactions.url(debian_database.name)
     env.write_text(
         env.read_text().replace("engine = engine", f"section['sqlalchemy.url'] = {pooled!r}\n    engine = engine")
     )
-    before = database.content
-    refused = magetui("--config", by_itself.ini, "--url", database.url, "migrate", "--yes")
+    before = debian_database.content
+    refused = magetui("--config", by_itself.ini, "--url", debian_database.url, "migrate", "--yes")
     assert refused.status == 4, refused
     assert "env.py connects through a connection pooler" in text(refused)
-    assert database.content == before
-    with closing(transactions.session(database.name)) as client, client.cursor() as cursor:
+    assert debian_database.content == before
+    with closing(transactions.session(debian_database.name)) as client, client.cursor() as cursor:
         cursor.execute("select name from pg_settings where source = 'session' and name ~ 'timeout|read_only'")
         assert cursor.fetchall() == []
 
 
 def test_lock_that_mage_left_behind_in_the_pool_is_told_as_one_that_may_be_nobodys(
-    magetui: Magetui, mage_home: Path, database: PostgresDatabase, transactions: PgBouncer
+    magetui: Magetui, mage_home: Path, debian_database: PostgresDatabase, transactions: PgBouncer
 ) -> None:
-    with closing(transactions.session(database.name)) as mage, mage.cursor() as cursor:
+    with closing(transactions.session(debian_database.name)) as mage, mage.cursor() as cursor:
         cursor.execute("select pg_advisory_lock(1)")  # as Mage does when it starts
-    through = ("--mage-path", mage_home, "--url", transactions.url(database.name))
+    through = ("--mage-path", mage_home, "--url", transactions.url(debian_database.name))
     found = magetui(*through, "--json", "diagnose")
     [finding] = [one for one in found.json["findings"] if one["code"] == "migration-running"]
     assert "leaves this lock behind on a session of the server's" in finding["message"]
     ended = magetui(
-        "--url", database.url, "--mage-path", mage_home, "locks", "--terminate", finding["facts"]["pid"], "--yes"
+        "--url", debian_database.url, "--mage-path", mage_home, "locks", "--terminate", finding["facts"]["pid"], "--yes"
     )
     assert ended.status == 0, ended
     found = magetui(*through, "--json", "diagnose")
