@@ -74,6 +74,12 @@ def test_the_nearest_saying_counts_and_is_named(files: Files) -> None:
         assert (settings.lock_retries, settings.origins["lock_retries"].source) == (value, source)
 
 
+def test_a_limit_of_nothing_is_said_and_wins_over_a_file(files: Files) -> None:
+    settings = files.settings("lock_timeout_seconds = 5\nlock_retries = 3", lock_timeout_seconds=0.0, lock_retries=0)
+    assert (settings.lock_timeout_seconds, settings.lock_retries) == (0, 0)
+    assert settings.origins["lock_retries"].source == "--lock-retries"
+
+
 def test_what_guards_is_not_taken_back_by_a_projects_file(files: Files) -> None:
     settings = files.settings("read_only = true", "read_only = false")
     assert settings.selection.read_only

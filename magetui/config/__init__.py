@@ -132,8 +132,9 @@ def _read(place: LookedFor, own_path: Path) -> FileSettings | None:
 
 def _said(option: Option, values: Mapping[str, Any], environment: Mapping[str, str]) -> Value | None:
     """What a flag says, or else a variable."""
-    if values.get(option.name) not in (None, False):
-        return Value(values[option.name], option.flag)
+    value = values.get(option.name)
+    if value is not None and value is not False:  # 0 is said, and a switch that is not set is not
+        return Value(value, option.flag)
     text = environment.get(option.variable)
     if option.name == "no_color" and text is None and environment.get("NO_COLOR"):
         return Value(True, "NO_COLOR")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import WHOLE_STARTS
 from tests.journals import journal, named
 
 
@@ -25,3 +26,9 @@ def no_child_stays(state_dir: Path) -> Iterator[None]:
             with suppress(ProcessLookupError, FileNotFoundError):
                 if b"magetui" in Path(f"/proc/{started['pid']}/cmdline").read_bytes():
                     os.kill(started["pid"], signal.SIGKILL)
+
+
+@pytest.fixture
+def whole_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child is an interpreter that loads all by itself, as an operator's is."""
+    monkeypatch.setenv(WHOLE_STARTS, "1")

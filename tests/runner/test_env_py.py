@@ -16,6 +16,8 @@ from tests.journals import journal, named
 from tests.runner.test_templates import goes_up_and_down
 from tests.templates import make_from_template
 
+pytestmark = pytest.mark.usefixtures("whole_starts")
+
 NOWHERE = "driver://user:pass@localhost/dbname"  # as 'alembic init' writes it
 SET_URL = 'context.config.set_main_option("sqlalchemy.url", os.environ["SHOP_URL"].replace("%", "%%"))\n'
 

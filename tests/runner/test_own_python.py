@@ -17,6 +17,8 @@ from tests.older import older_environment
 from tests.runner.test_templates import goes_up_and_down
 from tests.templates import make_from_template
 
+pytestmark = pytest.mark.usefixtures("whole_starts")
+
 TELLS_VERSIONS = """\
 import alembic, sqlalchemy, sys
 print("under", sys.prefix, alembic.__version__, sqlalchemy.__version__)
