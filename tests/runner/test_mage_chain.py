@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from magetui.engine import runs
 from magetui.engine.diagnosis import Diagnosis, diagnose
-from magetui.engine.plan import make_plan
-from magetui.engine.records import RunRecord
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.request import ChangeVerb
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.journals import journal, named
 from tests.mage import COUNT, HEAD, migrate_with_alembic
 
 pytestmark = pytest.mark.every_version
-
-
-def run(workspace: Workspace, verb: ChangeVerb, revision: str | None = None) -> RunRecord:
-    plan = make_plan(workspace, verb, revision)
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
-    return last
 
 
 def state(diagnosis: Diagnosis) -> tuple[tuple[str, ...], int, str]:
@@ -53,10 +42,12 @@ def test_forty_revisions_up_in_one_run_and_down_one_by_one(
     assert len(ids) == COUNT
     marker: tuple[str, ...] = (HEAD,)
     for down in range(1, COUNT + 1):
-        record = run(workspace, "rollback", "-1")
-        assert (record.outcome, record.error) == ("done", None)
+        back = magetui(
+            "--mage-path", mage_home, "--url", database.url, "rollback", "--revision", "-1", "--yes", "--json"
+        )
+        assert (back.status, back.json["outcome"], back.json["error"]) == (0, "done", None), back
         marker = parents[marker[0]]
-        assert record.marker_after == marker
+        assert back.json["marker_after"] == list(marker)
         assert database.marker == list(marker)
         expected = "behind" if marker else "empty-version-table"
         assert state(diagnose(workspace)) == (marker, down, expected)
