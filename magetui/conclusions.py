@@ -116,7 +116,7 @@ def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
         return f"The schema fits {_listed(chain, evidence.fits)}.{also}"
     if evidence.loosely:
         left = _left_behind(chain, evidence, evidence.loosely[0])
-        half = "" if evidence.half is None else f" Or a run broke off. {_of_a_half(chain, evidence.half)}"
+        half = "" if evidence.half is None else f" {_of_a_half(chain, evidence.half)}"
         return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
     if evidence.half is not None:
         return f"The schema fits no revision. {_of_a_half(chain, evidence.half)}"
@@ -148,11 +148,11 @@ def _number(count: int) -> str:
 
 
 def _left_behind(chain: Chain, evidence: Evidence, marker: Marker) -> str:
-    """What a marker does not explain: 'a rollback left type entity behind'."""
+    """What a marker does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
     applied = chain.applied(marker)
     facts = {fact for one in evidence.revisions if one.revision not in applied for fact in one.there}
     left = sorted(fact for fact in facts if not fact.startswith(GONE))
-    return f"a rollback left {_some(left, ' and ') or 'something'} behind"
+    return f"a rollback, or a run that broke off, left {_some(left, ' and ') or 'something'} behind"
 
 
 def _some(texts: Sequence[str], between: str) -> str:

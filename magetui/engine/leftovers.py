@@ -40,7 +40,7 @@ def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ..
                 continue  # an unused type that no pending revision would create there is nobody's trouble
             facts |= {"revisions": wanted_by, "sql": f"DROP TYPE {place}"}
             message = (
-                f"The enum type {place} exists and nothing uses it: a rollback dropped its column and left it behind. "
+                f"The enum type {place} exists and nothing uses it: a rollback, or a run that broke off, left it. "
                 f"The pending revision {wanted_by[0]} names it, and will fail if it creates it: 'type already exists'. "
                 f"If nothing else needs it: DROP TYPE {place}"
             )

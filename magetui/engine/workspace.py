@@ -239,4 +239,4 @@ class Workspace:
 def _one_line(message: str) -> str:
     """A driver's words, one sentence after the other; what libpq asks back is in the advice."""
     lines = [line.strip().rstrip(".") for line in message.splitlines()]
-    return "; ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))
+    return ". ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))

@@ -64,7 +64,7 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
     )
     common = ("--mage-path", mage_home, "--url", broken.url)
     evidence = magetui(*common, "evidence")
-    assert "Or a run broke off. Half of 6aecc9bc451c" in " ".join(evidence.stdout.split())
+    assert "it fits none exactly. Half of 6aecc9bc451c" in " ".join(evidence.stdout.split())
     with pytest.raises(RefusedError, match=r"PostgreSQL takes no value of a type away.*'finish'"):
         plan_repair(broken.workspace, "undo")
 
