@@ -2,6 +2,8 @@
 -- of a shared object, an autovacuum worker), with their locks. One look at pg_locks; pg_blocking_pids() takes the
 -- lock manager for itself, so it is asked only for sessions that wait. What a role may not see of another's
 -- session is null, its backend_type too: a client then still has a user, a background process has not.
+-- Ages are taken at one moment, after the look at the sessions: a transaction is never younger than its query, and
+-- neither is of the future.
 -- The stakes of a session are its locks, had or waited for, on what anybody waits for: they tell who is in the way by
 -- holding a lock from who only stands before one in the queue.
 with locks as materialized (
@@ -20,6 +22,8 @@ with locks as materialized (
              and (a.backend_type = 'client backend' or a.backend_type is null and a.usesysid is not null)
            or a.pid in (select unnest(w.blocked_by)
                         from waits w join pg_stat_activity b on b.pid = w.pid and b.datname = current_database()))
+), moment as materialized (
+    select clock_timestamp() as now from (select count(*) from seen) after_they_were_seen
 ), relations as materialized (
     select c.oid, c.relkind, n.nspname = 'information_schema' or left(n.nspname, 3) = 'pg_' as system,
            case when pg_table_is_visible(c.oid) then c.relname::text else concat(n.nspname, '.', c.relname) end as name
@@ -39,13 +43,14 @@ with locks as materialized (
 select s.pid, s.usename,
        coalesce(nullif(s.application_name, ''), nullif(s.backend_type, 'client backend')),
        host(s.client_addr), s.state, nullif(nullif(s.query, '<insufficient privilege>'), ''),
-       extract(epoch from clock_timestamp() - s.xact_start) * 1000,
-       extract(epoch from clock_timestamp() - case when s.state = 'active' then s.query_start else s.state_change end)
+       extract(epoch from m.now - s.xact_start) * 1000,
+       extract(epoch from m.now - case when s.state = 'active' then s.query_start else s.state_change end)
          * 1000,
        h.names, h.modes, w.mode, w.locktype,
        case when w.here then coalesce(r.name, w.relation::text) else w.relation::text end,
        coalesce(w.transactionid::text, w.virtualxid), w.blocked_by, k.stakes, s.backend_start::text
 from seen s
+cross join moment m
 left join held h on h.pid = s.pid
 left join stakes k on k.pid = s.pid
 left join waits w on w.pid = s.pid
