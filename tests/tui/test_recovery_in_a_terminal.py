@@ -96,6 +96,13 @@ def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen)
     terminal.press("enter")
     terminal.wait_for("2 Revisions")
     assert mage.marker == [BEFORE_HEAD]
+    terminal.press("m")
+    terminal.wait_for("Do it\\? The default is no")
+    terminal.press("y")
+    terminal.wait_for(r"Migrate: press enter to do it, n not to\.")
+    terminal.press("n")
+    terminal.wait_for("2 Revisions")
+    assert mage.marker == [BEFORE_HEAD]
     terminal.press("4")
     terminal.wait_for("diagnose")
     assert "migrate" not in terminal.screen().split("4 Log")[1].replace("m Migrate", "").replace("'migrate'", "")

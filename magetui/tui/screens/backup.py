@@ -22,6 +22,7 @@ from textual.widgets import Button, Footer, Input, Static
 
 from magetui.tui.backups import BackupWork
 from magetui.tui.loading import load_engine
+from magetui.tui.question import CHOICE, Question
 from magetui.tui.runlines import drawn_bar
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import Kept
@@ -88,7 +89,7 @@ class BackupScreen(OverScreen):
             yield Static(" s", markup=False, classes="label")
         with VerticalScroll():
             yield Kept("looking how large the database is …", id="backup-text")
-        yield Static(id="question", markup=False)
+        yield Question()
         with Horizontal(classes="consent"):
             yield Button("No", id="no", compact=True)
             yield Button("Back up", id="yes", compact=True, disabled=True)
@@ -168,9 +169,9 @@ class BackupScreen(OverScreen):
             field.value = str(foreseen.file)
             self._asked = self._typed()
         if foreseen.fits:
-            self._ask("Write it? The default is no.")
+            self._ask(f"Write it? {CHOICE}")
         else:
-            self._ask("The disk may turn out too small. Write it all the same? The default is no.", WARNING)
+            self._ask(f"The disk may turn out too small. Write it all the same? {CHOICE}", WARNING)
 
     def _uses_pg_dump(self) -> bool:
         diagnosis = self.magetui.diagnosis
@@ -211,7 +212,7 @@ class BackupScreen(OverScreen):
     # -- consent
 
     def _ask(self, question: str, style: str = "") -> None:
-        self.query_one("#question", Static).update(Content.styled(question, style) if style else Content(question))
+        self.query_one(Question).ask(question, style)
 
     @on(Button.Pressed, "#no")
     def action_refuse(self) -> None:

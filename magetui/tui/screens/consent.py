@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from magetui.tui.question import CHOICE
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.sessions import facts
 from magetui.tui.theme import STRONG, WARNING
@@ -69,7 +70,7 @@ class ConsentScreen(ScrolledScreen):
         yield Static(Content.styled(locks.loss(self._session, self._action), WARNING), id="loss", markup=False)
         with VerticalScroll():
             yield Static(Content("\n").join(facts(self._session)), markup=False)
-        yield Static("Do it? The default is no.   y yes   n no", id="question", markup=False)
+        yield Static(f"Do it? {CHOICE}", id="question", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Button, Footer, Input, Static
 from magetui.config.targets import asked_for_name, named_target
 from magetui.tui.loading import load_engine
 from magetui.tui.planlines import Foreseen, plan_lines
+from magetui.tui.question import CHOICE, Question
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
 from magetui.tui.verdict import VerdictView
@@ -109,7 +110,7 @@ class PlanScreen(OverScreen):
         with VerticalScroll(id="plan-body"):
             yield Static("planning …", id="plan-text", markup=False)
             yield VerdictView("v again does it; the default is not to.", id="verdict")
-        yield Static(id="question", markup=False)
+        yield Question()
         with Horizontal(classes="consent"):
             name = _field("", "name")
             name.display = False
@@ -184,7 +185,7 @@ class PlanScreen(OverScreen):
             self._ask(f"{why[0].upper()}{why[1:]}. To go on, type the database's name: {plan.database}", WARNING)
         else:
             yes.disabled = False
-            self._ask("Do it? The default is no.")
+            self._ask(f"Do it? {CHOICE}")
 
     def on_plan_screen_learned(self, message: Learned) -> None:
         if message.question == self._question:
@@ -197,10 +198,10 @@ class PlanScreen(OverScreen):
             lines = plan_lines(self._plan, self._foreseen, self._on_disconnect, width)
             self.query_one("#plan-text", Static).update(lines)
 
-    def _ask(self, question: str, style: str = "") -> None:
-        self.query_one("#question", Static).update(Content.styled(question, style) if style else Content(question))
-
     # -- consent
+
+    def _ask(self, question: str, style: str = "") -> None:
+        self.query_one(Question).ask(question, style)
 
     @on(Input.Changed, "#revision")
     def _revision_edited(self, event: Input.Changed) -> None:

@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
+from magetui.tui.question import CHOICE
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import STRONG
 from magetui.tui.verdict import VerdictView
@@ -32,7 +33,7 @@ class VerifyScreen(ScrolledScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         with VerticalScroll():
-            yield VerdictView("Do it? The default is no.   y yes   n no", id="verdict")
+            yield VerdictView(f"Do it? {CHOICE}", id="verdict")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
