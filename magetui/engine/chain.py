@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from magetui.engine.errors import ChainError, RevisionError
+from magetui.engine.importing import ALEMBIC, load
 from magetui.runner.request import PlannedStep
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Chain:
     @cached_property
     def revision_map(self) -> RevisionMap:
         """Alembic's graph over the headers that were read. Raises `ChainError`."""
+        load(*ALEMBIC)
         from alembic.script.revision import Revision as Row
         from alembic.script.revision import RevisionMap
 
@@ -207,10 +209,11 @@ class Chain:
         return frozenset(step.revision for step in self.downgrade_steps(marker, "base"))
 
     def _iterate(self, upper: Any, lower: Any, *, down: bool) -> list[str]:
+        revisions = self.revision_map
         from alembic.script.revision import RevisionError as AlembicRevisionError
 
         try:
-            found = self.revision_map.iterate_revisions(
+            found = revisions.iterate_revisions(
                 upper, lower if lower else None, implicit_base=not down, select_for_downgrade=down
             )
             return [row.revision for row in found if row is not None]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from magetui.engine.chain import Chain
 from magetui.engine.errors import RevisionError
+from magetui.engine.importing import ALEMBIC, load
 from magetui.runner.request import ChangeVerb
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def marker_change(chain: Chain, verb: ChangeVerb, marker: Sequence[str], target:
 
     Raises `RevisionError` where Alembic finds that there is no way.
     """
+    load(*ALEMBIC)
     from alembic.runtime.migration import HeadMaintainer
     from alembic.util import CommandError
 

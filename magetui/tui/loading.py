@@ -1,21 +1,18 @@
-"""Loading the engine, one thread at a time.
+"""Loading the engine: after the first screen is drawn, and before anything uses it.
 
-Two threads that import modules which import each other, as Alembic's and SQLAlchemy's do, may get one that is only
-half made: Python breaks what would be a deadlock of its import locks that way. So whoever uses the engine in a thread
-of its own calls `load_engine` first.
+Whoever uses the engine in a thread of its own calls `load_engine` first, and so does a screen over the main one, in the
+thread that draws (`engine.importing` says why).
 """
 
 from __future__ import annotations
 
-import threading
-from importlib import import_module
+from magetui.engine.importing import load
 
-ENGINE = ("workspace", "diagnosis", "schema", "plan", "locks", "runs", "backup")
-_turn = threading.Lock()
+ENGINE = tuple(
+    f"magetui.engine.{name}" for name in ("workspace", "diagnosis", "schema", "plan", "locks", "runs", "backup")
+)
 
 
 def load_engine() -> None:
     """Import the engine; after the first time it costs nothing."""
-    with _turn:
-        for name in ENGINE:
-            import_module(f"magetui.engine.{name}")
+    load(*ENGINE)

@@ -35,11 +35,11 @@ def open_app(settings: Settings, environment: Mapping[str, str] | None = None, b
 
 def _end_backup(app: MagetuiApp) -> None:
     """A backup would break off in the middle when this process ends: it is cancelled, and takes away what it wrote."""
-    from magetui import words
-
     backup = app.backup
     if backup is None or not backup.alive:
         return
+    from magetui import words
+
     backup.cancel()
     if not backup.wait(BACKUP_SECONDS):
         said = f"The backup does not end. Delete what it leaves beside {backup.file}."
@@ -54,6 +54,8 @@ def _end_backup(app: MagetuiApp) -> None:
 
 def _tell_going(app: MagetuiApp) -> None:
     """Say on the restored terminal which runs go on without us; where it is gone, nobody reads it."""
+    if not app.going:
+        return
     from magetui.engine import runs
     from magetui.engine.errors import MagetuiError
 

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from magetui.tui.loading import load_engine
 from magetui.tui.theme import PRODUCTION
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class OverScreen(Screen[None]):
     BINDINGS = [Binding("escape", "close", "Close"), Binding("q", "close", "Close", show=False)]
     NAME = ""
     ABOUT = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        load_engine()  # what it shows is the engine's; a key of the first second waits for that
 
     @property
     def magetui(self) -> MagetuiApp:
