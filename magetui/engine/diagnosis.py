@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.finding import URGENCY, Finding
+from magetui.engine.finding import Finding, in_order
 from magetui.engine.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.judgement import judged, not_weighed, worth_weighing
 from magetui.engine.state import DatabaseState, read_state
@@ -91,7 +91,6 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             address=state.server.address,
             tls=state.server.tls,
         )
-    findings.sort(key=lambda finding: URGENCY[finding.severity])
     return Diagnosis(
         target=target,
         project=ProjectFacts(
@@ -104,7 +103,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
         marker=state.marker if state is not None else (),
         heads=chain.heads,
         pending=pending,
-        findings=tuple(findings),
+        findings=in_order(findings),
         elapsed_ms=int((time.monotonic() - started) * 1000),
     )
 
@@ -123,6 +122,5 @@ def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
         findings = judged(diagnosis.findings, workspace.chain, diagnosis.marker, gather_evidence(workspace))
     except MagetuiError as error:
         findings = [*diagnosis.findings, not_weighed(error.message)]
-    findings.sort(key=lambda finding: URGENCY[finding.severity])
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
-    return replace(diagnosis, findings=tuple(findings), elapsed_ms=elapsed_ms)
+    return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)

@@ -70,6 +70,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
     assert found.json["marker"] == ["rev2"]
     findings = {finding["code"]: finding for finding in found.json["findings"]}
     assert findings["pooler"]["severity"] == "warning"
+    assert findings["behind"]["next"] == "connect", "what would be refused is not what comes next"
     assert findings["pooler"]["facts"]["keeps_sessions"] is False
     assert "Looking works; changes and backups are refused here." in findings["pooler"]["message"]
     direct = f"Connect to the server itself: it listens on port {debian_database.server.port}"

@@ -73,8 +73,8 @@ def test_standby_is_read_and_refused_and_of_two_hosts_the_one_that_takes_writes_
     told.append(found := magetui(*both, "--json", "diagnose"))
     assert found.status == 3
     assert found.json["target"]["address"] == f"{HOST}:{standby.port}", "the first that answers"
-    severities = {one["code"]: one["severity"] for one in found.json["findings"]}
-    assert (severities["behind"], severities["server-read-only"]) == ("warning", "warning")
+    barred = {one["code"]: (one["severity"], one["next"]) for one in found.json["findings"]}
+    assert barred["behind"] == barred["server-read-only"] == ("warning", "connect")
     told.append(refused := magetui(*both, "migrate", "--yes"))
     assert refused.status == 4, refused
     told.append(done := magetui(*writes, "migrate", "--yes"))
