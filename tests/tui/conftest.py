@@ -73,11 +73,16 @@ def consent(terminal: Terminal, name: str) -> None:
     terminal.press("enter")
 
 
-def choose(terminal: Terminal, revision: str, timeout: int) -> None:
-    """Plan for another revision and lock timeout."""
+def edit(terminal: Terminal) -> None:
+    """Go to the first field of a plan that is there: letters are text from now on."""
     terminal.wait_for("y Yes")
     terminal.press("e")
-    terminal.wait_gone("y Yes")
+    terminal.wait_gone("e Edit")
+
+
+def choose(terminal: Terminal, revision: str, timeout: int) -> None:
+    """Plan for another revision and lock timeout."""
+    edit(terminal)
     terminal.press(*revision)
     terminal.wait_for(rf"revision {revision}")
     terminal.press("tab")

@@ -14,7 +14,7 @@ from tests.databases import PostgresDatabase
 from tests.mage import HEAD
 from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, edit, roll_back, set_back
 
 AT_ONCE = 5  # seconds; a worker that is waited for takes as long as what it waits for
 QUIET_BYTES_A_SECOND = 2_000
@@ -49,8 +49,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
 ) -> None:
     terminal.press("b")
     terminal.wait_for("type the database's name")
-    terminal.press("e")
-    terminal.wait_gone("y Yes")
+    edit(terminal)
     terminal.press("9")
     screen = terminal.wait_for(r"Press enter to plan for this revision\.")
     assert "type the database's name" not in screen
@@ -59,7 +58,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
         terminal.press("tab")
         terminal.wait_quiet()
     terminal.press("tab")
-    terminal.wait_for("y Yes")  # the fields are left
+    terminal.wait_for("e Edit")  # the fields are left
     terminal.press("y", "enter")  # which finds no button that is live
     terminal.wait_quiet()
     terminal.press("n")
@@ -75,8 +74,7 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.press("m")
     terminal.wait_for("Do it\\?")
-    terminal.press("e")
-    terminal.wait_gone("y Yes")
+    edit(terminal)
     terminal.press("tab")
     terminal.wait_quiet()
     terminal.press(*timeout)

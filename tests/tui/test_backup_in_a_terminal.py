@@ -14,7 +14,7 @@ from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.engine.test_backup import contents, dumped, typed
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, edit
 from tests.waiting import eventually
 
 COPIED = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
@@ -36,8 +36,7 @@ def write_to(terminal: Terminal, file: str, timeout: int = 10, tabs: int = 2) ->
     """
     terminal.press("B")
     terminal.wait_for(r"Write it\? The default is no")
-    terminal.press("e")
-    terminal.wait_gone("y Yes")
+    edit(terminal)
     terminal.press(*file)
     terminal.wait_for(f"file +{re.escape(file)} *$")
     terminal.wait_for("Press enter to look whether that can be done")
@@ -195,8 +194,7 @@ def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
     terminal.wait_quiet()
     terminal.press(str(mage.server.bin / "pg_dump"), "enter")
     terminal.wait_for(r"Write it\?")
-    terminal.press("e")
-    terminal.wait_gone("y Yes")
+    edit(terminal)
     terminal.press(*"taken.dump")
     terminal.wait_for("Press enter to look whether")
     terminal.press("enter")

@@ -83,6 +83,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To go on, type the database's name:")
     assert "Migrate   prod-eu  PRODUCTION" in asked
     assert "give up on a lock after 7 " in asked
+    terminal.wait_for("y Yes")
     terminal.press("y")
     terminal.wait_gone("y Yes")
     terminal.press(*"mag", "enter")

@@ -12,7 +12,7 @@ from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, set_back
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, edit, set_back
 from tests.tui.test_answers_and_leaving_in_a_terminal import reversed_text
 from tests.waiting import eventually
 
@@ -97,12 +97,10 @@ def test_a_run_that_was_left_alone_is_not_looked_over_the_shoulder_and_its_end_i
     with mage.session("select * from generic_job") as holder:
         terminal.press("b")
         terminal.wait_for("1 step")
-        terminal.press("e")
-        terminal.wait_gone("y Yes")
+        edit(terminal)
         terminal.press("tab")
         terminal.wait_quiet()
         terminal.press(*"60", "enter")
-        terminal.wait_for("type the database's name")
         consent(terminal, mage.name)
         terminal.wait_for("WAITING")
         terminal.press("D")

@@ -159,6 +159,7 @@ class BackupScreen(OverScreen):
         self._foreseen = foreseen = message.foreseen
         self.query_one("#backup-program").display = self._uses_pg_dump()
         self.query_one("#yes", Button).disabled = foreseen is None
+        self.refresh_bindings()
         if foreseen is None:
             self._say(Content.assemble(("This cannot be done: ", CRITICAL), message.problem))
             self._ask("Change what stands in the fields and press enter, or leave it.")

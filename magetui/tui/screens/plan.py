@@ -95,6 +95,7 @@ class PlanScreen(OverScreen):
         self._foreseen = Foreseen()
         self._on_disconnect: OnDisconnect = "continue"  # until it is known what is configured
         self._in_doubt: InDoubt | None = None
+        self._yes_shown = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -202,6 +203,9 @@ class PlanScreen(OverScreen):
 
     def _ask(self, question: str, style: str = "") -> None:
         self.query_one(Question).ask(question, style)
+        if self._yes_shown != self._can_be_consented_to:  # the footer is slow: not with each key that is typed
+            self._yes_shown = self._can_be_consented_to
+            self.refresh_bindings()
 
     @on(Input.Changed, "#revision")
     def _revision_edited(self, event: Input.Changed) -> None:
@@ -283,6 +287,12 @@ class PlanScreen(OverScreen):
     def action_refuse(self) -> None:
         self.action_close()
 
+    @property
+    def _can_be_consented_to(self) -> bool:
+        if self._plan is None:
+            return False
+        return self.query_one("#name", Input).display or not self.query_one("#yes", Button).disabled
+
     def action_consent(self) -> None:
         """Bring the operator to where consent is given; pressing it is another key."""
         name, yes = self.query_one("#name", Input), self.query_one("#yes", Button)
@@ -295,6 +305,8 @@ class PlanScreen(OverScreen):
         self.set_focus(self.query_one("#revision", Input))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        if action == "consent":
+            return self._yes_shown
         return {"verify": "stamp", "in_doubt": "finish"}.get(action, self._verb) == self._verb
 
     def action_verify(self) -> None:
