@@ -41,6 +41,7 @@ class BackupRequest:
     pg_dump: str | None = None
     lock_timeout_ms: int = 10_000
     anyway: bool = False
+    of: str | None = None  # the database's redacted URL, where somebody was shown it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Foreseen:
     most: int
     free: int
     dialect: str
+    database: str  # the URL, redacted
 
     @property
     def fits(self) -> bool:
@@ -80,7 +82,7 @@ def foresee_backup(workspace: Workspace, request: BackupRequest) -> Foreseen:
         raise _explained(workspace, error, request) from None
     except OSError as error:
         raise MagetuiError(f"The backup cannot be written to {file}: {error.strerror}.") from error
-    return Foreseen(file, job.most, free, workspace.backend.name)
+    return Foreseen(file, job.most, free, workspace.backend.name, workspace.target.redacted)
 
 
 def make_backup(
@@ -88,10 +90,13 @@ def make_backup(
 ) -> Backup:
     """Back the database up; `told` hears how far it has come, and what it raises ends the backup.
 
-    Raises `RefusedError` where there is a file already or too little room, `UsageError` for a place that cannot be,
-    `LockTimeoutError`, `ConnectError`, and `MagetuiError` for what else may go wrong. Then there is no file.
+    Raises `RefusedError` where there is a file already, too little room or another database than was shown,
+    `UsageError` for a place that cannot be, `LockTimeoutError`, `ConnectError`, and `MagetuiError` for what else may
+    go wrong. Then there is no file.
     """
     started = time.monotonic()
+    if request.of is not None:
+        workspace.require_target(request.of)
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)

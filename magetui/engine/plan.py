@@ -45,6 +45,7 @@ class Plan:
     result: tuple[str, ...]  # the marker afterwards
     marker_sql: tuple[str, ...]  # what is done to the version table
     database: str  # its name, as somebody who consents would type it: for SQLite the file's
+    url: str  # and its URL, redacted: a run is refused where the target is another one by then
     replace_unknown: str | None = None
     purge: bool = False  # whether all rows of the version table are replaced
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
@@ -114,6 +115,7 @@ def make_plan(
         target=target,
         steps=steps,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
+        url=workspace.target.redacted,
         result=change.result,
         marker_sql=change.statements,
         purge=change.purge,

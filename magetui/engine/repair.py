@@ -92,6 +92,7 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
         steps=(PlannedStep(half.revision, verb, revision.message),),
         result=result,
         marker_sql=tuple(_marker_sql(table, state.marker, result)),
+        url=workspace.target.redacted,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
         forbidden=forbidden(state, verb),
         repair=Repair(half.revision, str(revision.path), (*cleaned, *works)),

@@ -50,7 +50,8 @@ class Rehearsal:
     chosen: Literal["named", "marker", "evidence"]
     steps: tuple[str, ...]  # the revisions that are replayed, in order
     place: Literal["memory", "schema", "apart"]
-    usual: str | None  # the schema where unqualified names go in the live database
+    database: str  # the live one's URL, redacted
+    usual: str | None  # the schema where unqualified names go in it
     scratch: str | None = None
 
     @property
@@ -89,6 +90,7 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
         raise RefusedError("A chain is not replayed on SQL Server yet, so there is nothing to compare its schema with.")
     chain = workspace.chain
     chain.upgrade_steps((), "heads")  # a broken chain raises here
+    database = workspace.target.redacted
     state = read_state(workspace, workspace.project)
     revisions, chosen = _chosen(workspace, chain, state, revision)
     steps = tuple(one.revision for one in reversed(chain.revisions) if one.revision in chain.applied(revisions))
@@ -96,12 +98,12 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
         if workspace.selection.scratch_url is not None:
             raise UsageError("A schema of SQLite's is replayed in memory: --scratch-url is for PostgreSQL.")
         _require_inside(workspace, chain, steps, state, "Nothing was replayed.")
-        return Rehearsal(revisions, chosen, steps, "memory", state.server.schema)
+        return Rehearsal(revisions, chosen, steps, "memory", database, state.server.schema)
     scratch = workspace.scratch
     if scratch is not None:
         if scratch.dialect != workspace.target.dialect:
             raise UsageError(f"The scratch database has to be {workspace.target.dialect} too, not {scratch.dialect}.")
-        return Rehearsal(revisions, chosen, steps, "apart", state.server.schema, scratch.redacted)
+        return Rehearsal(revisions, chosen, steps, "apart", database, state.server.schema, scratch.redacted)
     if workspace.selection.read_only:
         raise RefusedError(
             "--read-only is set, and a replay builds a scratch schema in the database, though it takes it back. "
@@ -115,16 +117,17 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
             f"itself: {state.server.pooler.server}. {ELSEWHERE.replace('Give', 'Or give')}"
         )
     _require_inside(workspace, chain, steps, state, f"Nothing was replayed. {ELSEWHERE}")
-    return Rehearsal(revisions, chosen, steps, "schema", state.server.schema)
+    return Rehearsal(revisions, chosen, steps, "schema", database, state.server.schema)
 
 
 def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: False) -> Verification:
     """Build it, read it, take it back, and compare. Consent is the caller's to have asked for.
 
-    `stop` is asked while it is built. Raises `RefusedError` where a script reaches outside of the scratch place,
-    `MagetuiError` where one fails, or the live schema cannot be read.
+    `stop` is asked while it is built. Raises `RefusedError` where a script reaches outside of the scratch place, or the
+    database is another one by now, `MagetuiError` where one fails, or the live schema cannot be read.
     """
     started = time.monotonic()
+    workspace.require_target(rehearsal.database)
     target = workspace.scratch if rehearsal.place == "apart" else workspace.target
     assert target is not None
     request = ReplayRequest(

@@ -83,13 +83,15 @@ def runs_directory(environment: Mapping[str, str]) -> Path:
 def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     """Begin a run of the plan in a child of its own session, which outlives this program.
 
-    Consent is the caller's to have asked for. Raises `RefusedError` in read-only mode, `StateError` where no record
+    Consent is the caller's to have asked for. Raises `RefusedError` in read-only mode or where the target is not the
+    planned one, `StateError` where no record
     can be kept, `MagetuiError` where the interpreter cannot be started.
     """
     if workspace.selection.read_only:
         raise RefusedError("--read-only is set, so nothing is changed.")
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+    workspace.require_target(plan.url)
     directory = runs_directory(workspace.environment)
     number, descriptor = _new_journal(directory)
     request = Request(

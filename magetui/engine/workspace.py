@@ -23,7 +23,7 @@ from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend, Failure
 from magetui.engine.chain import Chain, read_chain
 from magetui.engine.environment import Environment, ask_env, read_env_text
-from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
+from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RefusedError
 from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.passwords import Passwords
 from magetui.engine.project import MAGE_VARIABLES, PLACEHOLDER, Project, configured, find_project, project_target
@@ -88,6 +88,17 @@ class Workspace:
             self._target = replace(found, credentials=(*store_secrets(self.environment), *beside))
             self._targets.add(self._target)
         return self._target
+
+    def require_target(self, chosen: str) -> None:
+        """Raises `RefusedError` where the target is not the one that was consented to, by its redacted URL.
+
+        Where the environment, a configuration or a secret store names it, it may be another one by now.
+        """
+        if self.target.redacted != chosen:
+            raise RefusedError(
+                f"This was planned for {chosen}, and by now the database is {self.target.redacted} "
+                f"({self.target.source}). Nothing was changed: plan it anew."
+            )
 
     def _hide(self, password: str | None) -> None:
         """Keep a password that the driver has found by itself, in ~/.pgpass say, out of whatever is shown."""

@@ -167,8 +167,11 @@ class MagetuiApp(App[int]):
         return redact(text, store_secrets(self.environment))
 
     @on(Worker.StateChanged)
-    def _worker_changed(self, event: Worker.StateChanged) -> None:
-        """An error that nobody foresaw is said, not swallowed; the screen lives on."""
+    def tell_unforeseen(self, event: Worker.StateChanged) -> None:
+        """An error that nobody foresaw is said, not swallowed; the screen lives on.
+
+        Whoever has workers of its own passes their changes on: that message is told to its owner alone.
+        """
         if event.state is WorkerState.ERROR:
             error = event.worker.error
             said = self.cleaned(f"{type(error).__name__} in {event.worker.name}: {error}")
@@ -309,6 +312,7 @@ class MagetuiApp(App[int]):
             started = runs.start(self.open_workspace(), plan, limits)
         except MagetuiError as error:
             self.post_message(ActionFailed(plan.verb, error.message))
+            self.call_from_thread(self.read_state)
             return
         self.going.add(started.run)
         self.started.append(started)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from textual import work
+from textual import on, work
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from magetui.tui.loading import load_engine
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
@@ -86,6 +86,10 @@ class VerdictView(Static):
     @property
     def _magetui(self) -> MagetuiApp:
         return cast("MagetuiApp", self.app)
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        self._magetui.tell_unforeseen(event)
 
     # -- asking
 

@@ -224,8 +224,9 @@ class BackupScreen(OverScreen):
         request = self._request()
         if request is not None and self._foreseen is not None and self._backup is None:
             # Too small a disk was foreseen, and is consented to.
-            request = replace(request, output=self._foreseen.file, anyway=not self._foreseen.fits)
-            self._backup = self.magetui.start_backup(request, self._foreseen.file)
+            foreseen = self._foreseen
+            request = replace(request, output=foreseen.file, anyway=not foreseen.fits, of=foreseen.database)
+            self._backup = self.magetui.start_backup(request, foreseen.file)
             self._backup.watched = True
             self._watch()
 

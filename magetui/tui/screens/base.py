@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from textual import on
 from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
+from textual.worker import Worker
 
 from magetui.tui.loading import load_engine
 from magetui.tui.theme import PRODUCTION
@@ -34,6 +36,10 @@ class OverScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         load_engine()  # what it shows is the engine's; a key of the first second waits for that
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        self.magetui.tell_unforeseen(event)
 
     @property
     def magetui(self) -> MagetuiApp:

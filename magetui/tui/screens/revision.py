@@ -154,7 +154,7 @@ class RevisionScreen(ScrolledScreen):
         name, message = self._revision.revision, self._revision.message
         steps = tuple(PlannedStep(name, direction, message) for direction in DIRECTIONS)
         # There and back: a plan that nobody runs.
-        plan = Plan("migrate", (), name, steps, (name,), (), database="")
+        plan = Plan("migrate", (), name, steps, (name,), (), database="", url="")
         try:
             self.post_message(self.Rendered(render_plan(self.magetui.open_workspace(), plan)))
         except MagetuiError as error:

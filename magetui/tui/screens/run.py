@@ -164,8 +164,6 @@ class RunScreen(OverScreen):
 
     def action_cancel(self) -> None:
         if self.record is not None and self.record.alive:
-            self._asked = True
-            self._show()
             self._cancel(self.record.run)
 
     @work(thread=True, group="cancel", exit_on_error=False)
@@ -173,8 +171,19 @@ class RunScreen(OverScreen):
         """In a thread, since a child that has only just begun is waited for."""
         load_engine()
         from magetui.engine import runs
+        from magetui.engine.errors import MagetuiError
 
-        runs.cancel(self.magetui.environment, run)
+        try:
+            asked = runs.cancel(self.magetui.environment, run)
+        except MagetuiError as error:
+            self.magetui.post_message(ActionFailed("cancel", error.message))
+            return
+        if asked:  # else it has ended meanwhile, which its journal tells
+            self.app.call_from_thread(self._tell_asked)
+
+    def _tell_asked(self) -> None:
+        self._asked = True
+        self._show()
 
     # -- taking the report along
 

@@ -1,0 +1,30 @@
+"""The configuration comes to name another database between a plan and its consent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.alembic_project import linear, make_project
+from tests.command import Magetui
+from tests.databases import SqliteDatabase
+from tests.tui.conftest import OpenScreen
+
+
+def test_what_was_consented_to_for_one_database_is_not_done_to_another(
+    magetui: Magetui, open_terminal: OpenScreen, tmp_path: Path
+) -> None:
+    staging, production = SqliteDatabase(tmp_path / "staging.db"), SqliteDatabase(tmp_path / "production.db")
+    project = make_project(tmp_path / "project", linear(2), staging.url)
+    for database in (staging, production):
+        told = magetui("--config", project.ini, "--url", database.url, "migrate", "--revision", "rev1", "--yes")
+        assert told.status == 0, told
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("BEHIND BY 1")
+    terminal.press("m")
+    terminal.wait_for("Do it\\?")
+    project.ini.write_text(project.ini.read_text().replace("staging.db", "production.db"))
+    terminal.press("y")
+    terminal.wait_for("press enter to do it")
+    terminal.press("enter")
+    terminal.wait_for("This was planned for")
+    assert (staging.marker, production.marker) == (["rev1"], ["rev1"])
