@@ -106,6 +106,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "to": plan.target,
         "creates_schema": plan.creates_schema,
         "forbidden": plan.forbidden,
+        "doubt": preview.doubt,
         "steps": [
             {
                 **asdict(step),

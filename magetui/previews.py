@@ -10,17 +10,20 @@ if TYPE_CHECKING:
     from magetui.engine.losses import Loss
     from magetui.engine.preview import Preview, TableEffect
 
-Heading = Literal["locks", "loses", "fails", "first"]
+Heading = Literal["doubt", "locks", "loses", "fails", "first"]
 EMPTY_NAMED = 3
 MODE_WORD = re.compile(r"[A-Z][a-z]+")
 WORK = {"scan": "reads all of it", "build": "builds an index", "rewrite": "writes it anew", "data": "changes rows"}
 
 
 def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tuple[Heading, str]]:
-    """Under which heading, and what: the strong locks of the whole run, what is lost, and what cannot be foretold.
+    """Under which heading, and what: the strong locks of the whole run, what is lost, and what cannot be foretold;
+    of a stamp, what speaks against it.
 
     `backup` is how one is made where this is read.
     """
+    if preview.doubt is not None:
+        yield "doubt", preview.doubt
     if preview.unforetold is not None:
         yield "locks", preview.unforetold
     modes: dict[str, list[TableEffect]] = {}

@@ -54,12 +54,11 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         if plan.forbidden is not None:
             raise RefusedError(f"{plan.forbidden} Nothing was changed.")
         _announce(workspace, plan)
-        if not values.get("yes"):
-            _foretell(workspace, plan)
+        doubted = False if values.get("yes") else _foretell(workspace, plan)
         for line in said_by_files(settings):
             complain(line)
         named = named_target(settings.targets, settings.selection, workspace.target.redacted)
-        asks_name, why = asked_for_name(plan.destroys, named)
+        asks_name, why = asked_for_name(plan.destroys, named, doubted=doubted)
         if named is not None and named.production:
             complain(f"  this is {named.called}")
         consent(values, f"{plan.summary}. Go on?", plan.database if asks_name else None, why)
@@ -106,18 +105,23 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
         complain(line)
 
 
-def _foretell(workspace: Workspace, plan: Plan) -> None:
-    """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known."""
+def _foretell(workspace: Workspace, plan: Plan) -> bool:
+    """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known.
+
+    Whether the schema speaks against it.
+    """
     from magetui.engine.preview import preview_plan
     from magetui.render import Text
 
     try:
         preview = preview_plan(workspace, plan)
     except MagetuiError as error:
-        complain(f"What it locks and loses is not known. {error.message}")
-        return
+        what = "Whether the schema fits is" if plan.verb == "stamp" else "What it locks and loses is"
+        complain(f"{what} not known. {error.message}")
+        return False
     for line in Text(colour=False).preview(preview):
         complain(line)
     for step in preview.steps:
         for warning in step.warnings:
             complain(words.plain(f"  {step.revision}: {warning}"))
+    return preview.doubt is not None

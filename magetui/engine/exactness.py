@@ -27,10 +27,15 @@ def without_schemas(schemas: Iterable[str | None]) -> Spelled:
     return lambda text: " ".join((qualifier.sub("", text) if qualifier else text).split())
 
 
-def exact_facts(details: Iterable[TableDetail], usual: str | None, spelled: Spelled) -> dict[str, frozenset[Fact]]:
-    """The facts of each table, by its name; `usual` is the schema where unqualified names go."""
+def exact_facts(
+    details: Iterable[TableDetail], usual: str | None, spelled: Spelled, types: Spelled | None = None
+) -> dict[str, frozenset[Fact]]:
+    """The facts of each table, by its name; `usual` is the schema where unqualified names go.
+
+    `types` evens out the names of types where another text than `spelled` makes of them means the same.
+    """
     return {
-        table_name(one.table.name, one.table.schema, usual): frozenset(_of_table(one, usual, spelled))
+        table_name(one.table.name, one.table.schema, usual): frozenset(_of_table(one, usual, spelled, types or spelled))
         for one in details
     }
 
@@ -44,12 +49,12 @@ def enum_facts(name: str, values: Iterable[str]) -> frozenset[Fact]:
     return frozenset({Fact("enum", name), *(Fact("enum-value", name, one, one) for one in values)})
 
 
-def _of_table(detail: TableDetail, usual: str | None, spelled: Spelled) -> Iterable[Fact]:
+def _of_table(detail: TableDetail, usual: str | None, spelled: Spelled, types: Spelled) -> Iterable[Fact]:
     table = table_name(detail.table.name, detail.table.schema, usual)
     yield Fact("table", table)
     for column in detail.columns:
         yield Fact("column", table, column.name)
-        yield Fact("type", table, column.name, spelled(column.type))
+        yield Fact("type", table, column.name, types(column.type))
         yield Fact("null", table, column.name, "null" if column.nullable else "not null")
         yield Fact("default", table, column.name, spelled(column.default or ""))
     if detail.primary_key:

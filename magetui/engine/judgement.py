@@ -88,6 +88,13 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
     ]
 
 
+def doubt_of(chain: Chain, evidence: Evidence, marker: tuple[str, ...]) -> str | None:
+    """What speaks against setting that marker, as sentences; None where nothing does."""
+    if not evidence.tables or not evidence.contradicts(marker):
+        return None
+    return f"The schema does not look like {', '.join(marker) or 'base'}. {_looks_like(chain, evidence)}"
+
+
 def _too_early(evidence: Evidence) -> Iterator[Finding]:
     """What a migration will fail on: values of enum types, which are committed by themselves and stay."""
     for revision in dict.fromkeys(revision for revision, _ in evidence.too_early):

@@ -55,6 +55,7 @@ class Preview:
     steps: tuple[StepPreview, ...]
     losses: Losses
     unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
+    doubt: str | None = None  # of a stamp: that the schema speaks against the revision, as sentences
 
     @property
     def strongest(self) -> tuple[TableEffect, ...]:
@@ -69,10 +70,12 @@ class Preview:
 
 
 def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
-    """The preview of a plan that migrates or rolls back; of a stamp, which runs nothing, an empty one.
+    """The preview of a plan; of a stamp, which runs nothing, whether the schema speaks against it.
 
     Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
     """
+    if plan.verb == "stamp":
+        return Preview((), plan_losses(workspace, plan), doubt=_doubt(workspace, plan))
     ways = ways_of(workspace, plan)
     if workspace.backend.name == "postgresql" and ways:
         with workspace.reading() as connection:
@@ -89,6 +92,15 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
         )
     unforetold = "not foretold on SQL Server yet" if workspace.backend.name == "mssql" and ways else None
     return Preview(made, plan_losses(workspace, plan), unforetold)
+
+
+def _doubt(workspace: Workspace, plan: Plan) -> str | None:
+    from magetui.engine.evidence import gather_evidence  # starts a child, and loads what only it needs
+    from magetui.engine.judgement import doubt_of
+
+    if workspace.backend.name == "mssql":
+        return None  # nobody can say
+    return doubt_of(workspace.chain, gather_evidence(workspace), plan.result)
 
 
 class _Live:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 from magetui.backends.base import EnumType, TableDetail
@@ -21,7 +22,7 @@ from magetui.engine.chain import Chain
 from magetui.engine.child import ask_held
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
 from magetui.engine.exactness import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
-from magetui.engine.facts import Fact, table_name
+from magetui.engine.facts import Fact, table_name, type_of
 from magetui.engine.rawsql import operations_of
 from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.runs import operator
@@ -268,7 +269,9 @@ class _Compared:
         scripts = workspace.project.scripts
         self._usual = usual
         self._spelled = without_schemas((usual, replayed.schema))
-        self._wanted = exact_facts(replayed.tables, replayed.schema or usual, self._spelled)
+        # SQLite keeps a type as it was typed, in either case.
+        self._types = partial(type_of, dialect="sqlite") if workspace.backend.name == "sqlite" else self._spelled
+        self._wanted = exact_facts(replayed.tables, replayed.schema or usual, self._spelled, self._types)
         self._wanted_enums = exact_enums(replayed.enums, replayed.schema or usual)
         self._version_tables = {
             scripts.version_table,
@@ -285,7 +288,7 @@ class _Compared:
         self, details: Iterable[TableDetail], enums: Iterable[EnumType], known: frozenset[str]
     ) -> tuple[set[Fact], set[Fact], set[Fact], set[Fact]]:
         """What is missing there, what is too much, what is beside it, and what could not be read."""
-        live = exact_facts(details, self._usual, self._spelled)
+        live = exact_facts(details, self._usual, self._spelled, self._types)
         self._forget_version_tables(live)
         missing: set[Fact] = set()
         extra: set[Fact] = set()

@@ -36,6 +36,11 @@ class Foreseen:
     preview: Preview | None = None
     unforetold: str | None = None  # why nobody knows what it locks and loses
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the schema speaks against it."""
+        return self.preview is not None and self.preview.doubt is not None
+
 
 def plan_lines(plan: Plan, foreseen: Foreseen, on_disconnect: OnDisconnect, width: int) -> Content:
     """The whole plan, for a screen of `width` columns."""
@@ -71,14 +76,15 @@ def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
     from magetui.render import wrapped
 
     if foreseen.unforetold:
-        yield Content.styled(f"What it locks and loses is not known. {words.plain(foreseen.unforetold)}", WARNING)
+        what = "Whether the schema fits is" if plan.verb == "stamp" else "What it locks and loses is"
+        yield Content.styled(f"{what} not known. {words.plain(foreseen.unforetold)}", WARNING)
     elif foreseen.preview is None:
         if not plan.empty and plan.verb != "stamp":
             yield Content.styled("looking what it would lose …", QUIET)
     else:
         for heading, text in previews.overview(foreseen.preview, "a backup (B)"):
             first, *more = wrapped(words.plain(text), width - 7)
-            style = WARNING if heading in ("loses", "fails") else ""
+            style = WARNING if heading in ("doubt", "loses", "fails") else ""
             yield Content.assemble((f"{heading:<7}", STRONG), (first, style))
             yield from (Content.styled(f"       {line}", style) for line in more)
 

@@ -164,12 +164,13 @@ class MainScreen(Screen[None]):
     def meant(self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None) -> tuple[str, str | None]:
         """The target a verb most likely means, and the unknown marker that `stamp` would replace.
 
-        The target is what is under the cursor, if the verb can go there.
+        The target is what is under the cursor, if the verb can go there. A stamp has none but what the schema fits:
+        whoever sets a marker has to know to what.
         """
         if name in ("finish", "undo"):
             return "", None  # the schema says which revision that is
         if chain is None or diagnosis is None:
-            return "-1" if name == "rollback" else "head", None
+            return {"rollback": "-1", "stamp": ""}.get(name, "head"), None
         marker = diagnosis.marker
         applied = chain.applied(marker)
         pane = self.unfolded
@@ -178,7 +179,7 @@ class MainScreen(Screen[None]):
             return selected if selected and selected not in applied else "head", None
         if name == "rollback":
             return selected if selected in applied and selected not in marker else "-1", None
-        return selected or "head", next(iter(chain.unknown(marker)), None)
+        return selected or _looks_like(diagnosis), next(iter(chain.unknown(marker)), None)
 
     # -- opening what is under the cursor
 
@@ -302,3 +303,11 @@ class MainScreen(Screen[None]):
             self.notify(f"{path} cannot be written: {error.strerror}.", severity="error", markup=False)
             return
         self.note("write", str(path))
+
+
+def _looks_like(diagnosis: Diagnosis) -> str:
+    """The one revision that the schema was found to fit; nothing where there is none, or are several."""
+    fitting: list[list[str]] = next((f.facts["fits"] for f in diagnosis.findings if "fits" in f.facts), [])
+    if len(fitting) != 1 or len(fitting[0]) > 1:
+        return ""
+    return str(fitting[0][0]) if fitting[0] else "base"

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from magetui.engine.plan import Plan
     from magetui.engine.repair import InDoubt
     from magetui.engine.runs import Limits
+    from magetui.engine.workspace import Workspace
     from magetui.runner.request import ChangeVerb, OnDisconnect
+
+
+WHICH_REVISION = (
+    "Which revision is the database at? Type its id, or a part of it that no other has. A wrong one makes Alembic "
+    "skip what is missing, or do again what is there: e on the main screen shows what the schema says."
+)
 
 
 class PlanScreen(OverScreen):
@@ -124,7 +131,12 @@ class PlanScreen(OverScreen):
         self.entitle((f" {self._title}", STRONG), f"   {self.magetui.place}")
         self.query_one("#no", Button).focus()
         self._on_disconnect = self.magetui.settings.on_disconnect
-        self._ask_for_plan()
+        if self._verb == "stamp" and not self._revision:
+            self._drop_plan(WHICH_REVISION)
+            self._ask("Type the revision, and press enter to plan for it.")
+            self.query_one("#revision", Input).focus()
+        else:
+            self._ask_for_plan()
 
     # -- planning
 
@@ -144,17 +156,21 @@ class PlanScreen(OverScreen):
             made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
             holding = tuple(words.session_line(s) for s in locks.list_sessions(workspace) if s.holds)
             earlier = runs.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
+            foreseen = Foreseen(holding, earlier)
+            if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
+                foreseen = _weighed(workspace, made, foreseen)
         except MagetuiError as error:
             self.post_message(self.Planned(question, None, error.message))
             return
         named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
-        self.post_message(self.Planned(question, made, None, Foreseen(holding, earlier), named))
+        self.post_message(self.Planned(question, made, None, foreseen, named))
         if made.empty:
             return
-        try:
-            self.post_message(self.Learned(question, preview=preview.preview_plan(workspace, made)))
-        except MagetuiError as error:
-            self.post_message(self.Learned(question, unforetold=error.message))
+        if made.verb != "stamp":
+            try:
+                self.post_message(self.Learned(question, preview=preview.preview_plan(workspace, made)))
+            except MagetuiError as error:
+                self.post_message(self.Learned(question, unforetold=error.message))
         try:
             self.post_message(self.Learned(question, steps=plan.render_plan(workspace, made)))
         except MagetuiError as error:
@@ -174,7 +190,7 @@ class PlanScreen(OverScreen):
             self._ask("")
             return
         self._describe()
-        asks_name, why = asked_for_name(plan.destroys, message.named)
+        asks_name, why = asked_for_name(plan.destroys, message.named, doubted=message.foreseen.doubted)
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
@@ -336,3 +352,14 @@ def _field(value: str, id: str) -> Input:
     field = Input(value, id=id, compact=True, select_on_focus=True)
     field.cursor_blink = False
     return field
+
+
+def _weighed(workspace: Workspace, plan: Plan, foreseen: Foreseen) -> Foreseen:
+    """With what the schema says of a stamp, or why it is not known."""
+    from magetui.engine import preview
+    from magetui.engine.errors import MagetuiError
+
+    try:
+        return replace(foreseen, preview=preview.preview_plan(workspace, plan))
+    except MagetuiError as error:
+        return replace(foreseen, unforetold=error.message)
