@@ -107,6 +107,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "creates_schema": plan.creates_schema,
         "forbidden": plan.forbidden,
         "doubt": preview.doubt,
+        "fails": list(preview.fails),
         "steps": [
             {
                 **asdict(step),

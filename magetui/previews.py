@@ -35,6 +35,8 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     losses = preview.losses.known
     values = [loss for loss in losses if loss.kind == "enum-value" and loss.rows]
     lost = [loss for loss in losses if loss.kind != "enum-value" and loss.rows != 0]
+    for sentence in preview.fails:
+        yield "fails", sentence
     for loss in values:
         yield "fails", f"if nothing is done about {_of_value(loss)}"
     for loss in lost:
@@ -57,10 +59,10 @@ def _tables(several: Sequence[TableEffect]) -> str:
 
 
 def _locked(one: TableEffect) -> str:
-    """'user (1,204 rows, writes it anew, held now by 4711)'."""
+    """'user (1,204 rows, writes it anew, in the way now: 4711)'."""
     effect = one.effect
     size = "" if one.rows is None else "empty" if not one.rows else f"{one.rows:,} row{'' if one.rows == 1 else 's'}"
-    held = f"held now by {', '.join(map(str, one.holders))}" if one.holders else ""
+    held = f"in the way now: {', '.join(map(str, one.holders))}" if one.holders else ""
     facts = ", ".join(part for part in (size, WORK.get(effect.work, ""), held) if part)
     schema = f"{effect.schema}." if effect.schema not in (None, "public") else ""
     return f"{schema}{effect.table}" + (f" ({facts})" if facts else "")

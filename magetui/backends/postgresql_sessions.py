@@ -50,6 +50,11 @@ CONFLICTS: Mapping[str, frozenset[str]] = {  # table 13.2 of the manual
 }
 
 
+def lock_mode(spoken: str) -> str:
+    """A mode as pg_locks has it, from how it is spoken: 'AccessShareLock' of 'ACCESS SHARE'."""
+    return "".join(word.capitalize() for word in spoken.split()) + "Lock"
+
+
 def sessions(connection: Connection) -> tuple[Session, ...]:
     """The other clients of this database by pid, and whoever else blocks one of them.
 

@@ -12,6 +12,8 @@ Severity = Literal["ok", "info", "warning", "critical"]
 # That all is well comes before notes on it, and after anything that asks to be done.
 URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 BARRIERS = ("pooler", "server-read-only")  # with "connect" as their next: nothing can be changed there
+# Of those that are as urgent: a half revision explains what it left, and a migration fails on a type that is there.
+FIRST = ("evidence-contradicts", "migration-running", "leftover-type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,12 @@ class Finding:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The most urgent first, each with a next verb that is not refused: behind a barrier, connecting elsewhere."""
-    ordered = tuple(sorted(findings, key=lambda finding: URGENCY[finding.severity]))
-    if not any(finding.code in BARRIERS and finding.next == "connect" for finding in ordered):
+    """The most urgent first, none with a change as its next verb that another finding forbids, or wants put off."""
+    ordered = tuple(sorted(findings, key=lambda finding: (URGENCY[finding.severity], finding.code not in FIRST)))
+    barred = next((f for f in ordered if f.code in BARRIERS and f.next == "connect"), None)
+    first = barred or next((f for f in ordered if f.code == "migration-running"), None) or ordered[0]
+    if barred is None and first.code != "migration-running" and first.severity != "critical":
         return ordered
-    return tuple(replace(f, next="connect") if f.next in get_args(ChangeVerb) else f for f in ordered)
+    changes = get_args(ChangeVerb)
+    put_off = [f for f in ordered if f.next in changes and f is not first and (barred or f.severity != "critical")]
+    return tuple(replace(f, next=first.next) if f in put_off else f for f in ordered)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from magetui.backends.base import Session
+from magetui.backends.base import MutexHolder, Session
 from magetui.engine.access import access_findings
 from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.leftovers import leftover_findings
+from magetui.engine.locks import OWN_RUN
 from magetui.engine.project import Project
 from magetui.engine.refusal import nowhere
 from magetui.engine.releases import Origin, origin_of, releases
@@ -113,7 +114,8 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
             Finding(
                 "empty-database",
                 "warning",
-                f"{missing}{what} has no tables at all. 'migrate' creates all of it.",
+                f"{missing}{what} has no tables at all. If it had any, this is not it: look at the URL. For a new "
+                "installation, 'migrate' creates all of it.",
                 {"tables": 0, "pending": len(pending)},
                 "migrate",
             )
@@ -314,10 +316,10 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
             Finding(
                 "migration-running",
                 "warning",
-                f"Somebody is migrating this database now: {holder.described()}. A run of ours would wait for it."
+                f"{_migrating(holder)} A run of ours would wait for it."
                 + (LEFT_LOCK if state.server.pooler is not None and not state.server.pooler.keeps_sessions else ""),
                 {"pid": holder.pid, "since": holder.since},
-                "locks",
+                "runs" if _run_of(holder) else "locks",
             )
         )
     severity: Severity = "warning" if to_do else "info"
@@ -337,12 +339,25 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                     code,
                     severity,
                     f"{_count(sessions)} {doing}, with locks on {_some(_relations(sessions))}. "
-                    "A migration of those would wait for it.",
+                    "A migration that alters those would wait for it.",
                     {"pids": [s.pid for s in sessions], "relations": _relations(sessions)},
                     "locks",
                 )
             )
     return found
+
+
+def _run_of(holder: MutexHolder) -> str | None:
+    """The number of the run that migrates, where it is one of this program's."""
+    written = (holder.note or (holder.session.application if holder.session else None)) or ""
+    found = OWN_RUN.match(written)
+    return found[1] if found else None
+
+
+def _migrating(holder: MutexHolder) -> str:
+    run = _run_of(holder)
+    who = f"Run {run} of magetui" if run else "Somebody"
+    return f"{who} is migrating this database now: {holder.described()}."
 
 
 def _count(sessions: list[Session]) -> str:

@@ -8,6 +8,9 @@ from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding, Severity
 from magetui.engine.state import DatabaseState
 
+# No pane shows types, and no verb drops one: the statement is in the message.
+NEXT = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
+
 
 def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
     """What earlier runs left in the way of the next one."""
@@ -32,7 +35,8 @@ def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ..
             severity = "critical" if pending else "warning"
             message = (
                 f"The table {place} is left over from a batch operation on {leftover.table} that broke off; Alembic "
-                f"will not get past it. Compare it with {leftover.table}, then drop it."
+                "will not get past it. 'finish' or 'undo' of a revision that is half there drops it; else compare it "
+                f"with {leftover.table}, then drop it."
             )
         else:
             wanted_by = _naming(chain, pending, leftover.name)
@@ -44,7 +48,7 @@ def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ..
                 f"The pending revision {wanted_by[0]} names it, and will fail if it creates it: 'type already exists'. "
                 f"If nothing else needs it: DROP TYPE {place}"
             )
-        found.append(Finding(leftover.kind, severity, message, facts, "schema"))
+        found.append(Finding(leftover.kind, severity, message, facts, NEXT[leftover.kind]))
     return found
 
 

@@ -7,22 +7,26 @@ does. What a script decides by looking at the database is not known beforehand, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magetui.backends.base import Session, Table
+from magetui.backends.postgresql_sessions import ALL_MODES, CONFLICTS, lock_mode
 from magetui.engine.effects import Effect, Known, after, effects
 from magetui.engine.losses import Losses, plan_losses
 from magetui.engine.plan import Plan
-from magetui.engine.recording import ways_of
+from magetui.engine.recording import record_revisions, ways_of
 from magetui.engine.workspace import Workspace
 from magetui.runner.operations import (
     AddColumn,
     Autocommit,
     CreateIndex,
+    CreateType,
+    DropType,
     Operation,
     Recorded,
 )
 
+Way = tuple[str, str, Recorded]  # revision, direction, what it does
 LARGE_ROWS = 100_000  # a table of so many rows is read or written for long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
 STRONG = frozenset({"AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"})
@@ -35,7 +39,7 @@ class TableEffect:
     effect: Effect
     rows: int | None = None
     bytes: int | None = None
-    holders: tuple[int, ...] = ()  # sessions that hold locks on it now
+    holders: tuple[int, ...] = ()  # sessions that hold a lock on it now which does not go together with this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,18 @@ class Preview:
     steps: tuple[StepPreview, ...]
     losses: Losses
     unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
+    fails: tuple[str, ...] = ()  # what a step will fail on, as the end of a sentence
     doubt: str | None = None  # of a stamp: that the schema speaks against the revision, as sentences
+
+    @property
+    def in_the_way(self) -> frozenset[int] | None:
+        """The sessions that a step would wait for now; None where that cannot be told."""
+        told = [one for step in self.steps for one in step.effects]
+        if not told or self.unforetold or any(step.undecidable for step in self.steps):
+            return None
+        if any(one.effect.unknown for one in told):
+            return None
+        return frozenset(pid for one in told for pid in one.holders)
 
     @property
     def strongest(self) -> tuple[TableEffect, ...]:
@@ -82,16 +97,20 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
             server = workspace.backend.server(connection)
             details = workspace.backend.table_details(connection)
             sessions = workspace.backend.sessions(connection)
+            enums = workspace.backend.enum_types(connection)
         known = Known.read(details, server.schema)
         live = _Live([detail.table for detail in details], sessions, server.schema)
         made = tuple(_postgresql_steps(ways, int(server.version.partition(".")[0]), known, live))
+        fails, left = _types(workspace, ways, {(enum.schema, enum.name) for enum in enums}, server.schema)
+        made = tuple(replace(one, warnings=(*one.warnings, *left.get(one.revision, ()))) for one in made)
     else:
         made = tuple(
             StepPreview(revision, direction, way.operations, way.undecidable, (), tuple(_of_script(direction, way)))
             for revision, direction, way in ways
         )
+        fails = []
     unforetold = "not foretold on SQL Server yet" if workspace.backend.name == "mssql" and ways else None
-    return Preview(made, plan_losses(workspace, plan), unforetold)
+    return Preview(made, plan_losses(workspace, plan), unforetold, tuple(fails))
 
 
 def _doubt(workspace: Workspace, plan: Plan) -> str | None:
@@ -103,23 +122,62 @@ def _doubt(workspace: Workspace, plan: Plan) -> str | None:
     return doubt_of(workspace.chain, gather_evidence(workspace), plan.result)
 
 
+def _types(
+    workspace: Workspace, ways: Iterable[Way], there: set[tuple[str | None, str]], usual: str | None
+) -> tuple[list[str], dict[str, list[str]]]:
+    """What a step fails on since an enum type is there already; and for each revision what its way back leaves.
+
+    PostgreSQL's enum types are made with the first table that has one, and are not dropped with it: Alembic's usual
+    downgrade forgets them.
+    """
+    fails, left = [], {}
+    for revision, direction, way in ways:
+        for one in _made_and_dropped(way.operations):
+            key, spoken = (one.schema or usual, one.name), f"{one.schema or usual}.{one.name}"
+            if isinstance(one, DropType):
+                there.discard(key)
+            elif key in there:
+                fails.append(
+                    f"at {revision}, unless its script looks first: the enum type {one.name} is there already. If "
+                    f"nothing else needs it: DROP TYPE {spoken}"
+                )
+            else:
+                there.add(key)
+        if direction == "downgrade":
+            upgrade = record_revisions(workspace, [revision])[revision].upgrade
+            stay = [
+                one.name for one in _made_and_dropped(upgrade.operations) if (one.schema or usual, one.name) in there
+            ]
+            left[revision] = [
+                f"It leaves the enum type {name} behind, on which a later migration fails until it is dropped by hand."
+                for name in dict.fromkeys(stay)
+            ]
+    return fails, left
+
+
+def _made_and_dropped(operations: Iterable[Operation]) -> Iterator[CreateType | DropType]:
+    return (one for one in operations if isinstance(one, CreateType | DropType))
+
+
 class _Live:
     """The tables as they are now, and who holds locks on them."""
 
     def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
         self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
         self._schema = schema
-        self._holders: dict[str, list[int]] = {}
+        self._held: dict[str, list[tuple[int, str]]] = {}
         for session in sessions:
-            for relation in dict.fromkeys(held.relation for held in session.holds):
-                self._holders.setdefault(relation, []).append(session.pid)
+            for held in session.holds:
+                self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
 
     def seen(self, effect: Effect) -> TableEffect:
         table = self._tables.get((effect.schema or self._schema, effect.table)) if effect.table else None
         if table is None:
             return TableEffect(effect)
         name = table.name if table.schema == self._schema else f"{table.schema}.{table.name}"
-        return TableEffect(effect, table.rows, table.bytes, tuple(self._holders.get(name, ())))
+        against = CONFLICTS.get(effect.mode, ALL_MODES)
+        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if mode in against)
+        return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
 def _postgresql_steps(

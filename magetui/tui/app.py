@@ -286,19 +286,19 @@ class MagetuiApp(App[int]):
 
     # -- changing
 
-    def action_change(self, name: ChangeVerb) -> None:
-        """Open the plan screen of a verb, with the target that the operator most likely means."""
+    def action_change(self, name: ChangeVerb, revision: str | None = None) -> None:
+        """Open the plan screen of a verb for `revision`, else for the one that the operator most likely means."""
         if self.selection.read_only:
             self.notify("--read-only is set, so nothing is changed.", severity="warning")
         else:
-            self.action_plan(name)
+            self.action_plan(name, revision)
 
-    def action_plan(self, name: ChangeVerb = "migrate") -> None:
+    def action_plan(self, name: ChangeVerb = "migrate", revision: str | None = None) -> None:
         """Show what a verb would do; with --read-only too, since looking changes nothing."""
         from magetui.tui.screens.plan import PlanScreen
 
-        revision, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
-        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
+        meant, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
+        self.push_screen(PlanScreen(name, verb(name).title, revision or meant, unknown))
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits) -> None:

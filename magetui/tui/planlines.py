@@ -29,7 +29,7 @@ LINE_WORDS: Mapping[OnDisconnect, str] = {
 class Foreseen:
     """What is known beside the plan itself; `steps` and `preview` None while they are being asked for."""
 
-    in_the_way: tuple[str, ...] = ()
+    holding: tuple[tuple[int | None, str], ...] = ()  # sessions with locks, and each as a line
     earlier: Mapping[tuple[str, str], Earlier] = field(default_factory=dict)
     steps: tuple[PlanStep, ...] | None = None
     unrendered: str | None = None  # why there is no SQL
@@ -48,7 +48,7 @@ def plan_lines(plan: Plan, foreseen: Foreseen, on_disconnect: OnDisconnect, widt
         [
             *_summary(plan, on_disconnect, width),
             *_foretold(plan, foreseen, width),
-            *(_in_the_way(foreseen.in_the_way, width) if plan.verb != "stamp" else ()),
+            *(_in_the_way(foreseen, width) if plan.verb != "stamp" and not plan.empty else ()),
             Content(""),
             *_steps(plan, foreseen),
         ]
@@ -89,9 +89,13 @@ def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
             yield from (Content.styled(f"       {line}", style) for line in more)
 
 
-def _in_the_way(sessions: tuple[str, ...], width: int) -> Iterator[Content]:
+def _in_the_way(foreseen: Foreseen, width: int) -> Iterator[Content]:
+    """Those that the run would wait for now; as long as that is not known, all that hold locks."""
+    pids = foreseen.preview.in_the_way if foreseen.preview is not None else None
+    sessions = [line for pid, line in foreseen.holding if pids is None or pid in pids]
     if sessions:
-        yield Content.styled("Sessions that hold locks now, and may be in the way:", WARNING)
+        sure = "are in the way now" if pids is not None else "hold locks now, and may be in the way"
+        yield Content.styled(f"Sessions that {sure}:", WARNING)
     yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
     if len(sessions) > SESSIONS_SHOWN:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")

@@ -103,6 +103,9 @@ def test_unknown_revision_is_stamped_away(build: Build) -> None:
     assert (diagnosis.status, codes(diagnosis)) == (3, ["unknown-revision"])
     assert diagnosis.json["marker"] == [UNKNOWN]
 
+    verified = verbs("verify")
+    assert (verified.status, "The live schema is exactly what" in verified.stdout) == (0, True), verified
+
     refused = verbs("migrate", "--yes")
     assert refused.status == 4, refused
     assert f"--replace-unknown-revision {UNKNOWN}" in refused.stderr
@@ -116,8 +119,9 @@ def test_half_applied_fails_to_migrate_and_stays_as_it_was_until_it_is_cleared_u
     demo, verbs = build("half-applied")
     diagnosis = verbs("diagnose", "--json")
     assert diagnosis.status == 3
-    assert codes(diagnosis) == ["leftover-table", "evidence-contradicts", "behind"]
-    assert "Half of revision" in diagnosis.json["findings"][1]["message"]
+    assert codes(diagnosis) == ["evidence-contradicts", "leftover-table", "behind"]
+    assert "Half of revision" in diagnosis.json["findings"][0]["message"]
+    assert diagnosis.json["findings"][2]["next"] == "evidence", "it would fail"
     assert diagnosis.json["marker"] == [BEHIND]
 
     everything = "select type, name, sql from sqlite_master order by 1, 2"

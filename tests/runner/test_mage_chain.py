@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.every_version
 
 
 def state(diagnosis: Diagnosis) -> tuple[tuple[str, ...], int, str]:
-    return diagnosis.marker, len(diagnosis.pending), diagnosis.findings[0].code
+    """On PostgreSQL, Mage's rollbacks leave enum types behind, which are told first."""
+    others = (finding.code for finding in diagnosis.findings if finding.code != "leftover-type")
+    return diagnosis.marker, len(diagnosis.pending), next(others)
 
 
 @pytest.mark.timeout(600)
@@ -95,15 +98,20 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     behind = magetui(*common, "diagnose", "--json")
     assert behind.status == 3
     assert behind.json["pending"] == [HEAD]
-    first, *others = behind.json["findings"]
-    assert first["code"] == "behind"
-    assert first["next"] == "migrate"
+    *others, last = behind.json["findings"]
+    assert last["code"] == "behind"
+    assert last["next"] == "migrate"
     if isinstance(database, SqliteDatabase):
         assert others == []
         return
     # On PostgreSQL, Mage's rollback leaves the enum types behind, on which its migrate fails.
     assert [finding["code"] for finding in others] == ["leftover-type", "leftover-type"]
     assert {finding["facts"]["name"] for finding in others} == {"public.jobstatus", "public.jobtype"}
+    planned = magetui(*common, "plan", "migrate", "--json").json
+    assert [re.findall("the enum type (\\w+) is there already", one) for one in planned["fails"]] == [
+        ["jobtype"],
+        ["jobstatus"],
+    ]
     for finding in others:
         assert finding["facts"]["revisions"] == [HEAD]
         database.rows(finding["facts"]["sql"])

@@ -25,6 +25,8 @@ NEXT_WORDS = {
     "migrate": "run the pending migrations",
     "stamp": "set the marker to a revision the chain has",
     "locks": "see the sessions",
+    "runs": "see the run",
+    "finish": "do what is missing of it",
     "rollback": "go back",
     "connect": "connect to another database",
     "history": "see the revisions",

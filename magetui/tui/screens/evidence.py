@@ -38,10 +38,12 @@ class EvidenceScreen(OverScreen):
         "Which revision the live schema fits, worked out from what each script does, and compared with the marker. "
         "Below, newest first, what the schema shows of each revision: applied, missing, partial, superseded by later "
         "ones, or undecidable; ▶ is the marker. Enter opens a revision; o tells all, with every operation of one that "
-        "is half there, or every difference. It is evidence and no proof, and nothing is stamped here."
+        "is half there, or every difference; s shows what stamping the one under the cursor would do. It is evidence "
+        "and no proof, and nothing is stamped by itself."
     )
     BINDINGS = [
         Binding("o", "whole", "All of it", tooltip="tell all, with every operation or difference"),
+        Binding("s", "stamp", "Stamp", tooltip="plan to set the marker to the revision under the cursor"),
         Binding("f", "app.change('finish')", "Finish", tooltip="plan to do what is missing of a half revision"),
         Binding("U", "app.change('undo')", "Undo", tooltip="plan to take back what is done of a half revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
@@ -74,7 +76,9 @@ class EvidenceScreen(OverScreen):
         self.action_again()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Whether there is a half revision to finish, or to undo."""
+        """Whether there is a half revision to finish, or to undo; else a revision to stamp."""
+        if action == "stamp":
+            return self._found is not None and self._found.half is None
         return action != "app.change" or (self._found is not None and self._found.half is not None)
 
     # -- asking
@@ -135,6 +139,9 @@ class EvidenceScreen(OverScreen):
             return
         evidence = next(one for one in self._found.revisions if one.revision == event.key)
         self.app.push_screen(RevisionScreen(self._chain.by_id[event.key], self._chain, evidence))
+
+    def action_stamp(self) -> None:
+        self.magetui.action_change("stamp", self.query_one(Rows).selected)
 
     def action_whole(self) -> None:
         from magetui.tui.screens.details import TextScreen

@@ -154,7 +154,7 @@ class PlanScreen(OverScreen):
         workspace = self.magetui.open_workspace()
         try:
             made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
-            holding = tuple(words.session_line(s) for s in locks.list_sessions(workspace) if s.holds)
+            holding = tuple((s.pid, words.session_line(s)) for s in locks.list_sessions(workspace) if s.holds)
             earlier = runs.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
             foreseen = Foreseen(holding, earlier)
             if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
