@@ -7,7 +7,9 @@ that can reach no database (see `runner.probe`), and asked.
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,13 @@ from magetui.engine.child import NoAnswerError, answer
 from magetui.runner.request import ProbeRequest, Scripts
 
 PROBE_SECONDS = 20
+PAIRS = ("arguments", "naming")
 # What an env.py says that does not take the URL from its configuration as it stands there.
 MAKES_URL = frozenset(
     {"set_main_option", "set_section_option", "create_engine", "create_async_engine", "environ", "getenv", "create"}
 )
+NOT_THE_PROJECTS = frozenset({"node_modules", "site-packages", "venv", "env", "__pycache__"})
+FILES_LOOKED_AT = 5_000
 TAKES_URL = frozenset({"engine_from_config", "async_engine_from_config"})
 
 
@@ -34,6 +39,7 @@ class Configured:
     transaction_per_migration: bool | None = None
     offline: bool = False
     arguments: tuple[tuple[str, str], ...] = ()
+    naming: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class EnvText:
 
     makes_url: bool
     configured: Configured | None
+    has_metadata: bool = False  # whether it configures a target_metadata, which may name constraints
 
 
 def read_env_text(file: Path) -> EnvText:
@@ -59,7 +66,51 @@ def read_env_text(file: Path) -> EnvText:
     except (OSError, SyntaxError, ValueError):
         return EnvText(makes_url=False, configured=Configured())
     names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in _named(tree)}
-    return EnvText(bool(names & MAKES_URL) or not names & TAKES_URL or _sets_url(tree), _configured(tree))
+    makes_url = bool(names & MAKES_URL) or not names & TAKES_URL or _sets_url(tree)
+    return EnvText(makes_url, _configured(tree), _has_metadata(tree))
+
+
+def mentions_naming(folder: Path) -> bool:
+    """Whether a script of the project's, its models included, speaks of a naming convention.
+
+    Only then is env.py run for it. Libraries and hidden folders are left out, and so is what lies beyond a few
+    thousand files.
+    """
+    looked_at = 0
+    for path, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if not one.startswith(".") and one not in NOT_THE_PROJECTS]
+        for name in files:
+            if not name.endswith(".py"):
+                continue
+            looked_at += 1
+            if looked_at > FILES_LOOKED_AT:
+                return False
+            with suppress(OSError):
+                if b"naming_convention" in Path(path, name).read_bytes():
+                    return True
+    return False
+
+
+def _has_metadata(tree: ast.AST) -> bool:
+    """Whether a call of `configure` is given a target_metadata that the text does not say to be None."""
+    none = {
+        target.id
+        for node in getattr(tree, "body", ())
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    given = [
+        keyword.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _is_configure(node.func)
+        for keyword in node.keywords
+        if keyword.arg in ("target_metadata", None)
+    ]
+    return any(
+        not (isinstance(one, ast.Constant) and one.value is None) and not (isinstance(one, ast.Name) and one.id in none)
+        for one in given
+    )
 
 
 def _named(tree: ast.AST) -> Iterator[ast.Attribute | ast.Name]:
@@ -125,7 +176,7 @@ def ask_env(interpreter: str, folder: Path, scripts: Scripts, url: str | None) -
     except NoAnswerError as error:
         return Environment(error=error.message)
     databases = tuple(
-        Configured(**{**one, "arguments": tuple((name, value) for name, value in one["arguments"])})
+        Configured(**{**one, **{pairs: tuple((name, value) for name, value in one[pairs]) for pairs in PAIRS}})
         for one in said["databases"]
     )
     return Environment(databases, said["error"])

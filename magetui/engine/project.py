@@ -166,6 +166,7 @@ def configured(project: Project, environment: Environment, url: URL | None) -> P
             version_table=one.version_table or scripts.version_table,
             version_table_schema=one.version_table_schema or scripts.version_table_schema,
             arguments=one.arguments,
+            naming=one.naming,
         )
     return replace(project, scripts=scripts, doubt=environment.error if one is None else None, others=others)
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend, Failure
 from magetui.engine.chain import Chain, read_chain
-from magetui.engine.environment import Environment, ask_env, read_env_text
+from magetui.engine.environment import Environment, ask_env, mentions_naming, read_env_text
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RefusedError
 from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.passwords import Passwords
@@ -151,7 +151,8 @@ class Workspace:
         url_known = self.selection.url is not None or (
             located.url is not None and not located.url.startswith(PLACEHOLDER) and not text.makes_url
         )
-        if url_known and text.configured is not None and not located.scripts.several:
+        named = text.has_metadata and mentions_naming(located.folder)
+        if url_known and text.configured is not None and not located.scripts.several and not named:
             return Environment((text.configured,))
         url = None if self.selection.url is None else self.target.text
         said = ask_env(self.interpreter, located.folder, located.scripts, url)

@@ -6,8 +6,10 @@ import importlib.util
 import inspect
 import os
 import sys
+from typing import Any
 
 from alembic.config import Config
+from sqlalchemy import MetaData
 from sqlalchemy.dialects import registry
 
 from magetui.runner.request import Scripts
@@ -28,6 +30,11 @@ def alembic_config(scripts: Scripts, url: str | None) -> Config:
     if url is not None:
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
+
+
+def naming_options(scripts: Scripts) -> dict[str, Any]:
+    """Options for a `MigrationContext` by which Alembic names constraints as under the project's own env.py."""
+    return {"target_metadata": MetaData(naming_convention=dict(scripts.naming))} if scripts.naming else {}
 
 
 def prefer_installed_driver() -> None:

@@ -34,8 +34,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 def probe(request: ProbeRequest) -> dict[str, Any]:
     """`databases`, one a call of `context.configure`, else one a connection that was asked for; `error`, or None.
 
-    Each database: `url` with its credentials (or None), Alembic's options, `offline`, and the `arguments` that
-    `run_migrations` hands on to the scripts.
+    Each database: `url` with its credentials (or None), Alembic's options, `offline`, the `naming` convention of its
+    `target_metadata`, and the `arguments` that `run_migrations` hands on to the scripts.
     """
     connected: list[str] = []
     _lead_nowhere(connected)
@@ -108,7 +108,15 @@ def _database(url: str | None, told: dict[str, Any], *, offline: bool) -> dict[s
     for name, value in options.items():
         if value is not None and not isinstance(value, (str, bool)):
             options[name] = str(value)
-    return {"url": url, **options, "offline": offline, "arguments": []}
+    naming = _naming(told.get("target_metadata"))
+    return {"url": url, **options, "offline": offline, "arguments": [], "naming": naming}
+
+
+def _naming(metadata: Any) -> list[tuple[str, str]]:
+    """The convention by which constraints without a name of their own are named; what it computes is left out."""
+    first = next(iter(metadata), None) if isinstance(metadata, (list, tuple)) else metadata
+    convention = getattr(first, "naming_convention", None) or {}
+    return [(key, text) for key, text in convention.items() if isinstance(key, str) and isinstance(text, str)]
 
 
 def _text(url: Any) -> str | None:

@@ -8,7 +8,7 @@ ends there, saying so. It runs the scripts' code, which is why it happens in the
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations, ops
+from alembic.operations.schemaobj import SchemaObjects
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -26,7 +27,7 @@ from sqlalchemy.sql import schema as sql_schema
 
 from magetui.backends.base import Column, Constraint, ForeignKey, Index
 from magetui.runner import operations as recorded
-from magetui.runner.configuration import alembic_config
+from magetui.runner.configuration import alembic_config, naming_options
 from magetui.runner.request import RecordRequest
 
 READS = ("SELECT", "WITH", "SHOW", "PRAGMA", "EXPLAIN", "VALUES")
@@ -59,7 +60,9 @@ def _of_file(request: RecordRequest, file: str) -> dict[str, Any]:
         unknown = recorded.encode(recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {said}"))
         return {"upgrade": unknown, "downgrade": unknown}
     return {
-        direction: recorded.encode(Recorder(request.dialect).record(_function(module, direction, request)))
+        direction: recorded.encode(
+            Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
+        )
         for direction in ("upgrade", "downgrade")
     }
 
@@ -72,10 +75,11 @@ def _function(module: Any, direction: str, request: RecordRequest) -> Callable[[
 class Recorder:
     """Calls one function and keeps what it would have done."""
 
-    def __init__(self, dialect_name: str) -> None:
-        self._context = MigrationContext.configure(
-            dialect_name=dialect_name, opts={"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True}
-        )
+    def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
+        """`naming` as `naming_options` gives it."""
+        self._naming = naming or {}
+        options = {"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True, **self._naming}
+        self._context = MigrationContext.configure(dialect_name=dialect_name, opts=options)
         self._dialect = self._context.dialect
         self._made: list[recorded.Operation] = []
 
@@ -173,7 +177,7 @@ class Recorder:
                 kind: Any = {"foreignkey": "foreign"}.get(
                     operation.constraint_type or "", operation.constraint_type or None
                 )
-                name = None if operation.constraint_name is None else str(operation.constraint_name)
+                name = self._named(self._dropped(operation).name)
                 if_exists = bool(getattr(operation, "if_exists", None))  # since Alembic 1.16
                 return [recorded.DropConstraint(operation.table_name, operation.schema, name, kind, if_exists)]
             case ops.AddConstraintOp():
@@ -221,7 +225,9 @@ class Recorder:
     def _added(self, operation: ops.AddColumnOp) -> list[recorded.Operation]:
         """A column; what else stands in it becomes operations of its own, as Alembic carries them out."""
         column: Any = operation.column._copy()  # it may stand in a table already, and can stand in one only
-        table = sa.Table(operation.table_name, sa.MetaData(), column, schema=operation.schema)
+        convention = self._naming["target_metadata"].naming_convention if self._naming else None
+        metadata = sa.MetaData(naming_convention=convention)
+        table = sa.Table(operation.table_name, metadata, column, schema=operation.schema)
         where = operation.table_name, operation.schema
         made: list[recorded.Operation] = [recorded.AddColumn(*where, self._column(column))]
         constraints = [
@@ -254,6 +260,24 @@ class Recorder:
 
     # -- SQLAlchemy's schema as ours
 
+    def _dropped(self, operation: ops.DropConstraintOp) -> sql_schema.Constraint:
+        """The constraint as Alembic looks for it: a naming convention holds for its name, too."""
+        made: sql_schema.Constraint = SchemaObjects(self._context).generic_constraint(
+            operation.constraint_name, operation.table_name, operation.constraint_type, schema=operation.schema
+        )
+        return made
+
+    def _named(self, name: Any) -> str | None:
+        """A name as it comes into the database: SQLAlchemy shortens one that a convention has made too long."""
+        if not isinstance(name, str):
+            return None
+        try:
+            return str(
+                self._dialect.identifier_preparer.truncate_and_render_constraint_name(name, _alembic_quote=False)
+            )
+        except sa.exc.IdentifierError:
+            return str(name)  # one that was chosen, and is too long: the run will fail on it
+
     def _column(self, column: sa.Column[Any]) -> Column:
         kind = self._type(column.type)
         counted = column.table is not None and column is column.table._autoincrement_column
@@ -283,14 +307,14 @@ class Recorder:
 
     def _index(self, index: sa.Index) -> Index:
         names = tuple(one.name if isinstance(one, sa.Column) else self._sql(one) for one in index.expressions)
-        return Index(str(index.name), names, unique=bool(index.unique))
+        return Index(self._named(index.name) or "None", names, unique=bool(index.unique))
 
     def _foreign_key(self, one: sa.ForeignKeyConstraint) -> ForeignKey:
         referred = [element._get_colspec() for element in one.elements]
         table, _, _ = referred[0].rpartition(".")
         schema, _, name = table.rpartition(".")
         return ForeignKey(
-            None if one.name is None else str(one.name),
+            self._named(one.name),
             tuple(one.column_keys),
             schema or None,
             name,
@@ -299,7 +323,7 @@ class Recorder:
         )
 
     def _other_constraint(self, one: sa.UniqueConstraint | sa.CheckConstraint) -> Constraint:
-        name = None if one.name is None else str(one.name)
+        name = self._named(one.name)
         if isinstance(one, sa.CheckConstraint):
             return Constraint(name, "check", self._sql(one.sqltext))
         columns = tuple(column.name for column in one.columns)
@@ -308,7 +332,7 @@ class Recorder:
     def _constraint(self, one: sql_schema.Constraint) -> list[recorded.Operation]:
         table: Any = one.table
         where = table.name, table.schema
-        name = None if one.name is None else str(one.name)
+        name = self._named(one.name)
         if isinstance(one, sa.ForeignKeyConstraint):
             return [recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(one))]
         if isinstance(one, sa.CheckConstraint):

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
-from magetui.runner.configuration import alembic_config
+from magetui.runner.configuration import alembic_config, naming_options
 from magetui.runner.request import PlannedStep, RenderRequest
 
 
@@ -44,7 +44,8 @@ def refuse_connections(what: str = "a preview connects to no database") -> None:
 def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedStep) -> dict[str, str | None]:
     buffer = io.StringIO()
     context = MigrationContext.configure(
-        dialect_name=request.dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+        dialect_name=request.dialect,
+        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming_options(request.scripts)},
     )
     try:
         found = script.get_revision(step.revision)

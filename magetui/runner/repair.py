@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +27,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from magetui.runner import operations as recorded
+from magetui.runner.configuration import naming_options
 from magetui.runner.marker import set_marker
 from magetui.runner.record import Recorder
 from magetui.runner.request import RenderRepairRequest, Repair, Scripts, Work
@@ -58,8 +59,8 @@ class Source:
 class Collector(Recorder):
     """Keeps, of each operation, the call that it was recorded from; one made past Alembic has none."""
 
-    def __init__(self, dialect_name: str) -> None:
-        super().__init__(dialect_name)
+    def __init__(self, dialect_name: str, naming: Mapping[str, Any]) -> None:
+        super().__init__(dialect_name, naming)
         self._sources: dict[int, Source] = {}
         self._batch_now: Batch | None = None
 
@@ -98,7 +99,8 @@ def carry_out(repair: Repair, context: MigrationContext) -> None:
 
     Raises `ScriptsChanged` before anything is done, and whatever Alembic and the database raise.
     """
-    deeds = _ready(repair, context.dialect.name)
+    metadata = context.opts.get("target_metadata")
+    deeds = _ready(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
     with Operations.context(context) as operations:
         for autocommit, several in groupby(deeds, key=lambda deed: deed.work.autocommit):
             with context.autocommit_block() if autocommit else nullcontext():
@@ -106,11 +108,11 @@ def carry_out(repair: Repair, context: MigrationContext) -> None:
                     _do(operations, batch, list(together))
 
 
-def _ready(repair: Repair, dialect: str) -> list[Deed]:
+def _ready(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Deed]:
     path = Path(repair.file)
     module = load_python_file(str(path.parent), path.name)
     found = {
-        way: Collector(dialect).collect(getattr(module, way, None))
+        way: Collector(dialect, naming).collect(getattr(module, way, None))
         for way in {work.way for work in repair.works if work.way is not None}
     }
     for work in repair.works:
@@ -252,6 +254,7 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
             "version_table": scripts.version_table,
             "version_table_schema": scripts.version_table_schema,
             "transactional_ddl": True,
+            **naming_options(scripts),
         },
     )
     with context.begin_transaction():
@@ -280,7 +283,8 @@ def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
 def _rendered(request: RenderRepairRequest) -> str:
     buffer = io.StringIO()
     context = MigrationContext.configure(
-        dialect_name=request.dialect, opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True}
+        dialect_name=request.dialect,
+        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming_options(request.scripts)},
     )
     carry_out(request.repair, context)
     return buffer.getvalue().strip()
@@ -294,5 +298,6 @@ def _run_on_a_copy(request: RenderRepairRequest) -> str:
         for sql in request.schema:
             connection.exec_driver_sql(sql)
         sa.event.listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2].strip()))
-        carry_out(request.repair, MigrationContext.configure(connection, opts={"transactional_ddl": True}))
+        options = {"transactional_ddl": True, **naming_options(request.scripts)}
+        carry_out(request.repair, MigrationContext.configure(connection, opts=options))
     return "\n\n".join(f"{one};" for one in statements if not one.upper().startswith(("PRAGMA", "SELECT")))

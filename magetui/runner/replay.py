@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from magetui.backends import backend_for
 from magetui.backends.base import Backend
 from magetui.backends.scratch import Place, ReachedOutside, Scratch, ScratchUnavailableError
-from magetui.runner.configuration import alembic_config
+from magetui.runner.configuration import alembic_config, naming_options
 from magetui.runner.place import place_of
 from magetui.runner.render import refuse_connections
 from magetui.runner.replayed import Replayed
@@ -97,7 +97,9 @@ class _Replay:
         script = ScriptDirectory.from_config(config)
         environment = EnvironmentContext(config, script, fn=lambda heads, _context: self._steps(script, heads, scratch))
         with environment:
-            environment.configure(connection=scratch.connection, version_table=scripts.version_table)
+            environment.configure(
+                connection=scratch.connection, version_table=scripts.version_table, **naming_options(scripts)
+            )
             context: Any = environment.get_context()
             context.autocommit_block = _within
             with environment.begin_transaction():

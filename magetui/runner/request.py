@@ -37,6 +37,7 @@ class Scripts:
     sys_path: tuple[str, ...] = ()
     several: bool = False  # env.py works on other databases too: they are passed over
     arguments: tuple[tuple[str, str], ...] = ()  # what env.py hands to upgrade() and downgrade(), for this database
+    naming: tuple[tuple[str, str], ...] = ()  # the naming convention of env.py's target_metadata
 
 
 @dataclass(frozen=True, slots=True)
