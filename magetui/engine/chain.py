@@ -110,7 +110,7 @@ class Chain:
             raise ChainError(f"{broken.message} Alembic cannot work with these scripts until that is mended.")
 
     def resolve(self, wanted: str) -> str:
-        """The full id for an id, a part of one, a label, 'head' or 'base'.
+        """The full id for an id, a part of one, a label, 'head', the head of a branch ('label@head') or 'base'.
 
         Raises `RevisionError` where there is none, or several.
         """
@@ -121,10 +121,12 @@ class Chain:
             if len(self.heads) != 1:
                 heads = ", ".join(self.heads)
                 raise RevisionError(
-                    f"The chain has {len(self.heads)} heads ({heads}), so 'head' says too little. Name one of them.",
+                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' says too little. Name one.",
                     self.heads,
                 )
             return self.heads[0]
+        if wanted.endswith("@head"):
+            return self._head_of(wanted)
         matches = [wanted] if wanted in self.by_id else [r for r in self.by_id if r.startswith(wanted)]
         if len(matches) > 1:
             raise RevisionError(
@@ -140,6 +142,14 @@ class Chain:
             f"There is no revision '{wanted}' in the chain of {len(self.revisions)}. "
             "'magetui history' lists those there are."
         )
+
+    def _head_of(self, wanted: str) -> str:
+        """The head of a branch, by its label or one of its ids."""
+        branch = self.resolve(wanted.removesuffix("@head"))
+        heads = [head for head in self.heads if branch in self.applied((head,))]
+        if len(heads) != 1:
+            raise RevisionError(f"'{wanted}' is not one revision: {', '.join(heads) or 'none'}. Name it.", heads)
+        return heads[0]
 
     def upgrade_steps(self, marker: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
         """The steps from `marker` to `target` (an id, or 'heads'), in the order in which they run."""

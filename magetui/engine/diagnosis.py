@@ -59,7 +59,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
     """
     started = time.monotonic()
     project, chain = workspace.project, workspace.chain
-    findings = [*chain_findings(chain), *environment_findings(project)]
+    findings = environment_findings(project)
     state: DatabaseState | None = None
     target = TargetFacts(url=None, source=None)
     try:
@@ -91,6 +91,9 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             address=state.server.address,
             tls=state.server.tls,
         )
+    marker = state.marker if state is not None else ()
+    all_applied = bool(marker) and not chain.broken and not chain.unknown(marker) and not pending
+    findings = [*chain_findings(chain, all_applied=all_applied), *findings]
     return Diagnosis(
         target=target,
         project=ProjectFacts(
@@ -100,7 +103,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             python=workspace.python.path,
             python_found=workspace.python.why,
         ),
-        marker=state.marker if state is not None else (),
+        marker=marker,
         heads=chain.heads,
         pending=pending,
         findings=in_order(findings),

@@ -30,6 +30,8 @@ class Finding:
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The most urgent first, none with a change as its next verb that another finding forbids, or wants put off."""
     ordered = tuple(sorted(findings, key=lambda finding: (URGENCY[finding.severity], finding.code not in FIRST)))
+    if any(finding.code == "several-heads" for finding in ordered):  # a head has to be chosen first
+        ordered = tuple(replace(f, next="history") if f.next == "migrate" else f for f in ordered)
     barred = next((f for f in ordered if f.code in BARRIERS and f.next == "connect"), None)
     first = barred or next((f for f in ordered if f.code == "migration-running"), None) or ordered[0]
     if barred is None and first.code != "migration-running" and first.severity != "critical":

@@ -26,14 +26,14 @@ LEFT_LOCK = (
 )
 
 
-def chain_findings(chain: Chain) -> tuple[Finding, ...]:
-    """What is wrong with the scripts themselves."""
+def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
+    """What is wrong with the scripts themselves; several heads are nothing wrong where all of them are applied."""
+    way_on = " All of it is applied." if all_applied else " Migrate to one of them by its id."
     return tuple(
         Finding(
             code="unreadable-script" if problem.code == "no-scripts" else problem.code,
-            severity="warning" if problem.code == "several-heads" else "critical",
-            message=problem.message
-            + (" Migrate to one of them by its id." if problem.code == "several-heads" else " Mend the scripts first."),
+            severity="critical" if problem.code != "several-heads" else "info" if all_applied else "warning",
+            message=problem.message + (way_on if problem.code == "several-heads" else " Mend the scripts first."),
             facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
             next="history",
         )

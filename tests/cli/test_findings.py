@@ -151,6 +151,17 @@ def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database:
     refused = magetui("migrate", "--yes", "--config", project.ini)
     assert refused.status == 2
     assert "'head' says too little" in refused.stderr
+    assert {finding["next"] for finding in done.json["findings"]} == {"history"}, "which head, is for somebody to say"
+    for head in ("rev2@head", "rev3"):
+        migrated = magetui("migrate", "--revision", head, "--yes", "--config", project.ini)
+        assert migrated.status == 0, migrated
+    assert sqlite_database.marker == ["rev2", "rev3"]
+    healthy = magetui("diagnose", "--json", "--config", project.ini)
+    assert healthy.status == 0, healthy
+    assert [(one["code"], one["severity"]) for one in healthy.json["findings"]] == [
+        ("up-to-date", "ok"),
+        ("several-heads", "info"),
+    ]
 
 
 def test_search_path_that_names_a_missing_schema(
