@@ -99,7 +99,7 @@ LIMITS = (
         "WHAT",
         choices=("continue", "cancel"),
     ),
-    Parameter("--sql", "print the SQL that Alembic renders, and change nothing"),
+    Parameter("--sql", "print the whole as an SQL script, marker included, and change nothing"),
 )
 IN_DOUBT = Parameter(
     "--in-doubt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,15 +11,16 @@ from magetui import documents, render, words
 from magetui.backends.base import Timeouts
 from magetui.cli.consent import consent
 from magetui.cli.following import Interrupts, followed, told_lost
-from magetui.cli.output import answer, complain
+from magetui.cli.output import answer, complain, print_lines
 from magetui.cli.reading import show_plan
 from magetui.config import LIMITS, Settings
 from magetui.config.targets import asked_for_name, named_target
 from magetui.engine import runs
 from magetui.engine.errors import MagetuiError, RefusedError
-from magetui.engine.plan import Plan, make_plan
+from magetui.engine.plan import Plan, make_plan, render_plan
 from magetui.engine.workspace import Workspace
 from magetui.runner.request import ChangeVerb
+from magetui.sqlscript import sql_script
 
 STATUS: Mapping[str, int] = {
     "done": 0,
@@ -40,7 +42,7 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         revision = values.get("r") if name == "stamp" else values.get("revision")
         plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
         if values.get("sql"):
-            show_plan(settings, workspace, plan)
+            _print_sql(settings, workspace, plan)
             return 0
         if plan.empty:
             answer(
@@ -81,6 +83,17 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
         return STATUS[record.outcome]
 
     return changed
+
+
+def _print_sql(settings: Settings, workspace: Workspace, plan: Plan) -> None:
+    """Nothing but SQL on stdout, exactly as it is unless a terminal would obey it."""
+    if settings.json:
+        show_plan(settings, workspace, plan)
+        return
+    scripts = workspace.project.scripts
+    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
+    lines = sql_script(plan, render_plan(workspace, plan), table)
+    print_lines(map(words.plain, lines) if sys.stdout.isatty() else lines)
 
 
 def said_by_files(settings: Settings) -> list[str]:

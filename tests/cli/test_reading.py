@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alembic_project import linear, make_project
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.journals import journal
@@ -150,3 +151,30 @@ def test_diagnose_says_the_same_in_both_shapes(
     assert f"{HEAD}  (mage-ai 0.9.77 to 0.9.80)" in text.stdout
     assert "WARNING   behind" in text.stdout
     assert "next: magetui migrate" in text.stdout
+
+
+def test_the_sql_of_a_change_is_a_whole_script_with_its_marker(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    project = make_project(tmp_path / "project", linear(3), pg_database.url)
+    for verb, marker in (
+        (("migrate",), ["rev3"]),
+        (("rollback", "--revision", "rev1"), ["rev1"]),
+        (("stamp", "rev2"), ["rev2"]),
+    ):
+        printed = magetui("--config", project.ini, *verb, "--sql")
+        assert printed.status == 0, printed
+        pg_database.rows(printed.stdout)
+        assert pg_database.marker == marker
+    assert pg_database.rows("select tablename from pg_tables where schemaname = 'public' order by 1") == [
+        ("alembic_version",),
+        ("t1",),
+    ]
+
+
+def test_sql_that_cannot_be_known_beforehand_is_refused_whole(
+    magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
+) -> None:
+    printed = magetui("--mage-path", mage_home, "--url", pg_database.url, "migrate", "--sql")
+    assert (printed.status, printed.stdout) == (4, "")
+    assert "There is no SQL for revision 90d978a8aef8" in printed.stderr
