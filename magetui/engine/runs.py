@@ -92,10 +92,25 @@ def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
     workspace.require_target(plan.url)
+    request = _request(workspace, plan, limits)  # all that may fail is asked before there is a run on record
+    command, folder = [workspace.interpreter, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)
     number, descriptor = _new_journal(directory)
-    request = Request(
-        run=number,
+    path = journal_path(directory, number)
+    try:
+        return _begun(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
+    except BaseException:
+        for left in (path, path.with_suffix(".stderr")):
+            left.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
+    """What the child is told, of a run without a number as yet."""
+    return Request(
+        run=0,
         verb=plan.verb,
         url=workspace.target.text,
         scripts=workspace.project.scripts,
@@ -113,33 +128,37 @@ def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
         create_schema=plan.creates_schema,
         operator=operator(),
     )
-    interpreter = workspace.interpreter
+
+
+def _begun(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:
+    """The child of a run whose journal is made, what the child complains of going to a file."""
+    told = memoryview(encode(request))
     ours = str(Path(__file__).resolve().parents[2])
-    complaints = directory / f"{number}.stderr"
     try:
-        with complaints.open("xb") as stderr:
+        complaints.unlink(missing_ok=True)  # of an earlier run of that number, whose journal was deleted
+        stderr = complaints.open("xb")
+    except OSError as error:
+        raise StateError(complaints.parent, error) from error
+    with stderr:
+        try:
             process = subprocess.Popen(
-                [interpreter, "-c", BOOT, ours, str(descriptor), str(complaints)],
+                [*command, ours, str(descriptor), str(complaints)],
                 stdin=subprocess.PIPE,
                 bufsize=0,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 pass_fds=(descriptor,),
                 start_new_session=True,
-                cwd=workspace.project.folder,
+                cwd=folder,
             )
-    except OSError as error:
-        complaints.unlink(missing_ok=True)
-        journal_path(directory, number).unlink()
-        raise MagetuiError(f"The interpreter {interpreter} cannot be started: {error}. Nothing was done.") from error
-    finally:
-        os.close(descriptor)
+        except OSError as error:
+            said = f"The interpreter {command[0]} cannot be started: {error}. Nothing was done."
+            raise MagetuiError(said) from error
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it ended before it listened: its record says so, with what it wrote to stderr
-        rest = memoryview(encode(request))
-        while rest:
-            rest = rest[process.stdin.write(rest) :]
-    return StartedRun(number, process)
+        while told:
+            told = told[process.stdin.write(told) :]
+    return StartedRun(request.run, process)
 
 
 def operator() -> str:

@@ -60,7 +60,12 @@ def create(path: Path) -> int:
     Raises `FileExistsError` where there is one of that name, `OSError` where it cannot be written.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:  # the file system of a network, say, has no locks to give
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
     return descriptor
 
 

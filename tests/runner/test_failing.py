@@ -6,11 +6,13 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from magetui.engine import runs
+from magetui.engine.errors import MagetuiError
 from magetui.engine.plan import make_plan
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -211,3 +213,23 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     assert "not what they were when the plan was made" in (last.error or "")
     assert not [event for event in journal(state_dir, 2) if event["event"] == "step-started"]
     assert database.content == before
+
+
+def test_run_that_cannot_be_started_is_not_on_record_and_the_next_one_takes_its_number(
+    sqlite_database: SqliteDatabase, magetui: Magetui, tmp_path: Path, state_dir: Path
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    selection = Selection(config=str(project.ini))
+    plan = make_plan(Workspace(selection), "migrate", None)
+    moved = project.ini.rename(tmp_path / "moved.ini")
+    with pytest.raises(MagetuiError, match=r"alembic\.ini"):
+        runs.start(Workspace(selection), plan, runs.Limits())
+    moved.rename(project.ini)
+    with pytest.raises(MagetuiError, match="The interpreter /no/such/python cannot be started"):
+        runs.start(Workspace(replace(selection, python="/no/such/python")), plan, runs.Limits())
+    assert runs.list_runs(os.environ) == ()
+    assert list((state_dir / "runs").iterdir()) == []
+
+    (state_dir / "runs" / "1.stderr").write_text("what an earlier run 1 complained of, whose journal was deleted\n")
+    done = magetui("--config", project.ini, "migrate", "--yes", "--json")
+    assert (done.status, done.json["run"], done.json["outcome"]) == (0, 1, "done"), done
