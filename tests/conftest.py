@@ -17,7 +17,8 @@ from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.leaks import nowhere
 from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
-from tests.postgres import VERSIONS, PostgresServer
+from tests.postgres import HOST, VERSIONS, PostgresServer
+from tests.proxy import StallingProxy
 from tests.secret_stores import SecretsManager
 
 pytest_plugins = ("tests.debian",)
@@ -121,6 +122,13 @@ def pg_url(postgres: PostgresServer) -> Iterator[str]:
 def pg_database(postgres: PostgresServer, pg_url: str) -> PostgresDatabase:
     """A fresh, empty database."""
     return PostgresDatabase(postgres, pg_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
+    """A line to the server of that database, which can fall silent or break."""
+    with StallingProxy(HOST, pg_database.server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

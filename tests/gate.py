@@ -13,6 +13,7 @@ from pathlib import Path
 from psycopg2 import extensions
 
 from tests.alembic_project import AlembicProject, Revision, make_project, table
+from tests.command import Magetui
 from tests.databases import PostgresDatabase
 
 GATE = 770_077
@@ -50,6 +51,14 @@ op.execute("{REWRITE} SET extra = id, name = name || '!' || CASE id WHEN {HALF} 
 def gated_project(directory: Path, database: PostgresDatabase) -> AlembicProject:
     """rev1 makes a table of 50,000 rows, rev2 rewrites it and stops in the middle, rev3 creates t3."""
     return make_project(directory, (LARGE_TABLE, REWRITTEN, table(3, down=2)), database.url)
+
+
+def begun_project(directory: Path, database: PostgresDatabase, magetui: Magetui) -> AlembicProject:
+    """The same, where run 1 has made the large table, and run 2 is to rewrite it."""
+    project = gated_project(directory, database)
+    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
+    assert first.status == 0, first
+    return project
 
 
 @contextmanager

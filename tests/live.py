@@ -45,14 +45,21 @@ class Live:
         return "".join(self._said["stdout"])
 
     def hears(self, pattern: str, timeout: float = 20) -> re.Match[str]:
-        """Wait until stderr matches, while the command still runs."""
+        """Wait until stderr matches, which may be with the command's last words."""
         match = eventually(
             lambda: re.search(pattern, self.stderr) or self.process.poll() is not None,
             timeout,
             lambda: f"{pattern!r} was not said\n{self.stderr}",
         )
+        if not isinstance(match, re.Match):
+            self._hear_out()
+            match = re.search(pattern, self.stderr)  # type: ignore[assignment]
         assert isinstance(match, re.Match), f"it ended without saying {pattern!r}\n{self._outcome()}"
         return match
+
+    def _hear_out(self) -> None:
+        for thread in self._threads:
+            thread.join(timeout=10)
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         self.process.send_signal(number)
@@ -60,8 +67,7 @@ class Live:
     def end(self, timeout: float = 60) -> Outcome:
         """Wait for its end."""
         eventually(lambda: self.process.poll() is not None, timeout, lambda: str(self._outcome()))
-        for thread in self._threads:
-            thread.join(timeout=10)
+        self._hear_out()
         outcome = self._outcome()
         nowhere([outcome])
         return outcome

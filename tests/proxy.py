@@ -20,8 +20,12 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.engine import make_url
+
+from tests.alembic_project import AlembicProject
+from tests.databases import PostgresDatabase
 
 HERE = "127.0.0.1"
 CHUNK = 65_536
@@ -189,3 +193,11 @@ class StallingProxy:
     def _end(self, line: Line, *, reset: bool) -> None:
         self._lines.remove(line)
         line.close(reset=reset)
+
+
+def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
+    """The project's alembic.ini, with the database reached by way of the proxy."""
+    url = database.url.replace("%", "%%")
+    ini = project.ini.with_name("through.ini")
+    ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))
+    return ini

@@ -47,8 +47,11 @@ class Interrupts:
             self._ask(self._run)
 
     def _ask(self, run: int) -> None:
-        if self._cancel(run):
-            os.write(2, "cancelling …\n".encode())  # sys.stderr may be in the middle of a write itself
+        try:
+            said = "cancelling …" if self._cancel(run) else f"run {run} has ended already, so it is not cancelled"
+        except MagetuiError as error:
+            said = error.message
+        os.write(2, f"{said}\n".encode())  # sys.stderr may be in the middle of a write itself
 
 
 def followed(records: Iterable[RunRecord]) -> RunRecord:
@@ -69,8 +72,8 @@ class Told:
         self._steps: set[tuple[str, str]] = set()
         self._output = 0
         self._wait: object = None
-        self._news = {"attempts": 0, "signals": 0}
-        self._silent = False
+        self._news = {"attempts": 0, "signals": 0, "answers": 0}
+        self._silent_since: str | None = None
         self._tenth = 0
 
     def tell(self, record: RunRecord) -> None:
@@ -104,14 +107,12 @@ class Told:
             self._steps.clear()
         for signal_sent in record.signals[self._news["signals"] :]:
             complain(words.plain(words.signal(signal_sent)))
-        self._news = {"attempts": len(record.attempts), "signals": len(record.signals)}
-        if bool(record.silent_since) != self._silent:
-            self._silent = bool(record.silent_since)
-            complain(
-                f"the server has not answered since {record.silent_since}"
-                if self._silent
-                else "the server answers again"
-            )
+        if record.answers > self._news["answers"] and self._silent_since is not None:
+            complain("the server answers again")
+        if record.silent_since not in (None, self._silent_since):
+            complain(f"the server has not answered since {record.silent_since}")
+        self._silent_since = record.silent_since
+        self._news = {"attempts": len(record.attempts), "signals": len(record.signals), "answers": record.answers}
         if record.progress is not None and record.progress.total:
             tenth = 10 * record.progress.done // record.progress.total
             if tenth > self._tenth:

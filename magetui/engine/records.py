@@ -95,6 +95,7 @@ class RunRecord:
     attempts: tuple[Attempt, ...] = ()  # those that failed
     signals: tuple[Signal, ...] = ()
     silent_since: str | None = None  # nothing was heard from the server since then
+    answers: int = 0  # how often it was heard again after such a silence
     error: str | None = None
     where: str | None = None
     committed: bool = False
@@ -203,7 +204,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
         case events.ServerFellSilent():
             return replace(record, silent_since=event.since)
         case events.ServerAnswered():
-            return replace(record, silent_since=None)
+            return replace(record, silent_since=None, answers=record.answers + 1)
         case events.OutputPrinted():
             output = (*record.output[1 - OUTPUT_KEPT :], event.text)
             return replace(record, output=output, output_lines=record.output_lines + 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,10 @@ from magetui.engine.workspace import Workspace
 from tests.alembic_project import AlembicProject, Revision, make_project, table
 from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.gate import REWRITE, ROWS, closed_gate, gated_project
+from tests.gate import REWRITE, ROWS, begun_project, closed_gate
 from tests.journals import journal, named, wait_for_statement
 from tests.live import Live
-from tests.proxy import StallingProxy
+from tests.proxy import StallingProxy, through
 from tests.waiting import eventually
 
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
@@ -30,16 +29,7 @@ REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id 
 @pytest.fixture
 def project(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> AlembicProject:
     """A large table exists and is to be rewritten next."""
-    project = gated_project(tmp_path / "project", pg_database)
-    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
-    assert first.status == 0, first
-    return project
-
-
-@pytest.fixture
-def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
-    with StallingProxy("127.0.0.1", pg_database.server.port) as proxy:
-        yield proxy
+    return begun_project(tmp_path / "project", pg_database, magetui)
 
 
 def wait_for(state_dir: Path, name: str, timeout: float = 60) -> dict[str, object]:
@@ -94,14 +84,33 @@ def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
         wait_for_statement(state_dir, REWRITE, run=2)
         proxy.stall()
         live.hears("the server has not answered since", timeout=60)
-        gate.rollback()  # the server goes on, unheard
         proxy.resume()
         live.hears("the server answers again", timeout=60)
+        gate.rollback()
         ended = live.end()
     assert ended.status == 0, ended
     assert "Done. The database now says rev3." in ended.stdout
     assert pg_database.marker == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
+
+
+def test_network_that_is_cut_after_a_silence_is_not_said_to_answer_again(
+    pg_database: PostgresDatabase,
+    magetui: Magetui,
+    state_dir: Path,
+    project: AlembicProject,
+    proxy: StallingProxy,
+) -> None:
+    with closed_gate(pg_database):
+        live = Live(magetui.start("--config", through(project, pg_database, proxy), "migrate", "--yes"))
+        wait_for_statement(state_dir, REWRITE, run=2)
+        proxy.stall()
+        live.hears("the server has not answered since", timeout=60)
+        proxy.cut()
+        ended = live.end()
+    assert ended.status == 1, ended
+    assert "It was lost" in ended.stdout
+    assert "answers again" not in ended.stderr
 
 
 def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_what_is_left(
@@ -157,11 +166,3 @@ op.execute("INSERT INTO t1 (id, name) SELECT 1, elsewhere()")""",
     events = journal(state_dir)
     [began] = [e for e in named(events, "statement-started") if "elsewhere()" in e["sql"]]
     assert began["number"] in [e["number"] for e in named(events, "statement-ended")]
-
-
-def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
-    """The project's alembic.ini, with the database reached by way of the proxy."""
-    url = database.url.replace("%", "%%")
-    ini = project.ini.with_name("through.ini")
-    ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))
-    return ini

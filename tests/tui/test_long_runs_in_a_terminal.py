@@ -6,7 +6,7 @@ import base64
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,9 @@ import pytest
 from tests.alembic_project import AlembicProject, Revision
 from tests.command import Magetui
 from tests.databases import PostgresDatabase
-from tests.gate import HALF, REWRITE, closed_gate, gated_project
+from tests.gate import HALF, REWRITE, begun_project, closed_gate, gated_project
 from tests.journals import journal, named, wait_for_statement
-from tests.proxy import StallingProxy
+from tests.proxy import StallingProxy, through
 from tests.terminal import Terminal
 from tests.tui.conftest import OpenScreen, consent
 from tests.waiting import eventually
@@ -35,16 +35,7 @@ END $$
 @pytest.fixture
 def project(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> AlembicProject:
     """A large table exists, and is to be rewritten by run 2."""
-    project = gated_project(tmp_path / "project", pg_database)
-    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
-    assert first.status == 0, first
-    return project
-
-
-@pytest.fixture
-def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
-    with StallingProxy("127.0.0.1", pg_database.server.port) as proxy:
-        yield proxy
+    return begun_project(tmp_path / "project", pg_database, magetui)
 
 
 def migrate(terminal: Terminal, *keys: str) -> None:
@@ -206,14 +197,6 @@ def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says
     [ended] = named(journal(state_dir, 2), "run-ended")
     assert (ended["outcome"], ended["marker"]) == ("lost", None)
     eventually(lambda: pg_database.content == before, 20)
-
-
-def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
-    """The project's alembic.ini, with the database reached by way of the proxy."""
-    url = database.url.replace("%", "%%")
-    ini = project.ini.with_name("through.ini")
-    ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))
-    return ini
 
 
 def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
