@@ -123,8 +123,9 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         records = runs.list_runs(os.environ)
         answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
         return 0
-    if values.get("cancel") and runs.cancel(os.environ, number):
-        complain(f"Run {number} was asked to stop.")
+    if values.get("cancel"):
+        asked = runs.cancel(os.environ, number)
+        complain(f"Run {number} was asked to stop." if asked else f"Run {number} has ended already.")
     record = runs.read_run(os.environ, number)
     if record.alive:
         try:

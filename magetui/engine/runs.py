@@ -372,7 +372,7 @@ def tell_lost(workspace: Workspace, record: RunRecord, *, just_ended: bool = Fal
 def cancel(environment: Mapping[str, str], run: int) -> bool:
     """Ask a run to stop: it cancels its statement, rolls back and records how it ended. False where it has ended.
 
-    Raises `RunNotFoundError`.
+    Raises `RunNotFoundError`, `RefusedError` where it cannot be asked from here, or not yet.
     """
     record = read_run(environment, run)
     path = journal_path(runs_directory(environment), run)
@@ -383,8 +383,10 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
     if record.machine and record.machine != identity() and journal.is_alive(path):
         raise RefusedError(f"Run {run} goes on, on {record.host or 'another machine'}: cancel it there.")
     # The lock on the journal is the child's: while it is held, the number is still that process's own.
-    if record.pid is None or not journal.is_alive(path):
+    if not journal.is_alive(path):
         return False
+    if record.pid is None:
+        raise RefusedError(f"Run {run} has not said yet which process it is, so it was not asked to stop: ask again.")
     try:
         os.kill(record.pid, signal.SIGTERM)
     except ProcessLookupError:

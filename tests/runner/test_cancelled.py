@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from magetui.cli.following import Interrupts
+from magetui.engine import runs
 from tests.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
@@ -84,7 +87,22 @@ def test_run_is_cancelled_from_another_terminal(
     assert "It was cancelled." in ended.stdout
     assert database.content == before
     too_late = magetui("runs", 2, "--cancel")
-    assert "was asked to stop" not in too_late.stderr
+    assert "Run 2 has ended already." in too_late.stderr
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before-it-began", "after-it-ended"])
+def test_ctrl_c_that_comes_too_late_for_a_run_is_answered(
+    sqlite_database: SqliteDatabase, magetui: Magetui, tmp_path: Path, capfd: pytest.CaptureFixture[str], early: bool
+) -> None:
+    project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
+        if early:
+            signal.raise_signal(signal.SIGINT)
+        interrupts.began(1)
+        if not early:
+            signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == "run 1 has ended already, so it is not cancelled\n"
 
 
 def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
