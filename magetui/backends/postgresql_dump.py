@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -271,13 +271,14 @@ def _password_file(password: str | None) -> Iterator[tuple[dict[str, str], tuple
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
-    """See a pg_dump to its end: at SIGTERM it cancels its query on the server, too."""
+    """See a pg_dump to its end: at SIGTERM it cancels its query on the server, too. A deaf one is killed."""
     try:
         if process.stderr is not None:
             process.stderr.close()
         if process.poll() is None:
             process.terminate()
-        process.wait(END_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)
     finally:
         if process.poll() is None:
             process.kill()
