@@ -47,6 +47,14 @@ def _holder(text: str) -> MutexHolder:
     return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
 
 
+def _is_called(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one of that name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 class LockFile:
     """An advisory lock on a file beside the database, which tells who holds it and since when."""
 
@@ -66,7 +74,7 @@ class LockFile:
             os.close(descriptor)
             return False
         # Whoever released it last has unlinked it: a lock on that file excludes nobody.
-        if not self._path.exists() or os.fstat(descriptor).st_ino != self._path.stat().st_ino:
+        if not _is_called(self._path, descriptor):
             os.close(descriptor)
             return False
         self._give_to_its_users(descriptor)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from magetui.backends.sqlite_mutex import LockFile, lock_path
 from tests.alembic_project import linear, make_project
 from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
@@ -133,3 +137,23 @@ def test_run_holds_the_lock_that_a_starting_mage_wants(
         reader.rollback()
         assert live.end().status == 0
     assert pg_database.rows(wanted) == [(True,)]
+
+
+def test_lock_file_that_goes_while_it_is_looked_at_is_not_taken(
+    sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lock_path(sqlite_database.path)
+    assert path is not None
+    lock = fcntl.flock
+
+    def given_back_just_now(descriptor: int, operation: int) -> None:
+        path.unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", given_back_just_now)
+    monkeypatch.setattr(Path, "exists", lambda _: True)  # as it was a moment before
+    second = LockFile(sqlite_database.path, "second")
+    assert not second.try_acquire()
+    monkeypatch.undo()
+    assert second.try_acquire()
+    second.release()
