@@ -152,9 +152,13 @@ def _destination(workspace: Workspace, output: Path | None) -> Path:
 
 def _require_new(file: Path) -> None:
     if os.path.lexists(file):
-        raise RefusedError(
-            f"There is a file {file} already, and a backup overwrites nothing. Choose another file (--output)."
-        )
+        raise _taken(file)
+
+
+def _taken(file: Path) -> RefusedError:
+    return RefusedError(
+        f"There is a file {file} already, and a backup overwrites nothing. Choose another file (--output)."
+    )
 
 
 def _require_room(folder: Path, most: int) -> None:
@@ -185,10 +189,27 @@ def _written(file: Path) -> Iterator[Path]:
     try:
         os.close(descriptor)
         yield unfinished
-        _require_new(file)
-        unfinished.rename(file)
+        _give_name(unfinished, file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _give_name(unfinished: Path, file: Path) -> None:
+    """Call it `file` too, or raise `RefusedError`: renaming it would overwrite what has come there meanwhile."""
+    try:
+        os.link(unfinished, file)
+    except FileExistsError:
+        raise _taken(file) from None
+    except OSError:  # a file system without hard links: there the name is taken first, by a file of ours
+        try:
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+        except FileExistsError:
+            raise _taken(file) from None
+        try:
+            unfinished.rename(file)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
 
 
 def _explained(workspace: Workspace, error: BackupFailedError, request: BackupRequest) -> MagetuiError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import stat
@@ -14,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
+from magetui.backends import postgresql_dump
 from magetui.backends.backup import BackupProgress
 from magetui.engine.backup import Backup, BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, UsageError
@@ -64,6 +67,28 @@ def on_path(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Postgr
     """The server's own pg_dump is the one on PATH."""
     monkeypatch.setenv("PATH", f"{postgres.bin}:/usr/bin:/bin")
     return postgres
+
+
+def test_pg_dump_that_does_not_hear_is_killed_and_what_ended_the_backup_is_what_is_said(
+    pg_database: PostgresDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf, pid = tmp_path / "pg_dump", tmp_path / "pid"
+    deaf.write_text(
+        "#!/bin/sh\n"
+        "[ \"$1\" = --version ] && exec echo 'pg_dump (PostgreSQL) 99.1'\n"
+        f"trap '' TERM\necho $$ > {pid}.made && mv {pid}.made {pid}\nexec sleep 600\n"
+    )
+    deaf.chmod(0o755)
+
+    def cancelled(_progress: BackupProgress) -> None:
+        if pid.exists():
+            monkeypatch.setattr(postgresql_dump, "END_SECONDS", 0.2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        back_up(pg_database.url, cancelled, output=tmp_path / "copy.dump", pg_dump=str(deaf))
+    assert not Path("/proc", pid.read_text().strip()).exists()
+    assert not list(tmp_path.glob("copy.dump*"))
 
 
 @pytest.mark.every_version
@@ -311,7 +336,23 @@ def left_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()]
 
 
-def test_what_is_there_is_never_overwritten(sqlite_database: SqliteDatabase, tmp_path: Path) -> None:
+def no_hard_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_file_system_without_hard_links_takes_a_backup_too(
+    sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_database.rows("CREATE TABLE role (id integer)")
+    monkeypatch.setattr(os, "link", no_hard_links)
+    made = back_up(sqlite_database.url, output=tmp_path / "copy.db")
+    assert SqliteDatabase(made.file).content == sqlite_database.content
+    assert sorted(path.name for path in left_in(tmp_path)) == ["copy.db", "data.db"]
+
+
+def test_what_is_there_is_never_overwritten(
+    sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sqlite_database.rows("CREATE TABLE role (id integer)")
     output = tmp_path / "copy.db"
     output.write_text("yesterday's")
@@ -327,6 +368,13 @@ def test_what_is_there_is_never_overwritten(sqlite_database: SqliteDatabase, tmp
     with pytest.raises(RefusedError, match="overwrites nothing"):
         back_up(sqlite_database.url, somebody_is_first, output=later)
     assert later.read_text() == "somebody's"
+
+    monkeypatch.setattr(os.path, "lexists", lambda _path: False)  # as it was a moment before somebody came
+    for linked in (os.link, no_hard_links):
+        monkeypatch.setattr(os, "link", linked)
+        with pytest.raises(RefusedError, match="overwrites nothing"):
+            back_up(sqlite_database.url, output=later)
+        assert later.read_text() == "somebody's"
 
     unfinished = tmp_path / "third.db.unfinished"
     unfinished.write_text("another is at it")
