@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.base import Session
+from magetui.backends.looks import Looks
 from magetui.backends.postgresql_query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine import runs
 from magetui.engine.errors import RefusedError, StateError
@@ -29,8 +30,6 @@ OWN_RUN = re.compile(r"^magetui run (\d+)\b")
 OWN = "magetui"
 PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (manual, 9.26)
 
-LOOK_SECONDS = 1.0
-SHARE_OF_SERVER = 0.005  # of one processor, at most, for looking again and again
 READ_BACK_SECONDS = 1.0
 
 DOES: Mapping[SignalAction, str] = {"cancel": "cancel the query of", "terminate": "end"}
@@ -82,7 +81,7 @@ class Signalled:
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """The other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return _shown(workspace, connection)
+        return _shown(_all(workspace, connection))
 
 
 def hidden(workspace: Workspace) -> str | None:
@@ -96,18 +95,13 @@ def hidden(workspace: Workspace) -> str | None:
 def looks(workspace: Workspace) -> Generator[Look, None, None]:
     """Look at the sessions over one connection, as often as the caller asks; close it when done. Raises as reading.
 
-    A new connection for each look would cost the server more than the look. The first one on it has the catalog to
-    read as well, so what that took says nothing of the next.
+    A new connection for each look would cost the server more than the look.
     """
     with workspace.reading() as connection:
-        yield Look(_shown(workspace, connection), LOOK_SECONDS)
+        made = Looks(workspace.backend)
         while True:
-            began = time.monotonic()
-            workspace.backend.session_waits(connection, PREPARED)  # nobody's number: what the line alone takes
-            asked = time.monotonic()
-            sessions = _shown(workspace, connection)
-            work = time.monotonic() - asked - (asked - began)
-            yield Look(sessions, max(LOOK_SECONDS, work / SHARE_OF_SERVER))
+            sessions, rest = made.look(connection)
+            yield Look(_shown(_cleaned(workspace, sessions)), rest)
 
 
 def find_session(workspace: Workspace, pid: int) -> Session:
@@ -121,13 +115,16 @@ def find_session(workspace: Workspace, pid: int) -> Session:
     return session
 
 
-def _shown(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
-    return tuple(s for s in _all(workspace, connection) if not OWN_HELPER.search(s.application or ""))
+def _shown(sessions: Sequence[Session]) -> tuple[Session, ...]:
+    return tuple(s for s in sessions if not OWN_HELPER.search(s.application or ""))
 
 
 def _all(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
+    return _cleaned(workspace, workspace.backend.sessions(connection))
+
+
+def _cleaned(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
     clean = workspace.target.clean  # a colleague's ALTER ROLE … PASSWORD is nobody's business
-    sessions = workspace.backend.sessions(connection)
     return tuple(replace(s, query=clean(s.query)) if s.query else s for s in sessions)
 
 

@@ -1,7 +1,7 @@
 """What a run waits for, told to its journal: at once when a wait begins, again when the sessions in it change.
 
 Whether the run waits is asked of the server several times a second, which costs it next to nothing. For whom it waits
-costs more, the more sessions there are, so that is asked at once and then ever more rarely, the longer it took.
+costs more, the more sessions there are, so that is asked at once and then the more rarely, the longer it took.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from magetui.backends.base import Backend, LockWait, Session, Timeouts
+from magetui.backends.looks import Looks
 from magetui.runner import events
 from magetui.runner.journal import Journal, now
 
-LOOK_SECONDS = 1.0
-SHARE_OF_SERVER = 0.004  # of one processor, at most, for looking at who waits for whom
 MOST_TOLD = 40  # sessions of a kind in one event
 
 
@@ -25,13 +24,12 @@ class Waits:
     """Of one run: `waiting` at each look that finds it so, `over` at each that does not."""
 
     def __init__(self, backend: Backend, journal: Journal, timeouts: Timeouts) -> None:
-        self._backend = backend
         self._journal = journal
         self._timeouts = timeouts
         self._began: float | None = None  # time.monotonic()
         self._since = ""
         self._next_look = 0.0
-        self._looked = False
+        self._looks = Looks(backend)
         self._told: tuple[object, ...] | None = None
 
     def waiting(self, connection: Connection, own: int | None, waited_ms: int = 0) -> None:
@@ -44,11 +42,8 @@ class Waits:
             self._began, self._since, self._next_look = began - waited_ms / 1000, now(), began
         if began < self._next_look:
             return
-        sessions = self._backend.sessions(connection)
-        looked = time.monotonic()
-        # The first on a connection has the catalog to read as well: what it took says nothing of the next.
-        rest = (looked - began) / SHARE_OF_SERVER if self._looked else 0
-        self._next_look, self._looked = looked + max(LOOK_SECONDS, rest), True
+        sessions, rest = self._looks.look(connection)
+        self._next_look = time.monotonic() + rest
         if own is None:
             self._tell(LockWait("the database file", "write lock"), sessions, (), None)
             return

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from magetui.backends.base import LockWait, Session
+from magetui.backends.looks import LOOK_SECONDS
 from magetui.engine import locks
 from magetui.engine.errors import RefusedError
 from magetui.engine.selection import Selection
@@ -280,4 +281,4 @@ def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, cr
         for _ in range(3):
             look = next(looks)
             assert pid in [session.pid for session in look.sessions]
-            assert look.rest >= locks.LOOK_SECONDS
+            assert look.rest >= LOOK_SECONDS

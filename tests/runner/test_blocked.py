@@ -7,9 +7,17 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import Connection
 
+from magetui.backends import looks
+from magetui.backends.base import Backend, Session, Timeouts
+from magetui.engine.selection import Selection
+from magetui.engine.workspace import Workspace
+from magetui.runner import waits
+from magetui.runner.journal import Journal
 from tests.alembic_project import linear, make_project
 from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
@@ -188,3 +196,46 @@ def test_reader_of_a_sqlite_file_holds_up_the_commit_alone(
         reader.execute("COMMIT")
         assert live.end().status == 0
     assert sqlite_database.marker == ["rev3"]
+
+
+@pytest.mark.parametrize(
+    ("line_ms", "work_ms", "times"),
+    [(40, 2, 25), (1, 10, 10), (1, 500, 6)],
+    ids=["slow-line", "crowd", "server-that-is-busy"],
+)
+def test_who_is_in_the_way_is_asked_as_rarely_as_that_costs_the_server_and_not_the_line(
+    pg_database: PostgresDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line_ms: int,
+    work_ms: int,
+    times: int,
+) -> None:
+    workspace = Workspace(Selection(url=pg_database.url))
+    kind = type(workspace.backend)
+    clock, asked = [0.0], []
+    answers = kind.sessions, kind.session_waits
+
+    def sessions(backend: Backend, connection: Connection) -> tuple[Session, ...]:
+        clock[0] += (line_ms + work_ms) / 1000
+        asked.append(clock[0])
+        return answers[0](backend, connection)
+
+    def session_waits(backend: Backend, connection: Connection, pid: int) -> bool:
+        clock[0] += line_ms / 1000
+        return answers[1](backend, connection, pid)
+
+    monkeypatch.setattr(kind, "sessions", sessions)
+    monkeypatch.setattr(kind, "session_waits", session_waits)
+    for module in (waits, looks):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with (
+        pg_database.session("SELECT 1") as waiting,
+        workspace.reading() as connection,
+        (tmp_path / "journal").open("w") as to,
+    ):
+        watched = waits.Waits(workspace.backend, Journal(to.fileno(), ()), Timeouts())
+        while clock[0] < 30:
+            watched.waiting(connection, waiting.info.backend_pid)
+            clock[0] += 0.1
+    assert len(asked) == pytest.approx(times, abs=2)
