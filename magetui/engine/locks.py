@@ -349,6 +349,7 @@ def _read_back(
     """Whether it had its effect, looked at for up to `READ_BACK_SECONDS`, and that in words."""
     pid, pause = session.pid, 0.02
     while True:
+        since_ms = (time.monotonic() - signalled) * 1000
         now = _same(workspace, connection, session)
         if now is None:
             return True, f"Session {pid} has ended." if action == "terminate" else f"Session {pid} is gone."
@@ -358,7 +359,7 @@ def _read_back(
                     f"Session {pid} was asked to cancel its query. Whether it did is not shown to this role: that "
                     "takes membership in pg_read_all_stats."
                 )
-            if not _still_runs(now, session, signalled):
+            if not _still_runs(now, session, since_ms):
                 held = " and still holds locks" if now.holds else ""
                 return True, f"Session {pid} no longer runs that query: it is {now.state} now{held}."
         if time.monotonic() - signalled > READ_BACK_SECONDS:
@@ -368,9 +369,11 @@ def _read_back(
         pause *= 2
 
 
-def _still_runs(now: Session, before: Session, signalled: float) -> bool:
-    """Whether it is the same execution: a client may have sent the same query again."""
-    since_ms = (time.monotonic() - signalled) * 1000
+def _still_runs(now: Session, before: Session, since_ms: float) -> bool:
+    """Whether it is the same execution: a client may have sent the same query again.
+
+    `since_ms` is from the signal until the server was asked, not until it had answered: the line may be slow.
+    """
     return now.state == "active" and now.query == before.query and (now.query_ms is None or now.query_ms > since_ms)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import Connection
 
-from magetui.backends.base import LockWait, Session
+from magetui.backends.base import Backend, LockWait, Session
 from magetui.backends.looks import LOOK_SECONDS
 from magetui.engine import locks
 from magetui.engine.errors import RefusedError
@@ -27,6 +29,9 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.every_version
 
 SLEEPS = "SELECT pg_sleep(600)"
+DEAF = """DO $$ BEGIN
+  LOOP BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+END $$"""
 
 
 @pytest.fixture
@@ -265,6 +270,27 @@ def test_what_cannot_be_recorded_is_said_and_not_undone(workspace: Workspace, cr
     done = locks.end_session(workspace, found(workspace, pid))
     assert done.settled
     assert f"Session {pid} has ended. It is not on record" in done.message
+
+
+def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_is_slow(
+    workspace: Workspace, crowd: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = crowd.running(DEAF)
+    eventually(lambda: found(workspace, pid).query == DEAF)
+    look, clock = type(workspace.backend).sessions, [0.0]
+
+    def slow(backend: Backend, connection: Connection) -> tuple[Session, ...]:
+        sessions = look(backend, connection)
+        clock[0] += 3600  # which the answer takes to arrive
+        return sessions
+
+    monkeypatch.setattr(type(workspace.backend), "sessions", slow)
+    monkeypatch.setattr(
+        locks, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
+    )
+    told = locks.end_query(workspace, found(workspace, pid))
+    assert told.settled is False
+    assert "still runs that query" in told.message
 
 
 def test_a_process_that_has_a_sqlite_file_locked_is_not_ours_to_signal(sqlite_database: SqliteDatabase) -> None:
