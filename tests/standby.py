@@ -19,7 +19,8 @@ class Standby(PostgresServer):
 
     def catch_up(self) -> None:
         """Wait until it has replayed all that the other server has written so far."""
-        [(written,)] = self.primary.execute("postgres", "select pg_current_wal_flush_lsn()")
+        # A transaction's word of its own, which the server writes out soon: its commits are not flushed at once.
+        [(written,)] = self.primary.execute("postgres", "select pg_logical_emit_message(true, 'tests', 'so far')")
         sql = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
         eventually(lambda: self.execute("postgres", sql, (written,)) == [(True,)], 30)
 

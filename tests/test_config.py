@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
@@ -287,8 +288,13 @@ def test_a_command_that_gives_no_password_is_told_without_what_it_printed(
     assert SECRET not in raised.value.message
 
 
-def test_what_a_command_left_running_does_not_hold_it_up() -> None:
-    assert ask_password(("sh", "-c", f"sleep 5 & echo {SECRET}"), "prod", os.environ) == SECRET
+def test_what_a_command_left_running_does_not_hold_it_up(tmp_path: Path) -> None:
+    left = tmp_path / "pid"
+    command = f"sleep 600 & echo $! > {left}; echo {SECRET}"
+    try:
+        assert ask_password(("sh", "-c", command), "prod", os.environ) == SECRET
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)  # it is still there, with the command's output open
 
 
 # -- recent targets

@@ -19,8 +19,7 @@ from magetui.backends.base import HeldLock, Session
 
 PROC = Path("/proc")
 LOCK_LINE = re.compile(r"\d+: \S+ +\S+ +(READ|WRITE) +(\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) +(\d+) +(\d+|EOF)")
-RESERVED_BYTE = 0x40000001  # of the database file: write-locked from a transaction's first write on
-SHARED_BYTE = 0x40000002  # the first of 510: write-locked while changes go into the file
+SHARED_BYTE = 0x40000002  # of the database file, the first of 510: write-locked while changes go into the file
 WAL_WRITE_BYTE = 120  # of the wal-index (-shm): write-locked by the one that writes
 WAL_OPEN_BYTE = 128  # of the wal-index: read-locked by whoever has it open, busy or not
 

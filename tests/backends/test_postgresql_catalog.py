@@ -475,5 +475,5 @@ def test_two_hundred_sessions_are_cheap(catalogued: Database) -> None:
         catalogued.session("select * from t")
     started = time.monotonic()
     found = catalog.sessions(catalogued.reader)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
     assert [session.holds for session in found].count((HeldLock("t", "ACCESS SHARE"),)) == 200

@@ -159,12 +159,12 @@ def test_host_that_refuses(magetui: Magetui, project: AlembicProject) -> None:
 def test_host_that_never_answers(magetui: Magetui, project: AlembicProject, silent_port: int) -> None:
     url = f"postgresql://mage:{SECRET}@127.0.0.1:{silent_port}/x?connect_timeout=2"
     for verb, status in ((("diagnose", "--json"), 3), (MIGRATE, 1)):
-        outcome = magetui("--config", project.ini, "--url", url, *verb, timeout=8)
+        outcome = magetui("--config", project.ini, "--url", url, *verb, timeout=25)
         assert outcome.status == status, outcome
         assert "no firewall drops the connection" in told(outcome)
         if verb[0] == "diagnose":
             assert outcome.json["findings"][0]["facts"]["cause"] == "timeout"
-            assert 1_500 < outcome.json["elapsed_ms"] < 5_000
+            assert 1_500 < outcome.json["elapsed_ms"] < 8_000  # and not the 10 s that are ours
 
 
 def test_database_that_does_not_exist(magetui: Magetui, project: AlembicProject, postgres: PostgresServer) -> None:

@@ -222,7 +222,7 @@ def test_finishing_waits_for_a_lock_names_who_has_it_and_gives_up(shelves: Shelv
         "create table copy (id serial primary key)",
     )
     with shelves.database.session("select * from book"):
-        given_up = shelves("finish", "--yes", "--lock-timeout-seconds", "1")
+        given_up = shelves("finish", "--yes", "--lock-timeout-seconds", "4")
     assert given_up.status == 5, given_up
     assert "WAITING for access exclusive on book" in given_up.stderr
     assert "select * from book" in given_up.stderr

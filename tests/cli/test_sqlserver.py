@@ -138,7 +138,7 @@ def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
     operator.migrated()
     operator.server.set(Scene(others=[Other(61, holds="t1")], ends_transactions=ends_transactions))
 
-    done = operator("rollback", "--revision", "base", "--yes", "--lock-timeout-seconds", "0.6", "--json", driver=driver)
+    done = operator("rollback", "--revision", "base", "--yes", "--lock-timeout-seconds", "4", "--json", driver=driver)
 
     assert done.status == 5, done
     assert (done.json["outcome"], done.json["marker_after"]) == ("lock-timeout", ["rev2"])

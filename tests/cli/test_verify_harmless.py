@@ -183,7 +183,7 @@ def test_ctrl_c_ends_a_replay_and_leaves_nothing(magetui: Magetui, tmp_path: Pat
     done = command.end()
     assert done.status == 130
     assert "magetui: interrupted; nothing was changed." in done.stderr
-    assert not live.rows(f"select 1 from pg_stat_activity where pid = {session}"), "it is gone with the program"
+    eventually(lambda: not live.rows(f"select 1 from pg_stat_activity where pid = {session}"), 20)
 
 
 def test_nobody_waits_behind_a_replay(magetui: Magetui, tmp_path: Path, live: PostgresDatabase) -> None:

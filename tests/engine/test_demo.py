@@ -147,7 +147,7 @@ def test_locked_makes_a_rollback_wait_for_a_process_that_it_names(build: Build) 
     [finding] = [f for f in diagnosis.json["findings"] if f["code"] == "blocking-sessions"]
     assert finding["facts"]["pids"] == [holder]
 
-    waited = verbs("rollback", "--revision", "-1", "--lock-timeout-seconds", "1", "--yes")
+    waited = verbs("rollback", "--revision", "-1", "--lock-timeout-seconds", "4", "--yes")
     assert waited.status == 5, waited
     assert "WAITING for write lock on the database file" in waited.stderr
     assert f"in the way: {holder}  " in waited.stderr

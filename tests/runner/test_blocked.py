@@ -52,14 +52,14 @@ def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
     before = at_preferences.content
     with at_preferences.session(READS_USER) as server:
         pid = server.info.backend_pid
-        told = magetui(*rollback, "--lock-timeout-seconds", 2)
+        told = magetui(*rollback, "--lock-timeout-seconds", 4)
         assert told.status == 5, told
         # who: pid, user, application, state, and its query
-        assert "WAITING for access exclusive on user, up to 2.0 s" in told.stderr
+        assert "WAITING for access exclusive on user, up to 4.0 s" in told.stderr
         assert f"in the way: {pid}  mage  mage-server" in told.stderr
         assert "idle in transaction" in told.stderr
         assert READS_USER in told.stderr
-        assert "A lock was not to be had within 2.0 s." in told.stdout
+        assert "A lock was not to be had within 4.0 s." in told.stdout
         assert f"The database is as it was before the run: {PREFERENCES}." in told.stdout
         assert at_preferences.marker == [PREFERENCES]
         assert at_preferences.content == before
@@ -75,11 +75,10 @@ def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
     assert blocker["transaction_ms"] > 0
     assert {"relation": "user", "mode": "ACCESS SHARE"} in blocker["holds"]
     assert waited["waits_for"] == {"relation": "user", "mode": "ACCESS EXCLUSIVE"}
-    # It was told while it was waited for, within a second of the wait's beginning.
+    # It was told while it was waited for.
     [statement] = [e for e in named(events, "statement-started") if "DROP COLUMN" in e["sql"]]
     [ended] = named(events, "run-ended")
-    assert moment(waited) - moment(statement) < 1
-    assert moment(ended) - moment(waited) > 0.5
+    assert moment(statement) <= moment(waited) < moment(ended) - 0.5
     assert ended["outcome"] == "lock-timeout"
 
 
@@ -159,9 +158,9 @@ def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
     before = sqlite_database.content
     with closing(sqlite3.connect(sqlite_database.path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 2)
+        told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 4)
         assert told.status == 5, told
-        assert "WAITING for write lock on the database file, up to 2.0 s" in told.stderr
+        assert "WAITING for write lock on the database file, up to 4.0 s" in told.stderr
         assert f"in the way: {os.getpid()}" in told.stderr
         assert "The database is as it was before the run: rev2." in told.stdout
         [waited] = named(journal(state_dir, 2), "lock-awaited")
@@ -186,7 +185,7 @@ def test_reader_of_a_sqlite_file_holds_up_the_commit_alone(
     with closing(sqlite3.connect(sqlite_database.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM alembic_version").fetchall()
-        told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 2)
+        told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 4)
         assert told.status == 5, told
         assert "WAITING" in told.stderr
         assert "The database is as it was before the run: rev2." in told.stdout

@@ -69,7 +69,7 @@ def test_an_async_env_py_migrates_through_asyncpg(
     with pg_database.session("lock table t1 in access exclusive mode"):
         waited = magetui(
             "--python", older / "bin" / "python", "rollback", "--revision", "base", "--yes",
-            "--lock-timeout-seconds", "1", cwd=project.directory,
+            "--lock-timeout-seconds", "4", cwd=project.directory,
         )  # fmt: skip
     assert waited.status == 5, waited
     assert "in the way:" in waited.stdout

@@ -94,7 +94,7 @@ def test_an_attempt_without_the_lock_and_one_with_it_read_as_a_story(
     project = make_project(tmp_path / "project", linear(2), pg_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     common = ("--config", project.ini)
-    flags = ("--yes", "--lock-timeout-seconds", "1", "--lock-retries", "5")
+    flags = ("--yes", "--lock-timeout-seconds", "3", "--lock-retries", "5")
     with pg_database.session("SELECT * FROM t2") as holder:
         pid = holder.info.backend_pid
         live = Live(magetui.start(*common, "rollback", "--revision", "rev1", *flags))
@@ -104,11 +104,11 @@ def test_an_attempt_without_the_lock_and_one_with_it_read_as_a_story(
     said = magetui(*common, "runs", 2, "--report").stdout
     for pattern in (
         r"^run 2: rollback to rev1$",
-        r"^  limits    gives up on a lock after 1\.0 s, begins again up to 5 times after a lock timeout$",
-        r"^ +0:0\d\.\d{3}    waits for access exclusive on t2$",
+        r"^  limits    gives up on a lock after 3\.0 s, begins again up to 5 times after a lock timeout$",
+        r"^ +0:\d\d\.\d{3}    waits for access exclusive on t2$",
         rf"^ +in the way: {pid}  mage  mage-server  127\.0\.0\.1  idle in transaction, ",
         r"attempt 1 of 6 did not get its lock \(.*lock timeout.*\); the run begins again in ",
-        r"^ +0:0\d\.\d{3}  ended: done$",
+        r"^ +0:\d\d\.\d{3}  ended: done$",
     ):
         assert re.search(pattern, said, re.MULTILINE), f"{pattern}\n{said}"
     assert said.index("waits for access exclusive") < said.index("attempt 1 of 6") < said.index("ended: done")
