@@ -95,15 +95,23 @@ def _of_poetry(environment: Mapping[str, str], root: Path) -> list[Path]:
 
 def _has_alembic(python: Path) -> bool:
     try:
-        done = subprocess.run(
-            [python, "-B", "-c", QUESTION],  # nothing is written there
-            capture_output=True,
-            text=True,
-            timeout=ASK_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-        )
+        return ask(str(python), QUESTION) == "True"
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.stdout.strip() == "True"
+
+
+def ask(python: str, question: str) -> str:
+    """What that interpreter prints to a line of Python, at `/`, since a folder's modules would win; '' where it fails.
+
+    Nothing is written beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
+    """
+    done = subprocess.run(
+        [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],
+        capture_output=True,
+        text=True,
+        timeout=ASK_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+    )
+    return "" if done.returncode else done.stdout.strip()

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magetui.engine.errors import ProjectError
+from magetui.engine.interpreter import ask
 
 MIGRATIONS = Path("orchestration", "db", "migrations")
-ASK_SECONDS = 20
 # Under the interpreter that was named: where would `import mage_ai` come from?
 QUESTION = "import importlib.util as u; s = u.find_spec('mage_ai'); print(s.submodule_search_locations[0] if s else '')"
 
@@ -101,15 +101,7 @@ def _interpreter_of(launcher: Path) -> str | None:
 
 def _asked(python: str) -> Path | None:
     try:
-        answer = subprocess.run(
-            [python, "-B", "-c", QUESTION],  # nothing is written there
-            capture_output=True,
-            text=True,
-            timeout=ASK_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        place = ask(python, QUESTION)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProjectError(f"The interpreter {python} could not be asked for Mage: {error}.") from error
-    place = answer.stdout.strip()
-    return Path(place) if answer.returncode == 0 and place else None
+    return Path(place) if place else None

@@ -58,6 +58,16 @@ def test_found_by_the_interpreter_that_was_named(elsewhere: Path) -> None:
     assert_found(elsewhere, {}, python=str(elsewhere), how="--python")
 
 
+def test_found_by_a_relative_path_to_the_interpreter_and_not_in_the_folder_where_one_stands(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = elsewhere.parents[2] / "checkout"
+    (checkout / "mage_ai").mkdir(parents=True)
+    (checkout / "mage_ai" / "__init__.py").write_text(TRAP)
+    monkeypatch.chdir(checkout)
+    assert_found(elsewhere, {}, python="../venv/bin/python", how="--python ../venv/bin/python")
+
+
 def test_found_in_the_active_environment(elsewhere: Path) -> None:
     assert_found(elsewhere, {"VIRTUAL_ENV": str(elsewhere.parents[1])}, how="$VIRTUAL_ENV")
 
