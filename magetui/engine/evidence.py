@@ -95,7 +95,13 @@ def gather_evidence(workspace: Workspace) -> Evidence:
     chain.require_graph()
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
     live, usual = read_live(workspace)
-    return weigh(chain, recordings, live, Model(workspace.target.dialect, usual))
+    try:
+        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual))
+    except Exception as error:  # there is more to say about the database than what fits here
+        said = f"{type(error).__name__}: {error}"
+        raise MagetuiError(
+            f"What the scripts do could not be compared with the schema: {said}. That is a fault of magetui's."
+        ) from error
 
 
 def weigh(chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model) -> Evidence:

@@ -107,7 +107,10 @@ def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
     made = _of_a_type(text)
     if made is not None:
         return (made,)
-    return tuple(_parsed(text, dialect))
+    try:
+        return tuple(_parsed(text, dialect))
+    except Exception:  # noqa: BLE001 - whatever the parser raises, or makes of what nobody has seen it make yet
+        return (_unclear(text),)
 
 
 def _leaves_tables_alone(text: str) -> bool:
@@ -165,16 +168,10 @@ def parser_of(dialect: str) -> str:
 
 def _parsed(text: str, dialect: str) -> Iterator[Operation]:
     import sqlglot
-    from sqlglot.errors import SqlglotError
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it does not know; so do we, as Unclear
-    try:
-        statements = sqlglot.parse(text, read=parser_of(dialect))
-    except SqlglotError:
-        yield _unclear(text)
-        return
     folds = dialect == "postgresql"
-    for statement in statements:
+    for statement in sqlglot.parse(text, read=parser_of(dialect)):
         if statement is None:
             continue
         own = statement.sql(dialect=parser_of(dialect))
@@ -279,7 +276,7 @@ class Statement:
     def _altered(self, where: tuple[str, str | None], action: Any) -> Operation:
         nullable = action.args.get("allow_null")
         default = action.args.get("default")
-        using = action.args.get("using")
+        using = action.args.get("using") or None  # False where there is none
         return AlterColumn(
             *where,
             self._identifier(action.this),
