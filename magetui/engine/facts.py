@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
 from magetui.backends.base import Column, TableDetail
+from magetui.engine.literals import COLLATION, STRING, bare, number_in
 
 FactKind = Literal[
     "table",
@@ -101,22 +101,55 @@ TYPES: Mapping[str, str] = {
     "float8": "double precision",
     "float4": "real",
     "decimal": "numeric",
+    "dec": "numeric",
+    "varbit": "bit varying",
+    "nchar": "character",
+    "national char": "character",
+    "national character": "character",
+    "char varying": "character varying",
+    "nchar varying": "character varying",
+    "national char varying": "character varying",
+    "national character varying": "character varying",
     "timestamp": "timestamp without time zone",
     "timestamptz": "timestamp with time zone",
     "time": "time without time zone",
     "timetz": "time with time zone",
 }
+# SQLite keeps what was declared; the parser of scripts' SQL does not tell these apart.
+SYNONYMS: Mapping[str, str] = {
+    "INT": "INTEGER",
+    "INT4": "INTEGER",
+    "INT2": "SMALLINT",
+    "BOOL": "BOOLEAN",
+    "DECIMAL": "NUMERIC",
+    "DEC": "NUMERIC",
+    "DOUBLE": "FLOAT",
+    "DOUBLE PRECISION": "FLOAT",
+    "REAL": "FLOAT",
+    "CHARACTER": "CHAR",
+    "NCHAR": "CHAR",
+    "CHARACTER VARYING": "VARCHAR",
+    "NVARCHAR": "VARCHAR",
+    "CLOB": "TEXT",
+    "BINARY": "BLOB",
+    "VARBINARY": "BLOB",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+}
+SHORT_INTERVAL = re.compile(r"interval\s+(\d)")  # the parser's spelling
+LENGTH_BEHIND = re.compile(r"^([^(]+)(.*)$")
+WITHOUT_LENGTH: Mapping[str, str] = {"character": "(1)", "bit": "(1)"}
+ARRAY = re.compile(r"(?:\s+array)?(?:\s*\[\s*\d*\s*\])*$", re.IGNORECASE)
+TYPE_SCHEMA = re.compile(r'(?:"[^"]+"|[^\W\d][\w$]*)\.(?=["\w])')
 NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()"})
-CAST = re.compile(
-    r"""::(?:"[^"]+"|[a-z_][\w.]*)
-        (?:[ ](?:varying|precision|with(?:out)?[ ]time[ ]zone))?
-        (?:\(\d+(?:,[ ]?\d+)?\))?(?:\[\])?""",
-    re.VERBOSE,
-)
 COLUMN_NAME = re.compile(r"[\w$]+")
-ORDERED = re.compile(r"\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$", re.IGNORECASE)
-PLAIN = re.compile(r"'(?:[^']|'')*'|-?\d+(?:\.\d+)?|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+LOWER_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+ORDERED = re.compile(
+    rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}",
+    re.IGNORECASE,
+)
+PLAIN = re.compile(rf"{STRING.pattern}|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
+# Of these a string is kept as it stands; of others it may be a number.
+OF_TEXT = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
 # What PostgreSQL takes for true and false (manual, 8.6), and types of which it spells a value anew.
 BOOLEANS: Mapping[str, str] = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), "true"),
@@ -135,6 +168,22 @@ RESPELLED = (
     "bytea",
     "bit",
     "money",
+    "int4",  # and int8: a range's, since the numbers are called otherwise here
+    "int8",
+    "numrange",
+    "nummultirange",
+    "ts",
+    "jsonpath",
+    "hstore",
+    "reg",
+    "point",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "pg_lsn",
 )
 EXPRESSION = "…"
 UNREAD = "unread"  # the backend gives an ellipsis for what it would have to wait for
@@ -155,24 +204,37 @@ def column_facts(table: str, column: Column, dialect: str, *, key: bool) -> tupl
 
 
 def type_of(text: str, dialect: str) -> str:
-    """A type's name as PostgreSQL spells it; other dialects keep what was declared."""
-    spelled = re.sub(r"\s*([(),])\s*", r"\1", " ".join(text.split()))
+    """A type's name as PostgreSQL spells it; other dialects keep what was declared, but for synonyms.
+
+    Without its schema, which a server leaves out where it would find the type anyway; an array has any dimensions,
+    since PostgreSQL keeps no number of them (manual, 8.15.1).
+    """
+    spelled = re.sub(r"\s*([(),])\s*", r"\1", COLLATION.sub("", " ".join(text.split())))
     if dialect != "postgresql":
-        return spelled.upper()
-    if spelled.startswith('"'):
-        return spelled
-    spelled = spelled.lower()
-    name, bracket, rest = re.match(r"([^(\[]*)([(\[]?)(.*)", spelled, re.DOTALL).groups()  # type: ignore[union-attr]
-    if name == "float" and bracket == "(":
-        return "real" if int(rest.rstrip(")")) <= 24 else "double precision"
-    behind = "" if bracket != "(" else rest.partition(")")[2]
-    if name in ("timestamp", "time") and behind.strip():
-        return spelled
-    known = TYPES.get(name.strip(), name.strip())
-    if bracket == "(" and known.startswith(("timestamp ", "time ")):
+        return LENGTH_BEHIND.sub(lambda found: SYNONYMS.get(found[1], found[1]) + found[2], spelled.upper())
+    single = ARRAY.sub("", spelled)
+    array = "[]" if single != spelled else ""
+    single = TYPE_SCHEMA.sub("", single, count=1) if TYPE_SCHEMA.match(single) else single
+    if single.startswith('"'):
+        return f"{single[1:-1] if LOWER_NAME.fullmatch(single[1:-1]) else single}{array}"
+    return _single_type(single.lower()) + array
+
+
+def _single_type(spelled: str) -> str:
+    name, length, behind = re.match(r"([^(]*)(\([^)]*\))?(.*)", spelled, re.DOTALL).groups("")  # type: ignore[union-attr]
+    if name == "float" and length:
+        return "real" if int(length[1:-1]) <= 24 else "double precision"
+    if behind:  # of a time
+        return f"{name.strip()}{length} {behind.strip()}"
+    if short := SHORT_INTERVAL.fullmatch(name):
+        return f"interval({short[1]})"
+    known = "character" if name == "bpchar" and length else TYPES.get(name.strip(), name.strip())
+    if length and known.startswith(("timestamp ", "time ")):
         first, _, last = known.partition(" ")
-        return f"{first}({rest} {last}"
-    return f"{known}{bracket}{rest}" if known != "character" or bracket else "character(1)"
+        return f"{first}{length} {last}"
+    if known == "numeric" and length and "," not in length:
+        return f"numeric({length[1:-1]},0)"
+    return f"{known}{length or WITHOUT_LENGTH.get(known, '')}"
 
 
 def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a spelling
@@ -184,31 +246,25 @@ def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a 
         return ""
     if text == "…":
         return UNREAD
-    bare = CAST.sub("", text.strip())
-    while bare.startswith("(") and bare.endswith(")") and _encloses(bare):
-        bare = CAST.sub("", bare[1:-1].strip())
-    if bare.lower() in NOW:
+    value = bare(text)
+    plain = value.lower()
+    if plain in NOW:
         return "now()"
-    if bare.upper() == "NULL":
+    if plain == "null":
         return ""
-    if not PLAIN.fullmatch(bare) or kind.endswith("]") or kind.startswith(RESPELLED):
+    if kind.endswith("]") or kind.startswith(RESPELLED):
         return EXPRESSION
-    value = bare.strip("'").lower()
-    if kind == "boolean":
-        return BOOLEANS.get(value, value)
-    if NUMBER.fullmatch(value):
-        return f"{Decimal(value).normalize():f}"
-    return bare if bare.startswith("'") else value
-
-
-def _encloses(text: str) -> bool:
-    """Whether the first bracket is closed by the last."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth == 0:
-            return place == len(text) - 1
-    return False
+    quoted = STRING.fullmatch(value)
+    said = plain if quoted is None else quoted[1].strip().lower()
+    if kind == "boolean" and said in BOOLEANS:
+        return BOOLEANS[said]
+    if quoted is None or not OF_TEXT.match(kind):
+        number = number_in(said, kind)
+        if number is not None:
+            return number
+    if quoted is not None:
+        return value
+    return plain if PLAIN.fullmatch(value) else EXPRESSION
 
 
 def index_fact(table: str, name: str, columns: Iterable[str], *, unique: bool) -> Fact:
@@ -221,11 +277,13 @@ def index_fact(table: str, name: str, columns: Iterable[str], *, unique: bool) -
 
 
 def _indexed(column: str) -> str:
-    """What is indexed, whatever its order: a server tells that apart from the column, a script in one text with it."""
-    bare = column.strip()
-    while (shorter := ORDERED.sub("", bare)) != bare:
-        bare = shorter
-    return bare if COLUMN_NAME.fullmatch(bare) else EXPRESSION
+    """What is indexed, without order and collation: a server tells those apart, a script has them in one text."""
+    name = column.strip()
+    while (shorter := ORDERED.sub("", name)) != name:
+        name = shorter
+    if name.startswith('"') and name.endswith('"'):
+        name = name[1:-1]
+    return name if COLUMN_NAME.fullmatch(name) else EXPRESSION
 
 
 def foreign_key_fact(table: str, columns: Iterable[str], to: str, there: Iterable[str], on_delete: str | None) -> Fact:

@@ -224,6 +224,10 @@ class Statement:
         return name if identifier.args.get("quoted") or self._dialect != "postgresql" else name.lower()
 
     def _sql(self, one: Any) -> str:
+        from sqlglot import exp
+
+        if self._dialect == "sqlite" and isinstance(one, exp.DataType):
+            return str(one.sql())  # for SQLite it would be one of its five, and the table keeps what was declared
         return str(one.sql(dialect=parser_of(self._dialect)))
 
     def _dropped(self, table: Any) -> Operation:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import registry
 
@@ -35,6 +38,15 @@ def alembic_config(scripts: Scripts, url: str | None) -> Config:
 def naming_options(scripts: Scripts) -> dict[str, Any]:
     """Options for a `MigrationContext` by which Alembic names constraints as under the project's own env.py."""
     return {"target_metadata": MetaData(naming_convention=dict(scripts.naming))} if scripts.naming else {}
+
+
+def offline_context(dialect: str, buffer: io.StringIO, naming: Mapping[str, Any]) -> MigrationContext:
+    """Where operations become SQL in `buffer`, with their values in it, for a dialect and without a database."""
+    return MigrationContext.configure(
+        dialect_name=dialect,
+        dialect_opts={"paramstyle": "named"},  # as it runs: else each % is written twice, for a driver that halves it
+        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming},
+    )
 
 
 def prefer_installed_driver() -> None:

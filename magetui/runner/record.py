@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.operations.schemaobj import SchemaObjects
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import load_python_file
 from sqlalchemy import inspection
@@ -27,7 +26,7 @@ from sqlalchemy.sql import schema as sql_schema
 
 from magetui.backends.base import Column, Constraint, ForeignKey, Index
 from magetui.runner import operations as recorded
-from magetui.runner.configuration import alembic_config, naming_options
+from magetui.runner.configuration import alembic_config, naming_options, offline_context
 from magetui.runner.request import RecordRequest
 
 READS = ("SELECT", "WITH", "SHOW", "PRAGMA", "EXPLAIN", "VALUES")
@@ -78,8 +77,7 @@ class Recorder:
     def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
         """`naming` as `naming_options` gives it."""
         self._naming = naming or {}
-        options = {"as_sql": True, "output_buffer": io.StringIO(), "literal_binds": True, **self._naming}
-        self._context = MigrationContext.configure(dialect_name=dialect_name, opts=options)
+        self._context = offline_context(dialect_name, io.StringIO(), self._naming)
         self._dialect = self._context.dialect
         self._made: list[recorded.Operation] = []
 

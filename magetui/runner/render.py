@@ -11,11 +11,10 @@ from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
-from magetui.runner.configuration import alembic_config, naming_options
+from magetui.runner.configuration import alembic_config, naming_options, offline_context
 from magetui.runner.request import PlannedStep, RenderRequest
 
 
@@ -43,10 +42,7 @@ def refuse_connections(what: str = "a preview connects to no database") -> None:
 
 def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedStep) -> dict[str, str | None]:
     buffer = io.StringIO()
-    context = MigrationContext.configure(
-        dialect_name=request.dialect,
-        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming_options(request.scripts)},
-    )
+    context = offline_context(request.dialect, buffer, naming_options(request.scripts))
     try:
         found = script.get_revision(step.revision)
         function: Any = getattr(found.module, step.direction)

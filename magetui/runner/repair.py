@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from magetui.runner import operations as recorded
-from magetui.runner.configuration import naming_options
+from magetui.runner.configuration import naming_options, offline_context
 from magetui.runner.marker import set_marker
 from magetui.runner.record import Recorder
 from magetui.runner.request import RenderRepairRequest, Repair, Scripts, Work
@@ -282,10 +282,7 @@ def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
 
 def _rendered(request: RenderRepairRequest) -> str:
     buffer = io.StringIO()
-    context = MigrationContext.configure(
-        dialect_name=request.dialect,
-        opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming_options(request.scripts)},
-    )
+    context = offline_context(request.dialect, buffer, naming_options(request.scripts))
     carry_out(request.repair, context)
     return buffer.getvalue().strip()
 
