@@ -154,13 +154,14 @@ def _changes(change: AlterColumn) -> str:
 def _constraint(added: AddConstraint) -> str:
     name = f" {added.name}" if added.name else ""
     kind, table = CONSTRAINTS[added.constraint], _table(added)
+    unchecked = "" if added.valid else ", without a look at the rows that are there"
     if added.foreign_key is not None:
         key = added.foreign_key
         there = f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
         deleted = f", on delete {key.on_delete.lower()}" if key.on_delete else ""
-        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {there}{deleted}"
+        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {there}{deleted}{unchecked}"
     if added.constraint == "check":
-        return f"adds {kind}{name} to {table}: {added.definition or ''}"
+        return f"adds {kind}{name} to {table}: {added.definition or ''}{unchecked}"
     return f"adds {kind}{name} to {table} ({', '.join(added.columns)})"
 
 

@@ -45,6 +45,10 @@ SENTENCES = [
         made.AddConstraint("t", None, "foreign", "f", foreign_key=TO_USER),
         "adds foreign key f from t (user_id) to user (id), on delete cascade",
     ),
+    (
+        made.AddConstraint("t", None, "check", "c", definition="a > 0", valid=False),
+        "adds check c to t: a > 0, without a look at the rows that are there",
+    ),
     (made.DropConstraint("t", None, "f", "foreign"), "drops foreign key f of t"),
     (made.DropConstraint("t", None, None, None), "drops constraint without a name of t"),
     (made.CreateType("mood", None, ("sad", "ok")), "creates type mood ('sad', 'ok')"),

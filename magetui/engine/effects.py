@@ -162,9 +162,9 @@ def _constraining(operation: AddConstraint, known: Known) -> Iterator[Effect]:
     name = known.name(operation.schema, operation.table)
     if operation.foreign_key is not None:
         referred = known.name(operation.foreign_key.referred_schema, operation.foreign_key.referred_table)
-        yield from costs.add_foreign_key(name, referred)
+        yield from costs.add_foreign_key(name, referred, operation.valid)
     elif operation.constraint == "check":
-        yield costs.add_check(name)
+        yield costs.add_check(name, operation.valid)
     else:
         yield costs.add_index_constraint(name)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -273,7 +273,9 @@ class Statement:
             case exp.AlterColumn():
                 return self._altered(where, action)
             case exp.AddConstraint() if len(action.expressions) == 1:
-                return self._constraint(where, action.expressions[0])
+                made = self._constraint(where, action.expressions[0])
+                last = action is self._statement.args["actions"][-1]  # NOT VALID is kept with the statement
+                return replace(made, valid=False) if made and last and self._statement.args.get("not_valid") else made
             case _:
                 return None
 
@@ -291,7 +293,7 @@ class Statement:
             drops_default=bool(action.args.get("drop")) and nullable is None,
         )
 
-    def _constraint(self, where: tuple[str, str | None], one: Any) -> Operation | None:
+    def _constraint(self, where: tuple[str, str | None], one: Any) -> AddConstraint | None:
         from sqlglot import exp
 
         name = None

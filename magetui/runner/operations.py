@@ -101,7 +101,10 @@ class DropIndex(Operation):
 
 @dataclass(frozen=True, slots=True)
 class AddConstraint(OnTable):
-    """`foreign_key` for one of those; `columns` and, of a check, `definition` for the others."""
+    """`foreign_key` for one of those; `columns` and, of a check, `definition` for the others.
+
+    `valid`: else it is NOT VALID, and the rows that are there already are not looked at.
+    """
 
     kind: ClassVar[str] = "add-constraint"
     constraint: ConstraintKind
@@ -109,6 +112,7 @@ class AddConstraint(OnTable):
     columns: tuple[str, ...] = ()
     definition: str | None = None
     foreign_key: ForeignKey | None = None
+    valid: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,10 +331,11 @@ class Recorder:
         table: Any = one.table
         where = table.name, table.schema
         name = self._named(one.name)
+        valid = not (self._dialect.name == "postgresql" and one.dialect_kwargs.get("postgresql_not_valid"))
         if isinstance(one, sa.ForeignKeyConstraint):
-            return [recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(one))]
+            return [recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(one), valid=valid)]
         if isinstance(one, sa.CheckConstraint):
-            return [recorded.AddConstraint(*where, "check", name, definition=self._sql(one.sqltext))]
+            return [recorded.AddConstraint(*where, "check", name, definition=self._sql(one.sqltext), valid=valid)]
         kind: Any = "primary" if isinstance(one, sa.PrimaryKeyConstraint) else "unique"
         if not isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
             return [recorded.Other(type(one).__name__)]

@@ -227,23 +227,29 @@ def _alter(
             if one.default is not None or one.drops_default:
                 changes["server_default"] = None if one.default is None else sa.text(one.default)
             table.alter_column(one.column, **changes)
-        case recorded.AddConstraint() if one.foreign_key is not None:
-            key = one.foreign_key
-            table.create_foreign_key(
-                one.name,
-                key.referred_table,
-                list(key.columns),
-                list(key.referred_columns),
-                ondelete=key.on_delete,
-                referent_schema=key.referred_schema,
-            )
         case recorded.AddConstraint():
-            if one.constraint == "check":
-                table.create_check_constraint(one.name, sa.text(one.definition or ""))
-            elif one.constraint == "primary":
-                table.create_primary_key(one.name, list(one.columns))
-            else:
-                table.create_unique_constraint(one.name, list(one.columns))
+            _constrain(table, one)
+
+
+def _constrain(table: Any, one: recorded.AddConstraint) -> None:
+    options: dict[str, Any] = {} if one.valid else {"postgresql_not_valid": True}
+    if one.foreign_key is not None:
+        key = one.foreign_key
+        table.create_foreign_key(
+            one.name,
+            key.referred_table,
+            list(key.columns),
+            list(key.referred_columns),
+            ondelete=key.on_delete,
+            referent_schema=key.referred_schema,
+            **options,
+        )
+    elif one.constraint == "check":
+        table.create_check_constraint(one.name, sa.text(one.definition or ""), **options)
+    elif one.constraint == "primary":
+        table.create_primary_key(one.name, list(one.columns))
+    else:
+        table.create_unique_constraint(one.name, list(one.columns))
 
 
 def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple[str, ...]) -> None:

@@ -689,6 +689,11 @@ def constrain() -> None:
     op.create_unique_constraint("u", "note", ["tiny"])
 
 
+def constrain_what_comes() -> None:
+    op.create_foreign_key("c", "pet", "person", ["vet_id"], ["id"], postgresql_not_valid=True)
+    op.create_check_constraint("positive", "toy", "code > 0", postgresql_not_valid=True)
+
+
 def constrain_key() -> None:
     op.create_primary_key("p", "note", ["tiny"])
 
@@ -736,6 +741,7 @@ OPERATIONS = (
     index,
     drop_indexes,
     constrain,
+    constrain_what_comes,
     constrain_key,
     release,
     release_unsaid,

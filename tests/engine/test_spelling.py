@@ -14,7 +14,7 @@ from magetui.engine.rawsql import Unclear, operations_of
 from magetui.engine.recording import record_revisions
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import ExecuteSql
+from magetui.runner.operations import AddConstraint, ExecuteSql
 from tests.alembic_project import Revision, linear, make_project, table
 from tests.command import Magetui
 from tests.databases import Database, PostgresDatabase, SqliteDatabase
@@ -57,6 +57,13 @@ def test_sql_that_the_parser_cannot_take_is_unclear(check: str, dialect: str) ->
     [made] = operations_of(f"ALTER TABLE task ADD CHECK {check}", dialect)
     assert isinstance(made, Unclear)
     assert "task" in made.words
+
+
+@pytest.mark.parametrize("constraint", ["CHECK (note <> '')", "FOREIGN KEY (note) REFERENCES note (id)"])
+def test_constraint_that_is_not_valid_in_the_scripts_own_sql(constraint: str) -> None:
+    sql = f"ALTER TABLE task ADD CONSTRAINT valid UNIQUE (id), ADD CONSTRAINT noted {constraint}"
+    made = [*operations_of(sql, "postgresql"), *operations_of(f"{sql} NOT VALID", "postgresql")]
+    assert [one.valid for one in made if isinstance(one, AddConstraint)] == [True, True, True, False]
 
 
 def test_comparison_that_breaks_leaves_the_rest_of_the_diagnosis(
