@@ -1,5 +1,7 @@
 """What a plan would take away for good: rows of tables and columns that it drops, and values that types no longer have.
 
+What it writes over is told too, but not counted: how much of it is lost is for who knows the data to say.
+
 The operations say what goes; the database says how many rows that is. They are followed in their order, since a table
 may be renamed first, and what the plan itself had made is no loss. Counting is a reading like any other: it waits for
 nobody, and what cannot be counted in the time there is stands as the server's estimate, said to be one.
@@ -17,6 +19,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from magetui.backends.base import Backend, Counted, EnumType, Table, TableDetail, Wanted
+from magetui.engine.narrowing import narrows, only_casts
 from magetui.engine.plan import Plan
 from magetui.engine.rawsql import RenameEnumValue, RenameType, Unclear, operations_of, parser_of
 from magetui.engine.recording import ways_of
@@ -38,7 +41,8 @@ BUDGET_MS = 2_000  # for all counts together
 COUNT_MS = 1_000  # for one table
 SHOWN_CHARACTERS = 100
 TAKES_ROWS = re.compile(r"\b(?:delete|truncate)\b", re.IGNORECASE)
-MAY_TAKE_ROWS = re.compile(r"\b(?:delete|truncate|drop)\b", re.IGNORECASE)
+UPDATES = re.compile(r"(?<!\bon )(?<!\bfor )\bupdate\b", re.IGNORECASE)
+MAY_TAKE_ROWS = re.compile(rf"\b(?:delete|truncate|drop)\b|{UPDATES.pattern}", re.IGNORECASE)
 CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
 # Statements about what holds no rows of its own; a body that is only written down runs nothing.
 HOLDS_NO_ROWS = re.compile(
@@ -217,17 +221,22 @@ class Standing:
             return
         column = self._columns.get((live, operation.column))
         if column is not None and operation.type is not None:
-            self._converted(live, column, operation.type)
+            self._converted(live, column, operation, operation.type)
         if operation.new_name is not None and (live, operation.column) in self._columns:
             self._columns[live, operation.new_name] = self._columns.pop((live, operation.column))
 
-    def _converted(self, live: Name, column: str, new_type: str) -> None:
-        """A column of an enum type gets another one: the values that this one does not have."""
+    def _converted(self, live: Name, column: str, operation: AlterColumn, new_type: str) -> None:
+        """What another type makes of the values; of an enum type's, those that the new one does not have."""
         [now] = [one.type for one in self._details[live].columns if one.name == column]
         has, gets = self._before.get(self._type(now)), self._types.get(self._type(new_type))
         for value in has or () if gets is not None else ():
             if value not in (gets or ()):
                 self._stake("enum-value", live, Wanted(column, value))
+        using, name = operation.using, f"{live[1]}.{column}"
+        if using is not None and not only_casts(using, operation.column):
+            self._undecided(f"the values of {name} are replaced by {_shown(using)}")
+        elif has is None and gets is None and narrows(now, new_type, self._dialect, explicit=using is not None):
+            self._undecided(f"values of {name} are cut or rounded to fit into {new_type}")
 
     def _execute(self, sql: str) -> None:
         if HOLDS_NO_ROWS.match(sql):
@@ -241,20 +250,55 @@ class Standing:
         if TAKES_ROWS.search(sql):
             for table, problem in self._emptied(sql):
                 self._stake("rows", table, at_most=problem)
+        if UPDATES.search(sql):
+            self._overwritten(sql)
 
-    def _emptied(self, sql: str) -> Iterator[tuple[Name, str | None]]:
-        """The live tables that DELETE or TRUNCATE takes rows of, and why it may be fewer than all, or more."""
-        import sqlglot
+    def _overwritten(self, sql: str) -> None:
+        """What UPDATE writes over, but for nulls and for columns that the plan made."""
         from sqlglot import exp
-        from sqlglot.errors import SqlglotError
+
+        for statement in self._parsed(sql):
+            for found in statement.find_all(exp.Update) if statement is not None else ():
+                live = self._live(*self._identified(found.this)) if isinstance(found.this, exp.Table) else None
+                names = [name for one in found.expressions for name in self._assigned(one, found.args.get("where"))]
+                lost = [one for name in names if live and (one := self._columns.get((live, name))) is not None]
+                if live is not None and lost:
+                    said = " and ".join(f"{live[1]}.{name}" for name in lost)
+                    own = str(found.sql(dialect=parser_of(self._dialect)))
+                    self._undecided(f"values of {said} are written over: {_shown(own)}")
+
+    def _assigned(self, assignment: Any, where: Any) -> Iterator[str]:
+        """The columns that one assignment of an UPDATE writes values over."""
+        from sqlglot import exp
+
+        targets = assignment.this.expressions if isinstance(assignment.this, exp.Tuple) else [assignment.this]
+        conditions = list(where.this.flatten()) if where is not None and isinstance(where.this, exp.And) else []
+        conditions += [where.this] if where is not None else []
+        are_null = (one for one in conditions if isinstance(one, exp.Is) and not one.args.get("negate"))
+        nulls = [one.this for one in are_null if isinstance(one.expression, exp.Null)]
+        new = assignment.args.get("expression")
+        nulls += [new.this] if isinstance(new, exp.Coalesce) else []  # it keeps what is there
+        filled = {self._folded(one.this) for one in nulls if isinstance(one, exp.Column)}
+        yield from (
+            name for one in targets if isinstance(one, exp.Column) and (name := self._folded(one.this)) not in filled
+        )
+
+    def _parsed(self, sql: str) -> list[Any]:
+        """Its statements; said to be unread where the parser cannot take it."""
+        import sqlglot
 
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
         try:
-            statements = sqlglot.parse(sql, read=parser_of(self._dialect))
-        except SqlglotError:
+            return list(sqlglot.parse(sql, read=parser_of(self._dialect)))
+        except Exception:  # noqa: BLE001 - whatever the parser raises of odd input
             self._unread(sql)
-            return
-        for statement in statements:
+            return []
+
+    def _emptied(self, sql: str) -> Iterator[tuple[Name, str | None]]:
+        """The live tables that DELETE or TRUNCATE takes rows of, and why it may be fewer than all, or more."""
+        from sqlglot import exp
+
+        for statement in self._parsed(sql):
             for found in statement.find_all(exp.Delete, exp.TruncateTable) if statement is not None else ():
                 tables = found.expressions if isinstance(found, exp.TruncateTable) else [found.this]
                 if not all(isinstance(table, exp.Table) for table in tables):
@@ -285,18 +329,16 @@ class Standing:
         return found
 
     def _identified(self, table: Any) -> tuple[str | None, str]:
-        folds = self._dialect == "postgresql"
-        parts = [
-            str(part.this) if part.args.get("quoted") or not folds else str(part.this).lower()
-            for part in (table.args.get("db"), table.this)
-            if part is not None
-        ]
+        parts = [self._folded(part) for part in (table.args.get("db"), table.this) if part is not None]
         return (parts[0] if len(parts) > 1 else None), parts[-1]
 
+    def _folded(self, identifier: Any) -> str:
+        """An identifier as the catalog has it."""
+        as_written = identifier.args.get("quoted") or self._dialect != "postgresql"
+        return str(identifier.this) if as_written else str(identifier.this).lower()
+
     def _unread(self, sql: str) -> None:
-        said = " ".join(sql.split())
-        cut = said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}…"
-        self._undecided(f"what this SQL takes away cannot be read off it: {cut}")
+        self._undecided(f"what this SQL takes away cannot be read off it: {_shown(sql)}")
 
     def _undecided(self, sentence: str) -> None:
         if sentence not in self.undecidable:
@@ -314,3 +356,8 @@ class Standing:
     def _type(self, written: str) -> Name:
         parts = [quoted.replace('""', '"') or plain for quoted, plain in TYPE_PART.findall(written)]
         return self._name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
+
+
+def _shown(sql: str) -> str:
+    said = " ".join(sql.split())
+    return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}…"

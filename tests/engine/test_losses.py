@@ -171,7 +171,9 @@ NOTE = Column("note", "TEXT", True)
         ([ExecuteSql("ALTER TABLE item DROP COLUMN note")], {("column", "item", "note", None): 3}),
         ([ExecuteSql("DELETE FROM part")], {("rows", "part", None, None): 2}),
         ([ExecuteSql("DELETE FROM part"), DropTable("part", None)], {("table", "part", None, None): 2}),
-        ([ExecuteSql("UPDATE item SET note = 'drop table part'")], {}),
+        ([ExecuteSql("UPDATE item SET note = 'drop table part' WHERE id > 3 AND note IS NULL")], {}),
+        ([ExecuteSql("UPDATE item SET note = coalesce(note, '')")], {}),
+        ([AddColumn("item", None, Column("more", "TEXT", True)), ExecuteSql("UPDATE item SET more = note")], {}),
     ],
 )
 def test_what_goes_is_counted_once_and_what_the_plan_made_is_no_loss(
@@ -186,6 +188,70 @@ def test_delete_by_a_condition_is_an_upper_bound_and_what_it_cascades_to_is_said
     [loss] = preview(item.url, [ExecuteSql("DELETE FROM item WHERE id > 3")]).known
     assert (loss.kind, loss.table, loss.rows, loss.exact) == ("rows", "item", 5, False)
     assert loss.problem == f"{module.WHERE}; {module.CASCADES}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "columns"),
+    [
+        ("UPDATE item SET note = NULL", "item.note"),
+        ("UPDATE item SET note = upper(note), id = id + 1 WHERE id IS NOT NULL", "item.note and item.id"),
+        ("UPDATE item SET note = '' WHERE note IS NULL OR id = 1", "item.note"),
+        ("UPDATE item AS i SET note = p.name FROM part AS p WHERE p.item_id = i.id", "item.note"),
+    ],
+)
+def test_update_that_writes_over_values_is_perhaps_a_loss(item: Database, statement: str, columns: str) -> None:
+    losses = preview(item.url, [ExecuteSql(statement)])
+    assert losses.known == ()
+    [said] = losses.undecidable
+    assert said.startswith(f"values of {columns} are written over: UPDATE item")
+
+
+def altered(old: str, new: str, using: str | None = None) -> tuple[str, AlterColumn]:
+    return old, AlterColumn("item", None, "c", type=new, using=using)
+
+
+@NEWER_PG
+def test_conversion_that_may_cut_or_compute_is_perhaps_a_loss(pg_database: PostgresDatabase) -> None:
+    cut = "values of item.c are cut or rounded to fit into {}"
+    computed = "the values of item.c are replaced by {}"
+    for (old, altering), said in {
+        altered("text", "VARCHAR(1)", "left(c, 1)"): computed.format("left(c, 1)"),
+        altered("text", "INTEGER", "NULL::integer"): computed.format("NULL::integer"),
+        altered("text", "VARCHAR(1)", "c::varchar(1)"): cut,
+        altered("numeric(10,2)", "NUMERIC(10, 0)"): cut,
+        altered("numeric", "INTEGER"): cut,
+        altered("double precision", "REAL"): cut,
+        altered("timestamp", "DATE"): cut,
+        altered("timestamp", "TIMESTAMP(0) WITHOUT TIME ZONE"): cut,
+        altered("integer", "BOOLEAN", "c::boolean"): cut,
+        altered("text", "VARCHAR(1)"): None,  # fails where a value is longer
+        altered("text", "INTEGER", "c::integer"): None,
+        altered("text", "INTEGER", "CAST((c) AS integer)"): None,
+        altered("bigint", "INTEGER"): None,
+        altered("integer", "VARCHAR(20)", "c::varchar(20)"): None,
+        altered("varchar(5)", "VARCHAR(9)", '"c"::varchar(9)'): None,
+        altered("numeric(10,0)", "BIGINT"): None,
+    }.items():
+        pg_database.rows(f"DROP TABLE IF EXISTS item; CREATE TABLE item (c {old}); INSERT INTO item VALUES (NULL)")
+        expected = () if said is None else (said.format(altering.type),)
+        assert preview(pg_database.url, [altering]) == Losses((), expected), (old, altering)
+
+
+def test_batch_operation_that_makes_numbers_of_texts_is_perhaps_a_loss(sqlite_database: SqliteDatabase) -> None:
+    for old, new, loses in [
+        ("TEXT", "INTEGER", True),
+        ("DATE", "DATETIME", True),
+        ("FLOAT", "INTEGER", True),
+        ("VARCHAR(9)", "TEXT", False),
+        ("INTEGER", "BIGINT", False),
+        ("INTEGER", "TEXT", False),
+        ("TEXT", "JSON", False),
+        ("NUMERIC(10, 2)", "NUMERIC(8, 1)", False),
+    ]:
+        sqlite_database.rows("DROP TABLE IF EXISTS item")
+        sqlite_database.rows(f"CREATE TABLE item (c {old})")
+        losses = preview(sqlite_database.url, [AlterColumn("item", None, "c", type=new)])
+        assert bool(losses.undecidable) is loses, (old, new)
 
 
 def test_truncate_takes_what_refers_to_it_only_where_it_cascades(pg_database: PostgresDatabase) -> None:
