@@ -183,6 +183,12 @@ class Terminal:
         with self._news:
             return self._text()
 
+    def reversed_text(self) -> str:
+        """What stands on the screen in reverse video: the row at a list's cursor, a button that has the focus."""
+        with self._news:
+            rows = self._screen.buffer
+            return "".join(cell.data for y in sorted(rows) for _, cell in sorted(rows[y].items()) if cell.reverse)
+
     @property
     def modes_after(self) -> list[Any]:
         """The terminal's modes (as `termios.tcgetattr` gives them) when the program had ended."""
@@ -234,8 +240,25 @@ class Terminal:
         pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
         return self._wait(lambda text: pattern.search(text) is None, f"{regex!r} did not go away", timeout)
 
+    def wait_in_field(self, label: str, timeout: float = 15) -> str:
+        """Wait until the field right behind label (a regex) has the terminal's cursor: what is typed goes there.
+
+        Letters that come with a tab, or soon after it, would still go into the field before. A field keeps the cursor
+        when what has no cursor gets the focus.
+        """
+        pattern = re.compile(rf"{label}\s+\S*\s*\Z")
+
+        def met(_text: str) -> bool:
+            cursor = self._screen.cursor
+            return pattern.search(self._screen.display[cursor.y][: cursor.x]) is not None
+
+        return self._wait(met, f"the field behind {label!r} did not get the cursor", timeout)
+
     def wait_quiet(self, quiet: float = 0.3, timeout: float = 15) -> str:
-        """Wait until nothing has been written for `quiet` seconds: what was pressed has had its effect."""
+        """Wait until nothing has been written for `quiet` seconds.
+
+        That what was pressed has had its effect does not follow: a program that gets no processor is quiet too.
+        """
         deadline = time.monotonic() + timeout
         with self._news:
             while True:
@@ -280,7 +303,10 @@ class Terminal:
                     self._modes_after = termios.tcgetattr(self._slave)
                     self._close_slave()
         status = self._process.poll()
-        state = f"after {timeout} s" if status is None else f"and the program has ended with status {status}"
+        if status is not None:
+            state = f"and the program has ended with status {status}"
+        else:
+            state = "and nothing more can be read" if self._ended else f"after {timeout} s"
         raise AssertionError(f"{complaint} {state}\n{self._framed()}")
 
     def _painted(self) -> str:

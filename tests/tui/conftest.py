@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.terminal import Terminal
 OpenScreen = Callable[..., Terminal]
 
 BEFORE_HEAD = "0227396a216c"  # of Mage's chain
+LOCK_TIMEOUT = "give up on a lock after"  # the label of its field
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def choose(terminal: Terminal, revision: str, timeout: int) -> None:
     terminal.press(*revision)
     terminal.wait_for(rf"revision {revision}")
     terminal.press("tab")
-    terminal.wait_quiet()
+    terminal.wait_in_field(LOCK_TIMEOUT)
     terminal.press(*str(timeout))
     terminal.wait_for(rf"after {timeout} ")
     terminal.press("enter")
@@ -100,3 +102,9 @@ def roll_back(terminal: Terminal, name: str, revision: str, *, timeout: int, ste
     choose(terminal, revision, timeout)
     terminal.wait_for(steps)
     consent(terminal, name)
+
+
+def waited(terminal: Terminal, timeout: int) -> float:
+    """For how many seconds a run has waited for a lock, as its screen says; 0 where it says no such thing."""
+    said = re.search(rf"(\d+\.\d) of {timeout} s", terminal.screen())
+    return float(said[1]) if said else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,9 +15,10 @@ from tests.databases import PostgresDatabase
 from tests.mage import HEAD
 from tests.postgres import PASSWORD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, edit, roll_back, set_back
+from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, edit, roll_back, set_back, waited
+from tests.waiting import eventually
 
-AT_ONCE = 5  # seconds; a worker that is waited for takes as long as what it waits for
+AT_ONCE = 15  # seconds; a worker that is waited for takes as long as what it waits for, which is 30 or more
 QUIET_BYTES_A_SECOND = 2_000
 
 
@@ -54,9 +56,9 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     screen = terminal.wait_for(r"Press enter to plan for this revision\.")
     assert "type the database's name" not in screen
     assert "DROP TABLE generic_job" not in screen
-    for _ in range(2):
+    for label in (LOCK_TIMEOUT, "retries"):
         terminal.press("tab")
-        terminal.wait_quiet()
+        terminal.wait_in_field(label)
     terminal.press("tab")
     terminal.wait_for("e Edit")  # the fields are left
     terminal.press("y", "enter")  # which finds no button that is live
@@ -76,7 +78,7 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     terminal.wait_for("Do it\\?")
     edit(terminal)
     terminal.press("tab")
-    terminal.wait_quiet()
+    terminal.wait_in_field(LOCK_TIMEOUT)
     terminal.press(*timeout)
     terminal.wait_for(rf"after {re.escape(timeout)} ")
     terminal.press("enter")
@@ -109,19 +111,9 @@ def test_q_leaves_at_once_while_a_server_does_not_answer(open_screen: OpenScreen
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_the_cursor_of_a_list_is_seen(no_color: str, mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.url, NO_COLOR=no_color, until=rf"▶ ● {HEAD}")
-    terminal.wait_quiet()
-    assert HEAD in reversed_text(terminal)
+    eventually(lambda: HEAD in terminal.reversed_text())
     terminal.press("j")
-    terminal.wait_quiet()
-    assert BEFORE_HEAD in reversed_text(terminal)
-    assert HEAD not in reversed_text(terminal)
-
-
-def reversed_text(terminal: Terminal) -> str:
-    """What stands on the screen in reverse video."""
-    with terminal._news:
-        buffer = terminal._screen.buffer
-        return "".join(cell.data for row in sorted(buffer) for _, cell in sorted(buffer[row].items()) if cell.reverse)
+    eventually(lambda: BEFORE_HEAD in terminal.reversed_text() and HEAD not in terminal.reversed_text())
 
 
 def test_a_slow_answer_of_the_database_before_does_not_take_the_place_of_the_one_after(
@@ -183,10 +175,10 @@ def test_a_url_that_cannot_be_understood_is_told_and_kept_and_not_shown(terminal
 def test_waiting_costs_few_bytes_over_a_slow_line(mage: PostgresDatabase, terminal: Terminal) -> None:
     with mage.session("select * from generic_job"):
         roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
-        terminal.wait_for(r" 2\.\d of 60 s")
-        before = len(terminal.output)
-        terminal.wait_for(r" 5\.\d of 60 s")
-        assert (len(terminal.output) - before) / 3 < QUIET_BYTES_A_SECOND
+        eventually(lambda: waited(terminal, 60) >= 2, 20)
+        first, began, before = waited(terminal, 60), time.monotonic(), len(terminal.output)
+        eventually(lambda: waited(terminal, 60) >= first + 3, 20)
+        assert (len(terminal.output) - before) / (time.monotonic() - began) < QUIET_BYTES_A_SECOND
         terminal.press("x")
         terminal.wait_for("CANCELLED")
 

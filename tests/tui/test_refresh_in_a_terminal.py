@@ -12,8 +12,7 @@ from tests.command import Magetui
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.terminal import Terminal
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, edit, set_back
-from tests.tui.test_answers_and_leaving_in_a_terminal import reversed_text
+from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
 from tests.waiting import eventually
 
 # The program itself, but for how long it rests between two looks.
@@ -54,9 +53,10 @@ def test_what_others_change_is_seen_without_a_key_and_until_then_nothing_is_draw
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
     terminal.press("j", "j")
+    eventually(lambda: "42a14d6143f1" in terminal.reversed_text())
     few_looks(mage)  # which begin when all has been read, evidence too
     terminal.wait_quiet()
-    at_cursor = reversed_text(terminal)
+    at_cursor = terminal.reversed_text()
     before = len(terminal.output)
     few_looks(mage)
     assert len(terminal.output) == before, "at rest the terminal gets no bytes"
@@ -64,8 +64,7 @@ def test_what_others_change_is_seen_without_a_key_and_until_then_nothing_is_draw
     terminal.wait_for("BEHIND BY 1", 30)
     terminal.wait_for(rf"○ {HEAD}.*▶ ● {BEFORE_HEAD}")
     terminal.wait_quiet()
-    assert "42a14d6143f1" in at_cursor
-    assert reversed_text(terminal) == at_cursor, "the cursor stays where it was"
+    assert terminal.reversed_text() == at_cursor, "the cursor stays where it was"
     terminal.press("4")
     log = terminal.wait_for(r"diagnose +1 revision is pending")
     assert log.count("The marker is the head") == 1, "a look that found nothing is not noted"
@@ -95,13 +94,7 @@ def test_a_run_that_was_left_alone_is_not_looked_over_the_shoulder_and_its_end_i
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
     with mage.session("select * from generic_job") as holder:
-        terminal.press("b")
-        terminal.wait_for("1 step")
-        edit(terminal)
-        terminal.press("tab")
-        terminal.wait_quiet()
-        terminal.press(*"60", "enter")
-        consent(terminal, mage.name)
+        roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
         terminal.wait_for("WAITING")
         terminal.press("D")
         terminal.wait_for("4 Log")
