@@ -38,6 +38,7 @@ from magetui.tui.news import (
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
+from magetui.tui.screens.base import rests
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.theme import CRITICAL, THEME, style_sheets
 from magetui.verbs import verb
@@ -143,8 +144,11 @@ class MagetuiApp(App[int]):
         self._leaving = True
         super().exit(*arguments, **options)
 
-    async def run_action(self, *arguments: Any, **options: Any) -> bool:
-        return not self._leaving and await super().run_action(*arguments, **options)
+    async def run_action(self, action: Any, *arguments: Any, **options: Any) -> bool:
+        """Do what a key says; nothing once the program is being left, nor what cannot be seen."""
+        if self._leaving or rests(self.screen, str(action)):
+            return False
+        return await super().run_action(action, *arguments, **options)
 
     def _fatal_error(self) -> None:
         """Tell of an error that ends the program. Textual's own telling shows variables, and URLs are in them."""

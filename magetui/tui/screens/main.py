@@ -26,7 +26,7 @@ from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.rows import Rows
-from magetui.tui.screens.base import emphasised
+from magetui.tui.screens.base import TINY, emphasised, is_tiny
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.verbs import VERBS
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from magetui.tui.news import StateRead
 
 NARROW, SHORT = 100, 28
-TOO_NARROW, TOO_SHORT = 50, 12
 REST_SECONDS = 15.0  # between two looks at whether something has changed
 REST_TIMES = 20  # how many times as long the server is left alone as a look took it
 LONGEST_REST = 120.0
@@ -51,6 +50,7 @@ SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks"
 class MainScreen(Screen[None]):
     """Where there is room for all panes they share it; where not, the focused one has it and the rest are titles."""
 
+    WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"quit"})
     AUTO_FOCUS = ""  # none (None would be the app's, the first): the pane that has the room is focused by name
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -134,7 +134,7 @@ class MainScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         width, height = event.size.width, event.size.height
         self.set_class(width < NARROW or height < SHORT, "narrow")
-        self.set_class(width < TOO_NARROW or height < TOO_SHORT, "tiny")
+        self.set_class(is_tiny(event.size), TINY)
 
     @on(DescendantFocus)
     def _focused(self, event: DescendantFocus) -> None:

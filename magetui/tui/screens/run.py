@@ -18,6 +18,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
@@ -50,6 +51,8 @@ class RunScreen(OverScreen):
         "the statement is cancelled and rolled back. D or escape leaves this screen; the run goes on, and u shows it "
         "again. w writes the run's report, all that has happened in it so far, to a file, and y copies it."
     )
+    WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach"}
+    TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. It goes on; x cancels it, esc leaves it alone."
     BINDINGS = [
         Binding("x", "cancel", "Cancel the run"),
         Binding("D", "detach", "Detach", tooltip="leave this screen; the run goes on"),
@@ -109,6 +112,9 @@ class RunScreen(OverScreen):
         self.query_one(SessionRows).display = False
         self._follow()
         self._timer = self.set_interval(PULSE_SECONDS, self._show)
+
+    def on_resize(self, _event: Resize) -> None:
+        self._show()
 
     @work(thread=True, group="follow", exit_on_error=False)
     def _follow(self) -> None:
