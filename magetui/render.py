@@ -199,13 +199,12 @@ class Text:
         by_hand = record.verb in words.MARKERLESS
         to = "" if by_hand else "to "
         yield words.plain(f"run {record.run}: {record.verb} {to}{record.target} on {record.database}")
-        way = f"{words.marker(record.marker_before)} → {words.marker(record.marker_after)}"
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("goes on" if record.alive else "unknown")),
             ("took", words.duration(record.elapsed_ms)),
             ("outcome", words.OUTCOMES[record.outcome]),
-            ("marker", way),
+            ("marker", words.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
         not_begun = [step for step in record.steps if step.state == "pending"]
@@ -243,9 +242,7 @@ class Text:
                     str(record.run),
                     (record.started or "")[:19].replace("T", " "),
                     record.verb,
-                    words.plain(
-                        f"{words.marker(record.marker_before)} → {record.target}" if record.steps else record.target
-                    ),
+                    words.way(record),
                     words.OUTCOMES[record.outcome],
                     words.duration(record.elapsed_ms),
                     words.plain(f"{record.user}@{record.host}"),

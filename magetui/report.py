@@ -26,7 +26,6 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
     by_hand = record.verb in words.MARKERLESS
     yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{words.plain(record.target)}"
     limits = next((e for e in happened if isinstance(e, events.RunStarted)), None)
-    way = f"{words.marker(record.marker_before)} → {words.marker(record.marker_after)}"
     facts = [
         ("database", record.database),
         ("scripts", record.project),
@@ -36,7 +35,7 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
         ("ended", record.ended or ("not yet" if record.alive else "unknown")),
         ("took", words.duration(record.elapsed_ms)),
         ("outcome", words.OUTCOMES[record.outcome]),
-        ("marker", "" if by_hand else words.marker(record.marker_before) if record.alive else way),
+        ("marker", "" if by_hand else words.way(record, "")),
     ]
     for name, value in facts:
         if value:

@@ -177,6 +177,24 @@ def marker(revisions: tuple[str, ...] | None) -> str:
     return ", ".join(plain(one) for one in revisions) or "nothing"
 
 
+def way(record: RunRecord, subject: str = "marker ", *, brief: bool = False) -> str:
+    """What a run did to the marker, as it was read back: an arrow only where it moved.
+
+    'a → b', 'marker stayed a (wanted b)', 'marker not read back (was a, wanted b)'; `brief`, without what was wanted.
+    Of what is no migration, what it was on.
+    """
+    if record.verb in MARKERLESS:
+        return plain(record.target)
+    before, wanted = marker(record.marker_before), plain(record.target)
+    if record.alive:
+        return f"from {before} to {wanted}"
+    if record.marker_after is None:
+        return f"{subject}not read back" + ("" if brief else f" (was {before}, wanted {wanted})")
+    after = marker(record.marker_after)
+    said = f"{subject}stayed {after}" if record.marker_after == record.marker_before else f"{before} → {after}"
+    return said if brief or record.outcome == "done" or wanted == after else f"{said} (wanted {wanted})"
+
+
 def run_conclusion(record: RunRecord) -> str:
     """What became of a run, in one or two sentences, from what the database says."""
     if record.outcome == "running":

@@ -158,6 +158,8 @@ class Rows(Vertical):
         options = [Option(row.content, id=row.key) for row in shown]
         if not options:
             nothing = self._empty if self._shown_once else "reading …"
+            if self._rows:
+                nothing = f"nothing matches '{self._wanted}'; esc clears"
             options = [Option(Content.styled(nothing, "dim"), disabled=True)]
         lines.set_options(options)
         if shown:

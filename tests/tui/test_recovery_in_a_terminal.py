@@ -56,6 +56,10 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         terminal.wait_for("GAVE UP WAITING FOR A LOCK", 30)
         terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
     assert mage.marker == [HEAD]
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    terminal.press("u")
+    terminal.wait_for(rf"gave up waiting for a lock.*marker stayed {HEAD} \(wanted {TO_BEFORE_USER_PREFERENCES}\)")
 
 
 def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
@@ -166,6 +170,12 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     terminal.press("g")
     terminal.wait_for("backfill")
     terminal.press("2")
+    terminal.wait_for("Create GenericJob")
+    terminal.press("/")
+    terminal.wait_for("^ filter")
+    terminal.press(*"zzz", "enter")
+    terminal.wait_for("nothing matches 'zzz'; esc clears")
+    terminal.press("escape")
     terminal.wait_for("Create GenericJob")
     terminal.press("/")
     terminal.wait_for("^ filter")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.content import Content
 
@@ -25,7 +26,8 @@ STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL
 class Entry:
     """One line of the log; `at` is local wall-clock time.
 
-    `run` is the number of a run on record, and `database` the one it was on, as records name it.
+    `run` is the number of a run on record, and `database` the one it was on, as records name it. `brief` is what is
+    said where there is no room for `text`, the longest first.
     """
 
     at: str
@@ -35,6 +37,7 @@ class Entry:
     style: str = ""
     run: int | None = None
     database: str | None = None
+    brief: tuple[str, ...] = ()
 
 
 class LogPane(RowsPane):
@@ -90,18 +93,16 @@ def entry_of(record: RunRecord) -> Entry:
     from magetui import words
 
     at = local_time(record.ended or record.started)
-    start, end = words.marker(record.marker_before), words.marker(record.marker_after)
-    way = f"{start} → {end}" if record.outcome == "done" else f"{start} → {record.target}"
-    way = record.target if record.verb in words.MARKERLESS else way
-    text = f"run {record.run}: {words.OUTCOMES[record.outcome]}, {way}"
+    ended = f"run {record.run}: {words.OUTCOMES[record.outcome]}"
     return Entry(
         at,
         record.verb,
-        text,
+        f"{ended}, {words.way(record)}",
         words.duration(record.elapsed_ms),
         STYLES.get(record.outcome, WARNING),
         record.run,
         record.database,
+        brief=(f"{ended}, {words.way(record, brief=True)}", f"{ended}, {words.way(record, '', brief=True)}", ended),
     )
 
 
@@ -124,11 +125,13 @@ def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)
         elsewhere = entry.database is not None and entry.database != database
-        text = f"on {words.place(entry.database or '')}: {entry.text}" if elsewhere else entry.text
+        where = f"on {words.place(entry.database or '')}: " if elsewhere else ""
+        text = where + entry.text
+        shown = next((said for one in (entry.text, *entry.brief) if cell_len(said := where + one) <= room), text)
         content = Content.assemble(
             (fitted(entry.at, 13), QUIET),
             fitted(entry.verb, 10),
-            (fitted(text, room), entry.style),
+            (fitted(shown, room), entry.style),
             (f"{entry.took:>11}", QUIET),
         )
         key = f"{RUN}{entry.run}" if entry.run is not None else f"{ENTRY}{number}"

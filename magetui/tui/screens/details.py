@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -20,6 +21,9 @@ from magetui.tui.theme import QUIET, STRONG
 
 if TYPE_CHECKING:
     from magetui.engine.records import RunRecord
+
+TOOK_WIDTH = 13
+WHOSE_WIDTH = 30  # at least, where it stands on the same line
 
 
 class ScrolledScreen(OverScreen):
@@ -85,22 +89,24 @@ class RunsScreen(OverScreen):
 
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
-    """A row a run: number, when, verb, outcome, duration, way, who, and of which database."""
+    """A run in one line, or each in two where there is no room: number, when, verb, outcome, duration; way, whose."""
     from magetui import words
 
+    outcome_width = max((len(words.OUTCOMES[record.outcome]) for record in records), default=0) + 2
+    way_width = max((cell_len(words.way(record)) for record in records), default=0) + 2
     rows = []
     for record in records:
-        way = f"{words.marker(record.marker_before)} → {record.target}" if record.steps else record.target
-        room = max(0, width - 5 - 15 - 10 - 18 - 11)
-        rest = [words.plain(way), words.plain(f"{record.user}@{record.host}"), words.plain(record.database)]
-        content = Content.assemble(
+        took, way = words.duration(record.elapsed_ms), words.way(record)
+        whose = words.plain(f"{record.user}@{record.host}  {record.database}")
+        first = Content.assemble(
             (f"{record.run:>4} ", STRONG),
-            (fitted(local_time(record.started), 15), QUIET),
+            (fitted(local_time(record.started), 12), QUIET),
             fitted(record.verb, 10),
-            (fitted(record.outcome, 18), STYLES.get(record.outcome, "")),
-            (fitted(words.duration(record.elapsed_ms), 11), QUIET),
-            fitted(rest[0], min(34, room)),
-            (fitted("  ".join(rest[1:]), max(0, room - 34)), QUIET),
+            (fitted(words.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
         )
-        rows.append(Row(str(record.run), content, " ".join((content.plain, *rest))))
+        if width < first.cell_length + TOOK_WIDTH + way_width + WHOSE_WIDTH:
+            content = Content("\n").join([Content.assemble(first, (took, QUIET)), Content(f"     {way}  {whose}")])
+        else:
+            content = Content.assemble(first, (fitted(took, TOOK_WIDTH), QUIET), fitted(way, way_width), (whose, QUIET))
+        rows.append(Row(str(record.run), content, " ".join((content.plain, way, whose))))
     return rows
