@@ -63,6 +63,7 @@ class MagetuiApp(App[int]):
     TITLE = "magetui"
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    NOTIFICATION_TIMEOUT = 8  # seconds; what is to be read for longer stands in the log
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "command_palette", "Commands", key_display=":", id="commands"),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
@@ -285,7 +286,6 @@ class MagetuiApp(App[int]):
             self.notify(
                 f"Run {alive.run} ({alive.verb}) goes on: {self.key_of('runs')} shows it.",
                 title="A run goes on",
-                timeout=15,
             )
 
     # -- changing
@@ -346,7 +346,7 @@ class MagetuiApp(App[int]):
     @on(ActionFailed)
     def _action_failed(self, message: ActionFailed) -> None:
         self.main_screen.note(message.verb, message.problem, style=CRITICAL)
-        self.notify(message.problem, severity="error", timeout=15, markup=False)
+        self.notify(message.problem, severity="error", markup=False)
 
     def run_ended(self, record: RunRecord) -> None:
         """A run that was looked at has ended: note it, and read what the database says now."""
@@ -357,7 +357,7 @@ class MagetuiApp(App[int]):
     @on(RunEnded)
     def _run_ended_unseen(self, message: RunEnded) -> None:
         self.run_ended(message.record)
-        self.notify(entry_of(message.record).text, title="A run has ended", timeout=15, markup=False)
+        self.notify(entry_of(message.record).text, title="A run has ended", markup=False)
 
     # -- the other screens
 

@@ -254,9 +254,8 @@ def _object(app: MagetuiApp, session: Session, action: SignalAction, rows: Sessi
 
     def ask() -> None:
         if refusal is not None:
-            app.notify(refusal, severity="warning", timeout=10, markup=False)
+            app.notify(refusal, severity="warning", markup=False)
         elif rows.is_attached and rows.screen is app.screen:  # not left meanwhile, nor asked already
-            app.clear_notifications()  # they would cover what is asked
             consented = partial(_work, app, action, lambda: _signal(app, session, action, rows))
             app.push_screen(ConsentScreen(session, action, consented))
 
@@ -277,7 +276,7 @@ def _signal(app: MagetuiApp, session: Session, action: SignalAction, rows: Sessi
 
     def tell() -> None:
         app.main_screen.note(action, message, style="" if settled else CRITICAL if settled is False else WARNING)
-        app.notify(message, severity="information" if settled else "warning", timeout=10, markup=False)
+        app.notify(message, severity="information" if settled else "warning", markup=False)
         rows.post_message(SessionRows.Signalled())
 
     app.call_from_thread(tell)

@@ -53,8 +53,18 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     assert database.content == before
     assert database.marker == ["rev1"]
 
+    terminal.press("w")
+    lines = terminal.wait_for("The report is in").splitlines()
+    assert next(n for n, line in enumerate(lines) if "The report is in" in line) < 5, "at the top: it covers no answer"
+
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 2")
     terminal.press("4")
-    terminal.wait_for(r"migrate +run 2: failed, rev1 → rev3")
+    terminal.wait_for(r"migrate +run 2: failed, marker stayed rev1")
+    terminal.press("u")
+    terminal.wait_for(r"2 .*migrate +failed .*marker stayed rev1 \(wanted rev3\)")
+    terminal.wait_for(r"1 .*migrate +done .*nothing → rev1")
+    listed = magetui("runs").stdout
+    assert "failed" in listed and "marker stayed rev1 (wanted rev3)" in listed
+    assert "rev1 → rev3" not in listed
     assert magetui("runs", "2", "--json").json["unchanged"] is True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import on
 from textual.binding import Binding
 from textual.content import Content
-from textual.events import Resize, ScreenResume
+from textual.events import Mount, Resize, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -70,6 +70,10 @@ class OverScreen(Screen[None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+    @on(Mount)
+    def _clear_notices(self) -> None:
+        self.app.clear_notifications()  # they were of another screen, and would cover this one
 
     # -- too little room
 

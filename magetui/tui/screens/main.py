@@ -286,7 +286,7 @@ class MainScreen(Screen[None]):
         """Say what of the configuration was left out, or is unwise."""
         for warning in warnings:
             self.note("config", warning, style=WARNING)
-            self.notify(warning, title="Configuration", severity="warning", timeout=15, markup=False)
+            self.notify(warning, title="Configuration", severity="warning", markup=False)
 
     # -- taking text along
 

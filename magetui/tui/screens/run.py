@@ -226,7 +226,7 @@ class RunScreen(OverScreen):
             self.notify("The report is copied, if the terminal allows it (OSC 52).", timeout=3)
         else:
             self.magetui.main_screen.note("write", str(message.path))
-            self.notify(f"The report is in {message.path}", timeout=10, markup=False)
+            self.notify(f"The report is in {message.path}", markup=False)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#run-body", VerticalScroll), f"scroll_{where}")(animate=False)
