@@ -11,6 +11,7 @@ import pytest
 from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.mage import HEAD
 from tests.postgres import HOST, PASSWORD, USER
+from tests.terminal import Terminal
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
 
 FOOTER = "Connect.*URL or password"
@@ -27,6 +28,13 @@ def kept(tmp_path: Path) -> Path:
 def bare(database: PostgresDatabase) -> str:
     """Its URL without the password."""
     return f"postgresql://{USER}@{HOST}:{database.server.port}/{database.name}"
+
+
+def tried_at(terminal: Terminal) -> str:
+    """When the attempt was made whose failure is told."""
+    told = re.search(r"NOT CONNECTED +at ([\d:]{8})", terminal.screen())
+    assert told is not None, terminal.screen()
+    return told[1]
 
 
 def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_on_the_way(
@@ -55,7 +63,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
 
     # A command that fails says so here; what was typed is kept, and so is the database.
     terminal.press(*"lock", "enter")
-    failed = terminal.wait_for(r"NOT CONNECTED +The password_command of target locked failed: it ended with")
+    failed = terminal.wait_for(r"NOT CONNECTED +at [\d:]{8}\s+The\s+password_command\s+of\s+target\s+locked\s+failed:")
     assert "find or URL  lock" in failed
     assert f"now {start}" in failed
     terminal.press("escape")
@@ -65,9 +73,15 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
 
     # A server that wants a password gets it typed, and a wrong one can be typed again.
     terminal.press(*"bare", "enter")
-    terminal.wait_for(r"NOT CONNECTED .*wants a password, and there is\s+none")
+    terminal.wait_for(r"NOT CONNECTED .*wants\s+a\s+password,\s+and\s+there\s+is\s+none")
     terminal.press(*"wrong-one", "enter")
     terminal.wait_for(r"password\s+authentication\s+failed")
+    first = tried_at(terminal)
+    time.sleep(1.1)
+    terminal.press("enter")  # the same once more: that it was tried again is seen
+    terminal.wait_gone(f"at {first}")
+    terminal.wait_for(r"password\s+authentication\s+failed")
+    assert tried_at(terminal) > first
     terminal.press(*PASSWORD, "enter")
     terminal.wait_for(r"BEHIND BY 1 · next M.*")
     assert "bare  PRODUCTION" in terminal.screen().splitlines()[0]  # another name of the same database
@@ -126,6 +140,7 @@ def test_at_200_by_60_a_recent_target_is_found_again_and_a_slow_command_does_not
     other.rows("create table t (id integer)")
     # A password that is missing from the start is asked for at once.
     terminal = open_screen(mage_sqlite_url, "--target", "bare", until="CANNOT CONNECT · next c", size=(200, 60))
+    terminal.wait_for("next c  type the password")
     terminal.press("c")
     terminal.wait_for("NOT CONNECTED .* wants a password")
     terminal.press(*PASSWORD, "enter")
@@ -164,5 +179,10 @@ def test_what_a_projects_file_may_not_say_is_told_on_the_screen(
     mage_sqlite_url: str, open_screen: OpenScreen, own: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "magetui.toml").write_text("python = './evil'\n")
-    terminal = open_screen(mage_sqlite_url, until="'python' is left out", size=(120, 40))
+    terminal = open_screen(mage_sqlite_url, until="Configuration.*'python' is left out", size=(120, 40))
+    terminal.press("c")
+    terminal.wait_for(FOOTER)
+    assert "'python' is left out" not in terminal.screen(), "a notice does not cover the screen that is opened"
+    terminal.press("escape")
+    terminal.wait_for("4 Log.* config ")
     terminal.wait_for("UP TO DATE")

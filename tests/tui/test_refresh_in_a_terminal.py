@@ -85,7 +85,15 @@ def test_nobody_looks_while_another_screen_is_in_front(mage: PostgresDatabase, t
 
 def test_a_server_that_goes_and_comes_back_is_seen_to(mage: PostgresDatabase, terminal: Terminal) -> None:
     mage.server.stop()
-    terminal.wait_for("CANNOT CONNECT", 30)
+    terminal.wait_for("CANNOT CONNECT · next r", 30)
+    terminal.press("1")
+    terminal.wait_for(r"next r +try again\s+or c +connect to another database")
+    terminal.press("l")
+    screen = terminal.wait_for(r"Locks +not read.*refused")
+    assert "refused" not in screen.splitlines()[0]
+    assert "reading" not in screen
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
     mage.server.start()
     terminal.wait_for("UP TO DATE", 60)
 

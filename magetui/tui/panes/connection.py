@@ -32,7 +32,10 @@ NEXT_WORDS = {
     "history": "see the revisions",
     "schema": "see the tables",
     "evidence": "see which revision the schema fits",
+    "refresh": "try again",
 }
+# Why a server could not be reached, where that may be otherwise in a moment.
+PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
 
 
 class ConnectionPane(Pane):
@@ -128,21 +131,29 @@ class ConnectionPane(Pane):
 
         style = SEVERITY_STYLES[finding.severity]
         lines = [Content.assemble((finding.code, style), "  ", words.plain(finding.message))]
-        key = self._next_key(finding)
-        if key is not None and finding.next is not None:
-            lines.append(Content.assemble(("  next ", QUIET), (key, STRONG), f"  {NEXT_WORDS[finding.next]}"))
+        heading = "  next "
+        for action, said in next_steps(finding):
+            lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {said}"))
+            heading = "    or "
         return lines
 
-    def _next_key(self, finding: Finding) -> str | None:
-        """The key that does what a finding proposes, where it is pressing."""
-        if finding.severity not in ("warning", "critical") or finding.next not in NEXT_WORDS:
-            return None
-        return cast("MagetuiApp", self.app).key_of(NEXT_ACTIONS.get(finding.next, finding.next))
+    def _key_of(self, action: str) -> str:
+        return cast("MagetuiApp", self.app).key_of(NEXT_ACTIONS.get(action, action))
 
     def _next_words(self, worst: Finding) -> str:
         """The key that comes next, for a title: ' · next m'."""
-        key = self._next_key(worst)
-        return "" if key is None else f" · next {key}"
+        return "".join(f" · next {self._key_of(action)}" for action, _said in next_steps(worst)[:1])
+
+
+def next_steps(finding: Finding) -> list[tuple[str, str]]:
+    """What to do about a finding, where it is pressing: actions and what they are for, the likeliest first."""
+    if finding.severity not in ("warning", "critical") or finding.next not in NEXT_WORDS:
+        return []
+    cause = finding.facts.get("cause") if finding.code == "cannot-connect" else None
+    if cause == "password":
+        return [("connect", "type the password")]
+    actions = ["refresh", finding.next] if cause in PASSING else [finding.next]
+    return [(action, NEXT_WORDS[action]) for action in actions]
 
 
 def headline(diagnosis: Diagnosis, worst: Finding) -> str:

@@ -7,6 +7,7 @@ was typed.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -264,14 +265,19 @@ class ConnectScreen(OverScreen):
         elif message.password:
             self._ask_password(message.problem)
         else:
-            self._say(Content.assemble(("NOT CONNECTED  ", CRITICAL), message.problem))
+            self._say(Content.assemble(*self._failed(), message.problem))
 
     def _ask_password(self, problem: str) -> None:
         self._aim = self._at
         field = self.query_one("#password", Input)
         field.focus()
         field.action_select_all()  # what is typed takes the place of one that was not accepted
-        self._say(Content.assemble(("NOT CONNECTED  ", CRITICAL), problem, " Type it above and press enter."))
+        self._say(Content.assemble(*self._failed(), problem, " Type it above and press enter."))
+
+    def _failed(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """When it was tried, since a second attempt may fail with the very words of the first."""
+        at = f"at {datetime.now():%H:%M:%S}  " if self._question else ""
+        return ("NOT CONNECTED  ", CRITICAL), (at, QUIET)
 
     def _say(self, content: Content) -> None:
         self.query_one("#problem", Static).update(content)

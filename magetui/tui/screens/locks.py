@@ -59,11 +59,13 @@ class LocksScreen(OverScreen):
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
+        yield Static(id="unread", markup=False)
         yield SessionRows(id="session-rows", empty="no other sessions")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.entitle((" Locks", STRONG), f"   {self.magetui.place}")
+        self.query_one("#unread").display = False
         self.query_one(SessionRows).focus_lines()
 
     # -- looking
@@ -105,11 +107,26 @@ class LocksScreen(OverScreen):
                 self.post_message(self.Looked(None, error.message))
                 _leave_alone(worker, wake, AGAIN_SECONDS)
 
+    def _tell_read(self, *, read: bool) -> None:
+        """Show the sessions, or why they could not be read; none that were read before, which may be gone."""
+        rows, unread = self.query_one(SessionRows), self.query_one("#unread")
+        if rows.display != read:
+            rows.display, unread.display = read, not read
+            if read:
+                rows.focus_lines()
+
     def on_locks_screen_looked(self, message: Looked) -> None:
+        from magetui import words
+
         look = message.look
         if look is None:
-            self.entitle((" Locks", STRONG), ("   not read: ", WARNING), message.problem)
+            self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.place}", QUIET))
+            self.query_one("#unread", Static).update(
+                f"{words.plain(message.problem)}\nIt is tried again every {AGAIN_SECONDS:g} s."
+            )
+            self._tell_read(read=False)
             return
+        self._tell_read(read=True)
         waiting = sum(bool(session.blocked_by) for session in look.sessions)
         seldom = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
         self.entitle(
