@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on, work
 from textual.app import App
@@ -303,6 +303,15 @@ class MagetuiApp(App[int]):
 
         meant, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
         self.push_screen(PlanScreen(name, verb(name).title, revision or meant, unknown))
+
+    def plan_again(self, record: RunRecord) -> None:
+        """Show the plan of a run that ended short anew, from the present state."""
+        from magetui.tui.screens.plan import PlanScreen
+
+        name = cast("ChangeVerb", record.verb)
+        _, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
+        revision = "" if name in ("finish", "undo") else record.target
+        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits) -> None:

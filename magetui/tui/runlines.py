@@ -17,12 +17,23 @@ from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
     from magetui.backends.base import Session, StatementProgress
-    from magetui.engine.records import RunRecord, Wait
+    from magetui.engine.records import Outcome, RunRecord, Wait
     from magetui.engine.runs import Earlier
 
 BAR_WIDTH = 20
 MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
 OUTPUT_LINES = 12
+AGAIN, SCHEMA = ("p", "plan it again"), ("e", "see what the schema says now")
+NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
+    "running": (),
+    "done": (),
+    "failed": (SCHEMA, AGAIN),
+    "cancelled": (AGAIN, SCHEMA),
+    "lock-timeout": (("l", "see who holds it, then"), AGAIN),
+    "statement-timeout": (("l", "see what keeps the server busy, then"), AGAIN),
+    "refused": (("p", "plan anew, from what the database says now"),),
+    "lost": (SCHEMA, AGAIN),
+}
 NO_SESSION = -1  # the number of our own session, where the server gives none
 
 
@@ -44,8 +55,11 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     )
 
 
-def head_lines(record: RunRecord, moment: datetime, *, asked: bool) -> list[Content]:
-    """What is always in view: how it ended, what keeps it from going on, or what it waits for."""
+def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) -> list[Content]:
+    """What is always in view: how it ended and what to do then, what keeps it from going on, or what it waits for.
+
+    It is `here` where the database that is looked at is its own, so that keys act on that one.
+    """
     from magetui import words
 
     lines: list[Content] = []
@@ -54,6 +68,7 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool) -> list[Cont
         return [
             Content.styled(words.OUTCOMES[record.outcome].upper(), style),
             Content(words.run_conclusion(record)),
+            *next_lines(record, here=here),
             Content.styled("w writes the report of this run to a file, y copies it", QUIET),
         ]
     if asked or record.cancel_requested:
@@ -71,6 +86,38 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool) -> list[Cont
         if wait.note:
             lines.append(Content(words.plain(wait.note)))
     return lines
+
+
+def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """What to do after a run that ended short: keys of the run screen, and what each is for."""
+    from magetui import words
+
+    if record.verb in words.MARKERLESS:
+        return ()
+    if record.session_left:
+        return (("l", "see its session, which keeps its locks"), SCHEMA)
+    kept = record.outcome in ("cancelled", "statement-timeout") and not record.unchanged
+    return NEXT["failed" if kept else record.outcome]
+
+
+def next_lines(record: RunRecord, *, here: bool) -> list[Content]:
+    """The keys that come next, on one line; none for a run on another database than the one that is looked at."""
+    steps = next_steps(record)
+    if not steps:
+        return []
+    if not here:
+        return [Content.styled("next  esc goes back; to act on this run's database, connect to it", QUIET)]
+    parts: list[str | tuple[str, str]] = []
+    for key, said in steps:
+        parts += [("   " if parts else "next  ", QUIET), (key, STRONG), f"  {said}"]
+    return [Content.assemble(*parts)]
+
+
+def leaving_line(record: RunRecord, key: str) -> Content:
+    """That leaving the screen of a live run stops nothing; `key` shows the run again."""
+    if not record.alive:
+        return Content("")
+    return Content.styled(f"The run goes on when this screen is left; {key} shows it again.", QUIET)
 
 
 def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:

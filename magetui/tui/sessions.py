@@ -54,7 +54,7 @@ class SessionRows(Rows):
     @property
     def chosen(self) -> Session | None:
         """The session at the cursor, where it may be acted on."""
-        return self._sessions.get(self.selected or "") if self.is_mounted else None
+        return self._sessions.get(self.selected or "") if self.is_mounted and self.display else None
 
     def show_sessions(self, sessions: Sequence[Session], *, own: Own | None = None, more: int = 0) -> None:
         """Show the tree; see `session_rows`. Of these, `own` is nobody's to act on from here."""

@@ -68,6 +68,20 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     assert mage.marker == [HEAD]
 
 
+@pytest.mark.parametrize(("key", "label"), [("f", "i Doubt"), ("U", "o Line"), ("s", "v Verify")])
+def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_that_is_seen(
+    key: str, label: str, open_terminal: OpenScreen
+) -> None:
+    terminal = open_terminal("demo", "half-applied")
+    terminal.wait_for("LEFTOVER TABLE", 30)
+    terminal.press(key)
+    assert label in terminal.wait_for(r"^esc Close n No y Yes .* \? Help$").splitlines()[-1]
+    terminal.press("e")
+    terminal.wait_gone("e Edit")
+    terminal.press("7")
+    terminal.wait_for("revision 7" if key == "s" else "give up on a lock after 7 ")
+
+
 @pytest.mark.parametrize("timeout", ["nan", "inf", "-5", "1e99"])
 def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     timeout: str, mage: PostgresDatabase, open_screen: OpenScreen
@@ -93,6 +107,14 @@ def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
         roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
         terminal.wait_for("WAITING")
         terminal.wait_for("D Detach")
+        terminal.wait_for(r"The run goes on when this screen is left; u shows it again\.")
+        assert "esc Close" not in terminal.wait_for("esc Leave")
+        terminal.press("escape")
+        terminal.wait_for("4 Log")
+        terminal.press("u")
+        terminal.wait_for(rf"rollback  goes on.*from {HEAD} to {BEFORE_HEAD}")
+        terminal.press("enter")
+        terminal.wait_for("esc Leave")
         terminal.press("ctrl+c")
         assert terminal.wait_exit(AT_ONCE) == 0
         assert "Run 1 goes on: magetui runs 1" in terminal.screen()

@@ -55,6 +55,17 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         eventually(lambda: waited(terminal, 10) > first)
         terminal.wait_for("GAVE UP WAITING FOR A LOCK", 30)
         terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
+        terminal.wait_for("next  l  see who holds it, then   p  plan it again")
+        terminal.wait_for("^esc Close l Locks p Plan again .*Help$")
+        terminal.press("t")  # nobody is at the cursor any more
+        terminal.press("l")
+        terminal.wait_for(rf"Locks.*{holder.info.backend_pid}  mage  mage-server")
+        terminal.press("escape")
+        terminal.wait_for("p Plan again")
+    terminal.press("p")
+    terminal.wait_for(f"rollback from {HEAD} to {TO_BEFORE_USER_PREFERENCES}: 21 steps")
+    terminal.press("escape")
+    terminal.wait_for("p Plan again")
     assert mage.marker == [HEAD]
     terminal.press("escape")
     terminal.wait_for("4 Log")
@@ -73,6 +84,7 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
         terminal.press("x")
         terminal.wait_for("CANCELLED")
         terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
+        terminal.wait_for("next  p  plan it again   e  see what the schema says now")
 
 
 def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(

@@ -35,7 +35,7 @@ def is_tiny(size: Size) -> bool:
 
 def rests(screen: Screen[Any], action: str) -> bool:
     """Whether an action is not to be done now, since its screen has no room to show what it is about."""
-    return screen.has_class(TINY) and action not in getattr(screen, "WHILE_TINY", ())
+    return screen.has_class(TINY) and action.partition("(")[0] not in getattr(screen, "WHILE_TINY", ())
 
 
 def emphasised(title: Content, named: NamedTarget | None) -> Content:

@@ -49,14 +49,20 @@ class RunScreen(OverScreen):
         "against the lock timeout, and the sessions in the way as a tree: move in it with j and k, c cancels the query "
         "of the one at the cursor and t ends it; both ask first, and enter shows all of it. x asks the run to stop: "
         "the statement is cancelled and rolled back. D or escape leaves this screen; the run goes on, and u shows it "
-        "again. w writes the run's report, all that has happened in it so far, to a file, and y copies it."
+        "again. Of one that ended short, the line 'next' says which keys help then. w writes the run's report, all "
+        "that has happened in it so far, to a file, and y copies it."
     )
-    WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach"}
+    WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach", "leave"}
     TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. It goes on; x cancels it, esc leaves it alone."
     BINDINGS = [
+        Binding("escape", "leave('live')", "Leave", tooltip="leave this screen; the run goes on"),
+        Binding("escape", "leave('ended')", "Close"),
         Binding("x", "cancel", "Cancel the run"),
         Binding("D", "detach", "Detach", tooltip="leave this screen; the run goes on"),
+        Binding("l", "next('l')", "Locks", tooltip="see who holds what, and who waits for it"),
         Binding("l", "app.locks", "Locks", show=False),
+        Binding("e", "next('e')", "Evidence", tooltip="see what the schema says now"),
+        Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing is done yet"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy the run's report (OSC 52)"),
         Binding("w", "write", "Write", show=False, tooltip="write the run's report to a file"),
         Binding("j,down", "scroll('down')", "Down", show=False),
@@ -104,6 +110,7 @@ class RunScreen(OverScreen):
         yield Kept(id="run-progress")
         yield Kept(id="run-way")
         yield SessionRows(id="run-sessions")
+        yield Kept(id="run-leaving")
         with VerticalScroll(id="run-body"):
             yield Kept(id="run-text")
         yield Footer(show_command_palette=False, compact=True)
@@ -159,14 +166,40 @@ class RunScreen(OverScreen):
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        alive = self.record is None or self.record.alive
         if action in ("cancel", "detach"):
-            return self.record is None or self.record.alive
+            return alive
+        if action == "leave":
+            return alive == (parameters == ("live",))
+        if action == "next":
+            return self.record is not None and parameters[0] in dict(self._next_steps(self.record))
         if action in ("copy", "write"):
             return self.record is not None
         return super().check_action(action, parameters)
 
+    def action_leave(self, _state: str) -> None:
+        self.action_close()
+
     def action_detach(self) -> None:
         self.action_close()
+
+    # -- what comes next, once it has ended
+
+    def _is_here(self, record: RunRecord) -> bool:
+        """Whether the database that is looked at is the run's."""
+        diagnosis = self.magetui.diagnosis
+        return diagnosis is not None and diagnosis.target.url == record.database
+
+    def _next_steps(self, record: RunRecord) -> tuple[tuple[str, str], ...]:
+        return runlines.next_steps(record) if self._is_here(record) else ()
+
+    def action_next(self, key: str) -> None:
+        if key == "l":
+            self.magetui.action_locks()
+        elif key == "e":
+            self.magetui.action_evidence()
+        elif self.record is not None:
+            self.magetui.plan_again(self.record)
 
     def action_cancel(self) -> None:
         if self.record is not None and self.record.alive:
@@ -264,11 +297,12 @@ class RunScreen(OverScreen):
         width, height = max(20, self.size.width - 4), self.size.height
         self.query_one("#title", Kept).tell(runlines.title_line(record, moment))
         parts = {
-            "#run-head": runlines.head_lines(record, moment, asked=self._asked),
+            "#run-head": runlines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
             "#run-bar": runlines.bar_lines(record.wait, moment),
             "#run-statement": runlines.statement_lines(record, moment),
             "#run-progress": runlines.progress_lines(record.progress),
             "#run-way": runlines.way_lines(record),
+            "#run-leaving": [runlines.leaving_line(record, self.magetui.key_of("runs"))],
             "#run-text": runlines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
         }
         for name, lines in parts.items():
