@@ -52,7 +52,7 @@ class PlanScreen(OverScreen):
         Binding("n", "refuse", "No"),
         Binding("y", "consent", "Yes"),
         Binding("e", "edit", "Edit"),
-        Binding("i", "in_doubt", "In doubt", tooltip="run what may have been run already, or skip it"),
+        Binding("i", "in_doubt", "Doubt", tooltip="run what may have been run already, or skip it"),
         Binding("o", "line", "Line", tooltip="whether the run goes on or is cancelled when the line drops"),
         Binding("v", "verify", "Verify", tooltip="build what the revision makes, and compare the live schema"),
         Binding("l", "app.locks", "Locks"),
@@ -318,7 +318,8 @@ class PlanScreen(OverScreen):
             self.set_focus(yes)
 
     def action_edit(self) -> None:
-        self.set_focus(self.query_one("#revision", Input))
+        fields = (self.query_one(f"#{name}", Input) for name in ("revision", "timeout"))
+        self.set_focus(next(field for field in fields if field.display))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         if action == "consent":
