@@ -92,6 +92,8 @@ def test_a_server_that_goes_and_comes_back_is_seen_to(mage: PostgresDatabase, te
     screen = terminal.wait_for(r"Locks +not read.*refused")
     assert "refused" not in screen.splitlines()[0]
     assert "reading" not in screen
+    terminal.press("/")  # there is no list to filter
+    terminal.wait_quiet()
     terminal.press("escape")
     terminal.wait_for("4 Log")
     mage.server.start()

@@ -110,10 +110,11 @@ class LocksScreen(OverScreen):
     def _tell_read(self, *, read: bool) -> None:
         """Show the sessions, or why they could not be read; none that were read before, which may be gone."""
         rows, unread = self.query_one(SessionRows), self.query_one("#unread")
-        if rows.display != read:
-            rows.display, unread.display = read, not read
-            if read:
-                rows.focus_lines()
+        if read and not rows.display:
+            self.call_after_refresh(rows.focus_lines)
+        elif not read and rows.has_focus_within:
+            self.set_focus(None)  # the keys of a list that is not seen are not to act
+        rows.display, unread.display = read, not read
 
     def on_locks_screen_looked(self, message: Looked) -> None:
         from magetui import words
