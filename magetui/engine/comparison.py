@@ -84,9 +84,19 @@ class Comparison:
         return self.total(self._lineage.before[revision.revision])
 
     def differences(self, model: Model) -> tuple[Difference, ...]:
-        missing, left = self._of_enums(model)
+        missing, left = self.of_enums(model)
         found = [one for name in self.tables for one in self._differing(model, name)]
         return tuple(sorted([*found, *missing, *left], key=lambda one: (one[0].table, not one[1], str(one[0]))))
+
+    def of_enums(self, model: Model) -> tuple[list[Difference], list[Difference]]:
+        """What is missing of the types, and what is left of them."""
+        missing: list[Difference] = []
+        left: list[Difference] = []
+        for name in self._lineage.enums:
+            wanted, there = model.enum_facts(name), self._live.enums.get(name, frozenset())
+            missing += [(fact, True) for fact in wanted - there]
+            left += [(fact, False) for fact in there - wanted]
+        return missing, left
 
     def _differing(self, model: Model, name: str) -> list[Difference]:
         table = model.tables.get(name)
@@ -109,16 +119,6 @@ class Comparison:
             *((fact, False) for fact in there if fact.place in table.gone),
         ]
 
-    def _of_enums(self, model: Model) -> tuple[list[Difference], list[Difference]]:
-        """What is missing of the types, and what is left of them."""
-        missing: list[Difference] = []
-        left: list[Difference] = []
-        for name in self._lineage.enums:
-            wanted, there = model.enum_facts(name), self._live.enums.get(name, frozenset())
-            missing += [(fact, True) for fact in wanted - there]
-            left += [(fact, False) for fact in there - wanted]
-        return missing, left
-
     # -- whether a model fits
 
     def fit(self, model: Model, total: int) -> Fit | None:
@@ -130,12 +130,12 @@ class Comparison:
         """How many facts of enum types are left over where nothing else differs; None where something does."""
         if total:
             return None
-        missing, left = self._of_enums(model)
+        missing, left = self.of_enums(model)
         return None if missing else len(left)
 
     def fit_of(self, marker: Sequence[str], model: Model, total: int) -> Fit | None:
         """Of a marker: loosely too where all that differs is what downgrades leave behind."""
-        if total and self._left_by_downgrades(marker, model, total) and not self._of_enums(model)[0]:
+        if total and self._left_by_downgrades(marker, model, total) and not self.of_enums(model)[0]:
             return "loosely"
         return self.fit(model, total)
 

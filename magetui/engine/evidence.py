@@ -65,6 +65,7 @@ class Evidence:
     is, where nothing fits, the marker with the fewest differences, which are `differences`: each with whether it is
     missing (else it is too much). `half`: where nothing fits, or fits but for values of enum types that the revision
     after it adds. `too_early`: values of enum types that are there already, each with the revision that fails on it.
+    `beneath`: a revision that would be half there, were it not that the marker stands on it, so that all of it was run.
     """
 
     revisions: tuple[RevisionEvidence, ...]  # newest first
@@ -75,6 +76,7 @@ class Evidence:
     differences: tuple[Difference, ...]
     too_early: tuple[tuple[str, Fact], ...]
     tables: int  # how many tables the chain is known to make
+    beneath: str | None = None
 
     @property
     def candidate(self) -> tuple[str, ...] | None:
@@ -96,7 +98,7 @@ def gather_evidence(workspace: Workspace) -> Evidence:
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
     live, usual = read_live(workspace)
     try:
-        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual))
+        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual), _recorded_marker(workspace))
     except Exception as error:  # there is more to say about the database than what fits here
         said = f"{type(error).__name__}: {error}"
         raise MagetuiError(
@@ -104,15 +106,31 @@ def gather_evidence(workspace: Workspace) -> Evidence:
         ) from error
 
 
-def weigh(chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model) -> Evidence:
-    """The evidence, from what the scripts do and what is there; `base` is the schema before any revision."""
-    return _Weighing(chain, recordings, live, base).evidence()
+def _recorded_marker(workspace: Workspace) -> tuple[str, ...]:
+    scripts = workspace.project.scripts
+    with workspace.reading() as connection:
+        tables = workspace.backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
+    return next((table.rows for table in tables if table.effective and table.rows is not None), ())
+
+
+def weigh(
+    chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model, marker: Sequence[str] = ()
+) -> Evidence:
+    """The evidence, from what the scripts do and what is there; `base` is the schema before any revision.
+
+    `marker` is what the version table says. What fits does not hang on it: only what is taken for broken off does, and
+    which of two revisions that are as far from what is there is the nearer one.
+    """
+    return _Weighing(chain, recordings, live, base, marker).evidence()
 
 
 class _Weighing:
-    def __init__(self, chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model) -> None:
+    def __init__(
+        self, chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model, marker: Sequence[str]
+    ) -> None:
         self._chain = chain
         self._recordings = recordings
+        self._marker = frozenset(marker)
         self._lineage = Lineage(chain, recordings, base)
         self._compared = Comparison(self._lineage, live)
         self._totals = self._compared.totals()
@@ -139,10 +157,12 @@ class _Weighing:
         differences: tuple[Difference, ...] = ()
         if not fits and not loosely:
             half = self._half()
-            nearest, model, _ = min(newest_first, key=lambda one: one[2])
+            nearest, model, _ = min(newest_first, key=lambda one: self._distance(*one))
             differences = self._compared.differences(model)
         elif not fits:
             half = self._begun(loosely[0])
+        beneath = half.revision if half is not None and self._is_beneath_the_marker(half) else None
+        half = None if beneath else half
         return Evidence(
             self._by_revision(next(iter([*fits, *loosely]), None), half),
             tuple(fits),
@@ -152,7 +172,22 @@ class _Weighing:
             differences,
             tuple(self._too_early(loosely[0])) if loosely and not fits else (),
             len(self._compared.tables),
+            beneath,
         )
+
+    def _distance(self, marker: tuple[str, ...], model: Model, total: int) -> tuple[int, bool]:
+        """How far a marker is from what is there: what a rollback leaves counts less, and of two the recorded one is
+        nearer.
+        """
+        missing, left = self._compared.of_enums(model)
+        return 2 * (total + len(missing)) + len(left), frozenset(marker) != self._marker
+
+    def _is_beneath_the_marker(self, half: HalfApplied) -> bool:
+        """Whether the marker says that it was run whole, and others after it: then what is missing of it has gone
+        since, and to finish or undo it would take the marker back over all of those.
+        """
+        known = [one for one in self._marker if one in self._chain.by_id]
+        return half.revision not in known and half.revision in self._lineage.ancestors(known)
 
     def _says_little(self, marker: tuple[str, ...], model: Model, total: int) -> tuple[int, bool]:
         """The more a marker leaves open of what is there, the less it says; so does one that cannot be followed."""

@@ -66,9 +66,11 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     `ChainError`, `MagetuiError` and `ConnectError` as gathering the evidence does.
     """
     chain = workspace.chain
-    evidence = gather_evidence(workspace)
     state = read_state(workspace, workspace.project)
+    evidence = gather_evidence(workspace)
     half = evidence.half
+    if evidence.beneath is not None:
+        raise RefusedError(_was_run_whole(chain, state.marker, evidence.beneath))
     if half is None:
         raise RefusedError(f"No revision looks half applied, so there is nothing to {verb}. {_instead(evidence)}")
     _require_known(chain, state.marker, half)
@@ -108,6 +110,16 @@ def _require_known(chain: Chain, marker: Sequence[str], half: HalfApplied) -> No
             f"what to do, so that no schema shows what it did, and the marker does not say that it was run. Find out; "
             f"if it was, then 'magetui stamp {half.or_else}' comes first. Nothing was changed."
         )
+
+
+def _was_run_whole(chain: Chain, marker: Sequence[str], beneath: str) -> str:
+    below = ", ".join(chain.by_id[beneath].down_revisions) or "base"
+    return (
+        f"Part of {beneath} is missing, but the marker says {', '.join(marker)}, which stands on it: {beneath} was run "
+        "whole, and what is missing has gone since. 'magetui evidence' names it, and it is for somebody to put back by "
+        f"hand. Only if nothing after {below} was ever run is the marker wrong: then 'magetui stamp {below}' comes "
+        "first. Nothing was changed."
+    )
 
 
 def _instead(evidence: Evidence) -> str:
