@@ -24,6 +24,7 @@ Marker = tuple[str, ...]
 REMINDER = (
     "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
 )
+ASK = "Before anything is stamped or migrated, find out where the differences come from, and whether it was run."
 NAMED_AT_MOST = 5
 LOOSELY_NAMED = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -62,17 +63,22 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     said = [_of_the_schema(chain, evidence), _of_the_marker(chain, table, fits=fits), REMINDER]
     begun = evidence.half is not None and bool(evidence.loosely)
     settled = (fits and not begun) or unread or not evidence.tables
-    way_on, command = ("", None) if settled else _way_on(chain, evidence, marker)
+    unsure = evidence.is_unsure and evidence.half is None
+    way_on, command = ("", None) if settled else (ASK, None) if unsure else _way_on(chain, evidence, marker)
     return Conclusion(
         sentences=tuple(words.plain(clean(one)) for one in (*said, way_on) if one),
         command=command,
         details=tuple((state, words.plain(clean(text))) for state, text in _details(evidence)),
-        candidates=frozenset(one for several in evidence.fits or evidence.loosely for one in several),
+        candidates=frozenset(one for several in _fitting(evidence) for one in several),
         marker=marker,
         marker_fits=fits,
         revisions=tuple(replace(one, why=clean(one.why) if one.why else None) for one in evidence.revisions),
         half=evidence.half.revision if evidence.half is not None else None,
     )
+
+
+def _fitting(evidence: Evidence) -> Sequence[Marker]:
+    return () if evidence.is_unsure else evidence.fits or evidence.loosely
 
 
 # -- of one revision
@@ -108,6 +114,13 @@ def seen(one: RevisionEvidence) -> Iterator[tuple[str, str]]:
 def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
     if not evidence.tables:
         return "The scripts make no table, so the schema cannot say where the database is."
+    if evidence.is_unsure:
+        one = _named(chain, (next(iter(evidence.unsure.values())),))
+        other = _nearest(chain, evidence) if evidence.half is None else _of_a_half(chain, evidence.half)
+        return (
+            f"The schema fits no revision that can be told: what {one} does cannot be read from its script, so that it "
+            f"would fit anything. {other}"
+        )
     if evidence.fits:
         also = "".join(
             f" It would fit {_named(chain, one)} too, provided that {_left_behind(chain, evidence, one)}."
@@ -120,9 +133,13 @@ def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
         return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
     if evidence.half is not None:
         return f"The schema fits no revision. {_of_a_half(chain, evidence.half)}"
+    return f"The schema fits no revision. {_nearest(chain, evidence)}"
+
+
+def _nearest(chain: Chain, evidence: Evidence) -> str:
     wrong = [f"{text} {AS_A_VERB[state]}".rstrip() for state, text in told_differences(evidence.differences)]
     return (
-        f"The schema fits no revision. Nearest is {_named(chain, evidence.nearest or ())}, with "
+        f"Nearest is {_named(chain, evidence.nearest or ())}, with "
         f"{len(wrong)} difference{'' if len(wrong) == 1 else 's'}: {_some(wrong, '; ')}."
     )
 

@@ -110,9 +110,9 @@ class Comparison:
         if not table.open:
             differing = [*((fact, True) for fact in wanted - there), *((fact, False) for fact in there - wanted)]
             return [one for one in differing if one[0].place not in unread]
-        if len(wanted) == 1 and not table.gone:
+        if len(wanted) == 1 and not table.gone and not table.there:
             return []  # nothing is known of it, not even that it is there
-        if not there and name not in self._made:
+        if not there and name not in self._made and not table.there:
             return []  # no revision makes it: a script that names what nobody has is not evidence of anything
         return [
             *((fact, True) for fact in wanted - there if fact.place not in unread),

@@ -9,7 +9,8 @@ that the schema cannot tell them apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 from magetui.engine.chain import Chain
@@ -66,6 +67,9 @@ class Evidence:
     missing (else it is too much). `half`: where nothing fits, or fits but for values of enum types that the revision
     after it adds. `too_early`: values of enum types that are there already, each with the revision that fails on it.
     `beneath`: a revision that would be half there, were it not that the marker stands on it, so that all of it was run.
+    `unsure`: markers of which nothing is seen, that fit only because a script that cannot be read, of the revision that
+    is given with each, may have done anything. They speak for a marker that names them, and are no reason to set one:
+    where all that fit are such, and the marker is none of them, `nearest` and `half` are told as if nothing did.
     """
 
     revisions: tuple[RevisionEvidence, ...]  # newest first
@@ -77,11 +81,17 @@ class Evidence:
     too_early: tuple[tuple[str, Fact], ...]
     tables: int  # how many tables the chain is known to make
     beneath: str | None = None
+    unsure: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def candidate(self) -> tuple[str, ...] | None:
         """The marker that explains most of what is there, or None where nothing fits."""
         return next(iter((*self.fits, *self.loosely)), None)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something fits, and only what would fit anything, which the marker does not say."""
+        return self.nearest is not None and bool(self.fits or self.loosely)
 
     def contradicts(self, marker: Sequence[str]) -> bool:
         """Whether the schema speaks against that marker."""
@@ -155,9 +165,11 @@ class _Weighing:
                 (fits if fit == "exactly" else loosely).append(marker)
         half = nearest = None
         differences: tuple[Difference, ...] = ()
-        if not fits and not loosely:
+        unsure = {one: unread for one in (*fits, *loosely) if (unread := self._unread_below(one)) is not None}
+        if unsure.keys() == {*fits, *loosely} and self._marker not in map(frozenset, unsure):
             half = self._half()
-            nearest, model, _ = min(newest_first, key=lambda one: self._distance(*one))
+            others = [one for one in newest_first if one[0] not in unsure]
+            nearest, model, _ = min(others, key=lambda one: self._distance(*one))
             differences = self._compared.differences(model)
         elif not fits:
             half = self._begun(loosely[0])
@@ -173,7 +185,24 @@ class _Weighing:
             tuple(self._too_early(loosely[0])) if loosely and not fits else (),
             len(self._compared.tables),
             beneath,
+            unsure,
         )
+
+    def _unread_below(self, marker: tuple[str, ...]) -> str | None:
+        """The revision whose script cannot be read, where nothing is seen of it nor of what follows it."""
+        while len(marker) == 1:
+            [revision] = marker
+            before, after = self._lineage.before[revision], self._lineage.after[revision]
+            if any(self._brought(before, after)):
+                return None
+            if (after.open and not before.open) or any(
+                table.open and (known := before.tables.get(name)) is not None and not known.open
+                for name in after.changed
+                if (table := after.tables.get(name)) is not None
+            ):
+                return revision
+            marker = self._chain.by_id[revision].down_revisions
+        return None
 
     def _distance(self, marker: tuple[str, ...], model: Model, total: int) -> tuple[int, bool]:
         """How far a marker is from what is there: what a rollback leaves counts less, and of two the recorded one is
@@ -253,9 +282,9 @@ class _Weighing:
     ) -> HalfApplied | None:
         if way.undecidable is not None or len(way.operations) < 2:
             return None
-        states = [start]
+        states = [start]  # what a script does that cannot be read explains nothing of what is there
         for operation in way.operations:
-            states.append(states[-1].after(operation))
+            states.append(states[-1].as_far_as_read(operation))
         touched = frozenset().union(*(state.changed for state in states[1:]))
         if total > sum(self._compared.cost(start, name) for name in touched):
             return None  # something else differs
@@ -272,14 +301,18 @@ class _Weighing:
             made, rest = tuple(range(end)), tuple(range(end, count))
             return HalfApplied(revision, direction, way.operations, made, (), rest, unindexed)
         else:
-            there = [place for place in range(count) if self._is_there(states[place], states[place + 1])]
-            model = start.applying(way.operations[place] for place in there)
-            if not there or len(there) == count or not self._compared.fit(model, self._compared.total(model)):
+            steps = list(enumerate(pairwise(states)))
+            unseen = {place for place, step in steps if not any(self._brought(*step))}
+            there = [place for place, step in steps if place not in unseen and self._is_there(*step)]
+            model = start
+            for place in there:
+                model = model.as_far_as_read(way.operations[place])
+            if not there or len(there) + len(unseen) == count:
                 return None
-            unseen = {place for place in range(count) if not _visible(states[place], states[place + 1])}
-            done = [place for place in there if place not in unseen]  # type: ignore[assignment]
-            doubt = sorted(unseen)
-            missing = [place for place in range(count) if place not in there and place not in unseen]  # type: ignore[assignment]
+            if not self._compared.fit(model, self._compared.total(model)):
+                return None
+            done, doubt = there, sorted(unseen)  # type: ignore[assignment]
+            missing = [place for place in range(count) if place not in {*there, *unseen}]  # type: ignore[assignment]
         return HalfApplied(revision, direction, way.operations, tuple(done), tuple(doubt), tuple(missing))
 
     def _rebuilt(
@@ -324,7 +357,7 @@ class _Weighing:
             if tables[1] is not None and tables[1].open:
                 new = self._compared.of(tables[1], after)
                 old = self._compared.of(tables[0], before) if tables[0] is not None else frozenset()
-                added |= new - old if len(new) > 1 else set()
+                added |= new - old if len(new) > 1 or tables[1].there else set()
                 continue
             old = self._compared.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
             new = self._compared.of(tables[1], after) if tables[1] is not None else frozenset()
@@ -391,10 +424,6 @@ def _values_added(operations: Iterable[Operation], dialect: str) -> Iterator[Add
             for one in operations_of(operation.sql, dialect) or ():
                 if isinstance(one, AddEnumValue) and not one.if_not_exists:
                     yield one
-
-
-def _visible(before: Model, after: Model) -> bool:
-    return bool(after.changed) or before.enums != after.enums
 
 
 def _spoken(facts: Iterable[Fact], added: set[Fact]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from magetui.engine.facts import table_name
 from magetui.engine.model import Model, TableModel
-from magetui.engine.rawsql import Unclear, operations_of
+from magetui.engine.rawsql import Unclear, UnclearTable, operations_of
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,
@@ -57,6 +57,9 @@ class Foresight:
             case ExecuteSql():
                 for one in operations_of(operation.sql, base.dialect):
                     self._note(step, one, base)
+            case UnclearTable():
+                self._unclear.append((step, frozenset({operation.table})))
+                self._on.setdefault(base.name_of(operation), []).append((step, operation))
             case Unclear():
                 self._unclear.append((step, operation.words))
             case DropIndex():
@@ -74,14 +77,14 @@ class Foresight:
         return {
             name: self._foreseen(name, -1)
             for name, operations in self._on.items()
-            if isinstance(operations[0][1], ALTERING)
+            if isinstance(first := operations[0][1], ALTERING) or (isinstance(first, UnclearTable) and not first.makes)
         }
 
     def seeing(self, model: Model, step: int) -> Model:
         """The model with what is to be known, after that step, of the tables that it has just opened."""
         opened = [table for name in model.changed if (table := model.tables.get(name)) is not None and table.open]
         unknown = [table for table in opened if table == table.opened()]
-        seen = {table.name: self._foreseen(table.name, step) for table in unknown}
+        seen = {table.name: replace(self._foreseen(table.name, step), there=table.there) for table in unknown}
         return replace(model, tables={**model.tables, **seen}) if seen else model
 
     def _foreseen(self, name: str, step: int) -> TableModel:

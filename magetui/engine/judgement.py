@@ -70,7 +70,7 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
                 "evidence-contradicts",
                 "warning",
                 f"The schema is not quite what {', '.join(marker) or 'base'} should have: {_wrong(evidence)}. Somebody "
-                "may have changed it by hand; a migration that builds on it can fail.",
+                f"may have changed it by hand; a migration that builds on it can fail.{_unread(chain, evidence)}",
                 facts,
                 "evidence",
             ),
@@ -116,9 +116,17 @@ def _too_early(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def _unread(chain: Chain, evidence: Evidence) -> str:
+    """Of a revision that would explain anything."""
+    if not evidence.is_unsure:
+        return ""
+    one = _named(chain, (next(iter(evidence.unsure.values())),))
+    return f" What {one} does cannot be read from its script, so whether it was run cannot be seen."
+
+
 def _looks_like(chain: Chain, evidence: Evidence) -> str:
     fitting = evidence.fits or evidence.loosely
-    if fitting:
+    if fitting and not evidence.is_unsure:
         names = " or ".join(_named(chain, one) for one in fitting[:NAMED_AT_MOST])
         more = f", or {len(fitting) - NAMED_AT_MOST} others" if len(fitting) > NAMED_AT_MOST else ""
         apart = ", which it cannot tell apart" if len(fitting) > 1 else ""
@@ -130,12 +138,14 @@ def _looks_like(chain: Chain, evidence: Evidence) -> str:
         return (
             f"Half{undo} of revision {_named(chain, (half.revision,))} is there: {missing} missing of "
             f"{len(half.operations)}. 'finish' would do the rest, 'undo' take it back.{_or_else(half)}"
+            f"{_unread(chain, evidence)}"
         )
     count = len(evidence.differences)
+    known = " that can be told" if evidence.is_unsure else ""
     differences = "1 difference" if count == 1 else f"{count} differences"
     return (
-        f"It fits no revision. The nearest is {_named(chain, evidence.nearest or ())}, with {differences} "
-        f"({_wrong(evidence)})."
+        f"It fits no revision{known}. The nearest is {_named(chain, evidence.nearest or ())}, with {differences} "
+        f"({_wrong(evidence)}).{_unread(chain, evidence)}"
     )
 
 

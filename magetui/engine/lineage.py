@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, reduce
 from operator import or_
@@ -12,10 +12,11 @@ from operator import or_
 from magetui.engine.chain import Chain, Revision
 from magetui.engine.foresight import Foresight
 from magetui.engine.model import Model, TableModel
-from magetui.engine.rawsql import Unclear
+from magetui.engine.rawsql import TAKES_TABLES, Unclear
 from magetui.engine.recording import Direction, Recording
 from magetui.runner.operations import Operation
 
+TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # markers of several revisions; each is worked out by itself
 
 
@@ -110,7 +111,7 @@ class Lineage:
         way = self._recordings[revision.revision].way(direction)
         if way.undecidable is None:
             return way.operations
-        return (*way.operations, Unclear(_words(revision.path.read_text(encoding="utf-8"))))
+        return (*way.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
 
     def _remember(self, model: Model) -> None:
         self.made += [(model.tables[name], model) for name in model.changed if name in model.tables]
@@ -122,8 +123,19 @@ class Lineage:
 
 
 @lru_cache(maxsize=1_024)
-def _words(script: str) -> frozenset[str]:
-    """The names in a script's texts: what it can have touched. Without any there is no telling."""
-    nodes = ast.walk(ast.parse(script))
-    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return frozenset(word for text in texts for word in re.findall(r"\w+", text))
+def _unclear(script: str, direction: Direction) -> Unclear:
+    """What a script can have touched: what the names in its texts name. Without any there is no telling."""
+    module = ast.parse(script)
+    other = "downgrade" if direction == "upgrade" else "upgrade"
+    this_way = [part for part in module.body if not (isinstance(part, ast.FunctionDef) and part.name == other)]
+    nodes = [node for part in this_way for node in ast.walk(part)]
+    calls = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    takes_tables = bool(calls & TAKING_TABLES) or any(map(TAKES_TABLES.search, _texts(nodes)))
+    words = (word for text in _texts(ast.walk(module)) for word in re.findall(r"\w+", text))
+    return Unclear(frozenset(words), takes_tables)
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

@@ -14,7 +14,15 @@ from typing import TypeVar
 from magetui.backends.base import Column, ForeignKey, Index
 from magetui.engine import facts as spelling
 from magetui.engine.facts import Fact
-from magetui.engine.rawsql import AddEnumValue, RenameEnumValue, RenameType, Unclear, operations_of
+from magetui.engine.rawsql import (
+    AddEnumValue,
+    RenameEnumValue,
+    RenameIndex,
+    RenameType,
+    Unclear,
+    UnclearTable,
+    operations_of,
+)
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,
@@ -40,7 +48,8 @@ class TableModel:
     """A table. Constraints and indexes are by name; a constraint without one by its columns, in brackets.
 
     `open`: there may be more than this. `gone`: what an open table no longer has, as places of facts; `told`: what was
-    altered of its columns that nothing else is known of.
+    altered of its columns that nothing else is known of. `there`: an open table that is known to be there, if nothing
+    else.
     """
 
     name: str
@@ -53,14 +62,19 @@ class TableModel:
     open: bool = False
     gone: frozenset[tuple[str, str, str]] = frozenset()
     told: Mapping[str, AlterColumn] = field(default_factory=dict)
+    there: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        return self.there or not self.open
 
     def has_index(self, name: str) -> bool:
         """Whether it is known to have an index, or a unique constraint, of that name."""
         return name in self.indexes or name in self.uniques
 
-    def opened(self) -> TableModel:
-        """With nothing known of it any more."""
-        return TableModel(self.name, open=True)
+    def opened(self, *, there: bool = True) -> TableModel:
+        """With nothing known of it any more but that it is there, if it was and `there` says so."""
+        return TableModel(self.name, open=True, there=there and self.is_there)
 
 
 @dataclass(frozen=True)
@@ -87,12 +101,39 @@ class Model:
             changed |= model.changed
         return replace(model, changed=frozenset(changed))
 
-    def opened(self, words: frozenset[str]) -> Model:
-        """After something unknown was done to the tables that `words` name; to all, where they name none."""
-        named = {name: table.opened() for name, table in self.tables.items() if name.rpartition(".")[2] in words}
+    def opened(self, one: Unclear) -> Model:
+        """After something unknown was done to the tables that its words name; to all, where they name none."""
+        stay = not one.takes_tables
+        named = {
+            name: table.opened(there=stay)
+            for name, table in self.tables.items()
+            if name.rpartition(".")[2] in one.words
+        }
         if named:
             return self._having(named)
-        return replace(self._having({name: table.opened() for name, table in self.tables.items()}), open=True)
+        opened = {name: table.opened(there=stay) for name, table in self.tables.items()}
+        return replace(self._having(opened), open=True)
+
+    def as_far_as_read(self, operation: Operation) -> Model:
+        """After one operation, as far as it is known what that does: what it opens stays as it was."""
+        several = operations_of(operation.sql, self.dialect) if isinstance(operation, ExecuteSql) else (operation,)
+        model = self
+        changed: set[str] = set()
+        for one in several:
+            made = model.after(one)
+            kept = {
+                name: before
+                for name in made.changed
+                if (before := model.tables.get(name)) is not None
+                and not before.open
+                and (table := made.tables.get(name)) is not None
+                and table.open
+            }
+            if isinstance(one, Unclear) and not isinstance(one, UnclearTable):
+                continue
+            changed |= made.changed - kept.keys()
+            model = replace(made, tables={**made.tables, **kept}) if kept else made
+        return replace(model, changed=frozenset(changed))
 
     def after(self, operation: Operation) -> Model:
         """After one operation, `changed` by that alone."""
@@ -123,13 +164,22 @@ class Model:
             case ExecuteSql():
                 made = operations_of(operation.sql, self.dialect)
                 return self.applying(made) if made else self
+            case UnclearTable():
+                name = self.name_of(operation)
+                known = None if operation.makes else self.tables.get(name)
+                return self._having(
+                    {name: TableModel(name, open=True, there=True) if known is None else known.opened()}
+                )
             case Unclear():
-                return self.opened(operation.words)
+                return self.opened(operation)
+            case RenameIndex():
+                return self._index_renamed(operation)
             case DropIndex():
                 return self._index_dropped(operation)
             case AddColumn() | DropColumn() | AlterColumn() | CreateIndex() | AddConstraint() | DropConstraint():
                 name = self.name_of(operation)
                 table = self.tables.get(name) or TableModel(name, open=True)
+                table = replace(table, there=True) if table.open else table  # it would fail on one that is not there
                 return self._having({name: self._changed(table, operation)})
             case _:
                 return self
@@ -179,7 +229,7 @@ class Model:
             if any(self._referred(key) == old for key in table.foreign_keys.values())
         }
         table = changed.pop(old, None) or self.tables.get(old)
-        made = TableModel(new, open=True) if table is None else replace(table, name=new)
+        made = TableModel(new, open=True, there=True) if table is None else replace(table, name=new)
         return self._having({**changed, new: made}, without=old)
 
     def _referred(self, key: ForeignKey) -> str:
@@ -225,6 +275,17 @@ class Model:
             for table in having
         }
         return self._having(changed)
+
+    def _index_renamed(self, one: RenameIndex) -> Model:
+        table = next((table for table in self.tables.values() if table.has_index(one.name)), None)
+        if table is None:
+            return self
+
+        def renamed(mapping: Mapping[str, T]) -> Mapping[str, T]:
+            return {one.new_name if name == one.name else name: value for name, value in mapping.items()}
+
+        indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
+        return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
 
     def _changed(self, table: TableModel, operation: Operation) -> TableModel:  # noqa: PLR0911 - a case each
         match operation:
@@ -312,7 +373,8 @@ class Model:
         for check in table.checks:
             yield Fact("check", table.name, check)
         for key in table.foreign_keys.values():
-            there = key.referred_columns
+            referred = self.tables.get(self._referred(key))
+            there = key.referred_columns or (referred.primary_key if referred is not None else ())
             yield spelling.foreign_key_fact(table.name, key.columns, self._referred(key), there, key.on_delete)
 
     def _told(self, table: str, one: AlterColumn) -> Iterable[Fact]:

@@ -2,18 +2,19 @@
 
 Most of it changes rows, which a schema does not show; most of the rest is one of Alembic's operations in other words.
 What is neither is `Unclear`: it may have done anything to the tables that it names, or to all where it names none.
+Of what makes or alters one table in a way that is not read here, it is known which table, and that it is there then.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from magetui.backends.base import Column, ForeignKey, Index
+from magetui.backends.base import Column, Constraint, ForeignKey, Index
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,
@@ -32,11 +33,12 @@ from magetui.runner.operations import (
 
 NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 QUALIFIED = rf"(?:(?P<schema>{NAME})\s*\.\s*)?(?P<name>{NAME})"
+ANY_NAME = rf"{NAME}(?:\s*\.\s*{NAME})?"
 TEXT = r"'((?:[^']|'')*)'"
 # What changes rows, settings, rights or comments and leaves the schema alone.
 NOT_OF_THE_SCHEMA = re.compile(
     r"(?:update|insert|delete|merge|truncate|copy|select|values|set|reset|show|comment|grant|revoke|analyze|vacuum"
-    r"|reindex|cluster|lock|notify|begin|commit|savepoint|release|pragma|explain)\b",
+    r"|reindex|refresh|cluster|lock|notify|begin|commit|savepoint|release|pragma|explain)\b",
     re.IGNORECASE,
 )
 ADD_VALUE = re.compile(
@@ -44,6 +46,9 @@ ADD_VALUE = re.compile(
     re.IGNORECASE,
 )
 RENAME_VALUE = re.compile(rf"alter\s+type\s+{QUALIFIED}\s+rename\s+value\s+{TEXT}\s+to\s+{TEXT}", re.IGNORECASE)
+RENAME_INDEX = re.compile(
+    rf"alter\s+index\s+(?:if\s+exists\s+)?{QUALIFIED}\s+rename\s+to\s+(?P<new>{NAME})", re.IGNORECASE
+)
 RENAME_TYPE = re.compile(rf"alter\s+type\s+{QUALIFIED}\s+rename\s+to\s+(?P<new>{NAME})", re.IGNORECASE)
 CREATE_ENUM = re.compile(rf"create\s+type\s+{QUALIFIED}\s+as\s+enum\s*\((?P<values>.*)\)", re.IGNORECASE | re.DOTALL)
 DROP_TYPE = re.compile(rf"drop\s+type\s+(?:if\s+exists\s+)?{QUALIFIED}(?:\s+(?:cascade|restrict))?", re.IGNORECASE)
@@ -53,6 +58,31 @@ BESIDE_TABLES = re.compile(
     r"\s+(?P<what>trigger|function|procedure|routine|aggregate|view|rule|policy|sequence|publication|subscription"
     r"|extension|statistics|operator|cast|collation|role|user|default\s+privileges)\b(?!.*\bcascade\b)",
     re.IGNORECASE | re.DOTALL,
+)
+# The same of schemas, domains and composite types, and what else alters an index or a database; but a schema that is
+# renamed takes its tables along, and a domain its columns' types.
+BESIDE_TABLES_TOO = re.compile(
+    rf"(?:(?:create|drop)\s+(?:schema|domain|database)|alter\s+(?:schema|domain|database|index))\b"
+    r"(?!.*\b(?:cascade|rename|create)\b)"
+    rf"|create\s+type\s+{ANY_NAME}\s*(?:\Z|as\s*(?:\(|range\b))"
+    rf"|alter\s+type\s+{ANY_NAME}\s+(?:owner\b|(?:add|drop|alter|rename)\s+attribute\b(?!.*\bcascade\b))",
+    re.IGNORECASE | re.DOTALL,
+)
+ONE_TABLE = re.compile(
+    r"(?P<verb>create|alter)\s+(?:(?:unlogged|foreign|virtual|global)\s+)?table\s+(?:if\s+(?:not\s+)?exists\s+)?"
+    rf"(?:only\s+)?{QUALIFIED}|create\s+(?:unique\s+)?index\b[^()]*?\bon\s+(?:only\s+)?"
+    rf"(?:(?P<its_schema>{NAME})\s*\.\s*)?(?P<its_name>{NAME})",
+    re.IGNORECASE,
+)
+TEMPORARY = re.compile(r"(?:create|drop)\s+(?:(?:global|local)\s+)?temp(?:orary)?\s+table\b", re.IGNORECASE)
+# After these words a table may be gone, or have another name.
+TAKES_TABLES = re.compile(r"\bdrop\s+(?:foreign\s+|virtual\s+)?table\b|\brename\b|\bset\s+schema\b", re.IGNORECASE)
+SERIAL = re.compile(r"(?:big|small)?serial[248]?", re.IGNORECASE)
+# A type as SQLite keeps it, word for word: what the parser makes of it has other names.
+WRITTEN_TYPE = re.compile(
+    r"\s*((?:(?!(?:constraint|primary|not|null|unique|check|default|collate|references|generated|as|autoincrement)\b)"
+    r"\w+\s*)+(?:\([^)]*\))?)",
+    re.IGNORECASE,
 )
 BODY = re.compile(r"(\$\w*\$).*?\1|\bbegin\b.*\bend\b", re.IGNORECASE | re.DOTALL)
 # How scripts give a column a new enum type; so common that it is not worth loading a parser for.
@@ -91,11 +121,30 @@ class RenameType(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class RenameIndex(Operation):
+    kind: ClassVar[str] = "rename-index"
+    name: str
+    schema: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unclear(Operation):
-    """It may have done anything to what `words`, the names in its text, name."""
+    """It may have done anything to what `words`, the names in its text, name: with `takes_tables`, dropped it too."""
 
     kind: ClassVar[str] = "unclear"
     words: frozenset[str]
+    takes_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearTable(Unclear):
+    """What it does to one table is not read here; `makes`: it makes it."""
+
+    kind: ClassVar[str] = "unclear-table"
+    table: str = ""
+    schema: str | None = None
+    makes: bool = False
 
 
 @lru_cache(maxsize=4_096)
@@ -115,7 +164,7 @@ def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
 
 def _leaves_tables_alone(text: str) -> bool:
     """Whether it is one statement that changes nothing of a table or a type."""
-    if match := BESIDE_TABLES.match(text):
+    if match := BESIDE_TABLES.match(text) or BESIDE_TABLES_TOO.match(text):
         return ";" not in BODY.sub("", text[match.end() :])
     return bool(NOT_OF_THE_SCHEMA.match(text)) and ";" not in text
 
@@ -133,6 +182,8 @@ def _of_a_type(text: str) -> Operation | None:  # noqa: PLR0911 - a case each
         return AddEnumValue(*_named(match), _text(match[4]), match["unless"] is not None)
     if match := RENAME_VALUE.fullmatch(text):
         return RenameEnumValue(*_named(match), _text(match[3]), _text(match[4]))
+    if match := RENAME_INDEX.fullmatch(text):
+        return RenameIndex(*_named(match), _name(match["new"]))
     if match := RENAME_TYPE.fullmatch(text):
         return RenameType(*_named(match), _name(match["new"]))
     if match := CREATE_ENUM.fullmatch(text):
@@ -178,20 +229,28 @@ def _parsed(text: str, dialect: str) -> Iterator[Operation]:
         made = _of_a_type(own) if folds else None
         if made is not None:
             yield made
-        elif not NOT_OF_THE_SCHEMA.match(own) and not BESIDE_TABLES.match(own):
-            yield from Statement(statement, dialect).operations() or [_unclear(own)]
+        elif not any(beside.match(own) for beside in (NOT_OF_THE_SCHEMA, BESIDE_TABLES, BESIDE_TABLES_TOO, TEMPORARY)):
+            yield from Statement(statement, dialect, text).operations() or [_unclear(own)]
 
 
 def _unclear(text: str) -> Unclear:
-    return Unclear(frozenset(re.findall(r"[^\W\d]\w*", text.lower())))
+    words = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
+    takes_tables = bool(TAKES_TABLES.search(text))
+    match = ONE_TABLE.match(text)
+    if match is None or takes_tables or ";" in text:
+        return Unclear(words, takes_tables)
+    name, schema = match["name"] or match["its_name"], match["schema"] or match["its_schema"]
+    makes = (match["verb"] or "").lower() == "create"
+    return UnclearTable(words, False, _name(name), _name(schema) if schema else None, makes)
 
 
 class Statement:
     """One parsed statement (sqlglot's). `operations` is empty where it has a part that is not known here."""
 
-    def __init__(self, statement: Any, dialect: str) -> None:
+    def __init__(self, statement: Any, dialect: str, text: str) -> None:
         self._statement = statement
         self._dialect = dialect
+        self._text = text
 
     def operations(self) -> list[Operation]:
         from sqlglot import exp
@@ -199,14 +258,14 @@ class Statement:
         one = self._statement
         made: list[Operation | None] = []
         if isinstance(one, exp.Create) and one.kind == "TABLE" and isinstance(one.this, exp.Schema):
-            made = [self._table()]
+            made = [self._table()] if one.args.get("properties") is None else []
         elif isinstance(one, exp.Create) and one.kind == "INDEX":
             made = [self._index()]
         elif isinstance(one, exp.Drop) and one.kind in ("TABLE", "INDEX"):
             dropped = one.args.get("tables") or [one.this]
             made = [self._dropped(table) for table in dropped]
         elif isinstance(one, exp.Alter) and one.args.get("kind") == "TABLE":
-            made = [self._action(action) for action in one.args["actions"]]
+            made = [operation for action in one.args["actions"] for operation in self._actions(action)]
         known = [operation for operation in made if operation is not None]
         return known if len(known) == len(made) else []
 
@@ -252,14 +311,20 @@ class Statement:
         concurrently = bool(self._statement.args.get("concurrently"))
         return CreateIndex(*self._where(index.args["table"]), made, concurrently)
 
+    def _actions(self, action: Any) -> Sequence[Operation | None]:
+        from sqlglot import exp
+
+        if not isinstance(action, exp.ColumnDef):
+            return [self._action(action)]
+        where = self._where(self._statement.this)
+        parts = self._column(where, action)
+        return [None] if parts is None else [AddColumn(*where, parts[0]), *parts[1]]
+
     def _action(self, action: Any) -> Operation | None:  # noqa: PLR0911 - a case an action
         from sqlglot import exp
 
         where = self._where(self._statement.this)
         match action:
-            case exp.ColumnDef():
-                parts = self._column(action)
-                return AddColumn(*where, parts) if parts is not None else None
             case exp.Drop() if action.kind == "COLUMN" or action.kind is None:
                 return DropColumn(*where, self._identifier((action.args.get("tables") or [action.this])[0]))
             case exp.Drop() if action.kind == "CONSTRAINT":
@@ -316,9 +381,11 @@ class Statement:
                 return None
 
     def _foreign_key(self, name: str | None, one: Any) -> ForeignKey:
+        return self._referring(name, tuple(map(self._identifier, one.expressions)), one.args["reference"])
+
+    def _referring(self, name: str | None, columns: tuple[str, ...], reference: Any) -> ForeignKey:
         from sqlglot import exp
 
-        reference = one.args["reference"]
         target = reference.this
         there = target.this if isinstance(target, exp.Schema) else target
         table, schema = self._where(there)
@@ -326,55 +393,92 @@ class Statement:
         on_delete = re.search(r"ON DELETE (CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION)", options)
         return ForeignKey(
             name,
-            tuple(map(self._identifier, one.expressions)),
+            columns,
             schema,
             table,
-            tuple(map(self._identifier, target.expressions)),
+            tuple(map(self._identifier, target.expressions)) if isinstance(target, exp.Schema) else (),
             on_delete[1] if on_delete else None,
         )
 
-    def _column(self, one: Any) -> Column | None:
-        """A column without keys of its own: with one it is more than a column."""
+    def _column(self, where: tuple[str, str | None], one: Any) -> tuple[Column, tuple[AddConstraint, ...]] | None:
+        """A column and the constraints that are written behind it; None where one is not known here."""
         from sqlglot import exp
 
-        nullable, default = True, None
+        name, kind = self._identifier(one.this), self._type(one)
+        if kind is None:
+            return None
+        nullable, default = not SERIAL.fullmatch(kind), None
+        made: list[AddConstraint] = []
         for constraint in one.args.get("constraints") or []:
+            called = self._identifier(constraint.this) if constraint.args.get("this") is not None else None
             match constraint.kind:
                 case exp.NotNullColumnConstraint():
                     nullable = bool(constraint.kind.args.get("allow_null"))
                 case exp.DefaultColumnConstraint():
                     default = self._sql(constraint.kind.this)
+                case exp.PrimaryKeyColumnConstraint():
+                    made.append(AddConstraint(*where, "primary", called, (name,)))
+                case exp.UniqueColumnConstraint():
+                    made.append(AddConstraint(*where, "unique", called, (name,)))
+                case exp.Reference():
+                    key = self._referring(called, (name,), constraint.kind)
+                    made.append(AddConstraint(*where, "foreign", called, foreign_key=key))
+                case exp.CheckColumnConstraint():
+                    called = called or self._named_by_the_server(where[0], name)
+                    definition = self._sql(constraint.kind.this)
+                    made.append(AddConstraint(*where, "check", called, definition=definition))
+                case exp.GeneratedAsIdentityColumnConstraint():
+                    nullable = False
+                case exp.AutoIncrementColumnConstraint() | exp.CollateColumnConstraint():
+                    pass
                 case _:
                     return None
+        return Column(name, kind, nullable, default), tuple(made)
+
+    def _named_by_the_server(self, table: str, column: str) -> str | None:
+        """What PostgreSQL calls a column's check that nobody has named; SQLite leaves it without a name."""
+        return f"{table}_{column}_check" if self._dialect == "postgresql" else None
+
+    def _type(self, one: Any) -> str | None:
+        """A column's type, as SQLite's is written; None where it has none."""
         if one.args.get("kind") is None:
             return None
-        return Column(self._identifier(one.this), self._sql(one.args["kind"]), nullable, default)
+        end = one.this.meta.get("end")
+        if self._dialect == "sqlite" and end is not None:
+            written = WRITTEN_TYPE.match(self._text, end + 1)
+            return " ".join(written[1].split()) if written is not None else None
+        return self._sql(one.args["kind"])
 
     def _table(self) -> Operation | None:
         """A table; None where a column or a constraint of it is more than is read here."""
         from sqlglot import exp
 
-        name, schema = self._where(self._statement.this.this)
+        where = self._where(self._statement.this.this)
         columns: list[Column] = []
-        key: tuple[str, ...] = ()
-        foreign: list[ForeignKey] = []
+        made: list[AddConstraint] = []
         for part in self._statement.this.expressions:
             if isinstance(part, exp.ColumnDef):
-                constraints = part.args.get("constraints") or []
-                keys = [one for one in constraints if isinstance(one.kind, exp.PrimaryKeyColumnConstraint)]
-                if keys:
-                    key = (self._identifier(part.this),)
-                    part.set("constraints", [one for one in constraints if one not in keys])
-                column = self._column(part)
-                if column is None:
+                parts = self._column(where, part)
+                if parts is None:
                     return None
-                columns.append(column)
+                columns.append(parts[0])
+                made += parts[1]
                 continue
-            made = self._constraint((name, schema), part)
-            if isinstance(made, AddConstraint) and made.constraint == "primary":
-                key = made.columns
-            elif isinstance(made, AddConstraint) and made.foreign_key is not None:
-                foreign.append(made.foreign_key)
-            else:
+            if isinstance(part, exp.CheckColumnConstraint) and self._dialect == "sqlite":
+                continue  # without a name it is not looked at
+            constraint = self._constraint(where, part)
+            if not isinstance(constraint, AddConstraint):
                 return None
-        return CreateTable(name, schema, tuple(columns), key, (), tuple(foreign))
+            made.append(constraint)
+        return CreateTable(
+            *where,
+            tuple(columns),
+            next((one.columns for one in made if one.constraint == "primary"), ()),
+            (),
+            tuple(one.foreign_key for one in made if one.foreign_key is not None),
+            tuple(
+                Constraint(one.name, one.constraint, one.definition or "", one.columns)
+                for one in made
+                if one.constraint in ("unique", "check")
+            ),
+        )

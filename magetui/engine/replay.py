@@ -23,7 +23,7 @@ from magetui.engine.child import ask_held
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
 from magetui.engine.exactness import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.facts import Fact, table_name, type_of
-from magetui.engine.rawsql import operations_of
+from magetui.engine.rawsql import UnclearTable, operations_of
 from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.runs import operator
 from magetui.engine.state import DatabaseState, read_state
@@ -253,7 +253,7 @@ def _known_names(recordings: Iterable[Recording], dialect: str, usual: str | Non
             operations += operations_of(operation.sql, dialect) if is_sql else (operation,)  # type: ignore[attr-defined]
     made = set()
     for one in operations:
-        if isinstance(one, CreateTable):
+        if isinstance(one, CreateTable) or (isinstance(one, UnclearTable) and one.makes):
             made.add(table_name(one.table, one.schema, usual))
         elif isinstance(one, RenameTable):
             made |= {table_name(name, one.schema, usual) for name in (one.table, one.new_name)}

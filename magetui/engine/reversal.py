@@ -13,7 +13,7 @@ from typing import Literal
 
 from magetui.backends.base import TableDetail
 from magetui.engine.model import Model
-from magetui.engine.rawsql import AddEnumValue, RenameEnumValue, RenameType, Unclear, operations_of
+from magetui.engine.rawsql import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear, operations_of
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,
@@ -123,6 +123,8 @@ class Reversal:
                 yield from self._sql_back(one, before)
             case RenameType():
                 yield Work(ExecuteSql(f"ALTER TYPE {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}"))
+            case RenameIndex():
+                yield Work(ExecuteSql(f"ALTER INDEX {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}"))
             case RenameEnumValue():
                 values = f"{_text(one.new_value)} TO {_text(one.value)}"
                 yield Work(ExecuteSql(f"ALTER TYPE {_name(one.name, one.schema)} RENAME VALUE {values}"))

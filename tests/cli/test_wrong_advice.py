@@ -9,7 +9,7 @@ import pytest
 
 from tests.alembic_project import AlembicProject, Revision, make_project
 from tests.command import Magetui, Outcome
-from tests.databases import Database, PostgresDatabase
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
 
 ON_POSTGRESQL = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 WITH_INDEX = Revision(
@@ -97,3 +97,96 @@ def test_of_revisions_that_differ_by_a_value_of_a_type_the_marker_is_the_nearest
     pg_database.rows("alter table a drop column n")
     finding = incident.finding("evidence-contradicts")
     assert (finding["severity"], finding["facts"]["nearest"]) == ("warning", ["rev1"])
+
+
+def test_table_made_by_sql_that_is_not_there_is_missing(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    raw = [
+        "CREATE TABLE raw (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR(20) UNIQUE, b BOOLEAN CHECK (b IN (0, 1)))",
+        "CREATE TABLE raw2 (id INTEGER NOT NULL PRIMARY KEY, a INTEGER REFERENCES raw) WITHOUT ROWID",
+    ]
+    second = Revision("rev2", "rev1", "Raw", "\n".join(f'op.execute("{sql}")' for sql in raw))
+    incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX, second)
+    incident.migrated("rev1")
+    sqlite_database.rows("drop index ix")
+    assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
+    assert incident("finish", "--yes").status == 0
+    assert sqlite_database.marker == ["rev1"]
+    incident.migrated("rev2")
+    assert incident.codes == ["up-to-date"]
+    sqlite_database.rows("drop table raw2")
+    assert "1 operation is missing of 2" in incident.finding("evidence-contradicts")["message"]
+
+
+BESIDE_THE_TABLES = (
+    "CREATE SCHEMA IF NOT EXISTS audit",
+    "CREATE DOMAIN positive AS integer CHECK (value > 0)",
+    "CREATE TYPE pair AS (a integer, b integer)",
+    "ALTER INDEX ix RENAME TO ix_a_n",
+    "CREATE TEMP TABLE scratch (id integer)",
+    "ALTER TABLE b ENABLE ROW LEVEL SECURITY",
+)
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("sql", BESIDE_THE_TABLES)
+def test_sql_that_leaves_the_tables_alone_makes_no_revision_fit(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path, sql: str
+) -> None:
+    second = Revision("rev2", "rev1", "Beside", f'{MAKES_B}\nop.execute("{sql}")')
+    incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, second)
+    incident.migrated("rev1")
+    assert incident("evidence", "--json").json["fits"] == [["rev1"]]
+    pg_database.rows("alter table a drop column n")
+    finding = incident.finding("evidence-contradicts")
+    assert (finding["severity"], finding["facts"]["fits"]) == ("warning", [])
+    assert incident("evidence", "--json").json["next"] is None
+    pg_database.rows("alter table a add column n integer")
+    pg_database.rows("create index ix on a (n)")
+    incident.migrated("rev2")
+    assert incident("evidence", "--json").json["fits"] == [["rev2"]]
+
+
+ANYTHING = "op.execute(\"DO $$ BEGIN EXECUTE 'SELECT 1'; END $$\")"
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("also", ["", MAKES_B], ids=["alone", "with a table"])
+def test_script_that_cannot_be_read_explains_nothing(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path, also: str
+) -> None:
+    second = Revision("rev2", "rev1", "Anything", f"{ANYTHING}\n{also}")
+    rows = Revision("rev3", "rev2", "Rows", 'op.execute("UPDATE a SET n = 1")')
+    incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, second, rows)
+    incident.migrated("rev1")
+    pg_database.rows("alter table a drop column n")
+    finding = incident.finding("evidence-contradicts")
+    assert finding["severity"] == "warning"
+    assert "not quite what rev1 should have: missing:" in finding["message"]
+    said = incident("evidence", "--json").json
+    assert (said["next"], said["marker_fits"]) == (None, False)
+    assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
+    if not also:
+        assert "what rev2 (Anything) does cannot be read from its script" in said["conclusion"][0]
+    pg_database.rows("delete from alembic_version")
+    assert incident("evidence", "--json").json["next"] is None
+    pg_database.rows("insert into alembic_version values ('rev1')")
+    pg_database.rows("alter table a add column n integer")
+    assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
+    assert incident("finish", "--yes").status == 0
+    assert pg_database.marker == ["rev1"]
+    incident.migrated("head")
+    assert incident.codes == ["up-to-date"]
+
+
+@ON_POSTGRESQL
+def test_table_that_a_script_alters_and_nobody_has_is_missing(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    asks = f'if not sa.inspect(op.get_bind()).has_table("b"):\n    {MAKES_B}'
+    column = Revision("rev3", "rev2", "Column", 'op.add_column("b", sa.Column("n", sa.Integer))')
+    incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, Revision("rev2", "rev1", "Asks", asks), column)
+    incident.migrated("rev1")
+    pg_database.rows("delete from alembic_version")
+    assert incident("evidence", "--json").json["fits"] == [["rev1"], ["rev2"]]
