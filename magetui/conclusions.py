@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from magetui import sentences, words
-from magetui.runner.operations import Autocommit, Operation
+from magetui.runner.operations import Autocommit
 
 if TYPE_CHECKING:
     from magetui.backends.base import VersionTable
@@ -123,12 +123,12 @@ def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
         )
     if evidence.fits:
         also = "".join(
-            f" It would fit {_named(chain, one)} too, provided that {_left_behind(chain, evidence, one)}."
+            f" It would fit {_named(chain, one)} too, provided that {_left_behind(evidence, one)}."
             for one in evidence.loosely[:LOOSELY_NAMED]
         )
         return f"The schema fits {_listed(chain, evidence.fits)}.{also}"
     if evidence.loosely:
-        left = _left_behind(chain, evidence, evidence.loosely[0])
+        left = _left_behind(evidence, evidence.loosely[0])
         half = "" if evidence.half is None else f" {_of_a_half(chain, evidence.half)}"
         return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
     if evidence.half is not None:
@@ -164,12 +164,9 @@ def _number(count: int) -> str:
     return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
-def _left_behind(chain: Chain, evidence: Evidence, marker: Marker) -> str:
+def _left_behind(evidence: Evidence, marker: Marker) -> str:
     """What a marker does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
-    applied = chain.applied(marker)
-    facts = {fact for one in evidence.revisions if one.revision not in applied for fact in one.there}
-    left = sorted(fact for fact in facts if not fact.startswith(GONE))
-    return f"a rollback, or a run that broke off, left {_some(left, ' and ') or 'something'} behind"
+    return f"a rollback, or a run that broke off, left {_some(evidence.left[marker], ' and ') or 'something'} behind"
 
 
 def _some(texts: Sequence[str], between: str) -> str:
@@ -178,7 +175,7 @@ def _some(texts: Sequence[str], between: str) -> str:
 
 
 def _of_a_half(chain: Chain, half: HalfApplied) -> str:
-    done, missing, doubt = (_real(half, places) for places in (half.done, half.missing, half.doubt))
+    done, missing, doubt = (half.real(places) for places in (half.done, half.missing, half.doubt))
     count = len(done) + len(missing) + len(doubt)
     what = "Half" if half.direction == "upgrade" else "Half of the way back"
     texts = [sentences.doing(one) for one in missing]
@@ -194,11 +191,6 @@ def _of_a_half(chain: Chain, half: HalfApplied) -> str:
         f"{what} of {_named(chain, (half.revision,))} is there: of its {count} operations {len(done)} {verb} "
         f"done{unseen}, {lacks}{': ' if texts else ''}{_some(texts, '; ')}.{or_else}"
     )
-
-
-def _real(half: HalfApplied, places: Sequence[int]) -> list[Operation]:
-    """The operations at those places, without the marks of where a transaction ends."""
-    return [half.operations[place] for place in places if not isinstance(half.operations[place], Autocommit)]
 
 
 def _details(evidence: Evidence) -> Iterator[tuple[str, str]]:

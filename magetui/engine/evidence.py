@@ -23,7 +23,7 @@ from magetui.engine.model import Model
 from magetui.engine.rawsql import AddEnumValue, operations_of
 from magetui.engine.recording import Direction, Recording, record_revisions
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import CreateIndex, ExecuteSql, Operation, RebuildTable, Recorded
+from magetui.runner.operations import Autocommit, CreateIndex, ExecuteSql, Operation, RebuildTable, Recorded
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 NOTHING_SEEN = "it changes nothing that a schema shows"
@@ -58,6 +58,10 @@ class HalfApplied:
     or_else: str | None = None  # the revision before it, where that may be what was begun: no schema shows what it did
     adds_values_alone: bool = False  # all that is done of it are values of enum types, which nobody can take away
 
+    def real(self, places: Iterable[int]) -> list[Operation]:
+        """The operations at those places, without the marks of where a transaction ends."""
+        return [self.operations[place] for place in places if not isinstance(self.operations[place], Autocommit)]
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -80,6 +84,7 @@ class Evidence:
     differences: tuple[Difference, ...]
     too_early: tuple[tuple[str, Fact], ...]
     tables: int  # how many tables the chain is known to make
+    left: Mapping[tuple[str, ...], tuple[str, ...]]  # what is there besides at each of `loosely`
     beneath: str | None = None
     unsure: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -184,9 +189,15 @@ class _Weighing:
             differences,
             tuple(self._too_early(loosely[0])) if loosely and not fits else (),
             len(self._compared.tables),
+            {marker: self._left_behind(marker) for marker in loosely},
             beneath,
             unsure,
         )
+
+    def _left_behind(self, marker: tuple[str, ...]) -> tuple[str, ...]:
+        model = self._lineage.at(marker) if marker else self._lineage.base
+        there = {fact for fact, missing in self._compared.differences(model) if not missing}
+        return _spoken(there, there)
 
     def _unread_below(self, marker: tuple[str, ...]) -> str | None:
         """The revision whose script cannot be read, where nothing is seen of it nor of what follows it."""

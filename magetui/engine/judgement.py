@@ -134,10 +134,11 @@ def _looks_like(chain: Chain, evidence: Evidence) -> str:
     half = evidence.half
     if half is not None:
         undo = "" if half.direction == "upgrade" else " of the way back"
-        missing = "1 operation is" if len(half.missing) == 1 else f"{len(half.missing)} operations are"
+        lacks, count = len(half.real(half.missing)), len(half.real(range(len(half.operations))))
+        missing = "1 operation is" if lacks == 1 else f"{lacks} operations are"
         return (
             f"Half{undo} of revision {_named(chain, (half.revision,))} is there: {missing} missing of "
-            f"{len(half.operations)}. 'finish' would do the rest, 'undo' take it back.{_or_else(half)}"
+            f"{count}. 'finish' would do the rest, 'undo' take it back.{_or_else(half)}"
             f"{_unread(chain, evidence)}"
         )
     count = len(evidence.differences)

@@ -190,3 +190,49 @@ def test_table_that_a_script_alters_and_nobody_has_is_missing(
     incident.migrated("rev1")
     pg_database.rows("delete from alembic_version")
     assert incident("evidence", "--json").json["fits"] == [["rev1"], ["rev2"]]
+
+
+@ON_POSTGRESQL
+def test_operations_of_a_half_are_counted_alike_wherever_they_are_told(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    index = 'op.create_index("ix_2", "a", ["n"], postgresql_concurrently=True)'
+    steps = (
+        f'op.add_column("a", sa.Column("x", sa.Integer))\nwith op.get_context().autocommit_block():\n    {index}\n'
+        'op.add_column("a", sa.Column("y", sa.Integer))'
+    )
+    incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, Revision("rev2", "rev1", "Half", steps))
+    incident.migrated("rev1")
+    pg_database.rows("alter table a add column x integer")
+    assert "2 operations are missing of 3." in incident.finding("evidence-contradicts")["message"]
+    assert "of its 3 operations 1 is done, these are missing" in " ".join(incident("evidence").stdout.split())
+
+
+@ON_POSTGRESQL
+def test_nothing_of_a_revisions_own_is_said_to_be_left_behind(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    first = Revision(
+        "rev1",
+        None,
+        "Type",
+        'op.create_table("a", sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer), '
+        'sa.Column("s", sa.Enum("x", "y", name="st")))',
+    )
+    value = "with op.get_context().autocommit_block():\n    op.execute(\"ALTER TYPE st ADD VALUE IF NOT EXISTS 'z'\")"
+    renamed = 'op.add_column("a", sa.Column("m", sa.Integer))\nop.rename_table("a", "b")'
+    back = Revision("rev4", "rev3", "Back", 'op.rename_table("b", "a")\nop.alter_column("a", "n", nullable=False)')
+    incident = Incident(
+        magetui,
+        pg_database,
+        tmp_path,
+        first,
+        Revision("rev2", "rev1", "Value", value),
+        Revision("rev3", "rev2", "Renamed", renamed),
+        back,
+    )
+    incident.migrated("rev2")
+    assert (
+        "It would fit rev1 (Type) too, provided that a rollback, or a run that broke off, left value 'z' of type st "
+        "behind." in " ".join(incident("evidence").stdout.split())
+    )
