@@ -25,6 +25,7 @@ REMINDER = (
     "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
 )
 ASK = "Before anything is stamped or migrated, find out where the differences come from, and whether it was run."
+VERIFY_FIRST = "'magetui verify' runs the scripts beside it and compares, which comes before anything else."
 NAMED_AT_MOST = 5
 LOOSELY_NAMED = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -61,6 +62,8 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     unread = table is not None and table.rows is None
     fits = _marker_fits(chain, evidence, table)
     said = [_of_the_schema(chain, evidence), _of_the_marker(chain, table, fits=fits), REMINDER]
+    if evidence.half is not None and evidence.half.revision in marker:
+        said.insert(2, f"{evidence.half.revision} was run whole by that: {VERIFY_FIRST}")
     begun = evidence.half is not None and bool(evidence.loosely)
     settled = (fits and not begun) or unread or not evidence.tables
     unsure = evidence.is_unsure and evidence.half is None

@@ -81,7 +81,8 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
             "evidence-contradicts",
             "critical",
             f"The marker says {', '.join(marker)}, but the schema does not look like it. "
-            f"{_looks_like(chain, evidence)} Nothing should be migrated before that is understood.",
+            f"{_looks_like(chain, evidence)}{_verify_first(marker, evidence)} Nothing should be migrated before that "
+            "is understood.",
             facts,
             "evidence",
         ),
@@ -154,6 +155,15 @@ def _or_else(half: HalfApplied) -> str:
     if half.or_else is None:
         return ""
     return f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
+
+
+def _verify_first(marker: tuple[str, ...], evidence: Evidence) -> str:
+    if evidence.half is None or evidence.half.revision not in marker:
+        return ""
+    return (
+        " But the marker says that it was run whole: 'magetui verify' runs the scripts beside it and compares, and "
+        "comes before either."
+    )
 
 
 def _wrong(evidence: Evidence) -> str:

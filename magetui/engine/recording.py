@@ -11,14 +11,23 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magetui import __version__
 from magetui.engine.child import ask
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import Operation, Recorded, decode
+from magetui.runner.operations import (
+    AddConstraint,
+    AlterColumn,
+    OnTable,
+    Operation,
+    Other,
+    RebuildTable,
+    Recorded,
+    decode,
+)
 from magetui.runner.request import RecordRequest
 
 if TYPE_CHECKING:
@@ -61,7 +70,33 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
         kept.update((one, {"script": digests[one], **answer}) for one, answer in answers.items())
         with suppress(OSError):  # then it is asked again next time
             _keep(file, {one: answer for one, answer in kept.items() if not _failed(answer)})
-    return {one: Recording(one, decode(kept[one]["upgrade"]), decode(kept[one]["downgrade"])) for one in digests}
+    return {
+        one: Recording(one, *(_as_done(decode(kept[one][way])) for way in ("upgrade", "downgrade"))) for one in digests
+    }
+
+
+def _as_done(recorded: Recorded) -> Recorded:
+    """Without the constraints that Alembic loses: a batch operation on SQLite leaves out, and says nothing, each that
+    is on a column by the name that the same batch gives it (alembic.operations.batch, `_transfer_elements_to_new_table`
+    looks for it among the table's columns as they were). Each operation keeps its place.
+    """
+    table: tuple[str, str | None] | None = None
+    renamed: set[str] = set()
+    made: list[Operation] = []
+    for one in recorded.operations:
+        if isinstance(one, RebuildTable):
+            table, renamed = (one.table, one.schema), set()
+        elif not isinstance(one, OnTable) or (one.table, one.schema) != table:
+            table = None if isinstance(one, OnTable) else table
+        elif isinstance(one, AlterColumn) and one.new_name not in (None, one.column):
+            renamed.add(one.new_name or "")
+        elif isinstance(one, AddConstraint):
+            columns = one.columns if one.foreign_key is None else one.foreign_key.columns
+            if not renamed.isdisjoint(columns):
+                made.append(Other(f"{one.name or one.constraint} constraint, lost where its batch renames the column"))
+                continue
+        made.append(one)
+    return replace(recorded, operations=tuple(made))
 
 
 def ways_of(workspace: Workspace, plan: Plan) -> list[tuple[str, Direction, Recorded]]:

@@ -236,3 +236,29 @@ def test_nothing_of_a_revisions_own_is_said_to_be_left_behind(
         "It would fit rev1 (Type) too, provided that a rollback, or a run that broke off, left value 'z' of type st "
         "behind." in " ".join(incident("evidence").stdout.split())
     )
+
+
+def test_constraint_that_alembic_loses_in_a_batch_is_not_missed(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    batch = (
+        'with op.batch_alter_table("a") as a:\n'
+        '    a.alter_column("n", new_column_name="count")\n'
+        '    a.create_unique_constraint("uq_count", ["count"])'
+    )
+    incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX, Revision("rev2", "rev1", "Batch", batch))
+    incident.migrated("rev2")
+    assert "uq_count" not in str(sqlite_database.rows("select sql from sqlite_master"))
+    assert incident.codes == ["up-to-date"]
+    assert incident("evidence", "--json").json["fits"] == [["rev2"]]
+
+
+def test_half_of_what_the_marker_says_was_run_is_to_be_verified_first(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX)
+    incident.migrated("rev1")
+    sqlite_database.rows("drop index ix")
+    assert "'magetui verify' runs the scripts beside it" in incident.finding("evidence-contradicts")["message"]
+    assert "rev1 was run whole by that: 'magetui verify'" in " ".join(incident("evidence").stdout.split())
+    assert incident("verify").status == 3
