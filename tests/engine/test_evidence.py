@@ -11,7 +11,7 @@ from magetui.engine.evidence import Evidence, gather_evidence
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.alembic_project import Revision, linear, make_project, table, two_heads
-from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.steps import walking
 
 
@@ -119,3 +119,43 @@ def test_default_is_known_by_its_value_however_its_script_spells_it(
         steps.upgrade("rev2")
     evidence = gather_evidence(Workspace(Selection(config=str(project.ini))))
     assert evidence.fits == (("rev2",),), evidence.differences
+
+
+MADE_BY_SQL = {
+    "postgresql": (
+        "CREATE TABLE one (id bigserial PRIMARY KEY, a varchar(20) CONSTRAINT uq_a UNIQUE, b int CHECK (b > 0), "
+        "c text COLLATE \"C\" DEFAULT 'x', d numeric(10, 2) NOT NULL, UNIQUE (a, b), CONSTRAINT ck CHECK (b < 9))",
+        "CREATE TABLE IF NOT EXISTS two (id int GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now(), "
+        "one_id bigint REFERENCES one ON DELETE CASCADE, PRIMARY KEY (id), FOREIGN KEY (id) REFERENCES one (id))",
+        "CREATE TABLE part (id int, at date NOT NULL) PARTITION BY RANGE (at)",
+        "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')",
+        "CREATE TABLE copied AS SELECT 1 AS id",
+        "ALTER TABLE two ADD COLUMN three int UNIQUE, ADD COLUMN four int REFERENCES one (id)",
+    ),
+    "sqlite": (
+        "CREATE TABLE one (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR (20) CONSTRAINT uq_a UNIQUE, b BOOLEAN "
+        "CHECK (b IN (0, 1)), c TEXT COLLATE NOCASE DEFAULT 'x', d DECIMAL(10, 2) NOT NULL, e DOUBLE PRECISION, "
+        "UNIQUE (a, b))",
+        "CREATE TABLE IF NOT EXISTS two (id INT, at DATETIME DEFAULT CURRENT_TIMESTAMP, one_id INTEGER REFERENCES one "
+        "ON DELETE CASCADE, PRIMARY KEY (id), CHECK (id > 0))",
+        "CREATE TABLE copied AS SELECT 1 AS id",
+        "ALTER TABLE two ADD COLUMN four INTEGER REFERENCES one (id)",
+    ),
+}
+
+
+@pytest.mark.parametrize("database", [18, "sqlite"], indirect=True, ids=["pg18", "sqlite"])
+def test_tables_made_by_sql_are_known_with_what_stands_behind_their_columns(database: Database, tmp_path: Path) -> None:
+    steps = MADE_BY_SQL[database.dialect]
+    chain = [table(1)]
+    for number, sql in enumerate(steps, start=2):
+        chain.append(Revision(f"rev{number}", f"rev{number - 1}", f"Step {number}", f'op.execute("""{sql}""")'))
+    project = make_project(tmp_path / "project", chain, database.url)
+    workspace = Workspace(Selection(config=str(project.ini)))
+    with walking(database.url, project.directory / "migrations") as steps_of:
+        for revision in chain:
+            steps_of.upgrade(revision.id)
+            evidence = gather_evidence(workspace)
+            assert evidence.fits == ((revision.id,),), (revision.upgrade, evidence.nearest, evidence.differences)
+    database.rows("ALTER TABLE one RENAME COLUMN d TO dd")
+    assert gather_evidence(workspace).fits == ()
