@@ -21,6 +21,7 @@ from magetui.engine.lineage import Lineage
 from magetui.engine.live import standing
 from magetui.engine.model import Model
 from magetui.engine.plan import Plan
+from magetui.engine.rawsql import Unclear, operations_of
 from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.refusal import forbidden
 from magetui.engine.reversal import NoWayBackError, Reversal, Way
@@ -162,6 +163,12 @@ def _works(found: _Found, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[t
     except NoWayBackError as error:
         raise RefusedError(f"{half.revision} cannot be taken back by itself: {error}. Nothing was changed.") from None
     doubtful = [half.operations[place] for place in half.doubt if _changes_rows(half.operations[place])]
+    unread = next((one for one in doubtful if _is_unread(one, found.start.dialect)), None)
+    if unread is not None:
+        raise RefusedError(
+            f"{half.revision} cannot be taken back by itself: neither whether this was run can be seen, nor what it "
+            f"does be told from its text: {_spoken(unread)}. Nothing was changed."
+        )
     unseen = tuple(f"Whether this was run cannot be seen, and it is not taken back: {_spoken(one)}" for one in doubtful)
     standing_again = found.start.tables
     indexes = [
@@ -197,6 +204,11 @@ def _going_on(half: HalfApplied, in_doubt: InDoubt | None) -> tuple[tuple[Work, 
 def _changes_rows(one: Operation) -> bool:
     """Whether it may do something that no schema shows."""
     return isinstance(one, (ExecuteSql, InsertRows))
+
+
+def _is_unread(one: Operation, dialect: str) -> bool:
+    """Whether it may change the schema in a way that its text does not tell."""
+    return isinstance(one, ExecuteSql) and any(isinstance(part, Unclear) for part in operations_of(one.sql, dialect))
 
 
 def _spoken(one: Operation) -> str:

@@ -262,3 +262,23 @@ def test_half_of_what_the_marker_says_was_run_is_to_be_verified_first(
     assert "'magetui verify' runs the scripts beside it" in incident.finding("evidence-contradicts")["message"]
     assert "rev1 was run whole by that: 'magetui verify'" in " ".join(incident("evidence").stdout.split())
     assert incident("verify").status == 3
+
+
+@ON_POSTGRESQL
+def test_sql_that_cannot_be_read_in_the_midst_of_a_half_is_for_the_operator_to_judge(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    added = [f'op.add_column("a", sa.Column("{name}", sa.Integer))' for name in "xy"]
+    second = Revision("rev2", "rev1", "Half", "\n".join([added[0], ANYTHING, added[1]]), "pass")
+    incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, second)
+    incident.migrated("rev1")
+    pg_database.rows("alter table a add column x integer")
+    before = pg_database.content
+    undone = incident("undo", "--yes")
+    assert undone.status == 4, undone
+    assert "rev2 cannot be taken back by itself: neither whether this was run can be seen" in undone.stderr
+    unasked = incident("finish", "--yes")
+    assert (unasked.status, "--in-doubt run" in unasked.stderr) == (4, True)
+    assert pg_database.content == before
+    assert incident("finish", "--in-doubt", "run", "--yes").status == 0
+    assert incident.codes == ["up-to-date"]
