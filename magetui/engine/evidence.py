@@ -112,8 +112,9 @@ def gather_evidence(workspace: Workspace) -> Evidence:
     chain.require_graph()
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
     live, usual = read_live(workspace)
+    marker = _recorded_marker(workspace)
     try:
-        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual), _recorded_marker(workspace))
+        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual), marker)
     except Exception as error:  # there is more to say about the database than what fits here
         said = f"{type(error).__name__}: {error}"
         raise MagetuiError(

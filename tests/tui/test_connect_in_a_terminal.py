@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.mage import HEAD
 from tests.postgres import HOST, PASSWORD, USER
 from tests.terminal import Terminal
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
+from tests.waiting import eventually
 
 FOOTER = "Connect.*URL or password"
 
@@ -77,7 +79,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press(*"wrong-one", "enter")
     terminal.wait_for(r"password\s+authentication\s+failed")
     first = tried_at(terminal)
-    time.sleep(1.1)
+    eventually(lambda: f"{datetime.now():%H:%M:%S}" > first)  # by which the two attempts are told apart
     terminal.press("enter")  # the same once more: that it was tried again is seen
     terminal.wait_gone(f"at {first}")
     terminal.wait_for(r"password\s+authentication\s+failed")
