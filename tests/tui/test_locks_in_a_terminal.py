@@ -101,6 +101,13 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
         assert is_there(mage, pid)
     terminal.press("t")
     terminal.wait_for(rf"End session {pid}\?.*{CONSENT}")
+    terminal.resize(40, 10)
+    terminal.wait_for(r"Too small to\s+show")
+    terminal.press("y")  # blind, which is no consent
+    terminal.wait_quiet()
+    terminal.resize(80, 24)
+    terminal.wait_for(rf"End session {pid}\?.*{CONSENT}")
+    assert is_there(mage, pid)
     terminal.press("y")
     terminal.wait_for(rf"Session {pid} has ended\.")
     terminal.wait_for("no other sessions")

@@ -24,6 +24,12 @@ def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, te
     terminal.wait_for("2 Revisions")
     terminal.press("v")
     terminal.wait_for("one transaction that is never committed")
+    terminal.resize(40, 10)
+    terminal.wait_for(r"Too small to\s+show")
+    terminal.press("y")  # blind, which is no consent
+    terminal.wait_quiet()
+    terminal.resize(80, 24)
+    terminal.wait_for(r"Do it\? The default is no")
     terminal.press("y")
     terminal.wait_for(rf"The live schema is not what {HEAD} ", 30)
     terminal.wait_for(r"missing +index ix_user_email on user \(unique: email\)")
