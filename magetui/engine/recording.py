@@ -128,7 +128,7 @@ def _kept_file(workspace: Workspace) -> Path:
     base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
     whose = [__version__, workspace.target.dialect, scripts.script_location, *scripts.version_locations]
-    whose += [str(scripts.arguments)] if scripts.arguments else []
+    whose += [str(said) for said in (scripts.arguments, scripts.naming) if said]
     name = hashlib.sha256("\n".join(whose).encode()).hexdigest()
     return Path(base) / "magetui" / "operations" / f"{name}.json"
 

@@ -55,6 +55,8 @@ def test_an_emptied_marker_is_found_again_by_the_schema(
     assert "The version table is empty, as if nothing were applied: that does not fit." in said
     assert "This is evidence, not proof" in said
     assert f"magetui stamp {BEHIND}" in said
+    assert "s Stamp" in said
+    assert "f Finish" not in said, "no revision is half there"
     terminal.press("G")
     terminal.wait_for("c07a23ff782b  Add initial tables")
     terminal.press("g")

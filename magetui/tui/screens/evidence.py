@@ -25,6 +25,7 @@ from magetui.tui.theme import QUIET, STRONG, WARNING
 if TYPE_CHECKING:
     from magetui.conclusions import Conclusion
     from magetui.engine.chain import Chain
+    from magetui.runner.request import ChangeVerb
 
 STATE_WIDTH = 13
 MARK_WIDTH = 5
@@ -44,8 +45,8 @@ class EvidenceScreen(OverScreen):
     BINDINGS = [
         Binding("o", "whole", "All of it", tooltip="tell all, with every operation or difference"),
         Binding("s", "stamp", "Stamp", tooltip="plan to set the marker to the revision under the cursor"),
-        Binding("f", "app.change('finish')", "Finish", tooltip="plan to do what is missing of a half revision"),
-        Binding("U", "app.change('undo')", "Undo", tooltip="plan to take back what is done of a half revision"),
+        Binding("f", "repair('finish')", "Finish", tooltip="plan to do what is missing of a half revision"),
+        Binding("U", "repair('undo')", "Undo", tooltip="plan to take back what is done of a half revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
     ]
 
@@ -79,7 +80,7 @@ class EvidenceScreen(OverScreen):
         """Whether there is a half revision to finish, or to undo; else a revision to stamp."""
         if action == "stamp":
             return self._found is not None and self._found.half is None
-        return action != "app.change" or (self._found is not None and self._found.half is not None)
+        return action != "repair" or (self._found is not None and self._found.half is not None)
 
     # -- asking
 
@@ -139,6 +140,9 @@ class EvidenceScreen(OverScreen):
             return
         evidence = next(one for one in self._found.revisions if one.revision == event.key)
         self.app.push_screen(RevisionScreen(self._chain.by_id[event.key], self._chain, evidence))
+
+    def action_repair(self, name: ChangeVerb) -> None:
+        self.magetui.action_change(name)
 
     def action_stamp(self) -> None:
         self.magetui.action_change("stamp", self.query_one(Rows).selected)
