@@ -16,8 +16,9 @@ from magetui.runner.operations import Autocommit
 if TYPE_CHECKING:
     from magetui.backends.base import VersionTable
     from magetui.engine.chain import Chain
-    from magetui.engine.evidence import Evidence, HalfApplied, RevisionEvidence
+    from magetui.engine.evidence import Evidence, RevisionEvidence
     from magetui.engine.facts import Fact
+    from magetui.engine.halves import HalfApplied
 
 Marker = tuple[str, ...]
 

@@ -172,6 +172,32 @@ class Comparison:
             left |= {*((fact, True) for fact in was - becomes), *((fact, False) for fact in becomes - was)}
         return left if undone else set()
 
+    def is_done(self, before: Model, after: Model) -> bool:
+        """Whether what leads from one state to the other has been done, by what is there now."""
+        added, removed = self.brought(before, after)
+        return all(self.is_live(fact) for fact in added) and not any(self.is_live(fact) for fact in removed)
+
+    def brought(self, before: Model, after: Model) -> tuple[set[Fact], set[Fact]]:
+        """Facts that are there after one step and not before, and the other way round; open tables tell nothing."""
+        added: set[Fact] = set()
+        removed: set[Fact] = set()
+        for name in after.changed:
+            tables = before.tables.get(name), after.tables.get(name)
+            if tables[1] is not None and tables[1].open:
+                new = self.of(tables[1], after)
+                old = self.of(tables[0], before) if tables[0] is not None else frozenset()
+                added |= new - old if len(new) > 1 or tables[1].there else set()
+                continue
+            old = self.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
+            new = self.of(tables[1], after) if tables[1] is not None else frozenset()
+            added |= new - old
+            removed |= old - new
+        for name in {*before.enums, *after.enums} if before.enums is not after.enums else ():
+            old, new = before.enum_facts(name), after.enum_facts(name)
+            added |= new - old
+            removed |= old - new
+        return added, removed
+
 
 def _heard_of(live: Live, lineage: Lineage) -> Live:
     """Without what no revision ever speaks of."""

@@ -9,21 +9,22 @@ that the schema cannot tell them apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Literal
 
 from magetui.engine.chain import Chain
 from magetui.engine.comparison import Comparison, Difference
 from magetui.engine.errors import MagetuiError
-from magetui.engine.facts import Fact, index_fact
+from magetui.engine.facts import Fact
+from magetui.engine.halves import HalfApplied, Halves
 from magetui.engine.lineage import Lineage
 from magetui.engine.live import Live, read_live
 from magetui.engine.model import Model
-from magetui.engine.rawsql import AddEnumValue, operations_of
-from magetui.engine.recording import Direction, Recording, record_revisions
+from magetui.engine.rawoperations import AddEnumValue
+from magetui.engine.rawsql import operations_of
+from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import Autocommit, CreateIndex, ExecuteSql, Operation, RebuildTable, Recorded
+from magetui.runner.operations import ExecuteSql, Operation
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 NOTHING_SEEN = "it changes nothing that a schema shows"
@@ -38,29 +39,6 @@ class RevisionEvidence:
     there: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     why: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HalfApplied:
-    """A revision of which only some operations are there, in the direction in which it was run.
-
-    The operations by their places in the recorded list: `done`, `missing`, and those in `doubt`, which no schema shows.
-    `unindexed`: the indexes that a rebuilt table had and has not been given again.
-    """
-
-    revision: str
-    direction: Direction
-    operations: tuple[Operation, ...]
-    done: tuple[int, ...]
-    doubt: tuple[int, ...]
-    missing: tuple[int, ...]
-    unindexed: tuple[CreateIndex, ...] = ()
-    or_else: str | None = None  # the revision before it, where that may be what was begun: no schema shows what it did
-    adds_values_alone: bool = False  # all that is done of it are values of enum types, which nobody can take away
-
-    def real(self, places: Iterable[int]) -> list[Operation]:
-        """The operations at those places, without the marks of where a transaction ends."""
-        return [self.operations[place] for place in places if not isinstance(self.operations[place], Autocommit)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +128,7 @@ class _Weighing:
         self._lineage = Lineage(chain, recordings, base)
         self._compared = Comparison(self._lineage, live)
         self._totals = self._compared.totals()
+        self._halves = Halves(self._lineage, recordings, self._compared, self._totals)
 
     # -- the answer
 
@@ -173,12 +152,12 @@ class _Weighing:
         differences: tuple[Difference, ...] = ()
         unsure = {one: unread for one in (*fits, *loosely) if (unread := self._unread_below(one)) is not None}
         if unsure.keys() == {*fits, *loosely} and self._marker not in map(frozenset, unsure):
-            half = self._half()
+            half = self._halves.found()
             others = [one for one in newest_first if one[0] not in unsure]
             nearest, model, _ = min(others, key=lambda one: self._distance(*one))
             differences = self._compared.differences(model)
         elif not fits:
-            half = self._begun(loosely[0])
+            half = self._halves.begun(loosely[0])
         beneath = half.revision if half is not None and self._is_beneath_the_marker(half) else None
         half = None if beneath else half
         return Evidence(
@@ -205,7 +184,7 @@ class _Weighing:
         while len(marker) == 1:
             [revision] = marker
             before, after = self._lineage.before[revision], self._lineage.after[revision]
-            if any(self._brought(before, after)):
+            if any(self._compared.brought(before, after)):
                 return None
             if (after.open and not before.open) or any(
                 table.open and (known := before.tables.get(name)) is not None and not known.open
@@ -235,46 +214,6 @@ class _Weighing:
         followed = all(self._recordings[revision].upgrade.undecidable is None for revision in marker)
         return self._compared.unspoken(model, total), not followed
 
-    def _half(self) -> HalfApplied | None:
-        """The revision that begun from one known state, in either direction, leads to what is there."""
-        for revision in reversed(self._lineage.oldest_first):
-            name = revision.revision
-            before, after = self._lineage.before[name], self._lineage.after[name]
-            recording = self._recordings[name]
-            for direction, start, total, way in (
-                ("upgrade", before, self._compared.total_before(revision, self._totals), recording.upgrade),
-                ("downgrade", after, self._totals[name], recording.downgrade),
-            ):
-                found = self._half_way(name, direction, start, total, way)
-                if found is not None:
-                    return replace(found, or_else=self._not_followed(revision.down_revisions))
-        return None
-
-    def _not_followed(self, revisions: Sequence[str]) -> str | None:
-        """The first of them of which no schema shows what it did."""
-        return next((one for one in revisions if self._recordings[one].upgrade.undecidable is not None), None)
-
-    def _begun(self, marker: tuple[str, ...]) -> HalfApplied | None:
-        """The revision after a marker, where all that is left over are values that it adds to enum types.
-
-        PostgreSQL commits those by themselves, so that a run which breaks off then leaves them; a rollback does too.
-        """
-        applied = self._lineage.ancestors(marker)
-        for revision in self._lineage.oldest_first:
-            name = revision.revision
-            if name in applied or not applied.issuperset(revision.down_revisions):
-                continue
-            start = self._lineage.before[name]
-            way = self._recordings[name].upgrade
-            found = self._half_way(name, "upgrade", start, self._compared.total(start), way)
-            if found is None:
-                continue
-            reached = start.applying(found.operations[place] for place in found.done)
-            exactly = self._compared.fit(reached, self._compared.total(reached)) == "exactly"
-            if exactly and not reached.changed and reached.enums.keys() == start.enums.keys():
-                return replace(found, adds_values_alone=True)
-        return None
-
     def _too_early(self, marker: tuple[str, ...]) -> Iterator[tuple[str, Fact]]:
         """Each value of an enum type that is there before the revision that adds it, with that revision."""
         applied = self._lineage.ancestors(marker)
@@ -289,98 +228,6 @@ class _Weighing:
                     new = added.enum_facts(enum) - now.enum_facts(enum)
                     yield from ((name, fact) for fact in new if self._compared.is_live(fact))
 
-    def _half_way(
-        self, revision: str, direction: Direction, start: Model, total: int, way: Recorded
-    ) -> HalfApplied | None:
-        if way.undecidable is not None or len(way.operations) < 2:
-            return None
-        states = [start]  # what a script does that cannot be read explains nothing of what is there
-        for operation in way.operations:
-            states.append(states[-1].as_far_as_read(operation))
-        touched = frozenset().union(*(state.changed for state in states[1:]))
-        if total > sum(self._compared.cost(start, name) for name in touched):
-            return None  # something else differs
-        count = len(way.operations)
-        totals = [self._compared.total(state) for state in states]
-        left = [self._compared.left_over(state, total) for state, total in zip(states, totals, strict=True)][1:-1]
-        least = min((facts for facts in left if facts is not None), default=None)
-        fitting = [place for place, facts in enumerate(left, start=1) if facts is not None and facts == least]
-        if fitting:
-            done, missing = range(fitting[0]), range(fitting[-1], count)
-            doubt: Iterable[int] = range(fitting[0], fitting[-1])
-        elif (rebuilt := self._rebuilt(way.operations, states)) is not None:
-            end, unindexed = rebuilt
-            made, rest = tuple(range(end)), tuple(range(end, count))
-            return HalfApplied(revision, direction, way.operations, made, (), rest, unindexed)
-        else:
-            steps = list(enumerate(pairwise(states)))
-            unseen = {place for place, step in steps if not any(self._brought(*step))}
-            there = [place for place, step in steps if place not in unseen and self._is_there(*step)]
-            model = start
-            for place in there:
-                model = model.as_far_as_read(way.operations[place])
-            if not there or len(there) + len(unseen) == count:
-                return None
-            if not self._compared.fit(model, self._compared.total(model)):
-                return None
-            done, doubt = there, sorted(unseen)  # type: ignore[assignment]
-            missing = [place for place in range(count) if place not in {*there, *unseen}]  # type: ignore[assignment]
-        return HalfApplied(revision, direction, way.operations, tuple(done), tuple(doubt), tuple(missing))
-
-    def _rebuilt(
-        self, operations: Sequence[Operation], states: Sequence[Model]
-    ) -> tuple[int, tuple[CreateIndex, ...]] | None:
-        """Where a batch operation of SQLite's broke off between its copy and the copy's indexes: after how many
-        operations, and the indexes. It makes those last, so that they are gone until then.
-        """
-        for place, operation in enumerate(operations):
-            if not isinstance(operation, RebuildTable):
-                continue
-            name = states[0].name_of(operation)
-            end = place + 1
-            while end < len(operations) and states[0].name_of(operations[end]) == name:
-                end += 1
-            table = states[end].tables.get(name)
-            if table is None or table.open:
-                continue
-            differing = {fact for fact, missing in self._compared.differences(states[end]) if missing}
-            made = {
-                index.name: index_fact(name, index.name, index.columns, unique=index.unique)
-                for index in table.indexes.values()
-            }
-            gone = [index for index in table.indexes.values() if made[index.name] in differing]
-            if gone and self._compared.total(states[end]) == len({made[index.name] for index in gone}):
-                return end, tuple(CreateIndex(operation.table, operation.schema, index) for index in gone)
-        return None
-
-    def _is_there(self, before: Model, after: Model) -> bool:
-        """Whether what leads from one state to the other has been done, by what is there now."""
-        added, removed = self._brought(before, after)
-        return all(self._compared.is_live(fact) for fact in added) and not any(
-            self._compared.is_live(fact) for fact in removed
-        )
-
-    def _brought(self, before: Model, after: Model) -> tuple[set[Fact], set[Fact]]:
-        """Facts that are there after one step and not before, and the other way round; open tables tell nothing."""
-        added: set[Fact] = set()
-        removed: set[Fact] = set()
-        for name in after.changed:
-            tables = before.tables.get(name), after.tables.get(name)
-            if tables[1] is not None and tables[1].open:
-                new = self._compared.of(tables[1], after)
-                old = self._compared.of(tables[0], before) if tables[0] is not None else frozenset()
-                added |= new - old if len(new) > 1 or tables[1].there else set()
-                continue
-            old = self._compared.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
-            new = self._compared.of(tables[1], after) if tables[1] is not None else frozenset()
-            added |= new - old
-            removed |= old - new
-        for name in {*before.enums, *after.enums} if before.enums is not after.enums else ():
-            old, new = before.enum_facts(name), after.enum_facts(name)
-            added |= new - old
-            removed |= old - new
-        return added, removed
-
     # -- of each revision
 
     def _by_revision(self, candidate: tuple[str, ...] | None, half: HalfApplied | None) -> tuple[RevisionEvidence, ...]:
@@ -392,7 +239,7 @@ class _Weighing:
         found = []
         for revision in self._chain.revisions:
             name = revision.revision
-            added, removed = self._brought(self._lineage.before[name], self._lineage.after[name])
+            added, removed = self._compared.brought(self._lineage.before[name], self._lineage.after[name])
             seen = (added - undone) | (removed - restored)
             there = {fact for fact in seen if self._compared.is_live(fact) is (fact in added)}
             if not added and not removed:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from magetui.engine.facts import table_name
 from magetui.engine.model import Model, TableModel
-from magetui.engine.rawsql import Unclear, UnclearTable, operations_of
+from magetui.engine.rawoperations import Unclear, UnclearTable
+from magetui.engine.rawsql import operations_of
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,

@@ -10,7 +10,8 @@ from magetui.engine.chain import Chain
 from magetui.engine.finding import Finding
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence import Evidence, HalfApplied
+    from magetui.engine.evidence import Evidence
+    from magetui.engine.halves import HalfApplied
 
 WITHOUT_MARKER = frozenset({"unknown-revision", "empty-version-table", "no-version-table", "several-markers"})
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})

@@ -12,7 +12,8 @@ from operator import or_
 from magetui.engine.chain import Chain, Revision
 from magetui.engine.foresight import Foresight
 from magetui.engine.model import Model, TableModel
-from magetui.engine.rawsql import TAKES_TABLES, Unclear
+from magetui.engine.rawoperations import Unclear
+from magetui.engine.rawsql import TAKES_TABLES
 from magetui.engine.recording import Direction, Recording
 from magetui.runner.operations import Operation
 

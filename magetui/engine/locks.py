@@ -20,7 +20,7 @@ from magetui.backends.looks import Looks
 from magetui.backends.postgresql_query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine import runs
 from magetui.engine.errors import RefusedError, StateError
-from magetui.engine.workspace import Workspace
+from magetui.engine.workspace import APPLICATION_NAME, Workspace
 from magetui.runner.journal import now
 from magetui.runner.request import SignalAction
 
@@ -116,7 +116,12 @@ def find_session(workspace: Workspace, pid: int) -> Session:
 
 
 def _shown(sessions: Sequence[Session]) -> tuple[Session, ...]:
-    return tuple(s for s in sessions if not OWN_HELPER.search(s.application or ""))
+    """Without the sessions that only watch a run, and those of a reading, which are gone by the next look."""
+    return tuple(s for s in sessions if not OWN_HELPER.search(s.application or "") and not _only_reads(s))
+
+
+def _only_reads(session: Session) -> bool:
+    return session.application == APPLICATION_NAME and not session.holds and session.waits_for is None
 
 
 def _all(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:

@@ -21,8 +21,10 @@ from sqlalchemy import Connection
 from magetui.backends.base import Backend, Counted, EnumType, Table, TableDetail, Wanted
 from magetui.engine.narrowing import narrows, only_casts
 from magetui.engine.plan import Plan
-from magetui.engine.rawsql import RenameEnumValue, RenameType, Unclear, operations_of, parser_of
+from magetui.engine.rawoperations import RenameEnumValue, RenameType, Unclear
+from magetui.engine.rawsql import operations_of
 from magetui.engine.recording import ways_of
+from magetui.engine.statement import parser_of
 from magetui.engine.workspace import Workspace
 from magetui.runner.operations import (
     AddColumn,

@@ -14,15 +14,15 @@ from typing import TypeVar
 from magetui.backends.base import Column, ForeignKey, Index
 from magetui.engine import facts as spelling
 from magetui.engine.facts import Fact
-from magetui.engine.rawsql import (
+from magetui.engine.rawoperations import (
     AddEnumValue,
     RenameEnumValue,
     RenameIndex,
     RenameType,
     Unclear,
     UnclearTable,
-    operations_of,
 )
+from magetui.engine.rawsql import operations_of
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,

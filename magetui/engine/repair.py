@@ -15,13 +15,15 @@ from typing import Literal
 from magetui.backends.base import Leftover, TableDetail
 from magetui.engine.chain import Chain
 from magetui.engine.errors import RefusedError
-from magetui.engine.evidence import Evidence, HalfApplied, gather_evidence
+from magetui.engine.evidence import Evidence, gather_evidence
 from magetui.engine.facts import table_name
+from magetui.engine.halves import HalfApplied
 from magetui.engine.lineage import Lineage
 from magetui.engine.live import standing
 from magetui.engine.model import Model
 from magetui.engine.plan import Plan
-from magetui.engine.rawsql import Unclear, operations_of
+from magetui.engine.rawoperations import Unclear
+from magetui.engine.rawsql import operations_of
 from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.refusal import forbidden
 from magetui.engine.reversal import NoWayBackError, Reversal, Way

@@ -23,7 +23,8 @@ from magetui.engine.child import ask_held
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
 from magetui.engine.exactness import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.facts import Fact, table_name, type_of
-from magetui.engine.rawsql import UnclearTable, operations_of
+from magetui.engine.rawoperations import UnclearTable
+from magetui.engine.rawsql import operations_of
 from magetui.engine.recording import Recording, record_revisions
 from magetui.engine.runs import operator
 from magetui.engine.state import DatabaseState, read_state

@@ -13,7 +13,8 @@ from typing import Literal
 
 from magetui.backends.base import TableDetail
 from magetui.engine.model import Model
-from magetui.engine.rawsql import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear, operations_of
+from magetui.engine.rawoperations import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear
+from magetui.engine.rawsql import operations_of
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,

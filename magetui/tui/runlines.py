@@ -38,7 +38,7 @@ NO_SESSION = -1  # the number of our own session, where the server gives none
 
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
-    """Which run it is, how far, and for how long."""
+    """Which run it is, how far, for how long, and of which database."""
     from magetui import words
 
     elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
@@ -51,7 +51,7 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     return Content.assemble(
         (f" Run {record.run}", STRONG),
         f" · {words.plain(record.verb)} {to}{words.plain(record.target)}",
-        (f"{place} {clock}", QUIET),
+        (f"{place} {clock}   {words.plain(words.place(record.database))}", QUIET),
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 from magetui.engine import evidence
 from magetui.engine.diagnosis import add_evidence, diagnose
 from magetui.engine.evidence import Evidence, gather_evidence
-from magetui.engine.rawsql import Unclear, operations_of
+from magetui.engine.rawoperations import Unclear
+from magetui.engine.rawsql import operations_of
 from magetui.engine.recording import record_revisions
 from magetui.engine.selection import Selection
 from magetui.engine.workspace import Workspace
