@@ -121,7 +121,7 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
 def _foretell(workspace: Workspace, plan: Plan) -> bool:
     """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known.
 
-    Whether the schema speaks against it.
+    Whether the schema speaks against what a stamp would say of it.
     """
     from magetui.engine.preview import preview_plan
     from magetui.render import Text
@@ -137,4 +137,4 @@ def _foretell(workspace: Workspace, plan: Plan) -> bool:
     for step in preview.steps:
         for warning in step.warnings:
             complain(words.plain(f"  {step.revision}: {warning}"))
-    return preview.doubt is not None
+    return plan.verb == "stamp" and preview.doubt is not None

@@ -7,11 +7,13 @@ does. What a script decides by looking at the database is not known beforehand, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from magetui.backends.base import Session, Table
 from magetui.backends.postgresql_sessions import ALL_MODES, CONFLICTS, lock_mode
 from magetui.engine.effects import Effect, Known, after, effects
+from magetui.engine.errors import MagetuiError
 from magetui.engine.losses import Losses, plan_losses
 from magetui.engine.plan import Plan
 from magetui.engine.recording import record_revisions, ways_of
@@ -60,7 +62,7 @@ class Preview:
     losses: Losses
     unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
     fails: tuple[str, ...] = ()  # what a step will fail on, as the end of a sentence
-    doubt: str | None = None  # of a stamp: that the schema speaks against the revision, as sentences
+    doubt: str | None = None  # that the schema speaks against the marker that it starts from, or that a stamp sets
 
     @property
     def in_the_way(self) -> frozenset[int] | None:
@@ -90,7 +92,7 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
     Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
     """
     if plan.verb == "stamp":
-        return Preview((), plan_losses(workspace, plan), doubt=_doubt(workspace, plan))
+        return Preview((), plan_losses(workspace, plan), doubt=_doubt(workspace, plan.result))
     ways = ways_of(workspace, plan)
     if workspace.backend.name == "postgresql" and ways:
         with workspace.reading() as connection:
@@ -110,16 +112,20 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
         )
         fails = []
     unforetold = "not foretold on SQL Server yet" if workspace.backend.name == "mssql" and ways else None
-    return Preview(made, plan_losses(workspace, plan), unforetold, tuple(fails))
+    doubt = None
+    if plan.repair is None:
+        with suppress(MagetuiError):  # the diagnosis says why nobody can say
+            doubt = _doubt(workspace, plan.marker)
+    return Preview(made, plan_losses(workspace, plan), unforetold, tuple(fails), doubt)
 
 
-def _doubt(workspace: Workspace, plan: Plan) -> str | None:
+def _doubt(workspace: Workspace, marker: tuple[str, ...]) -> str | None:
     from magetui.engine.evidence import gather_evidence  # starts a child, and loads what only it needs
     from magetui.engine.judgement import doubt_of
 
     if workspace.backend.name == "mssql":
         return None  # nobody can say
-    return doubt_of(workspace.chain, gather_evidence(workspace), plan.result)
+    return doubt_of(workspace.chain, gather_evidence(workspace), marker)
 
 
 def _types(

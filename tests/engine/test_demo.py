@@ -124,6 +124,7 @@ def test_half_applied_fails_to_migrate_and_stays_as_it_was_until_it_is_cleared_u
     assert diagnosis.json["findings"][2]["next"] == "evidence", "it would fail"
     assert diagnosis.json["marker"] == [BEHIND]
 
+    assert f"doubt   The schema does not look like {BEHIND}. Half of" in verbs("plan", "migrate").stdout
     everything = "select type, name, sql from sqlite_master order by 1, 2"
     before = rows(demo, everything)
     failed = verbs("migrate", "--yes")
