@@ -158,6 +158,8 @@ class Telling:
                 return [f"  the server has not answered since {_clock(self._begin, event.since)}"]
             case events.ServerAnswered():
                 return [f"  the server answers again, after {words.duration(event.silent_ms)}"]
+            case events.ConnectionBroke():
+                return ["the connection broke; the server is tried again, to read what the database says"]
             case events.LineDropped():
                 return ["the program that began the run is gone"]
             case events.CancelRequested():

@@ -218,7 +218,9 @@ def _why(record: RunRecord) -> str:
         else f"A lock was not to be had within {duration(record.lock_timeout_ms)}.",
         "statement-timeout": "A statement took longer than its timeout and was ended.",
         "refused": one_line(record.error or "It was refused."),
-        "lost": f"It was lost: {one_line(record.error or 'the connection broke')}",
+        "lost": f"The connection to the server was lost: {one_line((record.error or '').strip().partition(chr(10))[0])}"
+        if record.broke
+        else f"It was lost: {one_line(record.error or 'the connection broke')}",
     }[record.outcome]
     if not said.endswith("."):
         said += "."

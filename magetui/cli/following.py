@@ -74,6 +74,7 @@ class Told:
         self._wait: object = None
         self._news = {"attempts": 0, "signals": 0, "answers": 0}
         self._silent_since: str | None = None
+        self._broke: str | None = None
         self._tenth = 0
 
     def tell(self, record: RunRecord) -> None:
@@ -112,6 +113,9 @@ class Told:
         if record.silent_since not in (None, self._silent_since):
             complain(f"the server has not answered since {record.silent_since}")
         self._silent_since = record.silent_since
+        if record.broke != self._broke and record.alive:
+            complain("the connection broke; the server is tried again, to read what the database says now")
+        self._broke = record.broke
         self._news = {"attempts": len(record.attempts), "signals": len(record.signals), "answers": record.answers}
         if record.progress is not None and record.progress.total:
             tenth = 10 * record.progress.done // record.progress.total

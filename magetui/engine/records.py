@@ -95,6 +95,7 @@ class RunRecord:
     attempts: tuple[Attempt, ...] = ()  # those that failed
     signals: tuple[Signal, ...] = ()
     silent_since: str | None = None  # nothing was heard from the server since then
+    broke: str | None = None  # when its connection did
     answers: int = 0  # how often it was heard again after such a silence
     error: str | None = None
     where: str | None = None
@@ -203,6 +204,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(record, signals=(*record.signals, signal))
         case events.ServerFellSilent():
             return replace(record, silent_since=event.since)
+        case events.ConnectionBroke():
+            return replace(record, wait=None, statement=None, silent_since=None, broke=event.at)
         case events.ServerAnswered():
             return replace(record, silent_since=None, answers=record.answers + 1)
         case events.OutputPrinted():

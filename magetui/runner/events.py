@@ -181,6 +181,14 @@ class ServerAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionBroke(Event):
+    """The run's connection is gone; for so long the server is tried, to read back what the database says."""
+
+    name: ClassVar[str] = "connection-broke"
+    tries_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineDropped(Event):
     """The program that began the run is gone, and the run was to be cancelled in that case."""
 

@@ -102,6 +102,8 @@ class Run:
             failure, where = self._explained(error)
             outcome = self._outcome_of(failure)
         watcher.stop()
+        if outcome == "lost":
+            self._journal.append(events.ConnectionBroke(at=now(), tries_ms=round(READ_BACK_SECONDS * 1000)))
         marker = self._read_back(patient=outcome == "lost")
         reached = marker is not None and sorted(marker) == sorted(request.result)
         if reached and (outcome == "lost" or self._left_in_peace):

@@ -79,6 +79,10 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
         clock = local_clock(record.silent_since)
         said = f"  the server has not answered since {clock}; the run gives up if it stays silent"
         lines.append(Content.assemble(("NO ANSWER", WARNING), said))
+    if record.broke is not None:
+        clock = local_clock(record.broke)
+        said = f"  the connection broke at {clock}; the server is tried again, to read what the database says now"
+        lines.append(Content.assemble(("LOST", CRITICAL), said))
     lines += attempt_lines(record, moment)
     if record.wait is not None:
         wait = record.wait

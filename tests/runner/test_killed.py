@@ -120,7 +120,7 @@ def test_server_restart_in_the_middle_is_told_as_lost_and_a_second_migrate_finis
     assert pg_database.content == before
 
     told = magetui(*common, "runs", 2)
-    assert "It was lost" in told.stdout
+    assert "The connection to the server was lost: " in told.stdout
     assert "The database now says rev1." in told.stdout
     found = magetui(*common, "diagnose", "--json").json
     assert found["pending"] == ["rev2", "rev3"]

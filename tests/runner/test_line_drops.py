@@ -109,7 +109,7 @@ def test_network_that_is_cut_after_a_silence_is_not_said_to_answer_again(
         proxy.cut()
         ended = live.end()
     assert ended.status == 1, ended
-    assert "It was lost" in ended.stdout
+    assert "The connection to the server was lost: " in ended.stdout
     assert "answers again" not in ended.stderr
 
 
@@ -137,7 +137,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
         gone = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"
         eventually(lambda: not pg_database.rows(gone), 30)
         told = magetui("--config", ini, "runs", 2)
-        assert "It was lost" in told.stdout
+        assert "The connection to the server was lost: " in told.stdout
         assert "The database now says rev1." in told.stdout
     assert pg_database.content == before
 

@@ -191,7 +191,9 @@ def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says
         proxy.stall()
         terminal.wait_for("NO ANSWER", 30)
         proxy.cut()
-        screen = terminal.wait_for(r"^ LOST.*It was lost: .*What the\s+database says now could not be read", 60)
+        terminal.wait_for(r"LOST +the connection broke at [\d:]{8}", 30)
+        lost = r"The\s+connection\s+to\s+the\s+server\s+was\s+lost: .*What\s+the\s+database\s+says\s+now\s+could\s+not"
+        screen = terminal.wait_for(f"^ LOST.*{lost}", 60)
         assert "NO ANSWER" not in screen
         assert re.search(r"✗ rev2 +Rewrite big +stopped", screen)
     [ended] = named(journal(state_dir, 2), "run-ended")
