@@ -29,7 +29,7 @@ class Finding:
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The most urgent first, none with a change as its next verb that another finding forbids, or wants put off."""
-    ordered = tuple(sorted(findings, key=lambda finding: (URGENCY[finding.severity], finding.code not in FIRST)))
+    ordered = tuple(sorted(findings, key=_place))
     if any(finding.code == "several-heads" for finding in ordered):  # a head has to be chosen first
         ordered = tuple(replace(f, next="history") if f.next == "migrate" else f for f in ordered)
     barred = next((f for f in ordered if f.code in BARRIERS and f.next == "connect"), None)
@@ -39,3 +39,8 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     changes = get_args(ChangeVerb)
     put_off = [f for f in ordered if f.next in changes and f is not first and (barred or f.severity != "critical")]
     return tuple(replace(f, next=first.next) if f in put_off else f for f in ordered)
+
+
+def _place(finding: Finding) -> tuple[int, bool, bool]:
+    saves_rows = finding.code == "leftover-table" and "sql" in finding.facts  # they are in the copy alone
+    return URGENCY[finding.severity], not saves_rows, finding.code not in FIRST

@@ -75,6 +75,9 @@ def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_th
     terminal = open_terminal("demo", "half-applied")
     terminal.wait_for("LEFTOVER TABLE", 30)
     terminal.press(key)
+    if key == "s":
+        terminal.wait_for("Which revision is the database at")
+        terminal.press(*"head", "enter")
     assert label in terminal.wait_for(r"^esc Close n No y Yes .* \? Help$").splitlines()[-1]
     terminal.press("e")
     terminal.wait_gone("e Edit")

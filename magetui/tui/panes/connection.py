@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a finding proposes has a key of the same name, but for the revisions' pane.
 NEXT_ACTIONS = {"history": "revisions"}
+BEHIND = ("behind", "migration-running", "leftover-type")  # the latter are told first where migrations are pending
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
     "stamp": "set the marker to a revision the chain has",
@@ -158,7 +159,7 @@ def next_steps(finding: Finding) -> list[tuple[str, str]]:
 
 def headline(diagnosis: Diagnosis, worst: Finding) -> str:
     """The state in capitals, as the title of the pane and the first word in it: 'BEHIND BY 2'."""
-    if worst.code == "behind":
+    if worst.code in BEHIND and diagnosis.pending:
         return f"BEHIND BY {len(diagnosis.pending)}"
     if worst.severity == "ok":
         return "UP TO DATE"
