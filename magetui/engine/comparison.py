@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from magetui.engine.chain import Revision
 from magetui.engine.facts import UNREAD, Fact, index_fact
+from magetui.engine.headers import Revision
 from magetui.engine.lineage import Lineage
 from magetui.engine.live import Live
-from magetui.engine.model import Model, TableModel
+from magetui.engine.model import Model
+from magetui.engine.tablemodel import TableModel
 
 Difference = tuple[Fact, bool]  # whether it is missing; else it is too much
 OF_COLUMNS = frozenset({"column", "type", "null", "default"})

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from magetui.engine.facts import table_name
-from magetui.engine.model import Model, TableModel
+from magetui.engine.model import Model
 from magetui.engine.rawoperations import Unclear, UnclearTable
 from magetui.engine.rawsql import operations_of
+from magetui.engine.tablemodel import TableModel
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,

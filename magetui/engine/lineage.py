@@ -9,12 +9,14 @@ from dataclasses import replace
 from functools import lru_cache, reduce
 from operator import or_
 
-from magetui.engine.chain import Chain, Revision
+from magetui.engine.chain import Chain
 from magetui.engine.foresight import Foresight
-from magetui.engine.model import Model, TableModel
+from magetui.engine.headers import Revision
+from magetui.engine.model import Model
 from magetui.engine.rawoperations import Unclear
 from magetui.engine.rawsql import TAKES_TABLES
 from magetui.engine.recording import Direction, Recording
+from magetui.engine.tablemodel import TableModel
 from magetui.runner.operations import Operation
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.backends.base import Column, ForeignKey, Index
+from magetui.backends.base import ForeignKey
 from magetui.engine import facts as spelling
 from magetui.engine.facts import Fact
 from magetui.engine.rawoperations import (
@@ -23,6 +23,7 @@ from magetui.engine.rawoperations import (
     UnclearTable,
 )
 from magetui.engine.rawsql import operations_of
+from magetui.engine.tablemodel import TableModel, by_columns, without
 from magetui.runner.operations import (
     AddColumn,
     AddConstraint,
@@ -41,40 +42,6 @@ from magetui.runner.operations import (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class TableModel:
-    """A table. Constraints and indexes are by name; a constraint without one by its columns, in brackets.
-
-    `open`: there may be more than this. `gone`: what an open table no longer has, as places of facts; `told`: what was
-    altered of its columns that nothing else is known of. `there`: an open table that is known to be there, if nothing
-    else.
-    """
-
-    name: str
-    columns: Mapping[str, Column] = field(default_factory=dict)
-    primary_key: tuple[str, ...] = ()
-    indexes: Mapping[str, Index] = field(default_factory=dict)
-    uniques: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    foreign_keys: Mapping[str, ForeignKey] = field(default_factory=dict)
-    checks: frozenset[str] = frozenset()
-    open: bool = False
-    gone: frozenset[tuple[str, str, str]] = frozenset()
-    told: Mapping[str, AlterColumn] = field(default_factory=dict)
-    there: bool = False
-
-    @property
-    def is_there(self) -> bool:
-        return self.there or not self.open
-
-    def has_index(self, name: str) -> bool:
-        """Whether it is known to have an index, or a unique constraint, of that name."""
-        return name in self.indexes or name in self.uniques
-
-    def opened(self, *, there: bool = True) -> TableModel:
-        """With nothing known of it any more but that it is there, if it was and `there` says so."""
-        return TableModel(self.name, open=True, there=there and self.is_there)
 
 
 @dataclass(frozen=True)
@@ -180,7 +147,7 @@ class Model:
                 name = self.name_of(operation)
                 table = self.tables.get(name) or TableModel(name, open=True)
                 table = replace(table, there=True) if table.open else table  # it would fail on one that is not there
-                return self._having({name: self._changed(table, operation)})
+                return self._having({name: table.after(operation)})
             case _:
                 return self
 
@@ -214,8 +181,8 @@ class Model:
             columns={column.name: column for column in one.columns},
             primary_key=one.primary_key,
             indexes={index.name: index for index in one.indexes},
-            uniques={c.name or _by(c.columns): c.columns for c in one.constraints if c.kind == "unique"},
-            foreign_keys={key.name or _by(key.columns): key for key in one.foreign_keys},
+            uniques={c.name or by_columns(c.columns): c.columns for c in one.constraints if c.kind == "unique"},
+            foreign_keys={key.name or by_columns(key.columns): key for key in one.foreign_keys},
             checks=frozenset(c.name for c in one.constraints if c.kind == "check" and c.name),
         )
         return self._having({table.name: table})
@@ -268,8 +235,8 @@ class Model:
         changed = {
             table.name: replace(
                 table,
-                indexes=_without(table.indexes, one.name),
-                uniques=_without(table.uniques, one.name),
+                indexes=without(table.indexes, one.name),
+                uniques=without(table.uniques, one.name),
                 gone=table.gone | {("index", table.name, one.name)} if table.open else table.gone,
             )
             for table in having
@@ -286,74 +253,6 @@ class Model:
 
         indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
         return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
-
-    def _changed(self, table: TableModel, operation: Operation) -> TableModel:  # noqa: PLR0911 - a case each
-        match operation:
-            case AddColumn():
-                name = operation.column.name
-                return replace(
-                    table,
-                    columns={**table.columns, name: operation.column},
-                    gone=table.gone - {_column(table, name)},
-                    told=_without(table.told, name),
-                )
-            case DropColumn():
-                return self._column_dropped(table, operation.column)
-            case AlterColumn():
-                return self._column_altered(table, operation)
-            case CreateIndex():
-                name = operation.index.name
-                return replace(
-                    table,
-                    indexes={**table.indexes, name: operation.index},
-                    gone=table.gone - {("index", table.name, name)},
-                )
-            case AddConstraint():
-                return _constrained(table, operation)
-            case DropConstraint():
-                return _relaxed(table, operation)
-            case _:
-                return table
-
-    def _column_dropped(self, table: TableModel, name: str) -> TableModel:
-        """What stands on a column goes with it (manual, ALTER TABLE: indexes and table constraints)."""
-        return replace(
-            table,
-            columns=_without(table.columns, name),
-            primary_key=() if name in table.primary_key else table.primary_key,
-            indexes={n: one for n, one in table.indexes.items() if name not in one.columns},
-            uniques={n: columns for n, columns in table.uniques.items() if name not in columns},
-            foreign_keys={n: key for n, key in table.foreign_keys.items() if name not in key.columns},
-            told=_without(table.told, name),
-            gone=table.gone | {_column(table, name)} if table.open else table.gone,
-        )
-
-    def _column_altered(self, table: TableModel, one: AlterColumn) -> TableModel:
-        column = table.columns.get(one.column)
-        if column is None:
-            return _told(table if table.open else table.opened(), one)
-        default = None if one.drops_default else one.default if one.default is not None else column.default
-        made = Column(
-            one.new_name or column.name,
-            one.type or column.type,
-            column.nullable if one.nullable is None else one.nullable,
-            default,
-        )
-        columns = {c.name: c for c in (made if c is column else c for c in table.columns.values())}
-        if made.name == column.name:
-            return replace(table, columns=columns)
-
-        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(made.name if name == column.name else name for name in names)
-
-        return replace(
-            table,
-            columns=columns,
-            primary_key=renamed(table.primary_key),
-            indexes={n: replace(index, columns=renamed(index.columns)) for n, index in table.indexes.items()},
-            uniques={n: renamed(names) for n, names in table.uniques.items()},
-            foreign_keys={n: replace(key, columns=renamed(key.columns)) for n, key in table.foreign_keys.items()},
-        )
 
     def _facts(self, table: TableModel) -> Iterable[Fact]:
         yield Fact("table", table.name)
@@ -387,61 +286,3 @@ class Model:
             yield Fact("default", table, one.column)
         elif kind is not None and one.default is not None:  # how a default is spelled hangs on the type
             yield Fact("default", table, one.column, spelling.default_of(one.default, kind))
-
-
-def _by(columns: tuple[str, ...]) -> str:
-    return f"({', '.join(columns)})"
-
-
-def _column(table: TableModel, name: str) -> tuple[str, str, str]:
-    return ("column", table.name, name)
-
-
-def _told(table: TableModel, one: AlterColumn) -> TableModel:
-    """An open table with what is known of a column of its own once that was altered."""
-    before = table.told.get(one.column, AlterColumn(table.name, None, one.column))
-    name = one.new_name or one.column
-    said = replace(
-        before,
-        column=name,
-        type=one.type or before.type,
-        default=None if one.drops_default else one.default if one.default is not None else before.default,
-        drops_default=one.drops_default or (before.drops_default and one.default is None),
-    )
-    gone = table.gone - {_column(table, name)}
-    if name != one.column:
-        gone |= {_column(table, one.column)}
-    return replace(table, told={**_without(table.told, one.column), name: said}, gone=gone)
-
-
-def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
-    return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping
-
-
-def _constrained(table: TableModel, one: AddConstraint) -> TableModel:
-    if one.constraint == "primary":
-        return replace(table, primary_key=one.columns)
-    if one.constraint == "unique":
-        return replace(table, uniques={**table.uniques, one.name or _by(one.columns): one.columns})
-    if one.constraint == "foreign" and one.foreign_key is not None:
-        name = one.name or _by(one.foreign_key.columns)
-        return replace(table, foreign_keys={**table.foreign_keys, name: one.foreign_key})
-    return replace(table, checks=table.checks | {one.name}) if one.name else table
-
-
-def _relaxed(table: TableModel, one: DropConstraint) -> TableModel:
-    """Without that constraint. One that nobody has named is looked for as PostgreSQL would name it (and SQLAlchemy)."""
-    name = one.name or ""
-    if one.constraint == "primary" or name == f"{table.name}_pkey":
-        return replace(table, primary_key=())
-    if name in table.checks:
-        return replace(table, checks=table.checks - {name})
-    for key, columns in table.uniques.items():
-        if key == name or (key.startswith("(") and name == f"{table.name}_{'_'.join(columns)}_key"):
-            return replace(table, uniques=_without(table.uniques, key))
-    for key, foreign in table.foreign_keys.items():
-        if key == name or (key.startswith("(") and name == f"{table.name}_{'_'.join(foreign.columns)}_fkey"):
-            return replace(table, foreign_keys=_without(table.foreign_keys, key))
-    if one.constraint == "check" or table.open:
-        return table
-    return table.opened()  # it had one that is not known here

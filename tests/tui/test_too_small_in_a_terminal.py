@@ -5,8 +5,6 @@ On the practice incident whose rollback waits for another process, so that no se
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.terminal import Terminal
@@ -32,9 +30,7 @@ def shrink(terminal: Terminal) -> None:
 
 
 def press_in_vain(terminal: Terminal, *keys: str) -> None:
-    for key in keys:
-        terminal.press(key)
-        time.sleep(0.2)
+    terminal.press(*keys)
     terminal.wait_quiet()
     terminal.wait_for(TOO_SMALL)
 

@@ -26,8 +26,9 @@ from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.chain import Chain, Revision
+    from magetui.engine.chain import Chain
     from magetui.engine.evidence import RevisionEvidence
+    from magetui.engine.headers import Revision
     from magetui.engine.plan import PlanStep
 
 Way = Literal["upgrade", "downgrade"]
