@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from magetui.engine.child import NoAnswerError, answer
+from magetui.engine.syntax import tree_of
 from magetui.runner.request import ProbeRequest, Scripts
 
 PROBE_SECONDS = 20
@@ -62,7 +63,7 @@ class EnvText:
 def read_env_text(file: Path) -> EnvText:
     """What can be read without running it. A file that cannot be read has nothing to say, and will not run either."""
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        tree = tree_of(file.read_bytes(), str(file))
     except (OSError, SyntaxError, ValueError):
         return EnvText(makes_url=False, configured=Configured())
     names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in _named(tree)}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from magetui.engine.syntax import tree_of
 
 HEADER = ("revision", "down_revision", "branch_labels", "depends_on")
 CREATED = re.compile(r"^Create Date:\s*(.+?)\s*$", re.MULTILINE)
@@ -47,9 +48,7 @@ class ChainProblem:
 def read_script(path: Path) -> Revision | ChainProblem:
     """One script's header, or why it cannot be had."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the scripts' own invalid escapes are not ours to tell
-            tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = tree_of(path.read_bytes(), str(path))
     except SyntaxError as error:
         message = f"{path.name} has a syntax error on line {error.lineno}: {error.msg}."
         return ChainProblem("unreadable-script", message, (path,))

@@ -16,6 +16,7 @@ from magetui.engine.model import Model
 from magetui.engine.rawoperations import Unclear
 from magetui.engine.rawsql import TAKES_TABLES
 from magetui.engine.recording import Direction, Recording
+from magetui.engine.syntax import tree_of
 from magetui.engine.tablemodel import TableModel
 from magetui.runner.operations import Operation
 
@@ -128,7 +129,7 @@ class Lineage:
 @lru_cache(maxsize=1_024)
 def _unclear(script: str, direction: Direction) -> Unclear:
     """What a script can have touched: what the names in its texts name. Without any there is no telling."""
-    module = ast.parse(script)
+    module = tree_of(script)
     other = "downgrade" if direction == "upgrade" else "upgrade"
     this_way = [part for part in module.body if not (isinstance(part, ast.FunctionDef) and part.name == other)]
     nodes = [node for part in this_way for node in ast.walk(part)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -300,3 +303,33 @@ def test_chain_without_branches_is_walked_as_alembic_would_walk_it(tmp_path: Pat
     for revision in chain.by_id:
         assert list(chain.pending((revision,))) == upgrade(chain, (revision,))
         assert chain.applied((revision,)) == set(downgrade(chain, (revision,)))
+
+
+class Circle:
+    """Only the collector ends it, wherever that comes by, and then another thread may have its turn."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        self.itself = self
+
+
+def test_a_chain_is_read_by_several_threads_at_once(tmp_path: Path) -> None:
+    """As by a screen that is opened while the state is being read: some releases of Python make no trees then."""
+    project = alembic_project.make_project(tmp_path / "project", alembic_project.linear(40), "sqlite://")
+
+    def read(_number: int) -> Chain:
+        Circle()
+        return read_chain([project.versions])
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5, 2, 2)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            chains = list(threads.map(read, range(32)))
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
+    assert [problem for chain in chains for problem in chain.problems] == []

@@ -7,7 +7,6 @@ the scripts' code and of the database, and follow from a worker. Its SQL is rend
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -306,10 +305,10 @@ def _source(revision: Revision) -> str:
 
 def _docstring(source: str) -> str:
     """What a script says of itself, without the message, which is in the title."""
+    from magetui.engine.syntax import tree_of
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            text = ast.get_docstring(ast.parse(source)) or ""
+        text = ast.get_docstring(tree_of(source)) or ""
     except (SyntaxError, ValueError):  # cut at the limit, or changed since the chain was read
         return ""
     return text.partition("\n\n")[2].strip()
