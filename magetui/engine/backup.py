@@ -207,7 +207,7 @@ def _give_name(unfinished: Path, file: Path) -> None:
             raise _taken(file) from None
         try:
             unfinished.rename(file)
-        except BaseException:
+        except OSError:
             file.unlink(missing_ok=True)
             raise
 

@@ -84,8 +84,7 @@ def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     """Begin a run of the plan in a child of its own session, which outlives this program.
 
     Consent is the caller's to have asked for. Raises `RefusedError` in read-only mode or where the target is not the
-    planned one, `StateError` where no record
-    can be kept, `MagetuiError` where the interpreter cannot be started.
+    planned one, `StateError` where no record can be kept, `MagetuiError` where the interpreter cannot be started.
     """
     if workspace.selection.read_only:
         raise RefusedError("--read-only is set, so nothing is changed.")
@@ -99,7 +98,7 @@ def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     path = journal_path(directory, number)
     try:
         return _begun(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
-    except BaseException:
+    except MagetuiError:  # no child was started; the record of one that may live is never taken away
         for left in (path, path.with_suffix(".stderr")):
             left.unlink(missing_ok=True)
         raise
