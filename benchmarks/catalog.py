@@ -18,10 +18,10 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from magetui.backends import postgresql_catalog as catalog
-from magetui.backends.base import Table, TableDetail
-from magetui.backends.postgresql import PostgreSQL
-from tests.postgres import PostgresServer
+from magetui.backends.postgresql import catalog
+from magetui.backends.postgresql.backend import PostgreSQL
+from magetui.model.schema import Table, TableDetail
+from tests.support.postgres import PostgresServer
 
 TABLES = 5_000
 ROUNDS = 9

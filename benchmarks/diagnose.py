@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.environments import site_packages
-from tests.mage import mage_directory, migrate_with_alembic
-from tests.mage_environment import mage_environment
-from tests.postgres import PostgresServer
+from tests.support.environments import site_packages
+from tests.support.mage import mage_directory, migrate_with_alembic
+from tests.support.mage_environment import mage_environment
+from tests.support.postgres import PostgresServer
 
 PAIRS = 7
 TARGET = 0.25

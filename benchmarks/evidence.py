@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from tests.alembic_project import Revision, make_project
+from tests.support.alembic_project import Revision, make_project
 
 REVISIONS = 5_000
 TABLES = 500

@@ -22,12 +22,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from tests.alembic_project import Revision, make_project
-from tests.command import Magetui
-from tests.journals import Event, journal, moment, named
-from tests.postgres import PostgresServer
-from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.support.alembic_project import Revision, make_project
+from tests.support.command import Magetui
+from tests.support.journals import Event, journal, moment, named
+from tests.support.postgres import PostgresServer
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 ROWS = 2_400_000  # about ten minutes where one row takes 250 µs in all
 HALF_WAY = 4  # the step in whose statement the program is killed: two of the four heavy ones are done

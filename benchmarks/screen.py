@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mage import mage_directory, migrate_with_alembic
-from tests.postgres import PostgresServer
-from tests.terminal import Terminal
+from tests.support.mage import mage_directory, migrate_with_alembic
+from tests.support.postgres import PostgresServer
+from tests.support.terminal import Terminal
 
 PAIRS = 9
 REST_SECONDS = 10

@@ -27,13 +27,13 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import extensions
 
-from tests.command import Magetui
-from tests.journals import journal, moment, named
-from tests.mage import mage_directory, migrate_with_alembic
-from tests.postgres import PostgresServer
-from tests.terminal import Terminal
+from tests.support.command import Magetui
+from tests.support.journals import journal, moment, named
+from tests.support.mage import mage_directory, migrate_with_alembic
+from tests.support.postgres import PostgresServer
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import roll_back
-from tests.waiting import eventually
 
 PREFERENCES, BEFORE_IT = "1a737bdee53b", "847ea6602d6f"  # adds user.preferences, so that going back alters user
 AT_PREFERENCES, AT_HEAD = "mage_at_preferences", "mage_at_head"

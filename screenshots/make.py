@@ -18,12 +18,12 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from magetui.config import Settings
-from magetui.engine.selection import Selection
+from magetui.engine.target.selection import Selection
 from magetui.tui.app import MagetuiApp
 from magetui.tui.panes.schema import SchemaPane
-from tests.mage import mage_directory, migrate_with_alembic
-from tests.postgres import PostgresServer
-from tests.waiting import eventually
+from tests.support.mage import mage_directory, migrate_with_alembic
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import eventually
 
 HERE = Path(__file__).resolve().parent
 BEHIND = "42a14d6143f1"

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.leaks import nowhere
-from tests.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
-from tests.postgres import HOST, VERSIONS, PostgresServer
-from tests.proxy import StallingProxy
-from tests.secret_stores import SecretsManager
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.leaks import nowhere
+from tests.support.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
+from tests.support.postgres import HOST, VERSIONS, PostgresServer
+from tests.support.proxy import StallingProxy
+from tests.support.secret_stores import SecretsManager
 
-pytest_plugins = ("tests.debian",)
+pytest_plugins = ("tests.support.debian",)
 
 MAGE_TEMPLATE = "mage_at_head"
 UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")

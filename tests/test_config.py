@@ -15,16 +15,16 @@ from magetui.config import DEFAULT, Settings, settings_of
 from magetui.config.keys import ACTIONS
 from magetui.config.options import OPTIONS, TARGET_OPTIONS
 from magetui.config.targets import asked_for_name, named_target
-from magetui.engine import passwords
 from magetui.engine.errors import ConnectError, UsageError
-from magetui.engine.passwords import Passwords, ask_password
-from magetui.engine.recents import MOST, recent_targets, remember
-from magetui.engine.selection import Selection
-from magetui.engine.target import parse_target
+from magetui.engine.target import passwords
+from magetui.engine.target.passwords import Passwords, ask_password
+from magetui.engine.target.recents import MOST, recent_targets, remember
+from magetui.engine.target.selection import Selection
+from magetui.engine.target.target import parse_target
 from magetui.engine.workspace import Workspace
 from magetui.tui.app import MagetuiApp
-from magetui.tui.fields import masked
 from magetui.tui.screens.main import MainScreen
+from magetui.tui.widgets.fields import masked
 
 SECRET = "verysecret-1"
 

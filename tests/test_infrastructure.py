@@ -17,12 +17,12 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import CycleDetected
 from alembic.util import CommandError
 
-from tests import alembic_project
-from tests.alembic_project import Revision, make_project
-from tests.mage import CHECKOUT, HEAD
-from tests.postgres import PASSWORD, USER, Mode, PostgresServer
-from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.support import alembic_project
+from tests.support.alembic_project import Revision, make_project
+from tests.support.mage import CHECKOUT, HEAD
+from tests.support.postgres import PASSWORD, USER, Mode, PostgresServer
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 
@@ -64,7 +64,7 @@ def test_server_wants_its_password(postgres: PostgresServer) -> None:
 
 def test_server_goes_when_the_test_process_is_killed() -> None:
     program = (
-        "from tests.postgres import PostgresServer\n"
+        "from tests.support.postgres import PostgresServer\n"
         "server = PostgresServer(18)\n"
         "server.start()\n"
         "print(server.pid, server.directory, flush=True)\n"

@@ -13,9 +13,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.command import Outcome
-from tests.leaks import Written, nowhere, of_process
-from tests.postgres import PASSWORD
+from tests.support.command import Outcome
+from tests.support.leaks import Written, nowhere, of_process
+from tests.support.postgres import PASSWORD
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "plain-word", "Grüße an 'Otto'", 'back\\slash"quote'])

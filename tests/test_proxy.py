@@ -9,9 +9,9 @@ from contextlib import closing, suppress
 import psycopg2
 import pytest
 
-from tests.postgres import PostgresServer
-from tests.proxy import HERE, StallingProxy
-from tests.waiting import eventually
+from tests.support.postgres import PostgresServer
+from tests.support.proxy import HERE, StallingProxy
+from tests.support.waiting import eventually
 
 SOON = 10  # seconds in which what is to come has come
 SILENCE = 0.2  # seconds in which what is not to come has not

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from magetui.backends.base import Column, ForeignKey, Index
-from magetui.runner import operations as made
-from magetui.sentences import NOTHING, doing, doings
+from magetui.model import operations as made
+from magetui.model.schema import Column, ForeignKey, Index
+from magetui.text.operations import NOTHING, doing, doings
 
 ENTITY = Column("entity", "entity", nullable=True)
 COUNT = Column("count", "INTEGER", nullable=False, default="'0'")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from magetui import words
-from magetui.engine.records import RunRecord
+from magetui.engine.runs.record import RunRecord
+from magetui.text import formats
 
 A, B, C = ("aaaaaaaaaaaa",), ("bbbbbbbbbbbb",), ("cccccccccccc",)
 
@@ -28,6 +28,6 @@ def record(outcome: str, after: tuple[str, ...] | None, verb: str = "migrate") -
     ],
 )
 def test_the_way_of_a_run_is_what_was_read_back(run: RunRecord, said: str, brief: str) -> None:
-    assert words.way(run) == said
-    assert words.way(run, brief=True) == brief
-    assert words.way(run, "") == said.removeprefix("marker ")
+    assert formats.way(run) == said
+    assert formats.way(run, brief=True) == brief
+    assert formats.way(run, "") == said.removeprefix("marker ")

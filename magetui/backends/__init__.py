@@ -25,15 +25,15 @@ def backend_for(url: URL) -> Backend:
     """
     dialect = url.get_backend_name()
     if dialect == "postgresql":
-        from magetui.backends.postgresql import PostgreSQL
+        from magetui.backends.postgresql.backend import PostgreSQL
 
         return PostgreSQL()
     if dialect == "sqlite":
-        from magetui.backends.sqlite import SQLite
+        from magetui.backends.sqlite.backend import SQLite
 
         return SQLite()
     if dialect == "mssql":
-        from magetui.backends.mssql import SQLServer
+        from magetui.backends.mssql.backend import SQLServer
 
         return SQLServer()
     raise UnsupportedDialectError(dialect)

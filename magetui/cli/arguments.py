@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, whose complaints must not repeat an argument: it may hold a credential."""
 
     def error(self, message: str) -> NoReturn:
-        from magetui.runner.redaction import redact
+        from magetui.protocol.redaction import redact
 
         if message.startswith(UNRECOGNIZED):
             words = message.removeprefix(UNRECOGNIZED).split()

@@ -21,7 +21,7 @@ from magetui.verbs import verb
 
 if TYPE_CHECKING:
     from magetui.config import Settings
-    from magetui.runner.request import ChangeVerb
+    from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130
 Handler = Callable[["Settings", Mapping[str, Any]], int]
@@ -73,25 +73,25 @@ def _no_terminal() -> int:
 def _handler(name: str) -> Handler:
     """The function of a verb; importing it imports what that verb needs."""
     if verb(name).changes:
-        from magetui.cli.changing import handler
+        from magetui.cli.change_verbs import handler
 
         return handler(cast("ChangeVerb", name))
     if name == "backup":
-        from magetui.cli.backing_up import back_up
+        from magetui.cli.backup_verb import back_up
 
         return back_up
     if name == "verify":
-        from magetui.cli.verifying import verified
+        from magetui.cli.verify_verb import verified
 
         return verified
     if name == "config":
-        from magetui.cli.configured import show_configuration
+        from magetui.cli.config_verb import show_configuration
 
         return show_configuration
     if name == "demo":
-        from magetui.cli.practice import tell_practice
+        from magetui.cli.demo_verb import tell_practice
 
         return tell_practice
-    from magetui.cli.reading import HANDLERS
+    from magetui.cli.read_verbs import HANDLERS
 
     return HANDLERS[name]

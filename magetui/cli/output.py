@@ -17,7 +17,7 @@ def answer(
     if settings.json:
         print_lines([json.dumps(document(), ensure_ascii=False, indent=1, default=str)])
     else:
-        from magetui.render import Text
+        from magetui.text.terminal import Text
 
         print_lines(lines(Text(colour=settings.colour)))
 

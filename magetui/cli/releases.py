@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from magetui.cli.output import complain, print_lines
-from magetui.engine import releases
 from magetui.engine.errors import MagetuiError
-from magetui.engine.release_tags import TaggedRelease, UnreadTag, read_tags, refreshed, write_data
+from magetui.engine.project import releases
+from magetui.engine.project.release_tags import TaggedRelease, UnreadTag, read_tags, refreshed, write_data
 
 OURS = Path(releases.__file__).with_name(releases.DATA)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from magetui.config.options import OPTIONS, PREFIX, Option, meant
 from magetui.engine.errors import UsageError
-from magetui.engine.selection import PROJECT, Selection
+from magetui.engine.target.selection import PROJECT, Selection
 
 if TYPE_CHECKING:
     from magetui.config.files import FileSettings

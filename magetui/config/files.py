@@ -18,7 +18,7 @@ from magetui.config.nearest import nearest
 from magetui.config.options import BY_NAME, TARGET_OPTIONS, Option, checked
 from magetui.config.targets import NamedTarget
 from magetui.engine.errors import UsageError
-from magetui.engine.toml import read_toml
+from magetui.engine.project.toml import read_toml
 
 TABLES = ("keys", "targets")
 NAME = re.compile(r"[\w.-]{1,40}")
@@ -156,7 +156,7 @@ class _Reader:
 
     def _warn_of_readers(self, urls: list[str | None]) -> None:
         """A password in a file that others can read is no secret."""
-        from magetui.runner.redaction import HIDDEN, redact_url
+        from magetui.protocol.redaction import HIDDEN, redact_url
 
         if any(url and HIDDEN in redact_url(url) for url in urls) and self._path.stat().st_mode & OTHERS_READ:
             self._warnings.append(

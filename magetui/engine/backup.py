@@ -17,13 +17,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
-from magetui.backends.base import Session
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
-from magetui.engine.refusal import pooled
-from magetui.engine.runs import operator, record_backup
-from magetui.engine.target import database_file
+from magetui.engine.preflight import pooled
+from magetui.engine.runs.actions import operator, record_backup
+from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
-from magetui.runner.request import NAME_LIMIT
+from magetui.model.sessions import Session
+from magetui.protocol.requests import NAME_LIMIT
 
 PRIVATE = 0o600
 UNFINISHED = ".unfinished"

@@ -13,15 +13,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
+from magetui.protocol.redaction import redact
+from magetui.protocol.requests import Question, ReplayRequest, encode
 from magetui.runner.__main__ import BOOT
-from magetui.runner.redaction import redact
-from magetui.runner.request import Question, ReplayRequest, encode
-
-if TYPE_CHECKING:
-    from magetui.engine.workspace import Workspace
 
 ANSWER_SECONDS = 60
 HELD_SECONDS = 900  # a long chain takes its time
@@ -33,23 +31,16 @@ class NoAnswerError(MagetuiError):
     """The child gave no answer; the message says why, as the end of a sentence."""
 
 
-def ask(workspace: Workspace, request: Question, doing: str) -> Any:
-    """The JSON document that the child answers with; `doing` is what it was to do, for a sentence about a failure.
-
-    Raises `MagetuiError` where it does not answer, without credentials that a script may have repeated.
-    """
-    try:
-        return answer(workspace.interpreter, workspace.project.folder, request, ANSWER_SECONDS)
-    except NoAnswerError as error:
-        raise MagetuiError(f"The scripts failed to {doing}: {workspace.clean(error.message)}") from None
+class StoppedError(MagetuiError):
+    """The child was stopped before it could answer."""
 
 
-def answer(interpreter: str, folder: Path, question: Question, seconds: float) -> Any:
-    """The JSON document that a child under `interpreter` answers with. Raises `NoAnswerError`."""
-    ours = Path(__file__).resolve().parents[2]
+def answer(interpreter: str, folder: Path, question: Question, seconds: float = ANSWER_SECONDS) -> Any:
+    """Return the JSON document that a child under `interpreter` answers with. Raises `NoAnswerError`."""
+    ours = package_root()
     try:
         child = subprocess.run(
-            [interpreter, "-c", BOOT, str(ours)],
+            [interpreter, "-c", BOOT, ours],
             input=encode(question),
             capture_output=True,
             timeout=seconds,
@@ -67,16 +58,19 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float) -
         raise NoAnswerError(f"the interpreter {interpreter} cannot be started: {error}") from None
 
 
-def ask_held(workspace: Workspace, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
-    """As `ask`, of a child that leaves when this program does; also when `stop`, asked at each pulse, says so."""
-    ours = Path(__file__).resolve().parents[2]
+def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, stop: Callable[[], bool]) -> Any:
+    """Return the answer of a child that ends when this program does, or when `stop`, asked at each pulse, returns True.
+
+    Raises `StoppedError` in that case, and `NoAnswerError` as `answer` does.
+    """
+    ours = package_root()
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
-            [workspace.interpreter, "-c", BOOT, str(ours)],
+            [interpreter, "-c", BOOT, ours],
             stdin=subprocess.PIPE,
             stdout=answer,
             stderr=complaints,
-            cwd=workspace.project.folder,
+            cwd=folder,
             start_new_session=True,  # ctrl+c is heard here, and the pipe tells the child
         )
         assert child.stdin is not None
@@ -92,12 +86,11 @@ def ask_held(workspace: Workspace, request: ReplayRequest, doing: str, stop: Cal
             status = child.poll()
             _part(child)
         if status is None:
-            raise MagetuiError(f"It was stopped before the scripts could {doing}. Nothing was changed.")
+            raise StoppedError("the child was stopped")
         answer.seek(0)
         complaints.seek(0)
         if status != 0:
-            said = workspace.clean(_last_line(complaints.read()))
-            raise MagetuiError(f"The scripts failed to {doing}: {said}")
+            raise NoAnswerError(_last_line(complaints.read()))
         return json.loads(answer.read())
 
 

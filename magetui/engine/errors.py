@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # so that an error can be raised, or caught, before anything is loaded
-    from magetui.backends.base import ConnectCause, Session
+    from magetui.model.server import ConnectCause
+    from magetui.model.sessions import Session
 
 ADVICE: dict[ConnectCause, str] = {
     "name": "Check the host in the URL, and that this machine can resolve it.",

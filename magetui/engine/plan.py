@@ -3,84 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magetui.engine.chain import Chain
-from magetui.engine.child import ask
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
-from magetui.engine.refusal import forbidden, missing_schema
-from magetui.engine.state import DatabaseState, read_state
+from magetui.engine.preflight import forbidden, missing_schema
+from magetui.engine.revisions.graph import Chain
+from magetui.engine.schema.snapshot import DatabaseState, read_state
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import DropColumn, DropTable
-from magetui.runner.request import ChangeVerb, PlannedStep, RenderRepairRequest, RenderRequest, Repair
+from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, Repair
+from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
-    from magetui.engine.markers import MarkerChange
-    from magetui.engine.repair import InDoubt
+    from magetui.engine.repair.plan import InDoubt
+    from magetui.engine.revisions.version_changes import MarkerChange
+
 
 RELATIVE = re.compile(r"^([+-])(\d+)$")
-
-
-@dataclass(frozen=True, slots=True)
-class PlanStep:
-    """A step with its SQL, or why that cannot be rendered beforehand."""
-
-    revision: str
-    direction: str
-    message: str
-    sql: str | None
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run would do: from which marker, to which target, in which steps."""
-
-    verb: ChangeVerb
-    marker: tuple[str, ...]
-    target: str  # a full id, or 'base'
-    steps: tuple[PlannedStep, ...]
-    result: tuple[str, ...]  # the marker afterwards
-    marker_sql: tuple[str, ...]  # what is done to the version table
-    database: str  # its name, as somebody who consents would type it: for SQLite the file's
-    url: str  # and its URL, redacted: a run is refused where the target is another one by then
-    replace_unknown: str | None = None
-    purge: bool = False  # whether all rows of the version table are replaced
-    forbidden: str | None = None  # why the server would refuse any change, as a sentence
-    creates_schema: str | None = None  # before the first step, in its transaction
-    repair: Repair | None = None  # of 'finish' and 'undo': what is done
-    notes: tuple[str, ...] = ()  # and what is to be known of it
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return sorted(self.marker) == sorted(self.result) if self.verb == "stamp" else not self.steps
-
-    @property
-    def destroys(self) -> bool:
-        """Whether it may destroy data: a downgrade drops what the revision had added."""
-        if self.repair is not None:
-            return any(isinstance(work.operation, (DropTable, DropColumn)) for work in self.repair.works)
-        return any(step.direction == "downgrade" for step in self.steps)
-
-    @property
-    def summary(self) -> str:
-        """'migrate from a to b: 2 steps'."""
-        start, end = (", ".join(marker) or "nothing" for marker in (self.marker, self.result))
-        if self.empty:
-            return f"{self.verb}: nothing to do, the marker is {start}"
-        if self.verb == "stamp":
-            return f"stamp: the marker {start} becomes {end}, and no SQL of the chain runs"
-        if self.repair is not None:
-            count = len(self.repair.works)
-            doing = "1 operation" if count == 1 else f"{count} operations"
-            marker = f"the marker stays {end}" if start == end else f"the marker {start} becomes {end}"
-            back = "is finished" if self.verb == "finish" else "is taken back"
-            return f"{self.verb}: revision {self.repair.revision}, half there, {back} by {doing}, and {marker}"
-        steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
-        return f"{self.verb} from {start} to {end}: {steps}"
 
 
 def make_plan(
@@ -96,7 +35,7 @@ def make_plan(
     `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the marker forbids it.
     """
     if verb in ("finish", "undo"):
-        from magetui.engine.repair import plan_repair  # gathers evidence, and loads what only that needs
+        from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 
         return plan_repair(workspace, verb, in_doubt)
     chain = workspace.chain
@@ -129,7 +68,7 @@ def make_plan(
 def _marker_change(
     workspace: Workspace, verb: ChangeVerb, marker: tuple[str, ...], target: str, replace_unknown: str | None
 ) -> MarkerChange:
-    from magetui.engine.markers import MarkerChange, marker_change  # loads Alembic, so only now
+    from magetui.engine.revisions.version_changes import MarkerChange, marker_change  # loads Alembic, so only now
 
     scripts = workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
@@ -233,7 +172,7 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     if plan.repair is not None:
         return (_rendered_repair(workspace, plan, plan.repair),)
     request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
-    rendered = ask(workspace, request, "render their SQL")
+    rendered = workspace.ask(request, "render their SQL")
     return tuple(
         PlanStep(
             s.revision,
@@ -250,7 +189,7 @@ def _rendered_repair(workspace: Workspace, plan: Plan, repair: Repair) -> PlanSt
     with workspace.reading() as connection:
         schema = workspace.backend.definitions(connection)
     request = RenderRepairRequest(workspace.project.scripts, workspace.target.dialect, repair, schema)
-    said = ask(workspace, request, "render their SQL")
+    said = workspace.ask(request, "render their SQL")
     sql = _clean(workspace, said["sql"])
     if sql is not None:
         sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.marker_sql)))

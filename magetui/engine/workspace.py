@@ -10,26 +10,37 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from magetui.backends import UnsupportedDialectError, backend_for
-from magetui.backends.base import Backend, Failure
-from magetui.engine.chain import Chain, read_chain
-from magetui.engine.environment import Environment, ask_env, mentions_naming, read_env_text
+from magetui.backends.base import Backend
+from magetui.engine.child import NoAnswerError, StoppedError, answer, answer_while_held
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RefusedError
-from magetui.engine.interpreter import OURS, Interpreter, find_interpreter
-from magetui.engine.passwords import Passwords
-from magetui.engine.project import MAGE_VARIABLES, PLACEHOLDER, Project, configured, find_project, project_target
-from magetui.engine.selection import Selection
-from magetui.engine.target import Target, database_file, mage_target, parse_target
-from magetui.runner.redaction import password_spellings, redact, secrets_of, store_secrets
+from magetui.engine.project.env_py import Environment, ask_env, mentions_naming, read_env_text
+from magetui.engine.project.interpreter import OURS, Interpreter, find_interpreter
+from magetui.engine.project.project import (
+    MAGE_VARIABLES,
+    PLACEHOLDER,
+    Project,
+    configured,
+    find_project,
+    project_target,
+)
+from magetui.engine.revisions.graph import Chain, read_chain
+from magetui.engine.target.passwords import Passwords
+from magetui.engine.target.selection import Selection
+from magetui.engine.target.target import Target, database_file, mage_target, parse_target
+from magetui.model.server import Failure
+from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
+from magetui.protocol.requests import Question, ReplayRequest
 
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
@@ -167,6 +178,29 @@ class Workspace:
             return parse_target(self.selection.scratch_url, self.selection.scratch_source)
         text = self.environment.get(SCRATCH_VARIABLE)
         return parse_target(text, SCRATCH_VARIABLE) if text else None
+
+    def ask(self, request: Question, doing: str) -> Any:
+        """Return the JSON document that the project's own code answers with, from a child process.
+
+        `doing` completes the sentence "The scripts failed to …". Raises `MagetuiError` if the child does not answer,
+        without credentials that a script may have repeated.
+        """
+        with self._child_errors(doing):
+            return answer(self.interpreter, self.project.folder, request)
+
+    def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
+        """As `ask`, of a child that ends when this program does, or when `stop` returns True."""
+        with self._child_errors(doing):
+            return answer_while_held(self.interpreter, self.project.folder, request, stop)
+
+    @contextmanager
+    def _child_errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except NoAnswerError as error:
+            raise MagetuiError(f"The scripts failed to {doing}: {self.clean(error.message)}") from None
+        except StoppedError:
+            raise MagetuiError(f"It was stopped before the scripts could {doing}. Nothing was changed.") from None
 
     def clean(self, text: str) -> str:
         """`text` without the credentials of the databases that were named."""

@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from magetui.runner import events
-from magetui.runner.journal import Journal, now
-from magetui.runner.redaction import password_spellings, redact_url, secrets_of, store_secrets
-from magetui.runner.request import (
+from magetui.protocol import events
+from magetui.protocol.journal import Journal, now
+from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
+from magetui.protocol.requests import (
     ProbeRequest,
     Question,
     RenderRepairRequest,
@@ -165,7 +165,7 @@ def _told(request: Question) -> object:
         from magetui.runner.probe import probe
 
         return probe(request)
-    from magetui.runner.record import record
+    from magetui.runner.recorder import record
 
     return record(request)
 

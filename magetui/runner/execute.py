@@ -23,19 +23,21 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
-from magetui.backends.base import Backend, Failure, Mutex, WriteHooks
-from magetui.runner import events
-from magetui.runner.attempts import Attempts
-from magetui.runner.bookkeeping import Bookkeeper
-from magetui.runner.configuration import alembic_config, prefer_installed_driver
-from magetui.runner.environment import OneDatabase, create_schema
-from magetui.runner.journal import Journal, now
-from magetui.runner.machine import identity
-from magetui.runner.marker import MarkerUnreadable, read_marker, replace_marker
-from magetui.runner.place import place_of
-from magetui.runner.redaction import password_spellings, redact_url
-from magetui.runner.refused import MutexKept, RunRefused, refuse_pooler, require_sessions
-from magetui.runner.request import PlannedStep, Request
+from magetui.backends.base import Backend, Mutex, WriteHooks
+from magetui.model.plan import PlannedStep
+from magetui.model.server import Failure
+from magetui.protocol import events
+from magetui.protocol.journal import Journal, now
+from magetui.protocol.machine import identity
+from magetui.protocol.redaction import password_spellings, redact_url
+from magetui.protocol.requests import Request
+from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
+from magetui.runner.env_context import OneDatabase, create_schema
+from magetui.runner.error_location import place_of
+from magetui.runner.refusals import MutexKept, RunRefused, refuse_pooler, require_sessions
+from magetui.runner.retries import Attempts
+from magetui.runner.statement_log import Bookkeeper
+from magetui.runner.version_table import MarkerUnreadable, read_marker, replace_marker
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 MUTEX_PULSE_SECONDS = 0.2

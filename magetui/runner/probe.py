@@ -23,9 +23,9 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from magetui.runner.configuration import alembic_config, prefer_installed_driver
-from magetui.runner.redaction import redact, secrets_of
-from magetui.runner.request import ProbeRequest
+from magetui.protocol.redaction import redact, secrets_of
+from magetui.protocol.requests import ProbeRequest
+from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
 
 OPTIONS = ("version_table", "version_table_schema", "include_schemas", "transaction_per_migration")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -14,8 +14,9 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
-from magetui.runner.configuration import alembic_config, naming_options, offline_context
-from magetui.runner.request import PlannedStep, RenderRequest
+from magetui.model.plan import PlannedStep
+from magetui.protocol.requests import RenderRequest
+from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
 
 
 def render(request: RenderRequest) -> list[dict[str, str | None]]:

@@ -26,11 +26,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
-from magetui.runner import operations as recorded
-from magetui.runner.configuration import naming_options, offline_context
-from magetui.runner.marker import set_marker
-from magetui.runner.record import Recorder
-from magetui.runner.request import RenderRepairRequest, Repair, Scripts, Work
+from magetui.model import operations as recorded
+from magetui.model.plan import Repair, Work
+from magetui.protocol.requests import RenderRepairRequest, Scripts
+from magetui.runner.alembic_config import naming_options, offline_context
+from magetui.runner.recorder import Recorder
+from magetui.runner.version_table import set_marker
 
 BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # what SQLAlchemy's text() takes for a parameter
 

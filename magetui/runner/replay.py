@@ -26,11 +26,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from magetui.backends import backend_for
 from magetui.backends.base import Backend
 from magetui.backends.scratch import Place, ReachedOutside, Scratch, ScratchUnavailableError
-from magetui.runner.configuration import alembic_config, naming_options
-from magetui.runner.place import place_of
+from magetui.protocol.replayed import Replayed
+from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
+from magetui.runner.alembic_config import alembic_config, naming_options
+from magetui.runner.error_location import place_of
 from magetui.runner.render import refuse_connections
-from magetui.runner.replayed import Replayed
-from magetui.runner.request import NAME_LIMIT, ReplayRequest
 
 LEFT = 3  # this process's exit status where whoever asked is gone
 

@@ -12,10 +12,12 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from magetui.backends.base import Backend, LockWait, Session, Timeouts
-from magetui.backends.looks import Looks
-from magetui.runner import events
-from magetui.runner.journal import Journal, now
+from magetui.backends.base import Backend
+from magetui.backends.polling import Looks
+from magetui.model.server import Timeouts
+from magetui.model.sessions import LockWait, Session
+from magetui.protocol import events
+from magetui.protocol.journal import Journal, now
 
 MOST_TOLD = 40  # sessions of a kind in one event
 

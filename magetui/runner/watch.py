@@ -21,10 +21,12 @@ from datetime import datetime, timedelta, timezone
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from magetui.backends.base import Backend, StatementProgress, Timeouts
-from magetui.runner import events
-from magetui.runner.journal import Journal, now
-from magetui.runner.request import PARTING
+from magetui.backends.base import Backend
+from magetui.model.server import Timeouts
+from magetui.model.sessions import StatementProgress
+from magetui.protocol import events
+from magetui.protocol.journal import Journal, now
+from magetui.protocol.requests import PARTING
 from magetui.runner.waits import Waits
 
 PULSE_SECONDS = 0.2

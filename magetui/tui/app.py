@@ -17,14 +17,14 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState, get_current_worker
 
 from magetui.config.targets import NamedTarget, named_target
-from magetui.engine.passwords import Passwords
-from magetui.tui import reading
-from magetui.tui.backups import BackupWork
+from magetui.engine.target.passwords import Passwords
+from magetui.tui import jobs
+from magetui.tui.backup_job import BackupWork
 from magetui.tui.commands import VerbCommands
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.keys import key_of, keymap
 from magetui.tui.loading import load_engine
-from magetui.tui.news import (
+from magetui.tui.messages import (
     ActionFailed,
     Answer,
     BackupEnded,
@@ -46,15 +46,14 @@ from magetui.verbs import verb
 if TYPE_CHECKING:
     from magetui.config import Settings
     from magetui.engine.backup import BackupRequest
-    from magetui.engine.chain import Chain
-    from magetui.engine.diagnosis import Diagnosis
-    from magetui.engine.plan import Plan
-    from magetui.engine.records import RunRecord
-    from magetui.engine.runs import Limits, StartedRun
-    from magetui.engine.selection import Selection
-    from magetui.engine.target import Target
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.runs.record import RunRecord
+    from magetui.engine.runs.start import Limits, StartedRun
+    from magetui.engine.target.selection import Selection
+    from magetui.engine.target.target import Target
     from magetui.engine.workspace import Workspace
-    from magetui.runner.request import ChangeVerb
+    from magetui.model.plan import ChangeVerb, Plan
 
 
 class MagetuiApp(App[int]):
@@ -160,7 +159,7 @@ class MagetuiApp(App[int]):
 
     def cleaned(self, text: str) -> str:
         """`text` without the credentials of what is, or was, looked at; asks no secret store, which may take long."""
-        from magetui.runner.redaction import redact, secrets_of, store_secrets
+        from magetui.protocol.redaction import redact, secrets_of, store_secrets
 
         for selection in (self.selection, self.first_selection):
             for url in filter(
@@ -199,7 +198,7 @@ class MagetuiApp(App[int]):
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
         load_engine()
-        for message in reading.state(self.open_workspace(selection)):
+        for message in jobs.state(self.open_workspace(selection)):
             self.post_message(message)
 
     @on(MainScreen.Rested)
@@ -214,7 +213,7 @@ class MagetuiApp(App[int]):
     def _read_changes(self, selection: Selection, seen: Diagnosis | str | None, going: frozenset[int]) -> None:
         load_engine()
         worker, started = get_current_worker(), time.monotonic()
-        for message in reading.changes(self.open_workspace(selection), seen, going):
+        for message in jobs.changes(self.open_workspace(selection), seen, going):
             if worker.is_cancelled:  # it is read in full, at the operator's wish
                 return
             self.post_message(message)
@@ -226,12 +225,12 @@ class MagetuiApp(App[int]):
 
     @on(StateRead)
     def _state_read(self, message: StateRead) -> None:
-        from magetui import words
+        from magetui.text import formats
 
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
-        place = words.place(message.diagnosis.target.url or "")
+        place = formats.place(message.diagnosis.target.url or "")
         if self.selection == self.first_selection:
             self.first_place = place
         self.named = named_target(self.settings.targets, self.selection, message.diagnosis.target.url)
@@ -258,7 +257,7 @@ class MagetuiApp(App[int]):
     @work(thread=True, group="details", exit_on_error=False)
     def read_details(self, selection: Selection, schema: str | None, name: str) -> None:
         load_engine()
-        for message in reading.details(self.open_workspace(selection), schema, name):
+        for message in jobs.details(self.open_workspace(selection), schema, name):
             self.post_message(message)
 
     @on(DetailsRead)
@@ -269,7 +268,7 @@ class MagetuiApp(App[int]):
     @work(thread=True, group="runs", exit_on_error=False)
     def read_runs(self, *, wanted: bool) -> None:
         load_engine()
-        for message in reading.past_runs(self.open_workspace(), wanted=wanted):
+        for message in jobs.past_runs(self.open_workspace(), wanted=wanted):
             self.post_message(message)
 
     @on(RunsRead)
@@ -317,12 +316,12 @@ class MagetuiApp(App[int]):
     def start_run(self, plan: Plan, limits: Limits) -> None:
         """Begin a run that was consented to, and show it."""
         load_engine()
-        from magetui.engine import runs
         from magetui.engine.errors import MagetuiError
+        from magetui.engine.runs import start
         from magetui.tui.screens.run import RunScreen
 
         try:
-            started = runs.start(self.open_workspace(), plan, limits)
+            started = start.start(self.open_workspace(), plan, limits)
         except MagetuiError as error:
             self.post_message(ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 
 from magetui.config import Settings
-from magetui.engine.demo import build_demo
-from magetui.engine.selection import Selection
+from magetui.engine.demo.demo import build_demo
+from magetui.engine.target.selection import Selection
 from magetui.tui.opening import open_app
 
 

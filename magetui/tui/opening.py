@@ -38,7 +38,7 @@ def _end_backup(app: MagetuiApp) -> None:
     backup = app.backup
     if backup is None or not backup.alive:
         return
-    from magetui import words
+    from magetui.text import formats
 
     backup.cancel()
     if not backup.wait(BACKUP_SECONDS):
@@ -48,7 +48,7 @@ def _end_backup(app: MagetuiApp) -> None:
     else:
         said = f"The backup has ended. {backup.problem}"
     with suppress(OSError):
-        sys.stdout.write(f"{words.plain(said)}\n")
+        sys.stdout.write(f"{formats.plain(said)}\n")
         sys.stdout.flush()
 
 
@@ -56,11 +56,11 @@ def _tell_going(app: MagetuiApp) -> None:
     """Say on the restored terminal which runs go on without us; where it is gone, nobody reads it."""
     if not app.going:
         return
-    from magetui.engine import runs
     from magetui.engine.errors import MagetuiError
+    from magetui.engine.runs import follow
 
     for run in sorted(app.going):
         with suppress(MagetuiError, OSError):
-            if runs.read_run(app.environment, run).alive:
+            if follow.read_run(app.environment, run).alive:
                 sys.stdout.write(f"Run {run} goes on: magetui runs {run}\n")
                 sys.stdout.flush()

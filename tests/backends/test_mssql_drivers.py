@@ -14,10 +14,15 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from magetui.backends.base import Failure, HeldLock, LockWait
-from magetui.backends.mssql import AppLock, SQLServer, _Locks, _run, dialect_missing, error_number
+from magetui.backends.mssql.backend import SQLServer
+from magetui.backends.mssql.failures import dialect_missing, error_number
+from magetui.backends.mssql.locks import SessionLocks
+from magetui.backends.mssql.mutex import AppLock
+from magetui.backends.mssql.query import run
 from magetui.engine.errors import ConnectError
-from magetui.engine.target import parse_target
+from magetui.engine.target.target import parse_target
+from magetui.model.server import Failure
+from magetui.model.sessions import HeldLock, LockWait
 
 LOCKED = "Lock request time out period exceeded."
 GENERAL = "DB-Lib error message 20018, severity 16:\nGeneral SQL Server error: Check messages from the SQL Server\n"
@@ -209,15 +214,15 @@ class Dialect:
 
 def test_an_empty_set_before_the_rows_is_passed_over() -> None:
     dialect: Any = Dialect()
-    assert _run(dialect, Sets(None, [[0]]), "exec …") == [(0,)]
-    assert _run(dialect, Sets([[1, 2]], None), "exec …") == [(1, 2)]
-    assert _run(dialect, Sets(None), "kill 61") == []
+    assert run(dialect, Sets(None, [[0]]), "exec …") == [(0,)]
+    assert run(dialect, Sets([[1, 2]], None), "exec …") == [(1, 2)]
+    assert run(dialect, Sets(None), "kill 61") == []
 
 
 def test_an_error_that_comes_with_a_later_set_is_not_missed() -> None:
     dialect: Any = Dialect()
     with pytest.raises(DBAPIError) as caught:
-        _run(dialect, Sets(None, OperationalError(1222, b"late")), "exec …")
+        run(dialect, Sets(None, OperationalError(1222, b"late")), "exec …")
     assert error_number(caught.value.orig) == 1222
 
 
@@ -225,27 +230,27 @@ def test_an_error_that_comes_with_a_later_set_is_not_missed() -> None:
 
 
 def held(pid: int, status: str, mode: str, table: str = "t1", schema: str = "dbo") -> tuple[Any, ...]:
-    """A row of mssql_locks.sql, of a lock on a table."""
+    """A row of sql/locks.sql, of a lock on a table."""
     return (pid, status, mode, "OBJECT", schema, table, "dbo", "", 77)
 
 
 def test_a_change_of_the_schema_waits_for_all_who_use_the_table() -> None:
     """The server names one of them; the others would be in the way as soon as that one has ended."""
-    locks = _Locks([held(61, "GRANT", "IX"), held(62, "GRANT", "Sch-S"), held(63, "WAIT", "Sch-M")])
+    locks = SessionLocks([held(61, "GRANT", "IX"), held(62, "GRANT", "Sch-S"), held(63, "WAIT", "Sch-M")])
     assert locks.blockers(63, 61) == ((61, 62), ())
     assert locks.waits_for(63, "LCK_M_SCH_M") == LockWait("t1", "SCHEMA MODIFICATION")
     assert locks.held(61) == (HeldLock("t1", "INTENT EXCLUSIVE"),)
 
 
 def test_whoever_only_waits_before_it_is_told_from_who_holds_the_table() -> None:
-    locks = _Locks([held(61, "GRANT", "IX"), held(63, "WAIT", "Sch-M"), held(64, "WAIT", "IS")])
+    locks = SessionLocks([held(61, "GRANT", "IX"), held(63, "WAIT", "Sch-M"), held(64, "WAIT", "IS")])
     assert locks.blockers(64, 63) == ((63,), (63,))
     assert locks.blockers(61, 0) == ((), ())
 
 
 def test_a_wait_is_told_where_no_lock_may_be_seen() -> None:
-    assert _Locks([]).waits_for(63, "LCK_M_SCH_M") == LockWait(None, "SCHEMA MODIFICATION")
-    assert _Locks([]).waits_for(63, "ASYNC_NETWORK_IO") is None
+    assert SessionLocks([]).waits_for(63, "LCK_M_SCH_M") == LockWait(None, "SCHEMA MODIFICATION")
+    assert SessionLocks([]).waits_for(63, "ASYNC_NETWORK_IO") is None
 
 
 # -- URLs, and what is imported
@@ -284,8 +289,15 @@ def test_no_driver_is_imported_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(json.loads(done.stdout))
-    assert "magetui.backends.mssql" in loaded
-    assert not loaded & {"pyodbc", "pymssql", "mssql_python", "pytds", "psycopg2", "magetui.backends.postgresql"}
+    assert "magetui.backends.mssql.backend" in loaded
+    assert not loaded & {
+        "pyodbc",
+        "pymssql",
+        "mssql_python",
+        "pytds",
+        "psycopg2",
+        "magetui.backends.postgresql.backend",
+    }
 
 
 def test_the_mutex_has_a_name_that_can_be_read_in_the_list_of_locks() -> None:

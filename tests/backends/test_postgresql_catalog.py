@@ -13,21 +13,12 @@ from psycopg2 import extensions
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from magetui.backends import postgresql_catalog as catalog
-from magetui.backends.base import (
-    Column,
-    Constraint,
-    ForeignKey,
-    HeldLock,
-    Index,
-    Leftover,
-    LockWait,
-    Session,
-    Table,
-)
-from magetui.backends.postgresql import PostgreSQL
-from tests.postgres import PostgresServer
-from tests.waiting import eventually
+from magetui.backends.postgresql import catalog
+from magetui.backends.postgresql.backend import PostgreSQL
+from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover, Table
+from magetui.model.sessions import HeldLock, LockWait, Session
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 

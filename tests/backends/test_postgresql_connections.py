@@ -16,15 +16,15 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from magetui.backends import postgresql_patience
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS
-from magetui.backends.postgresql import PostgreSQL
-from tests.alembic_project import AlembicProject, linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.live import Live
-from tests.proxy import StallingProxy
-from tests.waiting import eventually
+from magetui.backends.postgresql import bounded_reads
+from magetui.backends.postgresql.backend import PostgreSQL
+from tests.support.alembic_project import AlembicProject, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.live import Live
+from tests.support.proxy import StallingProxy
+from tests.support.waiting import eventually
 
 
 class Proxy:
@@ -75,7 +75,7 @@ def proxy_to(database: PostgresDatabase) -> Iterator[tuple[Proxy, str]]:
 def test_reader_whose_server_falls_silent_gives_up(
     pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql_patience, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(bounded_reads, "PATIENCE_SECONDS", 0.5)
     backend = PostgreSQL()
     with proxy_to(pg_database) as (proxy, url):
         reader = backend.reader(make_url(url), "magetui")
@@ -90,7 +90,7 @@ def test_reader_whose_server_falls_silent_gives_up(
 def test_statement_that_takes_its_time_is_not_hurried(
     pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql_patience, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_reads, "PATIENCE_SECONDS", 0.1)
     writer = PostgreSQL().writer(make_url(pg_database.url), "magetui run 1")
     with writer.connect() as connection:
         assert connection.exec_driver_sql("select 1 from pg_sleep(0.5)").scalar() == 1
@@ -107,7 +107,7 @@ def test_ctrl_c_is_heard_while_a_server_is_silent(
         live.interrupt(signal.SIGINT)
         ended = live.end()
     assert ended.status == 130, ended
-    assert time.monotonic() - began < postgresql_patience.PATIENCE_SECONDS / 2
+    assert time.monotonic() - began < bounded_reads.PATIENCE_SECONDS / 2
     assert "interrupted; nothing was changed" in ended.stderr
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.engine import make_url
 
-from magetui import words
-from magetui.backends.postgresql_pooler import server_place
-from magetui.backends.postgresql_server import names, wanted_path
+from magetui.backends.postgresql.pooler import server_place
+from magetui.backends.postgresql.server import names, wanted_path
+from magetui.text import formats
 
 URL = "postgresql://mage:***@db1:5432/mage"
 
@@ -47,7 +47,7 @@ def test_server_behind_a_pooler_is_placed_from_its_own_end_of_the_line(
 def test_only_what_the_url_does_not_tell_is_said_of_a_connection(
     url: str, address: str | None, tls: str | None, said: str
 ) -> None:
-    assert words.connected(url, address, tls) == said
+    assert formats.connected(url, address, tls) == said
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy.engine import make_url
 
-from magetui.backends.base import StatementProgress
-from magetui.backends.postgresql import PostgreSQL
-from tests.databases import PostgresDatabase
-from tests.waiting import eventually
+from magetui.backends.postgresql.backend import PostgreSQL
+from magetui.model.sessions import StatementProgress
+from tests.support.databases import PostgresDatabase
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 

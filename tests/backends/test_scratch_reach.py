@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from magetui.backends.postgresql_scratch import outreach
+from magetui.backends.postgresql.scratch import outreach
 
 SCHEMAS = frozenset({"public", "Mage data", "pg_catalog", "information_schema"})
 

@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from magetui.backends import sqlite_catalog as catalog
-from magetui.backends.base import Column, Constraint, ForeignKey, HeldLock, Index, Leftover, Session
-from magetui.backends.sqlite import SQLite
+from magetui.backends.sqlite import catalog
+from magetui.backends.sqlite.backend import SQLite
+from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover
+from magetui.model.sessions import HeldLock, Session
 
 # Opens the database, does what it is told, says so, and stays until its input ends.
 OTHER_PROCESS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, linear, make_project
+from tests.support.alembic_project import AlembicProject, linear, make_project
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.leaks import nowhere
-from tests.live import Live
-from tests.mage import CHECKOUT
-from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.leaks import nowhere
+from tests.support.live import Live
+from tests.support.mage import CHECKOUT
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'magetui%'"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from psycopg2 import sql
 
-from tests.alembic_project import AlembicProject
-from tests.command import Magetui
-from tests.complaints import MIGRATE, ROLLBACK, SECRET, STAMP, cannot_connect, told
-from tests.databases import PostgresDatabase
-from tests.postgres import PASSWORD, PostgresServer
+from tests.support.alembic_project import AlembicProject
+from tests.support.command import Magetui
+from tests.support.complaints import MIGRATE, ROLLBACK, SECRET, STAMP, cannot_connect, told
+from tests.support.databases import PostgresDatabase
+from tests.support.postgres import PASSWORD, PostgresServer
 
 # -- the URL
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject
-from tests.command import Magetui, Outcome
-from tests.complaints import MIGRATE, ROLLBACK, STAMP, cannot_connect, nothing_begun, told
-from tests.databases import PostgresDatabase, SqliteDatabase
+from tests.support.alembic_project import AlembicProject
+from tests.support.command import Magetui, Outcome
+from tests.support.complaints import MIGRATE, ROLLBACK, STAMP, cannot_connect, nothing_begun, told
+from tests.support.databases import PostgresDatabase, SqliteDatabase
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import alembic_project
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui
-from tests.complaints import MIGRATE, SECRET, STAMP, nothing_begun, told
-from tests.databases import SqliteDatabase
-from tests.waiting import eventually
+from tests.support import alembic_project
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.complaints import MIGRATE, SECRET, STAMP, nothing_begun, told
+from tests.support.databases import SqliteDatabase
+from tests.support.waiting import eventually
 
 # -- the revision
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.postgres import HOST, PASSWORD, USER
-from tests.terminal import Terminal
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.postgres import HOST, PASSWORD, USER
+from tests.support.terminal import Terminal
 
 SECRET = "verysecret-1"
 OWN = f"""

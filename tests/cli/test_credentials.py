@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.alembic_project import Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.gate import REWRITE, closed_gate, gated_project
-from tests.journals import child_of, wait_for_statement
-from tests.leaks import nowhere, of_process
-from tests.live import Live
-from tests.postgres import PASSWORD
+from tests.support.alembic_project import Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.gate import REWRITE, closed_gate, gated_project
+from tests.support.journals import child_of, wait_for_statement
+from tests.support.leaks import nowhere, of_process
+from tests.support.live import Live
+from tests.support.postgres import PASSWORD
 
 
 def test_child_is_not_started_with_the_password(

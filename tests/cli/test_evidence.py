@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import Revision, cycle, make_project, table, two_heads
-from tests.command import Magetui, Outcome
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.mage import COUNT, HEAD, migrate_with_alembic
-from tests.postgres import PostgresServer
+from tests.support.alembic_project import Revision, cycle, make_project, table, two_heads
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.mage import COUNT, HEAD, migrate_with_alembic
+from tests.support.postgres import PostgresServer
 
 BEHIND = "42a14d6143f1"
 BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from magetui.engine.releases import releases
-from tests.alembic_project import linear, make_project, two_heads
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD, SCRIPTS
-from tests.postgres import HOST, PASSWORD
+from magetui.engine.project.releases import releases
+from tests.support.alembic_project import linear, make_project, two_heads
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD, SCRIPTS
+from tests.support.postgres import HOST, PASSWORD
 
 BEHIND = "42a14d6143f1"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mage import COUNT
-from tests.secret_stores import SecretsManager
+from tests.support.mage import COUNT
+from tests.support.secret_stores import SecretsManager
 
 DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc", "pymssql", "mssql_python"}
 STORES = {"boto3", "botocore", "azure", "msal"}

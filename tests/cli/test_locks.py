@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocked import Sessions, sessions
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.journals import journal, named
-from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.support.blocked import Sessions, sessions
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, named
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 SLEEPS = "SELECT pg_sleep(600)"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
+from tests.support.alembic_project import AlembicProject, Revision, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
 
 CONVENTION = """
 from sqlalchemy import MetaData

@@ -12,11 +12,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends import backend_for
-from tests.alembic_project import AlembicProject, linear, make_project
-from tests.command import Magetui, Outcome
-from tests.databases import PostgresDatabase
-from tests.debian import DebianServer, PgBouncer
-from tests.leaks import nowhere
+from tests.support.alembic_project import AlembicProject, linear, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import PostgresDatabase
+from tests.support.debian import DebianServer, PgBouncer
+from tests.support.leaks import nowhere
 
 pytestmark = pytest.mark.debian
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.journals import journal
-from tests.mage import HEAD, migrate_with_alembic
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal
+from tests.support.mage import HEAD, migrate_with_alembic
 
 READING = (
     ("diagnose",),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
 
 
 def test_relative_url_of_an_alembic_ini_is_taken_from_its_folder(magetui: Magetui, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, make_project
-from tests.command import Magetui, Outcome
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD, migrate_with_alembic
+from tests.support.alembic_project import AlembicProject, Revision, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD, migrate_with_alembic
 
 BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True, ids=["pg18", "sqlite"])

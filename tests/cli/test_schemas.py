@@ -8,12 +8,12 @@ from urllib.parse import quote
 import pytest
 from psycopg2 import sql
 
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui, Outcome
-from tests.databases import PostgresDatabase
-from tests.leaks import nowhere
-from tests.mage import HEAD
-from tests.postgres import HOST
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import PostgresDatabase
+from tests.support.leaks import nowhere
+from tests.support.mage import HEAD
+from tests.support.postgres import HOST
 
 BEFORE_HEAD = "0227396a216c"
 TABLES = "select distinct schemaname::text from pg_tables where schemaname !~ '^(pg_|information)'"

@@ -10,21 +10,14 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from tests.alembic_project import Revision, linear, make_project
-from tests.command import Magetui, Outcome
-from tests.complaints import nothing_begun
-from tests.databases import PostgresDatabase
-from tests.leaks import nowhere
-from tests.mage import COUNT, HEAD
-from tests.postgres import HOST, PASSWORD
-from tests.secret_stores import (
-    SECRET_KEY,
-    SESSION_TOKEN,
-    SecretsManager,
-    aws_environment,
-    refusal,
-    serving,
-)
+from tests.support.alembic_project import Revision, linear, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.complaints import nothing_begun
+from tests.support.databases import PostgresDatabase
+from tests.support.leaks import nowhere
+from tests.support.mage import COUNT, HEAD
+from tests.support.postgres import HOST, PASSWORD
+from tests.support.secret_stores import SECRET_KEY, SESSION_TOKEN, SecretsManager, aws_environment, refusal, serving
 
 # How a secret is read does not depend on the server's version.
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
-from magetui.engine.project import alembic_project
-from tests.alembic_project import AlembicProject, linear, make_project
-from tests.command import Magetui, Outcome
-from tests.fake_sqlserver import PASSWORD, FakeServer, Other, Scene
+from magetui.engine.project.project import alembic_project
+from tests.support.alembic_project import AlembicProject, linear, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.fake_sqlserver import PASSWORD, FakeServer, Other, Scene
 
 ENCODED = quote(PASSWORD, safe="")
 URLS = {
@@ -120,10 +120,9 @@ def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> 
     assert "foreign key FK_t2_0 (parent) → t1 (id) on delete set null" in shown
     operator("locks")
     operator("diagnose")
-    for file in (files("magetui.backends") / "sql").iterdir():
-        if file.name.startswith("mssql_"):
-            begins = file.read_text(encoding="utf-8").strip().split("{")[0].strip()
-            assert any(begins in one for one in operator.server.statements), file.name
+    for file in (files("magetui.backends.mssql") / "sql").iterdir():
+        begins = file.read_text(encoding="utf-8").strip().split("{")[0].strip()
+        assert any(begins in one for one in operator.server.statements), file.name
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.command import Magetui, Outcome
-from tests.databases import PostgresDatabase
-from tests.leaks import nowhere
-from tests.mage import HEAD
-from tests.postgres import HOST, PASSWORD, USER, PostgresServer
-from tests.standby import Standby
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import PostgresDatabase
+from tests.support.leaks import nowhere
+from tests.support.mage import HEAD
+from tests.support.postgres import HOST, PASSWORD, USER, PostgresServer
+from tests.support.standby import Standby
 
 pytestmark = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject
-from tests.command import Magetui
-from tests.complaints import cannot_connect
-from tests.databases import PostgresDatabase
-from tests.debian import Authority, DebianServer, has_ipv6
-from tests.postgres import HOST
-from tests.waiting import eventually
-from tests.ways import walk
+from tests.support.alembic_project import AlembicProject
+from tests.support.command import Magetui
+from tests.support.complaints import cannot_connect
+from tests.support.databases import PostgresDatabase
+from tests.support.debian import Authority, DebianServer, has_ipv6
+from tests.support.postgres import HOST
+from tests.support.waiting import eventually
+from tests.support.ways import walk
 
 pytestmark = pytest.mark.debian
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import Revision, linear, make_project, table, two_heads
-from tests.command import Magetui, Outcome
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD, SCRIPTS, migrate_with_alembic
-from tests.postgres import PostgresServer
-from tests.steps import walking
+from tests.support.alembic_project import Revision, linear, make_project, table, two_heads
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
+from tests.support.postgres import PostgresServer
+from tests.support.steps import walking
 
 BEFORE_HEAD, EARLIER = "0227396a216c", "dfe49d040487"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, linear, make_project, table
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.live import Live
-from tests.postgres import PASSWORD, PostgresServer
-from tests.waiting import eventually
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.live import Live
+from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.waiting import eventually
 
 SLEEPING = Revision("rev2", "rev1", "Sleep", 'op.execute("SELECT pg_sleep(50)")')
 SCRATCH_SQL = "select nspname from pg_namespace where nspname like 'magetui%'"

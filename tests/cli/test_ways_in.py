@@ -9,14 +9,14 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.cli.test_bad_connection import closed_port
-from tests.command import Magetui
-from tests.complaints import told
-from tests.databases import PostgresDatabase
-from tests.leaks import nowhere
-from tests.postgres import HOST, PASSWORD, USER
-from tests.ways import walk
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.complaints import told
+from tests.support.databases import PostgresDatabase
+from tests.support.leaks import nowhere
+from tests.support.postgres import HOST, PASSWORD, USER
+from tests.support.ways import walk
 
 pytestmark = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, make_project
-from tests.command import Magetui, Outcome
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.alembic_project import AlembicProject, Revision, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
 ON_POSTGRESQL = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 WITH_INDEX = Revision(

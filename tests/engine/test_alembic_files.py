@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from magetui.engine.errors import ProjectError
-from magetui.engine.project import alembic_project, has_alembic
+from magetui.engine.project.project import alembic_project, has_alembic
 
 
 def folders(tmp_path: Path, *names: str) -> list[Path]:

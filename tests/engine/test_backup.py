@@ -16,15 +16,15 @@ from urllib.parse import quote
 
 import pytest
 
-from magetui.backends import postgresql_dump
 from magetui.backends.backup import BackupProgress
+from magetui.backends.postgresql import dump
 from magetui.engine.backup import Backup, BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, UsageError
-from magetui.engine.selection import Selection
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.databases import PER_DUMP, PostgresDatabase, SqliteDatabase
-from tests.postgres import PASSWORD, PostgresServer, installation
-from tests.waiting import eventually
+from tests.support.databases import PER_DUMP, PostgresDatabase, SqliteDatabase
+from tests.support.postgres import PASSWORD, PostgresServer, installation
+from tests.support.waiting import eventually
 
 FILL = """
 INSERT INTO role (name) SELECT 'role ' || n FROM generate_series(1, 300) n;
@@ -82,7 +82,7 @@ def test_pg_dump_that_does_not_hear_is_killed_and_what_ended_the_backup_is_what_
 
     def cancelled(_progress: BackupProgress) -> None:
         if pid.exists():
-            monkeypatch.setattr(postgresql_dump, "END_SECONDS", 0.2)
+            monkeypatch.setattr(dump, "END_SECONDS", 0.2)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.chain import Chain, read_chain
 from magetui.engine.errors import ChainError, RevisionError
-from tests import alembic_project
-from tests.alembic_project import Revision, make_project
+from magetui.engine.revisions.graph import Chain, read_chain
+from tests.support import alembic_project
+from tests.support.alembic_project import Revision, make_project
 
 
 def chain_of(directory: Path, revisions: Sequence[Revision]) -> Chain:

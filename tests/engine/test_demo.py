@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from magetui.engine.demo import SCENARIOS, STORIES, Demo, Scenario, build_demo
+from magetui.engine.demo.demo import SCENARIOS, STORIES, Demo, Scenario, build_demo
 from magetui.engine.errors import UsageError
 from magetui.verbs import verb
-from tests.command import Magetui, Outcome
-from tests.mage import CHECKOUT
-from tests.terminal import Terminal
-from tests.waiting import eventually
+from tests.support.command import Magetui, Outcome
+from tests.support.mage import CHECKOUT
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 
 PENDING = ["c46b8f03e7d1", "f7502be6a9c4"]
 BEHIND, HEAD, UNKNOWN = "a3d95c7e1f28", PENDING[-1], "3fe8d1b64a05"
@@ -172,7 +172,7 @@ def test_locked_can_be_rolled_back_once_its_holder_is_gone(build: Build) -> None
 def test_the_holder_goes_when_the_program_that_opened_the_demo_is_killed(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys\n"
-        "from magetui.engine.demo import build_demo\n"
+        "from magetui.engine.demo.demo import build_demo\n"
         "demo = build_demo('locked', pathlib.Path(sys.argv[1]))\n"
         "print(demo.database, flush=True)\n"
         "sys.stdin.read()\n"

@@ -18,14 +18,13 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from psycopg2 import extensions
 
-from magetui.backends.base import Column
-from magetui.backends.postgresql import PostgreSQL
-from magetui.engine.costs import MODES, merged
-from magetui.engine.effects import Effect, Known, after, effects
-from magetui.engine.recording import record_revisions
-from magetui.engine.selection import Selection
+from magetui.backends.postgresql.backend import PostgreSQL
+from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.preview.lock_forecast import Effect, Known, after, effects
+from magetui.engine.preview.lock_rules import MODES, merged
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import (
+from magetui.model.operations import (
     AddColumn,
     AlterColumn,
     Autocommit,
@@ -36,9 +35,10 @@ from magetui.runner.operations import (
     Other,
     RebuildTable,
 )
-from magetui.runner.record import Recorder
-from tests.databases import PostgresDatabase
-from tests.waiting import eventually
+from magetui.model.schema import Column
+from magetui.runner.recorder import Recorder
+from tests.support.databases import PostgresDatabase
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 

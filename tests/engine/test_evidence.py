@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence import Evidence, gather_evidence
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import Evidence, gather_evidence
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.alembic_project import Revision, linear, make_project, table, two_heads
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.steps import walking
+from tests.support.alembic_project import Revision, linear, make_project, table, two_heads
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.steps import walking
 
 
 def found_at(database: SqliteDatabase, folder: Path, chain: Sequence[Revision], *upgrades: str) -> Evidence:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence import Evidence, weigh
-from magetui.engine.live import Live, read_live
-from magetui.engine.model import Model
-from magetui.engine.recording import Recording, record_revisions
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import Evidence, weigh
+from magetui.engine.evidence.recording import Recording, record_revisions
+from magetui.engine.evidence.schema_state import Model
+from magetui.engine.schema.live import Live, read_live
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import Autocommit, OnTable, Operation, RebuildTable
-from tests.databases import Database
-from tests.mage import SCRIPTS
-from tests.steps import Schema, Steps, walking
+from magetui.model.operations import Autocommit, OnTable, Operation, RebuildTable
+from tests.support.databases import Database
+from tests.support.mage import SCRIPTS
+from tests.support.steps import Schema, Steps, walking
 
 # Drops the unique constraint of 'secret' and makes it again, which nobody can know who does not ask the database. In
 # between it looks as if the revision after it had begun, whose first statement drops the same constraint.

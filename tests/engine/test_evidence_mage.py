@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence import gather_evidence
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import gather_evidence
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.databases import Database
-from tests.mage import SCRIPTS
-from tests.steps import Schema, walking
+from tests.support.databases import Database
+from tests.support.mage import SCRIPTS
+from tests.support.steps import Schema, walking
 
 # Drops whatever unique constraints it finds on 'secret', which nobody can know without asking too, and makes one that
 # differs by its name alone: that is no evidence, since a constraint may have a name that its script did not give it.

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence import Evidence, weigh
-from magetui.engine.live import read_live
-from magetui.engine.model import Model
-from magetui.engine.recording import record_revisions
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import Evidence, weigh
+from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.evidence.schema_state import Model
+from magetui.engine.schema.live import read_live
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.databases import Database
-from tests.mlflow import COUNT, SCRIPTS, mlflow_directory, stepping, write_configuration
-from tests.steps import Schema, walking
+from tests.support.databases import Database
+from tests.support.mlflow import COUNT, SCRIPTS, mlflow_directory, stepping, write_configuration
+from tests.support.steps import Schema, walking
 
 # They look at the database before they do anything, and what nobody can know without looking is all that they do.
 ASKING = frozenset({"90e64c465722", "89d4b8295536", "3500859a5d39", "1b5f0d9ad7c1", "75868b020152"})

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from magetui.engine.evidence import weigh
-from magetui.engine.lineage import Lineage
-from magetui.engine.live import read_live
-from magetui.engine.model import Model
-from magetui.engine.recording import Recording
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import weigh
+from magetui.engine.evidence.recording import Recording
+from magetui.engine.evidence.schema_history import Lineage
+from magetui.engine.evidence.schema_state import Model
+from magetui.engine.schema.live import read_live
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import decode
-from magetui.runner.record import record
-from magetui.runner.request import RecordRequest
-from tests.alembic_project import Revision, make_project
-from tests.databases import PostgresDatabase
-from tests.steps import walking
+from magetui.model.operations import decode
+from magetui.protocol.requests import RecordRequest
+from magetui.runner.recorder import record
+from tests.support.alembic_project import Revision, make_project
+from tests.support.databases import PostgresDatabase
+from tests.support.steps import walking
 
 WANTED = os.environ.get("EVIDENCE_EXAMPLES")
 NAMES = ("task", "Task list", "user", "a.b", "x" * 60)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from magetui.backends.base import Column, Constraint, ForeignKey, Index, Table, TableDetail
-from magetui.engine.exactness import exact_facts, without_schemas
-from magetui.engine.facts import Fact
+from magetui.engine.schema.exact import exact_facts, without_schemas
+from magetui.engine.schema.facts import Fact
+from magetui.model.schema import Column, Constraint, ForeignKey, Index, Table, TableDetail
 
 SPELLED = without_schemas(("public", "Mage data", "magetui_scratch_1"))
 

@@ -13,18 +13,20 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Connection
 
-from magetui.backends.base import Backend, LockWait, Session
-from magetui.backends.looks import LOOK_SECONDS
-from magetui.engine import locks
+from magetui.backends.base import Backend
+from magetui.backends.polling import LOOK_SECONDS
 from magetui.engine.errors import RefusedError
-from magetui.engine.selection import Selection
+from magetui.engine.sessions import sessions as locks
+from magetui.engine.sessions import signals, tree
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.render import joints, waits
-from tests.blocked import Sessions, sessions
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.journals import journal, named
-from tests.postgres import PostgresServer
-from tests.waiting import eventually
+from magetui.model.sessions import LockWait, Session
+from magetui.text.terminal import joints, waits
+from tests.support.blocked import Sessions, sessions
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, named
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 
@@ -79,7 +81,7 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
     alter = crowd.waiting("ALTER TABLE pipeline_run ADD COLUMN x integer")
     readers = [crowd.waiting("SELECT * FROM pipeline_run") for _ in range(2)]
 
-    branches = locks.tree(locks.list_sessions(workspace))
+    branches = tree.tree(locks.list_sessions(workspace))
     told = {branch.session.pid: branch for branch in branches}
     assert [(branch.session.pid, branch.depth) for branch in branches] == [
         (root, 0), (b, 1), (alter, 2), *((pid, 3) for pid in sorted(readers)),
@@ -96,29 +98,29 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
 
     a.rollback()
     eventually(lambda: not found(workspace, b).blocked_by)
-    after = locks.tree(locks.list_sessions(workspace))
+    after = tree.tree(locks.list_sessions(workspace))
     assert [(branch.session.pid, branch.depth) for branch in after][:2] == [(b, 0), (alter, 1)]
     assert after[0].waiting == 3
 
 
 def test_one_that_holds_the_lock_comes_before_one_that_is_only_ahead_in_the_queue() -> None:
-    branches = {b.session.pid: b for b in locks.tree([one(1), one(2, 1), one(3, 2, 1, queued=(2,))])}
+    branches = {b.session.pid: b for b in tree.tree([one(1), one(2, 1), one(3, 2, 1, queued=(2,))])}
     assert branches[3].above == 1
     assert not branches[3].queued
-    both = {b.session.pid: b for b in locks.tree([one(1), one(2), one(3, 1, 2)])}
+    both = {b.session.pid: b for b in tree.tree([one(1), one(2), one(3, 1, 2)])}
     assert both[3].also == (2,)
     assert both[2].waiting == 1
     assert "behind 2 too" in waits(both[3], "")
 
 
 def test_a_circle_begins_somewhere_and_is_called_a_deadlock() -> None:
-    branches = locks.tree([one(4, 3), one(1, 3), one(2, 1), one(3, 2)])
+    branches = tree.tree([one(4, 3), one(1, 3), one(2, 1), one(3, 2)])
     assert [(b.session.pid, b.depth) for b in branches] == [(1, 0), (2, 1), (3, 2), (4, 3)]
     assert "deadlock" in waits(branches[0], "")
 
 
 def test_a_blocker_that_is_not_seen_is_named() -> None:
-    [alone] = locks.tree([one(5, 77)])
+    [alone] = tree.tree([one(5, 77)])
     assert alone.depth == 0
     assert waits(alone, "") == "waits for access share on role, behind 77, which is not seen here"
 
@@ -127,7 +129,7 @@ def test_chains_and_crowds_of_thousands_take_no_time() -> None:
     chain = [one(1), *(one(pid, pid - 1) for pid in range(2, 5_001))]
     crowd = [one(pid, 5_001, queued=()) for pid in range(5_002, 10_001)]
     began = time.monotonic()
-    branches = locks.tree([*chain, one(5_001), *crowd])
+    branches = tree.tree([*chain, one(5_001), *crowd])
     drawn = joints(branches)
     assert time.monotonic() - began < 6
     assert len(branches) == 10_000
@@ -143,7 +145,7 @@ def test_a_prepared_transaction_in_the_way_is_said_to_be_one() -> None:
         with sessions(database) as crowd:
             crowd.holding("SELECT * FROM role", "PREPARE TRANSACTION 'left over'")
             pid = crowd.waiting("ALTER TABLE role ADD COLUMN x integer")
-            branch = next(b for b in locks.tree(locks.list_sessions(workspace)) if b.session.pid == pid)
+            branch = next(b for b in tree.tree(locks.list_sessions(workspace)) if b.session.pid == pid)
             assert branch.unseen == (locks.PREPARED,)
             assert "behind a prepared transaction" in waits(branch, "")
             with pytest.raises(RefusedError, match="ROLLBACK PREPARED"):
@@ -159,7 +161,7 @@ def test_a_query_is_cancelled_and_its_session_stays_and_both_are_on_record(
 ) -> None:
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
-    done = locks.end_query(workspace, session)
+    done = signals.end_query(workspace, session)
     assert done.settled
     assert "it is idle in transaction (aborted) now" in done.message
     [signalled] = named(journal(state_dir), "session-signalled")
@@ -171,7 +173,7 @@ def test_a_session_is_ended_and_that_is_read_back(
     pg_database: PostgresDatabase, workspace: Workspace, crowd: Sessions, state_dir: Path
 ) -> None:
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    done = locks.end_session(workspace, found(workspace, pid))
+    done = signals.end_session(workspace, found(workspace, pid))
     assert (done.settled, done.message) == (True, f"Session {pid} has ended.")
     assert not pg_database.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}")
     [signalled] = named(journal(state_dir), "session-signalled")
@@ -184,11 +186,11 @@ def test_a_number_that_is_another_sessions_by_now_is_not_hit(
     holder = crowd.holding("SELECT * FROM role")
     session = found(workspace, holder.info.backend_pid)
     with pytest.raises(RefusedError, match=r"has ended by itself\. Nothing was done"):
-        locks.end_session(workspace, replace(session, began="2020-01-01 00:00:00+00"))
+        signals.end_session(workspace, replace(session, began="2020-01-01 00:00:00+00"))
     with workspace.reading() as connection:
         assert not workspace.backend.terminate(connection, session.pid, "2020-01-01 00:00:00+00")
     with pytest.raises(RefusedError, match="has ended by itself"):  # where its beginning may not be seen
-        locks.end_session(workspace, replace(session, began=None, application="another"))
+        signals.end_session(workspace, replace(session, began=None, application="another"))
     holder.cursor().execute("SELECT 1")  # raises where it was ended
     assert journal(state_dir) == []
 
@@ -197,14 +199,14 @@ def test_a_query_that_came_after_the_one_consented_to_is_not_cancelled(workspace
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
     with pytest.raises(RefusedError, match="runs another query by now"):
-        locks.end_query(workspace, replace(session, query="SELECT 1"))
+        signals.end_query(workspace, replace(session, query="SELECT 1"))
     assert found(workspace, pid).state == "active"
 
 
 def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspace: Workspace, crowd: Sessions) -> None:
     session = found(workspace, crowd.holding("SELECT * FROM role").info.backend_pid)
     with pytest.raises(RefusedError, match="Only ending the session gives its locks back"):
-        locks.end_query(workspace, session)
+        signals.end_query(workspace, session)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_magetuis_own_sessions_are_left_alone(
 ) -> None:
     own = crowd.holding("SELECT * FROM role", application=application)
     with pytest.raises(RefusedError, match=sentence):
-        locks.end_session(workspace, found(workspace, own.info.backend_pid))
+        signals.end_session(workspace, found(workspace, own.info.backend_pid))
     own.cursor().execute("SELECT 1")
 
 
@@ -244,18 +246,18 @@ def test_a_role_without_privileges_sees_less_and_is_told_what_it_takes(
         assert (session.state, session.query, session.began) == (None, None, None)
         assert session.user == f"colleague_{name}"
         with pytest.raises(RefusedError) as refused:
-            locks.end_session(plain, session)
+            signals.end_session(plain, session)
         assert refused.value.message == (
             f"The role plain_{name} may not end session {others}: that takes membership in the role "
             f"colleague_{name}, or in pg_signal_backend."
         )
         with pytest.raises(RefusedError, match="mage is a superuser, and that takes a superuser"):
-            locks.end_query(seen_by("signaller"), found(seen_by("signaller"), supers))
+            signals.end_query(seen_by("signaller"), found(seen_by("signaller"), supers))
         assert journal(state_dir) == []
-        asked = locks.end_query(seen_by("signaller"), found(seen_by("signaller"), others))
+        asked = signals.end_query(seen_by("signaller"), found(seen_by("signaller"), others))
         assert asked.settled is None
         assert "takes membership in pg_read_all_stats" in asked.message
-        assert locks.end_session(seen_by("signaller"), found(seen_by("signaller"), others)).settled
+        assert signals.end_session(seen_by("signaller"), found(seen_by("signaller"), others)).settled
     finally:
         crowd.close()
         pg_database.rows(f"REVOKE SELECT ON role FROM colleague_{name}")
@@ -267,7 +269,7 @@ def test_what_cannot_be_recorded_is_said_and_not_undone(workspace: Workspace, cr
     state_dir.parent.mkdir(parents=True)
     state_dir.write_text("a file, where the state directory should be")
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    done = locks.end_session(workspace, found(workspace, pid))
+    done = signals.end_session(workspace, found(workspace, pid))
     assert done.settled
     assert f"Session {pid} has ended. It is not on record" in done.message
 
@@ -288,7 +290,7 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
     monkeypatch.setattr(
         locks, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
     )
-    told = locks.end_query(workspace, found(workspace, pid))
+    told = signals.end_query(workspace, found(workspace, pid))
     assert told.settled is False
     assert "still runs that query" in told.message
 
@@ -298,7 +300,7 @@ def test_a_process_that_has_a_sqlite_file_locked_is_not_ours_to_signal(sqlite_da
     workspace = Workspace(Selection(url=sqlite_database.url))
     session = Session(4711, "mage", "python", None, "writing", None, None, None)
     with closing(sqlite3.connect(sqlite_database.path)), pytest.raises(RefusedError, match="with: kill 4711"):
-        locks.end_session(workspace, session)
+        signals.end_session(workspace, session)
 
 
 def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, crowd: Sessions) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Column
-from magetui.engine import losses as module
-from magetui.engine.losses import Loss, Losses, plan_losses, read_losses
 from magetui.engine.plan import make_plan
-from magetui.engine.selection import Selection
+from magetui.engine.preview import data_loss as module
+from magetui.engine.preview.data_loss import Loss, Losses, plan_losses, read_losses
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import (
+from magetui.model.operations import (
     AddColumn,
     AlterColumn,
     CreateTable,
@@ -25,9 +24,10 @@ from magetui.runner.operations import (
     Operation,
     RenameTable,
 )
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.postgres import PostgresServer
+from magetui.model.schema import Column
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.every_version
 
@@ -359,7 +359,7 @@ def test_slow_count_gives_the_estimate_and_says_so(big: PostgresDatabase, monkey
 
 def test_small_tables_come_first_where_time_is_short(big: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.0, 10.0])  # when it begins, before the first table, before the second
-    monkeypatch.setattr("magetui.engine.losses.monotonic", lambda: next(clock, 10.0))
+    monkeypatch.setattr("magetui.engine.preview.data_loss.monotonic", lambda: next(clock, 10.0))
     losses = by_table(preview(big.url, [DropTable("big", None), DropTable("small", None)], budget_ms=2_000))
     monkeypatch.undo()
     assert (losses["small", None].rows, losses["small", None].exact) == (1, True)

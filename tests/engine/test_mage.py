@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from magetui.engine.errors import ProjectError
-from magetui.engine.mage import find_mage
-from magetui.engine.project import MAGE_MUTEX_KEY, find_project
-from tests import alembic_project
-from tests.alembic_project import make_project
-from tests.mage import VERSION
+from magetui.engine.project.mage import find_mage
+from magetui.engine.project.project import MAGE_MUTEX_KEY, find_project
+from tests.support import alembic_project
+from tests.support.alembic_project import make_project
+from tests.support.mage import VERSION
 
 TRAP = "import pathlib\npathlib.Path(__file__).with_name('was_imported').touch()\nraise ImportError('do not')\n"
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from magetui import previews
 from magetui.engine.plan import make_plan
-from magetui.engine.preview import Preview, preview_plan
-from magetui.engine.selection import Selection
+from magetui.engine.preview.preview import Preview, preview_plan
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.alembic_project import Revision, make_project
-from tests.blocked import Sessions, sessions
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.postgres import PostgresServer
+from magetui.text import preview as previews
+from tests.support.alembic_project import Revision, make_project
+from tests.support.blocked import Sessions, sessions
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.every_version
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from magetui.engine import child, recording
-from magetui.engine.recording import record_revisions
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import AddColumn, CreateTable
-from magetui.runner.request import RecordRequest
-from tests.alembic_project import Revision, make_project
+from magetui.model.operations import AddColumn, CreateTable
+from magetui.protocol.requests import RecordRequest
+from tests.support.alembic_project import Revision, make_project
 
 TABLE = 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))'
 COLUMN = 'op.add_column("item", sa.Column("note", sa.Text))'
@@ -38,12 +37,13 @@ def test_scripts_that_did_not_change_are_not_asked_again(tmp_path: Path, monkeyp
     assert [stat.S_IMODE(file.stat().st_mode) for file in kept] == [0o600]
 
     asked: list[tuple[str, ...]] = []
+    ask = Workspace.ask
 
-    def ask(workspace: Workspace, request: RecordRequest, doing: str) -> Any:
+    def ask_noted(workspace: Workspace, request: RecordRequest, doing: str) -> Any:
         asked.append(request.revisions)
-        return child.ask(workspace, request, doing)
+        return ask(workspace, request, doing)
 
-    monkeypatch.setattr(recording, "ask", ask)
+    monkeypatch.setattr(Workspace, "ask", ask_noted)
     assert record_revisions(workspace, ["rev1", "rev2"]) == made
     script = workspace.chain.by_id["rev2"].path
     script.write_text(script.read_text().replace('"note"', '"remark"'))

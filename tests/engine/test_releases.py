@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 
 from magetui.cli.releases import OURS, refresh
-from magetui.engine.chain import Chain, read_chain
-from magetui.engine.release_tags import VERSIONS, refreshed, write_data
-from magetui.engine.releases import first_releases, origin_of, releases, releases_at, spoken_releases, version_key
-from tests.mage import HEAD, SCRIPTS, VERSION
+from magetui.engine.project.release_tags import VERSIONS, refreshed, write_data
+from magetui.engine.project.releases import (
+    first_releases,
+    origin_of,
+    releases,
+    releases_at,
+    spoken_releases,
+    version_key,
+)
+from magetui.engine.revisions.graph import Chain, read_chain
+from tests.support.mage import HEAD, SCRIPTS, VERSION
 
 NO_RELEASE_STOPPED = "526c4523d5d5"
 LOST = "256d6a12a927"  # a revision that later disappeared from the chain

@@ -7,16 +7,16 @@ from typing import get_args
 
 import pytest
 
-from magetui.engine.diagnosis import add_evidence, diagnose
+from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError
-from magetui.engine.repair import RepairVerb, plan_repair
-from magetui.engine.selection import Selection
+from magetui.engine.repair.plan import RepairVerb, plan_repair
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.command import Magetui
-from tests.mage import SCRIPTS
-from tests.postgres import PostgresServer
-from tests.repairs import repair
-from tests.steps import Schema, walking
+from tests.support.command import Magetui
+from tests.support.mage import SCRIPTS
+from tests.support.postgres import PostgresServer
+from tests.support.repairs import repair
+from tests.support.steps import Schema, walking
 
 pytestmark = [
     pytest.mark.usefixtures("mage_importable"),

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from magetui.engine.evidence import gather_evidence
-from magetui.engine.selection import Selection
+from magetui.engine.evidence.evidence import gather_evidence
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.databases import Database, SqliteDatabase
-from tests.mage import SCRIPTS
-from tests.repairs import repair
-from tests.steps import Schema, Steps, walking
+from tests.support.databases import Database, SqliteDatabase
+from tests.support.mage import SCRIPTS
+from tests.support.repairs import repair
+from tests.support.steps import Schema, Steps, walking
 
 pytestmark = pytest.mark.usefixtures("mage_importable")
 

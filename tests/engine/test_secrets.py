@@ -14,15 +14,15 @@ from threading import Barrier
 
 import pytest
 
-from magetui.engine import secrets
-from magetui.engine.diagnosis import diagnose
+from magetui.engine.diagnosis.diagnosis import diagnose
 from magetui.engine.errors import ConnectError
-from magetui.engine.selection import Selection
-from magetui.engine.target import Target, mage_target, parse_target
+from magetui.engine.target import secrets
+from magetui.engine.target.selection import Selection
+from magetui.engine.target.target import Target, mage_target, parse_target
 from magetui.engine.workspace import Workspace
-from tests.leaks import nowhere
-from tests.postgres import PASSWORD
-from tests.secret_stores import (
+from tests.support.leaks import nowhere
+from tests.support.postgres import PASSWORD
+from tests.support.secret_stores import (
     ACCESS_KEY,
     IDENTITY_HEADER,
     REGION,

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine import evidence
-from magetui.engine.diagnosis import add_evidence, diagnose
-from magetui.engine.evidence import Evidence, gather_evidence
-from magetui.engine.rawoperations import Unclear
-from magetui.engine.rawsql import operations_of
-from magetui.engine.recording import record_revisions
-from magetui.engine.selection import Selection
+from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
+from magetui.engine.evidence import evidence
+from magetui.engine.evidence.evidence import Evidence, gather_evidence
+from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.sql.ddl import operations_of
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner.operations import AddConstraint, ExecuteSql
-from tests.alembic_project import Revision, linear, make_project, table
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.steps import walking
+from magetui.model.operations import AddConstraint, ExecuteSql
+from magetui.model.raw_operations import Unclear
+from tests.support.alembic_project import Revision, linear, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.steps import walking
 
 ON_18 = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 

@@ -9,11 +9,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
 from magetui.engine.errors import ConnectError, ProjectError
-from magetui.engine.selection import Selection
-from magetui.engine.target import database_file, mage_target, parse_target
+from magetui.engine.target.selection import Selection
+from magetui.engine.target.target import database_file, mage_target, parse_target
 from magetui.engine.workspace import Workspace
-from tests import alembic_project
-from tests.alembic_project import make_project
+from tests.support import alembic_project
+from tests.support.alembic_project import make_project
 
 URL = "postgresql://mage:secret@db1:5432/orchestration"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mage import CHECKOUT
-from tests.terminal import Terminal
+from tests.support.mage import CHECKOUT
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_wheel_carries_styles_statements_releases_and_the_practice_project(i
     assert sorted(p.name for p in (package / "styles").glob("*.tcss")) == sorted(
         p.name for p in (CHECKOUT / "styles").glob("*.tcss")
     )
-    for kind in ("**/*.sql", "**/*.json", "engine/demo_project/**/*"):
+    for kind in ("**/*.sql", "**/*.json", "engine/demo/demo_project/**/*"):
         ours = {p.relative_to(CHECKOUT / "magetui") for p in (CHECKOUT / "magetui").glob(kind) if p.is_file()}
         missing = {p for p in ours if "__pycache__" not in p.parts and not (package / p).is_file()}
         assert not missing, f"not in the wheel: {sorted(map(str, missing))}"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import WHOLE_STARTS
-from tests.journals import journal, named
+from tests.support.forked import WHOLE_STARTS
+from tests.support.journals import journal, named
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.sqlite_mutex import LockFile, lock_path
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.gate import REWRITE, closed_gate, gated_project
-from tests.journals import child_of, wait_for_statement
-from tests.live import Live
-from tests.mage import HEAD, migrate_with_alembic
+from magetui.backends.sqlite.mutex import LockFile, lock_path
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.gate import REWRITE, closed_gate, gated_project
+from tests.support.journals import child_of, wait_for_statement
+from tests.support.live import Live
+from tests.support.mage import HEAD, migrate_with_alembic
 
 
 def test_second_migrate_names_the_first_and_finds_its_work_done(

@@ -12,19 +12,21 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Connection
 
-from magetui.backends import looks
-from magetui.backends.base import Backend, Session, Timeouts
-from magetui.engine.selection import Selection
+from magetui.backends import polling
+from magetui.backends.base import Backend
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
+from magetui.model.server import Timeouts
+from magetui.model.sessions import Session
+from magetui.protocol.journal import Journal
 from magetui.runner import waits
-from magetui.runner.journal import Journal
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.journals import journal, moment, named
-from tests.live import Live
-from tests.mage import migrate_with_alembic
-from tests.waiting import eventually
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, moment, named
+from tests.support.live import Live
+from tests.support.mage import migrate_with_alembic
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_version
 
@@ -226,7 +228,7 @@ def test_who_is_in_the_way_is_asked_as_rarely_as_that_costs_the_server_and_not_t
 
     monkeypatch.setattr(kind, "sessions", sessions)
     monkeypatch.setattr(kind, "session_waits", session_waits)
-    for module in (waits, looks):
+    for module in (waits, polling):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     with (
         pg_database.session("SELECT 1") as waiting,

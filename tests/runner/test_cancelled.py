@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from magetui.cli.following import Interrupts
-from magetui.engine import runs
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.journals import journal, named, wait_for_statement
-from tests.live import Live
+from magetui.cli.run_follower import Interrupts
+from magetui.engine.runs import follow
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, named, wait_for_statement
+from tests.support.live import Live
 
 SLOW = {
     "postgresql": "SELECT pg_sleep(600)",
@@ -96,7 +96,7 @@ def test_ctrl_c_that_comes_too_late_for_a_run_is_answered(
 ) -> None:
     project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
-    with Interrupts(lambda run: runs.cancel(os.environ, run)) as interrupts:
+    with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
         if early:
             signal.raise_signal(signal.SIGINT)
         interrupts.began(1)

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
 
 def edit_env(project: AlembicProject, old: str, new: str) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.environment import read_env_text
-from tests.alembic_project import AlembicProject, failing_in_the_middle, linear, make_project
-from tests.command import Magetui, Outcome
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.journals import journal, named
+from magetui.engine.project.env_py import read_env_text
 from tests.runner.test_templates import goes_up_and_down
-from tests.templates import make_from_template
+from tests.support.alembic_project import AlembicProject, failing_in_the_middle, linear, make_project
+from tests.support.command import Magetui, Outcome
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, named
+from tests.support.templates import make_from_template
 
 pytestmark = pytest.mark.usefixtures("whole_starts")
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine import runs
 from magetui.engine.errors import MagetuiError
 from magetui.engine.plan import make_plan
-from magetui.engine.selection import Selection
+from magetui.engine.runs import follow, start
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.journals import journal
-from tests.mage import HEAD, SCRIPTS, migrate_with_alembic
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal
+from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
 
 WRONG = 'op.add_column("no_such_table", sa.Column("extra", sa.Integer))'
 
@@ -208,7 +208,7 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     project.add(between)
     (project.versions / "rev2_create_t2.py").unlink()
     project.add(Revision(id="rev2", down="between", message="Create t2"))
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
+    *_, last = follow.follow(os.environ, start.start(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
     assert "not what they were when the plan was made" in (last.error or "")
     assert not [event for event in journal(state_dir, 2) if event["event"] == "step-started"]
@@ -223,11 +223,11 @@ def test_run_that_cannot_be_started_is_not_on_record_and_the_next_one_takes_its_
     plan = make_plan(Workspace(selection), "migrate", None)
     moved = project.ini.rename(tmp_path / "moved.ini")
     with pytest.raises(MagetuiError, match=r"alembic\.ini"):
-        runs.start(Workspace(selection), plan, runs.Limits())
+        start.start(Workspace(selection), plan, start.Limits())
     moved.rename(project.ini)
     with pytest.raises(MagetuiError, match="The interpreter /no/such/python cannot be started"):
-        runs.start(Workspace(replace(selection, python="/no/such/python")), plan, runs.Limits())
-    assert runs.list_runs(os.environ) == ()
+        start.start(Workspace(replace(selection, python="/no/such/python")), plan, start.Limits())
+    assert follow.list_runs(os.environ) == ()
     assert list((state_dir / "runs").iterdir()) == []
 
     (state_dir / "runs" / "1.stderr").write_text("what an earlier run 1 complained of, whose journal was deleted\n")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from magetui.runner import events
-from magetui.runner.journal import Journal, Reader, create, now
-from tests.alembic_project import Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.gate import REWRITE, closed_gate, gated_project
-from tests.journals import child_of, journal, named, wait_for_statement
-from tests.live import Live
-from tests.waiting import eventually
+from magetui.protocol import events
+from magetui.protocol.journal import Journal, Reader, create, now
+from tests.support.alembic_project import Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.gate import REWRITE, closed_gate, gated_project
+from tests.support.journals import child_of, journal, named, wait_for_statement
+from tests.support.live import Live
+from tests.support.waiting import eventually
 
 LIMIT_BLOCKS = 128  # of 512 bytes, as dash counts them
 FILL = 'for n in range(20_000): print("a line that fills the disk, number", n)\n'

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.gate import REWRITE, ROWS, closed_gate, gated_project
-from tests.journals import child_of, journal, named, wait_for_statement
-from tests.live import Live
-from tests.postgres import Mode
-from tests.waiting import eventually
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.gate import REWRITE, ROWS, closed_gate, gated_project
+from tests.support.journals import child_of, journal, named, wait_for_statement
+from tests.support.live import Live
+from tests.support.postgres import Mode
+from tests.support.waiting import eventually
 
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
 

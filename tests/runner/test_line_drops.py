@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Timeouts
-from magetui.engine import runs
 from magetui.engine.plan import make_plan
-from magetui.engine.selection import Selection
+from magetui.engine.runs import start
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.alembic_project import AlembicProject, Revision, make_project, table
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.gate import REWRITE, ROWS, begun_project, closed_gate
-from tests.journals import journal, named, wait_for_statement
-from tests.live import Live
-from tests.proxy import StallingProxy, through
-from tests.waiting import eventually
+from magetui.model.server import Timeouts
+from tests.support.alembic_project import AlembicProject, Revision, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.gate import REWRITE, ROWS, begun_project, closed_gate
+from tests.support.journals import journal, named, wait_for_statement
+from tests.support.live import Live
+from tests.support.proxy import StallingProxy, through
+from tests.support.waiting import eventually
 
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
 # What the server does with a line is the same in every version, and these take their time.
@@ -125,7 +125,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
     workspace = Workspace(Selection(config=str(ini)), {**os.environ})
     with closed_gate(pg_database):
         plan = make_plan(workspace, "migrate", None)
-        started = runs.start(workspace, plan, runs.Limits(Timeouts(silence_ms=1_000)))
+        started = start.start(workspace, plan, start.Limits(Timeouts(silence_ms=1_000)))
         session = wait_for_statement(state_dir, REWRITE, run=2)["session"]
         proxy.stall()
         assert wait_for(state_dir, "server-fell-silent")

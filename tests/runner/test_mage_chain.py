@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis import Diagnosis, diagnose
-from magetui.engine.selection import Selection
+from magetui.engine.diagnosis.diagnosis import Diagnosis, diagnose
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.journals import journal, named
-from tests.mage import COUNT, HEAD, migrate_with_alembic
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.journals import journal, named
+from tests.support.mage import COUNT, HEAD, migrate_with_alembic
 
 pytestmark = pytest.mark.every_version
 

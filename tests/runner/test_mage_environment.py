@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocked import Sessions, sessions
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.environments import site_packages
-from tests.journals import child_of
-from tests.leaks import nowhere, of_process
-from tests.live import Live
-from tests.mage import COUNT, HEAD, VERSION, migrate_with_alembic
-from tests.mage_environment import mage_environment, starting_mage
-from tests.waiting import eventually
+from tests.support.blocked import Sessions, sessions
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.environments import site_packages
+from tests.support.journals import child_of
+from tests.support.leaks import nowhere, of_process
+from tests.support.live import Live
+from tests.support.mage import COUNT, HEAD, VERSION, migrate_with_alembic
+from tests.support.mage_environment import mage_environment, starting_mage
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.timeout(600),  # it is installed once

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.environments import site_packages
-from tests.leaks import nowhere
-from tests.mlflow import COUNT, SCRIPTS, asking, mlflow_environment, write_configuration
-from tests.steps import Schema, walking
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.environments import site_packages
+from tests.support.leaks import nowhere
+from tests.support.mlflow import COUNT, SCRIPTS, asking, mlflow_environment, write_configuration
+from tests.support.steps import Schema, walking
 
 HEAD = "dc11669786a5"
 DEPENDED_ON = "cannot drop table registered_models because other objects depend on it"

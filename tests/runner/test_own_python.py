@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.interpreter import OURS, find_interpreter
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.older import older_environment
+from magetui.engine.project.interpreter import OURS, find_interpreter
 from tests.runner.test_templates import goes_up_and_down
-from tests.templates import make_from_template
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.older import older_environment
+from tests.support.templates import make_from_template
 
 pytestmark = pytest.mark.usefixtures("whole_starts")
 

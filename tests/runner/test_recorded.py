@@ -6,22 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import Column, ForeignKey, Index
-from magetui.engine.selection import Selection
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.runner import operations as recorded
-from magetui.runner.operations import (
-    AddColumn,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    DropTable,
-    ExecuteSql,
-)
-from magetui.runner.record import Recorder, record
-from magetui.runner.request import RecordRequest
-from tests.alembic_project import Revision, make_project
+from magetui.model import operations as recorded
+from magetui.model.operations import AddColumn, AlterColumn, Autocommit, CreateIndex, CreateTable, DropTable, ExecuteSql
+from magetui.model.schema import Column, ForeignKey, Index
+from magetui.protocol.requests import RecordRequest
+from magetui.runner.recorder import Recorder, record
+from tests.support.alembic_project import Revision, make_project
 
 INSPECTS = "90d978a8aef8"  # drops whatever unique constraints it finds on 'secret'
 

@@ -8,8 +8,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 from sqlalchemy.engine import make_url
 
-from magetui.runner.events import RunEnded, decode, encode
-from magetui.runner.redaction import HIDDEN, redact, redact_url, secrets_of
+from magetui.protocol.events import RunEnded, decode, encode
+from magetui.protocol.redaction import HIDDEN, redact, redact_url, secrets_of
 
 # Passwords that somebody has had: each breaks another way of looking for them.
 PASSWORDS = (

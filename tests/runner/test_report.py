@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from magetui.backends.base import LockWait, StatementProgress
-from magetui.engine.records import RunRecord, fold
-from magetui.report import report
-from magetui.runner import events
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.journals import journal, named
-from tests.live import Live
-from tests.waiting import eventually
+from magetui.engine.runs.record import RunRecord, fold
+from magetui.model.sessions import LockWait, StatementProgress
+from magetui.protocol import events
+from magetui.text.run_report import report
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.journals import journal, named
+from tests.support.live import Live
+from tests.support.waiting import eventually
 
 WAIT = LockWait("role", "ACCESS EXCLUSIVE")
 

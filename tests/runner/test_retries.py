@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision, linear, make_project, table
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.journals import Event, journal, moment, named
-from tests.live import Live
-from tests.waiting import eventually
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.journals import Event, journal, moment, named
+from tests.support.live import Live
+from tests.support.waiting import eventually
 
 READS_T1 = "SELECT * FROM t1"
 ALTERS_T1 = Revision(

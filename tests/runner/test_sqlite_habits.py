@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from magetui.backends.sqlite import SQLite
-from tests.alembic_project import AlembicProject, Revision, linear, make_project
-from tests.command import Magetui
-from tests.databases import SqliteDatabase
+from magetui.backends.sqlite.backend import SQLite
+from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import SqliteDatabase
 
 FAMILY = Revision(
     id="rev1",

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine import runs
 from magetui.engine.plan import make_plan
-from magetui.engine.selection import Selection
+from magetui.engine.runs import follow, start
+from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import Database
-from tests.journals import journal, named
-from tests.mage import HEAD, migrate_with_alembic
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database
+from tests.support.journals import journal, named
+from tests.support.mage import HEAD, migrate_with_alembic
 
 LOST = "256d6a12a927"  # Mage 0.2.10 had it, and its chain has it no more
 
@@ -128,7 +128,7 @@ def test_marker_that_moved_since_the_plan_refuses_the_run(
     database.rows(f"UPDATE alembic_version SET version_num = '{moved}'")
     before = database.content
 
-    *_, last = runs.follow(os.environ, runs.start(workspace, plan, runs.Limits()))
+    *_, last = follow.follow(os.environ, start.start(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
     assert f"made for the marker {planned}, and the database now says {moved}" in (last.error or "")
     assert last.marker_after == (moved,)

@@ -7,10 +7,10 @@ from pathlib import Path
 import alembic
 import pytest
 
-from tests.alembic_project import AlembicProject
-from tests.command import Magetui
-from tests.databases import Database, PostgresDatabase, SqliteDatabase
-from tests.templates import make_from_template
+from tests.support.alembic_project import AlembicProject
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.templates import make_from_template
 
 ONE_DATABASE = ("generic", "async", "pyproject", "pyproject_async")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.postgres import PostgresServer
-from tests.terminal import Terminal
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.postgres import PostgresServer
+from tests.support.terminal import Terminal
 
 OpenScreen = Callable[..., Terminal]
 

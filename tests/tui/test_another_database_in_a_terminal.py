@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.alembic_project import linear, make_project
-from tests.command import Magetui
-from tests.databases import SqliteDatabase
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
+from tests.support.databases import SqliteDatabase
 from tests.tui.conftest import OpenScreen
 
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.databases import PostgresDatabase
-from tests.mage import HEAD
-from tests.postgres import PASSWORD
-from tests.terminal import Terminal
+from tests.support.databases import PostgresDatabase
+from tests.support.mage import HEAD
+from tests.support.postgres import PASSWORD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, edit, roll_back, set_back, waited
-from tests.waiting import eventually
 
 AT_ONCE = 15  # seconds; a worker that is waited for takes as long as what it waits for, which is 30 or more
 QUIET_BYTES_A_SECOND = 2_000

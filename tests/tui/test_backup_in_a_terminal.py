@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgresDatabase, SqliteDatabase
 from tests.engine.test_backup import contents, dumped, typed
-from tests.mage import HEAD
-from tests.terminal import Terminal
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, consent, edit
-from tests.waiting import eventually
 
 COPIED = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
 LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"

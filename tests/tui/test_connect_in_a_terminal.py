@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD
-from tests.postgres import HOST, PASSWORD, USER
-from tests.terminal import Terminal
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD
+from tests.support.postgres import HOST, PASSWORD, USER
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
-from tests.waiting import eventually
 
 FOOTER = "Connect.*URL or password"
 

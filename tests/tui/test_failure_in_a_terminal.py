@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import failing_in_the_middle, make_project
-from tests.command import Magetui
-from tests.databases import Database
-from tests.terminal import Terminal
+from tests.support.alembic_project import failing_in_the_middle, make_project
+from tests.support.command import Magetui
+from tests.support.databases import Database
+from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen
 
 

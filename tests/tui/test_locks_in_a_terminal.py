@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocked import Sessions, sessions
-from tests.databases import PostgresDatabase
-from tests.journals import Event, journal, moment, named
-from tests.mage import HEAD
-from tests.terminal import Terminal
+from tests.support.blocked import Sessions, sessions
+from tests.support.databases import PostgresDatabase
+from tests.support.journals import Event, journal, moment, named
+from tests.support.mage import HEAD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back, waited
-from tests.waiting import eventually
 
 CONSENT = r"Do it\? The default is no"
 BYTES_A_SECOND = 2_000

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.alembic_project import AlembicProject, Revision
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.gate import HALF, REWRITE, begun_project, closed_gate, gated_project
-from tests.journals import journal, named, wait_for_statement
-from tests.proxy import StallingProxy, through
-from tests.terminal import Terminal
+from tests.support.alembic_project import AlembicProject, Revision
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.gate import HALF, REWRITE, begun_project, closed_gate, gated_project
+from tests.support.journals import journal, named, wait_for_statement
+from tests.support.proxy import StallingProxy, through
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import OpenScreen, choose, consent, waited
-from tests.waiting import eventually
 
 # Of a rewrite nothing is told in its first second.
 GATED = f"""

@@ -8,13 +8,13 @@ import socket
 import psycopg2.sql
 import pytest
 
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.mage import HEAD
-from tests.postgres import PASSWORD
-from tests.terminal import Terminal
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.mage import HEAD
+from tests.support.postgres import PASSWORD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, roll_back, set_back, waited
-from tests.waiting import eventually
 
 TO_BEFORE_USER_PREFERENCES = "847ea6602d6f"  # going back to it drops user.preferences
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Magetui
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD
-from tests.terminal import Terminal
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
-from tests.waiting import eventually
 
 # The program itself, but for how long it rests between two looks.
 IMPATIENT = """

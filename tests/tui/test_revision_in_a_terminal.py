@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.alembic_project import Revision, linear, make_project
-from tests.databases import PostgresDatabase, SqliteDatabase
-from tests.mage import HEAD, migrate_with_alembic
-from tests.terminal import Terminal
+from tests.support.alembic_project import Revision, linear, make_project
+from tests.support.databases import PostgresDatabase, SqliteDatabase
+from tests.support.mage import HEAD, migrate_with_alembic
+from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen
 
 BEHIND = "42a14d6143f1"

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from magetui.config import Settings
-from magetui.engine.selection import Selection
+from magetui.engine.target.selection import Selection
 from magetui.tui.app import MagetuiApp
-from tests.blocked import sessions
-from tests.databases import PostgresDatabase
-from tests.leaks import nowhere
-from tests.postgres import HOST, PASSWORD, USER
-from tests.secret_stores import SECRET_KEY, SESSION_TOKEN, Answers, SecretsManager, aws_environment, serving
-from tests.terminal import Terminal
+from tests.support.blocked import sessions
+from tests.support.databases import PostgresDatabase
+from tests.support.leaks import nowhere
+from tests.support.postgres import HOST, PASSWORD, USER
+from tests.support.secret_stores import SECRET_KEY, SESSION_TOKEN, Answers, SecretsManager, aws_environment, serving
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import OpenScreen
-from tests.waiting import eventually
 
 HELP = r"^ Help$"  # its title: the footer of any screen names it too
 # The program itself, but that it waits for a store far longer than a test waits for what is to come sooner, and that

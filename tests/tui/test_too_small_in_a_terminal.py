@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.terminal import Terminal
+from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen, roll_back
 
 DATABASE = "scheduler.db"

@@ -10,10 +10,10 @@ import pytest
 
 from magetui.config import Settings
 from magetui.engine import plan
-from magetui.engine.selection import Selection
+from magetui.engine.target.selection import Selection
 from magetui.tui.app import MagetuiApp
-from tests.alembic_project import linear, make_project
-from tests.waiting import PAUSE
+from tests.support.alembic_project import linear, make_project
+from tests.support.waiting import PAUSE
 
 
 def test_an_unforeseen_error_while_planning_is_said_and_the_screen_lives_on(

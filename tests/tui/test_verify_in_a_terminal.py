@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.alembic_project import Revision, make_project, table
-from tests.command import Magetui
-from tests.databases import PostgresDatabase
-from tests.mage import HEAD
-from tests.terminal import Terminal
+from tests.support.alembic_project import Revision, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
+from tests.support.mage import HEAD
+from tests.support.terminal import Terminal
+from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
-from tests.waiting import eventually
 
 REPLAYING_SQL = "select pid from pg_stat_activity where application_name like 'magetui replay%'"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import PostgresDatabase
-from tests.debian import DebianServer, PgBouncer
-from tests.mage import HEAD, migrate_with_alembic
-from tests.postgres import PASSWORD
-from tests.standby import Standby
-from tests.terminal import Terminal
+from tests.support.databases import PostgresDatabase
+from tests.support.debian import DebianServer, PgBouncer
+from tests.support.mage import HEAD, migrate_with_alembic
+from tests.support.postgres import PASSWORD
+from tests.support.standby import Standby
+from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen, set_back
 
 WIDE = (120, 40)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from magetui.tui.rows import Rows
+from magetui.tui.widgets.rows import Rows
 
 
 class Pane(Vertical):

@@ -15,8 +15,8 @@ from magetui.tui.panes.base import Pane
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 
 if TYPE_CHECKING:
-    from magetui.engine.diagnosis import Diagnosis
-    from magetui.engine.finding import Finding
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.diagnosis.finding import Finding
     from magetui.tui.app import MagetuiApp
 
 # What a finding proposes has a key of the same name, but for the revisions' pane.
@@ -90,8 +90,8 @@ class ConnectionPane(Pane):
         self.query_one(Static).update(Content.assemble(("NOT READY\n", CRITICAL), message))
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
-        from magetui import words
-        from magetui.engine.releases import spoken_releases
+        from magetui.engine.project.releases import spoken_releases
+        from magetui.text import formats
 
         mage = diagnosis.project.kind == "mage"
 
@@ -99,12 +99,12 @@ class ConnectionPane(Pane):
             said = []
             for one in revisions:
                 release = spoken_releases(one) if mage else None
-                said.append(words.plain(one) + (f" ({release})" if release else ""))
+                said.append(formats.plain(one) + (f" ({release})" if release else ""))
             return ", ".join(said) or none
 
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
-        connected = words.connected(target.url, target.address, target.tls)
+        connected = formats.connected(target.url, target.address, target.tls)
         worst = diagnosis.findings[0]
         lines = [
             Content.assemble(
@@ -116,11 +116,11 @@ class ConnectionPane(Pane):
             ),
             Content.assemble(
                 ("source ", QUIET),
-                words.plain(target.source or ""),
-                *((("   role ", QUIET), words.plain(target.user)) if target.user else ()),
-                *((("   connected", QUIET), words.plain(connected)) if connected else ()),
+                formats.plain(target.source or ""),
+                *((("   role ", QUIET), formats.plain(target.user)) if target.user else ()),
+                *((("   connected", QUIET), formats.plain(connected)) if connected else ()),
                 ("   project ", QUIET),
-                words.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
+                formats.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
             ),
         ]
         for finding in diagnosis.findings:
@@ -128,10 +128,10 @@ class ConnectionPane(Pane):
         return lines
 
     def _finding_lines(self, finding: Finding) -> list[Content]:
-        from magetui import words
+        from magetui.text import formats
 
         style = SEVERITY_STYLES[finding.severity]
-        lines = [Content.assemble((finding.code, style), "  ", words.plain(finding.message))]
+        lines = [Content.assemble((finding.code, style), "  ", formats.plain(finding.message))]
         heading = "  next "
         for action, said in next_steps(finding):
             lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {said}"))

@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.tui.panes.base import RowsPane
-from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
-    from magetui.engine.records import RunRecord
+    from magetui.engine.runs.record import RunRecord
 
 RUN = "run:"
 ENTRY = "entry:"
@@ -90,19 +90,19 @@ class LogPane(RowsPane):
 
 def entry_of(record: RunRecord) -> Entry:
     """A run as a line of the log."""
-    from magetui import words
+    from magetui.text import formats
 
     at = local_time(record.ended or record.started)
-    ended = f"run {record.run}: {words.OUTCOMES[record.outcome]}"
+    ended = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
     return Entry(
         at,
         record.verb,
-        f"{ended}, {words.way(record)}",
-        words.duration(record.elapsed_ms),
+        f"{ended}, {formats.way(record)}",
+        formats.duration(record.elapsed_ms),
         STYLES.get(record.outcome, WARNING),
         record.run,
         record.database,
-        brief=(f"{ended}, {words.way(record, brief=True)}", f"{ended}, {words.way(record, '', brief=True)}", ended),
+        brief=(f"{ended}, {formats.way(record, brief=True)}", f"{ended}, {formats.way(record, '', brief=True)}", ended),
     )
 
 
@@ -119,13 +119,13 @@ def local_time(stamp: str | None) -> str:
 
 def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:
     """The entries for a width: time, verb, text, duration; of a run on another database than that one, on which."""
-    from magetui import words
+    from magetui.text import formats
 
     rows = []
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)
         elsewhere = entry.database is not None and entry.database != database
-        where = f"on {words.place(entry.database or '')}: " if elsewhere else ""
+        where = f"on {formats.place(entry.database or '')}: " if elsewhere else ""
         text = where + entry.text
         shown = next((said for one in (entry.text, *entry.brief) if cell_len(said := where + one) <= room), text)
         content = Content.assemble(

@@ -9,12 +9,12 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.tui.panes.base import RowsPane
-from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
-    from magetui.engine.chain import Chain
-    from magetui.engine.diagnosis import Diagnosis
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.revisions.graph import Chain
 
 ID_WIDTH = 14
 UNKNOWN = "unknown:"
@@ -51,10 +51,10 @@ class RevisionsPane(RowsPane):
         self.rows.forget()
 
     def show_problem(self, message: str) -> None:
-        from magetui import words
+        from magetui.text import formats
 
         self.tell_state("not read")
-        text = words.one_line(message)
+        text = formats.one_line(message)
         self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
 
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
@@ -86,21 +86,21 @@ def revision_rows(
     chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
     """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
-    from magetui import words
-    from magetui.engine.graph import lanes_of
-    from magetui.engine.releases import first_releases, spoken_releases
+    from magetui.engine.project.releases import first_releases, spoken_releases
+    from magetui.engine.revisions.lanes import lanes_of
+    from magetui.text import formats
 
     rows = [
         Row(
             f"{PROBLEM}{number}",
-            Content.assemble(("!  ", CRITICAL), words.plain(problem.message)),
+            Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)),
             problem.message,
         )
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]
     for unknown in chain.unknown(marker):
-        text = f"{words.plain(unknown)}  is the database's marker, and no script has it"
+        text = f"{formats.plain(unknown)}  is the database's marker, and no script has it"
         rows.append(Row(f"{UNKNOWN}{unknown}", Content.assemble(("▶ ? ", CRITICAL), text), text))
     lanes = lanes_of(chain)
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
@@ -121,8 +121,8 @@ def revision_rows(
         content = Content.assemble(
             ("▶ " if here else "  ", STRONG),
             (fitted(drawn, lane_width), style),
-            (fitted(words.plain(revision.revision), ID_WIDTH), STRONG if here else ""),
-            fitted(words.plain(labels + revision.message), message_width),
+            (fitted(formats.plain(revision.revision), ID_WIDTH), STRONG if here else ""),
+            fitted(formats.plain(labels + revision.message), message_width),
             (side, QUIET),
         )
         search = f"{revision.revision} {revision.message} {release} {date}"

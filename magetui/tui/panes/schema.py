@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.message import Message
 
 from magetui.tui.panes.base import RowsPane
-from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.theme import CRITICAL, QUIET, STRONG
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
-    from magetui.backends.base import Table, TableDetail
+    from magetui.model.schema import Table, TableDetail
 
 NAME_WIDTH = 16  # at least, where sizes stand beside it
 
@@ -115,15 +115,15 @@ def schema_rows(
     qualified: bool,
 ) -> list[Row]:
     """A row a table, and below an open one a row for each part of it."""
-    from magetui import words
+    from magetui.text import formats
 
     rows: list[Row] = []
-    counts = {key: words.rows(table.rows) for key, table in tables.items()}
-    bytes_ = {key: words.size(table.bytes) for key, table in tables.items()}
+    counts = {key: formats.rows(table.rows) for key, table in tables.items()}
+    bytes_ = {key: formats.size(table.bytes) for key, table in tables.items()}
     count_width, size_width = (max(map(len, one.values()), default=0) + 2 for one in (counts, bytes_))
     sizes_width = count_width + size_width
     for key, table in tables.items():
-        name = words.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
+        name = formats.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
         sizes = f"{counts[key]:>{count_width}}{bytes_[key]:>{size_width}}"
         room = width - 2 - (sizes_width if width >= sizes_width + NAME_WIDTH + 2 else 0)
         content = Content.assemble(
@@ -141,7 +141,7 @@ def schema_rows(
 
 
 def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:
-    from magetui import words
+    from magetui.text import formats
 
     rows: list[Row] = []
 
@@ -153,13 +153,13 @@ def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[
         facts = [
             "" if column.nullable else "not null",
             "primary key" if column.name in detail.primary_key else "",
-            f"default {words.one_line(column.default)}" if column.default else "",
+            f"default {formats.one_line(column.default)}" if column.default else "",
         ]
         add(
             Content.assemble(
                 "    ",
-                fitted(words.plain(column.name), name_width),
-                words.plain(column.type),
+                fitted(formats.plain(column.name), name_width),
+                formats.plain(column.type),
                 ("  " + "  ".join(fact for fact in facts if fact), QUIET),
             )
         )
@@ -168,14 +168,14 @@ def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[
         add(
             Content.assemble(
                 (f"    {kind} ", QUIET),
-                words.plain(f"{index.name} ({', '.join(index.columns)})"),
+                formats.plain(f"{index.name} ({', '.join(index.columns)})"),
                 ("" if index.valid else "  INVALID", CRITICAL),
             )
         )
     for foreign in detail.foreign_keys:
         refers = f"({', '.join(foreign.columns)}) → {foreign.referred_table} ({', '.join(foreign.referred_columns)})"
-        add(Content.assemble(("    foreign key ", QUIET), words.plain(f"{foreign.name or ''} {refers}".strip())))
+        add(Content.assemble(("    foreign key ", QUIET), formats.plain(f"{foreign.name or ''} {refers}".strip())))
     for constraint in detail.constraints:
-        text = words.one_line(f"{constraint.name or ''} {constraint.definition}".strip())
+        text = formats.one_line(f"{constraint.name or ''} {constraint.definition}".strip())
         add(Content.assemble((f"    {constraint.kind} ", QUIET), text))
     return rows

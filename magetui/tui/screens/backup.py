@@ -20,13 +20,13 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Button, Footer, Input, Static
 
-from magetui.tui.backups import BackupWork
+from magetui.tui.backup_job import BackupWork
 from magetui.tui.loading import load_engine
-from magetui.tui.question import CHOICE, Question
-from magetui.tui.runlines import drawn_bar
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import Kept
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.question import CHOICE, Question
+from magetui.tui.widgets.run_lines import drawn_bar
 from magetui.verbs import seconds
 
 if TYPE_CHECKING:
@@ -180,12 +180,12 @@ class BackupScreen(OverScreen):
         return dialect == "postgresql"
 
     def _expected(self, foreseen: Foreseen) -> list[Content]:
-        from magetui import words
+        from magetui.text import formats
 
-        size, free = words.size(foreseen.most), words.size(foreseen.free)
+        size, free = formats.size(foreseen.most), formats.size(foreseen.free)
         if foreseen.dialect == "postgresql":
             size = f"{size} on the server, indexes included; the file is compressed, and often much smaller"
-        left = f"{free} left on the disk of {words.plain(str(foreseen.file.parent))}"
+        left = f"{free} left on the disk of {formats.plain(str(foreseen.file.parent))}"
         goes_on = "Everybody can go on using the database meanwhile"
         return [
             Content.assemble(("database  ", STRONG), size),
@@ -271,38 +271,38 @@ class BackupScreen(OverScreen):
             self._timer = None
 
     def _standing(self, backup: BackupWork) -> list[Content]:
-        from magetui import words
-        from magetui.render import RESTORING
+        from magetui.text import formats
+        from magetui.text.terminal import RESTORING
 
-        made, file = backup.made, words.plain(str(backup.file))
+        made, file = backup.made, formats.plain(str(backup.file))
         if backup.alive:
             return [
                 Content.styled("CANCELLING", WARNING) if backup.cancelling else Content(f"writing {file}"),
                 *self._progress(backup),
             ]
         if made is None:
-            in_the_way = [Content(f"in the way: {words.session_line(session)}") for session in backup.sessions]
-            return [Content.styled("NO BACKUP", CRITICAL), Content(words.plain(backup.problem)), *in_the_way]
+            in_the_way = [Content(f"in the way: {formats.session_line(session)}") for session in backup.sessions]
+            return [Content.styled("NO BACKUP", CRITICAL), Content(formats.plain(backup.problem)), *in_the_way]
         return [
             Content.styled("DONE", GOOD),
-            Content(f"{file}: {words.size(made.bytes)} in {words.duration(made.elapsed_ms)}"),
-            *([Content.styled(words.plain(made.unrecorded), WARNING)] if made.unrecorded else []),
+            Content(f"{file}: {formats.size(made.bytes)} in {formats.duration(made.elapsed_ms)}"),
+            *([Content.styled(formats.plain(made.unrecorded), WARNING)] if made.unrecorded else []),
             Content(""),
             Content(RESTORING.get(made.dialect, "To restore it:")),
-            Content(words.plain(made.restore)),
+            Content(formats.plain(made.restore)),
             Content(""),
             Content.styled("y copies this command", QUIET),
         ]
 
     def _progress(self, backup: BackupWork) -> list[Content]:
-        from magetui import words
+        from magetui.text import formats
 
         made = backup.progress
         if made is None:
             return [Content("beginning …")]
-        at = f"at table {words.one_line(made.table)}" if made.table else ""
+        at = f"at table {formats.one_line(made.table)}" if made.table else ""
         bar = drawn_bar(made.written, made.most) if made.most else ""
-        return [Content(f"{bar}  {words.size(made.written)} of at most {words.size(made.most)}"), Content(at)]
+        return [Content(f"{bar}  {formats.size(made.written)} of at most {formats.size(made.most)}"), Content(at)]
 
     def _say(self, *lines: Content) -> None:
         self.query_one("#backup-text", Kept).tell(Content("\n").join(lines))

@@ -21,15 +21,15 @@ from textual.style import Style
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from magetui.tui.choices import Choice, choice_rows, choices_of
-from magetui.tui.fields import SecretField, UrlField
 from magetui.tui.loading import load_engine
-from magetui.tui.rows import SCROLLBAR, Lines
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.widgets.fields import SecretField, UrlField
+from magetui.tui.widgets.rows import SCROLLBAR, Lines
+from magetui.tui.widgets.target_choices import Choice, choice_rows, choices_of
 
 if TYPE_CHECKING:
-    from magetui.engine.selection import Selection
+    from magetui.engine.target.selection import Selection
 
 TYPED = "typed"
 HEADINGS = {"at the start": "Without a name", "named": "Named in the configuration", "recent": "Recent"}
@@ -221,14 +221,14 @@ class ConnectScreen(OverScreen):
 
     def _chosen(self) -> tuple[Selection, str]:
         """What is chosen, and how it is called. Raises `ConnectError` for a URL that is none."""
-        from magetui import words
-        from magetui.engine.target import parse_target
+        from magetui.engine.target.target import parse_target
+        from magetui.text import formats
 
         choice = next((one for one in self._choices if one.key == self._at), None)
         if choice is not None:
             return choice.selection, choice.place or choice.name
         source = "what was typed"
-        place = words.place(parse_target(self._typed, source).redacted)
+        place = formats.place(parse_target(self._typed, source).redacted)
         return replace(self._base, url=self._typed, url_source=source), place
 
     @property
@@ -239,13 +239,13 @@ class ConnectScreen(OverScreen):
     @work(thread=True, exclusive=True, group="connect", exit_on_error=False)
     def _attempt(self, question: int, selection: Selection, place: str) -> None:
         load_engine()
-        from magetui import words
         from magetui.engine.errors import ConnectError, MagetuiError
         from magetui.engine.workspace import NO_PASSWORD
+        from magetui.text import formats
 
         try:
             workspace = self.magetui.open_workspace(selection)
-            place = words.place(workspace.target.redacted)
+            place = formats.place(workspace.target.redacted)
             with workspace.reading() as connection:
                 workspace.backend.server(connection)
         except MagetuiError as error:

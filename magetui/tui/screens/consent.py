@@ -11,14 +11,14 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from magetui.tui.question import CHOICE
 from magetui.tui.screens.details import ScrolledScreen
-from magetui.tui.sessions import facts
 from magetui.tui.theme import STRONG, WARNING
+from magetui.tui.widgets.question import CHOICE
+from magetui.tui.widgets.sessions import facts
 
 if TYPE_CHECKING:
-    from magetui.backends.base import Session
-    from magetui.runner.request import SignalAction
+    from magetui.model.plan import SignalAction
+    from magetui.model.sessions import Session
 
 QUESTIONS = {"cancel": "Cancel the query of session", "terminate": "End session"}
 
@@ -64,10 +64,10 @@ class ConsentScreen(ScrolledScreen):
         self._consented = consented
 
     def compose(self) -> ComposeResult:
-        from magetui.engine import locks
+        from magetui.engine.sessions import signals
 
         yield Static(id="title", markup=False)
-        yield Static(Content.styled(locks.loss(self._session, self._action), WARNING), id="loss", markup=False)
+        yield Static(Content.styled(signals.loss(self._session, self._action), WARNING), id="loss", markup=False)
         with VerticalScroll():
             yield Static(Content("\n").join(facts(self._session)), markup=False)
         yield Static(f"Do it? {CHOICE}", id="question", markup=False)

@@ -14,13 +14,13 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from magetui.tui.panes.log import STYLES, local_time
-from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
-    from magetui.engine.records import RunRecord
+    from magetui.engine.runs.record import RunRecord
 
 TOOK_WIDTH = 13
 WHOSE_WIDTH = 30  # at least, where it stands on the same line
@@ -90,19 +90,19 @@ class RunsScreen(OverScreen):
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
     """A run in one line, or each in two where there is no room: number, when, verb, outcome, duration; way, whose."""
-    from magetui import words
+    from magetui.text import formats
 
-    outcome_width = max((len(words.OUTCOMES[record.outcome]) for record in records), default=0) + 2
-    way_width = max((cell_len(words.way(record)) for record in records), default=0) + 2
+    outcome_width = max((len(formats.OUTCOMES[record.outcome]) for record in records), default=0) + 2
+    way_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
     rows = []
     for record in records:
-        took, way = words.duration(record.elapsed_ms), words.way(record)
-        whose = words.plain(f"{record.user}@{record.host}  {record.database}")
+        took, way = formats.duration(record.elapsed_ms), formats.way(record)
+        whose = formats.plain(f"{record.user}@{record.host}  {record.database}")
         first = Content.assemble(
             (f"{record.run:>4} ", STRONG),
             (fitted(local_time(record.started), 12), QUIET),
             fitted(record.verb, 10),
-            (fitted(words.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
+            (fitted(formats.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
         )
         if width < first.cell_length + TOOK_WIDTH + way_width + WHOSE_WIDTH:
             content = Content("\n").join([Content.assemble(first, (took, QUIET)), Content(f"     {way}  {whose}")])

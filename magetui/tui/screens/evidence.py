@@ -17,15 +17,15 @@ from textual.widgets import Footer, Static
 
 from magetui.tui.loading import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
-from magetui.tui.rows import Row, Rows, fitted
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
-    from magetui.conclusions import Conclusion
-    from magetui.engine.chain import Chain
-    from magetui.runner.request import ChangeVerb
+    from magetui.engine.revisions.graph import Chain
+    from magetui.model.plan import ChangeVerb
+    from magetui.text.evidence import Conclusion
 
 STATE_WIDTH = 13
 MARK_WIDTH = 5
@@ -91,10 +91,10 @@ class EvidenceScreen(OverScreen):
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
     def _gather(self) -> None:
         load_engine()
-        from magetui.conclusions import conclude
         from magetui.engine.errors import MagetuiError
-        from magetui.engine.evidence import gather_evidence
-        from magetui.engine.state import read_state
+        from magetui.engine.evidence.evidence import gather_evidence
+        from magetui.engine.schema.snapshot import read_state
+        from magetui.text.evidence import conclude
 
         workspace = self.magetui.open_workspace()
         try:
@@ -107,21 +107,21 @@ class EvidenceScreen(OverScreen):
         self.post_message(self.Gathered(chain, conclude(chain, evidence, table, workspace.target.clean)))
 
     def on_evidence_screen_gathered(self, message: Gathered) -> None:
-        from magetui import words
+        from magetui.text import formats
 
         self._chain, self._found = message.chain, message.found
         self.refresh_bindings()
         said = self.query_one("#said", Static)
         if message.chain is None or message.found is None:
             said.update(
-                Content.assemble(("Nothing can be said of the schema. ", WARNING), words.plain(message.problem))
+                Content.assemble(("Nothing can be said of the schema. ", WARNING), formats.plain(message.problem))
             )
             self.query_one(Rows).show(lambda _width: ())
             return
         first, *others = message.found.sentences
         lines = [Content.styled(first, STRONG), *map(Content, others)]
         if message.found.command:
-            lines.append(Content.styled(f"  {words.plain(message.found.command)}", "ansi_cyan"))
+            lines.append(Content.styled(f"  {formats.plain(message.found.command)}", "ansi_cyan"))
         said.update(Content("\n").join(lines))
         chain, found = message.chain, message.found
         rows = self.query_one(Rows)
@@ -159,17 +159,17 @@ class EvidenceScreen(OverScreen):
 
 def evidence_rows(chain: Chain, found: Conclusion, width: int) -> list[Row]:
     """A row a revision: whether it is the marker, its state, whether the schema fits it, id and message."""
-    from magetui import words
+    from magetui.text import formats
 
     rows = []
     for one in found.revisions:
         here, fits = one.revision in found.marker, one.revision in found.candidates
-        message = words.plain(chain.by_id[one.revision].message)
+        message = formats.plain(chain.by_id[one.revision].message)
         content = Content.assemble(
             ("▶ " if here else "  ", STRONG),
             (fitted(one.state, STATE_WIDTH), STATE_STYLES[one.state]),
             (fitted("fits" if fits else "", MARK_WIDTH), STRONG),
-            (fitted(words.plain(one.revision), ID_WIDTH), STRONG if here or fits else ""),
+            (fitted(formats.plain(one.revision), ID_WIDTH), STRONG if here or fits else ""),
             fitted(message, max(8, width - 2 - STATE_WIDTH - MARK_WIDTH - ID_WIDTH)),
         )
         rows.append(Row(one.revision, content, f"{content.plain} {message}"))

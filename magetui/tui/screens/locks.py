@@ -20,11 +20,11 @@ from textual.worker import Worker, get_current_worker
 
 from magetui.tui.loading import load_engine
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.sessions import SessionRows
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.sessions import SessionRows
 
 if TYPE_CHECKING:
-    from magetui.engine.locks import Look
+    from magetui.engine.sessions.sessions import Look
 
 AGAIN_SECONDS = 2.0  # after a look that failed
 PULSE_SECONDS = 0.2  # how soon a thread notices that nobody looks any more
@@ -89,13 +89,13 @@ class LocksScreen(OverScreen):
     def _look(self, wake: threading.Event) -> None:
         """Look until the screen is left or covered; what goes wrong is told, and tried again."""
         load_engine()
-        from magetui.engine import locks
         from magetui.engine.errors import MagetuiError
+        from magetui.engine.sessions import sessions
 
         worker = get_current_worker()
         while not worker.is_cancelled:
             try:
-                with closing(locks.looks(self.magetui.open_workspace())) as looks:
+                with closing(sessions.looks(self.magetui.open_workspace())) as looks:
                     for look in looks:
                         if worker.is_cancelled:
                             return
@@ -117,13 +117,13 @@ class LocksScreen(OverScreen):
         rows.display, unread.display = read, not read
 
     def on_locks_screen_looked(self, message: Looked) -> None:
-        from magetui import words
+        from magetui.text import formats
 
         look = message.look
         if look is None:
             self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.place}", QUIET))
             self.query_one("#unread", Static).update(
-                f"{words.plain(message.problem)}\nIt is tried again every {AGAIN_SECONDS:g} s."
+                f"{formats.plain(message.problem)}\nIt is tried again every {AGAIN_SECONDS:g} s."
             )
             self._tell_read(read=False)
             return

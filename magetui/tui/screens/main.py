@@ -25,20 +25,20 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.rows import Rows
 from magetui.tui.screens.base import TINY, emphasised, is_tiny
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
+from magetui.tui.widgets.rows import Rows
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
-    from magetui.backends.base import Table
     from magetui.config.targets import NamedTarget
-    from magetui.engine.chain import Chain
-    from magetui.engine.diagnosis import Diagnosis
-    from magetui.runner.request import ChangeVerb
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.revisions.graph import Chain
+    from magetui.model.plan import ChangeVerb
+    from magetui.model.schema import Table
     from magetui.tui.app import MagetuiApp
-    from magetui.tui.backups import BackupWork
-    from magetui.tui.news import StateRead
+    from magetui.tui.backup_job import BackupWork
+    from magetui.tui.messages import StateRead
 
 NARROW, SHORT = 100, 28
 REST_SECONDS = 15.0  # between two looks at whether something has changed
@@ -246,11 +246,11 @@ class MainScreen(Screen[None]):
 
     def show_header(self, place: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
         """The top line: what it is called, when it was read, and what; a place may be longer than the line."""
-        from magetui import words
+        from magetui.text import formats
 
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
-        schema = f"   schema {words.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
+        schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
         called = f"{STRONG} ansi_{named.colour}" if named is not None and named.colour else STRONG
         self.query_one("#header", Static).update(
             emphasised(
@@ -267,16 +267,16 @@ class MainScreen(Screen[None]):
 
     def show_backup(self, backup: BackupWork) -> None:
         """A backup has ended: note it, and say so where another screen is looked at than its own."""
-        from magetui import words
+        from magetui.text import formats
 
         if backup.made is None:
             said, took, style = f"no backup: {backup.problem}", "", CRITICAL
         else:
-            said, took, style = str(backup.made.file), words.duration(backup.made.elapsed_ms), GOOD
-        self.note("backup", words.plain(said), took, style)
+            said, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
+        self.note("backup", formats.plain(said), took, style)
         if not backup.watched:
             severity: SeverityLevel = "information" if backup.made else "error"
-            self.notify(words.plain(said), title="Backup", severity=severity, markup=False)
+            self.notify(formats.plain(said), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
         """Add a line to the log."""

@@ -16,20 +16,19 @@ from textual.widgets import Button, Footer, Input, Static
 
 from magetui.config.targets import asked_for_name, named_target
 from magetui.tui.loading import load_engine
-from magetui.tui.planlines import Foreseen, plan_lines
-from magetui.tui.question import CHOICE, Question
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
-from magetui.tui.verdict import VerdictView
+from magetui.tui.widgets.plan_lines import Foreseen, plan_lines
+from magetui.tui.widgets.question import CHOICE, Question
+from magetui.tui.widgets.verification import VerdictView
 from magetui.verbs import count, seconds
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
-    from magetui.engine.plan import Plan
-    from magetui.engine.repair import InDoubt
-    from magetui.engine.runs import Limits
+    from magetui.engine.repair.plan import InDoubt
+    from magetui.engine.runs.start import Limits
     from magetui.engine.workspace import Workspace
-    from magetui.runner.request import ChangeVerb, OnDisconnect
+    from magetui.model.plan import ChangeVerb, OnDisconnect, Plan
 
 
 WHICH_REVISION = (
@@ -147,15 +146,18 @@ class PlanScreen(OverScreen):
     @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
     def _make_plan(self, question: int, revision: str) -> None:
         load_engine()
-        from magetui import words
-        from magetui.engine import locks, plan, preview, runs
+        from magetui.engine import plan
         from magetui.engine.errors import MagetuiError
+        from magetui.engine.preview import preview
+        from magetui.engine.runs import follow
+        from magetui.engine.sessions import sessions
+        from magetui.text import formats
 
         workspace = self.magetui.open_workspace()
         try:
             made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
-            holding = tuple((s.pid, words.session_line(s)) for s in locks.list_sessions(workspace) if s.holds)
-            earlier = runs.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
+            holding = tuple((s.pid, formats.session_line(s)) for s in sessions.list_sessions(workspace) if s.holds)
+            earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
             foreseen = Foreseen(holding, earlier)
             if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
                 foreseen = _weighed(workspace, made, foreseen)
@@ -252,8 +254,8 @@ class PlanScreen(OverScreen):
 
     def _limits(self) -> Limits | None:
         """What the fields say; None, and a sentence on the screen, where they say no such thing."""
-        from magetui.backends.base import Timeouts
-        from magetui.engine.runs import Limits
+        from magetui.engine.runs.start import Limits
+        from magetui.model.server import Timeouts
 
         text = self.query_one("#timeout", Input).value.strip()
         try:
@@ -357,8 +359,8 @@ def _field(value: str, id: str) -> Input:
 
 def _weighed(workspace: Workspace, plan: Plan, foreseen: Foreseen) -> Foreseen:
     """With what the schema says of a stamp, or why it is not known."""
-    from magetui.engine import preview
     from magetui.engine.errors import MagetuiError
+    from magetui.engine.preview import preview
 
     try:
         return replace(foreseen, preview=preview.preview_plan(workspace, plan))

@@ -25,10 +25,10 @@ from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.chain import Chain
-    from magetui.engine.evidence import RevisionEvidence
-    from magetui.engine.headers import Revision
-    from magetui.engine.plan import PlanStep
+    from magetui.engine.evidence.evidence import RevisionEvidence
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.revisions.headers import Revision
+    from magetui.model.plan import PlanStep
 
 Way = Literal["upgrade", "downgrade"]
 Ways = Mapping[Way, tuple[str, ...]]  # sentences, by direction
@@ -107,9 +107,11 @@ class RevisionScreen(ScrolledScreen):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        from magetui import words
+        from magetui.text import formats
 
-        self.entitle((f" {words.plain(self._revision.revision)}", STRONG), f"  {words.plain(self._revision.message)}")
+        self.entitle(
+            (f" {formats.plain(self._revision.revision)}", STRONG), f"  {formats.plain(self._revision.message)}"
+        )
         self._describe()
         self._ask()
 
@@ -121,16 +123,16 @@ class RevisionScreen(ScrolledScreen):
     @work(thread=True, exclusive=True, group="revision", exit_on_error=False)
     def _ask(self) -> None:
         load_engine()
-        from magetui import sentences
         from magetui.engine.errors import MagetuiError
-        from magetui.engine.evidence import gather_evidence
-        from magetui.engine.recording import record_revisions
+        from magetui.engine.evidence.evidence import gather_evidence
+        from magetui.engine.evidence.recording import record_revisions
+        from magetui.text import operations
 
         workspace, name = self.magetui.open_workspace(), self._revision.revision
         try:
             recording = record_revisions(workspace, [name])[name]
             ways = {
-                direction: tuple(map(workspace.target.clean, sentences.doings(recording.way(direction), UNCUT)))
+                direction: tuple(map(workspace.target.clean, operations.doings(recording.way(direction), UNCUT)))
                 for direction in DIRECTIONS
             }
             self.post_message(self.Recorded(ways))
@@ -148,8 +150,8 @@ class RevisionScreen(ScrolledScreen):
     def _render_sql(self) -> None:
         load_engine()
         from magetui.engine.errors import MagetuiError
-        from magetui.engine.plan import Plan, render_plan
-        from magetui.runner.request import PlannedStep
+        from magetui.engine.plan import render_plan
+        from magetui.model.plan import Plan, PlannedStep
 
         name, message = self._revision.revision, self._revision.message
         steps = tuple(PlannedStep(name, direction, message) for direction in DIRECTIONS)
@@ -206,8 +208,8 @@ class RevisionScreen(ScrolledScreen):
         return max(30, self.size.width - MARGIN)
 
     def _header(self) -> list[Content]:
-        from magetui import words
-        from magetui.engine.releases import origin_of
+        from magetui.engine.project.releases import origin_of
+        from magetui.text import formats
 
         one = self._revision
         origin = origin_of(one.revision, self._chain)
@@ -226,10 +228,10 @@ class RevisionScreen(ScrolledScreen):
             ("its Mage", origin.command or ""),
         ]
         lines = [line for name, value in facts if value for line in self._said(f"{name:<12}", value)]
-        path, room = words.plain(str(one.path)), self._width - 12
+        path, room = formats.plain(str(one.path)), self._width - 12
         for start in range(0, len(path), room):  # whole, to be copied: a path has no place to be wrapped at
             lines.append(Content.assemble((f"{'' if start else 'file':<12}", QUIET), path[start : start + room]))
-        said = [Content(words.plain(line)) for line in self._docstring]
+        said = [Content(formats.plain(line)) for line in self._docstring]
         return [*lines, Content(""), *said] if said else lines
 
     def _operations(self) -> list[Content]:
@@ -246,12 +248,13 @@ class RevisionScreen(ScrolledScreen):
 
     def _cut(self, sentence: str) -> str:
         """A script's own SQL on one line; the other sentences are as long as they need to be."""
-        from magetui import sentences, words
+        from magetui.text import formats, operations
 
-        return words.one_line(sentence, self._width - 2) if sentence.startswith(sentences.RUNS_SQL) else sentence
+        return formats.one_line(sentence, self._width - 2) if sentence.startswith(operations.RUNS_SQL) else sentence
 
     def _seen(self) -> list[Content]:
-        from magetui import conclusions, words
+        from magetui.text import evidence as conclusions
+        from magetui.text import formats
 
         lines = [Content.styled("Evidence", STRONG)]
         if problem := self._problems.get("evidence"):
@@ -259,17 +262,17 @@ class RevisionScreen(ScrolledScreen):
         if self._evidence is None:
             return [*lines, Content.styled("  reading the scripts and the schema …", QUIET)]
         state = STATE_STYLES[self._evidence.state]
-        lines += self._said("  ", words.plain(conclusions.spoken_state(self._evidence)), state)
+        lines += self._said("  ", formats.plain(conclusions.spoken_state(self._evidence)), state)
         for label, fact in conclusions.seen(self._evidence):
             lines += self._said(f"  {label:<12}", fact, SEEN_STYLES.get(label, ""))
         return lines
 
     def _said(self, before: str, text: str, style: str = "") -> list[Content]:
         """A text behind a label, in lines of the screen's width, all but the first indented."""
-        from magetui import words
-        from magetui.render import wrapped
+        from magetui.text import formats
+        from magetui.text.terminal import wrapped
 
-        first, *more = wrapped(words.plain(text), self._width - len(before))
+        first, *more = wrapped(formats.plain(text), self._width - len(before))
         return [
             Content.assemble((before, QUIET), (first, style)),
             *(Content.assemble(" " * len(before), (line, style)) for line in more),
@@ -305,7 +308,7 @@ def _source(revision: Revision) -> str:
 
 def _docstring(source: str) -> str:
     """What a script says of itself, without the message, which is in the title."""
-    from magetui.engine.syntax import tree_of
+    from magetui.engine.revisions.syntax import tree_of
 
     try:
         text = ast.get_docstring(tree_of(source)) or ""
@@ -316,7 +319,7 @@ def _docstring(source: str) -> str:
 
 def _highlighted(source: str) -> Syntax:
     """A script's text in the terminal's own colours, with what a terminal would obey made visible."""
-    from magetui import words
+    from magetui.text import formats
 
-    safe = "\n".join(words.plain(line) for line in source.splitlines())
+    safe = "\n".join(formats.plain(line) for line in source.splitlines())
     return Syntax(safe, "python", theme="ansi_dark", background_color="default", word_wrap=True)

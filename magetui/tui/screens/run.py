@@ -25,15 +25,16 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
-from magetui.tui import runlines
 from magetui.tui.loading import load_engine
-from magetui.tui.news import ActionFailed
+from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.sessions import Own, SessionRows
+from magetui.tui.widgets import run_lines
+from magetui.tui.widgets.sessions import Own, SessionRows
 
 if TYPE_CHECKING:
-    from magetui.engine.records import RunRecord, Wait
-    from magetui.engine.runs import Earlier, StartedRun
+    from magetui.engine.runs.follow import Earlier
+    from magetui.engine.runs.record import RunRecord, Wait
+    from magetui.engine.runs.start import StartedRun
 
 PRIVATE = 0o600
 PULSE_SECONDS = 0.25
@@ -126,15 +127,15 @@ class RunScreen(OverScreen):
     @work(thread=True, group="follow", exit_on_error=False)
     def _follow(self) -> None:
         load_engine()
-        from magetui.engine import runs
         from magetui.engine.errors import MagetuiError
+        from magetui.engine.runs import follow
 
         worker = get_current_worker()
-        for record in runs.follow(self.magetui.environment, self._run, lambda: worker.is_cancelled):
+        for record in follow.follow(self.magetui.environment, self._run, lambda: worker.is_cancelled):
             if record.outcome == "lost":
                 with suppress(MagetuiError):  # its conclusion says that the marker could not be read
                     workspace = self.magetui.open_workspace()
-                    record = runs.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - told more of
+                    record = follow.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - told more of
             self.post_message(self.Grown(record))
 
     def on_run_screen_grown(self, message: Grown) -> None:
@@ -157,9 +158,9 @@ class RunScreen(OverScreen):
     def _read_earlier(self, steps: list[tuple[str, str]]) -> None:
         """Apart from the following, which is not to wait for twenty journals."""
         load_engine()
-        from magetui.engine import runs
+        from magetui.engine.runs import follow
 
-        self.post_message(self.EarlierRead(runs.took_before(self.magetui.environment, steps)))
+        self.post_message(self.EarlierRead(follow.took_before(self.magetui.environment, steps)))
 
     def on_run_screen_earlier_read(self, message: EarlierRead) -> None:
         self._earlier = message.earlier
@@ -191,7 +192,7 @@ class RunScreen(OverScreen):
         return diagnosis is not None and diagnosis.target.url == record.database
 
     def _next_steps(self, record: RunRecord) -> tuple[tuple[str, str], ...]:
-        return runlines.next_steps(record) if self._is_here(record) else ()
+        return run_lines.next_steps(record) if self._is_here(record) else ()
 
     def action_next(self, key: str) -> None:
         if key == "l":
@@ -209,11 +210,11 @@ class RunScreen(OverScreen):
     def _cancel(self, run: int) -> None:
         """In a thread, since a child that has only just begun is waited for."""
         load_engine()
-        from magetui.engine import runs
         from magetui.engine.errors import MagetuiError
+        from magetui.engine.runs import follow
 
         try:
-            asked = runs.cancel(self.magetui.environment, run)
+            asked = follow.cancel(self.magetui.environment, run)
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("cancel", error.message))
             return
@@ -238,12 +239,12 @@ class RunScreen(OverScreen):
     @work(thread=True, group="report", exit_on_error=False)
     def _report(self, record: RunRecord, path: Path | None) -> None:
         load_engine()
-        from magetui.engine import runs
         from magetui.engine.errors import MagetuiError
-        from magetui.report import report
+        from magetui.engine.runs import follow
+        from magetui.text.run_report import report
 
         try:
-            text = "\n".join(report(record, runs.read_events(self.magetui.environment, record.run))) + "\n"
+            text = "\n".join(report(record, follow.read_events(self.magetui.environment, record.run))) + "\n"
             if path is not None:
                 write_new(path, text)
         except MagetuiError as error:
@@ -277,11 +278,11 @@ class RunScreen(OverScreen):
         if self._shown == (wait, later):
             return
         self._shown = (wait, later)
-        sessions = runlines.sessions_in(record, wait, later * 1000) if wait else []
+        sessions = run_lines.sessions_in(record, wait, later * 1000) if wait else []
         focused = rows.lines.has_focus or not rows.display
         rows.display = bool(sessions)
         if wait is not None and sessions:
-            pid = runlines.own_session(record, wait).pid
+            pid = run_lines.own_session(record, wait).pid
             name = "this run" if wait.session is None else f"this run, session {pid}"
             rows.show_sessions(sessions, own=Own(pid, name), more=wait.more_behind)
             if focused:
@@ -295,15 +296,15 @@ class RunScreen(OverScreen):
             return
         moment = datetime.now(timezone.utc)
         width, height = max(20, self.size.width - 4), self.size.height
-        self.query_one("#title", Kept).tell(runlines.title_line(record, moment))
+        self.query_one("#title", Kept).tell(run_lines.title_line(record, moment))
         parts = {
-            "#run-head": runlines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
-            "#run-bar": runlines.bar_lines(record.wait, moment),
-            "#run-statement": runlines.statement_lines(record, moment),
-            "#run-progress": runlines.progress_lines(record.progress),
-            "#run-way": runlines.way_lines(record),
-            "#run-leaving": [runlines.leaving_line(record, self.magetui.key_of("runs"))],
-            "#run-text": runlines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
+            "#run-head": run_lines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
+            "#run-bar": run_lines.bar_lines(record.wait, moment),
+            "#run-statement": run_lines.statement_lines(record, moment),
+            "#run-progress": run_lines.progress_lines(record.progress),
+            "#run-way": run_lines.way_lines(record),
+            "#run-leaving": [run_lines.leaving_line(record, self.magetui.key_of("runs"))],
+            "#run-text": run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
         }
         for name, lines in parts.items():
             self.query_one(name, Kept).tell(Content("\n").join(lines))

@@ -8,10 +8,10 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
-from magetui.tui.question import CHOICE
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import STRONG
-from magetui.tui.verdict import VerdictView
+from magetui.tui.widgets.question import CHOICE
+from magetui.tui.widgets.verification import VerdictView
 
 
 class VerifyScreen(ScrolledScreen):

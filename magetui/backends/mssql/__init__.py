@@ -1,0 +1,1 @@
+"""SQL Server, experimentally, through any of four drivers."""

@@ -1,0 +1,89 @@
+"""What a PostgreSQL server says of itself, and where the driver is connected, which a URL need not say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+
+from magetui.backends.postgresql.pooler import is_pooled, keeps_sessions, server_place
+from magetui.model.server import Pooler, ServerFacts
+
+SERVER_SQL = """
+select current_setting('server_version'), current_database()::text, current_schema()::text, current_user::text,
+       current_setting('search_path'), pg_is_in_recovery(),
+       (select reset_val from pg_settings where name = 'default_transaction_read_only'),
+       array(select nspname::text from pg_namespace),
+       array(select nspname::text from pg_namespace where not has_schema_privilege(oid, 'usage')),
+       has_database_privilege(current_database(), 'create'),
+       coalesce(has_schema_privilege(current_schema(), 'create'), true),
+       (select sender_host || ':' || sender_port from pg_stat_wal_receiver),
+       pg_backend_pid(), host(inet_server_addr()), inet_server_port()
+"""
+# The names of a search_path: as they stand in quotes, else folded to lower case (manual, 4.1.1).
+NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
+# libpq's `options`, in which a backslash keeps a space from ending a word (manual, 34.1.2).
+SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)", re.IGNORECASE)
+
+
+def read_server(connection: Connection) -> ServerFacts:
+    """See `Backend.server`."""
+    row = connection.exec_driver_sql(SERVER_SQL).one()
+    version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
+    may_create_schemas, may_create_tables, upstream, session, address, port = rest
+    wanted = names(path)
+    missing = tuple(dict.fromkeys(name for name in wanted if name not in (*schemas, "$user")))
+    if schema is None and "$user" in wanted and not missing and user not in schemas:
+        missing = (user,)  # the role's own, where nothing else is wanted
+    raw: Any = connection.connection.dbapi_connection
+    return ServerFacts(
+        version=version.split()[0],
+        database=database,
+        schema=schema,
+        user=user,
+        missing_schemas=missing,
+        read_only=_read_only(upstream, in_recovery=in_recovery, by_default=read_only_default == "on"),
+        closed_schemas=tuple(name for name in wanted if name in closed),
+        may_create_schemas=may_create_schemas,
+        may_create_tables=may_create_tables,
+        address=_address(raw.info),
+        tls=(raw.info.ssl_attribute("protocol") or "TLS") if raw.info.ssl_in_use else None,
+        pooler=_pooler(connection, server_place(address, port), path) if is_pooled(raw, session) else None,
+    )
+
+
+def names(path: str) -> list[str]:
+    """The schemas that a search_path names, in their order."""
+    return [quoted.replace('""', '"') or plain.lower() for quoted, plain in NAME.findall(path)]
+
+
+def wanted_path(url: URL) -> str | None:
+    """The search_path that a URL's `options` ask for; None where they do not."""
+    options = url.query.get("options", "")
+    text = options if isinstance(options, str) else " ".join(options)
+    found = SEARCH_PATH.findall(text)
+    return re.sub(r"\\(.)", r"\1", found[-1]) if found else None
+
+
+def _read_only(upstream: str | None, *, in_recovery: bool, by_default: bool) -> str | None:
+    if in_recovery:
+        other = f"the server {upstream}" if upstream else "another server"
+        return f"The server is a standby, in recovery: it replays {other} and takes no writes."
+    if by_default:
+        return "default_transaction_read_only is on for this role or database: the server takes no writes."
+    return None
+
+
+def _address(info: Any) -> str:
+    host = info.host or "localhost"
+    if host.startswith(("/", "@")):
+        return f"the socket {host.rstrip('/')}/.s.PGSQL.{info.port}"
+    return f"[{host}]:{info.port}" if ":" in host else f"{host}:{info.port}"
+
+
+def _pooler(connection: Connection, server: str, path: str) -> Pooler:
+    wanted = wanted_path(connection.engine.url)
+    dropped = None if wanted is None or names(wanted) == names(path) else wanted
+    return Pooler(keeps_sessions(connection), server, dropped)

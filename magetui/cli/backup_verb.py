@@ -1,0 +1,100 @@
+"""The verb `backup`: how far it has come is said on stderr, where the file is and how to restore it on stdout."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from magetui.backends.backup import BackupProgress
+from magetui.cli.output import answer, complain
+from magetui.config import Settings
+from magetui.engine.backup import BackupRequest, make_backup
+from magetui.engine.errors import LockTimeoutError
+from magetui.engine.workspace import Workspace
+from magetui.text import documents, formats
+
+INTERRUPTED = 130
+TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0  # between two words about the progress
+WIDTH = 79
+
+
+def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
+    """See `make_backup`; 5 where a lock was not to be had, 130 where it was cancelled."""
+    workspace = Workspace(settings.selection)
+    request = BackupRequest(
+        output=Path(values["output"]) if values.get("output") else None,
+        pg_dump=settings.pg_dump,
+        lock_timeout_ms=int(settings.lock_timeout_seconds * 1000),
+        anyway=bool(values.get("anyway")),
+    )
+    complain(formats.plain(f"backing up {workspace.target.redacted}; ctrl+c cancels it"))
+    progress = Progress(terminal=sys.stderr.isatty())
+    try:
+        with _signals_interrupt():
+            made = make_backup(workspace, request, progress.tell)
+    except LockTimeoutError as error:
+        progress.end()
+        for session in error.sessions:
+            complain(f"in the way: {formats.session_line(session)}")
+        raise
+    except KeyboardInterrupt:
+        progress.end()
+        complain("magetui: the backup was cancelled; there is none, and no file was left.")
+        return INTERRUPTED
+    finally:
+        progress.end()
+    if made.unrecorded:
+        complain(formats.plain(made.unrecorded))
+    answer(settings, lambda: documents.backup_document(made), lambda text: text.backup(made))
+    return 0
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """A lost terminal and a request to end are heard as ctrl+c is, so that they leave no more behind."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup means it
+    for number in heard:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+class Progress:
+    """One line that is written over on a terminal; now and then a line of its own where there is none."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._terminal = terminal
+        self._next = time.monotonic() + (0 if terminal else LOG_SECONDS)
+        self._open = False
+
+    def tell(self, progress: BackupProgress) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + (TERMINAL_SECONDS if self._terminal else LOG_SECONDS)
+        at = f", at table {progress.table}" if progress.table else ""
+        line = formats.one_line(f"{formats.size(progress.written)} of at most {formats.size(progress.most)}{at}", WIDTH)
+        if self._terminal:
+            sys.stderr.write(f"\r{line:<{WIDTH}}")
+            sys.stderr.flush()
+            self._open = True
+        else:
+            complain(line)
+
+    def end(self) -> None:
+        """Leave the line that was written over."""
+        if self._open:
+            complain("")
+            self._open = False

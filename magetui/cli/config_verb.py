@@ -1,0 +1,129 @@
+"""The verb `config`: the files that were looked for, each setting and what it came from, keys and named targets.
+
+It connects to nothing and runs no command, and no password is in what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from magetui.cli.output import answer
+from magetui.config import Settings, Value
+from magetui.config.keys import ACTIONS
+from magetui.config.options import BY_NAME
+from magetui.config.targets import NamedTarget
+from magetui.protocol.redaction import HIDDEN, redact_url
+from magetui.text import formats
+from magetui.text.terminal import columns
+
+FILES = {"yours": "your file", "project": "the project's"}
+
+
+def show_configuration(settings: Settings, _values: Mapping[str, Any]) -> int:
+    """The verb's exit status: what is wrong with a file was said before."""
+    answer(settings, lambda: _document(settings), lambda _text: _lines(settings))
+    return 0
+
+
+def _document(settings: Settings) -> dict[str, Any]:
+    return {
+        "files": [{"whose": file.whose, "path": str(file.path), "found": file.found} for file in settings.files],
+        "target": settings.selection.target,
+        "url": _url(settings),
+        "settings": {
+            name: {"value": _told(name, said.value), "source": said.source} for name, said in settings.origins.items()
+        },
+        "keys": {action: settings.keys.get(action, key) for action, key in ACTIONS.items()},
+        "targets": [_target(target) for target in settings.targets],
+        "warnings": list(settings.warnings),
+    }
+
+
+def _target(target: NamedTarget) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "source": target.file,
+        "url": None if target.url is None else redact_url(target.url),
+        "description": target.description,
+        "production": target.production,
+        "read_only": target.read_only,
+        "colour": target.colour,
+        "password": _password(target),
+        "project_path": target.project_path,
+        "config": target.config,
+        "section": target.section,
+        "mage_path": target.mage_path,
+        "python": target.python,
+    }
+
+
+def _password(target: NamedTarget) -> str | None:
+    """What a target's password comes from, without it, and without the command, which may have one in it."""
+    if target.password_command is not None:
+        return "password_command"
+    return "url" if target.url is not None and HIDDEN in redact_url(target.url) else None
+
+
+def _url(settings: Settings) -> str | None:
+    url = settings.selection.url
+    return None if url is None else redact_url(url)
+
+
+def _told(name: str, value: Any) -> Any:
+    return redact_url(value) if BY_NAME[name].kind == "url" and value is not None else value
+
+
+def _lines(settings: Settings) -> Iterable[str]:
+    return map(formats.plain, _said(settings))
+
+
+def _said(settings: Settings) -> Iterable[str]:
+    for file in settings.files:
+        yield f"{FILES[file.whose]:<15}{file.path}{'' if file.found else '  (there is none)'}"
+    yield ""
+    yield from columns([("target", *_target_said(settings)), *map(_row, settings.origins.items())])
+    if settings.keys:
+        yield ""
+        yield from columns(
+            [("key", action, f"{key} instead of {ACTIONS[action]}") for action, key in settings.keys.items()]
+        )
+    for target in settings.targets:
+        yield ""
+        yield from _target_lines(target)
+
+
+def _target_said(settings: Settings) -> tuple[str, str]:
+    chosen = settings.selection
+    if chosen.target is not None:
+        return chosen.target, "--target or MAGETUI_TARGET"
+    if chosen.url is not None:
+        return _url(settings) or "", chosen.url_source
+    return "none", "found by the environment or the project: 'magetui diagnose' tells"
+
+
+def _row(said: tuple[str, Value]) -> tuple[str, str, str]:
+    name, value = said
+    told = _told(name, value.value)
+    if isinstance(told, bool):
+        told = "true" if told else "false"
+    elif isinstance(told, float):
+        told = f"{told:g}"
+    return name, "none" if told is None else str(told), value.source
+
+
+def _target_lines(target: NamedTarget) -> Iterable[str]:
+    marks = [mark for mark, said in (("PRODUCTION", target.production), ("read-only", target.read_only)) if said]
+    yield formats.plain(
+        "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
+    )
+    told = _target(target)
+    password = {"password_command": "given by its password_command", "url": "in the URL", None: "none here"}
+    rows = [
+        ("", name, str(told[name]))
+        for name in ("url", "project_path", "config", "section", "mage_path", "python", "colour")
+        if told[name]
+    ]
+    rows.append(("", "password", password[told["password"]]))
+    rows.append(("", "source", target.file))
+    yield from columns(rows)

@@ -1,0 +1,1 @@
+"""The state of a database as findings, each with the next verb."""

@@ -1,0 +1,73 @@
+"""What the way to a database means: its schema, the role's rights on it, and what stands before the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.preflight import missing_schema, no_schema, nowhere, pooled, quoted
+from magetui.engine.schema.snapshot import DatabaseState
+from magetui.model.server import Pooler
+
+
+def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
+    """`to_do`: whether there is something to migrate, which makes more of what would be in the way."""
+    server = state.server
+    if nowhere(state):
+        yield _nowhere_finding(state)
+    elif server.missing_schemas:
+        names = ", ".join(server.missing_schemas)
+        goes = f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."
+        yield Finding(
+            "schema-missing",
+            "info",
+            f"The search_path names a schema that does not exist: {names}. {goes}",
+            {"schemas": list(server.missing_schemas)},
+            "connect",
+        )
+    if server.schema is not None and not server.may_create_tables:
+        yield Finding(
+            "missing-rights",
+            "warning" if to_do else "info",
+            f"The role {server.user} may not create anything in the schema {server.schema}. Let its owner allow it: "
+            f"GRANT CREATE ON SCHEMA {quoted(server.schema)} TO {quoted(server.user or 'public')}.",
+            {"schema": server.schema, "user": server.user},
+            "connect",
+        )
+    if server.pooler is not None:
+        yield _pooler_finding(server.pooler, to_do=to_do)
+
+
+def _nowhere_finding(state: DatabaseState) -> Finding:
+    """No schema is there where a table could be made: whether a migration makes one first."""
+    server = state.server
+    if missing_schema(state) is None:
+        facts = {"schema": server.closed_schemas[0], "user": server.user}
+        return Finding("missing-rights", "critical", no_schema(state), facts, "connect")
+    elsewhere = any(not table.effective for table in state.version_tables)
+    creatable = server.may_create_schemas and server.read_only is None
+    return Finding(
+        "schema-missing",
+        "critical",
+        no_schema(state),
+        {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
+        "migrate" if creatable and not elsewhere else "connect",
+    )
+
+
+def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
+    objection = pooled(pooler)
+    facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
+    if objection is None:
+        message = (
+            "A connection pooler is in between, and keeps a session of the server for each client: locks and timeouts "
+            "hold through it."
+        )
+        return Finding("pooler", "info", message, facts)
+    return Finding(
+        "pooler",
+        "warning" if to_do or pooler.dropped else "info",
+        f"{objection} Looking works; changes and backups are refused here.",
+        facts,
+        "connect",
+    )

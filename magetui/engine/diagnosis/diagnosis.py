@@ -1,0 +1,129 @@
+"""The diagnosis: everything read once, and what follows from it in order of urgency."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from magetui.engine.diagnosis.evidence_findings import judged, not_weighed, worth_weighing
+from magetui.engine.diagnosis.finding import Finding, in_order
+from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
+from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
+from magetui.engine.schema.snapshot import DatabaseState, read_state
+from magetui.engine.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    url: str | None
+    source: str | None
+    dialect: str | None = None
+    server_version: str | None = None
+    database: str | None = None
+    schema: str | None = None
+    user: str | None = None
+    address: str | None = None  # where the driver is connected: 'db1:5432', or a socket
+    tls: str | None = None  # the protocol's version; None without
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    kind: str | None
+    version: str | None
+    location: str | None
+    python: str | None = None  # what runs its scripts
+    python_found: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `diagnose` says: keys as PRODUCT.md documents them."""
+
+    target: TargetFacts
+    project: ProjectFacts
+    marker: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    elapsed_ms: int
+
+    @property
+    def healthy(self) -> bool:
+        return all(finding.severity in ("ok", "info") for finding in self.findings)
+
+
+def diagnose(workspace: Workspace) -> Diagnosis:
+    """Read everything once and say what it means. Never raises for what it finds wrong: it becomes a finding.
+
+    Raises `ProjectError` where there are no scripts to compare with.
+    """
+    started = time.monotonic()
+    project, chain = workspace.project, workspace.chain
+    findings = environment_findings(project)
+    state: DatabaseState | None = None
+    target = TargetFacts(url=None, source=None)
+    try:
+        target = TargetFacts(
+            url=workspace.target.redacted, source=workspace.target.source, dialect=workspace.target.dialect
+        )
+        state = read_state(workspace, project)
+    except ConnectError as error:
+        facts = {"cause": error.cause, "url": target.url, "source": target.source}
+        findings.append(Finding("cannot-connect", "critical", error.message, facts, "connect"))
+    except ProjectError:
+        raise
+    except MagetuiError as error:
+        findings.append(
+            Finding("cannot-connect", "critical", error.message, {"cause": "other", "url": target.url}, "locks")
+        )
+    pending: tuple[str, ...] = ()
+    if state is not None:
+        pending = chain.pending(state.marker)
+        findings.extend(findings_of(project, chain, state, pending))
+        target = TargetFacts(
+            url=target.url,
+            source=target.source,
+            dialect=target.dialect,
+            server_version=state.server.version,
+            database=state.server.database,
+            schema=state.server.schema,
+            user=state.server.user,
+            address=state.server.address,
+            tls=state.server.tls,
+        )
+    marker = state.marker if state is not None else ()
+    all_applied = bool(marker) and not chain.broken and not chain.unknown(marker) and not pending
+    findings = [*chain_findings(chain, all_applied=all_applied), *findings]
+    return Diagnosis(
+        target=target,
+        project=ProjectFacts(
+            kind=project.kind,
+            version=project.version,
+            location=str(project.location),
+            python=workspace.python.path,
+            python_found=workspace.python.why,
+        ),
+        marker=marker,
+        heads=chain.heads,
+        pending=pending,
+        findings=in_order(findings),
+        elapsed_ms=int((time.monotonic() - started) * 1000),
+    )
+
+
+def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis with what the live schema says of the marker; itself where there is nothing to compare.
+
+    By itself, since the scripts' code is asked for it what it does: it takes a second or two when they are new.
+    """
+    if not worth_weighing(diagnosis.findings):
+        return diagnosis
+    started = time.monotonic()
+    from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
+
+    try:
+        findings = judged(diagnosis.findings, workspace.chain, diagnosis.marker, gather_evidence(workspace))
+    except MagetuiError as error:
+        findings = [*diagnosis.findings, not_weighed(error.message)]
+    elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
+    return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)

@@ -1,0 +1,18 @@
+"""The directories that the program uses: its state, and the one that its own package is imported from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def state_directory(environment: Mapping[str, str]) -> Path:
+    """Where runs are recorded: `$XDG_STATE_HOME/magetui`, by default `~/.local/state/magetui`."""
+    base = environment.get("XDG_STATE_HOME")
+    state = Path(base) if base else Path(environment.get("HOME", "~"), ".local", "state")
+    return state.expanduser() / "magetui"
+
+
+def package_root() -> str:
+    """The directory to put on `sys.path` so that another interpreter can import this program."""
+    return str(Path(__file__).resolve().parents[2])

@@ -1,0 +1,1 @@
+"""What the live schema says about each revision."""

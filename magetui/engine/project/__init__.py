@@ -1,0 +1,1 @@
+"""The project that the migration scripts belong to."""

@@ -1,0 +1,117 @@
+"""The Python that a project's scripts run under: the one named, else the project's own, else ours.
+
+A project's `env.py` imports the project, which only its own environment can. It is looked for where tools make one:
+`.venv` in the project's folder or above it (uv, Poetry, venv), `$UV_PROJECT_ENVIRONMENT`, Poetry's own place, and
+`$VIRTUAL_ENV`. One without Alembic is passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from magetui.engine.project.toml import read_toml
+
+ASK_SECONDS = 20
+QUESTION = "import importlib.util as u; print(bool(u.find_spec('alembic') and u.find_spec('sqlalchemy')))"
+PROJECT_ROOT = ("pyproject.toml", "uv.lock", "poetry.lock", ".git")
+OURS = "this program's own"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """Its path, and why it is this one."""
+
+    path: str
+    why: str
+
+
+def find_interpreter(
+    environment: Mapping[str, str], folder: Path, named: str | None, source: str = "--python"
+) -> Interpreter:
+    """The interpreter for the scripts of an Alembic project in `folder`."""
+    if named is not None:
+        return Interpreter(named, source)
+    lacking: list[str] = []
+    for home, why in _environments(environment, folder):
+        python = home / "bin" / "python"
+        if not os.access(python, os.X_OK):
+            continue
+        if home.resolve() == Path(sys.prefix).resolve():
+            return Interpreter(sys.executable, why)
+        if _has_alembic(python):
+            return Interpreter(str(python), why)
+        lacking.append(str(home))
+    return Interpreter(sys.executable, OURS + "".join(f"; {home} has no Alembic" for home in lacking))
+
+
+def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
+    """Homes of environments, and why one might be meant, the likeliest first."""
+    root = next((one for one in (folder, *folder.parents) if _is_root(one)), folder)
+    if named := environment.get("UV_PROJECT_ENVIRONMENT"):
+        yield root / named, "$UV_PROJECT_ENVIRONMENT"
+    place = folder
+    while True:
+        yield place / ".venv", "the project's .venv"
+        if place in (root, place.parent):
+            break
+        place = place.parent
+    yield from ((home, "the project's Poetry environment") for home in _of_poetry(environment, root))
+    if virtual := environment.get("VIRTUAL_ENV"):
+        yield Path(virtual), "$VIRTUAL_ENV"
+
+
+def _is_root(folder: Path) -> bool:
+    return any((folder / name).exists() for name in PROJECT_ROOT)
+
+
+def _of_poetry(environment: Mapping[str, str], root: Path) -> list[Path]:
+    """Where Poetry keeps the environments of this project, by the name that it makes of the project's and the path."""
+    if not (root / "poetry.lock").is_file() or not (root / "pyproject.toml").is_file():
+        return []
+    try:
+        said = read_toml(root / "pyproject.toml")
+    except (OSError, ValueError):
+        return []  # whoever needs the file says what is wrong with it
+    name = said.get("project", {}).get("name") or said.get("tool", {}).get("poetry", {}).get("name")
+    if not isinstance(name, str):
+        return []
+    caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    cache = environment.get("POETRY_CACHE_DIR") or Path(environment.get("XDG_CACHE_HOME") or caches) / "pypoetry"
+    homes = Path(environment.get("POETRY_VIRTUALENVS_PATH") or Path(cache) / "virtualenvs")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(os.fsencode(os.path.realpath(root))).digest()).decode()[:8]
+    clean = re.sub(r'[ $`!*@"\\\r\n\t]', "_", name.lower())[:42]
+    return sorted(
+        one for one in (homes.iterdir() if homes.is_dir() else ()) if one.name.startswith(f"{clean}-{digest}-py")
+    )
+
+
+def _has_alembic(python: Path) -> bool:
+    try:
+        return ask(str(python), QUESTION) == "True"
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def ask(python: str, question: str) -> str:
+    """What that interpreter prints to a line of Python, at `/`, since a folder's modules would win; '' where it fails.
+
+    Nothing is written beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
+    """
+    done = subprocess.run(
+        [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],
+        capture_output=True,
+        text=True,
+        timeout=ASK_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+    )
+    return "" if done.returncode else done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Plans that finish or undo a partially applied revision."""

@@ -1,0 +1,94 @@
+"""One script's header, read from its syntax tree and not by running it.
+
+Importing the scripts would run strangers' code, and fails wherever the project's own package cannot be imported. A
+syntax tree gives the same header, shows a script that Python could not load, and costs 70 microseconds a file.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from magetui.engine.revisions.syntax import tree_of
+
+HEADER = ("revision", "down_revision", "branch_labels", "depends_on")
+CREATED = re.compile(r"^Create Date:\s*(.+?)\s*$", re.MULTILINE)
+ProblemCode = Literal[
+    "duplicate-revision", "cycle", "missing-parent", "unreadable-script", "several-heads", "no-scripts"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One script's header; `path` is its file, `created` as the script's docstring has it."""
+
+    revision: str
+    down_revisions: tuple[str, ...]
+    depends_on: tuple[str, ...]
+    branch_labels: tuple[str, ...]
+    message: str
+    created: str | None
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ChainProblem:
+    """What is wrong with the scripts themselves, and the files it stands in."""
+
+    code: ProblemCode
+    message: str
+    files: tuple[Path, ...] = ()
+    revisions: tuple[str, ...] = ()
+
+
+def read_script(path: Path) -> Revision | ChainProblem:
+    """One script's header, or why it cannot be had."""
+    try:
+        tree = tree_of(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        message = f"{path.name} has a syntax error on line {error.lineno}: {error.msg}."
+        return ChainProblem("unreadable-script", message, (path,))
+    except (OSError, ValueError) as error:
+        return ChainProblem("unreadable-script", f"{path.name} cannot be read: {error}.", (path,))
+    header: dict[str, Any] = {}
+    for name, value in _assignments(tree):
+        if name in HEADER:
+            try:
+                header[name] = ast.literal_eval(value)
+            except ValueError:
+                message = f"{path.name} computes its {name}, which cannot be known without running it."
+                return ChainProblem("unreadable-script", message, (path,))
+    if not isinstance(header.get("revision"), str):
+        message = f"{path.name} does not declare its revision."
+        return ChainProblem("unreadable-script", message, (path,))
+    docstring = ast.get_docstring(tree) or ""
+    created = CREATED.search(docstring)
+    return Revision(
+        revision=header["revision"],
+        down_revisions=_as_tuple(header.get("down_revision")),
+        depends_on=_as_tuple(header.get("depends_on")),
+        branch_labels=_as_tuple(header.get("branch_labels")),
+        message=docstring.strip().split("\n\n")[0].replace("\n", " ") if docstring else "",
+        created=created[1] if created else None,
+        path=path,
+    )
+
+
+def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield node.target.id, node.value
+
+
+def _as_tuple(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(str(one) for one in value)

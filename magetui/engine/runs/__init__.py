@@ -1,0 +1,1 @@
+"""Runs: starting one, following one, and reading the ones on record."""

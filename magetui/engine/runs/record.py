@@ -1,0 +1,248 @@
+"""What a journal says of a run, folded into one record, event by event.
+
+A record says the same whether the run goes on in this very program, was started before the line dropped, or ended a
+month ago, because it is made of the journal's events and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from magetui.model.plan import SignalAction
+from magetui.model.sessions import LockWait, Session, StatementProgress
+from magetui.protocol import events
+
+OUTPUT_KEPT = 200  # lines
+Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
+StepState = Literal["pending", "running", "done", "stopped", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    revision: str
+    direction: str
+    message: str
+    state: StepState
+    elapsed_ms: int | None = None
+    started: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRecord:
+    sql: str
+    started: str
+    elapsed_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a run waits for at this moment, since when, how long it will, and who is in the way.
+
+    `session` is the run's own on the server; `more_behind` counts those behind it that are not listed.
+    """
+
+    since: str
+    timeout_ms: int
+    waits_for: LockWait | None
+    blockers: tuple[Session, ...]
+    waiting_behind: tuple[Session, ...] = ()
+    note: str | None = None  # about the holder of the mutex
+    more_behind: int = 0
+    session: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One that failed for want of a lock; `retry_in_ms` None where it was the last one, for a `reason`."""
+
+    at: str
+    number: int
+    of: int
+    error: str
+    retry_in_ms: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A session that the operator cancelled or ended."""
+
+    at: str
+    action: SignalAction
+    session: Session
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a journal says of one run. `outcome` is 'running' while its child lives, 'lost' where it died untold."""
+
+    run: int
+    verb: str = ""
+    target: str = ""
+    outcome: Outcome = "running"
+    marker_before: tuple[str, ...] = ()
+    marker_after: tuple[str, ...] | None = None
+    marker_now: tuple[str, ...] | None = None  # of a lost run: what the database says today
+    steps: tuple[StepRecord, ...] = ()
+    statement: StatementRecord | None = None
+    statements: int = 0
+    progress: StatementProgress | None = None  # of the statement
+    wait: Wait | None = None
+    blockers: tuple[Session, ...] = ()  # everybody who was ever in the way
+    attempts: tuple[Attempt, ...] = ()  # those that failed
+    signals: tuple[Signal, ...] = ()
+    silent_since: str | None = None  # nothing was heard from the server since then
+    broke: str | None = None  # when its connection did
+    answers: int = 0  # how often it was heard again after such a silence
+    error: str | None = None
+    where: str | None = None
+    committed: bool = False
+    output: tuple[str, ...] = ()  # the last lines; all of them stand in the journal
+    output_lines: int = 0
+    cancel_requested: bool = False
+    line_dropped: bool = False
+    database: str = ""
+    project: str = ""
+    user: str = ""
+    host: str = ""
+    pid: int | None = None
+    session: int | None = None  # the server's number of the migrating session
+    application: str = ""  # and its name there
+    session_left: bool = False  # of a lost run: whether that session is there today
+    started: str | None = None
+    ended: str | None = None
+    elapsed_ms: int | None = None
+    lock_timeout_ms: int = 0
+    lock_retries: int = 0
+    machine: str = ""
+    mutex_taken: bool = False  # before that, nothing of the migration was begun
+
+    @property
+    def alive(self) -> bool:
+        return self.outcome == "running"
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the database is known to be as it was before the run."""
+        ended_short = self.outcome not in ("running", "done", "lost")
+        return ended_short and not self.committed and self.marker_after == self.marker_before
+
+
+def fold(record: RunRecord, happened: Iterable[events.Event]) -> RunRecord:
+    """The record after the events."""
+    for event in happened:
+        record = _folded(record, event)
+    return record
+
+
+def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR0911, PLR0912 - a case an event
+    match event:
+        case events.RunStarted():
+            steps = tuple(StepRecord(s.revision, s.direction, s.message, "pending") for s in event.steps)
+            return replace(
+                record,
+                verb=event.verb,
+                target=event.target,
+                marker_before=event.marker,
+                steps=steps,
+                database=event.database,
+                project=event.project,
+                user=event.user,
+                host=event.host,
+                pid=event.pid,
+                started=event.at,
+                lock_timeout_ms=event.lock_timeout_ms,
+                lock_retries=event.lock_retries,
+                machine=event.machine,
+            )
+        case events.MutexAwaited():
+            blockers = (event.holder,) if event.holder else ()
+            relation = LockWait("the migration mutex", None)
+            wait = Wait(event.at, event.timeout_ms, relation, blockers, note=event.note)
+            return replace(record, wait=wait, blockers=_joined(record.blockers, blockers))
+        case events.MutexTaken():
+            return replace(record, wait=None, mutex_taken=True)
+        case events.LockObtained():
+            return replace(record, wait=None)
+        case events.SessionOpened():
+            return replace(record, session=event.session, application=event.application)
+        case events.StepStarted():
+            return replace(record, steps=_with_step(record, event.number, state="running", started=event.at))
+        case events.StepEnded():
+            return replace(record, steps=_with_step(record, event.number, state="done", elapsed_ms=event.elapsed_ms))
+        case events.StatementStarted():
+            statement = StatementRecord(event.sql, event.at)
+            return replace(record, statement=statement, statements=record.statements + 1, progress=None)
+        case events.StatementEnded():
+            ended = replace(record.statement, elapsed_ms=event.elapsed_ms) if record.statement else None
+            return replace(record, statement=ended, wait=None, progress=None)
+        case events.ProgressMade():
+            return replace(record, progress=event.progress)
+        case events.LockAwaited():
+            wait = Wait(
+                since=event.since,
+                timeout_ms=event.timeout_ms,
+                waits_for=event.waits_for,
+                blockers=event.blockers,
+                waiting_behind=event.waiting_behind,
+                more_behind=event.more_behind,
+                session=event.session,
+            )
+            return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
+        case events.AttemptFailed():
+            attempt = Attempt(event.at, event.number, event.of, event.error, event.retry_in_ms, event.reason)
+            steps = record.steps
+            if event.retry_in_ms is not None:
+                steps = tuple(replace(s, state="pending", elapsed_ms=None, started=None) for s in steps)
+            attempts = (*record.attempts, attempt)
+            return replace(record, attempts=attempts, steps=steps, statement=None, wait=None, progress=None)
+        case events.SessionSignalled():
+            signal = Signal(event.at, event.action, event.session, event.operator)
+            return replace(record, signals=(*record.signals, signal))
+        case events.ServerFellSilent():
+            return replace(record, silent_since=event.since)
+        case events.ConnectionBroke():
+            return replace(record, wait=None, statement=None, silent_since=None, broke=event.at)
+        case events.ServerAnswered():
+            return replace(record, silent_since=None, answers=record.answers + 1)
+        case events.OutputPrinted():
+            output = (*record.output[1 - OUTPUT_KEPT :], event.text)
+            return replace(record, output=output, output_lines=record.output_lines + 1)
+        case events.LineDropped():
+            return replace(record, line_dropped=True)
+        case events.CancelRequested():
+            return replace(record, cancel_requested=True)
+        case events.RunEnded():
+            steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
+            if event.outcome not in ("done", "lost") and not event.committed:  # rolled back, all of it
+                steps = tuple(replace(s, state="undone") if s.state == "done" else s for s in steps)
+            return replace(
+                record,
+                outcome=event.outcome,
+                marker_after=event.marker,
+                elapsed_ms=event.elapsed_ms,
+                committed=event.committed,
+                error=event.error,
+                where=event.where,
+                ended=event.at,
+                steps=steps,
+                wait=None,
+                progress=None,
+                silent_since=None,
+            )
+    return record
+
+
+def _with_step(record: RunRecord, number: int, **changes: object) -> tuple[StepRecord, ...]:
+    return tuple(
+        replace(step, **changes) if place == number else step  # type: ignore[arg-type]
+        for place, step in enumerate(record.steps, start=1)
+    )
+
+
+def _joined(known: tuple[Session, ...], more: tuple[Session, ...]) -> tuple[Session, ...]:
+    pids = {session.pid for session in known}
+    return (*known, *(session for session in more if session.pid not in pids))

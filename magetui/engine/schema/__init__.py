@@ -1,0 +1,1 @@
+"""The live schema: read, and spelled so that two schemas can be compared."""

@@ -1,0 +1,325 @@
+"""What can be seen of a schema, one fact at a time, in a spelling that scripts and servers share.
+
+A script says VARCHAR(255) where PostgreSQL says 'character varying(255)', and CURRENT_TIMESTAMP where it says 'now()'.
+Two schemas are alike where their facts are; a fact that one of them could only guess at is not made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from magetui.engine.schema.defaults import COLLATION, STRING, bare, number_in
+from magetui.model.schema import Column, TableDetail
+
+FactKind = Literal[
+    "table",
+    "column",
+    "type",
+    "null",
+    "default",
+    "primary-key",
+    "index",
+    "unique",
+    "foreign-key",
+    "check",
+    "name",
+    "enum",
+    "enum-value",
+    "enum-order",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """`table` is the table, or the enum type; `name` the part of it, `value` how that part is."""
+
+    kind: FactKind
+    table: str
+    name: str = ""
+    value: str = ""
+
+    def __str__(self) -> str:  # noqa: PLR0911, PLR0912 - a sentence a kind
+        where = f"{self.table}.{self.name}"
+        match self.kind:
+            case "table":
+                return f"table {self.table}"
+            case "column":
+                return f"column {where}"
+            case "type":
+                return f"{where} of type {self.value}"
+            case "null":
+                return f"{where} {self.value}"
+            case "default":
+                return f"{where} with {f'default {self.value}' if self.value else 'no default'}"
+            case "primary-key":
+                return f"primary key of {self.table} on {self.value}"
+            case "index":
+                return f"index {self.name} on {self.table} ({self.value})"
+            case "unique":
+                return f"{self.table} unique by {self.value}"
+            case "foreign-key":
+                return f"foreign key {self.table} ({self.name}) to {self.value}"
+            case "check":
+                return f"check {self.name} on {self.table}{f': {self.value}' if self.value else ''}"
+            case "name":
+                return f"{self.name} of {self.table} named {self.value}"
+            case "enum":
+                return f"type {self.table}"
+            case "enum-value":
+                return f"value '{self.value}' of type {self.table}"
+            case "enum-order":
+                return f"values of type {self.table} in the order {self.value}"
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What it speaks of, whatever it says: two facts of one place that differ contradict each other.
+
+        A table may be unique in several ways, so that each speaks of itself alone.
+        """
+        return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
+
+
+# PostgreSQL's names for what SQL and SQLAlchemy call otherwise (manual, table 8.1).
+TYPES: Mapping[str, str] = {
+    "varchar": "character varying",
+    "char": "character",
+    "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "serial": "integer",
+    "serial4": "integer",
+    "bigserial": "bigint",
+    "serial8": "bigint",
+    "smallserial": "smallint",
+    "bool": "boolean",
+    "float": "double precision",
+    "float8": "double precision",
+    "float4": "real",
+    "decimal": "numeric",
+    "dec": "numeric",
+    "varbit": "bit varying",
+    "nchar": "character",
+    "national char": "character",
+    "national character": "character",
+    "char varying": "character varying",
+    "nchar varying": "character varying",
+    "national char varying": "character varying",
+    "national character varying": "character varying",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "time": "time without time zone",
+    "timetz": "time with time zone",
+}
+# SQLite keeps what was declared; the parser of scripts' SQL does not tell these apart.
+SYNONYMS: Mapping[str, str] = {
+    "INT": "INTEGER",
+    "INT4": "INTEGER",
+    "INT2": "SMALLINT",
+    "BOOL": "BOOLEAN",
+    "DECIMAL": "NUMERIC",
+    "DEC": "NUMERIC",
+    "DOUBLE": "FLOAT",
+    "DOUBLE PRECISION": "FLOAT",
+    "REAL": "FLOAT",
+    "CHARACTER": "CHAR",
+    "NCHAR": "CHAR",
+    "CHARACTER VARYING": "VARCHAR",
+    "NVARCHAR": "VARCHAR",
+    "CLOB": "TEXT",
+    "BINARY": "BLOB",
+    "VARBINARY": "BLOB",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+}
+SHORT_INTERVAL = re.compile(r"interval\s+(\d)")  # the parser's spelling
+LENGTH_BEHIND = re.compile(r"^([^(]+)(.*)$")
+WITHOUT_LENGTH: Mapping[str, str] = {"character": "(1)", "bit": "(1)"}
+ARRAY = re.compile(r"(?:\s+array)?(?:\s*\[\s*\d*\s*\])*$", re.IGNORECASE)
+TYPE_SCHEMA = re.compile(r'(?:"[^"]+"|[^\W\d][\w$]*)\.(?=["\w])')
+NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()"})
+COLUMN_NAME = re.compile(r"[\w$]+")
+LOWER_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+ORDERED = re.compile(
+    rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}",
+    re.IGNORECASE,
+)
+PLAIN = re.compile(rf"{STRING.pattern}|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
+# Of these a string is kept as it stands; of others it may be a number.
+OF_TEXT = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
+# What PostgreSQL takes for true and false (manual, 8.6), and types of which it spells a value anew.
+BOOLEANS: Mapping[str, str] = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), "false"),
+}
+RESPELLED = (
+    "timestamp",
+    "time",
+    "date",
+    "interval",
+    "jsonb",
+    "uuid",
+    "inet",
+    "cidr",
+    "macaddr",
+    "bytea",
+    "bit",
+    "money",
+    "int4",  # and int8: a range's, since the numbers are called otherwise here
+    "int8",
+    "numrange",
+    "nummultirange",
+    "ts",
+    "jsonpath",
+    "hstore",
+    "reg",
+    "point",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "pg_lsn",
+)
+EXPRESSION = "…"
+UNREAD = "unread"  # the backend gives an ellipsis for what it would have to wait for
+
+
+@lru_cache(maxsize=65_536)
+def column_facts(table: str, column: Column, dialect: str, *, key: bool) -> tuple[Fact, ...]:
+    """A column as facts; of a primary key's, whether it may be null says nothing."""
+    kind = type_of(column.type, dialect)
+    facts = [
+        Fact("column", table, column.name),
+        Fact("type", table, column.name, kind),
+        Fact("default", table, column.name, default_of(column.default, kind)),
+    ]
+    if not key:
+        facts.append(Fact("null", table, column.name, "null" if column.nullable else "not null"))
+    return tuple(facts)
+
+
+def type_of(text: str, dialect: str) -> str:
+    """A type's name as PostgreSQL spells it; other dialects keep what was declared, but for synonyms.
+
+    Without its schema, which a server leaves out where it would find the type anyway; an array has any dimensions,
+    since PostgreSQL keeps no number of them (manual, 8.15.1).
+    """
+    spelled = re.sub(r"\s*([(),])\s*", r"\1", COLLATION.sub("", " ".join(text.split())))
+    if dialect != "postgresql":
+        return LENGTH_BEHIND.sub(lambda found: SYNONYMS.get(found[1], found[1]) + found[2], spelled.upper())
+    single = ARRAY.sub("", spelled)
+    array = "[]" if single != spelled else ""
+    single = TYPE_SCHEMA.sub("", single, count=1) if TYPE_SCHEMA.match(single) else single
+    if single.startswith('"'):
+        return f"{single[1:-1] if LOWER_NAME.fullmatch(single[1:-1]) else single}{array}"
+    return _single_type(single.lower()) + array
+
+
+def _single_type(spelled: str) -> str:
+    name, length, behind = re.match(r"([^(]*)(\([^)]*\))?(.*)", spelled, re.DOTALL).groups("")  # type: ignore[union-attr]
+    if name == "float" and length:
+        return "real" if int(length[1:-1]) <= 24 else "double precision"
+    if behind:  # of a time
+        return f"{name.strip()}{length} {behind.strip()}"
+    if short := SHORT_INTERVAL.fullmatch(name):
+        return f"interval({short[1]})"
+    known = "character" if name == "bpchar" and length else TYPES.get(name.strip(), name.strip())
+    if length and known.startswith(("timestamp ", "time ")):
+        first, _, last = known.partition(" ")
+        return f"{first}{length} {last}"
+    if known == "numeric" and length and "," not in length:
+        return f"numeric({length[1:-1]},0)"
+    return f"{known}{length or WITHOUT_LENGTH.get(known, '')}"
+
+
+def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a spelling
+    """A default of a column of that type (as `type_of` has it); nothing for a sequence's.
+
+    PostgreSQL keeps a default's value and not its text. An ellipsis stands for what each spells in its own way.
+    """
+    if text is None or text.lower().startswith(("nextval(", "generated ")):
+        return ""
+    if text == "…":
+        return UNREAD
+    value = bare(text)
+    plain = value.lower()
+    if plain in NOW:
+        return "now()"
+    if plain == "null":
+        return ""
+    if kind.endswith("]") or kind.startswith(RESPELLED):
+        return EXPRESSION
+    quoted = STRING.fullmatch(value)
+    said = plain if quoted is None else quoted[1].strip().lower()
+    if kind == "boolean" and said in BOOLEANS:
+        return BOOLEANS[said]
+    if quoted is None or not OF_TEXT.match(kind):
+        number = number_in(said, kind)
+        if number is not None:
+            return number
+    if quoted is not None:
+        return value
+    return plain if PLAIN.fullmatch(value) else EXPRESSION
+
+
+def index_fact(table: str, name: str, columns: Iterable[str], *, unique: bool) -> Fact:
+    """An index; of a unique one its columns alone, since a unique constraint is one too and has a name of its own.
+
+    Where it is by the primary key's columns it is none for whoever asks: SQLite makes one of the two.
+    """
+    spelled = ", ".join(map(_indexed, columns))
+    return Fact("unique", table, "", spelled) if unique else Fact("index", table, name, spelled)
+
+
+def _indexed(column: str) -> str:
+    """What is indexed, without order and collation: a server tells those apart, a script has them in one text."""
+    name = column.strip()
+    while (shorter := ORDERED.sub("", name)) != name:
+        name = shorter
+    if name.startswith('"') and name.endswith('"'):
+        name = name[1:-1]
+    return name if COLUMN_NAME.fullmatch(name) else EXPRESSION
+
+
+def foreign_key_fact(table: str, columns: Iterable[str], to: str, there: Iterable[str], on_delete: str | None) -> Fact:
+    rule = f" on delete {on_delete.lower()}" if on_delete and on_delete.upper() != "NO ACTION" else ""
+    return Fact("foreign-key", table, ", ".join(columns), f"{to} ({', '.join(there)}){rule}")
+
+
+def table_name(name: str, schema: str | None, usual: str | None) -> str:
+    """A table's name, with its schema where that is not where unqualified names go."""
+    return name if schema in (None, usual) else f"{schema}.{name}"
+
+
+def live_facts(details: Iterable[TableDetail], dialect: str, usual: str | None) -> dict[str, frozenset[Fact]]:
+    """The facts of each table as the server tells them, by the table's name."""
+    return {
+        table_name(detail.table.name, detail.table.schema, usual): frozenset(_of_table(detail, dialect, usual))
+        for detail in details
+    }
+
+
+def _of_table(detail: TableDetail, dialect: str, usual: str | None) -> Iterable[Fact]:
+    table = table_name(detail.table.name, detail.table.schema, usual)
+    yield Fact("table", table)
+    for column in detail.columns:
+        yield from column_facts(table, column, dialect, key=column.name in detail.primary_key)
+    if detail.primary_key:
+        yield Fact("primary-key", table, "", ", ".join(detail.primary_key))
+    for index in detail.indexes:
+        # One that is not valid serves nobody: what was to make it has not been done.
+        if index.valid and not (index.unique and index.columns == detail.primary_key):
+            yield index_fact(table, index.name, index.columns, unique=index.unique)
+    for constraint in detail.constraints:
+        if constraint.kind == "unique" and constraint.columns != detail.primary_key:
+            yield index_fact(table, "", constraint.columns, unique=True)
+        elif constraint.kind == "check" and constraint.name:
+            yield Fact("check", table, constraint.name)
+    for key in detail.foreign_keys:
+        to = table_name(key.referred_table, key.referred_schema, usual)
+        yield foreign_key_fact(table, key.columns, to, key.referred_columns, key.on_delete)

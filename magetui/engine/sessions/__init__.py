@@ -1,0 +1,1 @@
+"""Sessions of the database: listing them, the wait queue, and ending one."""

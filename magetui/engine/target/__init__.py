@@ -1,0 +1,1 @@
+"""The database that the operator chose, and how to open it."""

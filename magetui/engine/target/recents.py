@@ -1,0 +1,100 @@
+"""Recent targets: the databases that were connected to last, without anything that opens them.
+
+One file of JSON in the state directory, readable by its owner alone and written whole, so that nobody reads half of
+it. It is a convenience: one that cannot be read counts as empty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from magetui.engine.directories import state_directory
+from magetui.engine.target.selection import PROJECT, Selection
+from magetui.engine.target.target import Target
+from magetui.protocol.journal import PRIVATE, now
+from magetui.protocol.redaction import HIDDEN, SECRET_KEYS, redact_url
+
+MOST = 10
+SECRET_KEY = re.compile(SECRET_KEYS, re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A database and the project it was looked at with; `url` has no password, `at` is ISO 8601 in UTC."""
+
+    url: str
+    source: str
+    at: str
+    target: str | None = None
+    project_path: str | None = None
+    config: str | None = None
+    name: str | None = None
+    mage_path: str | None = None
+    python: str | None = None
+
+    def chosen(self, base: Selection) -> Selection:
+        """`base`, pointed at this target."""
+        return replace(
+            base,
+            url=self.url,
+            url_source="the recent targets",
+            url_folder=None,
+            target=None,
+            password=None,
+            password_command=None,
+            **{name: getattr(self, name) or getattr(base, name) for name in PROJECT},
+        )
+
+
+def recent_targets(environment: Mapping[str, str]) -> tuple[Recent, ...]:
+    """Those on record, the latest first."""
+    try:
+        said = json.loads(_file(environment).read_text(encoding="utf-8"))
+        found = [Recent(**one) for one in said["targets"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
+    return tuple(one for one in found if all(isinstance(part, str | None) for part in asdict(one).values()))[:MOST]
+
+
+def remember(environment: Mapping[str, str], selection: Selection, target: Target) -> None:
+    """Put a database that was connected to first. Raises `OSError` where that cannot be written."""
+    url = without_credentials(target)
+    if url is None:
+        return
+    project = {name: getattr(selection, name) for name in PROJECT}
+    for name in ("project_path", "config", "mage_path"):  # the next start may be in another folder
+        if project[name] is not None or name == "project_path":
+            project[name] = str(Path(project[name] or ".").absolute())
+    latest = Recent(url, target.source, now(), selection.target, **project)
+    others = [one for one in recent_targets(environment) if replace(one, at=latest.at, source=latest.source) != latest]
+    file = _file(environment)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump({"targets": [asdict(one) for one in [latest, *others][:MOST]]}, stream, indent=1)
+        unfinished.replace(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def without_credentials(target: Target) -> str | None:
+    """A target's URL as it can be connected to once more, given the password; None where it cannot be told apart."""
+    old = target.url
+    query = {key: value for key, value in old.query.items() if not SECRET_KEY.fullmatch(key)}
+    url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)  # `set` keeps it
+    text = url.render_as_string(hide_password=False)
+    return None if HIDDEN in redact_url(text) else text
+
+
+def _file(environment: Mapping[str, str]) -> Path:
+    return state_directory(environment) / "recent.json"

@@ -1,0 +1,215 @@
+"""The target: which database, and where its URL came from. Credentials stay in `Target.url` alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from magetui.engine.errors import ConnectError
+from magetui.engine.target.secrets import aws_database, azure_text
+from magetui.protocol.redaction import redact, redact_url, secrets_of
+
+# user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
+AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$")
+# ?user=mage@server, as Azure names its users: an @ in the query, which SQLAlchemy would split at.
+AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
+PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
+LIBPQ_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database: its URL (a secret), the URL to show, and where it came from."""
+
+    url: URL = field(repr=False)
+    redacted: str
+    source: str
+    credentials: tuple[str, ...] = field(default=(), repr=False)  # of secret stores, in the environment
+
+    @property
+    def text(self) -> str:
+        """The URL with its credentials: for the child's request alone."""
+        return self.url.render_as_string(hide_password=False)
+
+    @property
+    def dialect(self) -> str:
+        return self.url.get_backend_name()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in anything that is shown or kept."""
+        return (*secrets_of(self.text), *self.credentials)
+
+    @property
+    def has_password(self) -> bool:
+        return self.url.password is not None or "password" in self.url.query
+
+    def with_password(self, password: str) -> Target:
+        """The target with a password that its URL lacks; SQLite's files have none."""
+        if self.dialect == "sqlite":
+            return self
+        if self.url.username is None and self.dialect == "postgresql":  # a URL's text has none without a user
+            url = self.url.update_query_dict({"password": password})
+        else:
+            url = self.url.set(password=password)
+        return replace(self, url=url, redacted=redact_url(url.render_as_string(hide_password=True)))
+
+    def clean(self, text: str) -> str:
+        """`text` without this target's credentials."""
+        return redact(text, self.secrets)
+
+
+def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
+    """A target from a URL as somebody wrote it, whose password may not be percent-encoded.
+
+    A relative path, of SQLite's file or of a certificate, is taken from `folder` (default: the current one) and made
+    absolute, since the run's process works in the project's folder.
+
+    Raises `ConnectError` (`bad-url`), in which no credential stands.
+    """
+    url = _parsed(text.strip())
+    if url is None:
+        raise ConnectError("bad-url", f"The URL from {source} cannot be understood: {redact_url(text)!r}.")
+    dialect = url.get_backend_name()
+    if dialect == "postgres":
+        raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
+    file = database_file(url)
+    is_uri = (url.database or "").startswith("file:")
+    if file is not None and (not is_uri or "uri" in url.query):
+        path = str((folder or Path.cwd()).resolve() / file)
+        # As a URI's path only what would end it, or stand for another character, is encoded (sqlite.org/uri.html).
+        url = url.set(database="file:" + re.sub("[%?#]", lambda match: quote(match[0]), path) if is_uri else path)
+    if dialect == "postgresql":
+        url = url.update_query_dict(
+            {key: str(path) for key, path in _named_files(url, folder or Path.cwd()) if path.is_file()}
+        )
+    return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
+
+
+def _named_files(url: URL, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files that libpq is to read, by absolute paths."""
+    for key in LIBPQ_FILES:
+        value = url.query.get(key)
+        if isinstance(value, str) and value:
+            yield key, folder.resolve() / value
+
+
+def _parsed(text: str) -> URL | None:
+    """The URL; a password with `@ : / % #` as they are ends at the last `@` and is taken as it stands."""
+    if AT_IN_QUERY.match(text):
+        address, _, query = text.partition("?")
+        text = f"{address}?{query.replace('@', '%40')}"
+    match = AUTHORITY.match(text)
+    if match and PLAUSIBLE_REST.match(match["rest"]) and not _is_encoded(match["password"]):
+        rest = _made(f"{match['scheme']}://{match['user']}@{match['rest']}")
+        return rest.set(password=match["password"]) if rest is not None else None
+    return _made(text)
+
+
+def _made(text: str) -> URL | None:
+    try:
+        url = make_url(text)
+        url.get_dialect()
+    except NoSuchModuleError as error:
+        name = text.partition("://")[0]
+        if name.startswith("postgres:") or name == "postgres":
+            return make_url(text)
+        if name.startswith("mssql"):
+            from magetui.backends.mssql.failures import dialect_missing
+
+            raise ConnectError("driver-missing", f"{dialect_missing(name)}.") from error
+        raise ConnectError("bad-url", f"There is no database kind or driver '{name}'.") from error
+    except ModuleNotFoundError as error:
+        raise ConnectError("driver-missing", f"The URL's driver is not installed: {error.name}.") from error
+    except (ArgumentError, ValueError):
+        return None
+    return url
+
+
+def _is_encoded(password: str) -> bool:
+    """Whether a password can be a percent-encoded one: no reserved characters, every % begins a code."""
+    return not re.search(r"[@:/#?\[\]\s]", password) and not re.search(r"%(?![0-9A-Fa-f]{2})", password)
+
+
+def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
+    """The database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
+
+    Raises `ConnectError` where the environment names one that cannot be used.
+    """
+    if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
+        return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
+    if secret := environment.get("AWS_DB_SECRETS_NAME"):
+        address = aws_database(secret, environment)
+        return Target(
+            url=address,
+            redacted=redact_url(address.render_as_string(hide_password=True)),
+            source="AWS Secrets Manager, AWS_DB_SECRETS_NAME",
+        )
+    if secret := environment.get("AZURE_SECRET_DB_CONN_URL"):
+        return _azure_target(secret, environment, project_path)
+    user, password, name = (environment.get(variable) for variable in ("DB_USER", "DB_PASS", "DB_NAME"))
+    host, port = environment.get("DB_HOST", "127.0.0.1"), environment.get("DB_PORT", "5432")
+    if user and password and name and host and port:
+        text = f"postgresql://{user}:{password}@{host}:{port}/{name}"
+        return parse_target(text, "DB_USER, DB_PASS, DB_NAME")
+    path, source = _mage_sqlite(environment, project_path)
+    location = URL.create("sqlite", database=str(path))
+    return Target(url=location, redacted=location.render_as_string(), source=source)
+
+
+def _azure_target(secret: str, environment: Mapping[str, str], project_path: Path) -> Target:
+    """The database of a URL in a Key Vault. What cannot be understood is not quoted: it may be another secret."""
+    text = azure_text(secret, environment)
+    try:
+        return parse_target(text, "Azure Key Vault, AZURE_SECRET_DB_CONN_URL", project_path)
+    except ConnectError as error:
+        if error.cause != "bad-url":
+            raise
+        raise ConnectError(
+            "secret",
+            f"The secret '{secret}' in Azure Key Vault holds no URL of a database that can be understood.",
+            "Mage wants one such as postgresql://user:password@host:5432/database.",
+        ) from None
+
+
+def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Path, str]:
+    """Mage's default: mage-ai.db in its variables directory, and what decided where that is."""
+    project = project_path.resolve()
+    directory, source = environment.get("MAGE_DATA_DIR"), "MAGE_DATA_DIR"
+    if not directory:
+        directory = _variables_dir(project / "metadata.yaml", environment)
+        source = "variables_dir of metadata.yaml"
+    if not directory:
+        directory, source = "~/.mage_data", "Mage's default, ~/.mage_data"
+    expanded = Path(directory).expanduser()
+    appended = expanded.is_absolute() and expanded != project
+    folder = expanded / project.name if appended else project / expanded
+    return folder / "mage-ai.db", source
+
+
+def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None:
+    """`variables_dir` of Mage's metadata.yaml, a top-level key whose value may name environment variables."""
+    if not metadata.is_file():
+        return None
+    for line in metadata.read_text(errors="replace").splitlines():
+        match = re.match(r"variables_dir:\s*(.*?)\s*(?:\s#.*)?$", line)
+        if match:
+            value = match[1].strip("'\"")
+            return VARIABLES.sub(lambda m: environment.get(m[1], ""), value) or None
+    return None
+
+
+def database_file(url: URL) -> Path | None:
+    """The file of a SQLite database; None for any other, and for one in memory."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    from magetui.backends.sqlite.backend import database_path
+
+    return database_path(url)

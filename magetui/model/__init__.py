@@ -1,0 +1,1 @@
+"""Plain values that every layer shares. They need the standard library alone."""

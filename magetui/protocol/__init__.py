@@ -1,0 +1,1 @@
+"""What the program and its child process share: requests, events, the journal, redaction."""

@@ -1,0 +1,52 @@
+"""The rows of the version table, as a run reads them, and as it writes them where Alembic itself does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
+
+from magetui.backends.base import Backend
+from magetui.protocol.requests import Scripts
+
+
+class MarkerUnreadable(Exception):  # noqa: N818 - it says what happened
+    """The version table is there, and cannot be read."""
+
+
+def read_marker(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[str, ...]:
+    """The marker as the database has it now. Raises `MarkerUnreadable`, and SQLAlchemy's errors."""
+    with reader.connect() as connection:
+        tables = backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
+    effective = next((table for table in tables if table.effective), None)
+    if effective is None:
+        return ()
+    if effective.rows is None:
+        raise MarkerUnreadable(f"The version table cannot be read: {effective.problem}")
+    return effective.rows
+
+
+def replace_marker(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
+    """Put `new` in the place of exactly the row `old`, in one statement (None: delete it); False where it is gone."""
+    table = _version_table(scripts)
+    matches = table.c.version_num == old
+    if new is None:
+        result = connection.execute(table.delete().where(matches))
+    else:
+        result = connection.execute(table.update().where(matches).values(version_num=new))
+    return bool(result.rowcount == 1)
+
+
+def set_marker(connection: Connection, scripts: Scripts, wanted: Iterable[str]) -> None:
+    """Leave exactly the rows `wanted`; the table is there."""
+    table = _version_table(scripts)
+    there = set(connection.execute(table.select()).scalars())
+    for gone in sorted(there - set(wanted)):
+        connection.execute(table.delete().where(table.c.version_num == gone))
+    for new in sorted(set(wanted) - there):
+        connection.execute(table.insert().values(version_num=new))
+
+
+def _version_table(scripts: Scripts) -> Table:
+    column = Column("version_num", String)
+    return Table(scripts.version_table, MetaData(), column, schema=scripts.version_table_schema)

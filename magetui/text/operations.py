@@ -1,0 +1,171 @@
+"""What a revision does, in plain sentences: one for each operation. Both front ends say it in these words.
+
+They begin with what the script does ('adds role.entity (entity, null)'), so that they can stand in a list as well as
+behind 'missing'. Names and SQL are a script's text and may hold anything: they are made safe to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from magetui.model.operations import (
+    AddColumn,
+    AddConstraint,
+    AlterColumn,
+    Autocommit,
+    CreateIndex,
+    CreateTable,
+    CreateType,
+    DropColumn,
+    DropConstraint,
+    DropIndex,
+    DropTable,
+    DropType,
+    ExecuteSql,
+    InsertRows,
+    OnTable,
+    Operation,
+    Other,
+    RebuildTable,
+    Recorded,
+    RenameTable,
+)
+from magetui.model.schema import Column
+from magetui.text import formats
+
+SQL_WIDTH = 100
+RUNS_SQL = "runs SQL: "
+VALUES_NAMED = 6
+NOTHING = "nothing: it moves the marker alone"
+CONSTRAINTS = {
+    "primary": "primary key",
+    "foreign": "foreign key",
+    "unique": "unique constraint",
+    "check": "check",
+    "exclude": "exclusion",
+    None: "constraint",
+}
+
+
+def doings(way: Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
+    """One direction of a revision: a sentence an operation, and why there may be more."""
+    said = tuple(doing(operation, sql_width) for operation in way.operations)
+    if way.undecidable is None:
+        return said or (NOTHING,)
+    what = "what else it does" if said else "what it does"
+    return (*said, f"{what} cannot be known beforehand, since {formats.one_line(way.undecidable)}")
+
+
+def doing(operation: Operation, sql_width: int = SQL_WIDTH) -> str:
+    """One operation as one line; a script's own SQL is cut at `sql_width` columns."""
+    return formats.one_line(_said(operation, sql_width))
+
+
+def _said(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0912 - a sentence an operation
+    match operation:
+        case CreateTable():
+            return f"creates table {_table(operation)} ({_parts(operation)})"
+        case DropTable():
+            return f"drops table {_table(operation)}"
+        case RenameTable():
+            return f"renames table {_table(operation)} to {operation.new_name}"
+        case RebuildTable():
+            return f"rebuilds table {_table(operation)} as a copy, with what follows"
+        case AddColumn():
+            return f"adds {_table(operation)}.{operation.column.name} ({_column(operation.column)})"
+        case DropColumn():
+            return f"drops {_table(operation)}.{operation.column}"
+        case AlterColumn():
+            return f"changes {_table(operation)}.{operation.column}: {_changes(operation)}"
+        case CreateIndex():
+            unique = "unique index" if operation.index.unique else "index"
+            columns = ", ".join(operation.index.columns)
+            concurrently = ", concurrently" if operation.concurrently else ""
+            return f"creates {unique} {operation.index.name} on {_table(operation)} ({columns}){concurrently}"
+        case DropIndex():
+            of = f" of {operation.table}" if operation.table else ""
+            concurrently = ", concurrently" if operation.concurrently else ""
+            return f"drops index {_named(operation.schema, operation.name)}{of}{concurrently}"
+        case AddConstraint():
+            return _constraint(operation)
+        case DropConstraint():
+            name = operation.name or "without a name"
+            return f"drops {CONSTRAINTS[operation.constraint]} {name} of {_table(operation)}"
+        case CreateType():
+            return f"creates type {_named(operation.schema, operation.name)} ({_values(operation.values)})"
+        case DropType():
+            return f"drops type {_named(operation.schema, operation.name)}"
+        case ExecuteSql():
+            return f"{RUNS_SQL}{formats.one_line(operation.sql, max(20, sql_width - len(RUNS_SQL)))}"
+        case InsertRows():
+            return f"inserts {formats.rows(operation.rows)} into {_table(operation)}"
+        case Autocommit():
+            if operation.begins:
+                return "commits what came before; what follows commits statement by statement"
+            return "begins a transaction again"
+        case Other():
+            return f"does Alembic's {operation.name}, which changes nothing that is looked at here"
+        case _:
+            return operation.kind.replace("-", " ")
+
+
+def _named(schema: str | None, name: str) -> str:
+    return f"{schema}.{name}" if schema else name
+
+
+def _table(operation: OnTable) -> str:
+    return _named(operation.schema, operation.table)
+
+
+def _parts(table: CreateTable) -> str:
+    """'9 columns, 2 indexes, 1 foreign key'."""
+    parts = [_counted(len(table.columns), "column", "columns")]
+    if table.indexes:
+        parts.append(_counted(len(table.indexes), "index", "indexes"))
+    if table.foreign_keys:
+        parts.append(_counted(len(table.foreign_keys), "foreign key", "foreign keys"))
+    return ", ".join(parts)
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _column(column: Column) -> str:
+    default = f", default {column.default}" if column.default is not None else ""
+    return f"{column.type}, {'null' if column.nullable else 'not null'}{default}"
+
+
+def _changes(change: AlterColumn) -> str:
+    parts = []
+    if change.new_name is not None:
+        parts.append(f"renamed to {change.new_name}")
+    if change.type is not None:
+        parts.append(f"type {change.type}" + (f" using {change.using}" if change.using else ""))
+    if change.nullable is not None:
+        parts.append("may be null" if change.nullable else "not null")
+    if change.default is not None:
+        parts.append(f"default {change.default}")
+    if change.drops_default:
+        parts.append("no default")
+    return ", ".join(parts) or "nothing that is looked at here"
+
+
+def _constraint(added: AddConstraint) -> str:
+    name = f" {added.name}" if added.name else ""
+    kind, table = CONSTRAINTS[added.constraint], _table(added)
+    unchecked = "" if added.valid else ", without a look at the rows that are there"
+    if added.foreign_key is not None:
+        key = added.foreign_key
+        there = f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
+        deleted = f", on delete {key.on_delete.lower()}" if key.on_delete else ""
+        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {there}{deleted}{unchecked}"
+    if added.constraint == "check":
+        return f"adds {kind}{name} to {table}: {added.definition or ''}{unchecked}"
+    return f"adds {kind}{name} to {table} ({', '.join(added.columns)})"
+
+
+def _values(values: Iterable[str]) -> str:
+    quoted = [f"'{value}'" for value in values]
+    more = f", and {len(quoted) - VALUES_NAMED} more" if len(quoted) > VALUES_NAMED else ""
+    return ", ".join(quoted[:VALUES_NAMED]) + more

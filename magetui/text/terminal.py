@@ -1,0 +1,328 @@
+"""Results as text for a terminal or a pipe. Nothing here asks a database anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from magetui.engine.backup import Backup
+from magetui.engine.diagnosis.diagnosis import Diagnosis
+from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.preview.preview import Preview
+from magetui.engine.project.releases import first_releases, spoken_releases
+from magetui.engine.revisions.graph import Chain
+from magetui.engine.runs.record import RunRecord
+from magetui.engine.sessions import sessions as locks
+from magetui.engine.sessions import tree
+from magetui.model.plan import Plan, PlanStep
+from magetui.model.schema import Table, TableDetail
+from magetui.model.sessions import Session
+from magetui.text import formats, operations
+from magetui.text import preview as previews
+
+if TYPE_CHECKING:
+    from magetui.text.evidence import Conclusion
+    from magetui.text.verification import Verdict
+
+LABELS = {"critical": "CRITICAL", "warning": "WARNING", "info": "note", "ok": "OK"}
+STATES = {"pending": "pending", "running": "running", "done": "done", "stopped": "stopped", "undone": "rolled back"}
+COLOURS = {"critical": "31;1", "warning": "33", "info": "36", "ok": "32"}
+WRAP = 100
+RESTORING = {
+    "postgresql": "To restore it into a new database beside this one (PGPASSWORD, or you, say the password):",
+    "sqlite": "To restore it, while Mage, or whatever uses the file, is stopped:",
+}
+
+
+class Text:
+    """Lines of text, with colours only where they are wanted; never colour alone."""
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+
+    def paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+    def diagnosis(self, diagnosis: Diagnosis) -> Iterable[str]:
+        target, project = diagnosis.target, diagnosis.project
+        server = f"{target.dialect} {target.server_version}" if target.server_version else target.dialect or ""
+        server += formats.connected(target.url, target.address, target.tls)
+        place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
+        mage = project.kind == "mage"
+        what = "mage-ai " + (project.version or "") if mage else "alembic"
+        yield from columns(
+            [
+                ("target", formats.plain(target.url or "")),
+                ("source", formats.plain(target.source or "")),
+                ("server", formats.plain(server)),
+                ("database", formats.plain(place) if target.database else "not reached"),
+                ("project", formats.plain(f"{what}  {project.location}")),
+                *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
+                ("marker", self._revisions(diagnosis.marker, project.kind) if target.database else "unknown"),
+                ("head", self._revisions(diagnosis.heads, project.kind)),
+                ("pending", str(len(diagnosis.pending))),
+            ]
+        )
+        yield ""
+        for finding in diagnosis.findings:
+            yield from self.finding(finding)
+        yield f"{formats.duration(diagnosis.elapsed_ms)}, nothing was changed"
+
+    def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
+        said = []
+        for revision in revisions:
+            release = spoken_releases(revision) if kind == "mage" else None
+            said.append(formats.plain(revision) + (f"  ({release})" if release else ""))
+        return ", ".join(said) or "nothing"
+
+    def finding(self, finding: Finding) -> Iterable[str]:
+        label = self.paint(f"{LABELS[finding.severity]:<9}", COLOURS[finding.severity])
+        yield f"{label} {finding.code}"
+        for line in wrapped(formats.plain(finding.message), WRAP - 10):
+            yield f"          {line}"
+        if finding.next == "connect":  # a screen, and no verb
+            yield "          next: check --url and the environment"
+        elif finding.next:
+            yield f"          next: magetui {finding.next}"
+        yield ""
+
+    def history(self, chain: Chain) -> Iterable[str]:
+        heads, first = set(chain.heads), first_releases(chain)
+        for revision in chain.revisions:
+            mark = "head" if revision.revision in heads else "    "
+            release = spoken_releases(revision.revision)
+            if release is None and revision.revision in first:
+                release = f"first in mage-ai {first[revision.revision].version}"
+            labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
+            date = (revision.created or "")[:10]
+            line = f"{mark}  {revision.revision:<14} {date:<10}  {revision.message}{labels}"
+            yield formats.plain(line) + (f"  [{release}]" if release else "")
+        for problem in chain.problems:
+            yield self.paint(f"{problem.code}: ", COLOURS["critical"]) + formats.plain(problem.message)
+
+    def tables(self, tables: Sequence[Table]) -> Iterable[str]:
+        if not tables:
+            yield "no tables"
+        names = [f"{t.schema}.{t.name}" if t.schema else t.name for t in tables]
+        width = max((len(name) for name in names), default=0)
+        for name, table in zip(names, tables, strict=True):
+            sizes = f"{formats.rows(table.rows):>18}  {formats.size(table.bytes):>9}"
+            yield f"{formats.plain(name):<{width}}  {sizes}".rstrip()
+
+    def details(self, details: Sequence[TableDetail]) -> Iterable[str]:
+        for detail in details:
+            table = detail.table
+            name = f"{table.schema}.{table.name}" if table.schema else table.name
+            numbers = "  ".join(part for part in (formats.rows(table.rows), formats.size(table.bytes)) if part)
+            yield formats.plain(f"{name}  {numbers}".rstrip())
+            yield from columns(
+                [
+                    (
+                        f"  {formats.plain(column.name)}",
+                        formats.plain(column.type),
+                        "" if column.nullable else "not null",
+                        "primary key" if column.name in detail.primary_key else "",
+                        f"default {formats.one_line(column.default)}" if column.default else "",
+                    )
+                    for column in detail.columns
+                ]
+            )
+            for index in detail.indexes:
+                kind = "unique index" if index.unique else "index"
+                broken = "  INVALID" if not index.valid else ""
+                yield formats.plain(f"  {kind} {index.name} ({', '.join(index.columns)}){broken}")
+            for key in detail.foreign_keys:
+                refers = f"{key.referred_table} ({', '.join(key.referred_columns)})"
+                deleted = f" on delete {key.on_delete.lower()}" if key.on_delete else ""
+                yield formats.plain(f"  foreign key {key.name or ''} ({', '.join(key.columns)}) → {refers}{deleted}")
+            for constraint in detail.constraints:
+                yield formats.plain(f"  {constraint.kind} {constraint.name or ''} {constraint.definition}")
+
+    def evidence(self, chain: Chain, found: Conclusion) -> Iterable[str]:
+        for sentence in found.sentences:
+            yield from wrapped(sentence, WRAP)
+        if found.command:
+            yield f"  {formats.plain(found.command)}"  # on one line, to be copied
+        if found.details:
+            yield ""
+        for state, text in found.details:
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+        yield ""
+        for one in found.revisions:
+            mark = f"  [{marks}]" if (marks := found.marks(one.revision)) else ""
+            yield formats.plain(f"{one.state:<12}  {one.revision:<14} {chain.by_id[one.revision].message}{mark}")
+
+    def verification(self, verdict: Verdict) -> Iterable[str]:
+        first, *others = verdict.sentences
+        yield from wrapped(first, WRAP)
+        for state, text in verdict.details:
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+        for sentence in others:
+            yield from wrapped(sentence, WRAP)
+
+    def sessions(self, sessions: Sequence[Session]) -> Iterable[str]:
+        if not sessions:
+            yield "no other sessions"
+        branches = tree.tree(sessions)
+        for branch, joint in zip(branches, joints(branches), strict=True):
+            session, under = branch.session, " " * (len(joint) + 4)
+            behind = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
+            yield f"{joint}{formats.session_line(session)}{behind}"
+            if branch.session.blocked_by or session.waits_for:
+                yield f"{under}{waits(branch, formats.duration(session.query_ms))}"
+            if session.holds:
+                yield f"{under}{holds(session, most=6)}"
+            if session.query:
+                yield f"{under}{formats.one_line(session.query, WRAP)}"
+
+    def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
+        yield formats.plain(plan.summary)
+        if plan.forbidden is not None and not plan.empty:
+            yield from wrapped(f"  This cannot be done here. {formats.plain(plan.forbidden)}", WRAP, 2)
+        if plan.creates_schema is not None:
+            yield f"  {formats.creating(plan.creates_schema)}"
+        if plan.verb == "stamp" and not plan.empty:
+            yield f"  {formats.verifying(plan.target)}"
+        yield from works(plan)
+        yield from self.preview(preview)
+        for number, step in enumerate(steps, start=1):
+            yield formats.plain(f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}")
+            for warning in preview.steps[number - 1].warnings if preview.steps else ():
+                yield from wrapped(f"       ! {formats.plain(warning)}", WRAP, 9)
+            for line in (step.sql or "").splitlines():
+                yield f"       {formats.plain(line)}".rstrip()
+            if step.problem:
+                yield f"       {formats.one_line(step.problem)}"
+
+    def preview(self, preview: Preview) -> Iterable[str]:
+        """Whom it locks out and what is lost, a line for each."""
+        for heading, text in previews.overview(preview):
+            yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
+
+    def run(self, record: RunRecord) -> Iterable[str]:
+        by_hand = record.verb in formats.MARKERLESS
+        to = "" if by_hand else "to "
+        yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target} on {record.database}")
+        facts = [
+            ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
+            ("ended", record.ended or ("goes on" if record.alive else "unknown")),
+            ("took", formats.duration(record.elapsed_ms)),
+            ("outcome", formats.OUTCOMES[record.outcome]),
+            ("marker", formats.way(record, "")),
+        ]
+        yield from columns(facts[:-1] if by_hand else facts)
+        not_begun = [step for step in record.steps if step.state == "pending"]
+        for step in record.steps:
+            if step in not_begun:
+                continue
+            took = formats.duration(step.elapsed_ms)
+            line = f"  {STATES[step.state]:<11} {step.direction:<9} {step.revision}  {step.message}  {took}"
+            yield formats.plain(line).rstrip()
+        if not_begun:
+            yield f"  {len(not_begun)} more not begun"
+        for session in record.blockers:
+            yield f"  in the way: {formats.session_line(session)}"
+        yield formats.run_conclusion(record)
+
+    def backup(self, made: Backup) -> Iterable[str]:
+        yield from columns(
+            [
+                ("backup", formats.plain(str(made.file))),
+                ("database", formats.plain(made.database)),
+                ("size", formats.size(made.bytes)),
+                ("took", formats.duration(made.elapsed_ms)),
+            ]
+        )
+        yield RESTORING.get(made.dialect, "To restore it:")
+        yield formats.plain(made.restore)
+
+    def runs(self, records: Sequence[RunRecord]) -> Iterable[str]:
+        if not records:
+            yield "no runs on record"
+            return
+        yield from columns(
+            [
+                (
+                    str(record.run),
+                    (record.started or "")[:19].replace("T", " "),
+                    record.verb,
+                    formats.way(record),
+                    formats.OUTCOMES[record.outcome],
+                    formats.duration(record.elapsed_ms),
+                    formats.plain(f"{record.user}@{record.host}"),
+                    formats.plain(record.database),
+                )
+                for record in records
+            ]
+        )
+
+
+def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    """Columns as wide as their widest cell, two spaces apart."""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)] if lines else []
+    for line in lines:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
+    """What joins each session of a tree to those above it: '├ ', '│  └ ', …; below `deepest` it goes no further in."""
+    made = [""] * len(branches)
+    later: list[bool] = []  # by depth, whether a session follows there under the same one
+    for place in range(len(branches) - 1, -1, -1):
+        depth = branches[place].depth
+        followed = depth < len(later) and later[depth]
+        del later[depth:]
+        later += [False] * (depth - len(later)) + [True]
+        if depth:
+            bars = "".join("│  " if goes_on else "   " for goes_on in later[1:depth][-deepest:])
+            made[place] = bars + ("├ " if followed else "└ ")
+    return made
+
+
+def waits(branch: tree.Branch, since: str) -> str:
+    """What a session waits for and behind whom: a lock that is held, or only a place in the queue."""
+    session = branch.session
+    what = formats.wanted(session.waits_for)
+    said = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
+    if branch.circle:
+        said.append("in a circle with those below: a deadlock")
+    if branch.also:
+        said.append(f"behind {_numbers(branch.also)} too")
+    said += ["behind a prepared transaction" for pid in branch.unseen if pid == locks.PREPARED]
+    unseen = [pid for pid in branch.unseen if pid != locks.PREPARED]
+    if unseen:
+        said.append(f"behind {_numbers(unseen)}, which is not seen here")
+    return ", ".join(part for part in said if part)
+
+
+def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
+    """The locks that a session holds, those on `wanted` relations first."""
+    modes: dict[str, list[str]] = {}
+    for held in sorted(session.holds, key=lambda one: one.relation not in wanted):
+        modes.setdefault(held.relation, []).append(formats.mode(held.mode))
+    said = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
+    more = f" and {len(modes) - most} more" if len(modes) > most else ""
+    return f"holds {', '.join(said)}{more}"
+
+
+def _numbers(pids: Sequence[int], most: int = 3) -> str:
+    more = f" and {len(pids) - most} more" if len(pids) > most else ""
+    return ", ".join(map(str, pids[:most])) + more
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """`text` in lines of at most `width` columns, all but the first indented; a quoted command stays in one piece."""
+    import re
+    import textwrap
+
+    whole = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda command: command[0].replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines] or [""]
+
+
+def works(plan: Plan) -> Iterable[str]:
+    """What a repair does, an operation a line, and what is to be known of it."""
+    for work in plan.repair.works if plan.repair is not None else ():
+        yield f"    {operations.doing(work.operation)}"
+    for note in plan.notes:
+        yield from wrapped(f"  ! {formats.plain(note)}", WRAP, 4)

@@ -1,0 +1,1 @@
+"""Widgets and lines that several screens share."""

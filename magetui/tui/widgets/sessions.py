@@ -1,0 +1,282 @@
+"""Sessions as the locks screen and the run screen show them: the tree in rows, one session in full, ending one.
+
+Both screens show the same rows and act in the same way, so that what was learnt on a quiet day holds during a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from rich.cells import cell_len
+from textual import on
+from textual.binding import Binding
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+
+from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.widgets.rows import Row, Rows, fitted
+
+if TYPE_CHECKING:
+    from magetui.engine.sessions.tree import Branch
+    from magetui.model.plan import SignalAction
+    from magetui.model.sessions import Session
+    from magetui.tui.app import MagetuiApp
+
+GAP = 2
+NARROWEST = 6  # columns that a cell keeps, however little room there is
+LEAST_QUERY = 12  # columns; with less room a query is not begun
+DEEPEST = 5  # how far a tree goes in
+UNSEEN = "not shown"  # a state that this role may not see
+
+
+class SessionRows(Rows):
+    """Rows of sessions, with the keys that act on the one at the cursor.
+
+    While the same ones are there, only those that read differently are made anew.
+    """
+
+    BINDINGS = [
+        Binding("c", "signal('cancel')", "Cancel query", tooltip="cancel the query of the session at the cursor"),
+        Binding("t", "signal('terminate')", "Terminate", tooltip="end the session at the cursor"),
+    ]
+
+    class Signalled(Message):
+        """A session was cancelled or ended, or refused to be, and what became of it was read back."""
+
+    def __init__(self, *, id: str, empty: str = "") -> None:
+        super().__init__(id=id, empty=empty)
+        self._sessions: dict[str, Session] = {}
+
+    @property
+    def chosen(self) -> Session | None:
+        """The session at the cursor, where it may be acted on."""
+        return self._sessions.get(self.selected or "") if self.is_mounted and self.display else None
+
+    def show_sessions(self, sessions: Sequence[Session], *, own: Own | None = None, more: int = 0) -> None:
+        """Show the tree; see `session_rows`. Of these, `own` is nobody's to act on from here."""
+        self._sessions = {key_of(s): s for s in sessions if own is None or s.pid != own.pid}
+        self.show(lambda width: session_rows(sessions, width, own=own, more=more))
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.chosen is not None if action == "signal" else super().check_action(action, parameters)
+
+    def action_signal(self, action: SignalAction) -> None:
+        if self.chosen is not None:
+            ask_to_signal(cast("MagetuiApp", self.app), self.chosen, action, self)
+
+    @on(OptionList.OptionHighlighted)
+    def _moved(self) -> None:
+        self.refresh_bindings()
+
+    @on(Rows.Opened)
+    def _shown_in_full(self, event: Rows.Opened) -> None:
+        event.stop()
+        if self.chosen is not None:
+            from magetui.tui.screens.consent import SessionScreen
+
+            self.app.push_screen(SessionScreen(self.chosen))
+
+    def _fill(self) -> None:
+        lines, shown = self.lines, self._shown()
+        if not shown or [option.id for option in lines.options] != [row.key for row in shown]:
+            super()._fill()
+            return
+        for index, (option, row) in enumerate(zip(list(lines.options), shown, strict=True)):
+            if not (isinstance(option.prompt, Content) and option.prompt.is_same(row.content)):
+                lines.replace_option_prompt_at_index(index, row.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The run's own session in a tree: its number, and what it goes by instead."""
+
+    pid: int
+    name: str
+
+
+def key_of(session: Session) -> str:
+    """A row's key: the session itself, whose number may be another's one day."""
+    return f"{session.pid} {session.began}"
+
+
+def session_rows(sessions: Sequence[Session], width: int, *, own: Own | None = None, more: int = 0) -> list[Row]:
+    """The tree: a session in two lines, aligned as far as `width` columns go.
+
+    First who it is; then how many it blocks, what it waits for or holds, and as much of its query as there is room
+    for. The session `own` goes by its name instead of its number; `more` wait behind it and are not among these.
+    """
+    from magetui.engine.sessions import tree
+    from magetui.text.terminal import joints
+
+    branches = _counting(tree.tree(sessions), own, more)
+    wanted = {one.waits_for.relation for one in sessions if one.waits_for and one.waits_for.relation}
+    lines = joints(branches, DEEPEST)
+    cells = [_cells(one.session, joint, own) for one, joint in zip(branches, lines, strict=True)]
+    widths = _widths([line for line in cells if len(line) > 1], width)
+    rows = []
+    for branch, joint, line in zip(branches, lines, cells, strict=True):
+        session = branch.session
+        who = (" " * GAP).join(fitted(cell, room) for cell, room in zip(line, widths, strict=False)) if line[1:] else ""
+        head = Content.styled(line[0], STRONG) if own and session.pid == own.pid else Content(who.rstrip())
+        under = len(joint) + 4
+        second = _second(branch, sorted(wanted), width - under)
+        content = Content("\n").join([head, Content(" " * under) + second]) if second else head
+        rows.append(Row(key_of(session), content, f"{content.plain} {session.query or ''}"))
+    return rows
+
+
+def _counting(branches: Sequence[Branch], own: Own | None, more: int) -> Sequence[Branch]:
+    """The tree with `more` sessions counted among those behind the root that `own` stands under."""
+    mine = next((place for place, branch in enumerate(branches) if own and branch.session.pid == own.pid), None)
+    if not more or mine is None:
+        return branches
+    root = max(place for place, branch in enumerate(branches[: mine + 1]) if not branch.depth)
+    counted = replace(branches[root], waiting=branches[root].waiting + more)
+    return [*branches[:root], counted, *branches[root + 1 :]]
+
+
+def _cells(session: Session, joint: str, own: Own | None) -> list[str]:
+    from magetui.text import formats
+
+    if own is not None and session.pid == own.pid:
+        return [f"{joint}{own.name}"]
+    state = formats.one_line(session.state) if session.state else UNSEEN
+    doing = ", ".join(part for part in (state, age(session.transaction_ms)) if part)
+    named = (formats.one_line(text or "") for text in (session.user, session.application))
+    return [f"{joint}{session.pid}", *named, formats.one_line(session.client or "local"), doing]
+
+
+def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Columns wide enough for their cells; where there is no room for all, the widest but the first give way."""
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    while widths and sum(widths) + GAP * (len(widths) - 1) > width:
+        application, client, state = 2, 3, 4
+        widest = max((application, client, 1), key=lambda column: widths[column])
+        if widths[widest] <= NARROWEST:
+            widest = state
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
+    from magetui.text import formats
+    from magetui.text.terminal import holds, waits
+
+    session = branch.session
+    parts: list[tuple[str, str]] = []
+    if branch.waiting and not branch.depth:
+        parts.append((f"BLOCKS {branch.waiting}", WARNING))
+    if session.blocked_by or session.waits_for:
+        parts.append((waits(branch, age(session.query_ms)), ""))
+    elif session.holds:
+        on_wanted = sum(relation in wanted for relation in {held.relation for held in session.holds})
+        parts.append((holds(session, wanted, most=min(2, on_wanted) or 1), ""))
+    room = width - sum(cell_len(text) + GAP for text, _style in parts)
+    if session.query and room >= LEAST_QUERY:
+        parts.append((formats.one_line(session.query, room), QUIET))
+    said: list[str | tuple[str, str]] = []
+    for text, style in parts:
+        said += [" " * GAP] * bool(said) + [(text, style)]
+    return Content.assemble(*said)
+
+
+def age(milliseconds: int | None) -> str:
+    """'12 s', '6 min', '3 h 20 min': coarse, since a list of sessions is to be still while nothing happens."""
+    from magetui.text import formats
+
+    if milliseconds is None:
+        return ""
+    seconds = milliseconds // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 3600 else formats.duration(seconds // 60 * 60_000)
+
+
+def facts(session: Session) -> list[Content]:
+    """Everything that is known of a session, a line a fact; the query last and whole."""
+    from magetui.text import formats
+
+    wait = session.waits_for
+    queued = set(session.queued_behind)
+    held = [f"{formats.mode(one.mode)} on {one.relation}" for one in session.holds]
+    said: list[tuple[str, str]] = [
+        ("session", str(session.pid)),
+        ("user", session.user or "none: a process of the server's own"),
+        ("application", session.application or "without a name"),
+        ("client", session.client or "local"),
+        ("began", session.began or ""),
+        ("state", session.state or "not shown to this role"),
+        ("transaction", f"open for {formats.duration(session.transaction_ms)}" if session.transaction_ms else ""),
+        ("waits for", f"{formats.mode(wait.mode)} on {wait.relation or 'a lock'}".removeprefix(" on ") if wait else ""),
+        ("blocked by", ", ".join(str(pid) for pid in session.blocked_by if pid not in queued)),
+        ("queues behind", ", ".join(map(str, session.queued_behind))),
+        *(("holds" if not place else "", one) for place, one in enumerate(held)),
+    ]
+    lines = [Content.assemble((f"{name:<14}", QUIET), formats.one_line(value)) for name, value in said if value]
+    if session.query:
+        running = "query" if session.state == "active" else "last query"
+        since = f"{age(session.query_ms)}   " if session.state == "active" and session.query_ms is not None else ""
+        lines += [Content(""), Content.styled(f"{running}   {since}".rstrip(), QUIET)]
+        lines += [Content(formats.plain(line)) for line in session.query.strip().splitlines()]
+    return lines
+
+
+# -- acting
+
+
+def ask_to_signal(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """Refuse with a sentence, or ask for consent and act on it; `rows` are told when that has been read back."""
+    _work(app, action, lambda: _object(app, session, action, rows))
+
+
+def _work(app: MagetuiApp, name: str, work: Callable[[], None]) -> None:
+    """On the app, since the operator may have left the screen before it is done."""
+    app.run_worker(work, name=name, group="signal", thread=True, exit_on_error=False)
+
+
+def _object(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """In a worker, since which database it is may have to be asked of a secret store: refuse, or ask for consent."""
+    from magetui.engine.errors import MagetuiError
+    from magetui.engine.sessions import signals
+    from magetui.tui.screens.consent import ConsentScreen
+
+    try:
+        refusal = signals.objection(app.open_workspace(), session, action)
+    except MagetuiError as error:
+        refusal = error.message
+
+    def ask() -> None:
+        if refusal is not None:
+            app.notify(refusal, severity="warning", markup=False)
+        elif rows.is_attached and rows.screen is app.screen:  # not left meanwhile, nor asked already
+            consented = partial(_work, app, action, lambda: _signal(app, session, action, rows))
+            app.push_screen(ConsentScreen(session, action, consented))
+
+    app.call_from_thread(ask)
+
+
+def _signal(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """In a worker: act, and tell what was read back."""
+    from magetui.engine.errors import MagetuiError
+    from magetui.engine.sessions import signals
+
+    act = signals.end_session if action == "terminate" else signals.end_query
+    try:
+        signalled = act(app.open_workspace(), session)
+        settled, message = signalled.settled, signalled.message
+    except MagetuiError as error:
+        settled, message = False, error.message
+
+    def tell() -> None:
+        app.main_screen.note(action, message, style="" if settled else CRITICAL if settled is False else WARNING)
+        app.notify(message, severity="information" if settled else "warning", markup=False)
+        rows.post_message(SessionRows.Signalled())
+
+    app.call_from_thread(tell)

@@ -1,0 +1,1 @@
+"""What the tests share: databases, projects, terminals, servers."""

@@ -1,0 +1,15 @@
+"""A project's own environment, as old as is supported: Alembic 1.13 and SQLAlchemy 2.0."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.support.environments import environment
+
+PACKAGES = ("alembic==1.13.*", "sqlalchemy[asyncio]==2.0.*", "psycopg2-binary>=2.9.9,<3", "asyncpg")
+
+
+def older_environment() -> Path:
+    """The environment's home; makes it if it is not there yet."""
+    return environment("older/{}.{}".format(*sys.version_info), PACKAGES)
