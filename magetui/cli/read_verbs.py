@@ -19,8 +19,7 @@ from magetui.engine.preview.preview import preview_plan
 from magetui.engine.runs import follow
 from magetui.engine.schema.introspect import describe_table, list_tables
 from magetui.engine.schema.snapshot import read_state
-from magetui.engine.sessions import sessions as locks
-from magetui.engine.sessions import signals
+from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
 from magetui.text import documents, formats
@@ -78,9 +77,9 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
         return _signal(settings, values, workspace, "terminate")
     if values.get("cancel") is not None:
         return _signal(settings, values, workspace, "cancel")
-    sessions = locks.list_sessions(workspace)
+    sessions = listing.list_sessions(workspace)
     answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
-    if (unseen := locks.hidden(workspace)) is not None:
+    if (unseen := listing.hidden(workspace)) is not None:
         complain(unseen)
     return 0
 
@@ -89,7 +88,7 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     """Cancel or end a session, on consent; 1 where it is read back that it goes on."""
     from magetui.text.terminal import wrapped
 
-    session = locks.find_session(workspace, values[action])
+    session = listing.find_session(workspace, values[action])
     refusal = signals.objection(workspace, session, action)
     if refusal is not None:
         raise RefusedError(refusal)

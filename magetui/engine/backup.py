@@ -19,7 +19,8 @@ from pathlib import Path
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
 from magetui.engine.preflight import pooled
-from magetui.engine.runs.actions import operator, record_backup
+from magetui.engine.runs.actions import record_backup
+from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import Session

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
 from magetui.engine.evidence.recording import Recording, record_revisions
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.runs.actions import operator
+from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.schema.facts import Fact, table_name, type_of
 from magetui.engine.schema.snapshot import DatabaseState, read_state

@@ -248,3 +248,14 @@ def _what_is_left(record: RunRecord) -> str:
             f"'magetui locks --terminate {record.session}' ends it."
         )
     return said
+
+
+def local_time(stamp: str | None) -> str:
+    """An ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
+    from datetime import datetime
+
+    if stamp is None:
+        return "?"
+    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()
+    today = moment.date() == datetime.now(moment.tzinfo).date()
+    return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")

@@ -12,8 +12,7 @@ from magetui.engine.preview.preview import Preview
 from magetui.engine.project.releases import first_releases, spoken_releases
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.record import RunRecord
-from magetui.engine.sessions import sessions as locks
-from magetui.engine.sessions import tree
+from magetui.engine.sessions import listing, tree
 from magetui.model.plan import Plan, PlanStep
 from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import Session
@@ -288,8 +287,8 @@ def waits(branch: tree.Branch, since: str) -> str:
         said.append("in a circle with those below: a deadlock")
     if branch.also:
         said.append(f"behind {_numbers(branch.also)} too")
-    said += ["behind a prepared transaction" for pid in branch.unseen if pid == locks.PREPARED]
-    unseen = [pid for pid in branch.unseen if pid != locks.PREPARED]
+    said += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
+    unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:
         said.append(f"behind {_numbers(unseen)}, which is not seen here")
     return ", ".join(part for part in said if part)

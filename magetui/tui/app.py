@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -40,7 +39,9 @@ from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.base import rests
 from magetui.tui.screens.main import MainScreen
+from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, THEME, style_sheets
+from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from magetui.model.plan import ChangeVerb, Plan
 
 
-class MagetuiApp(App[int]):
+class MagetuiApp(Shell):
     """Holds what the operator chose, and the latest diagnosis; the screens hold what they show."""
 
     TITLE = "magetui"
@@ -356,6 +357,14 @@ class MagetuiApp(App[int]):
         self.main_screen.note(message.verb, message.problem, style=CRITICAL)
         self.notify(message.problem, severity="error", markup=False)
 
+    def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
+        """Add a line to the log pane."""
+        self.main_screen.note(verb, text, took, style)
+
+    def run_seen(self, run: int) -> None:
+        """Remember that a run is alive, so that its end is noticed."""
+        self.going.add(run)
+
     def run_ended(self, record: RunRecord) -> None:
         """A run that was looked at has ended: note it, and read what the database says now."""
         self.going.discard(record.run)
@@ -366,6 +375,20 @@ class MagetuiApp(App[int]):
     def _run_ended_unseen(self, message: RunEnded) -> None:
         self.run_ended(message.record)
         self.notify(entry_of(message.record).text, title="A run has ended", markup=False)
+
+    # -- sessions
+
+    @on(SessionRows.SessionOpened)
+    def _session_opened(self, message: SessionRows.SessionOpened) -> None:
+        from magetui.tui.screens.consent import SessionScreen
+
+        self.push_screen(SessionScreen(message.session))
+
+    @on(SessionRows.SignalWanted)
+    def _signal_wanted(self, message: SessionRows.SignalWanted) -> None:
+        from magetui.tui.session_actions import ask_to_signal
+
+        ask_to_signal(self, message.session, message.action, message.rows)
 
     # -- the other screens
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from magetui.verbs import VERBS, Verb
-
-if TYPE_CHECKING:
-    from magetui.tui.app import MagetuiApp
+from magetui.tui.keys import action_of
+from magetui.tui.screens.main import MainScreen
+from magetui.tui.shell import Shell
+from magetui.verbs import VERBS
 
 EXTRAS = (
     ("Connect to another database", "connect", "by its name, or its URL"),
@@ -20,26 +20,17 @@ EXTRAS = (
 )
 
 
-def action_of(verb: Verb) -> str:
-    """The action that a verb has on the screen."""
-    if verb.changes:
-        return f"app.change('{verb.name}')"
-    return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
-
-
 class VerbCommands(Provider):
     """Verbs and the few things beside them; over another screen, only what belongs everywhere."""
 
     def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
-        key_of = cast("MagetuiApp", self.app).key_of
+        key_of = cast("Shell", self.app).key_of
         verbs = [
             (f"{verb.title}  ({key_of(verb.name)})", action_of(verb), verb.summary)
             for verb in VERBS
             if verb.key is not None
         ]
         extras = [(f"{title}  ({key_of(action)})", f"app.{action}", about) for title, action, about in EXTRAS]
-        from magetui.tui.screens.main import MainScreen
-
         everything = [*verbs, *extras] if isinstance(self.screen, MainScreen) else extras[1:]
         return [(title, about, partial(self.app.run_action, action)) for title, action, about in everything]
 

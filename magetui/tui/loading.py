@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from magetui.engine.importing import load
 
-ENGINE = tuple(
-    f"magetui.engine.{name}" for name in ("workspace", "diagnosis", "schema", "plan", "locks", "runs", "backup")
+ENGINE = (
+    "magetui.engine.backup",
+    "magetui.engine.diagnosis.diagnosis",
+    "magetui.engine.plan",
+    "magetui.engine.runs.actions",
+    "magetui.engine.runs.start",
+    "magetui.engine.schema.introspect",
+    "magetui.engine.sessions.signals",
+    "magetui.engine.workspace",
 )
 
 

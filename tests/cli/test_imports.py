@@ -13,6 +13,7 @@ import pytest
 from tests.support.mage import COUNT
 from tests.support.secret_stores import SecretsManager
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc", "pymssql", "mssql_python"}
 STORES = {"boto3", "botocore", "azure", "msal"}
 # Runs a command line and tells, on stderr's last line, which modules came and which files' code was run.
@@ -45,27 +46,36 @@ def test_screen_is_drawn_before_the_libraries_of_databases_are_loaded() -> None:
     assert not loaded & {"sqlalchemy", "alembic", "boto3", "sqlglot", *DRIVERS}
 
 
-@pytest.mark.parametrize("floor", ["engine", "runner", "backends"])
-def test_lower_floors_import_no_textual(floor: str) -> None:
-    folder = Path(__file__).resolve().parents[2] / "magetui" / floor
-    modules = [f"magetui.{floor}.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")]
-    assert modules
-    loaded = packages_after(f"import {', '.join(modules)}")
+def modules_of(package: str) -> list[str]:
+    """Every module of a package of ours, at any depth, but those that are started as a program."""
+    folder = CHECKOUT / "magetui" / package
+    files = (path.relative_to(CHECKOUT).with_suffix("") for path in folder.rglob("*.py"))
+    names = [".".join(path.parts) for path in files if "demo_project" not in path.parts and path.stem != "__main__"]
+    assert names
+    return names
+
+
+@pytest.mark.parametrize("package", ["backends", "config", "engine", "model", "protocol", "runner", "text"])
+def test_lower_layers_import_no_textual(package: str) -> None:
+    loaded = packages_after(f"import {', '.join(modules_of(package))}")
     assert not loaded & {"textual", "rich", *STORES}
 
 
 def test_engine_imports_neither_alembic_nor_a_driver() -> None:
-    folder = Path(__file__).resolve().parents[2] / "magetui" / "engine"
-    modules = [f"magetui.engine.{path.stem}" for path in folder.glob("*.py") if not path.stem.startswith("__")]
-    loaded = packages_after(f"import {', '.join(modules)}")
+    loaded = packages_after(f"import {', '.join(modules_of('engine'))}")
     assert not loaded & {"alembic", "psycopg2", "pyodbc"}
+
+
+def test_model_imports_the_standard_library_alone() -> None:
+    loaded = packages_after(f"import {', '.join(modules_of('model'))}")
+    assert loaded - {"__main__", "magetui"} <= sys.stdlib_module_names
 
 
 def test_history_lists_forty_revisions_and_runs_no_script(mage_home: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "history", "--json"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         capture_output=True,
         text=True,
         check=True,
@@ -92,7 +102,7 @@ def test_a_secret_stores_library_is_loaded_by_whoever_has_a_secret(
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "diagnose"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **settings},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **settings},
         capture_output=True,
         text=True,
         check=True,
@@ -119,7 +129,7 @@ def test_diagnosis_of_a_chain_without_branches_loads_neither_alembic_nor_a_parse
     mage_home: Path, mage_sqlite_url: str, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", WATCHED, "--mage-path", str(mage_home), "--url", mage_sqlite_url, "diagnose"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     for _ in range(2):  # what the scripts do is asked of them once, by a child
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=60

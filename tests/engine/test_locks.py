@@ -16,8 +16,7 @@ from sqlalchemy import Connection
 from magetui.backends.base import Backend
 from magetui.backends.polling import LOOK_SECONDS
 from magetui.engine.errors import RefusedError
-from magetui.engine.sessions import sessions as locks
-from magetui.engine.sessions import signals, tree
+from magetui.engine.sessions import listing, signals, tree
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import LockWait, Session
@@ -50,7 +49,7 @@ def workspace(pg_database: PostgresDatabase) -> Workspace:
 
 
 def found(workspace: Workspace, pid: int) -> Session:
-    return next(session for session in locks.list_sessions(workspace) if session.pid == pid)
+    return next(session for session in listing.list_sessions(workspace) if session.pid == pid)
 
 
 def busy(workspace: Workspace, pid: int) -> Session:
@@ -81,7 +80,7 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
     alter = crowd.waiting("ALTER TABLE pipeline_run ADD COLUMN x integer")
     readers = [crowd.waiting("SELECT * FROM pipeline_run") for _ in range(2)]
 
-    branches = tree.tree(locks.list_sessions(workspace))
+    branches = tree.tree(listing.list_sessions(workspace))
     told = {branch.session.pid: branch for branch in branches}
     assert [(branch.session.pid, branch.depth) for branch in branches] == [
         (root, 0), (b, 1), (alter, 2), *((pid, 3) for pid in sorted(readers)),
@@ -98,7 +97,7 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
 
     a.rollback()
     eventually(lambda: not found(workspace, b).blocked_by)
-    after = tree.tree(locks.list_sessions(workspace))
+    after = tree.tree(listing.list_sessions(workspace))
     assert [(branch.session.pid, branch.depth) for branch in after][:2] == [(b, 0), (alter, 1)]
     assert after[0].waiting == 3
 
@@ -145,11 +144,11 @@ def test_a_prepared_transaction_in_the_way_is_said_to_be_one() -> None:
         with sessions(database) as crowd:
             crowd.holding("SELECT * FROM role", "PREPARE TRANSACTION 'left over'")
             pid = crowd.waiting("ALTER TABLE role ADD COLUMN x integer")
-            branch = next(b for b in tree.tree(locks.list_sessions(workspace)) if b.session.pid == pid)
-            assert branch.unseen == (locks.PREPARED,)
+            branch = next(b for b in tree.tree(listing.list_sessions(workspace)) if b.session.pid == pid)
+            assert branch.unseen == (listing.PREPARED,)
             assert "behind a prepared transaction" in waits(branch, "")
             with pytest.raises(RefusedError, match="ROLLBACK PREPARED"):
-                locks.find_session(workspace, 0)
+                listing.find_session(workspace, 0)
             database.rows("ROLLBACK PREPARED 'left over'")
 
 
@@ -288,7 +287,7 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
 
     monkeypatch.setattr(type(workspace.backend), "sessions", slow)
     monkeypatch.setattr(
-        locks, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
+        signals, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
     )
     told = signals.end_query(workspace, found(workspace, pid))
     assert told.settled is False
@@ -305,7 +304,7 @@ def test_a_process_that_has_a_sqlite_file_locked_is_not_ours_to_signal(sqlite_da
 
 def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, crowd: Sessions) -> None:
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    with closing(locks.looks(workspace)) as looks:
+    with closing(listing.looks(workspace)) as looks:
         for _ in range(3):
             look = next(looks)
             assert pid in [session.pid for session in look.sessions]

@@ -105,7 +105,7 @@ class FakeServer:
     @property
     def environment(self) -> dict[str, str]:
         """What the program needs to meet this server instead of a real one."""
-        return {FOLDER_VARIABLE: str(self.folder), "PYTHONPATH": f"{FAKES}{os.pathsep}{FAKES.parents[1]}"}
+        return {FOLDER_VARIABLE: str(self.folder), "PYTHONPATH": f"{FAKES}{os.pathsep}{FAKES.parents[2]}"}
 
     def set(self, scene: Scene) -> None:
         (self.folder / "scene.json").write_text(json.dumps(asdict(scene)))

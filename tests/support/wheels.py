@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 INSTALL_TIMEOUT = 600  # seconds; Mage's wheel has 40 MB
 
 

@@ -15,7 +15,7 @@ from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import DatabaseState
-from magetui.engine.sessions.sessions import OWN_RUN
+from magetui.engine.sessions.listing import OWN_RUN
 from magetui.model.sessions import MutexHolder, Session
 
 LONG_TRANSACTION_MS = 1_000

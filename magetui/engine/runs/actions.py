@@ -10,17 +10,12 @@ from pathlib import Path
 
 from magetui.engine.errors import StateError
 from magetui.engine.runs.follow import NEWEST_RUNS, list_runs
-from magetui.engine.runs.journals import journal_path, new_journal, runs_directory
+from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import RunVerb, SignalAction
 from magetui.model.sessions import Session
 from magetui.protocol import events, journal
 from magetui.protocol.machine import identity
-
-
-def operator() -> str:
-    """Who is at it, for those who meet a run on the server: 'user@host', in ASCII as the server keeps names."""
-    return f"{getpass.getuser()}@{socket.gethostname()}".encode("ascii", "replace").decode()
 
 
 def kept_waiting(workspace: Workspace, session: Session) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,3 +44,8 @@ def require_journal(directory: Path, run: int) -> Path:
     if not path.is_file():
         raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are.")
     return path
+
+
+def operator() -> str:
+    """Who is at it, for those who meet a run on the server: 'user@host', in ASCII as the server keeps names."""
+    return f"{getpass.getuser()}@{socket.gethostname()}".encode("ascii", "replace").decode()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
-from magetui.engine.runs.actions import operator
-from magetui.engine.runs.journals import journal_path, new_journal, runs_directory
+from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import OnDisconnect, Plan
 from magetui.model.server import Timeouts

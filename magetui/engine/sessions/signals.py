@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
-from magetui.engine.sessions.sessions import OWN, OWN_RUN, PREPARED, all_sessions
+from magetui.engine.sessions.listing import OWN, OWN_RUN, PREPARED, all_sessions, no_session_of_prepared
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import SignalAction
 from magetui.model.sessions import Session
@@ -204,13 +204,6 @@ def _still_runs(now: Session, before: Session, since_ms: float) -> bool:
 def _is_background(session: Session) -> bool:
     """Whether it is a process of the server's own: every client has a role."""
     return session.user is None and session.pid != PREPARED
-
-
-def no_session_of_prepared(done: str) -> str:
-    return (
-        f"What is in the way is a prepared transaction: it has no session that could be {done}. ROLLBACK PREPARED or "
-        "COMMIT PREPARED ends it; pg_prepared_xacts lists it."
-    )
 
 
 def _no_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,12 +12,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from magetui.tui.panes.base import Pane
+from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.diagnosis.finding import Finding
-    from magetui.tui.app import MagetuiApp
 
 # What a finding proposes has a key of the same name, but for the revisions' pane.
 NEXT_ACTIONS = {"history": "revisions"}
@@ -139,7 +139,7 @@ class ConnectionPane(Pane):
         return lines
 
     def _key_of(self, action: str) -> str:
-        return cast("MagetuiApp", self.app).key_of(NEXT_ACTIONS.get(action, action))
+        return shell_of(self).key_of(NEXT_ACTIONS.get(action, action))
 
     def _next_words(self, worst: Finding) -> str:
         """The key that comes next, for a title: ' · next m'."""

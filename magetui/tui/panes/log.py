@@ -92,7 +92,7 @@ def entry_of(record: RunRecord) -> Entry:
     """A run as a line of the log."""
     from magetui.text import formats
 
-    at = local_time(record.ended or record.started)
+    at = formats.local_time(record.ended or record.started)
     ended = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
     return Entry(
         at,
@@ -104,17 +104,6 @@ def entry_of(record: RunRecord) -> Entry:
         record.database,
         brief=(f"{ended}, {formats.way(record, brief=True)}", f"{ended}, {formats.way(record, '', brief=True)}", ended),
     )
-
-
-def local_time(stamp: str | None) -> str:
-    """An ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
-    from datetime import datetime
-
-    if stamp is None:
-        return "?"
-    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()
-    today = moment.date() == datetime.now(moment.tzinfo).date()
-    return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
 
 
 def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:

@@ -5,7 +5,7 @@ On a terminal that is too small to show what is asked, nothing can be answered: 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding
@@ -18,11 +18,12 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from magetui.tui.loading import load_engine
+from magetui.tui.shell import shell_of
 from magetui.tui.theme import PRODUCTION
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
-    from magetui.tui.app import MagetuiApp
+    from magetui.tui.shell import Shell
 
 TINY = "tiny"  # the class of a screen that has too little room
 TOO_NARROW, TOO_SHORT = 50, 12
@@ -64,9 +65,9 @@ class OverScreen(Screen[None]):
         self.magetui.tell_unforeseen(event)
 
     @property
-    def magetui(self) -> MagetuiApp:
+    def magetui(self) -> Shell:
         """The app, by its own type."""
-        return cast("MagetuiApp", self.app)
+        return shell_of(self)
 
     def action_close(self) -> None:
         self.dismiss(None)

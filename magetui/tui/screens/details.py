@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from magetui.tui.panes.log import STYLES, local_time
+from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
@@ -100,7 +100,7 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
         whose = formats.plain(f"{record.user}@{record.host}  {record.database}")
         first = Content.assemble(
             (f"{record.run:>4} ", STRONG),
-            (fitted(local_time(record.started), 12), QUIET),
+            (fitted(formats.local_time(record.started), 12), QUIET),
             fitted(record.verb, 10),
             (fitted(formats.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
         )

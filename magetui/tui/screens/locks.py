@@ -24,7 +24,7 @@ from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import SessionRows
 
 if TYPE_CHECKING:
-    from magetui.engine.sessions.sessions import Look
+    from magetui.engine.sessions.listing import Look
 
 AGAIN_SECONDS = 2.0  # after a look that failed
 PULSE_SECONDS = 0.2  # how soon a thread notices that nobody looks any more
@@ -90,12 +90,12 @@ class LocksScreen(OverScreen):
         """Look until the screen is left or covered; what goes wrong is told, and tried again."""
         load_engine()
         from magetui.engine.errors import MagetuiError
-        from magetui.engine.sessions import sessions
+        from magetui.engine.sessions import listing
 
         worker = get_current_worker()
         while not worker.is_cancelled:
             try:
-                with closing(sessions.looks(self.magetui.open_workspace())) as looks:
+                with closing(listing.looks(self.magetui.open_workspace())) as looks:
                     for look in looks:
                         if worker.is_cancelled:
                             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,13 +19,14 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
-from magetui.tui.commands import action_of
+from magetui.tui.keys import action_of
 from magetui.tui.panes.base import Pane
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.base import TINY, emphasised, is_tiny
+from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
 from magetui.verbs import VERBS
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import ChangeVerb
     from magetui.model.schema import Table
-    from magetui.tui.app import MagetuiApp
     from magetui.tui.backup_job import BackupWork
     from magetui.tui.messages import StateRead
 
@@ -198,7 +198,7 @@ class MainScreen(Screen[None]):
 
     @on(Rows.Opened, "#revision-rows")
     def _revision_opened(self, event: Rows.Opened) -> None:
-        chain = cast("MagetuiApp", self.app).chain
+        chain = shell_of(self).chain
         if chain is not None and event.key in chain.by_id:
             from magetui.tui.screens.revision import RevisionScreen
 

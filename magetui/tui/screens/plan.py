@@ -150,13 +150,13 @@ class PlanScreen(OverScreen):
         from magetui.engine.errors import MagetuiError
         from magetui.engine.preview import preview
         from magetui.engine.runs import follow
-        from magetui.engine.sessions import sessions
+        from magetui.engine.sessions import listing
         from magetui.text import formats
 
         workspace = self.magetui.open_workspace()
         try:
             made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
-            holding = tuple((s.pid, formats.session_line(s)) for s in sessions.list_sessions(workspace) if s.holds)
+            holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
             earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
             foreseen = Foreseen(holding, earlier)
             if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to

@@ -142,7 +142,7 @@ class RunScreen(OverScreen):
         self.record = message.record
         self._live = self._live or message.record.alive or not isinstance(self._run, int)
         if message.record.alive:
-            self.magetui.going.add(message.record.run)
+            self.magetui.run_seen(message.record.run)
             if message.record.steps and self._earlier is None:
                 self._earlier = {}
                 self._read_earlier([(step.revision, step.direction) for step in message.record.steps])
@@ -259,7 +259,7 @@ class RunScreen(OverScreen):
             self.app.copy_to_clipboard(message.text)
             self.notify("The report is copied, if the terminal allows it (OSC 52).", timeout=3)
         else:
-            self.magetui.main_screen.note("write", str(message.path))
+            self.magetui.note("write", str(message.path))
             self.notify(f"The report is in {message.path}", markup=False)
 
     def action_scroll(self, where: str) -> None:

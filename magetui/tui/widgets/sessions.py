@@ -5,10 +5,9 @@ Both screens show the same rows and act in the same way, so that what was learnt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual import on
@@ -17,14 +16,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
 
-from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.sessions.tree import Branch
     from magetui.model.plan import SignalAction
     from magetui.model.sessions import Session
-    from magetui.tui.app import MagetuiApp
 
 GAP = 2
 NARROWEST = 6  # columns that a cell keeps, however little room there is
@@ -43,6 +41,22 @@ class SessionRows(Rows):
         Binding("c", "signal('cancel')", "Cancel query", tooltip="cancel the query of the session at the cursor"),
         Binding("t", "signal('terminate')", "Terminate", tooltip="end the session at the cursor"),
     ]
+
+    class SessionOpened(Message):
+        """The session at the cursor is to be shown in full."""
+
+        def __init__(self, session: Session) -> None:
+            self.session = session
+            super().__init__()
+
+    class SignalWanted(Message):
+        """The query of a session is to be cancelled, or the session ended; consent is still to be asked for."""
+
+        def __init__(self, session: Session, action: SignalAction, rows: SessionRows) -> None:
+            self.session = session
+            self.action = action
+            self.rows = rows
+            super().__init__()
 
     class Signalled(Message):
         """A session was cancelled or ended, or refused to be, and what became of it was read back."""
@@ -67,7 +81,7 @@ class SessionRows(Rows):
 
     def action_signal(self, action: SignalAction) -> None:
         if self.chosen is not None:
-            ask_to_signal(cast("MagetuiApp", self.app), self.chosen, action, self)
+            self.post_message(self.SignalWanted(self.chosen, action, self))
 
     @on(OptionList.OptionHighlighted)
     def _moved(self) -> None:
@@ -77,9 +91,7 @@ class SessionRows(Rows):
     def _shown_in_full(self, event: Rows.Opened) -> None:
         event.stop()
         if self.chosen is not None:
-            from magetui.tui.screens.consent import SessionScreen
-
-            self.app.push_screen(SessionScreen(self.chosen))
+            self.post_message(self.SessionOpened(self.chosen))
 
     def _fill(self) -> None:
         lines, shown = self.lines, self._shown()
@@ -226,57 +238,3 @@ def facts(session: Session) -> list[Content]:
         lines += [Content(""), Content.styled(f"{running}   {since}".rstrip(), QUIET)]
         lines += [Content(formats.plain(line)) for line in session.query.strip().splitlines()]
     return lines
-
-
-# -- acting
-
-
-def ask_to_signal(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """Refuse with a sentence, or ask for consent and act on it; `rows` are told when that has been read back."""
-    _work(app, action, lambda: _object(app, session, action, rows))
-
-
-def _work(app: MagetuiApp, name: str, work: Callable[[], None]) -> None:
-    """On the app, since the operator may have left the screen before it is done."""
-    app.run_worker(work, name=name, group="signal", thread=True, exit_on_error=False)
-
-
-def _object(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """In a worker, since which database it is may have to be asked of a secret store: refuse, or ask for consent."""
-    from magetui.engine.errors import MagetuiError
-    from magetui.engine.sessions import signals
-    from magetui.tui.screens.consent import ConsentScreen
-
-    try:
-        refusal = signals.objection(app.open_workspace(), session, action)
-    except MagetuiError as error:
-        refusal = error.message
-
-    def ask() -> None:
-        if refusal is not None:
-            app.notify(refusal, severity="warning", markup=False)
-        elif rows.is_attached and rows.screen is app.screen:  # not left meanwhile, nor asked already
-            consented = partial(_work, app, action, lambda: _signal(app, session, action, rows))
-            app.push_screen(ConsentScreen(session, action, consented))
-
-    app.call_from_thread(ask)
-
-
-def _signal(app: MagetuiApp, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """In a worker: act, and tell what was read back."""
-    from magetui.engine.errors import MagetuiError
-    from magetui.engine.sessions import signals
-
-    act = signals.end_session if action == "terminate" else signals.end_query
-    try:
-        signalled = act(app.open_workspace(), session)
-        settled, message = signalled.settled, signalled.message
-    except MagetuiError as error:
-        settled, message = False, error.message
-
-    def tell() -> None:
-        app.main_screen.note(action, message, style="" if settled else CRITICAL if settled is False else WARNING)
-        app.notify(message, severity="information" if settled else "warning", markup=False)
-        rows.post_message(SessionRows.Signalled())
-
-    app.call_from_thread(tell)

@@ -68,7 +68,6 @@ def choices_of(
     from magetui.engine.target.recents import recent_targets
     from magetui.protocol.redaction import redact_url
     from magetui.text import formats
-    from magetui.tui.panes.log import local_time
 
     if start.target is not None:  # which is among the named ones
         start, start_place = base, ""
@@ -88,7 +87,7 @@ def choices_of(
     for number, recent in enumerate(recent_targets(environment)):
         place = formats.place(redact_url(recent.url))
         if place not in seen:
-            said = formats.plain(f"{local_time(recent.at)}, from {recent.source}")
+            said = formats.plain(f"{formats.local_time(recent.at)}, from {recent.source}")
             selection = recent.chosen(base)
             production = _is_production(targets, selection)
             found.append(Choice(f"recent {number}", "recent", selection, "", place, said, production))

@@ -6,7 +6,7 @@ stops the replay, and what was built goes with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
 from textual.content import Content
@@ -15,12 +15,13 @@ from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
 from magetui.tui.loading import load_engine
+from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
     from magetui.engine.verify import Rehearsal
     from magetui.text.verification import Verdict
-    from magetui.tui.app import MagetuiApp
+    from magetui.tui.shell import Shell
 
 STYLES = {"missing": WARNING, "too much": WARNING, "different": WARNING}
 Stage = Literal["idle", "reading", "asked", "building", "told"]
@@ -84,8 +85,8 @@ class VerdictView(Static):
         self.post_message(self.Changed(self))
 
     @property
-    def _magetui(self) -> MagetuiApp:
-        return cast("MagetuiApp", self.app)
+    def _magetui(self) -> Shell:
+        return shell_of(self)
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from magetui.backends.polling import Looks
 from magetui.engine.errors import RefusedError
-from magetui.engine.sessions.signals import no_session_of_prepared
 from magetui.engine.workspace import APPLICATION_NAME, Workspace
 from magetui.model.sessions import Session
 
@@ -86,3 +85,10 @@ def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session,
 def _cleaned(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
     clean = workspace.target.clean  # a colleague's ALTER ROLE … PASSWORD is nobody's business
     return tuple(replace(s, query=clean(s.query)) if s.query else s for s in sessions)
+
+
+def no_session_of_prepared(done: str) -> str:
+    return (
+        f"What is in the way is a prepared transaction: it has no session that could be {done}. ROLLBACK PREPARED or "
+        "COMMIT PREPARED ends it; pg_prepared_xacts lists it."
+    )

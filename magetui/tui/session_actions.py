@@ -1,0 +1,66 @@
+"""Cancelling a query and ending a session from the screen: the objection, the consent, the effect read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from magetui.tui.screens.consent import ConsentScreen
+from magetui.tui.theme import CRITICAL, WARNING
+from magetui.tui.widgets.sessions import SessionRows
+
+if TYPE_CHECKING:
+    from magetui.model.plan import SignalAction
+    from magetui.model.sessions import Session
+    from magetui.tui.shell import Shell
+
+
+def ask_to_signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """Refuse with a sentence, or ask for consent and act on it; `rows` are told when that has been read back."""
+    _work(app, action, lambda: _object(app, session, action, rows))
+
+
+def _work(app: Shell, name: str, work: Callable[[], None]) -> None:
+    """On the app, since the operator may have left the screen before it is done."""
+    app.run_worker(work, name=name, group="signal", thread=True, exit_on_error=False)
+
+
+def _object(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """In a worker, since which database it is may have to be asked of a secret store: refuse, or ask for consent."""
+    from magetui.engine.errors import MagetuiError
+    from magetui.engine.sessions import signals
+
+    try:
+        refusal = signals.objection(app.open_workspace(), session, action)
+    except MagetuiError as error:
+        refusal = error.message
+
+    def ask() -> None:
+        if refusal is not None:
+            app.notify(refusal, severity="warning", markup=False)
+        elif rows.is_attached and rows.screen is app.screen:  # not left meanwhile, nor asked already
+            consented = partial(_work, app, action, lambda: _signal(app, session, action, rows))
+            app.push_screen(ConsentScreen(session, action, consented))
+
+    app.call_from_thread(ask)
+
+
+def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """In a worker: act, and tell what was read back."""
+    from magetui.engine.errors import MagetuiError
+    from magetui.engine.sessions import signals
+
+    act = signals.end_session if action == "terminate" else signals.end_query
+    try:
+        signalled = act(app.open_workspace(), session)
+        settled, message = signalled.settled, signalled.message
+    except MagetuiError as error:
+        settled, message = False, error.message
+
+    def tell() -> None:
+        app.note(action, message, style="" if settled else CRITICAL if settled is False else WARNING)
+        app.notify(message, severity="information" if settled else "warning", markup=False)
+        rows.post_message(SessionRows.Signalled())
+
+    app.call_from_thread(tell)
