@@ -75,7 +75,7 @@ def main() -> int:
 
         after, events = path.read_bytes(), journal(state)
         ended = events[-1]
-        marker = [row[0] for row in server.execute("long", "select version_num from alembic_version")]
+        current = [row[0] for row in server.execute("long", "select version_num from alembic_version")]
         [(count,)] = server.execute("long", "select count(*) from reading")
     checks = {
         "every byte from before the kill is still there": after.startswith(before),
@@ -84,7 +84,7 @@ def main() -> int:
         "every statement begun and ended, once and in order": _statements_are_whole(events),
         "the run went on after the kill": moment(ended) > at_kill,
         "the outcome is done": ended.get("outcome") == "done",
-        "the marker is the chain's head": marker == [STEPS[-1][0]] == ended.get("marker"),
+        "the current revision is the chain's head": current == [STEPS[-1][0]] == ended.get("current"),
         "the rows are all there": count == rows,
     }
     started = moment(events[0])

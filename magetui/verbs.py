@@ -99,7 +99,7 @@ LIMITS = (
         "WHAT",
         choices=("continue", "cancel"),
     ),
-    Parameter("--sql", "print the whole as an SQL script, marker included, and change nothing"),
+    Parameter("--sql", "print the whole as an SQL script, current revision included, and change nothing"),
 )
 IN_DOUBT = Parameter(
     "--in-doubt",
@@ -153,7 +153,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "evidence",
         "Evidence",
-        "say which revision the schema fits, whatever the marker says",
+        "say which revision the schema fits, whatever the current revision says",
         "reads",
         key="e",
     ),
@@ -164,7 +164,7 @@ VERBS: tuple[Verb, ...] = (
         "builds what it takes back",
         key="v",
         parameters=(
-            Parameter("R", "the revision: an id, head or base (default: where the marker is)", "R"),
+            Parameter("R", "the revision: an id, head or base (default: where the current revision is)", "R"),
             Parameter("--yes", "do it without asking"),
         ),
     ),
@@ -196,7 +196,7 @@ VERBS: tuple[Verb, ...] = (
             ),
             Parameter("R", "the revision, for stamp", "R"),
             REVISION,
-            Parameter("--replace-unknown-revision", "the unknown marker that stamp would replace", "U"),
+            Parameter("--replace-unknown-revision", "the unknown current revision that stamp would replace", "U"),
             IN_DOUBT,
         ),
     ),
@@ -219,14 +219,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "stamp",
         "Stamp",
-        "set the marker without running any SQL of the chain",
+        "set the current revision without running any SQL of the chain",
         "changes the database",
         key="s",
         parameters=(
             Parameter("R", "the revision to write: an id, head or base", "R", required=True),
             Parameter(
                 "--replace-unknown-revision",
-                "replace exactly this marker, which the chain does not have",
+                "replace exactly this current revision, which the chain does not have",
                 "U",
             ),
             *LIMITS,
@@ -235,7 +235,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "finish",
         "Finish",
-        "do what is missing of a revision that is half there, and set the marker to it",
+        "do what is missing of a revision that is half there, and set the current revision to it",
         "changes the database",
         key="f",
         parameters=(IN_DOUBT, *LIMITS),
@@ -243,7 +243,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "undo",
         "Undo",
-        "take back what is done of a revision that is half there, and set the marker before it",
+        "take back what is done of a revision that is half there, and set the current revision before it",
         "destroys data",
         key="U",
         parameters=LIMITS,

@@ -1,4 +1,4 @@
-"""What is said of a run in one line: an arrow is a marker that moved, and nothing else."""
+"""What is said of a run in one line: an arrow is a current revision that moved, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ A, B, C = ("aaaaaaaaaaaa",), ("bbbbbbbbbbbb",), ("cccccccccccc",)
 
 
 def record(outcome: str, after: tuple[str, ...] | None, verb: str = "migrate") -> RunRecord:
-    return RunRecord(1, verb, *B, outcome=outcome, marker_before=A, marker_after=after)  # type: ignore[arg-type]
+    return RunRecord(1, verb, *B, outcome=outcome, current_before=A, current_after=after)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("run", "said", "brief"),
     [
         (record("done", B), f"{A[0]} → {B[0]}", f"{A[0]} → {B[0]}"),
-        (record("cancelled", A), f"marker stayed {A[0]} (wanted {B[0]})", f"marker stayed {A[0]}"),
+        (record("cancelled", A), f"current revision stayed {A[0]} (wanted {B[0]})", f"current revision stayed {A[0]}"),
         (record("failed", C), f"{A[0]} → {C[0]} (wanted {B[0]})", f"{A[0]} → {C[0]}"),
         (record("failed", B), f"{A[0]} → {B[0]}", f"{A[0]} → {B[0]}"),
         (record("failed", ()), f"{A[0]} → nothing (wanted {B[0]})", f"{A[0]} → nothing"),
-        (record("lost", None), f"marker not read back (was {A[0]}, wanted {B[0]})", "marker not read back"),
+        (
+            record("lost", None),
+            f"current revision not read back (was {A[0]}, wanted {B[0]})",
+            "current revision not read back",
+        ),
         (record("running", None), f"from {A[0]} to {B[0]}", f"from {A[0]} to {B[0]}"),
         (record("done", None, "terminate"), *B, *B),
     ],
@@ -30,4 +34,4 @@ def record(outcome: str, after: tuple[str, ...] | None, verb: str = "migrate") -
 def test_the_way_of_a_run_is_what_was_read_back(run: RunRecord, said: str, brief: str) -> None:
     assert formats.way(run) == said
     assert formats.way(run, brief=True) == brief
-    assert formats.way(run, "") == said.removeprefix("marker ")
+    assert formats.way(run, "") == said.removeprefix("current revision ")

@@ -16,7 +16,7 @@ from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
     from magetui.engine.repair.plan import InDoubt
-    from magetui.engine.revisions.version_changes import MarkerChange
+    from magetui.engine.revisions.version_changes import VersionChange
 
 
 RELATIVE = re.compile(r"^([+-])(\d+)$")
@@ -32,7 +32,7 @@ def make_plan(
     """The plan of a verb from what the database says now; `in_doubt` is for 'finish' (see `repair`).
 
     Raises `RevisionError` for a revision that does not exist or is ambiguous, `ChainError` for broken scripts,
-    `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the marker forbids it.
+    `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the current revision forbids it.
     """
     if verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
@@ -41,22 +41,22 @@ def make_plan(
     chain = workspace.chain
     state = read_state(workspace, workspace.project)
     _require_readable(state)
-    marker = state.marker
+    current = state.current
     if verb == "stamp":
-        target, steps = _stamp(chain, marker, revision, replace_unknown)
+        target, steps = _stamp(chain, current, revision, replace_unknown)
     else:
-        _require_known(chain, marker)
-        target, steps = (_migrate if verb == "migrate" else _rollback)(chain, marker, revision)
-    change = _marker_change(workspace, verb, marker, target, replace_unknown)
+        _require_known(chain, current)
+        target, steps = (_migrate if verb == "migrate" else _rollback)(chain, current, revision)
+    change = _version_change(workspace, verb, current, target, replace_unknown)
     return Plan(
         verb=verb,
-        marker=marker,
+        current=current,
         target=target,
         steps=steps,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
         url=workspace.target.redacted,
         result=change.result,
-        marker_sql=change.statements,
+        version_table_sql=change.statements,
         purge=change.purge,
         replace_unknown=replace_unknown,
         forbidden=forbidden(state, verb),
@@ -65,20 +65,20 @@ def make_plan(
     )
 
 
-def _marker_change(
-    workspace: Workspace, verb: ChangeVerb, marker: tuple[str, ...], target: str, replace_unknown: str | None
-) -> MarkerChange:
-    from magetui.engine.revisions.version_changes import MarkerChange, marker_change  # loads Alembic, so only now
+def _version_change(
+    workspace: Workspace, verb: ChangeVerb, current: tuple[str, ...], target: str, replace_unknown: str | None
+) -> VersionChange:
+    from magetui.engine.revisions.version_changes import VersionChange, version_change  # loads Alembic, so only now
 
     scripts = workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     if replace_unknown is None:
-        return marker_change(workspace.chain, verb, marker, target, table)
-    others = tuple(one for one in marker if one != replace_unknown)
+        return version_change(workspace.chain, verb, current, target, table)
+    others = tuple(one for one in current if one != replace_unknown)
     where = f" WHERE version_num = '{replace_unknown}'"
     if target == "base":
-        return MarkerChange(others, (f"DELETE FROM {table}{where}",))
-    return MarkerChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
+        return VersionChange(others, (f"DELETE FROM {table}{where}",))
+    return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
 
 
 def _require_readable(state: DatabaseState) -> None:
@@ -87,8 +87,8 @@ def _require_readable(state: DatabaseState) -> None:
         raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned on it.")
 
 
-def _require_known(chain: Chain, marker: tuple[str, ...]) -> None:
-    unknown = chain.unknown(marker)
+def _require_known(chain: Chain, current: tuple[str, ...]) -> None:
+    unknown = chain.unknown(current)
     if unknown and not chain.broken:
         raise RefusedError(
             f"The database is at revision {', '.join(unknown)}, which the chain does not have: no way leads from it. "
@@ -96,33 +96,33 @@ def _require_known(chain: Chain, marker: tuple[str, ...]) -> None:
         )
 
 
-def _migrate(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
+def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
     wanted = revision or "head"
     if relative := RELATIVE.match(wanted):
         if relative[1] == "-":
             raise UsageError(f"'migrate --revision {wanted}' goes back. Use 'rollback --revision {wanted}'.")
-        target = chain.after(marker, int(relative[2]))
+        target = chain.after(current, int(relative[2]))
     else:
         target = chain.resolve(wanted)
-    if target == "base" or (target in chain.applied(marker) and target not in marker):
+    if target == "base" or (target in chain.applied(current) and target not in current):
         raise UsageError(f"The database is already past {target}. Use 'rollback --revision {target}' to go back.")
-    return target, chain.upgrade_steps(marker, target)
+    return target, chain.upgrade_steps(current, target)
 
 
-def _rollback(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
+def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
         raise UsageError("'rollback' wants to know how far: --revision with an id, 'base', or -1, -2 …")
     if relative := RELATIVE.match(revision):
         if relative[1] == "+":
             raise UsageError(f"'rollback --revision {revision}' goes forward. Use 'migrate --revision {revision}'.")
-        if not marker:
+        if not current:
             raise RefusedError("Nothing is applied, so there is nothing to roll back.")
-        target = chain.before(marker, int(relative[2]))
+        target = chain.before(current, int(relative[2]))
     else:
         target = chain.resolve(revision)
-    if target != "base" and target not in chain.applied(marker):
+    if target != "base" and target not in chain.applied(current):
         raise UsageError(f"The database has not reached {target} yet. Use 'migrate --revision {target}' to go there.")
-    steps = chain.downgrade_steps(marker, target) if marker else ()
+    steps = chain.downgrade_steps(current, target) if current else ()
     if relative and len(steps) != int(relative[2]):
         names = ", ".join(step.revision for step in steps)
         raise RevisionError(
@@ -133,28 +133,28 @@ def _rollback(chain: Chain, marker: tuple[str, ...], revision: str | None) -> tu
 
 
 def _stamp(
-    chain: Chain, marker: tuple[str, ...], revision: str | None, replace_unknown: str | None
+    chain: Chain, current: tuple[str, ...], revision: str | None, replace_unknown: str | None
 ) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
         raise UsageError("'stamp' wants a revision: an id, 'head' or 'base'.")
     target = chain.resolve(revision)
-    unknown = chain.unknown(marker)
+    unknown = chain.unknown(current)
     if replace_unknown is not None:
         if replace_unknown in chain.by_id:
             raise UsageError(
                 f"The chain has revision {replace_unknown}; --replace-unknown-revision is for one that it does not "
                 "have. Use 'stamp' without it."
             )
-        if replace_unknown not in marker:
+        if replace_unknown not in current:
             raise RefusedError(
-                f"The marker is {', '.join(marker) or 'empty'}, not {replace_unknown}. Nothing was changed."
+                f"The current revision is {', '.join(current) or 'empty'}, not {replace_unknown}. Nothing was changed."
             )
-        if target in marker:
+        if target in current:
             raise RefusedError(f"The version table already has a row {target} beside {replace_unknown}.")
     elif unknown:
         raise RefusedError(
             f"The database is at revision {', '.join(unknown)}, which the chain does not have. To replace exactly that "
-            f"marker: magetui stamp {revision} --replace-unknown-revision {unknown[0]}"
+            f"current revision: magetui stamp {revision} --replace-unknown-revision {unknown[0]}"
         )
     chain.upgrade_steps((), "heads")  # a broken chain raises here, before anything is asked
     message = chain.by_id[target].message if target in chain.by_id else ""
@@ -167,7 +167,7 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     Raises `MagetuiError` where the child does not answer.
     """
     if plan.verb == "stamp":
-        sql = ";\n".join(plan.marker_sql)
+        sql = ";\n".join(plan.version_table_sql)
         return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
     if plan.repair is not None:
         return (_rendered_repair(workspace, plan, plan.repair),)
@@ -192,7 +192,7 @@ def _rendered_repair(workspace: Workspace, plan: Plan, repair: Repair) -> PlanSt
     said = workspace.ask(request, "render their SQL")
     sql = _clean(workspace, said["sql"])
     if sql is not None:
-        sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.marker_sql)))
+        sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.version_table_sql)))
     step = plan.steps[0]
     return PlanStep(step.revision, step.direction, step.message, sql, _clean(workspace, said["problem"]))
 

@@ -1,6 +1,6 @@
-"""Verify by replay: the schema that a marker should have, built from nothing, against the live one.
+"""Verify by replay: the schema that a current revision should have, built from nothing, against the live one.
 
-It is the strongest check there is of a marker. What scripts decide in code is decided there too, and both schemas are
+It is the strongest check there is of a current revision. What scripts decide in code is decided there too, and both schemas are
 read from servers, so that they are compared to the letter: tables, columns, types, defaults, keys, indexes, constraints
 and enum types. Rows, views, functions, triggers and rights are not looked at.
 
@@ -48,7 +48,7 @@ class Rehearsal:
     """
 
     revisions: tuple[str, ...]
-    chosen: Literal["named", "marker", "evidence"]
+    chosen: Literal["named", "current", "evidence"]
     steps: tuple[str, ...]  # the revisions that are replayed, in order
     place: Literal["memory", "schema", "apart"]
     database: str  # the live one's URL, redacted
@@ -83,7 +83,7 @@ class Verification:
 
 
 def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
-    """What `verify` would do: for `revision`, else for the marker, else for what the schema looks like. Builds nothing.
+    """What `verify` would do: for `revision`, else for the current revision, else for what the schema looks like. Builds nothing.
 
     Raises `RefusedError` where it may not be done, with what would help; and as `gather_evidence`.
     """
@@ -165,22 +165,24 @@ def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: Fals
 
 def _chosen(
     workspace: Workspace, chain: Chain, state: DatabaseState, revision: str | None
-) -> tuple[tuple[str, ...], Literal["named", "marker", "evidence"]]:
+) -> tuple[tuple[str, ...], Literal["named", "current", "evidence"]]:
     if revision is not None:
         found = chain.resolve(revision)
         return (() if found == "base" else (found,)), "named"
     table = state.version_table
     if table is not None and table.rows is None:
         raise RefusedError(f"The version table cannot be read: {table.problem} Name the revision: magetui verify R")
-    if not chain.unknown(state.marker) and (state.marker or not state.tables):
-        return state.marker, "marker"
+    if not chain.unknown(state.current) and (state.current or not state.tables):
+        return state.current, "current"
     from magetui.engine.evidence.evidence import gather_evidence
 
     evidence = gather_evidence(workspace)
     half = () if evidence.half is None else (evidence.half.revision,)
     candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or half)
     if not evidence.tables or not candidate:
-        raise UsageError("The marker names no revision of the chain. Name the one to verify: magetui verify R")
+        raise UsageError(
+            "The current revision names no revision of the chain. Name the one to verify: magetui verify R"
+        )
     return candidate, "evidence"
 
 

@@ -64,14 +64,14 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do: from which marker, to which target, in which steps."""
+    """What a run would do: from which current revision, to which target, in which steps."""
 
     verb: ChangeVerb
-    marker: tuple[str, ...]
+    current: tuple[str, ...]
     target: str  # a full id, or 'base'
     steps: tuple[PlannedStep, ...]
-    result: tuple[str, ...]  # the marker afterwards
-    marker_sql: tuple[str, ...]  # what is done to the version table
+    result: tuple[str, ...]  # the current revision afterwards
+    version_table_sql: tuple[str, ...]  # what is done to the version table
     database: str  # its name, as somebody who consents would type it: for SQLite the file's
     url: str  # and its URL, redacted: a run is refused where the target is another one by then
     replace_unknown: str | None = None
@@ -84,7 +84,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return sorted(self.marker) == sorted(self.result) if self.verb == "stamp" else not self.steps
+        return sorted(self.current) == sorted(self.result) if self.verb == "stamp" else not self.steps
 
     @property
     def destroys(self) -> bool:
@@ -96,16 +96,18 @@ class Plan:
     @property
     def summary(self) -> str:
         """'migrate from a to b: 2 steps'."""
-        start, end = (", ".join(marker) or "nothing" for marker in (self.marker, self.result))
+        start, end = (", ".join(current) or "nothing" for current in (self.current, self.result))
         if self.empty:
-            return f"{self.verb}: nothing to do, the marker is {start}"
+            return f"{self.verb}: nothing to do, the current revision is {start}"
         if self.verb == "stamp":
-            return f"stamp: the marker {start} becomes {end}, and no SQL of the chain runs"
+            return f"stamp: the current revision {start} becomes {end}, and no SQL of the chain runs"
         if self.repair is not None:
             count = len(self.repair.works)
             doing = "1 operation" if count == 1 else f"{count} operations"
-            marker = f"the marker stays {end}" if start == end else f"the marker {start} becomes {end}"
+            current = (
+                f"the current revision stays {end}" if start == end else f"the current revision {start} becomes {end}"
+            )
             back = "is finished" if self.verb == "finish" else "is taken back"
-            return f"{self.verb}: revision {self.repair.revision}, half there, {back} by {doing}, and {marker}"
+            return f"{self.verb}: revision {self.repair.revision}, half there, {back} by {doing}, and {current}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"

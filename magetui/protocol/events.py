@@ -31,7 +31,7 @@ class RunStarted(Event):
     run: int
     verb: RunVerb
     target: str
-    marker: tuple[str, ...]
+    current: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     database: str  # the URL, redacted
     project: str
@@ -202,11 +202,11 @@ class CancelRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
-    """How it ended; `marker` was read back from the database afterwards, None where that was not possible."""
+    """How it ended; `current` was read back from the database afterwards, None where that was not possible."""
 
     name: ClassVar[str] = "run-ended"
     outcome: Outcome
-    marker: tuple[str, ...] | None
+    current: tuple[str, ...] | None
     elapsed_ms: int
     committed: bool = False  # whether anything was committed: if not, the database is as it was
     error: str | None = None
@@ -216,7 +216,7 @@ class RunEnded(Event):
 
 # What the program itself put there; a password that happens to be 'done' must not tear an outcome apart.
 EXACT = frozenset(
-    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target", "marker", "action", "on_disconnect"}
+    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target", "current", "action", "on_disconnect"}
 )
 
 KINDS: Mapping[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}

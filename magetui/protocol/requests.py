@@ -36,17 +36,17 @@ class Scripts:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One run: what to do, on what it rests (the marker and steps that were consented to), and under what limits."""
+    """One run: what to do, on what it rests (the current revision and steps that were consented to), and under what limits."""
 
     run: int
     verb: ChangeVerb
     url: str = field(repr=False)
     scripts: Scripts
     target: str
-    marker: tuple[str, ...]
+    current: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     mutex_key: int
-    result: tuple[str, ...] = ()  # the marker that a finished run leaves
+    result: tuple[str, ...] = ()  # the current revision that a finished run leaves
     purge: bool = False  # stamp: replace all rows, since they contradict one another
     timeouts: Timeouts = field(default_factory=Timeouts)
     replace_unknown: str | None = None
@@ -178,7 +178,7 @@ def decode(document: bytes) -> Asked:
     values["steps"] = tuple(PlannedStep(**step) for step in values["steps"])
     if kind == "RenderRequest":
         return RenderRequest(**values)
-    values["marker"] = tuple(values["marker"])
+    values["current"] = tuple(values["current"])
     values["result"] = tuple(values["result"])
     values["timeouts"] = Timeouts(**values["timeouts"])
     return Request(**values)

@@ -58,7 +58,7 @@ def main() -> None:
         traceback.print_exc()
         told = f"The program itself failed: {type(error).__name__}: {error}"
         try:
-            journal.append(events.RunEnded(at=now(), outcome="lost", marker=None, elapsed_ms=0, error=told))
+            journal.append(events.RunEnded(at=now(), outcome="lost", current=None, elapsed_ms=0, error=told))
         except OSError as full:
             last_words.leave(f"{full.strerror}. The run was stopped; what it had not committed was rolled back.")
     finally:
@@ -122,7 +122,7 @@ def _execute(request: Request, journal: Journal, line: int) -> None:
             events.RunEnded(
                 at=started,
                 outcome="failed",
-                marker=None,
+                current=None,
                 elapsed_ms=0,
                 error=f"The interpreter {sys.executable} lacks a package that migrating needs: {error}.",
             )

@@ -1,4 +1,4 @@
-"""One run: the mutex, the marker that was consented to, Alembic's steps, and what the database says afterwards.
+"""One run: the mutex, the current revision that was consented to, Alembic's steps, and what the database says afterwards.
 
 Alembic itself executes (`EnvironmentContext` with an `fn` of ours, whose steps it consumes one by one, so that an
 event stands around each). Mage's chain runs on a connection of ours, without its `env.py`, which would import the
@@ -35,9 +35,9 @@ from magetui.runner.alembic_config import alembic_config, prefer_installed_drive
 from magetui.runner.env_context import OneDatabase, create_schema
 from magetui.runner.error_location import place_of
 from magetui.runner.refusals import MutexKept, RunRefused, refuse_pooler, require_sessions
-from magetui.runner.retries import Attempts
-from magetui.runner.statement_log import Bookkeeper
-from magetui.runner.version_table import MarkerUnreadable, read_marker, replace_marker
+from magetui.runner.retries import Retries
+from magetui.runner.statement_log import StatementLog
+from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 MUTEX_PULSE_SECONDS = 0.2
@@ -55,10 +55,10 @@ class Run:
         self._backend: Backend = backend_for(self._url)
         self._reader = self._backend.reader(self._url, request.name_of("watcher"))
         self._progress = Progress()
-        self._books = Bookkeeper(
+        self._books = StatementLog(
             self._backend, journal, self._progress, request.scripts.version_table, request.application_name
         )
-        self._attempts = Attempts(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
+        self._attempts = Retries(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
         self._pooled = False  # the run's own connections go through a pooler that keeps sessions
         self._left_in_peace = False  # env.py or a script said sys.exit(0)
         self._started = time.monotonic()
@@ -73,7 +73,7 @@ class Run:
                 run=request.run,
                 verb=request.verb,
                 target=request.target,
-                marker=request.marker,
+                current=request.current,
                 steps=request.steps,
                 database=redact_url(request.url),
                 project=request.scripts.script_location,
@@ -96,7 +96,7 @@ class Run:
             outcome = "cancelled"
         except MutexKept as error:
             outcome, failure = "lock-timeout", Failure("failed", str(error))
-        except MarkerUnreadable as error:
+        except VersionTableUnreadable as error:
             outcome, failure = "refused", Failure("failed", f"{error} Nothing was done.")
         except RunRefused as error:
             outcome, failure = "refused", Failure("failed", str(error))
@@ -106,22 +106,22 @@ class Run:
         watcher.stop()
         if outcome == "lost":
             self._journal.append(events.ConnectionBroke(at=now(), tries_ms=round(READ_BACK_SECONDS * 1000)))
-        marker = self._read_back(patient=outcome == "lost")
-        reached = marker is not None and sorted(marker) == sorted(request.result)
+        current = self._read_back(patient=outcome == "lost")
+        reached = current is not None and sorted(current) == sorted(request.result)
         if reached and (outcome == "lost" or self._left_in_peace):
             outcome, failure = "done", None  # the connection broke after the commit; env.py ended the process
-        elif outcome == "done" and marker is not None and not reached:
+        elif outcome == "done" and current is not None and not reached:
             outcome = "failed"
             failure = Failure(
                 "failed",
-                f"The scripts ended without an error, and yet the marker is {_spoken(marker)}, "
+                f"The scripts ended without an error, and yet the current revision is {_spoken(current)}, "
                 f"not {_spoken(request.result)}: what they did was not committed, or not here.",
             )
         self._journal.append(
             events.RunEnded(
                 at=now(),
                 outcome=outcome,
-                marker=marker,
+                current=current,
                 elapsed_ms=self._elapsed_ms(),
                 committed=self._books.committed,
                 error=failure.message if failure else None,
@@ -140,13 +140,13 @@ class Run:
         with ExitStack() as held:
             held.callback(mutex.release)
             self._again_after_lock_timeout(lambda: self._take(mutex))
-            marker = self._marker()
-            if request.verb == "migrate" and sorted(marker) == sorted(request.result) != sorted(request.marker):
+            current = self._current()
+            if request.verb == "migrate" and sorted(current) == sorted(request.result) != sorted(request.current):
                 return  # somebody who held the mutex before us did this very work
-            if sorted(marker) != sorted(request.marker):
+            if sorted(current) != sorted(request.current):
                 raise RunRefused(
-                    f"The plan was made for the marker {_spoken(request.marker)}, and the database now says "
-                    f"{_spoken(marker)}: somebody else changed it. Nothing was done; look again and plan anew."
+                    f"The plan was made for the current revision {_spoken(request.current)}, and the database now says "
+                    f"{_spoken(current)}: somebody else changed it. Nothing was done; look again and plan anew."
                 )
             self._listen()
             if request.repair is not None:
@@ -188,11 +188,11 @@ class Run:
         if not self._books.atomic:
             return "env.py opened a connection of its own kind, of which nobody knows what it left behind"
         try:
-            marker = self._marker()
-        except (SQLAlchemyError, MarkerUnreadable, OSError) as unread:
-            return f"the marker cannot be read: {self._explained(unread)[0].message}"
-        if sorted(marker) != sorted(self._request.marker):
-            return f"the marker is {_spoken(marker)} by now"
+            current = self._current()
+        except (SQLAlchemyError, VersionTableUnreadable, OSError) as unread:
+            return f"the current revision cannot be read: {self._explained(unread)[0].message}"
+        if sorted(current) != sorted(self._request.current):
+            return f"the current revision is {_spoken(current)} by now"
         return None
 
     def _take(self, mutex: Any) -> None:
@@ -288,10 +288,10 @@ class Run:
     def _require_target(self, connection: Connection | None, heads: Any, mutex: Mutex) -> None:
         """Refuse where env.py works on another database, or another version table, than the plan was made for."""
         self._require_met(self._is_target(connection, mutex))
-        if not self._request.purge and sorted(heads) != sorted(self._request.marker):
+        if not self._request.purge and sorted(heads) != sorted(self._request.current):
             raise RunRefused(
                 f"env.py works on a version table that says {_spoken(tuple(heads))}, and the plan was made for "
-                f"{_spoken(self._request.marker)}: it configures a version table of its own. Nothing was done."
+                f"{_spoken(self._request.current)}: it configures a version table of its own. Nothing was done."
             )
 
     def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
@@ -326,13 +326,13 @@ class Run:
         return self._backend.writer(self._url, self._request.application_name)
 
     def _compare_and_swap(self) -> None:
-        """Replace exactly the unknown marker that was named, in one statement, or refuse."""
+        """Replace exactly the unknown current revision that was named, in one statement, or refuse."""
         request, unknown = self._request, self._request.replace_unknown
         assert unknown is not None
         new = None if request.target == "base" else request.target
         with self._told(request.steps[0], 1, 1), self._writer().begin() as connection:
-            if not replace_marker(connection, request.scripts, unknown, new):
-                raise RunRefused(f"The marker {unknown} is not there any more. Nothing was changed.")
+            if not replace_current(connection, request.scripts, unknown, new):
+                raise RunRefused(f"The current revision {unknown} is not there any more. Nothing was changed.")
 
     def _mend(self) -> None:
         """Finish a revision that is half there, or take it back."""
@@ -362,16 +362,16 @@ class Run:
 
     # -- what became of it
 
-    def _marker(self) -> tuple[str, ...]:
-        return read_marker(self._backend, self._reader, self._request.scripts)
+    def _current(self) -> tuple[str, ...]:
+        return read_current(self._backend, self._reader, self._request.scripts)
 
     def _read_back(self, *, patient: bool) -> tuple[str, ...] | None:
-        """The marker as the database has it now; a server that restarts is waited for."""
+        """The current revision as the database has it now; a server that restarts is waited for."""
         deadline = time.monotonic() + (READ_BACK_SECONDS if patient else 0)
         while True:
             try:
-                return self._marker()
-            except (SQLAlchemyError, MarkerUnreadable, OSError):
+                return self._current()
+            except (SQLAlchemyError, VersionTableUnreadable, OSError):
                 if time.monotonic() >= deadline:
                     return None  # RunEnded says that it could not be read
                 time.sleep(MUTEX_PULSE_SECONDS)
@@ -401,5 +401,5 @@ class Run:
         return int((time.monotonic() - self._started) * 1000)
 
 
-def _spoken(marker: tuple[str, ...]) -> str:
-    return ", ".join(marker) if marker else "(none)"
+def _spoken(current: tuple[str, ...]) -> str:
+    return ", ".join(current) if current else "(none)"

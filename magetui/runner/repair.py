@@ -31,7 +31,7 @@ from magetui.model.plan import Repair, Work
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
-from magetui.runner.version_table import set_marker
+from magetui.runner.version_table import set_current
 
 BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # what SQLAlchemy's text() takes for a parameter
 
@@ -254,7 +254,7 @@ def _constrain(table: Any, one: recorded.AddConstraint) -> None:
 
 
 def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple[str, ...]) -> None:
-    """Do a repair and set the marker, in one transaction as far as its works allow."""
+    """Do a repair and set the current revision, in one transaction as far as its works allow."""
     context = MigrationContext.configure(
         connection,
         opts={
@@ -267,7 +267,7 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
     with context.begin_transaction():
         carry_out(repair, context)
         context._ensure_version_table()  # as Alembic's own stamp does
-        set_marker(connection, scripts, result)
+        set_current(connection, scripts, result)
 
 
 # -- as SQL to read

@@ -12,7 +12,7 @@ from magetui.protocol.journal import Journal, now
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
-class Attempts:
+class Retries:
     """Of one run, which may begin anew `retries` times unless `forbids` gives a reason against it."""
 
     def __init__(

@@ -21,7 +21,7 @@ STATEMENT_TEXT_LIMIT = 20_000
 CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.objects", "[INFORMATION_SCHEMA]")
 
 
-class Bookkeeper:
+class StatementLog:
     """Writes statements to the journal, and knows whether the run has committed anything (`committed`).
 
     `atomic` is false once a connection was used that the backend could not prepare.
@@ -90,8 +90,8 @@ class Bookkeeper:
         self._progress.statement = None
         if _is_catalog_read(statement):
             return
-        reads_marker = statement.startswith("SELECT") and self._version_table in statement
-        if not reads_marker:
+        reads_current = statement.startswith("SELECT") and self._version_table in statement
+        if not reads_current:
             self._uncommitted += 1
             if not self._backend.in_transaction(connection):
                 self.committed = True

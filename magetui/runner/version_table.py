@@ -10,23 +10,23 @@ from magetui.backends.base import Backend
 from magetui.protocol.requests import Scripts
 
 
-class MarkerUnreadable(Exception):  # noqa: N818 - it says what happened
+class VersionTableUnreadable(Exception):  # noqa: N818 - it says what happened
     """The version table is there, and cannot be read."""
 
 
-def read_marker(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[str, ...]:
-    """The marker as the database has it now. Raises `MarkerUnreadable`, and SQLAlchemy's errors."""
+def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[str, ...]:
+    """The current revision as the database has it now. Raises `VersionTableUnreadable`, and SQLAlchemy's errors."""
     with reader.connect() as connection:
         tables = backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
     effective = next((table for table in tables if table.effective), None)
     if effective is None:
         return ()
     if effective.rows is None:
-        raise MarkerUnreadable(f"The version table cannot be read: {effective.problem}")
+        raise VersionTableUnreadable(f"The version table cannot be read: {effective.problem}")
     return effective.rows
 
 
-def replace_marker(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
+def replace_current(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
     """Put `new` in the place of exactly the row `old`, in one statement (None: delete it); False where it is gone."""
     table = _version_table(scripts)
     matches = table.c.version_num == old
@@ -37,7 +37,7 @@ def replace_marker(connection: Connection, scripts: Scripts, old: str, new: str 
     return bool(result.rowcount == 1)
 
 
-def set_marker(connection: Connection, scripts: Scripts, wanted: Iterable[str]) -> None:
+def set_current(connection: Connection, scripts: Scripts, wanted: Iterable[str]) -> None:
     """Leave exactly the rows `wanted`; the table is there."""
     table = _version_table(scripts)
     there = set(connection.execute(table.select()).scalars())

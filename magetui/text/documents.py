@@ -61,15 +61,15 @@ def details_document(details: Sequence[TableDetail]) -> Document:
 
 
 def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Document:
-    """`fits` and `loosely` are lists of markers, each a list of revisions; the empty one is base."""
+    """`fits` and `loosely` are lists of current revisions, each a list of revisions; the empty one is base."""
     half = evidence.half
     return {
         "conclusion": list(found.sentences),
         "next": found.command,
-        "marker": list(found.marker),
-        "marker_fits": found.marker_fits,
-        "fits": [list(marker) for marker in evidence.fits],
-        "loosely": [list(marker) for marker in evidence.loosely],
+        "current": list(found.current),
+        "current_matches": found.current_matches,
+        "fits": [list(current) for current in evidence.fits],
+        "loosely": [list(current) for current in evidence.loosely],
         "half": None if half is None else {"revision": half.revision, "direction": half.direction},
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
         "details": [{"state": state, "message": text} for state, text in found.details],
@@ -78,7 +78,7 @@ def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Do
 
 
 def verification_document(found: Verification, verdict: Verdict) -> Document:
-    """`place`: memory, schema or apart (then with `scratch`, a redacted URL); `chosen`: named, marker or evidence."""
+    """`place`: memory, schema or apart (then with `scratch`, a redacted URL); `chosen`: named, current revision or evidence."""
     rehearsal = found.rehearsal
     return {
         "conclusion": list(verdict.sentences),
@@ -103,7 +103,7 @@ def sessions_document(sessions: Sequence[Session]) -> Document:
 def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Document:
     return {
         "verb": plan.verb,
-        "from": list(plan.marker),
+        "from": list(plan.current),
         "to": plan.target,
         "creates_schema": plan.creates_schema,
         "forbidden": plan.forbidden,
@@ -133,11 +133,11 @@ def run_document(record: RunRecord) -> Document:
         "verb": record.verb,
         "target": record.target,
         "outcome": None if record.outcome == "running" else record.outcome,
-        "marker_before": list(record.marker_before),
-        "marker_after": None if record.marker_after is None else list(record.marker_after),
+        "current_before": list(record.current_before),
+        "current_after": None if record.current_after is None else list(record.current_after),
         "session": record.session,
         "session_left": record.session_left,
-        "marker_now": None if record.marker_now is None else list(record.marker_now),
+        "current_now": None if record.current_now is None else list(record.current_now),
         "steps": [asdict(step) for step in record.steps],
         "attempts": [asdict(attempt) for attempt in record.attempts],
         "signals": [asdict(signal) for signal in record.signals],
@@ -157,14 +157,14 @@ def run_document(record: RunRecord) -> Document:
 
 def nothing_done_document(plan: Plan) -> Document:
     """The document of a changing verb that found nothing to do."""
-    marker = list(plan.marker)
+    current = list(plan.current)
     return {
         "run": None,
         "verb": plan.verb,
         "target": plan.target,
         "outcome": "done",
-        "marker_before": marker,
-        "marker_after": marker,
+        "current_before": current,
+        "current_after": current,
         "steps": [],
         "blockers": [],
         "error": None,

@@ -1,6 +1,6 @@
 """What the evidence amounts to, in sentences for somebody who is tired: the same on the command line and the screen.
 
-First what the schema fits, then what that says of the marker, then that it is evidence and no proof, and last the way
+First what the schema fits, then what that says of the current revision, then that it is evidence and no proof, and last the way
 on, if there is one. Nothing is stamped from here.
 """
 
@@ -15,12 +15,12 @@ from magetui.text import formats, operations
 
 if TYPE_CHECKING:
     from magetui.engine.evidence.evidence import Evidence, RevisionEvidence
-    from magetui.engine.evidence.partial import HalfApplied
+    from magetui.engine.evidence.partial import PartiallyApplied
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.schema.facts import Fact
     from magetui.model.schema import VersionTable
 
-Marker = tuple[str, ...]
+Revisions = tuple[str, ...]
 
 REMINDER = (
     "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
@@ -39,49 +39,49 @@ class Conclusion:
     """What is said of the evidence, without credentials.
 
     `details` are the operations of a revision that is half there, or the differences from the nearest one: each with
-    what became of it. `candidates` are the revisions of all markers that fit.
+    what became of it. `candidates` are the revisions of all current revisions that fit.
     """
 
     sentences: tuple[str, ...]
-    command: str | None  # what would set the marker right, if that is what it takes
+    command: str | None  # what would set the current revision right, if that is what it takes
     details: tuple[tuple[str, str], ...]
     candidates: frozenset[str]
-    marker: Marker
-    marker_fits: bool | None  # None where there is no marker to compare with
+    current: Revisions
+    current_matches: bool | None  # None where there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
     half: str | None  # the revision that is half there
 
     def marks(self, revision: str) -> str:
-        """'fits, marker', for what is true of a revision."""
-        marked = (("fits", self.candidates), ("marker", self.marker))
+        """'fits, current revision', for what is true of a revision."""
+        marked = (("fits", self.candidates), ("current", self.current))
         return ", ".join(word for word, several in marked if revision in several)
 
 
 def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean: Callable[[str], str]) -> Conclusion:
-    """What the evidence says of the chain and of the marker in `table`; `clean` takes credentials out of a text."""
-    marker = _marker(table)
+    """What the evidence says of the chain and of the current revision in `table`; `clean` takes credentials out of a text."""
+    current = _current(table)
     unread = table is not None and table.rows is None
-    fits = _marker_fits(chain, evidence, table)
-    said = [_of_the_schema(chain, evidence), _of_the_marker(chain, table, fits=fits), REMINDER]
-    if evidence.half is not None and evidence.half.revision in marker:
+    fits = _current_matches(chain, evidence, table)
+    said = [_of_the_schema(chain, evidence), _of_current(chain, table, fits=fits), REMINDER]
+    if evidence.half is not None and evidence.half.revision in current:
         said.insert(2, f"{evidence.half.revision} was run whole by that: {VERIFY_FIRST}")
     begun = evidence.half is not None and bool(evidence.loosely)
     settled = (fits and not begun) or unread or not evidence.tables
     unsure = evidence.is_unsure and evidence.half is None
-    way_on, command = ("", None) if settled else (ASK, None) if unsure else _way_on(chain, evidence, marker)
+    way_on, command = ("", None) if settled else (ASK, None) if unsure else _way_on(chain, evidence, current)
     return Conclusion(
         sentences=tuple(formats.plain(clean(one)) for one in (*said, way_on) if one),
         command=command,
         details=tuple((state, formats.plain(clean(text))) for state, text in _details(evidence)),
         candidates=frozenset(one for several in _fitting(evidence) for one in several),
-        marker=marker,
-        marker_fits=fits,
+        current=current,
+        current_matches=fits,
         revisions=tuple(replace(one, why=clean(one.why) if one.why else None) for one in evidence.revisions),
         half=evidence.half.revision if evidence.half is not None else None,
     )
 
 
-def _fitting(evidence: Evidence) -> Sequence[Marker]:
+def _fitting(evidence: Evidence) -> Sequence[Revisions]:
     return () if evidence.is_unsure else evidence.fits or evidence.loosely
 
 
@@ -148,29 +148,29 @@ def _nearest(chain: Chain, evidence: Evidence) -> str:
     )
 
 
-def _listed(chain: Chain, markers: Sequence[Marker]) -> str:
+def _listed(chain: Chain, candidates: Sequence[Revisions]) -> str:
     """'42a1 (Update token)', or 'these two, which it cannot tell apart: …'."""
-    if len(markers) == 1:
-        return _named(chain, markers[0])
-    names = _some([_named(chain, one) for one in markers], "; ")
-    return f"these {_number(len(markers))}, which it cannot tell apart: {names}"
+    if len(candidates) == 1:
+        return _named(chain, candidates[0])
+    names = _some([_named(chain, one) for one in candidates], "; ")
+    return f"these {_number(len(candidates))}, which it cannot tell apart: {names}"
 
 
-def _named(chain: Chain, marker: Marker) -> str:
-    """A marker with its message, where it is one revision; base by what it means."""
-    if not marker:
+def _named(chain: Chain, current: Revisions) -> str:
+    """A current revision with its message, where it is one revision; base by what it means."""
+    if not current:
         return "a database before the first revision"
-    message = formats.one_line(chain.by_id[marker[0]].message) if len(marker) == 1 else ""
-    return " and ".join(marker) + (f" ({message})" if message else "")
+    message = formats.one_line(chain.by_id[current[0]].message) if len(current) == 1 else ""
+    return " and ".join(current) + (f" ({message})" if message else "")
 
 
 def _number(count: int) -> str:
     return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
-def _left_behind(evidence: Evidence, marker: Marker) -> str:
-    """What a marker does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
-    return f"a rollback, or a run that broke off, left {_some(evidence.left[marker], ' and ') or 'something'} behind"
+def _left_behind(evidence: Evidence, current: Revisions) -> str:
+    """What a current revision does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
+    return f"a rollback, or a run that broke off, left {_some(evidence.left[current], ' and ') or 'something'} behind"
 
 
 def _some(texts: Sequence[str], between: str) -> str:
@@ -178,7 +178,7 @@ def _some(texts: Sequence[str], between: str) -> str:
     return between.join(texts[:NAMED_AT_MOST]) + more
 
 
-def _of_a_half(chain: Chain, half: HalfApplied) -> str:
+def _of_a_half(chain: Chain, half: PartiallyApplied) -> str:
     done, missing, doubt = (half.real(places) for places in (half.done, half.missing, half.doubt))
     count = len(done) + len(missing) + len(doubt)
     what = "Half" if half.direction == "upgrade" else "Half of the way back"
@@ -244,39 +244,39 @@ def _is_part(fact: Fact, whole: set[tuple[str, str]]) -> bool:
     return (fact.table, "") in whole or (fact.kind != "column" and (fact.table, fact.name) in whole)
 
 
-# -- of the marker
+# -- of the current revision
 
 
-def _marker(table: VersionTable | None) -> Marker:
+def _current(table: VersionTable | None) -> Revisions:
     return table.rows if table is not None and table.rows is not None else ()
 
 
-def _marker_fits(chain: Chain, evidence: Evidence, table: VersionTable | None) -> bool | None:
-    """Whether the marker fits; None where the chain does not have it, or nobody can read it."""
+def _current_matches(chain: Chain, evidence: Evidence, table: VersionTable | None) -> bool | None:
+    """Whether the current revision fits; None where the chain does not have it, or nobody can read it."""
     if not evidence.tables or (table is not None and (table.rows is None or chain.unknown(table.rows))):
         return None
-    return not evidence.contradicts(_marker(table))
+    return not evidence.contradicts(_current(table))
 
 
-def _of_the_marker(chain: Chain, table: VersionTable | None, *, fits: bool | None) -> str:
+def _of_current(chain: Chain, table: VersionTable | None, *, fits: bool | None) -> str:
     if table is not None and table.rows is None:
-        return f"The marker cannot be read. {table.problem or ''}".rstrip()
-    marker = _marker(table)
+        return f"The current revision cannot be read. {table.problem or ''}".rstrip()
+    current = _current(table)
     if table is None:
         says = "There is no version table, as if nothing were applied"
-    elif not marker:
+    elif not current:
         says = "The version table is empty, as if nothing were applied"
     else:
-        says = f"The marker says {', '.join(marker)}"
-    if unknown := chain.unknown(marker):
-        return f"{says}, and the scripts do not have {', '.join(unknown) if len(marker) > 1 else 'that revision'}."
+        says = f"The current revision says {', '.join(current)}"
+    if unknown := chain.unknown(current):
+        return f"{says}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
     if fits is None:
         return f"{says}."
     return f"{says}: that {'fits' if fits else 'does not fit'}."
 
 
-def _way_on(chain: Chain, evidence: Evidence, marker: Marker) -> tuple[str, str | None]:
-    """What to do about a marker that is not right, and the command for it."""
+def _way_on(chain: Chain, evidence: Evidence, current: Revisions) -> tuple[str, str | None]:
+    """What to do about a current revision that is not right, and the command for it."""
     if evidence.half is not None and evidence.loosely:
         return (
             "Either way a migration would fail on what is there, and 'finish' does what is missing. This shows the "
@@ -291,10 +291,13 @@ def _way_on(chain: Chain, evidence: Evidence, marker: Marker) -> tuple[str, str 
     if not fitting:
         return "Before anything is stamped or migrated, find out where the differences come from.", None
     if len(fitting) == 1 and len(fitting[0]) > 1:
-        return "", None  # a marker of several rows is more than one command
-    unknown = chain.unknown(marker)
+        return "", None  # a current revision of several rows is more than one command
+    unknown = chain.unknown(current)
     instead = f" --replace-unknown-revision {unknown[0]}" if unknown else ""
     if len(fitting) > 1:
-        return "Once you know which of them, R, it is, this would set the marker:", f"magetui stamp R{instead}"
+        return (
+            "Once you know which of them, R, it is, this would set the current revision:",
+            f"magetui stamp R{instead}",
+        )
     target = fitting[0][0] if fitting[0] else "base"
-    return "If that is where the database is, this would set the marker:", f"magetui stamp {target}{instead}"
+    return "If that is where the database is, this would set the current revision:", f"magetui stamp {target}{instead}"

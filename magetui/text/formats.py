@@ -97,7 +97,7 @@ def attempt(one: Attempt) -> str:
 
 
 SIGNALLED: Mapping[str, str] = {"cancel": "cancelled the query of", "terminate": "ended"}
-MARKERLESS = frozenset({*SIGNALLED, "backup"})  # what is on record and is no migration
+WITHOUT_VERSION_ROW = frozenset({*SIGNALLED, "backup"})  # what is on record and is no migration
 
 
 def signal(one: Signal) -> str:
@@ -170,28 +170,28 @@ OUTCOMES: Mapping[str, str] = {
 }
 
 
-def marker(revisions: tuple[str, ...] | None) -> str:
-    """The marker's revisions, 'nothing' for none, 'unknown' where it could not be read."""
+def current(revisions: tuple[str, ...] | None) -> str:
+    """The current revision's revisions, 'nothing' for none, 'unknown' where it could not be read."""
     if revisions is None:
         return "unknown"
     return ", ".join(plain(one) for one in revisions) or "nothing"
 
 
-def way(record: RunRecord, subject: str = "marker ", *, brief: bool = False) -> str:
-    """What a run did to the marker, as it was read back: an arrow only where it moved.
+def way(record: RunRecord, subject: str = "current revision ", *, brief: bool = False) -> str:
+    """What a run did to the current revision, as it was read back: an arrow only where it moved.
 
-    'a → b', 'marker stayed a (wanted b)', 'marker not read back (was a, wanted b)'; `brief`, without what was wanted.
+    'a → b', 'current revision stayed a (wanted b)', 'current revision not read back (was a, wanted b)'; `brief`, without what was wanted.
     Of what is no migration, what it was on.
     """
-    if record.verb in MARKERLESS:
+    if record.verb in WITHOUT_VERSION_ROW:
         return plain(record.target)
-    before, wanted = marker(record.marker_before), plain(record.target)
+    before, wanted = current(record.current_before), plain(record.target)
     if record.alive:
         return f"from {before} to {wanted}"
-    if record.marker_after is None:
+    if record.current_after is None:
         return f"{subject}not read back" + ("" if brief else f" (was {before}, wanted {wanted})")
-    after = marker(record.marker_after)
-    said = f"{subject}stayed {after}" if record.marker_after == record.marker_before else f"{before} → {after}"
+    after = current(record.current_after)
+    said = f"{subject}stayed {after}" if record.current_after == record.current_before else f"{before} → {after}"
     return said if brief or record.outcome == "done" or wanted == after else f"{said} (wanted {wanted})"
 
 
@@ -204,7 +204,7 @@ def run_conclusion(record: RunRecord) -> str:
     if record.verb in SIGNALLED:
         return " ".join(f"{signal(one)}." for one in record.signals)
     if record.outcome == "done":
-        return f"Done. The database now says {marker(record.marker_after)}."
+        return f"Done. The database now says {current(record.current_after)}."
     return _why(record) if record.outcome == "refused" else f"{_why(record)} {_what_is_left(record)}"
 
 
@@ -235,13 +235,13 @@ def _why(record: RunRecord) -> str:
 
 def _what_is_left(record: RunRecord) -> str:
     """What the database says after a run that ended short."""
-    if record.marker_after is None and record.marker_now is None:
+    if record.current_after is None and record.current_now is None:
         return "What the database says now could not be read; 'magetui diagnose' asks again."
     if record.unchanged:
-        return f"The database is as it was before the run: {marker(record.marker_after)}."
+        return f"The database is as it was before the run: {current(record.current_after)}."
     kept = "Part of it was committed and stays. " if record.committed and record.outcome != "lost" else ""
-    now = record.marker_now if record.marker_after is None else record.marker_after
-    said = f"{kept}The database now says {marker(now)}."
+    now = record.current_now if record.current_after is None else record.current_after
+    said = f"{kept}The database now says {current(now)}."
     if record.session_left:
         said += (
             f" Its session {record.session} is still on the server, and keeps its locks: "

@@ -36,7 +36,7 @@ from magetui.text import formats
 SQL_WIDTH = 100
 RUNS_SQL = "runs SQL: "
 VALUES_NAMED = 6
-NOTHING = "nothing: it moves the marker alone"
+NOTHING = "nothing: it moves the current revision alone"
 CONSTRAINTS = {
     "primary": "primary key",
     "foreign": "foreign key",

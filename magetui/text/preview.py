@@ -18,7 +18,7 @@ WORK = {"scan": "reads all of it", "build": "builds an index", "rewrite": "write
 
 def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tuple[Heading, str]]:
     """Under which heading, and what: the strong locks of the whole run, what is lost, and what cannot be foretold;
-    and what of the schema speaks against the marker.
+    and what of the schema speaks against the current revision.
 
     `backup` is how one is made where this is read.
     """

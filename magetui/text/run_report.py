@@ -23,7 +23,7 @@ AFTER_A_WAIT = (
 
 def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]:
     """The report's lines: what the run was and how it ended, then each of its events."""
-    by_hand = record.verb in formats.MARKERLESS
+    by_hand = record.verb in formats.WITHOUT_VERSION_ROW
     yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{formats.plain(record.target)}"
     limits = next((e for e in happened if isinstance(e, events.RunStarted)), None)
     facts = [
@@ -35,7 +35,7 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
         ("ended", record.ended or ("not yet" if record.alive else "unknown")),
         ("took", formats.duration(record.elapsed_ms)),
         ("outcome", formats.OUTCOMES[record.outcome]),
-        ("marker", "" if by_hand else formats.way(record, "")),
+        ("current", "" if by_hand else formats.way(record, "")),
     ]
     for name, value in facts:
         if value:

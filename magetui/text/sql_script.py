@@ -1,6 +1,6 @@
 """A plan as an SQL script, for whoever has to have a change carried out by somebody else.
 
-It is whole or not at all: in one transaction, as far as the scripts do not end it themselves, with the marker set at
+It is whole or not at all: in one transaction, as far as the scripts do not end it themselves, with the current revision set at
 its very end. A script without that would leave a database whose next migration fails.
 """
 
@@ -29,7 +29,7 @@ def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Ite
     yield "BEGIN;"
     if plan.creates_schema is not None:
         yield f'CREATE SCHEMA "{plan.creates_schema}";'
-    if not plan.marker:
+    if not plan.current:
         yield (
             f"CREATE TABLE IF NOT EXISTS {version_table} (version_num VARCHAR(32) NOT NULL, "
             "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));"
@@ -40,5 +40,5 @@ def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Ite
         yield from (step.sql or "").splitlines()
     yield ""
     if plan.repair is None:  # whose SQL has it already
-        yield from (f"{statement};" for statement in plan.marker_sql)
+        yield from (f"{statement};" for statement in plan.version_table_sql)
     yield "COMMIT;"

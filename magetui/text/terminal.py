@@ -57,7 +57,7 @@ class Text:
                 ("database", formats.plain(place) if target.database else "not reached"),
                 ("project", formats.plain(f"{what}  {project.location}")),
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
-                ("marker", self._revisions(diagnosis.marker, project.kind) if target.database else "unknown"),
+                ("current", self._revisions(diagnosis.current, project.kind) if target.database else "unknown"),
                 ("head", self._revisions(diagnosis.heads, project.kind)),
                 ("pending", str(len(diagnosis.pending))),
             ]
@@ -199,7 +199,7 @@ class Text:
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 
     def run(self, record: RunRecord) -> Iterable[str]:
-        by_hand = record.verb in formats.MARKERLESS
+        by_hand = record.verb in formats.WITHOUT_VERSION_ROW
         to = "" if by_hand else "to "
         yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target} on {record.database}")
         facts = [
@@ -207,7 +207,7 @@ class Text:
             ("ended", record.ended or ("goes on" if record.alive else "unknown")),
             ("took", formats.duration(record.elapsed_ms)),
             ("outcome", formats.OUTCOMES[record.outcome]),
-            ("marker", formats.way(record, "")),
+            ("current", formats.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
         not_begun = [step for step in record.steps if step.state == "pending"]

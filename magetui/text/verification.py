@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NOT_COMPARED = "Rows, views, functions, triggers and rights were not compared, nor what an env.py would add."
 SOURCES = {
     "named": "",
-    "marker": ", where the marker is",
-    "evidence": ", which the schema looks like, since the marker names no revision of the chain",
+    "current": ", where the current revision is",
+    "evidence": ", which the schema looks like, since the current revision names no revision of the chain",
 }
 BESIDE_NAMED = 8
 

@@ -20,7 +20,7 @@ PAST_RUNS = 20
 
 
 def state(workspace: Workspace) -> Iterator[Message]:
-    """Diagnose, list the tables, and weigh what they say of the marker, which takes longest and is told apart."""
+    """Diagnose, list the tables, and weigh what they say of the current revision, which takes longest and is told apart."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.errors import MagetuiError
 

@@ -236,4 +236,4 @@ def test_backup_is_on_record_among_the_runs(magetui: Magetui, mage_sqlite_url: s
     assert f"backup {file} (" in " ".join(magetui("runs").stdout.split())
     told = magetui("runs", "1").stdout
     assert f"A backup was made: {file} (" in told
-    assert "marker" not in told
+    assert "current" not in told

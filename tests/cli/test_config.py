@@ -127,7 +127,7 @@ def test_a_target_by_its_name_gets_its_password_from_its_command(
     assert found["target"]["source"] == f"target shop of {own}"
     assert found["target"]["database"] == pg_database.name
     assert magetui("--target", "shop", "migrate", "--yes").status == 0
-    assert pg_database.marker == ["rev2"]
+    assert pg_database.current == ["rev2"]
     bare = magetui("--target", "bare", "diagnose")
     assert bare.status == 3
     said = " ".join(bare.stdout.split())
@@ -167,11 +167,11 @@ def test_a_change_to_production_wants_the_databases_name_and_tells_what_files_se
             assert f"lock_retries 2, from {own}" in asked.replace("\n", "")
             terminal.press(answer, "enter")
             assert terminal.wait_exit() == status
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
     back = magetui("--target", "prod", "rollback", "--revision", "-1", "--yes")
     assert back.status == 0
     assert "this is prod  PRODUCTION" in back.stderr
-    assert sqlite_database.marker == ["rev1"]
+    assert sqlite_database.current == ["rev1"]
 
 
 def test_a_project_of_a_file_needs_no_flag(magetui: Magetui, own: Path, tmp_path: Path) -> None:

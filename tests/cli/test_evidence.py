@@ -1,4 +1,4 @@
-"""`evidence`: which revision the schema fits, told of real databases whose marker is right, wrong, unknown or gone."""
+"""`evidence`: which revision the schema fits, told of real databases whose current revision is right, wrong, unknown or gone."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def spoken(outcome: Outcome) -> str:
 
 
 @ON_BOTH
-def test_the_schema_fits_the_marker(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path, behind: Database) -> None:
     before = behind.content
     text = told(magetui, mage_home, behind.url)
     assert spoken(text) == (
-        f"The schema fits {BEHIND} (Update token column type). The marker says {BEHIND}: that fits. "
+        f"The schema fits {BEHIND} (Update token column type). The current revision says {BEHIND}: that fits. "
         "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
-    assert f"applied       {BEHIND}   Update token column type  [fits, marker]\n" in text.stdout
+    assert f"applied       {BEHIND}   Update token column type  [fits, current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
-    assert (document["marker"], document["marker_fits"]) == ([BEHIND], True)
+    assert (document["current"], document["current_matches"]) == ([BEHIND], True)
     assert (document["fits"], document["nearest"], document["next"]) == ([[BEHIND]], None, None)
     assert len(document["revisions"]) == COUNT
     assert document["revisions"][0] == {
@@ -62,16 +62,16 @@ def test_the_schema_fits_the_marker(magetui: Magetui, mage_home: Path, behind: D
 
 
 @ON_BOTH
-def test_a_marker_stamped_too_far_does_not_fit(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_home: Path, behind: Database) -> None:
     behind.rows(f"update alembic_version set version_num = '{HEAD}'")
     text = told(magetui, mage_home, behind.url)
     assert (
-        f"The schema fits {BEHIND} (Update token column type). The marker says {HEAD}: that does not fit. "
+        f"The schema fits {BEHIND} (Update token column type). The current revision says {HEAD}: that does not fit. "
         in spoken(text)
     )
-    assert f"missing       {HEAD}   Create GenericJob  [marker]\n" in text.stdout
+    assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
-    assert (document["marker_fits"], document["next"]) == (False, f"magetui stamp {BEHIND}")
+    assert (document["current_matches"], document["next"]) == (False, f"magetui stamp {BEHIND}")
 
 
 @ON_BOTH
@@ -85,17 +85,19 @@ def test_an_empty_version_table_names_the_revision_to_stamp(
 
 
 @ON_BOTH
-def test_an_unknown_marker_is_to_be_replaced_and_no_other(magetui: Magetui, mage_home: Path, behind: Database) -> None:
+def test_an_unknown_current_revision_is_to_be_replaced_and_no_other(
+    magetui: Magetui, mage_home: Path, behind: Database
+) -> None:
     behind.rows("update alembic_version set version_num = '256d6a12a927'")
     text = told(magetui, mage_home, behind.url)
-    assert "The marker says 256d6a12a927, and the scripts do not have that revision." in spoken(text)
+    assert "The current revision says 256d6a12a927, and the scripts do not have that revision." in spoken(text)
     document = told(magetui, mage_home, behind.url, "--json").json
-    assert document["marker_fits"] is None
+    assert document["current_matches"] is None
     assert document["next"] == f"magetui stamp {BEHIND} --replace-unknown-revision 256d6a12a927"
     assert f"  {document['next']}\n" in text.stdout
     stamped = magetui(*document["next"].split()[1:], "--yes", "--mage-path", mage_home, "--url", behind.url)
     assert stamped.status == 0, stamped
-    assert behind.marker == [BEHIND]
+    assert behind.current == [BEHIND]
 
 
 def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase) -> None:
@@ -108,7 +110,7 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
         "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
         "(id); "
     ) in spoken(text)
-    assert f"The marker says {BEFORE_HALF}: that does not fit." in spoken(text)
+    assert f"The current revision says {BEFORE_HALF}: that does not fit." in spoken(text)
     assert "magetui stamp" not in text.stdout
     assert f"partial       {HALF}" in text.stdout
     document = told(magetui, mage_home, pg_database.url, "--json").json
@@ -141,27 +143,29 @@ def test_what_the_schema_cannot_tell_apart_is_said(
         "provided that a rollback, or a run that broke off, left value 'CONDITION_FAILED' of type blockrunstatus "
         "behind." in said
     )
-    assert "The marker says 90d978a8aef8: that fits." in said
+    assert "The current revision says 90d978a8aef8: that fits." in said
 
 
-def test_nothing_is_proposed_while_the_marker_cannot_be_read(
+def test_nothing_is_proposed_while_the_current_revision_cannot_be_read(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, postgres: PostgresServer
 ) -> None:
     database = PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
     with database.session("lock table alembic_version in access exclusive mode"):
         document = told(magetui, mage_home, database.url, "--json").json
-    assert document["conclusion"][1].startswith("The marker cannot be read. Another session has public.alembic_version")
-    assert (document["fits"], document["marker_fits"], document["next"]) == ([[HEAD]], None, None)
+    assert document["conclusion"][1].startswith(
+        "The current revision cannot be read. Another session has public.alembic_version"
+    )
+    assert (document["fits"], document["current_matches"], document["next"]) == ([[HEAD]], None, None)
 
 
-def test_a_marker_of_two_branches_is_named_whole(
+def test_a_current_revision_of_two_branches_is_named_whole(
     magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
 ) -> None:
     project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     said = spoken(magetui("evidence", "--config", project.ini))
-    assert said.startswith("The schema fits rev3 and rev2. The marker says rev2, rev3: that fits. ")
+    assert said.startswith("The schema fits rev3 and rev2. The current revision says rev2, rev3: that fits. ")
 
 
 def test_an_empty_database_is_before_the_first_revision(

@@ -77,10 +77,10 @@ def test_version_table_without_a_row(magetui: Magetui, mage_home: Path, at_head:
 
 def test_more_rows_than_the_chain_explains(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
     at_head.rows(f"insert into alembic_version values ('{BEHIND}')")
-    assert found(magetui, mage_home, at_head.url, 3)["several-markers"]["next"] == "stamp"
+    assert found(magetui, mage_home, at_head.url, 3)["several-current-revisions"]["next"] == "stamp"
 
 
-def test_marker_of_an_old_mage_names_the_release_to_pin(
+def test_current_revision_of_an_old_mage_names_the_release_to_pin(
     magetui: Magetui, mage_home: Path, at_head: PostgresDatabase
 ) -> None:
     at_head.rows("update alembic_version set version_num = '256d6a12a927'")
@@ -89,13 +89,13 @@ def test_marker_of_an_old_mage_names_the_release_to_pin(
         "It was written by mage-ai 0.2.10; you run 0.9.80. Run that release again: 'pip install mage-ai==0.2.10'."
         in (finding["message"])
     )
-    assert "'stamp' can replace the marker." in finding["message"]
+    assert "'stamp' can replace the current revision." in finding["message"]
     assert finding["next"] == "stamp"
     facts = finding["facts"]
-    assert (facts["marker"], facts["releases"], facts["pin"]) == ("256d6a12a927", "mage-ai 0.2.10", "0.2.10")
+    assert (facts["current"], facts["releases"], facts["pin"]) == ("256d6a12a927", "mage-ai 0.2.10", "0.2.10")
 
 
-def test_marker_that_no_release_has_is_said_to_be_none_that_is_known(
+def test_current_revision_that_no_release_has_is_said_to_be_none_that_is_known(
     magetui: Magetui, mage_home: Path, mage_sqlite_url: str, tmp_path: Path
 ) -> None:
     SqliteDatabase(tmp_path / "mage-ai.db").rows("update alembic_version set version_num = '0123456789ab'")
@@ -114,7 +114,7 @@ def test_database_that_is_ahead_of_the_mage_there_is_told_both_ways_out(
     assert "It was written by mage-ai 0.9.77 to 0.9.80; you run 0.9.70. The database is ahead of your Mage." in message
     assert "Run that release again: 'pip install mage-ai==0.9.80'." in message
     assert f"with that release installed, roll back first: 'magetui rollback --revision {BEHIND}'." in message
-    assert "'stamp'" not in message  # the newer tables are there: an older marker would be a lie
+    assert "'stamp'" not in message  # the newer tables are there: an older current revision would be a lie
     assert finding["next"] == "evidence"
     assert finding["facts"]["running"] == "0.9.70"
 
@@ -139,7 +139,8 @@ def test_database_at_the_head_says_which_releases_run_on_it(
 ) -> None:
     finding = found(magetui, mage_home, mage_sqlite_url, 0)["up-to-date"]
     assert (
-        finding["message"] == f"The marker is the head, {HEAD}. It belongs to mage-ai 0.9.77 to 0.9.80; you run 0.9.80."
+        finding["message"]
+        == f"The current revision is the head, {HEAD}. It belongs to mage-ai 0.9.77 to 0.9.80; you run 0.9.80."
     )
 
 
@@ -155,7 +156,7 @@ def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database:
     for head in ("rev2@head", "rev3"):
         migrated = magetui("migrate", "--revision", head, "--yes", "--config", project.ini)
         assert migrated.status == 0, migrated
-    assert sqlite_database.marker == ["rev2", "rev3"]
+    assert sqlite_database.current == ["rev2", "rev3"]
     healthy = magetui("diagnose", "--json", "--config", project.ini)
     assert healthy.status == 0, healthy
     assert [(one["code"], one["severity"]) for one in healthy.json["findings"]] == [
@@ -176,7 +177,7 @@ def test_search_path_that_names_a_missing_schema(
 def test_version_table_in_another_schema(magetui: Magetui, mage_home: Path, at_head: PostgresDatabase) -> None:
     at_head.rows("create schema team")
     url = f"{at_head.url}?options=-c%20search_path%3Dteam"
-    finding = found(magetui, mage_home, url, 3)["marker-elsewhere"]
+    finding = found(magetui, mage_home, url, 3)["version-table-elsewhere"]
     assert finding["severity"] == "critical"
     assert f"public ({HEAD})" in finding["message"]
 

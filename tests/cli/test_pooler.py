@@ -67,7 +67,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
     before, common = debian_database.content, ("--config", project.ini, "--url", transactions.url(debian_database.name))
     found = magetui(*common, "--json", "diagnose")
     assert found.status == 3, found
-    assert found.json["marker"] == ["rev2"]
+    assert found.json["current"] == ["rev2"]
     findings = {finding["code"]: finding for finding in found.json["findings"]}
     assert findings["pooler"]["severity"] == "warning"
     assert findings["behind"]["next"] == "connect", "what would be refused is not what comes next"
@@ -143,7 +143,7 @@ def test_pooler_that_keeps_sessions_is_as_good_as_the_server(
         assert blocked.status == 5, blocked
         assert f"in the way: {holder.info.backend_pid}  mage  mage-server" in blocked.stdout
     assert magetui(*common, "rollback", "--revision", "-1", "--yes").status == 0
-    assert debian_database.marker == ["rev2"]
+    assert debian_database.current == ["rev2"]
     saved = magetui(*common, "backup")
     assert saved.status == 0, saved
     nowhere([saved, state_dir])

@@ -140,10 +140,10 @@ def test_diagnose_says_the_same_in_both_shapes(
     database: Database, magetui: Magetui, common: tuple[object, ...]
 ) -> None:
     text, document = magetui(*common, "diagnose"), magetui(*common, "diagnose", "--json").json
-    assert document["marker"] == [BEHIND]
+    assert document["current"] == [BEHIND]
     assert document["heads"] == [HEAD]
     assert document["pending"] == ["0227396a216c", HEAD]
-    assert set(document) == {"target", "project", "marker", "heads", "pending", "findings", "elapsed_ms"}
+    assert set(document) == {"target", "project", "current", "heads", "pending", "findings", "elapsed_ms"}
     assert set(document["target"]) == {
         "url", "source", "dialect", "server_version", "database", "schema", "user", "address", "tls",
     }  # fmt: skip
@@ -153,11 +153,11 @@ def test_diagnose_says_the_same_in_both_shapes(
     assert "next: magetui migrate" in text.stdout
 
 
-def test_the_sql_of_a_change_is_a_whole_script_with_its_marker(
+def test_the_sql_of_a_change_is_a_whole_script_with_its_current_revision(
     magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
 ) -> None:
     project = make_project(tmp_path / "project", linear(3), pg_database.url)
-    for verb, marker in (
+    for verb, current in (
         (("migrate",), ["rev3"]),
         (("rollback", "--revision", "rev1"), ["rev1"]),
         (("stamp", "rev2"), ["rev2"]),
@@ -165,7 +165,7 @@ def test_the_sql_of_a_change_is_a_whole_script_with_its_marker(
         printed = magetui("--config", project.ini, *verb, "--sql")
         assert printed.status == 0, printed
         pg_database.rows(printed.stdout)
-        assert pg_database.marker == marker
+        assert pg_database.current == current
     assert pg_database.rows("select tablename from pg_tables where schemaname = 'public' order by 1") == [
         ("alembic_version",),
         ("t1",),

@@ -28,7 +28,7 @@ READERS = 'op.create_table("reader", sa.Column("id", sa.Integer, primary_key=Tru
 
 @pytest.fixture
 def half(database: Database, mage_home: Path) -> Database:
-    """Mage's database with two of a revision's seven operations done, and the marker before it."""
+    """Mage's database with two of a revision's seven operations done, and the current revision before it."""
     migrate_with_alembic(database.url, mage_home, BEFORE_HALF)
     database.rows("alter table permission add column entity_name varchar(255)")
     database.rows("alter table permission add column user_id integer")
@@ -91,28 +91,28 @@ def test_what_is_missing_is_shown_then_done_and_the_way_to_the_head_is_free(
     assert half.content == before
 
     done = magetui("finish", "--yes", "--json", *common)
-    assert (done.status, done.json["outcome"], done.json["marker_after"]) == (0, "done", [HALF]), done
+    assert (done.status, done.json["outcome"], done.json["current_after"]) == (0, "done", [HALF]), done
     assert codes(magetui("diagnose", "--json", *common)) == ["behind"]
     assert magetui("migrate", "--yes", *common).status == 0
-    assert half.marker == [HEAD]
+    assert half.current == [HEAD]
     assert re.search(rf"finish +{BEFORE_HALF} → {HALF} +done", magetui("runs").stdout)
 
 
 @ON_BOTH
-def test_what_is_done_is_taken_back_and_the_schema_is_that_of_the_marker(
+def test_what_is_done_is_taken_back_and_the_schema_is_that_of_the_current_revision(
     magetui: Magetui, mage_home: Path, half: Database
 ) -> None:
     common = ("--mage-path", mage_home, "--url", half.url)
     plan = magetui("plan", "undo", *common)
-    assert "is taken back by 2 operations, and the marker stays 117f8c3b9c42" in plan.stdout
+    assert "is taken back by 2 operations, and the current revision stays 117f8c3b9c42" in plan.stdout
     assert "drops permission.user_id" in plan.stdout
     assert plan.status == 0, plan
     undone = magetui("undo", "--yes", *common)
     assert undone.status == 0, undone
-    assert half.marker == [BEFORE_HALF]
+    assert half.current == [BEFORE_HALF]
     assert codes(magetui("diagnose", "--json", *common)) == ["behind"]
     assert magetui("migrate", "--yes", *common).status == 0
-    assert half.marker == [HEAD]
+    assert half.current == [HEAD]
 
 
 @ON_BOTH
@@ -151,7 +151,7 @@ def test_what_no_schema_shows_is_for_the_operator_to_say(shelves: Shelves) -> No
     assert "! Whether this was run cannot be seen, and it is left out" in skipped.stderr
     assert shelves.database.rows("select title from book") == [("Emma",)]
     assert "reader" in shelves.tables
-    assert shelves.database.marker == ["rev2"]
+    assert shelves.database.current == ["rev2"]
 
 
 @ON_BOTH

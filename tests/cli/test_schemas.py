@@ -134,7 +134,7 @@ def test_role_without_rights_is_told_what_its_owner_has_to_do(
         server.execute("postgres", sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
-def test_schema_that_is_empty_beside_another_teams_tables_is_not_taken_for_a_lost_marker(
+def test_schema_that_is_empty_beside_another_teams_tables_is_not_taken_for_a_lost_current_revision(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase
 ) -> None:
     pg_database.rows("create table invoice (id int); create schema team")

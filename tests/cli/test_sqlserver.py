@@ -54,7 +54,7 @@ class Operator:
         self.server.query("insert into alembic_version values ('rev2')")
 
     @property
-    def marker(self) -> list[str]:
+    def current(self) -> list[str]:
         return [row[0] for row in self.server.query("select version_num from alembic_version")]
 
     @property
@@ -78,7 +78,7 @@ def codes(diagnosis: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @each_driver
-def test_a_chain_goes_up_and_the_marker_is_read_back(operator: Operator, driver: str) -> None:
+def test_a_chain_goes_up_and_the_current_revision_is_read_back(operator: Operator, driver: str) -> None:
     before = operator("diagnose", driver=driver)
     assert before.status == 3, before
     assert "experimental" in before.stdout and "server    mssql 16.0.4165.4" in before.stdout
@@ -86,8 +86,8 @@ def test_a_chain_goes_up_and_the_marker_is_read_back(operator: Operator, driver:
 
     done = operator("migrate", "--yes", "--json", driver=driver)
     assert done.status == 0, done
-    assert (done.json["outcome"], done.json["marker_after"]) == ("done", ["rev2"])
-    assert operator.marker == ["rev2"] and {"t1", "t2"} <= operator.tables
+    assert (done.json["outcome"], done.json["current_after"]) == ("done", ["rev2"])
+    assert operator.current == ["rev2"] and {"t1", "t2"} <= operator.tables
 
     [table] = operator("schema", "t1", "--json", driver=driver).json["tables"]
     assert (table["schema"], table["rows"], table["bytes"], table["primary_key"]) == ("dbo", 0, 16384, ["id"])
@@ -140,13 +140,13 @@ def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
     done = operator("rollback", "--revision", "base", "--yes", "--lock-timeout-seconds", "4", "--json", driver=driver)
 
     assert done.status == 5, done
-    assert (done.json["outcome"], done.json["marker_after"]) == ("lock-timeout", ["rev2"])
+    assert (done.json["outcome"], done.json["current_after"]) == ("lock-timeout", ["rev2"])
     assert done.json["error"] == "Lock request time out period exceeded."
     [blocker] = done.json["blockers"]
     assert (blocker["pid"], blocker["state"], blocker["client"]) == (61, "idle in transaction", "10.0.3.7")
     assert blocker["holds"] == [{"relation": "t1", "mode": "INTENT EXCLUSIVE"}]
     assert "WAITING for schema modification on t1" in done.stderr
-    assert operator.marker == ["rev2"] and {"t1", "t2"} <= operator.tables
+    assert operator.current == ["rev2"] and {"t1", "t2"} <= operator.tables
 
 
 def test_less_is_shown_to_a_login_that_may_not_see_others(operator: Operator) -> None:
@@ -212,7 +212,7 @@ def test_a_statement_that_takes_too_long_is_ended(operator: Operator, driver: st
     operator.server.set(Scene(others=[Other(61, holds="t1")]))
     flags = ("--lock-timeout-seconds", "30", "--statement-timeout-seconds", "0.5", "--json")
     done = operator("rollback", "--revision", "base", "--yes", *flags, driver=driver)
-    assert (done.status, done.json["outcome"], done.json["marker_after"]) == (1, "statement-timeout", ["rev2"]), done
+    assert (done.status, done.json["outcome"], done.json["current_after"]) == (1, "statement-timeout", ["rev2"]), done
     assert any(" kill " in one for one in operator.server.statements) is (driver == "pymssql")
     assert {"t1", "t2"} <= operator.tables
 
@@ -228,21 +228,21 @@ def test_a_failing_revision_leaves_nothing_behind(operator: Operator) -> None:
     )
     operator.server.set(Scene(ends_transactions=True))
     done = operator("migrate", "--yes", "--json", "--lock-timeout-seconds", "0")
-    assert (done.status, done.json["outcome"], done.json["marker_after"]) == (1, "failed", [])
+    assert (done.status, done.json["outcome"], done.json["current_after"]) == (1, "failed", [])
     # Without a limit, which SQL Server writes so; 0 would be not to wait at all.
     assert any(one.startswith("set lock_timeout -1;") for one in operator.server.statements)
     assert done.json["error"].startswith('Cannot find the object "no_such_table"'), done.json["error"]
     assert "t1" not in operator.tables
 
 
-def test_an_unknown_marker_is_replaced(operator: Operator) -> None:
+def test_an_unknown_current_revision_is_replaced(operator: Operator) -> None:
     assert operator("stamp", "rev1", "--yes").status == 0
-    assert operator.marker == ["rev1"]
+    assert operator.current == ["rev1"]
     operator.server.query("update alembic_version set version_num = 'gone1'")
     assert "unknown-revision" in codes(operator("diagnose", "--json").json)
     done = operator("stamp", "rev2", "--replace-unknown-revision", "gone1", "--yes")
     assert done.status == 0, done
-    assert operator.marker == ["rev2"]
+    assert operator.current == ["rev2"]
 
 
 def test_a_plan_says_what_is_lost_and_that_locks_are_not_foretold(operator: Operator) -> None:

@@ -67,7 +67,7 @@ def test_standby_is_read_and_refused_and_of_two_hosts_the_one_that_takes_writes_
     writes = (*first, f"{url}&target_session_attrs=read-write")
     told.append(done := magetui(*writes, "rollback", "--revision", "-1", "--yes"))
     assert done.status == 0, done
-    assert primary.marker == [BEFORE_HEAD]
+    assert primary.current == [BEFORE_HEAD]
     primary.rows("drop type jobtype, jobstatus")  # Mage's own way back leaves them
     standby.catch_up()
     told.append(found := magetui(*both, "--json", "diagnose"))
@@ -79,7 +79,7 @@ def test_standby_is_read_and_refused_and_of_two_hosts_the_one_that_takes_writes_
     assert refused.status == 4, refused
     told.append(done := magetui(*writes, "migrate", "--yes"))
     assert done.status == 0, done
-    assert primary.marker == [HEAD]
+    assert primary.current == [HEAD]
 
     alone = f"{standby.url(primary.name)}?target_session_attrs=read-write"
     told.append(found := magetui("--mage-path", mage_home, "--url", alone, "--json", "diagnose"))

@@ -80,13 +80,13 @@ def test_a_database_at_the_head_is_exactly_what_its_scripts_make(
     before = at_head.content
     text = told(magetui, mage_home, at_head.url)
     assert spoken(text).startswith(
-        f"The live schema is exactly what {HEAD} (Create GenericJob), where the marker is, makes. "
+        f"The live schema is exactly what {HEAD} (Create GenericJob), where the current revision is, makes. "
         "It was compared with 18 tables built from nothing in "
     )
     assert "Rows, views, functions, triggers and rights were not compared" in spoken(text)
     document = told(magetui, mage_home, at_head.url, "--json").json
     assert document["equal"] is True
-    assert (document["revisions"], document["chosen"]) == ([HEAD], "marker")
+    assert (document["revisions"], document["chosen"]) == ([HEAD], "current")
     assert (document["differences"], document["beside"], document["unread"]) == ([], [], [])
     assert document["place"] == ("memory" if at_head.dialect == "sqlite" else "schema")
     assert at_head.content == before
@@ -113,12 +113,14 @@ def test_each_kind_of_drift_is_named(magetui: Magetui, mage_home: Path, at_head:
     for statement, difference in drift.items():
         assert difference in said, (statement, said)
     text = spoken(told(magetui, mage_home, at_head.url, status=3))
-    assert f"where the marker is, makes: {len(said)} differences. " in text
+    assert f"where the current revision is, makes: {len(said)} differences. " in text
     assert at_head.content == before
 
 
 @ON_BOTH
-def test_a_marker_stamped_too_far_shows_what_is_missing(magetui: Magetui, mage_home: Path, database: Database) -> None:
+def test_a_current_revision_stamped_too_far_shows_what_is_missing(
+    magetui: Magetui, mage_home: Path, database: Database
+) -> None:
     migrate_with_alembic(database.url, mage_home, BEFORE_HEAD)
     database.rows(f"update alembic_version set version_num = '{HEAD}'")
     document = told(magetui, mage_home, database.url, "--json", status=3).json
@@ -126,10 +128,10 @@ def test_a_marker_stamped_too_far_shows_what_is_missing(magetui: Magetui, mage_h
     types = ["type jobstatus", "type jobtype"] if database.dialect == "postgresql" else []
     assert missing == ["table generic_job", *types]
     assert told(magetui, mage_home, database.url, BEFORE_HEAD, "--json").json["chosen"] == "named"
-    assert database.marker == [HEAD]
+    assert database.current == [HEAD]
 
 
-def test_an_unknown_marker_is_replaced_by_what_the_schema_looks_like(
+def test_an_unknown_current_revision_is_replaced_by_what_the_schema_looks_like(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
 ) -> None:
     migrate_with_alembic(pg_database.url, mage_home, BEFORE_HEAD)
@@ -138,7 +140,7 @@ def test_an_unknown_marker_is_replaced_by_what_the_schema_looks_like(
         said = spoken(told(magetui, mage_home, pg_database.url))
         assert said.startswith(
             f"The live schema is exactly what {BEFORE_HEAD} (Add UserProject table), which the schema looks like, "
-            "since the marker names no revision of the chain, makes. "
+            "since the current revision names no revision of the chain, makes. "
         )
 
 
@@ -245,13 +247,17 @@ def test_a_role_that_may_not_create_a_schema_is_told_of_another_place(
 
 
 @ON_BOTH
-def test_an_ordinary_project_and_a_marker_of_two_branches(magetui: Magetui, tmp_path: Path, database: Database) -> None:
+def test_an_ordinary_project_and_a_current_revision_of_two_branches(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
     project = make_project(tmp_path / "project", two_heads(), database.url)
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     done = magetui("verify", "--yes", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith("The live schema is exactly what rev2 and rev3, where the marker is, makes. ")
+    assert spoken(done).startswith(
+        "The live schema is exactly what rev2 and rev3, where the current revision is, makes. "
+    )
 
 
 def test_an_empty_database_is_what_no_revision_makes(

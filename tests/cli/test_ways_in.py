@@ -74,7 +74,7 @@ def test_password_beside_the_url_serves_all_of_a_run_and_a_backup_and_is_not_rep
     done = magetui(*common, "migrate", "--yes", env=environment)
     assert done.status == 0, done
     assert "it is ***" in done.stderr, "the script told it"
-    assert pg_database.marker == ["rev2"]
+    assert pg_database.current == ["rev2"]
     found = magetui(*common, "--json", "diagnose", env=environment)
     assert found.status == 0, found
     target = found.json["target"]

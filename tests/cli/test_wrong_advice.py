@@ -47,7 +47,7 @@ class Incident:
 
 
 @ON_POSTGRESQL
-def test_index_dropped_from_an_old_revisions_table_takes_no_marker_back_over_later_ones(
+def test_index_dropped_from_an_old_revisions_table_takes_no_current_revision_back_over_later_ones(
     magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
     asks = f'if not sa.inspect(op.get_bind()).has_table("b"):\n    {MAKES_B}'
@@ -70,12 +70,12 @@ def test_index_dropped_from_an_old_revisions_table_takes_no_marker_back_over_lat
     for verb in ("finish", "undo"):
         refused = incident(verb, "--yes")
         assert refused.status == 4, refused
-        assert "Part of rev1 is missing, but the marker says rev3, which stands on it" in refused.stderr
+        assert "Part of rev1 is missing, but the current revision says rev3, which stands on it" in refused.stderr
     assert pg_database.content == before
 
 
 @ON_POSTGRESQL
-def test_of_revisions_that_differ_by_a_value_of_a_type_the_marker_is_the_nearest(
+def test_of_revisions_that_differ_by_a_value_of_a_type_the_current_revision_is_the_nearest(
     magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
     enum = 'sa.Enum("x", "y", name="st")'
@@ -112,7 +112,7 @@ def test_table_made_by_sql_that_is_not_there_is_missing(
     sqlite_database.rows("drop index ix")
     assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
     assert incident("finish", "--yes").status == 0
-    assert sqlite_database.marker == ["rev1"]
+    assert sqlite_database.current == ["rev1"]
     incident.migrated("rev2")
     assert incident.codes == ["up-to-date"]
     sqlite_database.rows("drop table raw2")
@@ -165,7 +165,7 @@ def test_script_that_cannot_be_read_explains_nothing(
     assert finding["severity"] == "warning"
     assert "not quite what rev1 should have: missing:" in finding["message"]
     said = incident("evidence", "--json").json
-    assert (said["next"], said["marker_fits"]) == (None, False)
+    assert (said["next"], said["current_matches"]) == (None, False)
     assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
     if not also:
         assert "what rev2 (Anything) does cannot be read from its script" in said["conclusion"][0]
@@ -175,7 +175,7 @@ def test_script_that_cannot_be_read_explains_nothing(
     pg_database.rows("alter table a add column n integer")
     assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
     assert incident("finish", "--yes").status == 0
-    assert pg_database.marker == ["rev1"]
+    assert pg_database.current == ["rev1"]
     incident.migrated("head")
     assert incident.codes == ["up-to-date"]
 
@@ -253,7 +253,7 @@ def test_constraint_that_alembic_loses_in_a_batch_is_not_missed(
     assert incident("evidence", "--json").json["fits"] == [["rev2"]]
 
 
-def test_half_of_what_the_marker_says_was_run_is_to_be_verified_first(
+def test_half_of_what_the_current_revision_says_was_run_is_to_be_verified_first(
     magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
 ) -> None:
     incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX)

@@ -20,12 +20,12 @@ def chain_of(directory: Path, revisions: Sequence[Revision]) -> Chain:
     return read_chain([make_project(directory / "project", revisions, "sqlite://").versions])
 
 
-def upgrade(chain: Chain, marker: Sequence[str], target: str = "heads") -> list[str]:
-    return [step.revision for step in chain.upgrade_steps(marker, target)]
+def upgrade(chain: Chain, current: Sequence[str], target: str = "heads") -> list[str]:
+    return [step.revision for step in chain.upgrade_steps(current, target)]
 
 
-def downgrade(chain: Chain, marker: Sequence[str], target: str = "base") -> list[str]:
-    return [step.revision for step in chain.downgrade_steps(marker, target)]
+def downgrade(chain: Chain, current: Sequence[str], target: str = "base") -> list[str]:
+    return [step.revision for step in chain.downgrade_steps(current, target)]
 
 
 def named(id: str, down: str | tuple[str, ...] | None, **more: object) -> Revision:
@@ -105,16 +105,16 @@ def test_head_says_too_little_where_there_are_two(tmp_path: Path) -> None:
 # -- counting
 
 
-def test_counting_back_from_the_marker(tmp_path: Path) -> None:
+def test_counting_back_from_the_current_revision(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
     assert [chain.before(["rev3"], count) for count in (1, 2, 3)] == ["rev2", "rev1", "base"]
     with pytest.raises(RevisionError, match=r"'-4' goes further back than the chain: 3 steps lead to its base\."):
         chain.before(["rev3"], 4)
-    with pytest.raises(RevisionError, match="needs one marker to count from, and there are 2"):
+    with pytest.raises(RevisionError, match="needs one current revision to count from, and there are 2"):
         chain.before(["rev2", "rev3"], 1)
 
 
-def test_counting_forward_from_the_marker(tmp_path: Path) -> None:
+def test_counting_forward_from_the_current_revision(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
     assert [chain.after(["rev1"], count) for count in (1, 2)] == ["rev2", "rev3"]
     assert chain.after([], 1) == "rev1"
@@ -178,7 +178,7 @@ def test_history_lists_every_revision_before_its_parents(branched: Chain) -> Non
         assert all(places[revision.revision] < places[parent] for parent in revision.down_revisions)
 
 
-def test_unknown_markers_are_told_apart(hexadecimal: Chain) -> None:
+def test_unknown_current_revisions_are_told_apart(hexadecimal: Chain) -> None:
     assert hexadecimal.unknown(["ab12cd34", "gone", "ab12"]) == ("gone", "ab12")
     assert hexadecimal.applied(["gone"]) == frozenset()
 

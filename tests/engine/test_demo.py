@@ -85,12 +85,12 @@ def test_behind_has_two_pending_revisions_that_migrate_runs(build: Build) -> Non
     _, verbs = build("behind")
     diagnosis = verbs("diagnose", "--json")
     assert (diagnosis.status, codes(diagnosis)) == (3, ["behind"])
-    assert diagnosis.json["marker"] == [BEHIND]
+    assert diagnosis.json["current"] == [BEHIND]
     assert diagnosis.json["pending"] == PENDING
 
     migrated = verbs("migrate", "--yes", "--json")
     assert (migrated.status, migrated.json["outcome"]) == (0, "done"), migrated
-    assert migrated.json["marker_after"] == [HEAD]
+    assert migrated.json["current_after"] == [HEAD]
     assert codes(verbs("diagnose", "--json")) == ["up-to-date"]
 
     assert verbs("rollback", "--revision", "-1", "--yes").status == 0
@@ -101,7 +101,7 @@ def test_unknown_revision_is_stamped_away(build: Build) -> None:
     _, verbs = build("unknown-revision")
     diagnosis = verbs("diagnose", "--json")
     assert (diagnosis.status, codes(diagnosis)) == (3, ["unknown-revision"])
-    assert diagnosis.json["marker"] == [UNKNOWN]
+    assert diagnosis.json["current"] == [UNKNOWN]
 
     verified = verbs("verify")
     assert (verified.status, "The live schema is exactly what" in verified.stdout) == (0, True), verified
@@ -122,7 +122,7 @@ def test_half_applied_fails_to_migrate_and_stays_as_it_was_until_it_is_cleared_u
     assert codes(diagnosis) == ["evidence-contradicts", "leftover-table", "behind"]
     assert "Half of revision" in diagnosis.json["findings"][0]["message"]
     assert diagnosis.json["findings"][2]["next"] == "evidence", "it would fail"
-    assert diagnosis.json["marker"] == [BEHIND]
+    assert diagnosis.json["current"] == [BEHIND]
 
     assert f"doubt   The schema does not look like {BEHIND}. Half of" in verbs("plan", "migrate").stdout
     everything = "select type, name, sql from sqlite_master order by 1, 2"
@@ -144,7 +144,7 @@ def test_locked_makes_a_rollback_wait_for_a_process_that_it_names(build: Build) 
     holder = demo.holder_pid
     assert holder is not None
     diagnosis = verbs("diagnose", "--json")
-    assert diagnosis.json["marker"] == [HEAD]
+    assert diagnosis.json["current"] == [HEAD]
     [finding] = [f for f in diagnosis.json["findings"] if f["code"] == "blocking-sessions"]
     assert finding["facts"]["pids"] == [holder]
 

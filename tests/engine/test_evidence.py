@@ -16,7 +16,7 @@ from tests.support.steps import walking
 
 
 def found_at(database: SqliteDatabase, folder: Path, chain: Sequence[Revision], *upgrades: str) -> Evidence:
-    """The evidence after those upgrades, without the marker."""
+    """The evidence after those upgrades, without the current revision."""
     project = make_project(folder / "project", chain, database.url)
     with walking(database.url, project.directory / "migrations") as steps:
         for revision in upgrades:
@@ -48,10 +48,10 @@ def test_tables_and_indexes_that_the_chain_never_heard_of_are_no_evidence(
     assert evidence.fits == (("rev2",),)
 
 
-@pytest.mark.parametrize("marker", [("rev1",), ("rev2",), ("rev3",), ("rev2", "rev3")])
-def test_one_branch_or_both(sqlite_database: SqliteDatabase, tmp_path: Path, marker: tuple[str, ...]) -> None:
-    evidence = found_at(sqlite_database, tmp_path, two_heads(), *marker)
-    assert [set(one) for one in evidence.fits] == [set(marker)]
+@pytest.mark.parametrize("current", [("rev1",), ("rev2",), ("rev3",), ("rev2", "rev3")])
+def test_one_branch_or_both(sqlite_database: SqliteDatabase, tmp_path: Path, current: tuple[str, ...]) -> None:
+    evidence = found_at(sqlite_database, tmp_path, two_heads(), *current)
+    assert [set(one) for one in evidence.fits] == [set(current)]
 
 
 @pytest.mark.parametrize("upgrades", [("rev2", "rev3"), ("rev2", "rev5"), ("rev2", "rev3", "rev4")])

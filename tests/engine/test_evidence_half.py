@@ -13,7 +13,7 @@ import pytest
 
 from magetui.engine.evidence.evidence import Evidence, weigh
 from magetui.engine.evidence.recording import Recording, record_revisions
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.schema.live import Live, read_live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -59,7 +59,7 @@ def test_what_is_done_of_it_and_what_is_missing(database: Database, mage_home: P
     recordings = record_revisions(workspace, oldest_first)
 
     def weighed(live: Live, usual: str | None) -> Evidence:
-        return weigh(workspace.chain, recordings, live, Model(database.dialect, usual))
+        return weigh(workspace.chain, recordings, live, SchemaState(database.dialect, usual))
 
     def looks(steps: Steps, revision: str, direction: str) -> list[Look]:
         made: list[Look] = []

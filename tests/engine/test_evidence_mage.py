@@ -1,4 +1,4 @@
-"""A Mage database that has lost its marker: its schema alone says where it is, at each of the forty revisions."""
+"""A Mage database that has lost its current revision: its schema alone says where it is, at each of the forty revisions."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_each_revision_is_found_again_and_no_other_but_those_of_the_same_schema(
 
         for revision, parent in zip(reversed(oldest_first), [*reversed(oldest_first[:-1]), None], strict=True):
             steps.downgrade("-1")
-            marker: tuple[str, ...] = (parent,) if parent else ()
+            current: tuple[str, ...] = (parent,) if parent else ()
             with steps.forgotten():
                 evidence = gather_evidence(workspace)
-            assert not evidence.contradicts(marker), (revision, evidence.nearest, evidence.differences)
-            true = [without_types(steps.schema()), without_types(schemas[marker])]
-            assert all(without_types(schemas[one]) in true for one in evidence.fits), marker
+            assert not evidence.contradicts(current), (revision, evidence.nearest, evidence.differences)
+            true = [without_types(steps.schema()), without_types(schemas[current])]
+            assert all(without_types(schemas[one]) in true for one in evidence.fits), current
             assert evidence.candidate is not None
             assert without_types(schemas[evidence.candidate]) == true[-1]

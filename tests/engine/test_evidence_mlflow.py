@@ -1,4 +1,4 @@
-"""A database of mlflow's that has lost its marker, at each of the revisions of a chain that was not made for Alembic.
+"""A database of mlflow's that has lost its current revision, at each of the revisions of a chain that was not made for Alembic.
 
 The tables were there before the first revision, scripts change their course by what they find, and each imports its
 application: where that is not installed, half of them cannot be followed.
@@ -12,7 +12,7 @@ import pytest
 
 from magetui.engine.evidence.evidence import Evidence, weigh
 from magetui.engine.evidence.recording import record_revisions
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.schema.live import read_live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -53,7 +53,7 @@ def test_each_revision_is_found_again_or_said_not_to_be_told_from_its_neighbours
             schemas[revision] = steps.schema()
             with steps.forgotten():
                 live, usual = read_live(whole)
-            base = Model(database.dialect, usual)
+            base = SchemaState(database.dialect, usual)
             found[revision] = weigh(whole.chain, followed, live, base), weigh(bare.chain, partly, live, base)
 
     for place, revision in enumerate(oldest_first):

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from magetui.engine.evidence.evidence import weigh
 from magetui.engine.evidence.recording import Recording
-from magetui.engine.evidence.schema_history import Lineage
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_history import SchemaHistory
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.schema.live import read_live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -226,8 +226,8 @@ def found_wherever(url: str, folder: Path, chain: list[Revision], walk: list[int
     workspace = Workspace(Selection(config=str(project.ini)))
     ids = [revision.id for revision in chain]
     recordings = recorded_here(workspace, ids)
-    base = Model(workspace.target.dialect, read_live(workspace)[1])
-    lineage = Lineage(workspace.chain, recordings, base)
+    base = SchemaState(workspace.target.dialect, read_live(workspace)[1])
+    lineage = SchemaHistory(workspace.chain, recordings, base)
     with walking(url, project.directory / "migrations") as steps:
         for revision in ids:
             steps.upgrade(revision)

@@ -1,4 +1,4 @@
-"""What the schema adds to a diagnosis: a lost marker's candidate, a wrong marker, a small drift that stays small."""
+"""What the schema adds to a diagnosis: a lost current revision's candidate, a wrong current revision, a small drift that stays small."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def found(database: Database, mage_home: Path) -> dict[str, Finding]:
     return {finding.code: finding for finding in add_evidence(workspace, diagnose(workspace)).findings}
 
 
-def test_marker_that_the_schema_fits_is_left_alone(mage: SqliteDatabase, mage_home: Path) -> None:
+def test_current_revision_that_the_schema_fits_is_left_alone(mage: SqliteDatabase, mage_home: Path) -> None:
     assert list(found(mage, mage_home)) == ["up-to-date"]
 
 
@@ -38,7 +38,7 @@ def test_marker_that_the_schema_fits_is_left_alone(mage: SqliteDatabase, mage_ho
         ("DROP TABLE alembic_version", "no-version-table"),
     ],
 )
-def test_lost_marker_is_told_with_the_revision_that_the_schema_fits(
+def test_lost_current_revision_is_told_with_the_revision_that_the_schema_fits(
     mage: SqliteDatabase, mage_home: Path, done: str, code: str
 ) -> None:
     mage.rows(done)
@@ -55,12 +55,12 @@ def test_tables_that_are_there_before_the_first_revision_are_nothing_to_stamp(tm
     assert finding.message.endswith("If so, there is nothing to stamp: 'migrate' begins with the first revision.")
 
 
-def test_wrongly_stamped_marker_is_critical_and_comes_first(mage: SqliteDatabase, mage_home: Path) -> None:
+def test_wrongly_stamped_current_revision_is_critical_and_comes_first(mage: SqliteDatabase, mage_home: Path) -> None:
     mage.rows(f"UPDATE alembic_version SET version_num = '{BEFORE_HEAD}'")
     findings = found(mage, mage_home)
     assert list(findings) == ["evidence-contradicts", "behind"]
     assert findings["evidence-contradicts"].severity == "critical"
-    assert f"The marker says {BEFORE_HEAD}, but the schema does not look like it. The schema fits {HEAD}" in (
+    assert f"The current revision says {BEFORE_HEAD}, but the schema does not look like it. The schema fits {HEAD}" in (
         findings["evidence-contradicts"].message
     )
 

@@ -1,4 +1,4 @@
-"""A marker tells which Mage wrote it and which to pin; and the data behind that is refreshed from Mage's own tags."""
+"""A current revision tells which Mage wrote it and which to pin; and the data behind that is refreshed from Mage's own tags."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chain(mage_home: Path) -> Chain:
     return read_chain([mage_home / SCRIPTS / "versions"])
 
 
-def test_a_marker_belongs_to_the_releases_that_stopped_there(chain: Chain) -> None:
+def test_a_current_revision_belongs_to_the_releases_that_stopped_there(chain: Chain) -> None:
     assert VERSION in releases_at(HEAD)
     assert spoken_releases(HEAD) == f"mage-ai {releases_at(HEAD)[0]} to {releases_at(HEAD)[-1]}"
     assert spoken_releases("0123456789ab") is None
@@ -42,7 +42,7 @@ def test_a_marker_belongs_to_the_releases_that_stopped_there(chain: Chain) -> No
     assert before.command == "pip install mage-ai==0.9.76"
 
 
-def test_a_marker_where_no_release_stopped_belongs_to_the_first_that_has_it(chain: Chain) -> None:
+def test_a_current_revision_where_no_release_stopped_belongs_to_the_first_that_has_it(chain: Chain) -> None:
     origin = origin_of(NO_RELEASE_STOPPED, chain, VERSION)
     assert (origin.spoken, origin.first, origin.ahead) == (None, "0.9.32", False)
     assert origin.pin in releases_at("9f3b46404196")  # the head of 0.9.32, which comes next: the least is migrated

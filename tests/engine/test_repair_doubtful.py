@@ -104,7 +104,7 @@ def test_what_may_be_half_of_the_revision_before_it_is_left_alone(postgres: Post
 
 
 @pytest.mark.parametrize("place", [1, 2])
-def test_where_the_marker_says_that_the_one_before_was_run_it_is_repaired(
+def test_where_the_current_revision_says_that_the_one_before_was_run_it_is_repaired(
     postgres: PostgresServer, mage_home: Path, place: int
 ) -> None:
     broken = Broken(postgres, mage_home, ASKS, LIKE_IT, place)

@@ -37,7 +37,7 @@ def test_second_migrate_names_the_first_and_finds_its_work_done(
     assert (one.status, two.status) == (0, 0), f"{one}\n{two}"
     assert [step["state"] for step in one.json["steps"]] == ["done", "done", "done"]
     assert [step["state"] for step in two.json["steps"]] == ["pending", "pending", "pending"]
-    assert one.json["marker_after"] == two.json["marker_after"] == ["rev3"] == pg_database.marker
+    assert one.json["current_after"] == two.json["current_after"] == ["rev3"] == pg_database.current
 
 
 def test_second_migrate_of_a_sqlite_file_names_the_first_and_finds_its_work_done(
@@ -60,7 +60,7 @@ def test_second_migrate_of_a_sqlite_file_names_the_first_and_finds_its_work_done
     assert (one.status, two.status) == (0, 0), f"{one}\n{two}"
     assert "Done. The database now says rev3." in one.stdout
     assert "Done. The database now says rev3." in two.stdout
-    assert sqlite_database.marker == ["rev3"]
+    assert sqlite_database.current == ["rev3"]
     healthy = magetui("--config", project.ini, "diagnose")
     assert healthy.status == 0, healthy  # nobody is said to be migrating still
 
@@ -112,7 +112,7 @@ def test_starting_mage_that_gives_its_lock_back_is_waited_for(
         mage.cursor().execute("SELECT pg_advisory_unlock(1)")
         ended = live.end()
     assert ended.status == 0, ended
-    assert pg_database.marker == [HEAD]
+    assert pg_database.current == [HEAD]
 
 
 def test_run_holds_the_lock_that_a_starting_mage_wants(

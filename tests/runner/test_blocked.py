@@ -63,7 +63,7 @@ def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
         assert READS_USER in told.stderr
         assert "A lock was not to be had within 4.0 s." in told.stdout
         assert f"The database is as it was before the run: {PREFERENCES}." in told.stdout
-        assert at_preferences.marker == [PREFERENCES]
+        assert at_preferences.current == [PREFERENCES]
         assert at_preferences.content == before
 
     events = journal(state_dir)
@@ -94,7 +94,7 @@ def test_blocker_that_ends_in_time_lets_the_rollback_through(
         ended = live.end()
     assert ended.status == 0, ended
     assert ended.json["outcome"] == "done"
-    assert ended.json["marker_after"] == [BEFORE_IT] == at_preferences.marker
+    assert ended.json["current_after"] == [BEFORE_IT] == at_preferences.current
     assert [blocker["application"] for blocker in ended.json["blockers"]] == ["mage-server"]
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'user'"
     assert ("preferences",) not in at_preferences.rows(columns)
@@ -136,7 +136,7 @@ def test_terminating_the_blocker_with_the_locks_verb_lets_the_run_through(
         assert live.process.poll() is None
         assert magetui(*common, "locks", "--terminate", pid, "--yes").status == 0
         assert live.end().status == 0
-    assert at_preferences.marker == [BEFORE_IT]
+    assert at_preferences.current == [BEFORE_IT]
 
 
 def test_diagnose_says_before_the_run_who_would_block_it(
@@ -174,7 +174,7 @@ def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
         live.hears("WAITING for write lock on the database file")
         writer.execute("ROLLBACK")
         assert live.end().status == 0
-    eventually(lambda: sqlite_database.marker == ["rev3"])
+    eventually(lambda: sqlite_database.current == ["rev3"])
 
 
 def test_reader_of_a_sqlite_file_holds_up_the_commit_alone(
@@ -196,7 +196,7 @@ def test_reader_of_a_sqlite_file_holds_up_the_commit_alone(
         live.hears("WAITING")
         reader.execute("COMMIT")
         assert live.end().status == 0
-    assert sqlite_database.marker == ["rev3"]
+    assert sqlite_database.current == ["rev3"]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_ctrl_c_cancels_the_statement_and_rolls_all_of_it_back(
     assert "cancelling …" in ended.stderr
     assert ended.json["outcome"] == "cancelled"
     assert ended.json["unchanged"] is True
-    assert ended.json["marker_after"] == ["rev1"]
+    assert ended.json["current_after"] == ["rev1"]
     assert [step["state"] for step in ended.json["steps"]] == ["undone", "stopped"]
     assert nobody_works_any_more(database)
     assert database.content == before
@@ -113,7 +113,7 @@ def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
     assert ended.status == 1, ended
     assert ended.json["outcome"] == "statement-timeout"
     assert ended.json["unchanged"] is True
-    assert ended.json["marker_after"] == ["rev1"]
+    assert ended.json["current_after"] == ["rev1"]
     assert "rev3_take_for_ever.py, line " in ended.json["where"]
     assert SLOW[database.dialect] in named(journal(state_dir, 2), "run-ended")[0]["statement"]
     assert database.content == before

@@ -70,7 +70,9 @@ def test_env_py_whose_version_table_cannot_be_known_beforehand_is_refused(
         "real = type(connection).__module__.startswith('sqlalchemy')\n"
         "        context.configure(version_table='mine' if real else 'alembic_version', connection=connection",
     )
-    assert magetui("--config", project.ini, "migrate", "--yes").status == 1  # its marker cannot be read back as reached
+    assert (
+        magetui("--config", project.ini, "migrate", "--yes").status == 1
+    )  # its current revision cannot be read back as reached
     again = magetui("--config", project.ini, "stamp", "rev1", "--yes")
     assert again.status == 4, again
     assert "a version table of its own" in again.stdout
@@ -108,11 +110,11 @@ def test_rollback_of_two_branches_to_where_they_part_goes_through(
     )
     for head in ("b1", "c1"):
         assert magetui("--config", project.ini, "migrate", "--revision", head, "--yes").status == 0
-    assert sorted(database.marker) == ["b1", "c1"]
+    assert sorted(database.current) == ["b1", "c1"]
     back = magetui("--config", project.ini, "rollback", "--revision", "aa", "--yes", "--json")
     assert back.status == 0, back
-    assert back.json["marker_after"] == ["aa"]
-    assert database.marker == ["aa"]
+    assert back.json["current_after"] == ["aa"]
+    assert database.current == ["aa"]
 
 
 def test_stamp_of_one_branch_says_and_does_what_becomes_of_the_other(
@@ -122,22 +124,22 @@ def test_stamp_of_one_branch_says_and_does_what_becomes_of_the_other(
     for head in ("b1", "c1"):
         assert magetui("--config", project.ini, "migrate", "--revision", head, "--yes").status == 0
     plan = magetui("--config", project.ini, "plan", "stamp", "aa")
-    assert "the marker b1, c1 becomes aa" in plan.stdout
+    assert "the current revision b1, c1 becomes aa" in plan.stdout
     assert magetui("--config", project.ini, "stamp", "aa", "--yes").status == 0
-    assert sqlite_database.marker == ["aa"]
+    assert sqlite_database.current == ["aa"]
 
 
-def test_stamp_ends_markers_that_contradict_one_another(
+def test_stamp_ends_current_revisions_that_contradict_one_another(
     magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
 ) -> None:
     project = make_project(tmp_path / "project", linear(3), sqlite_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     sqlite_database.rows("insert into alembic_version values ('rev1')")
     found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
-    assert (found[0]["code"], found[0]["next"]) == ("several-markers", "stamp")
+    assert (found[0]["code"], found[0]["next"]) == ("several-current-revisions", "stamp")
     stamped = magetui("--config", project.ini, "stamp", "rev3", "--yes")
     assert stamped.status == 0, stamped
-    assert sqlite_database.marker == ["rev3"]
+    assert sqlite_database.current == ["rev3"]
 
 
 def test_a_run_on_another_machine_is_not_signalled_from_here(magetui: Magetui, state_dir: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_run_on_another_machine_is_not_signalled_from_here(magetui: Magetui, s
     runs.mkdir(parents=True)
     event = {
         "event": "run-started", "at": "2026-01-01T00:00:00.000Z", "run": 7, "verb": "migrate", "target": "rev2",
-        "marker": ["rev1"], "steps": [], "database": "sqlite:///x.db", "project": "p", "pid": bystander.pid,
+        "current": ["rev1"], "steps": [], "database": "sqlite:///x.db", "project": "p", "pid": bystander.pid,
         "user": "mage", "host": "another-pod", "lock_timeout_ms": 1000, "statement_timeout_ms": 0,
         "machine": f"{socket.gethostname()} another boot",
     }  # fmt: skip

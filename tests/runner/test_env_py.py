@@ -160,7 +160,7 @@ def test_a_version_table_of_its_own_is_the_one_that_is_looked_at(
     assert magetui("migrate", "--revision", "rev2", "--yes", cwd=project.directory).status == 0
     assert sqlite_database.rows("select version_num from history") == [("rev2",)]
     found = magetui("diagnose", "--json", cwd=project.directory).json
-    assert (found["marker"], found["pending"]) == (["rev2"], ["rev3"])
+    assert (found["current"], found["pending"]) == (["rev2"], ["rev3"])
     assert magetui("rollback", "--revision", "base", "--yes", cwd=project.directory).status == 0
     assert magetui("stamp", "rev1", "--yes", cwd=project.directory).status == 0
     assert sqlite_database.rows("select version_num from history") == [("rev1",)]
@@ -175,7 +175,7 @@ def test_a_version_table_in_a_schema_of_its_own(
     assert magetui("migrate", "--revision", "rev2", "--yes", cwd=project.directory).status == 0
     assert pg_database.rows("select version_num from bookkeeping.history") == [("rev2",)]
     found = magetui("diagnose", "--json", cwd=project.directory).json
-    assert (found["marker"], found["pending"]) == (["rev2"], ["rev3"])
+    assert (found["current"], found["pending"]) == (["rev2"], ["rev3"])
     assert [finding["code"] for finding in found["findings"]] == ["behind"]
 
 
@@ -192,8 +192,8 @@ def test_a_step_that_fails_leaves_those_before_it_where_each_has_a_transaction(
     )
     done = magetui("migrate", "--yes", "--json", cwd=project.directory)
     assert done.status == 1, done
-    assert done.json["marker_after"] == ["rev2"]
-    assert sqlite_database.marker == ["rev2"]
+    assert done.json["current_after"] == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
 
 
 NASTY = """\
@@ -233,7 +233,7 @@ def test_an_env_py_that_turns_the_process_inside_out(
     for words in (("migrate", "--yes"), ("rollback", "--revision", "-1", "--yes")):
         done = magetui(*words, cwd=project.directory)
         assert done.status == 0, done
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
     printed = [event["text"] for event in named(journal(state_dir, 1), "output-printed")]
     assert {"printed before", "complained", "said by a shell"} <= set(printed)
     assert not list((state_dir / "runs").glob("*.stderr"))
@@ -247,7 +247,7 @@ def test_an_env_py_that_kills_its_process_after_the_commit_is_read_back(
     env.write_text(env.read_text() + "\nos._exit(7)\n")
     done = magetui("migrate", "--yes", "--json", cwd=project.directory)
     assert done.status == 1, done
-    assert (done.json["outcome"], done.json["marker_after"]) == ("lost", ["rev3"])
+    assert (done.json["outcome"], done.json["current_after"]) == ("lost", ["rev3"])
 
 
 def test_what_the_text_of_an_env_py_tells(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_an_async_migration_that_fails_leaves_a_sqlite_file_as_it_was(
     project = make_from_template(tmp_path / "project", "async", url, revisions=failing_in_the_middle())
     done = magetui("migrate", "--yes", "--json", cwd=project.directory)
     assert done.status == 1, done
-    assert done.json["marker_after"] == []
+    assert done.json["current_after"] == []
     assert sqlite_database.rows("select name from sqlite_master") == []
 
 

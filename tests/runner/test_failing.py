@@ -93,7 +93,7 @@ def test_failing_revision_leaves_the_database_as_it_was_and_its_line_is_named(
     assert database.content == before
 
     found = magetui("--config", project.ini, "diagnose", "--json")
-    assert found.json["marker"] == ["rev1"]
+    assert found.json["current"] == ["rev1"]
     assert [f["code"] for f in found.json["findings"]] == ["behind"]
 
 
@@ -104,7 +104,7 @@ def test_first_migrate_that_fails_leaves_an_empty_database(
     failed = magetui("--config", project.ini, "migrate", "--yes", "--json")
     assert failed.status == 1, failed
     assert failed.json["unchanged"] is True
-    assert failed.json["marker_after"] == []
+    assert failed.json["current_after"] == []
     found = magetui("--config", project.ini, "diagnose", "--json")
     assert [f["code"] for f in found.json["findings"]] == ["empty-database"]
 
@@ -117,7 +117,7 @@ def test_mended_script_migrates_to_the_end_afterwards(database: Database, magetu
     project.add(mended)
     done = magetui("--config", project.ini, "migrate", "--yes")
     assert done.status == 0, done
-    assert database.marker == ["rev3"]
+    assert database.current == ["rev3"]
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_mage_revision_that_fails_leaves_the_database_as_it_was(
     # With the script mended, which is what a new release brings, all of it goes through.
     done = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes")
     assert done.status == 0, done
-    assert database.marker == [HEAD]
+    assert database.current == [HEAD]
 
 
 def test_failure_late_in_mages_chain_leaves_an_empty_sqlite_file_empty(
@@ -175,12 +175,12 @@ def test_what_a_revision_committed_by_itself_stays_and_is_told(
     # Three of Mage's revisions add a value to an enum type in an autocommit block: that commits the rest too.
     failed = magetui("--mage-path", broken_mage, "--url", pg_database.url, "migrate", "--yes")
     assert failed.status == 1, failed
-    marker = pg_database.marker
-    assert marker == ["e7beb59b44f9"]  # dfe49d040487 is the last of the three
-    assert f"Part of it was committed and stays. The database now says {marker[0]}." in failed.stdout
+    current = pg_database.current
+    assert current == ["e7beb59b44f9"]  # dfe49d040487 is the last of the three
+    assert f"Part of it was committed and stays. The database now says {current[0]}." in failed.stdout
     assert "as it was before" not in failed.stdout
     found = magetui("--mage-path", mage_home, "--url", pg_database.url, "diagnose", "--json").json
-    assert found["marker"] == marker
+    assert found["current"] == current
     # The value is there already, and Mage's revision does not say IF NOT EXISTS: it cannot run again.
     common = ("--mage-path", mage_home, "--url", pg_database.url)
     before = pg_database.content
@@ -189,11 +189,11 @@ def test_what_a_revision_committed_by_itself_stays_and_is_told(
     assert 'enum label "CONDITION_FAILED" already exists' in again.stdout
     assert "The database is as it was before the run: e7beb59b44f9." in again.stdout
     assert pg_database.content == before
-    # Adding the value was all that the revision does: so the marker may say that it is applied.
+    # Adding the value was all that the revision does: so the current revision may say that it is applied.
     assert magetui(*common, "stamp", "dfe49d040487", "--yes").status == 0
     finished = magetui(*common, "migrate", "--yes")
     assert finished.status == 0, finished
-    assert pg_database.marker == [HEAD]
+    assert pg_database.current == [HEAD]
 
 
 def test_scripts_that_changed_since_the_plan_are_not_run(

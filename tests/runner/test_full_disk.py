@@ -51,7 +51,7 @@ def test_full_disk_stops_a_run_and_is_told_as_the_reason(
     assert ended.status == 1, ended
     assert ended.json["outcome"] == "lost"
     assert "The run's record cannot be written: File too large. The run was stopped;" in ended.json["error"]
-    assert ended.json["marker_after"] == ["rev1"]
+    assert ended.json["current_after"] == ["rev1"]
     assert pg_database.content == before
     recorded = journal(state_dir, 2)  # every line is whole
     assert named(recorded, "step-started")
@@ -74,7 +74,7 @@ def test_run_on_a_full_disk_still_hears_that_it_shall_stop(
         os.kill(child, signal.SIGTERM)
         ended = live.end()
     assert ended.status == 1, ended
-    assert ended.json["marker_after"] == ["rev1"]
+    assert ended.json["current_after"] == ["rev1"]
     assert "The run's record cannot be written: File too large." in ended.json["error"]
 
 

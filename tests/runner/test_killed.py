@@ -45,7 +45,7 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
         killed = live.end()
         assert killed.status == 1, killed
         assert killed.json["outcome"] == "lost"
-        assert killed.json["marker_before"] == killed.json["marker_after"] == ["rev1"]
+        assert killed.json["current_before"] == killed.json["current_after"] == ["rev1"]
         assert "ended without a word" in killed.json["error"]
 
         told = magetui(*common, "runs", 2)
@@ -57,7 +57,7 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
             (1, "done", False),
         ]
         found = magetui(*common, "diagnose", "--json").json
-        assert found["marker"] == ["rev1"]
+        assert found["current"] == ["rev1"]
         assert found["pending"] == ["rev2", "rev3"]
         assert "behind" in codes(found)
         assert "migration-running" not in codes(found)  # the mutex went with its session
@@ -70,7 +70,7 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
 
     second = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 60)
     assert second.status == 0, second
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
 
 
@@ -95,7 +95,7 @@ def test_second_migrate_right_after_a_kill_names_the_session_that_is_still_there
         ended = second.end()
     assert first.status == 1, first
     assert ended.status == 0, ended
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
 
 
@@ -115,7 +115,7 @@ def test_server_restart_in_the_middle_is_told_as_lost_and_a_second_migrate_finis
     lost = live.end()
     assert lost.status == 1, lost
     assert lost.json["outcome"] == "lost"
-    assert lost.json["marker_after"] == ["rev1"]
+    assert lost.json["current_after"] == ["rev1"]
     assert lost.json["error"]
     assert pg_database.content == before
 
@@ -128,7 +128,7 @@ def test_server_restart_in_the_middle_is_told_as_lost_and_a_second_migrate_finis
 
     second = magetui(*common, "migrate", "--yes")
     assert second.status == 0, second
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
 
 
@@ -176,7 +176,7 @@ def test_run_goes_on_without_its_command_line_and_can_be_followed_again(
     assert told.status == 0, told
     assert "step 2 of 2  rev3" in told.stderr
     assert "Done. The database now says rev3." in told.stdout
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert named(journal(state_dir, 2), "run-ended")[0]["outcome"] == "done"
 
 

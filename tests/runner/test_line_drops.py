@@ -90,7 +90,7 @@ def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
         ended = live.end()
     assert ended.status == 0, ended
     assert "Done. The database now says rev3." in ended.stdout
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
 
 
@@ -132,7 +132,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
         lost = wait_for(state_dir, "run-ended", timeout=120)
         started.process.wait(30)
         assert lost["outcome"] == "lost"
-        assert lost["marker"] is None  # who cannot be asked has not answered
+        assert lost["current"] is None  # who cannot be asked has not answered
         proxy.resume()  # the network is mended: now it can be asked
         gone = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"
         eventually(lambda: not pg_database.rows(gone), 30)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.every_version
 def state(diagnosis: Diagnosis) -> tuple[tuple[str, ...], int, str]:
     """On PostgreSQL, Mage's rollbacks leave enum types behind, which are told first."""
     others = (finding.code for finding in diagnosis.findings if finding.code != "leftover-type")
-    return diagnosis.marker, len(diagnosis.pending), next(others)
+    return diagnosis.current, len(diagnosis.pending), next(others)
 
 
 @pytest.mark.timeout(600)
@@ -34,8 +34,8 @@ def test_forty_revisions_up_in_one_run_and_down_one_by_one(
     up = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes", "--json")
     assert up.status == 0, up
     assert up.json["outcome"] == "done"
-    assert up.json["marker_before"] == []
-    assert up.json["marker_after"] == [HEAD]
+    assert up.json["current_before"] == []
+    assert up.json["current_after"] == [HEAD]
     assert len(up.json["steps"]) == COUNT
     assert {step["state"] for step in up.json["steps"]} == {"done"}
     assert state(diagnose(workspace)) == ((HEAD,), 0, "up-to-date")
@@ -43,18 +43,18 @@ def test_forty_revisions_up_in_one_run_and_down_one_by_one(
     ids = [revision.revision for revision in workspace.chain.revisions]
     parents = {r.revision: r.down_revisions for r in workspace.chain.revisions}
     assert len(ids) == COUNT
-    marker: tuple[str, ...] = (HEAD,)
+    current: tuple[str, ...] = (HEAD,)
     for down in range(1, COUNT + 1):
         back = magetui(
             "--mage-path", mage_home, "--url", database.url, "rollback", "--revision", "-1", "--yes", "--json"
         )
         assert (back.status, back.json["outcome"], back.json["error"]) == (0, "done", None), back
-        marker = parents[marker[0]]
-        assert back.json["marker_after"] == list(marker)
-        assert database.marker == list(marker)
-        expected = "behind" if marker else "empty-version-table"
-        assert state(diagnose(workspace)) == (marker, down, expected)
-    assert marker == ()
+        current = parents[current[0]]
+        assert back.json["current_after"] == list(current)
+        assert database.current == list(current)
+        expected = "behind" if current else "empty-version-table"
+        assert state(diagnose(workspace)) == (current, down, expected)
+    assert current == ()
 
     command = magetui("--mage-path", mage_home, "--url", database.url, "diagnose")
     assert command.status == 3
@@ -94,7 +94,7 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     assert down.status == 0, down
     assert "downgrade 39d36f1dab73  Create GenericJob" in down.stderr
     assert "Done. The database now says 0227396a216c." in down.stdout
-    assert database.marker == ["0227396a216c"]
+    assert database.current == ["0227396a216c"]
     behind = magetui(*common, "diagnose", "--json")
     assert behind.status == 3
     assert behind.json["pending"] == [HEAD]
@@ -117,22 +117,22 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
         database.rows(finding["facts"]["sql"])
     up = magetui(*common, "migrate", "--yes")
     assert up.status == 0, up
-    assert database.marker == [HEAD]
+    assert database.current == [HEAD]
 
 
-def test_stamp_back_and_forth_touches_the_marker_alone(
+def test_stamp_back_and_forth_touches_the_current_revision_alone(
     database: Database, mage_home: Path, magetui: Magetui, state_dir: Path
 ) -> None:
     migrate_with_alembic(database.url, mage_home)
     common = ("--mage-path", mage_home, "--url", database.url)
 
     def content() -> str | list[tuple[object, ...]]:
-        if isinstance(database, SqliteDatabase):  # the marker's page is rewritten, so that bytes may differ
+        if isinstance(database, SqliteDatabase):  # the current revision's page is rewritten, so that bytes may differ
             return database.rows("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
         return database.content
 
     before = content()
-    for revision, marker in (
+    for revision, current in (
         ("1a737bdee53b", ["1a737bdee53b"]),
         ("c07a", ["c07a23ff782b"]),
         ("base", []),
@@ -142,7 +142,7 @@ def test_stamp_back_and_forth_touches_the_marker_alone(
         stamped = magetui(*common, "stamp", revision, "--yes", "--json")
         assert stamped.status == 0, stamped
         assert stamped.json["outcome"] == "done"
-        assert stamped.json["marker_after"] == marker == database.marker
+        assert stamped.json["current_after"] == current == database.current
     assert content() == before
     for number in range(1, 6):
         statements = named(journal(state_dir, number), "statement-started")
@@ -184,5 +184,5 @@ def test_rollback_over_the_revision_of_a_type_and_migrate_again(
     assert failed.json["outcome"] == "failed"
     assert 'type "jobtype" already exists' in failed.json["error"]
     assert failed.json["unchanged"] is True
-    assert failed.json["marker_after"] == ["0227396a216c"]
+    assert failed.json["current_after"] == ["0227396a216c"]
     assert pg_database.content == before

@@ -83,7 +83,7 @@ def test_mage_is_found_by_its_launcher_and_its_environment_stays_as_it_was(
     assert f"Done. The database now says {BEFORE}." in magetui("migrate", "--revision", BEFORE, "--yes").stdout
     assert "Done. The database now says b9a2d6d0a2c7." in magetui("rollback", "--revision", "-1", "--yes").stdout
     assert f"Done. The database now says {BEFORE}." in magetui("stamp", BEFORE, "--yes").stdout
-    assert pg_database.marker == [BEFORE]
+    assert pg_database.current == [BEFORE]
     assert "The schema fits b9a2d6d0a2c7" in magetui("evidence").stdout
     assert "Done. The database now says b9a2d6d0a2c7." in magetui("stamp", "b9a2d6d0a2c7", "--yes").stdout
     assert f"Done. The database now says {HEAD}." in magetui("migrate", "--yes").stdout
@@ -122,7 +122,7 @@ def test_mage_that_starts_during_a_migration_waits_and_finds_its_work_done(
     assert f"Done. The database now says {HEAD}." in migrated.stdout
     assert "Running upgrade" not in started.stderr
     assert "Will assume transactional DDL" in started.stderr  # it did look
-    assert pg_database.marker == [HEAD]
+    assert pg_database.current == [HEAD]
     assert magetui("verify", "--yes").status == 0
 
 
@@ -156,5 +156,5 @@ def test_migration_during_a_starting_mage_names_it_and_gives_up_or_waits_its_tur
     assert (started.status, migrated.status) == (0, 0), f"{started}\n{migrated}"
     assert f"Running upgrade 0227396a216c -> {HEAD}" in started.stderr
     assert f"Done. The database now says {HEAD}." in migrated.stdout
-    assert pg_database.marker == [HEAD]
+    assert pg_database.current == [HEAD]
     assert magetui("verify", "--yes").status == 0

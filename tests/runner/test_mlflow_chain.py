@@ -83,7 +83,7 @@ def test_mlflow_goes_up_and_down_through_its_own_env_py(
         assert f"Done. The database now says {floor}." in run("rollback", "--revision", floor, "--yes")
         assert ask("downgrade", floor) == "done\n"
         assert schema(urls[0], scripts) == schema(urls[1], scripts)
-    assert database.marker == [floor]
+    assert database.current == [floor]
     nowhere([*magetui.outcomes, state_dir, temporary, Path(os.environ["XDG_CACHE_HOME"], "magetui")])
 
 

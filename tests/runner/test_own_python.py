@@ -73,7 +73,7 @@ def test_an_async_env_py_migrates_through_asyncpg(
         )  # fmt: skip
     assert waited.status == 5, waited
     assert "in the way:" in waited.stdout
-    assert pg_database.marker == ["rev1"]
+    assert pg_database.current == ["rev1"]
 
 
 def venv(home: Path, *, alembic: bool = True) -> Path:

@@ -128,10 +128,10 @@ def test_a_password_that_is_the_users_name_too_does_not_tear_messages_apart() ->
 
 
 def test_a_password_that_is_a_word_of_ours_leaves_the_journal_readable() -> None:
-    ended = RunEnded(at="2026-01-01T00:00:00Z", outcome="done", marker=("abandoned",), elapsed_ms=1, error="done")
+    ended = RunEnded(at="2026-01-01T00:00:00Z", outcome="done", current=("abandoned",), elapsed_ms=1, error="done")
     read = decode(encode(ended, lambda text: redact(text, ("done",))))
     assert isinstance(read, RunEnded)
-    assert (read.outcome, read.marker, read.error) == ("done", ("abandoned",), HIDDEN)
+    assert (read.outcome, read.current, read.error) == ("done", ("abandoned",), HIDDEN)
 
 
 def test_keywords_of_a_libpq_string_are_hidden() -> None:

@@ -73,7 +73,7 @@ def test_blocker_that_comes_and_goes_is_outlived(
         second.rollback()
         ended = live.end()
     assert ended.status == 0, ended
-    assert pg_database.marker == ["rev2"] == ended.json["marker_after"]
+    assert pg_database.current == ["rev2"] == ended.json["current_after"]
     # Each attempt was said, and what it did was undone before the next: t2 was made once.
     assert "attempt 1 of 6 did not get its lock; the run begins again in" in ended.stderr
     assert "attempt 2 of 6 did not get its lock; the run begins again in" in ended.stderr
@@ -115,7 +115,7 @@ def test_what_an_autocommit_block_committed_is_not_done_twice(
         "since part of it is committed already, as an autocommit_block does, and cannot be done twice" in ended.stdout
     )
     assert "Part of it was committed and stays." in ended.stdout
-    assert pg_database.marker == ["rev1"]
+    assert pg_database.current == ["rev1"]
     assert pg_database.rows("SELECT 1 FROM pg_type WHERE typname = 'colour'")
 
 
@@ -144,7 +144,7 @@ def test_mutex_that_another_holds_is_tried_for_again(
         ended = live.end()
     assert ended.status == 0, ended
     assert "attempt 1 of 10 did not get its lock; the run begins again" in ended.stderr
-    assert pg_database.marker == ["rev2"]
+    assert pg_database.current == ["rev2"]
 
 
 def mutex_keys(
@@ -177,4 +177,4 @@ def test_sqlite_file_that_is_locked_for_a_while_is_tried_again(
     assert ended.status == 0, ended
     assert "attempt 1 of 6 did not get its lock; the run begins again in" in ended.stderr
     assert "Done. The database now says rev2." in ended.stdout
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]

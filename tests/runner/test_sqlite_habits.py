@@ -66,7 +66,7 @@ def test_rebuilt_parent_keeps_its_children_where_the_script_turns_foreign_keys_o
     assert done.status == 0, done
     assert sqlite_database.rows("select * from child order by id") == [(1, 1), (2, 1)]
     assert sqlite_database.rows("select * from parent") == [(1, "one")]
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
 
 
 def test_foreign_keys_that_cannot_be_turned_off_any_more_are_refused_before_rows_are_lost(
@@ -101,7 +101,7 @@ def test_script_that_opens_a_second_connection_reads_past_our_own_lock(
     assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
     done = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 2)
     assert done.status == 0, done
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
 
 
 @pytest.mark.parametrize("text", ["", '{"pid": 47', "[1]"])

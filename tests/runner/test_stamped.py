@@ -1,4 +1,4 @@
-"""The marker set by hand: an unknown one replaced exactly, and nothing done on a plan that has grown old."""
+"""The current revision set by hand: an unknown one replaced exactly, and nothing done on a plan that has grown old."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LOST = "256d6a12a927"  # Mage 0.2.10 had it, and its chain has it no more
 
 @pytest.fixture
 def mage(database: Database, mage_home: Path) -> tuple[object, ...]:
-    """The flags for Mage's chain, whose database is at a marker that it does not have."""
+    """The flags for Mage's chain, whose database is at a current revision that it does not have."""
     migrate_with_alembic(database.url, mage_home)
     database.rows(f"UPDATE alembic_version SET version_num = '{LOST}'")
     return ("--mage-path", mage_home, "--url", database.url)
 
 
-def test_unknown_marker_is_replaced_where_it_is_named_exactly(
+def test_unknown_current_revision_is_replaced_where_it_is_named_exactly(
     database: Database, magetui: Magetui, mage: tuple[object, ...], state_dir: Path
 ) -> None:
     found = magetui(*mage, "diagnose", "--json")
@@ -38,24 +38,24 @@ def test_unknown_marker_is_replaced_where_it_is_named_exactly(
 
     stamped = magetui(*mage, "stamp", "head", "--replace-unknown-revision", LOST, "--yes", "--json")
     assert stamped.status == 0, stamped
-    assert stamped.json["marker_before"] == [LOST]
-    assert stamped.json["marker_after"] == [HEAD] == database.marker
+    assert stamped.json["current_before"] == [LOST]
+    assert stamped.json["current_after"] == [HEAD] == database.current
     assert magetui(*mage, "diagnose").status == 0
     assert named(journal(state_dir), "run-ended")[0]["outcome"] == "done"
 
 
-def test_unknown_marker_is_removed_by_stamping_base(
+def test_unknown_current_revision_is_removed_by_stamping_base(
     database: Database, magetui: Magetui, mage: tuple[object, ...]
 ) -> None:
     stamped = magetui(*mage, "stamp", "base", "--replace-unknown-revision", LOST, "--yes")
     assert stamped.status == 0, stamped
-    assert database.marker == []
+    assert database.current == []
 
 
 @pytest.mark.parametrize(
     "verb", [("migrate",), ("rollback", "--revision", "-1"), ("stamp", "head")], ids=lambda v: v[0]
 )
-def test_unknown_marker_refuses_every_other_change_and_says_the_way_out(
+def test_unknown_current_revision_refuses_every_other_change_and_says_the_way_out(
     database: Database, magetui: Magetui, mage: tuple[object, ...], verb: tuple[str, ...], state_dir: Path
 ) -> None:
     before = database.content
@@ -73,7 +73,7 @@ def test_unknown_marker_refuses_every_other_change_and_says_the_way_out(
         pytest.param(
             ("head", "--replace-unknown-revision", "deadbeef"),
             4,
-            f"The marker is {LOST}, not deadbeef.",
+            f"The current revision is {LOST}, not deadbeef.",
             id="another",
         ),
         pytest.param(("head", "--replace-unknown-revision", HEAD), 2, f"The chain has revision {HEAD}", id="known"),
@@ -109,7 +109,7 @@ def test_swap_is_refused_where_it_does_not_fit(
         pytest.param("stamp", "head", "unknown", "unknown", "stranger", id="swap"),
     ],
 )
-def test_marker_that_moved_since_the_plan_refuses_the_run(
+def test_current_revision_that_moved_since_the_plan_refuses_the_run(
     database: Database,
     magetui: Magetui,
     tmp_path: Path,
@@ -130,7 +130,7 @@ def test_marker_that_moved_since_the_plan_refuses_the_run(
 
     *_, last = follow.follow(os.environ, start.start(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
-    assert f"made for the marker {planned}, and the database now says {moved}" in (last.error or "")
-    assert last.marker_after == (moved,)
+    assert f"made for the current revision {planned}, and the database now says {moved}" in (last.error or "")
+    assert last.current_after == (moved,)
     assert named(journal(state_dir, 2), "statement-started") == []
     assert database.content == before

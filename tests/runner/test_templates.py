@@ -30,13 +30,13 @@ def goes_up_and_down(magetui: Magetui, project: AlembicProject, database: Databa
     assert before.json["findings"][0]["code"] == "empty-database", before
     assert "CREATE TABLE t3" in run("plan", "migrate")
     assert "Done. The database now says rev3." in run("migrate", "--yes")
-    assert database.marker == ["rev3"]
+    assert database.current == ["rev3"]
     assert database.rows("select count(*) from t3") == [(0,)]
     assert magetui(*flags, "diagnose", cwd=project.directory).status == 0
     assert "The database now says rev1." in run("rollback", "--revision", "-2", "--yes")
-    assert database.marker == ["rev1"]
+    assert database.current == ["rev1"]
     assert "The database now says rev2." in run("stamp", "rev2", "--yes")
-    assert database.marker == ["rev2"]
+    assert database.current == ["rev2"]
     contradicted = magetui(*flags, "diagnose", "--json", cwd=project.directory).json
     assert "evidence-contradicts" in [finding["code"] for finding in contradicted["findings"]]
     assert "The schema fits rev1" in run("evidence")
@@ -82,9 +82,9 @@ def test_of_several_databases_one_is_changed_and_the_others_are_left_alone(
     assert told["target"]["url"] == other.url
     assert [finding["code"] for finding in told["findings"]][-1] == "several-databases"
     assert magetui("--url", other.url, "migrate", "--revision", "rev1", "--yes", cwd=project.directory).status == 0
-    assert other.marker == ["rev1"]
+    assert other.current == ["rev1"]
     assert other.rows("select count(*) from of_engine2") == [(0,)]
-    assert sqlite_database.marker == ["rev2"]
+    assert sqlite_database.current == ["rev2"]
 
 
 def test_a_database_that_env_py_does_not_work_on_is_refused(

@@ -59,7 +59,7 @@ class PostgresDatabase:
         return PER_DUMP.sub("", done.stdout)
 
     @property
-    def marker(self) -> list[str]:
+    def current(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT version_num FROM alembic_version ORDER BY 1")]
 
     @contextmanager
@@ -97,7 +97,7 @@ class SqliteDatabase:
         return subprocess.run(["cat", self.path], capture_output=True, check=True).stdout.hex()
 
     @property
-    def marker(self) -> list[str]:
+    def current(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT version_num FROM alembic_version ORDER BY 1")]
 
 

@@ -12,7 +12,7 @@ from magetui.runner.repair import mend
 
 
 def repair(workspace: Workspace, verb: RepairVerb) -> tuple[str, ...]:
-    """Plan it, and carry it out; returns the marker that is there then."""
+    """Plan it, and carry it out; returns the current revision that is there then."""
     plan = plan_repair(workspace, verb)
     assert plan.repair is not None
     engine = workspace.backend.writer(workspace.target.url, "test")

@@ -19,7 +19,7 @@ def walk(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """All of it, on an empty database and a project of three revisions; nothing that is told holds the password."""
-    for verb, status, marker in (
+    for verb, status, current in (
         (("diagnose",), 3, None),
         (("migrate", "--yes"), 0, "rev3"),
         (("rollback", "--revision", "-1", "--yes"), 0, "rev2"),
@@ -27,5 +27,5 @@ def walk(
     ):
         done = magetui(*common, "--url", url, *verb, env=environment)
         assert done.status == status, done
-        assert marker is None or database.marker == [marker]
+        assert current is None or database.current == [current]
         nowhere([done, state_dir])

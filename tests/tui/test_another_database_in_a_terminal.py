@@ -27,4 +27,4 @@ def test_what_was_consented_to_for_one_database_is_not_done_to_another(
     terminal.wait_for("press enter to do it")
     terminal.press("enter")
     terminal.wait_for("This was planned for")
-    assert (staging.marker, production.marker) == (["rev1"], ["rev1"])
+    assert (staging.current, production.current) == (["rev1"], ["rev1"])

@@ -65,7 +65,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     terminal.wait_quiet()
     terminal.press("n")
     terminal.wait_for("4 Log")
-    assert mage.marker == [HEAD]
+    assert mage.current == [HEAD]
 
 
 @pytest.mark.parametrize(("key", "label"), [("f", "i Doubt"), ("U", "o Line"), ("s", "v Verify")])
@@ -100,7 +100,7 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     terminal.wait_for(rf"after {re.escape(timeout)} ")
     terminal.press("enter")
     terminal.wait_for(rf"a number of seconds, 0 for no limit, not\s+'{re.escape(timeout)}'")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
 
 
 def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
@@ -227,7 +227,7 @@ def test_with_read_only_the_plan_is_shown_and_cannot_be_consented_to(
     terminal.wait_for("--read-only is set")
     terminal.press("y", "enter")
     terminal.wait_for("4 Log")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
 
 
 def test_a_log_entry_opens_to_its_whole_text(open_screen: OpenScreen) -> None:

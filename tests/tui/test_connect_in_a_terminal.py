@@ -103,14 +103,14 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.wait_gone("y Yes")
     terminal.press(*"mag", "enter")
     terminal.wait_for("'mag' is not the database's name")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
     terminal.press("ctrl+u")  # alone: a key with a meaning is acted on after the letters that come with it
     terminal.wait_gone(r"^ mag ")
     terminal.press(*mage.name, "enter")
     terminal.wait_for("y Yes")
     terminal.press("enter")
     terminal.wait_for("DONE")
-    assert mage.marker == [HEAD]
+    assert mage.current == [HEAD]
     terminal.press("escape")
     terminal.wait_for("UP TO DATE")
 

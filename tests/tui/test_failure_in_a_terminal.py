@@ -51,7 +51,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.wait_for("✗ rev2  Create t2 and fail")
     terminal.wait_for("○ rev3  Create t3")
     assert database.content == before
-    assert database.marker == ["rev1"]
+    assert database.current == ["rev1"]
 
     terminal.wait_for("^ next  e  see what the schema says now   p  plan it again$")
     terminal.wait_for("^esc Close e Evidence p Plan again .*Help$")
@@ -74,11 +74,11 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 2")
     terminal.press("4")
-    terminal.wait_for(r"migrate +run 2: failed, marker stayed rev1")
+    terminal.wait_for(r"migrate +run 2: failed, current revision stayed rev1")
     terminal.press("u")
-    terminal.wait_for(r"2 .*migrate +failed .*marker stayed rev1 \(wanted rev3\)")
+    terminal.wait_for(r"2 .*migrate +failed .*current revision stayed rev1 \(wanted rev3\)")
     terminal.wait_for(r"1 .*migrate +done .*nothing → rev1")
     listed = magetui("runs").stdout
-    assert "failed" in listed and "marker stayed rev1 (wanted rev3)" in listed
+    assert "failed" in listed and "current revision stayed rev1 (wanted rev3)" in listed
     assert "rev1 → rev3" not in listed
     assert magetui("runs", "2", "--json").json["unchanged"] is True

@@ -151,7 +151,7 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
     terminal.wait_gone("t Terminate")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
 
     assert signalled(state_dir, 2) == [("terminate", root), ("terminate", second)]
     events = journal(state_dir)

@@ -118,7 +118,7 @@ def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_r
         again.wait_for(r"▶ rev2 +Rewrite big")
         gate.rollback()
         again.wait_for(r"Done\. The database now says rev3")
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     assert (state_dir / "runs" / "2.jsonl").read_bytes().startswith(before)
     whole(state_dir)
 
@@ -172,7 +172,7 @@ def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done
         proxy.resume()
         terminal.wait_gone("NO ANSWER", 30)
         terminal.wait_for(r"Done\. The database now says rev3", 30)
-    assert pg_database.marker == ["rev3"]
+    assert pg_database.current == ["rev3"]
     whole(state_dir)
 
 
@@ -197,7 +197,7 @@ def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says
         assert "NO ANSWER" not in screen
         assert re.search(r"✗ rev2 +Rewrite big +stopped", screen)
     [ended] = named(journal(state_dir, 2), "run-ended")
-    assert (ended["outcome"], ended["marker"]) == ("lost", None)
+    assert (ended["outcome"], ended["current"]) == ("lost", None)
     eventually(lambda: pg_database.content == before, 20)
 
 

@@ -29,7 +29,7 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
     terminal.wait_for("DROP TABLE generic_job")
     consent(terminal, mage.name)
     terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 1")
     terminal.press("4")
@@ -66,11 +66,13 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
     terminal.wait_for(f"rollback from {HEAD} to {TO_BEFORE_USER_PREFERENCES}: 21 steps")
     terminal.press("escape")
     terminal.wait_for("p Plan again")
-    assert mage.marker == [HEAD]
+    assert mage.current == [HEAD]
     terminal.press("escape")
     terminal.wait_for("4 Log")
     terminal.press("u")
-    terminal.wait_for(rf"gave up waiting for a lock.*marker stayed {HEAD} \(wanted {TO_BEFORE_USER_PREFERENCES}\)")
+    terminal.wait_for(
+        rf"gave up waiting for a lock.*current revision stayed {HEAD} \(wanted {TO_BEFORE_USER_PREFERENCES}\)"
+    )
 
 
 def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
@@ -112,14 +114,14 @@ def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen)
     terminal.wait_for("Do it\\? The default is no")
     terminal.press("enter")
     terminal.wait_for("2 Revisions")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
     terminal.press("m")
     terminal.wait_for("Do it\\? The default is no")
     terminal.press("y")
     terminal.wait_for(r"Migrate: press enter to do it, n not to\.")
     terminal.press("n")
     terminal.wait_for("2 Revisions")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
     terminal.press("4")
     terminal.wait_for("diagnose")
     assert "migrate" not in terminal.screen().split("4 Log")[1].replace("m Migrate", "").replace("'migrate'", "")
@@ -141,7 +143,7 @@ def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     terminal.wait_for("y Yes")  # the field is left; the button that would do it is still dead
     terminal.press("enter")
     terminal.wait_quiet()
-    assert mage.marker == [HEAD]
+    assert mage.current == [HEAD]
 
 
 def test_a_terminal_of_20_by_5_says_that_it_is_too_small_and_recovers_when_made_larger(

@@ -67,7 +67,7 @@ def test_what_others_change_is_seen_without_a_key_and_until_then_nothing_is_draw
     assert terminal.reversed_text() == at_cursor, "the cursor stays where it was"
     terminal.press("4")
     log = terminal.wait_for(r"diagnose +1 revision is pending")
-    assert log.count("The marker is the head") == 1, "a look that found nothing is not noted"
+    assert log.count("The current revision is the head") == 1, "a look that found nothing is not noted"
 
 
 def test_nobody_looks_while_another_screen_is_in_front(mage: PostgresDatabase, terminal: Terminal) -> None:

@@ -37,7 +37,7 @@ def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
     terminal.wait_for("2 Revisions")
 
 
-def test_an_emptied_marker_is_found_again_by_the_schema(
+def test_an_emptied_current_revision_is_found_again_by_the_schema(
     pg_database: PostgresDatabase, mage_home: Path, open_screen: OpenScreen
 ) -> None:
     migrate_with_alembic(pg_database.url, mage_home, BEHIND)
@@ -122,7 +122,7 @@ def test_escape_codes_and_markup_in_a_script_are_shown_as_text(
     terminal.press("enter")
     terminal.wait_for(rf"creates table {re.escape(EVIL)} \(1 column\)")
     terminal.wait_for(rf"runs SQL: UPDATE t SET a = '{re.escape(EVIL)}'")
-    terminal.wait_for("nothing: it moves the marker alone")
+    terminal.wait_for("nothing: it moves the current revision alone")
     terminal.press("G")
     terminal.wait_for(rf"^ # {re.escape(EVIL)}")
     assert b"\x1b[31m\x07" not in terminal.output

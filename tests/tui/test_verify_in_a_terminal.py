@@ -55,7 +55,7 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press("v")
     terminal.wait_for(r"missing +table generic_job", 30)
     terminal.wait_for(rf"The schema speaks against it\. To go on, type the database's name: {mage.name}")
-    assert mage.marker == [BEFORE_HEAD]
+    assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("2 Revisions")
     terminal.press("m")

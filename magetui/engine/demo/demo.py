@@ -1,6 +1,6 @@
 """Practice incidents: a small project of our own and an SQLite database in a state that people are paged for.
 
-Nobody should meet their first unknown marker in production. The project's scripts lie in `demo_project` and
+Nobody should meet their first unknown current revision in production. The project's scripts lie in `demo_project` and
 really run. The database comes from SQL that was read off them, since running the chain up would cost a second
 and opening the demo should not; a test holds the two against each other.
 """
@@ -38,9 +38,9 @@ STORIES: Mapping[Scenario, str] = {
     ),
     "unknown-revision": (
         "Somebody deployed a branch, then the old release again, and the scheduler says \"Can't locate "
-        'revision". The marker is 3fe8d1b64a05, which no script here has. Its author swears that the branch '
-        "only moved the marker, so the schema is the head's: look at it, then stamp the head in place of "
-        "exactly that marker."
+        'revision". The current revision is 3fe8d1b64a05, which no script here has. Its author swears that the branch '
+        "only moved the current revision, so the schema is the head's: look at it, then stamp the head in place of "
+        "exactly that current revision."
     ),
     "half-applied": (
         "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept what had been "

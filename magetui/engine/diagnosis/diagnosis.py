@@ -41,7 +41,7 @@ class Diagnosis:
 
     target: TargetFacts
     project: ProjectFacts
-    marker: tuple[str, ...]
+    current: tuple[str, ...]
     heads: tuple[str, ...]
     pending: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -78,7 +78,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
         )
     pending: tuple[str, ...] = ()
     if state is not None:
-        pending = chain.pending(state.marker)
+        pending = chain.pending(state.current)
         findings.extend(findings_of(project, chain, state, pending))
         target = TargetFacts(
             url=target.url,
@@ -91,8 +91,8 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             address=state.server.address,
             tls=state.server.tls,
         )
-    marker = state.marker if state is not None else ()
-    all_applied = bool(marker) and not chain.broken and not chain.unknown(marker) and not pending
+    current = state.current if state is not None else ()
+    all_applied = bool(current) and not chain.broken and not chain.unknown(current) and not pending
     findings = [*chain_findings(chain, all_applied=all_applied), *findings]
     return Diagnosis(
         target=target,
@@ -103,7 +103,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             python=workspace.python.path,
             python_found=workspace.python.why,
         ),
-        marker=marker,
+        current=current,
         heads=chain.heads,
         pending=pending,
         findings=in_order(findings),
@@ -112,7 +112,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
 
 
 def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis with what the live schema says of the marker; itself where there is nothing to compare.
+    """The diagnosis with what the live schema says of the current revision; itself where there is nothing to compare.
 
     By itself, since the scripts' code is asked for it what it does: it takes a second or two when they are new.
     """
@@ -122,7 +122,7 @@ def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
     from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
 
     try:
-        findings = judged(diagnosis.findings, workspace.chain, diagnosis.marker, gather_evidence(workspace))
+        findings = judged(diagnosis.findings, workspace.chain, diagnosis.current, gather_evidence(workspace))
     except MagetuiError as error:
         findings = [*diagnosis.findings, not_weighed(error.message)]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)

@@ -1,4 +1,4 @@
-"""What the evidence adds to a diagnosis: whether the schema fits the marker, and a candidate where there is none."""
+"""What the evidence adds to a diagnosis: whether the schema fits the current revision, and a candidate where there is none."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from magetui.engine.revisions.graph import Chain
 
 if TYPE_CHECKING:
     from magetui.engine.evidence.evidence import Evidence
-    from magetui.engine.evidence.partial import HalfApplied
+    from magetui.engine.evidence.partial import PartiallyApplied
 
-WITHOUT_MARKER = frozenset({"unknown-revision", "empty-version-table", "no-version-table", "several-markers"})
+WITHOUT_CURRENT = frozenset(
+    {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
+)
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
 CONSISTENT = frozenset({"up-to-date", "behind"})
-WEIGHED = WITHOUT_MARKER | CONSISTENT
+WEIGHED = WITHOUT_CURRENT | CONSISTENT
 NAMED_AT_MOST = 3
 
 
 def worth_weighing(findings: Sequence[Finding]) -> bool:
-    """Whether a schema is there that could speak for or against a marker."""
+    """Whether a schema is there that could speak for or against a current revision."""
     return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
 
 
@@ -29,13 +31,13 @@ def not_weighed(reason: str) -> Finding:
     return Finding(
         "evidence-missing",
         "info",
-        f"Whether the schema agrees with the marker is not known. {reason}",
+        f"Whether the schema agrees with the current revision is not known. {reason}",
         {"reason": reason},
     )
 
 
-def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], evidence: Evidence) -> list[Finding]:
-    """The findings with what the evidence says of the marker, or of a marker to be found."""
+def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
+    """The findings with what the evidence says of the current revision, or of a current revision to be found."""
     if not evidence.tables:
         return list(findings)  # the chain makes nothing that could be seen
     facts = {
@@ -43,9 +45,9 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
         "differences": [f"{'missing' if missing else 'too much'}: {fact}" for fact, missing in evidence.differences],
     }
-    if any(finding.code in WITHOUT_MARKER for finding in findings):
+    if any(finding.code in WITHOUT_CURRENT for finding in findings):
         said = f"{_looks_like(chain, evidence)} That is evidence, not proof."
-        nothing = evidence.fits == ((),) and not marker
+        nothing = evidence.fits == ((),) and not current
         if nothing:
             said += " If so, there is nothing to stamp: 'migrate' begins with the first revision."
         return [
@@ -55,22 +57,22 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
                 facts={**finding.facts, **facts},
                 next="migrate" if nothing and finding.code in NO_ROW else finding.next,
             )
-            if finding.code in WITHOUT_MARKER
+            if finding.code in WITHOUT_CURRENT
             else finding
             for finding in findings
         ]
     if not any(finding.code in CONSISTENT for finding in findings):
         return list(findings)
-    if not evidence.contradicts(marker):
+    if not evidence.contradicts(current):
         return [*findings, *_too_early(evidence)]
     whole = evidence.half is None or bool(evidence.half.unindexed)  # then it may as well be an index that was dropped
-    if whole and evidence.nearest is not None and sorted(evidence.nearest) == sorted(marker):
+    if whole and evidence.nearest is not None and sorted(evidence.nearest) == sorted(current):
         return [
             *findings,
             Finding(
                 "evidence-contradicts",
                 "warning",
-                f"The schema is not quite what {', '.join(marker) or 'base'} should have: {_wrong(evidence)}. Somebody "
+                f"The schema is not quite what {', '.join(current) or 'base'} should have: {_wrong(evidence)}. Somebody "
                 f"may have changed it by hand; a migration that builds on it can fail.{_unread(chain, evidence)}",
                 facts,
                 "evidence",
@@ -81,8 +83,8 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
         Finding(
             "evidence-contradicts",
             "critical",
-            f"The marker says {', '.join(marker)}, but the schema does not look like it. "
-            f"{_looks_like(chain, evidence)}{_verify_first(marker, evidence)} Nothing should be migrated before that "
+            f"The current revision says {', '.join(current)}, but the schema does not look like it. "
+            f"{_looks_like(chain, evidence)}{_verify_first(current, evidence)} Nothing should be migrated before that "
             "is understood.",
             facts,
             "evidence",
@@ -90,11 +92,11 @@ def judged(findings: Sequence[Finding], chain: Chain, marker: tuple[str, ...], e
     ]
 
 
-def doubt_of(chain: Chain, evidence: Evidence, marker: tuple[str, ...]) -> str | None:
-    """What speaks against setting that marker, as sentences; None where nothing does."""
-    if not evidence.tables or not evidence.contradicts(marker):
+def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
+    """What speaks against setting that current revision, as sentences; None where nothing does."""
+    if not evidence.tables or not evidence.contradicts(current):
         return None
-    return f"The schema does not look like {', '.join(marker) or 'base'}. {_looks_like(chain, evidence)}"
+    return f"The schema does not look like {', '.join(current) or 'base'}. {_looks_like(chain, evidence)}"
 
 
 def _too_early(evidence: Evidence) -> Iterator[Finding]:
@@ -152,17 +154,17 @@ def _looks_like(chain: Chain, evidence: Evidence) -> str:
     )
 
 
-def _or_else(half: HalfApplied) -> str:
+def _or_else(half: PartiallyApplied) -> str:
     if half.or_else is None:
         return ""
     return f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
 
 
-def _verify_first(marker: tuple[str, ...], evidence: Evidence) -> str:
-    if evidence.half is None or evidence.half.revision not in marker:
+def _verify_first(current: tuple[str, ...], evidence: Evidence) -> str:
+    if evidence.half is None or evidence.half.revision not in current:
         return ""
     return (
-        " But the marker says that it was run whole: 'magetui verify' runs the scripts beside it and compares, and "
+        " But the current revision says that it was run whole: 'magetui verify' runs the scripts beside it and compares, and "
         "comes before either."
     )
 
@@ -173,9 +175,9 @@ def _wrong(evidence: Evidence) -> str:
     return "; ".join(said[:NAMED_AT_MOST]) + more
 
 
-def _named(chain: Chain, marker: tuple[str, ...]) -> str:
-    """A marker with its message, where it is one revision; base by what it means."""
-    if not marker:
+def _named(chain: Chain, current: tuple[str, ...]) -> str:
+    """A current revision with its message, where it is one revision; base by what it means."""
+    if not current:
         return "a database before the first revision"
-    message = chain.by_id[marker[0]].message if len(marker) == 1 else ""
-    return " and ".join(marker) + (f" ({message})" if message else "")
+    message = chain.by_id[current[0]].message if len(current) == 1 else ""
+    return " and ".join(current) + (f" ({message})" if message else "")

@@ -42,11 +42,11 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
 
 
 def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
-    """What the state means: about the marker, the server, and the sessions in the way."""
-    marker = _marker_findings(project, chain, state, pending)
-    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in marker)
+    """What the state means: about the current revision, the server, and the sessions in the way."""
+    current = _current_findings(project, chain, state, pending)
+    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in current)
     return (
-        *marker,
+        *current,
         *leftover_findings(chain, state, pending),
         *access_findings(state, to_do=to_do),
         *_server_findings(state, to_do=to_do),
@@ -83,9 +83,9 @@ def environment_findings(project: Project) -> list[Finding]:
     return found
 
 
-def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
+def _current_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
     found: list[Finding] = []
-    table, marker = state.version_table, state.marker
+    table, current = state.version_table, state.current
     elsewhere = [t for t in state.version_tables if not t.effective]
     name = project.scripts.version_table
     others = [t for t in state.tables if t.name != name]
@@ -97,7 +97,7 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
         places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
         found.append(
             Finding(
-                "marker-elsewhere",
+                "version-table-elsewhere",
                 "info" if table is not None else "critical",
                 f"There is a version table in another schema {'too' if table else 'instead'}: {places}. "
                 "Check the search_path of the URL.",
@@ -158,36 +158,36 @@ def _marker_findings(project: Project, chain: Chain, state: DatabaseState, pendi
             )
         )
     elif not chain.broken:
-        found.extend(_row_findings(project, chain, marker, pending))
+        found.extend(_row_findings(project, chain, current, pending))
     return found
 
 
-def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
-    if unknown := chain.unknown(marker):
+def _row_findings(project: Project, chain: Chain, current: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
+    if unknown := chain.unknown(current):
         return [_unknown_finding(project, chain, one) for one in unknown]
-    if chain.contradicts(marker):
+    if chain.contradicts(current):
         return [
             Finding(
-                "several-markers",
+                "several-current-revisions",
                 "critical",
-                f"The version table has {len(marker)} rows ({', '.join(marker)}), more than the chain's branches "
+                f"The version table has {len(current)} rows ({', '.join(current)}), more than the chain's branches "
                 "explain. Find out which one is true, then stamp it.",
-                {"marker": list(marker)},
+                {"current": list(current)},
                 "stamp",
             )
         ]
-    origin = _origin(project, chain, marker)
+    origin = _origin(project, chain, current)
     if pending:
         some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
         return [
             Finding(
                 "behind",
                 "warning",
-                f"{some} pending: the marker is {_spoken(marker)}, the head {_spoken(chain.heads)}."
+                f"{some} pending: the current revision is {_spoken(current)}, the head {_spoken(chain.heads)}."
                 + (_left_by(origin) if origin is not None else ""),
                 {
                     "pending": list(pending),
-                    "marker": list(marker),
+                    "current": list(current),
                     "heads": list(chain.heads),
                     **_release_facts(origin),
                 },
@@ -198,17 +198,17 @@ def _row_findings(project: Project, chain: Chain, marker: tuple[str, ...], pendi
         Finding(
             "up-to-date",
             "ok",
-            f"The marker is the head, {_spoken(marker)}." + (_runs_on(origin) if origin is not None else ""),
-            {"marker": list(marker), **_release_facts(origin)},
+            f"The current revision is the head, {_spoken(current)}." + (_runs_on(origin) if origin is not None else ""),
+            {"current": list(current), **_release_facts(origin)},
         )
     ]
 
 
-def _origin(project: Project, chain: Chain, marker: tuple[str, ...]) -> Origin | None:
-    """Where the marker stands among Mage's releases; None where it is none of theirs, or nothing is known of it."""
-    if project.kind != "mage" or len(marker) != 1:
+def _origin(project: Project, chain: Chain, current: tuple[str, ...]) -> Origin | None:
+    """Where the current revision stands among Mage's releases; None where it is none of theirs, or nothing is known of it."""
+    if project.kind != "mage" or len(current) != 1:
         return None
-    origin = origin_of(marker[0], chain, project.version)
+    origin = origin_of(current[0], chain, project.version)
     return origin if origin.first is not None else None
 
 
@@ -248,14 +248,14 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
         "critical",
         f"The database is at revision {unknown}, which the chain of {ours} does not have ({len(chain.revisions)} "
         f"revisions). {_belongs(origin, chain)}",
-        {"marker": unknown, "releases": None, "head": list(chain.heads), **_release_facts(origin)},
+        {"current": unknown, "releases": None, "head": list(chain.heads), **_release_facts(origin)},
         "evidence" if origin is not None and origin.ahead else "stamp",
     )
 
 
 def _belongs(origin: Origin | None, chain: Chain) -> str:
     """Whose revision it is that the chain does not have, and the ways out of that."""
-    stamp = "If the schema matches a known revision, 'stamp' can replace the marker."
+    stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
     if origin.spoken is None:

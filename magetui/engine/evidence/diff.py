@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from magetui.engine.evidence.schema_history import Lineage
-from magetui.engine.evidence.schema_state import Model
-from magetui.engine.evidence.table_state import TableModel
+from magetui.engine.evidence.schema_history import SchemaHistory
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.table_state import TableState
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.schema.facts import UNREAD, Fact, index_fact
 from magetui.engine.schema.live import Live
@@ -21,10 +21,10 @@ OF_COLUMNS = frozenset({"column", "type", "null", "default"})
 Fit = Literal["exactly", "loosely"]
 
 
-class Comparison:
+class SchemaDiff:
     """`tables` are the names of all tables that a revision leads to."""
 
-    def __init__(self, lineage: Lineage, live: Live) -> None:
+    def __init__(self, lineage: SchemaHistory, live: Live) -> None:
         self._lineage = lineage
         self.tables = lineage.tables
         self._made = {
@@ -35,12 +35,12 @@ class Comparison:
         }
         # By the identity of a table's model: models share what they leave alone. The tables are kept, so that no other
         # one is given the identity of one that is gone.
-        self._facts: dict[int, tuple[TableModel, frozenset[Fact]]] = {}
-        self._costs: dict[tuple[str, int], tuple[TableModel | None, int]] = {}
+        self._facts: dict[int, tuple[TableState, frozenset[Fact]]] = {}
+        self._costs: dict[tuple[str, int], tuple[TableState | None, int]] = {}
         self._live = _heard_of(live, lineage)
         self._left = {name: left for name in lineage.after if (left := self._left_by(name))}
 
-    def of(self, table: TableModel | None, model: Model) -> frozenset[Fact]:
+    def of(self, table: TableState | None, model: SchemaState) -> frozenset[Fact]:
         """The facts of a table of that model; none where there is no table."""
         if table is None:
             return frozenset()
@@ -54,7 +54,7 @@ class Comparison:
 
     # -- how much differs
 
-    def cost(self, model: Model, name: str) -> int:
+    def cost(self, model: SchemaState, name: str) -> int:
         """How many facts of a table differ."""
         table = model.tables.get(name)
         key = (name, id(table) if table is not None else -int(model.open))
@@ -62,7 +62,7 @@ class Comparison:
             self._costs[key] = table, len(self._differing(model, name))
         return self._costs[key][1]
 
-    def total(self, model: Model) -> int:
+    def total(self, model: SchemaState) -> int:
         return sum(self.cost(model, name) for name in self.tables)
 
     def totals(self) -> dict[str, int]:
@@ -84,12 +84,12 @@ class Comparison:
             return totals[parents.pop()]
         return self.total(self._lineage.before[revision.revision])
 
-    def differences(self, model: Model) -> tuple[Difference, ...]:
+    def differences(self, model: SchemaState) -> tuple[Difference, ...]:
         missing, left = self.of_enums(model)
         found = [one for name in self.tables for one in self._differing(model, name)]
         return tuple(sorted([*found, *missing, *left], key=lambda one: (one[0].table, not one[1], str(one[0]))))
 
-    def of_enums(self, model: Model) -> tuple[list[Difference], list[Difference]]:
+    def of_enums(self, model: SchemaState) -> tuple[list[Difference], list[Difference]]:
         """What is missing of the types, and what is left of them."""
         missing: list[Difference] = []
         left: list[Difference] = []
@@ -99,7 +99,7 @@ class Comparison:
             left += [(fact, False) for fact in there - wanted]
         return missing, left
 
-    def _differing(self, model: Model, name: str) -> list[Difference]:
+    def _differing(self, model: SchemaState, name: str) -> list[Difference]:
         table = model.tables.get(name)
         there = self._live.tables.get(name, frozenset())
         if table is None:
@@ -122,25 +122,25 @@ class Comparison:
 
     # -- whether a model fits
 
-    def fit(self, model: Model, total: int) -> Fit | None:
+    def fit(self, model: SchemaState, total: int) -> Fit | None:
         """Loosely where enum types are left over; `total` is how many facts of the tables differ."""
         left = self.left_over(model, total)
         return None if left is None else "loosely" if left else "exactly"
 
-    def left_over(self, model: Model, total: int) -> int | None:
+    def left_over(self, model: SchemaState, total: int) -> int | None:
         """How many facts of enum types are left over where nothing else differs; None where something does."""
         if total:
             return None
         missing, left = self.of_enums(model)
         return None if missing else len(left)
 
-    def fit_of(self, marker: Sequence[str], model: Model, total: int) -> Fit | None:
-        """Of a marker: loosely too where all that differs is what downgrades leave behind."""
-        if total and self._left_by_downgrades(marker, model, total) and not self.of_enums(model)[0]:
+    def fit_of(self, current: Sequence[str], model: SchemaState, total: int) -> Fit | None:
+        """Of a current revision: loosely too where all that differs is what downgrades leave behind."""
+        if total and self._left_by_downgrades(current, model, total) and not self.of_enums(model)[0]:
             return "loosely"
         return self.fit(model, total)
 
-    def unspoken(self, model: Model, total: int) -> int:
+    def unspoken(self, model: SchemaState, total: int) -> int:
         """How many facts of what is there the model says nothing of; of those that do not fit, nobody asks."""
         if total:
             return 0
@@ -148,10 +148,10 @@ class Comparison:
         there = (self._live.tables.get(name, frozenset()) for name in opened)
         return sum(len(live - self.of(model.tables.get(name), model)) for name, live in zip(opened, there, strict=True))
 
-    def _left_by_downgrades(self, marker: Sequence[str], model: Model, total: int) -> bool:
+    def _left_by_downgrades(self, current: Sequence[str], model: SchemaState, total: int) -> bool:
         if total > sum(map(len, self._left.values())):
             return False
-        stands_on = self._lineage.ancestors(marker)
+        stands_on = self._lineage.ancestors(current)
         left = set().union(*(left for revision, left in self._left.items() if revision not in stands_on))
         return all(one in left for name in self.tables for one in self._differing(model, name))
 
@@ -173,12 +173,12 @@ class Comparison:
             left |= {*((fact, True) for fact in was - becomes), *((fact, False) for fact in becomes - was)}
         return left if undone else set()
 
-    def is_done(self, before: Model, after: Model) -> bool:
+    def is_done(self, before: SchemaState, after: SchemaState) -> bool:
         """Whether what leads from one state to the other has been done, by what is there now."""
         added, removed = self.brought(before, after)
         return all(self.is_live(fact) for fact in added) and not any(self.is_live(fact) for fact in removed)
 
-    def brought(self, before: Model, after: Model) -> tuple[set[Fact], set[Fact]]:
+    def brought(self, before: SchemaState, after: SchemaState) -> tuple[set[Fact], set[Fact]]:
         """Facts that are there after one step and not before, and the other way round; open tables tell nothing."""
         added: set[Fact] = set()
         removed: set[Fact] = set()
@@ -200,7 +200,7 @@ class Comparison:
         return added, removed
 
 
-def _heard_of(live: Live, lineage: Lineage) -> Live:
+def _heard_of(live: Live, lineage: SchemaHistory) -> Live:
     """Without what no revision ever speaks of."""
     columns: dict[str, set[str]] = defaultdict(set)
     places: set[tuple[str, str, str]] = set()
@@ -217,7 +217,7 @@ def _heard_of(live: Live, lineage: Lineage) -> Live:
     return Live(tables, live.enums)
 
 
-def _places(table: TableModel) -> Iterable[tuple[str, str, str]]:
+def _places(table: TableState) -> Iterable[tuple[str, str, str]]:
     """What a table has besides columns."""
     if table.primary_key:
         yield "primary-key", table.name, ""

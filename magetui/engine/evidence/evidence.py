@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from magetui.engine.errors import MagetuiError
-from magetui.engine.evidence.diff import Comparison, Difference
-from magetui.engine.evidence.partial import HalfApplied, Halves
+from magetui.engine.evidence.diff import Difference, SchemaDiff
+from magetui.engine.evidence.partial import PartiallyApplied, PartialRevisions
 from magetui.engine.evidence.recording import Recording, record_revisions
-from magetui.engine.evidence.schema_history import Lineage
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_history import SchemaHistory
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.live import Live, read_live
@@ -43,21 +43,21 @@ class RevisionEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`fits`: the markers that nothing contradicts, newest first; () is base. `loosely`: those that nothing speaks
+    """`fits`: the current revisions that nothing contradicts, newest first; () is base. `loosely`: those that nothing speaks
     against but what a rollback leaves behind: enum types, and what a downgrade forgets that undoes the rest. `nearest`
-    is, where nothing fits, the marker with the fewest differences, which are `differences`: each with whether it is
+    is, where nothing fits, the current revision with the fewest differences, which are `differences`: each with whether it is
     missing (else it is too much). `half`: where nothing fits, or fits but for values of enum types that the revision
     after it adds. `too_early`: values of enum types that are there already, each with the revision that fails on it.
-    `beneath`: a revision that would be half there, were it not that the marker stands on it, so that all of it was run.
-    `unsure`: markers of which nothing is seen, that fit only because a script that cannot be read, of the revision that
-    is given with each, may have done anything. They speak for a marker that names them, and are no reason to set one:
-    where all that fit are such, and the marker is none of them, `nearest` and `half` are told as if nothing did.
+    `beneath`: a revision that would be half there, were it not that the current revision stands on it, so that all of it was run.
+    `unsure`: current revisions of which nothing is seen, that fit only because a script that cannot be read, of the revision that
+    is given with each, may have done anything. They speak for a current revision that names them, and are no reason to set one:
+    where all that fit are such, and the current revision is none of them, `nearest` and `half` are told as if nothing did.
     """
 
     revisions: tuple[RevisionEvidence, ...]  # newest first
     fits: tuple[tuple[str, ...], ...]
     loosely: tuple[tuple[str, ...], ...]
-    half: HalfApplied | None
+    half: PartiallyApplied | None
     nearest: tuple[str, ...] | None
     differences: tuple[Difference, ...]
     too_early: tuple[tuple[str, Fact], ...]
@@ -68,17 +68,17 @@ class Evidence:
 
     @property
     def candidate(self) -> tuple[str, ...] | None:
-        """The marker that explains most of what is there, or None where nothing fits."""
+        """The current revision that explains most of what is there, or None where nothing fits."""
         return next(iter((*self.fits, *self.loosely)), None)
 
     @property
     def is_unsure(self) -> bool:
-        """Whether something fits, and only what would fit anything, which the marker does not say."""
+        """Whether something fits, and only what would fit anything, which the current revision does not say."""
         return self.nearest is not None and bool(self.fits or self.loosely)
 
-    def contradicts(self, marker: Sequence[str]) -> bool:
-        """Whether the schema speaks against that marker."""
-        wanted = sorted(marker)
+    def contradicts(self, current: Sequence[str]) -> bool:
+        """Whether the schema speaks against that current revision."""
+        wanted = sorted(current)
         return not any(sorted(one) == wanted for one in (*self.fits, *self.loosely))
 
 
@@ -90,9 +90,9 @@ def gather_evidence(workspace: Workspace) -> Evidence:
     chain.require_graph()
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
     live, usual = read_live(workspace)
-    marker = _recorded_marker(workspace)
+    current = _recorded_current(workspace)
     try:
-        return weigh(chain, recordings, live, Model(workspace.target.dialect, usual), marker)
+        return weigh(chain, recordings, live, SchemaState(workspace.target.dialect, usual), current)
     except Exception as error:  # there is more to say about the database than what fits here
         said = f"{type(error).__name__}: {error}"
         raise MagetuiError(
@@ -100,7 +100,7 @@ def gather_evidence(workspace: Workspace) -> Evidence:
         ) from error
 
 
-def _recorded_marker(workspace: Workspace) -> tuple[str, ...]:
+def _recorded_current(workspace: Workspace) -> tuple[str, ...]:
     scripts = workspace.project.scripts
     with workspace.reading() as connection:
         tables = workspace.backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
@@ -108,27 +108,27 @@ def _recorded_marker(workspace: Workspace) -> tuple[str, ...]:
 
 
 def weigh(
-    chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model, marker: Sequence[str] = ()
+    chain: Chain, recordings: Mapping[str, Recording], live: Live, base: SchemaState, current: Sequence[str] = ()
 ) -> Evidence:
     """The evidence, from what the scripts do and what is there; `base` is the schema before any revision.
 
-    `marker` is what the version table says. What fits does not hang on it: only what is taken for broken off does, and
+    `current` is what the version table says. What fits does not hang on it: only what is taken for broken off does, and
     which of two revisions that are as far from what is there is the nearer one.
     """
-    return _Weighing(chain, recordings, live, base, marker).evidence()
+    return _Weighing(chain, recordings, live, base, current).evidence()
 
 
 class _Weighing:
     def __init__(
-        self, chain: Chain, recordings: Mapping[str, Recording], live: Live, base: Model, marker: Sequence[str]
+        self, chain: Chain, recordings: Mapping[str, Recording], live: Live, base: SchemaState, current: Sequence[str]
     ) -> None:
         self._chain = chain
         self._recordings = recordings
-        self._marker = frozenset(marker)
-        self._lineage = Lineage(chain, recordings, base)
-        self._compared = Comparison(self._lineage, live)
+        self._current = frozenset(current)
+        self._lineage = SchemaHistory(chain, recordings, base)
+        self._compared = SchemaDiff(self._lineage, live)
         self._totals = self._compared.totals()
-        self._halves = Halves(self._lineage, recordings, self._compared, self._totals)
+        self._halves = PartialRevisions(self._lineage, recordings, self._compared, self._totals)
 
     # -- the answer
 
@@ -136,29 +136,29 @@ class _Weighing:
         fits: list[tuple[str, ...]] = []
         loosely: list[tuple[str, ...]] = []
         base = self._lineage.base
-        markers: list[tuple[tuple[str, ...], Model, int]] = [((), base, self._compared.total(base))]
+        candidates: list[tuple[tuple[str, ...], SchemaState, int]] = [((), base, self._compared.total(base))]
         for revision in self._lineage.oldest_first:
             name = revision.revision
-            markers.append(((name,), self._lineage.after[name], self._totals[name]))
-        for marker in self._lineage.together():
-            together = self._lineage.at(marker)
-            markers.append((marker, together, self._compared.total(together)))
-        newest_first = markers[::-1]
-        for marker, model, total in sorted(newest_first, key=lambda one: self._says_little(*one)):
-            fit = self._compared.fit_of(marker, model, total)
+            candidates.append(((name,), self._lineage.after[name], self._totals[name]))
+        for current in self._lineage.together():
+            together = self._lineage.at(current)
+            candidates.append((current, together, self._compared.total(together)))
+        newest_first = candidates[::-1]
+        for current, model, total in sorted(newest_first, key=lambda one: self._says_little(*one)):
+            fit = self._compared.fit_of(current, model, total)
             if fit is not None:
-                (fits if fit == "exactly" else loosely).append(marker)
+                (fits if fit == "exactly" else loosely).append(current)
         half = nearest = None
         differences: tuple[Difference, ...] = ()
         unsure = {one: unread for one in (*fits, *loosely) if (unread := self._unread_below(one)) is not None}
-        if unsure.keys() == {*fits, *loosely} and self._marker not in map(frozenset, unsure):
+        if unsure.keys() == {*fits, *loosely} and self._current not in map(frozenset, unsure):
             half = self._halves.found()
             others = [one for one in newest_first if one[0] not in unsure]
             nearest, model, _ = min(others, key=lambda one: self._distance(*one))
             differences = self._compared.differences(model)
         elif not fits:
             half = self._halves.begun(loosely[0])
-        beneath = half.revision if half is not None and self._is_beneath_the_marker(half) else None
+        beneath = half.revision if half is not None and self._is_below_current(half) else None
         half = None if beneath else half
         return Evidence(
             self._by_revision(next(iter([*fits, *loosely]), None), half),
@@ -169,20 +169,20 @@ class _Weighing:
             differences,
             tuple(self._too_early(loosely[0])) if loosely and not fits else (),
             len(self._compared.tables),
-            {marker: self._left_behind(marker) for marker in loosely},
+            {current: self._left_behind(current) for current in loosely},
             beneath,
             unsure,
         )
 
-    def _left_behind(self, marker: tuple[str, ...]) -> tuple[str, ...]:
-        model = self._lineage.at(marker) if marker else self._lineage.base
+    def _left_behind(self, current: tuple[str, ...]) -> tuple[str, ...]:
+        model = self._lineage.at(current) if current else self._lineage.base
         there = {fact for fact, missing in self._compared.differences(model) if not missing}
         return _spoken(there, there)
 
-    def _unread_below(self, marker: tuple[str, ...]) -> str | None:
+    def _unread_below(self, current: tuple[str, ...]) -> str | None:
         """The revision whose script cannot be read, where nothing is seen of it nor of what follows it."""
-        while len(marker) == 1:
-            [revision] = marker
+        while len(current) == 1:
+            [revision] = current
             before, after = self._lineage.before[revision], self._lineage.after[revision]
             if any(self._compared.brought(before, after)):
                 return None
@@ -192,32 +192,32 @@ class _Weighing:
                 if (table := after.tables.get(name)) is not None
             ):
                 return revision
-            marker = self._chain.by_id[revision].down_revisions
+            current = self._chain.by_id[revision].down_revisions
         return None
 
-    def _distance(self, marker: tuple[str, ...], model: Model, total: int) -> tuple[int, bool]:
-        """How far a marker is from what is there: what a rollback leaves counts less, and of two the recorded one is
+    def _distance(self, current: tuple[str, ...], model: SchemaState, total: int) -> tuple[int, bool]:
+        """How far a current revision is from what is there: what a rollback leaves counts less, and of two the recorded one is
         nearer.
         """
         missing, left = self._compared.of_enums(model)
-        return 2 * (total + len(missing)) + len(left), frozenset(marker) != self._marker
+        return 2 * (total + len(missing)) + len(left), frozenset(current) != self._current
 
-    def _is_beneath_the_marker(self, half: HalfApplied) -> bool:
-        """Whether the marker says that it was run whole, and others after it: then what is missing of it has gone
-        since, and to finish or undo it would take the marker back over all of those.
+    def _is_below_current(self, half: PartiallyApplied) -> bool:
+        """Whether the current revision says that it was run whole, and others after it: then what is missing of it has gone
+        since, and to finish or undo it would take the current revision back over all of those.
         """
-        known = [one for one in self._marker if one in self._chain.by_id]
+        known = [one for one in self._current if one in self._chain.by_id]
         return half.revision not in known and half.revision in self._lineage.ancestors(known)
 
-    def _says_little(self, marker: tuple[str, ...], model: Model, total: int) -> tuple[int, bool]:
-        """The more a marker leaves open of what is there, the less it says; so does one that cannot be followed."""
-        followed = all(self._recordings[revision].upgrade.undecidable is None for revision in marker)
+    def _says_little(self, current: tuple[str, ...], model: SchemaState, total: int) -> tuple[int, bool]:
+        """The more a current revision leaves open of what is there, the less it says; so does one that cannot be followed."""
+        followed = all(self._recordings[revision].upgrade.undecidable is None for revision in current)
         return self._compared.unspoken(model, total), not followed
 
-    def _too_early(self, marker: tuple[str, ...]) -> Iterator[tuple[str, Fact]]:
+    def _too_early(self, current: tuple[str, ...]) -> Iterator[tuple[str, Fact]]:
         """Each value of an enum type that is there before the revision that adds it, with that revision."""
-        applied = self._lineage.ancestors(marker)
-        now = self._lineage.at(marker) if marker else self._lineage.base
+        applied = self._lineage.ancestors(current)
+        now = self._lineage.at(current) if current else self._lineage.base
         for revision in self._lineage.oldest_first:
             name = revision.revision
             if name in applied:
@@ -230,7 +230,9 @@ class _Weighing:
 
     # -- of each revision
 
-    def _by_revision(self, candidate: tuple[str, ...] | None, half: HalfApplied | None) -> tuple[RevisionEvidence, ...]:
+    def _by_revision(
+        self, candidate: tuple[str, ...] | None, half: PartiallyApplied | None
+    ) -> tuple[RevisionEvidence, ...]:
         applied = None if candidate is None else self._lineage.ancestors(candidate)
         if half is not None:
             applied = self._lineage.ancestors([half.revision])

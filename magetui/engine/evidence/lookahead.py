@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from magetui.engine.evidence.schema_state import Model
-from magetui.engine.evidence.table_state import TableModel
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.table_state import TableState
 from magetui.engine.schema.facts import table_name
 from magetui.engine.sql.ddl import operations_of
 from magetui.model.operations import (
@@ -35,11 +35,11 @@ Place = tuple[str, str, str]
 ALTERING = (AddColumn, AddConstraint, AlterColumn, CreateIndex, DropColumn, DropConstraint, RebuildTable)
 
 
-class Foresight:
+class Lookahead:
     """The operations of a chain by table: `steps` is what its revisions do, oldest first, and `undone` the way back."""
 
     def __init__(
-        self, steps: Iterable[Iterable[Operation]], undone: Iterable[Iterable[Operation]], base: Model
+        self, steps: Iterable[Iterable[Operation]], undone: Iterable[Iterable[Operation]], base: SchemaState
     ) -> None:
         self._on: dict[str, list[tuple[int, Operation]]] = {}
         self._restored = {
@@ -54,7 +54,7 @@ class Foresight:
             for operation in operations:
                 self._note(step, operation, base)
 
-    def _note(self, step: int, operation: Operation, base: Model) -> None:
+    def _note(self, step: int, operation: Operation, base: SchemaState) -> None:
         match operation:
             case ExecuteSql():
                 for one in operations_of(operation.sql, base.dialect):
@@ -74,7 +74,7 @@ class Foresight:
                     self._on.setdefault(new, []).append((step, operation))
                 self._on.setdefault(base.name_of(operation), []).append((step, operation))
 
-    def before_all(self) -> Mapping[str, TableModel]:
+    def before_all(self) -> Mapping[str, TableState]:
         """The tables that are altered before any revision makes them: those stood there already."""
         return {
             name: self._foreseen(name, -1)
@@ -82,17 +82,17 @@ class Foresight:
             if isinstance(first := operations[0][1], ALTERING) or (isinstance(first, UnclearTable) and not first.makes)
         }
 
-    def seeing(self, model: Model, step: int) -> Model:
+    def seeing(self, model: SchemaState, step: int) -> SchemaState:
         """The model with what is to be known, after that step, of the tables that it has just opened."""
         opened = [table for name in model.changed if (table := model.tables.get(name)) is not None and table.open]
         unknown = [table for table in opened if table == table.opened()]
         seen = {table.name: replace(self._foreseen(table.name, step), there=table.there) for table in unknown}
         return replace(model, tables={**model.tables, **seen}) if seen else model
 
-    def _foreseen(self, name: str, step: int) -> TableModel:
+    def _foreseen(self, name: str, step: int) -> TableState:
         """All that is to be known of the table after that step."""
         dropped = self._dropped(name, step)
-        return TableModel(
+        return TableState(
             name,
             uniques={one.name or "": one.columns for one in dropped if one.constraint == "unique"},
             foreign_keys={one.name or "": one.foreign_key for one in dropped if one.foreign_key is not None},

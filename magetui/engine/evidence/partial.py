@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from magetui.engine.evidence.diff import Comparison
+from magetui.engine.evidence.diff import SchemaDiff
 from magetui.engine.evidence.recording import Direction, Recording
-from magetui.engine.evidence.schema_history import Lineage
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_history import SchemaHistory
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.schema.facts import index_fact
 from magetui.model.operations import Autocommit, CreateIndex, Operation, RebuildTable, Recorded
 
 
 @dataclass(frozen=True, slots=True)
-class HalfApplied:
+class PartiallyApplied:
     """A revision of which only some operations are there, in the direction in which it was run.
 
     The operations by their places in the recorded list: `done`, `missing`, and those in `doubt`, which no schema shows.
@@ -41,18 +41,22 @@ class HalfApplied:
         return [self.operations[place] for place in places if not isinstance(self.operations[place], Autocommit)]
 
 
-class Halves:
+class PartialRevisions:
     """Looks for one, in the revisions of a chain and what is there; `totals` are the differences from each of them."""
 
     def __init__(
-        self, lineage: Lineage, recordings: Mapping[str, Recording], compared: Comparison, totals: Mapping[str, int]
+        self,
+        lineage: SchemaHistory,
+        recordings: Mapping[str, Recording],
+        compared: SchemaDiff,
+        totals: Mapping[str, int],
     ) -> None:
         self._lineage = lineage
         self._recordings = recordings
         self._compared = compared
         self._totals = totals
 
-    def found(self) -> HalfApplied | None:
+    def found(self) -> PartiallyApplied | None:
         """The revision that begun from one known state, in either direction, leads to what is there."""
         for revision in reversed(self._lineage.oldest_first):
             name = revision.revision
@@ -71,12 +75,12 @@ class Halves:
         """The first of them of which no schema shows what it did."""
         return next((one for one in revisions if self._recordings[one].upgrade.undecidable is not None), None)
 
-    def begun(self, marker: tuple[str, ...]) -> HalfApplied | None:
-        """The revision after a marker, where all that is left over are values that it adds to enum types.
+    def begun(self, current: tuple[str, ...]) -> PartiallyApplied | None:
+        """The revision after a current revision, where all that is left over are values that it adds to enum types.
 
         PostgreSQL commits those by themselves, so that a run which breaks off then leaves them; a rollback does too.
         """
-        applied = self._lineage.ancestors(marker)
+        applied = self._lineage.ancestors(current)
         for revision in self._lineage.oldest_first:
             name = revision.revision
             if name in applied or not applied.issuperset(revision.down_revisions):
@@ -93,8 +97,8 @@ class Halves:
         return None
 
     def _half_way(
-        self, revision: str, direction: Direction, start: Model, total: int, way: Recorded
-    ) -> HalfApplied | None:
+        self, revision: str, direction: Direction, start: SchemaState, total: int, way: Recorded
+    ) -> PartiallyApplied | None:
         if way.undecidable is not None or len(way.operations) < 2:
             return None
         states = [start]  # what a script does that cannot be read explains nothing of what is there
@@ -114,7 +118,7 @@ class Halves:
         elif (rebuilt := self._rebuilt(way.operations, states)) is not None:
             end, unindexed = rebuilt
             made, rest = tuple(range(end)), tuple(range(end, count))
-            return HalfApplied(revision, direction, way.operations, made, (), rest, unindexed)
+            return PartiallyApplied(revision, direction, way.operations, made, (), rest, unindexed)
         else:
             steps = list(enumerate(pairwise(states)))
             unseen = {place for place, step in steps if not any(self._compared.brought(*step))}
@@ -128,10 +132,10 @@ class Halves:
                 return None
             done, doubt = there, sorted(unseen)  # type: ignore[assignment]
             missing = [place for place in range(count) if place not in {*there, *unseen}]  # type: ignore[assignment]
-        return HalfApplied(revision, direction, way.operations, tuple(done), tuple(doubt), tuple(missing))
+        return PartiallyApplied(revision, direction, way.operations, tuple(done), tuple(doubt), tuple(missing))
 
     def _rebuilt(
-        self, operations: Sequence[Operation], states: Sequence[Model]
+        self, operations: Sequence[Operation], states: Sequence[SchemaState]
     ) -> tuple[int, tuple[CreateIndex, ...]] | None:
         """Where a batch operation of SQLite's broke off between its copy and the copy's indexes: after how many
         operations, and the indexes. It makes those last, so that they are gone until then.

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import lru_cache, reduce
 from operator import or_
 
-from magetui.engine.evidence.lookahead import Foresight
+from magetui.engine.evidence.lookahead import Lookahead
 from magetui.engine.evidence.recording import Direction, Recording
-from magetui.engine.evidence.schema_state import Model
-from magetui.engine.evidence.table_state import TableModel
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.table_state import TableState
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
@@ -21,29 +21,29 @@ from magetui.model.operations import Operation
 from magetui.model.raw_operations import Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
-MOST_TOGETHER = 500  # markers of several revisions; each is worked out by itself
+MOST_TOGETHER = 500  # current revisions of several revisions; each is worked out by itself
 
 
-class Lineage:
+class SchemaHistory:
     """`before` and `after` by revision; `tables` and `enums` are the names of all that any revision leads to.
 
     `made` is every state that a table is ever in, half-way through a revision too, with a model that has it.
     """
 
-    def __init__(self, chain: Chain, recordings: Mapping[str, Recording], base: Model) -> None:
+    def __init__(self, chain: Chain, recordings: Mapping[str, Recording], base: SchemaState) -> None:
         self._chain = chain
         self._recordings = recordings
         self.oldest_first = tuple(reversed(chain.revisions))
         self._places = {revision.revision: place for place, revision in enumerate(self.oldest_first)}
-        self._foresight = Foresight(
+        self._foresight = Lookahead(
             (self._operations(revision) for revision in self.oldest_first),
             (self._operations(revision, "downgrade") for revision in self.oldest_first),
             base,
         )
         self.base = replace(base, tables={**base.tables, **self._foresight.before_all()})
-        self.before: dict[str, Model] = {}
-        self.after: dict[str, Model] = {}
-        self.made: list[tuple[TableModel, Model]] = []
+        self.before: dict[str, SchemaState] = {}
+        self.after: dict[str, SchemaState] = {}
+        self.made: list[tuple[TableState, SchemaState]] = []
         for revision in self.oldest_first:
             before = self._standing_on({*revision.down_revisions, *revision.depends_on})
             self.before[revision.revision] = before
@@ -52,9 +52,9 @@ class Lineage:
         self.tables = sorted({*self.base.tables, *led_to})
         self.enums = sorted({name for model in self.after.values() for name in model.enums})
 
-    def at(self, marker: Iterable[str]) -> Model:
-        """The schema at a marker: that of one of its revisions, and what the others stand on besides, oldest first."""
-        first, *others = marker
+    def at(self, current: Iterable[str]) -> SchemaState:
+        """The schema at a current revision: that of one of its revisions, and what the others stand on besides, oldest first."""
+        first, *others = current
         model = self.after[first]
         wanted = self.ancestors(others) - self.ancestors([first])
         for revision in self.oldest_first if wanted else ():
@@ -63,7 +63,7 @@ class Lineage:
         return model
 
     def together(self) -> tuple[tuple[str, ...], ...]:
-        """The markers of several revisions, none standing on another; the heads alone where they are too many."""
+        """The current revisions of several revisions, none standing on another; the heads alone where they are too many."""
         below: list[int] = []  # what each stands on, as bits
         beside: list[int] = []  # what each neither stands on nor carries, of those before it
         for place, revision in enumerate(self.oldest_first):
@@ -75,23 +75,23 @@ class Lineage:
             ((place,), beside[place]) for place in range(len(below)) if beside[place]
         ]
         while waiting:
-            marker, free = waiting.pop()
+            current, free = waiting.pop()
             for place in range(free.bit_length()):
                 if free >> place & 1:
-                    found.append((*marker, place))
+                    found.append((*current, place))
                     waiting.append((found[-1], free & beside[place]))
             if len(found) > MOST_TOGETHER:
                 return (self._chain.heads,) if len(self._chain.heads) > 1 else ()
-        return tuple(tuple(self.oldest_first[place].revision for place in marker) for marker in sorted(found))
+        return tuple(tuple(self.oldest_first[place].revision for place in current) for current in sorted(found))
 
-    def back(self, revision: str) -> Model:
+    def back(self, revision: str) -> SchemaState:
         """The schema that a revision's downgrade leads to from just after its upgrade."""
         return self.stepped(self.after[revision], self._chain.by_id[revision], "downgrade")
 
-    def ancestors(self, marker: Iterable[str]) -> set[str]:
-        """The revisions of a marker and all that they stand on."""
+    def ancestors(self, current: Iterable[str]) -> set[str]:
+        """The revisions of a current revision and all that they stand on."""
         found: set[str] = set()
-        waiting = list(marker)
+        waiting = list(current)
         while waiting:
             revision = waiting.pop()
             if revision not in found:
@@ -100,7 +100,7 @@ class Lineage:
                 waiting += [*one.down_revisions, *one.depends_on]
         return found
 
-    def stepped(self, model: Model, revision: Revision, direction: Direction) -> Model:
+    def stepped(self, model: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
         """After one step, `changed` by all of it. Where the script cannot be followed to its end, what it names is open
         afterwards.
         """
@@ -117,10 +117,10 @@ class Lineage:
             return way.operations
         return (*way.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
 
-    def _remember(self, model: Model) -> None:
+    def _remember(self, model: SchemaState) -> None:
         self.made += [(model.tables[name], model) for name in model.changed if name in model.tables]
 
-    def _standing_on(self, parents: set[str]) -> Model:
+    def _standing_on(self, parents: set[str]) -> SchemaState:
         if not parents:
             return self.base
         return self.after[next(iter(parents))] if len(parents) == 1 else self.at(sorted(parents))

@@ -1,6 +1,6 @@
 """The schema that revisions lead to, worked out from what they do, without a database.
 
-A `Model` is a value: applying an operation gives another one, and tables that it leaves alone are shared. Where a
+A `SchemaState` is a value: applying an operation gives another one, and tables that it leaves alone are shared. Where a
 script cannot be followed, the tables it may have touched are *open* from there on: they have what later operations
 give them, and whatever else there is says nothing.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.engine.evidence.table_state import TableModel, by_columns, without
+from magetui.engine.evidence.table_state import TableState, by_columns, without
 from magetui.engine.schema import facts as spelling
 from magetui.engine.schema.facts import Fact
 from magetui.engine.sql.ddl import operations_of
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Model:
+class SchemaState:
     """Tables and enum types by name; `usual` is the schema where unqualified names go.
 
     `open`: a script may have made or dropped any table. `changed`: the tables that the last operation made another,
@@ -47,12 +47,12 @@ class Model:
 
     dialect: str
     usual: str | None = None
-    tables: Mapping[str, TableModel] = field(default_factory=dict)
+    tables: Mapping[str, TableState] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     open: bool = False
     changed: frozenset[str] = frozenset()
 
-    def applying(self, operations: Iterable[Operation]) -> Model:
+    def applying(self, operations: Iterable[Operation]) -> SchemaState:
         """After those operations, `changed` by any of them."""
         model = self
         changed: set[str] = set()
@@ -61,7 +61,7 @@ class Model:
             changed |= model.changed
         return replace(model, changed=frozenset(changed))
 
-    def opened(self, one: Unclear) -> Model:
+    def opened(self, one: Unclear) -> SchemaState:
         """After something unknown was done to the tables that its words name; to all, where they name none."""
         stay = not one.takes_tables
         named = {
@@ -74,7 +74,7 @@ class Model:
         opened = {name: table.opened(there=stay) for name, table in self.tables.items()}
         return replace(self._having(opened), open=True)
 
-    def as_far_as_read(self, operation: Operation) -> Model:
+    def as_far_as_read(self, operation: Operation) -> SchemaState:
         """After one operation, as far as it is known what that does: what it opens stays as it was."""
         several = operations_of(operation.sql, self.dialect) if isinstance(operation, ExecuteSql) else (operation,)
         model = self
@@ -95,12 +95,12 @@ class Model:
             model = replace(made, tables={**made.tables, **kept}) if kept else made
         return replace(model, changed=frozenset(changed))
 
-    def after(self, operation: Operation) -> Model:
+    def after(self, operation: Operation) -> SchemaState:
         """After one operation, `changed` by that alone."""
         made = self._after(operation)
         return replace(made, changed=frozenset()) if made.tables is self.tables and made.changed else made
 
-    def _after(self, operation: Operation) -> Model:  # noqa: PLR0911, PLR0912 - a case an operation
+    def _after(self, operation: Operation) -> SchemaState:  # noqa: PLR0911, PLR0912 - a case an operation
         match operation:
             case CreateTable():
                 return self._created(operation)
@@ -128,7 +128,7 @@ class Model:
                 name = self.name_of(operation)
                 known = None if operation.makes else self.tables.get(name)
                 return self._having(
-                    {name: TableModel(name, open=True, there=True) if known is None else known.opened()}
+                    {name: TableState(name, open=True, there=True) if known is None else known.opened()}
                 )
             case Unclear():
                 return self.opened(operation)
@@ -138,7 +138,7 @@ class Model:
                 return self._index_dropped(operation)
             case AddColumn() | DropColumn() | AlterColumn() | CreateIndex() | AddConstraint() | DropConstraint():
                 name = self.name_of(operation)
-                table = self.tables.get(name) or TableModel(name, open=True)
+                table = self.tables.get(name) or TableState(name, open=True)
                 table = replace(table, there=True) if table.open else table  # it would fail on one that is not there
                 return self._having({name: table.after(operation)})
             case _:
@@ -155,10 +155,10 @@ class Model:
 
     # -- tables
 
-    def _having(self, changed: Mapping[str, TableModel], without: str | None = None) -> Model:
+    def _having(self, changed: Mapping[str, TableState], without: str | None = None) -> SchemaState:
         tables = {**self.tables, **changed}
         gone = () if without is None or tables.pop(without, None) is None else (without,)
-        return Model(self.dialect, self.usual, tables, self.enums, self.open, frozenset({*changed, *gone}))
+        return SchemaState(self.dialect, self.usual, tables, self.enums, self.open, frozenset({*changed, *gone}))
 
     def name_of(self, operation: Operation) -> str:
         """The name of an operation's table as `tables` has it."""
@@ -168,8 +168,8 @@ class Model:
     def _type(self, operation: CreateType | DropType | AddEnumValue | RenameEnumValue | RenameType) -> str:
         return spelling.table_name(operation.name, operation.schema, self.usual)
 
-    def _created(self, one: CreateTable) -> Model:
-        table = TableModel(
+    def _created(self, one: CreateTable) -> SchemaState:
+        table = TableState(
             self.name_of(one),
             columns={column.name: column for column in one.columns},
             primary_key=one.primary_key,
@@ -180,7 +180,7 @@ class Model:
         )
         return self._having({table.name: table})
 
-    def _renamed(self, one: RenameTable) -> Model:
+    def _renamed(self, one: RenameTable) -> SchemaState:
         old = self.name_of(one)
         new = spelling.table_name(one.new_name, one.schema, self.usual)
         changed = {
@@ -189,13 +189,13 @@ class Model:
             if any(self._referred(key) == old for key in table.foreign_keys.values())
         }
         table = changed.pop(old, None) or self.tables.get(old)
-        made = TableModel(new, open=True, there=True) if table is None else replace(table, name=new)
+        made = TableState(new, open=True, there=True) if table is None else replace(table, name=new)
         return self._having({**changed, new: made}, without=old)
 
     def _referred(self, key: ForeignKey) -> str:
         return spelling.table_name(key.referred_table, key.referred_schema, self.usual)
 
-    def _referring(self, table: TableModel, old: str, new_name: str) -> TableModel:
+    def _referring(self, table: TableState, old: str, new_name: str) -> TableState:
         """The table with its foreign keys to `old` following the rename."""
         keys = {
             name: replace(key, referred_table=new_name) if self._referred(key) == old else key
@@ -203,7 +203,7 @@ class Model:
         }
         return replace(table, foreign_keys=keys)
 
-    def _type_renamed(self, one: RenameType) -> Model:
+    def _type_renamed(self, one: RenameType) -> SchemaState:
         """Columns follow their type, since they know it by its number."""
         old, values = self._type(one), self.enums.get(self._type(one), ())
         new = spelling.table_name(one.new_name, one.schema, self.usual)
@@ -219,7 +219,7 @@ class Model:
         enums = {name: values for name, values in self.enums.items() if name != old}
         return replace(self._having(tables), enums={**enums, new: values})
 
-    def _index_dropped(self, one: DropIndex) -> Model:
+    def _index_dropped(self, one: DropIndex) -> SchemaState:
         """From the table that has it: scripts need not name the table, and some name the wrong one."""
         name = spelling.table_name(one.table, one.schema, self.usual) if one.table else ""
         named = [self.tables[name]] if name in self.tables else []
@@ -236,7 +236,7 @@ class Model:
         }
         return self._having(changed)
 
-    def _index_renamed(self, one: RenameIndex) -> Model:
+    def _index_renamed(self, one: RenameIndex) -> SchemaState:
         table = next((table for table in self.tables.values() if table.has_index(one.name)), None)
         if table is None:
             return self
@@ -247,7 +247,7 @@ class Model:
         indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
         return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
 
-    def _facts(self, table: TableModel) -> Iterable[Fact]:
+    def _facts(self, table: TableState) -> Iterable[Fact]:
         yield Fact("table", table.name)
         for column in table.columns.values():
             keyed = column.name in table.primary_key

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class TableModel:
+class TableState:
     """A table. Constraints and indexes are by name; a constraint without one by its columns, in brackets.
 
     `open`: there may be more than this. `gone`: what an open table no longer has, as places of facts; `told`: what was
@@ -49,11 +49,11 @@ class TableModel:
         """Whether it is known to have an index, or a unique constraint, of that name."""
         return name in self.indexes or name in self.uniques
 
-    def opened(self, *, there: bool = True) -> TableModel:
+    def opened(self, *, there: bool = True) -> TableState:
         """With nothing known of it any more but that it is there, if it was and `there` says so."""
-        return TableModel(self.name, open=True, there=there and self.is_there)
+        return TableState(self.name, open=True, there=there and self.is_there)
 
-    def after(self, operation: Operation) -> TableModel:  # noqa: PLR0911 - a case each
+    def after(self, operation: Operation) -> TableState:  # noqa: PLR0911 - a case each
         """What it is once an operation on it is done; itself where that leaves it alone."""
         match operation:
             case AddColumn():
@@ -82,7 +82,7 @@ class TableModel:
             case _:
                 return self
 
-    def _column_dropped(self, name: str) -> TableModel:
+    def _column_dropped(self, name: str) -> TableState:
         """What stands on a column goes with it (manual, ALTER TABLE: indexes and table constraints)."""
         return replace(
             self,
@@ -95,7 +95,7 @@ class TableModel:
             gone=self.gone | {_column(self, name)} if self.open else self.gone,
         )
 
-    def _column_altered(self, one: AlterColumn) -> TableModel:
+    def _column_altered(self, one: AlterColumn) -> TableState:
         column = self.columns.get(one.column)
         if column is None:
             return _told(self if self.open else self.opened(), one)
@@ -128,11 +128,11 @@ def by_columns(columns: tuple[str, ...]) -> str:
     return f"({', '.join(columns)})"
 
 
-def _column(table: TableModel, name: str) -> tuple[str, str, str]:
+def _column(table: TableState, name: str) -> tuple[str, str, str]:
     return ("column", table.name, name)
 
 
-def _told(table: TableModel, one: AlterColumn) -> TableModel:
+def _told(table: TableState, one: AlterColumn) -> TableState:
     """An open table with what is known of a column of its own once that was altered."""
     before = table.told.get(one.column, AlterColumn(table.name, None, one.column))
     name = one.new_name or one.column
@@ -154,7 +154,7 @@ def without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
     return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping
 
 
-def _constrained(table: TableModel, one: AddConstraint) -> TableModel:
+def _constrained(table: TableState, one: AddConstraint) -> TableState:
     if one.constraint == "primary":
         return replace(table, primary_key=one.columns)
     if one.constraint == "unique":
@@ -165,7 +165,7 @@ def _constrained(table: TableModel, one: AddConstraint) -> TableModel:
     return replace(table, checks=table.checks | {one.name}) if one.name else table
 
 
-def _relaxed(table: TableModel, one: DropConstraint) -> TableModel:
+def _relaxed(table: TableState, one: DropConstraint) -> TableState:
     """Without that constraint. One that nobody has named is looked for as PostgreSQL would name it (and SQLAlchemy)."""
     name = one.name or ""
     if one.constraint == "primary" or name == f"{table.name}_pkey":

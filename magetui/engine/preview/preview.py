@@ -55,7 +55,9 @@ class Preview:
     losses: Losses
     unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
     fails: tuple[str, ...] = ()  # what a step will fail on, as the end of a sentence
-    doubt: str | None = None  # that the schema speaks against the marker that it starts from, or that a stamp sets
+    doubt: str | None = (
+        None  # that the schema speaks against the current revision that it starts from, or that a stamp sets
+    )
 
     @property
     def in_the_way(self) -> frozenset[int] | None:
@@ -108,17 +110,17 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
     doubt = None
     if plan.repair is None:
         with suppress(MagetuiError):  # the diagnosis says why nobody can say
-            doubt = _doubt(workspace, plan.marker)
+            doubt = _doubt(workspace, plan.current)
     return Preview(made, plan_losses(workspace, plan), unforetold, tuple(fails), doubt)
 
 
-def _doubt(workspace: Workspace, marker: tuple[str, ...]) -> str | None:
+def _doubt(workspace: Workspace, current: tuple[str, ...]) -> str | None:
     from magetui.engine.diagnosis.evidence_findings import doubt_of
     from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
 
     if workspace.backend.name == "mssql":
         return None  # nobody can say
-    return doubt_of(workspace.chain, gather_evidence(workspace), marker)
+    return doubt_of(workspace.chain, gather_evidence(workspace), current)
 
 
 def _types(
@@ -223,9 +225,9 @@ def _of_script(direction: str, way: Recorded) -> Iterator[str]:
         yield f"What it does is not all known beforehand: {way.undecidable}."
     elif not way.operations:
         yield (
-            "Its downgrade is empty: the marker moves back, and the schema stays as it is."
+            "Its downgrade is empty: the current revision moves back, and the schema stays as it is."
             if direction == "downgrade"
-            else "Its upgrade is empty: only the marker moves."
+            else "Its upgrade is empty: only the current revision moves."
         )
     for place, operation in enumerate(way.operations):
         if isinstance(operation, Autocommit) and operation.begins:

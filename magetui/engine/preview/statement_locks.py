@@ -9,7 +9,7 @@ from magetui.engine.preview.known_tables import Known
 from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.preview.query_locks import is_call, query
 from magetui.engine.preview.table_locks import Read, alter_table, create_table
-from magetui.engine.preview.tokens import Words
+from magetui.engine.preview.tokens import Tokens
 from magetui.model.schema import Index
 
 QUERIES = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "("})
@@ -28,7 +28,7 @@ ON_A_TABLE = frozenset({"TRIGGER", "RULE", "POLICY"})
 def read(text: str, server: int, known: Known) -> tuple[tuple[Effect, ...], Known]:
     """What the statements of `text` do to tables that others can see, and what is known after them."""
     effects: list[Effect] = []
-    for statement in Words.of(text).parts(";"):
+    for statement in Tokens.of(text).parts(";"):
         if statement:
             made, after = _statement(statement, server, known)
             if any(one.table == "" for one in made):
@@ -38,7 +38,7 @@ def read(text: str, server: int, known: Known) -> tuple[tuple[Effect, ...], Know
     return lock_rules.merged(effects, Known()), known
 
 
-def _statement(words: Words, server: int, known: Known) -> Read:  # noqa: PLR0911 - a case a statement
+def _statement(words: Tokens, server: int, known: Known) -> Read:  # noqa: PLR0911 - a case a statement
     first = words.key
     if words.take("TABLE"):
         return query(f"SELECT * FROM {words.rest}", known)
@@ -59,7 +59,7 @@ def _statement(words: Words, server: int, known: Known) -> Read:  # noqa: PLR091
     return (made if made is not None else [lock_rules.cannot_tell(f"what {first} runs or locks")]), known
 
 
-def _other(first: str, words: Words, server: int, known: Known) -> list[Effect] | None:  # noqa: PLR0911 - a case a statement
+def _other(first: str, words: Tokens, server: int, known: Known) -> list[Effect] | None:  # noqa: PLR0911 - a case a statement
     """None where it cannot be told."""
     match first:
         case "EXPLAIN":
@@ -96,7 +96,7 @@ def _other(first: str, words: Words, server: int, known: Known) -> list[Effect] 
             return None
 
 
-def _lock(words: Words, known: Known) -> list[Effect]:
+def _lock(words: Tokens, known: Known) -> list[Effect]:
     words.take("TABLE")
     names = words.names(known)
     mode = lock_rules.ACCESS_EXCLUSIVE
@@ -105,7 +105,7 @@ def _lock(words: Words, known: Known) -> list[Effect]:
     return [lock_rules.on(name, mode) for name in names]
 
 
-def _maintain(first: str, words: Words, known: Known) -> list[Effect]:
+def _maintain(first: str, words: Tokens, known: Known) -> list[Effect]:
     full = words.has("FULL")
     if words.key == "(":
         words.step()
@@ -121,7 +121,7 @@ def _maintain(first: str, words: Words, known: Known) -> list[Effect]:
     return made or [lock_rules.unnamed(lock_rules.SHARE_UPDATE_EXCLUSIVE, "every table, one after the other", "scan")]
 
 
-def _reindex(words: Words, known: Known) -> list[Effect]:
+def _reindex(words: Tokens, known: Known) -> list[Effect]:
     concurrently = words.has("CONCURRENTLY")
     if words.key == "(":
         words.step()
@@ -140,7 +140,7 @@ def _reindex(words: Words, known: Known) -> list[Effect]:
     return [lock_rules.unnamed(mode, "every table of it, one after the other", "build")]
 
 
-def _comment(words: Words, known: Known) -> list[Effect]:
+def _comment(words: Tokens, known: Known) -> list[Effect]:
     words.take("ON")
     words.take_any("MATERIALIZED", "FOREIGN")
     kind = words.identifier().upper()
@@ -154,7 +154,7 @@ def _comment(words: Words, known: Known) -> list[Effect]:
     return []
 
 
-def _grant(words: Words, server: int, known: Known) -> list[Effect]:
+def _grant(words: Tokens, server: int, known: Known) -> list[Effect]:
     """PostgreSQL 18 is the first to lock the tables whose privileges change."""
     if server < 18 or not words.skip_to("ON") or words.key in ELSEWHERE | {"ALL", "FOREIGN", "PARAMETER"}:
         return []
@@ -162,7 +162,7 @@ def _grant(words: Words, server: int, known: Known) -> list[Effect]:
     return [lock_rules.on(name, lock_rules.ACCESS_SHARE) for name in words.names(known)]
 
 
-def _copy(words: Words, known: Known) -> list[Effect]:
+def _copy(words: Tokens, known: Known) -> list[Effect]:
     if words.key == "(":
         return query(words.inside().rest, known)[0]
     name = words.name(known)
@@ -175,7 +175,7 @@ def _copy(words: Words, known: Known) -> list[Effect]:
 # -- CREATE
 
 
-def _create(words: Words, known: Known) -> Read:  # noqa: PLR0911, PLR0912 - a case a statement
+def _create(words: Tokens, known: Known) -> Read:  # noqa: PLR0911, PLR0912 - a case a statement
     replaces = words.take("OR", "REPLACE")
     words.take_any("GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "UNIQUE", "RECURSIVE", "CONSTRAINT")
     is_stored = words.take("MATERIALIZED")
@@ -216,7 +216,7 @@ def _create(words: Words, known: Known) -> Read:  # noqa: PLR0911, PLR0912 - a c
             return [lock_rules.cannot_tell(f"what CREATE {kind} locks")], known
 
 
-def _create_view(words: Words, known: Known, replaces: bool, is_stored: bool) -> list[Effect]:
+def _create_view(words: Tokens, known: Known, replaces: bool, is_stored: bool) -> list[Effect]:
     words.take("IF", "NOT", "EXISTS")
     name = words.name(known)
     made = [lock_rules.on(name, lock_rules.ACCESS_EXCLUSIVE, note="where there is one to replace")] if replaces else []
@@ -230,7 +230,7 @@ def _only_named(effects: list[Effect]) -> list[Effect]:
     return [one if one.unknown else replace(one, work="catalog") for one in effects if not is_call(one)]
 
 
-def _create_rule(words: Words, known: Known) -> list[Effect]:
+def _create_rule(words: Tokens, known: Known) -> list[Effect]:
     made = [lock_rules.on(words.name(known), lock_rules.ACCESS_EXCLUSIVE)]
     if words.skip_to("DO"):
         words.take_any("ALSO", "INSTEAD")
@@ -241,7 +241,7 @@ def _create_rule(words: Words, known: Known) -> list[Effect]:
     return made
 
 
-def _policy(words: Words, known: Known) -> list[Effect]:
+def _policy(words: Tokens, known: Known) -> list[Effect]:
     """A policy's conditions may have queries in them."""
     made = [lock_rules.on(words.name(known), lock_rules.ACCESS_EXCLUSIVE)]
     while words.skip_to("USING", "CHECK"):
@@ -250,14 +250,14 @@ def _policy(words: Words, known: Known) -> list[Effect]:
     return made
 
 
-def _sequence(words: Words, known: Known) -> list[Effect]:
+def _sequence(words: Tokens, known: Known) -> list[Effect]:
     if words.skip_to("OWNED") and words.take("BY") and words.key != "NONE":
         *schema, table, _ = words.path()
         return [lock_rules.on(known.name(schema[-1] if schema else None, table), lock_rules.ACCESS_SHARE)]
     return []
 
 
-def _create_index(words: Words, known: Known) -> Read:
+def _create_index(words: Tokens, known: Known) -> Read:
     concurrently = words.take("CONCURRENTLY")
     careful = words.take("IF", "NOT", "EXISTS")
     index = None if words.key == "ON" else words.path()[-1]
@@ -274,7 +274,7 @@ def _create_index(words: Words, known: Known) -> Read:
 # -- DROP
 
 
-def _drop(words: Words, known: Known) -> Read:  # noqa: PLR0911 - a case a statement
+def _drop(words: Tokens, known: Known) -> Read:  # noqa: PLR0911 - a case a statement
     words.take_any("MATERIALIZED", "FOREIGN")
     kind = words.identifier().upper()
     concurrently = words.take("CONCURRENTLY")
@@ -322,7 +322,7 @@ def _drop(words: Words, known: Known) -> Read:  # noqa: PLR0911 - a case a state
 # -- ALTER
 
 
-def _alter(words: Words, known: Known) -> Read:
+def _alter(words: Tokens, known: Known) -> Read:
     words.take_any("MATERIALIZED", "FOREIGN")
     kind = words.identifier().upper()
     careful = words.take("IF", "EXISTS")

@@ -9,7 +9,7 @@ from magetui.engine.preview import lock_rules
 from magetui.engine.preview.known_tables import Known, Name
 from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.preview.query_locks import query
-from magetui.engine.preview.tokens import Words
+from magetui.engine.preview.tokens import Tokens
 from magetui.model.schema import Column, ForeignKey
 
 # What may follow a column's type, and end its default.
@@ -22,7 +22,7 @@ CONSTRAINTS = frozenset({"CONSTRAINT", "CHECK", "UNIQUE", "PRIMARY", "EXCLUDE", 
 Read = tuple[list[Effect], Known]  # what it does, and what is known after it
 
 
-def create_table(words: Words, known: Known) -> Read:
+def create_table(words: Tokens, known: Known) -> Read:
     careful = words.take("IF", "NOT", "EXISTS")
     name = words.name(known)
     if careful and name in known.tables:
@@ -50,7 +50,7 @@ def create_table(words: Words, known: Known) -> Read:
     return made, known
 
 
-def _foreign_key(definition: Words, known: Known) -> ForeignKey | None:
+def _foreign_key(definition: Tokens, known: Known) -> ForeignKey | None:
     """The foreign key in a column's or a table's part of CREATE TABLE or ADD; None if there is none."""
     name = definition.identifier() if definition.take("CONSTRAINT") else None
     if definition.take("FOREIGN", "KEY"):
@@ -69,7 +69,7 @@ def _foreign_key(definition: Words, known: Known) -> ForeignKey | None:
     return ForeignKey(name, tuple(columns), schema, table, tuple(there), on_delete)
 
 
-def alter_table(words: Words, name: Name, known: Known) -> Read:
+def alter_table(words: Tokens, name: Name, known: Known) -> Read:
     """The strongest lock of all actions is taken at once (ALTER TABLE, description, in the manual)."""
     made: list[Effect] = []
     before = known
@@ -79,7 +79,7 @@ def alter_table(words: Words, name: Name, known: Known) -> Read:
     return made, known
 
 
-def _action(action: Words, name: Name, before: Known, known: Known) -> Read:  # noqa: PLR0911 - a case an action
+def _action(action: Tokens, name: Name, before: Known, known: Known) -> Read:  # noqa: PLR0911 - a case an action
     """One action: what it costs is told from `before` the statement, what is known after it adds up."""
     verb = action.identifier().upper()
     match verb:
@@ -108,7 +108,7 @@ def _action(action: Words, name: Name, before: Known, known: Known) -> Read:  # 
             return list(_setting(verb, action, name, before)), known
 
 
-def _setting(verb: str, action: Words, name: Name, known: Known) -> Iterator[Effect]:
+def _setting(verb: str, action: Tokens, name: Name, known: Known) -> Iterator[Effect]:
     """The actions after which the same is known of the table as before."""
     match verb:
         case "VALIDATE":
@@ -145,7 +145,7 @@ def _setting(verb: str, action: Words, name: Name, known: Known) -> Iterator[Eff
             yield lock_rules.cannot_tell(f"what ALTER TABLE … {verb} does more")
 
 
-def _validate(action: Words, name: Name, known: Known) -> Iterator[Effect]:
+def _validate(action: Tokens, name: Name, known: Known) -> Iterator[Effect]:
     action.take("CONSTRAINT")
     constraint = action.identifier()
     yield lock_rules.on(name, lock_rules.SHARE_UPDATE_EXCLUSIVE, "scan", "checks every row beside readers and writers")
@@ -158,7 +158,7 @@ def _validate(action: Words, name: Name, known: Known) -> Iterator[Effect]:
         )
 
 
-def _renamed(action: Words, name: Name, known: Known) -> Known:
+def _renamed(action: Tokens, name: Name, known: Known) -> Known:
     if action.take("TO"):
         return known.with_name(name, (name[0], action.identifier()))
     if action.take("CONSTRAINT"):
@@ -169,7 +169,7 @@ def _renamed(action: Words, name: Name, known: Known) -> Known:
     return known.with_column_name(name, old, action.identifier())
 
 
-def _renamed_constraint(action: Words, name: Name, known: Known) -> Known:
+def _renamed_constraint(action: Tokens, name: Name, known: Known) -> Known:
     old = action.identifier()
     action.take("TO")
     new = action.identifier()
@@ -179,7 +179,7 @@ def _renamed_constraint(action: Words, name: Name, known: Known) -> Known:
     return known.without_constraint(name, old).with_foreign_key(name, keys[0])
 
 
-def _add(action: Words, name: Name, known: Known) -> Read:
+def _add(action: Tokens, name: Name, known: Known) -> Read:
     if action.key not in CONSTRAINTS:
         return _add_column(action, name, known)
     valid = not action.has("NOT", "VALID") and not action.has("NOT", "ENFORCED")
@@ -198,7 +198,7 @@ def _add(action: Words, name: Name, known: Known) -> Read:
     return [lock_rules.add_index_constraint(name)], known
 
 
-def _add_column(action: Words, name: Name, known: Known) -> Read:
+def _add_column(action: Tokens, name: Name, known: Known) -> Read:
     action.take("COLUMN")
     careful = action.take("IF", "NOT", "EXISTS")
     definition = action.ahead()
@@ -231,7 +231,7 @@ def _add_column(action: Words, name: Name, known: Known) -> Read:
     return made, known
 
 
-def _alter_column(action: Words, name: Name, column: str, before: Known, known: Known) -> Read:
+def _alter_column(action: Tokens, name: Name, column: str, before: Known, known: Known) -> Read:
     if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
         kind = action.until(frozenset({"COLLATE", "USING"}))
         using = action.rest if action.skip_to("USING") else None

@@ -19,7 +19,7 @@ TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Token:
     """`key`: the word in capitals, or a sign; empty for strings and quoted names. `name`: as the server folds it."""
 
     key: str
@@ -28,26 +28,26 @@ class Word:
     end: int
 
 
-class Words:
+class Tokens:
     """The words of a statement, or of a part of it, read from left to right."""
 
-    def __init__(self, text: str, words: list[Word]) -> None:
+    def __init__(self, text: str, words: list[Token]) -> None:
         self._text = text
         self._words = words
         self._at = 0
 
     @classmethod
-    def of(cls, text: str) -> Words:
-        found: list[Word] = []
+    def of(cls, text: str) -> Tokens:
+        found: list[Token] = []
         for match in TOKEN.finditer(text):
             kind, word = match.lastgroup, match[0]
             if match["skip"] is not None:
                 continue
             if match["quoted"] is not None:
-                found.append(Word("", word[1:-1].replace('""', '"'), match.start(), match.end()))
+                found.append(Token("", word[1:-1].replace('""', '"'), match.start(), match.end()))
             else:
                 key = "" if match["string"] is not None else word.upper()
-                found.append(Word(key, word.lower() if kind == "word" else word, match.start(), match.end()))
+                found.append(Token(key, word.lower() if kind == "word" else word, match.start(), match.end()))
         return cls(text, found)
 
     @property
@@ -129,15 +129,15 @@ class Words:
                 return found
             found.append(self.name(known))
 
-    def inside(self) -> Words:
+    def inside(self) -> Tokens:
         """What stands in the parenthesis that comes next."""
         start = self._at + 1
         self.step()
-        return Words(self._text, self._words[start : self._at - 1])
+        return Tokens(self._text, self._words[start : self._at - 1])
 
-    def ahead(self) -> Words:
+    def ahead(self) -> Tokens:
         """The same words that are still to be read, to be read twice."""
-        return Words(self._text, self._words[self._at :])
+        return Tokens(self._text, self._words[self._at :])
 
     def until(self, keys: frozenset[str]) -> str:
         """The text up to the next of these words; the first word belongs to it whatever it is."""
@@ -148,11 +148,11 @@ class Words:
         words = self._words[start : self._at]
         return self._text[words[0].start : words[-1].end] if words else ""
 
-    def parts(self, sign: str = ",") -> Iterator[Words]:
+    def parts(self, sign: str = ",") -> Iterator[Tokens]:
         """The rest, divided at a sign that stands outside of parentheses."""
         while self:
             start = self._at
             while self and self.key != sign:
                 self.step()
-            yield Words(self._text, self._words[start : self._at])
+            yield Tokens(self._text, self._words[start : self._at])
             self._at += 1

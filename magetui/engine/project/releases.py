@@ -1,4 +1,4 @@
-"""Which release of Mage a database belongs to, told from its marker.
+"""Which release of Mage a database belongs to, told from its current revision.
 
 `mage_releases.json` says which revision is the head of each release. Most releases added none, so that a revision is
 the head of a whole row of them; some revisions came several to a release, so that none ever stopped there. The data

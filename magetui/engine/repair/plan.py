@@ -14,10 +14,10 @@ from typing import Literal
 
 from magetui.engine.errors import RefusedError
 from magetui.engine.evidence.evidence import Evidence, gather_evidence
-from magetui.engine.evidence.partial import HalfApplied
+from magetui.engine.evidence.partial import PartiallyApplied
 from magetui.engine.evidence.recording import Recording, record_revisions
-from magetui.engine.evidence.schema_history import Lineage
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_history import SchemaHistory
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preflight import forbidden
 from magetui.engine.repair.reverse import NoWayBackError, Reversal, Way
 from magetui.engine.revisions.graph import Chain
@@ -52,10 +52,10 @@ NAMED_AT_MOST = 3
 class _Found:
     """What is there: the half revision, what its script does, the schema it began from, and the live one."""
 
-    half: HalfApplied
+    half: PartiallyApplied
     recording: Recording
-    start: Model
-    wanted: Model
+    start: SchemaState
+    wanted: SchemaState
     details: Mapping[str, TableDetail]
     names: frozenset[str]  # of the tables, as they are called now
     leftovers: tuple[Leftover, ...]
@@ -72,10 +72,10 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     evidence = gather_evidence(workspace)
     half = evidence.half
     if evidence.beneath is not None:
-        raise RefusedError(_was_run_whole(chain, state.marker, evidence.beneath))
+        raise RefusedError(_was_run_whole(chain, state.current, evidence.beneath))
     if half is None:
         raise RefusedError(f"No revision looks half applied, so there is nothing to {verb}. {_instead(evidence)}")
-    _require_known(chain, state.marker, half)
+    _require_known(chain, state.current, half)
     found = _read(workspace, verb, half, state)
     if verb == "undo" and half.adds_values_alone:
         raise RefusedError(
@@ -85,17 +85,17 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     works, notes = _works(found, verb, in_doubt)
     cleaned = _cleaned_up(found)
     _require_whole(found, verb, works)
-    result = _marker_after(chain, verb, state.marker, half.revision)
+    result = _current_after(chain, verb, state.current, half.revision)
     revision = chain.by_id[half.revision]
     scripts = workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     return Plan(
         verb=verb,
-        marker=state.marker,
+        current=state.current,
         target=half.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(half.revision, verb, revision.message),),
         result=result,
-        marker_sql=tuple(_marker_sql(table, state.marker, result)),
+        version_table_sql=tuple(_version_table_sql(table, state.current, result)),
         url=workspace.target.redacted,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
         forbidden=forbidden(state, verb),
@@ -104,22 +104,22 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     )
 
 
-def _require_known(chain: Chain, marker: Sequence[str], half: HalfApplied) -> None:
+def _require_known(chain: Chain, current: Sequence[str], half: PartiallyApplied) -> None:
     """Refuse where it may as well be another revision that was begun."""
-    if half.or_else is not None and half.or_else not in chain.applied([row for row in marker if row in chain.by_id]):
+    if half.or_else is not None and half.or_else not in chain.applied([row for row in current if row in chain.by_id]):
         raise RefusedError(
             f"Half of {half.revision} looks to be there; but it may also be {half.or_else}, which asks the database "
-            f"what to do, so that no schema shows what it did, and the marker does not say that it was run. Find out; "
+            f"what to do, so that no schema shows what it did, and the current revision does not say that it was run. Find out; "
             f"if it was, then 'magetui stamp {half.or_else}' comes first. Nothing was changed."
         )
 
 
-def _was_run_whole(chain: Chain, marker: Sequence[str], beneath: str) -> str:
+def _was_run_whole(chain: Chain, current: Sequence[str], beneath: str) -> str:
     below = ", ".join(chain.by_id[beneath].down_revisions) or "base"
     return (
-        f"Part of {beneath} is missing, but the marker says {', '.join(marker)}, which stands on it: {beneath} was run "
+        f"Part of {beneath} is missing, but the current revision says {', '.join(current)}, which stands on it: {beneath} was run "
         "whole, and what is missing has gone since. 'magetui evidence' names it, and it is for somebody to put back by "
-        f"hand. Only if nothing after {below} was ever run is the marker wrong: then 'magetui stamp {below}' comes "
+        f"hand. Only if nothing after {below} was ever run is the current revision wrong: then 'magetui stamp {below}' comes "
         "first. Nothing was changed."
     )
 
@@ -130,14 +130,14 @@ def _instead(evidence: Evidence) -> str:
     return "The schema fits no revision, nor half of one: 'magetui evidence' names the differences."
 
 
-def _read(workspace: Workspace, verb: RepairVerb, half: HalfApplied, state: DatabaseState) -> _Found:
+def _read(workspace: Workspace, verb: RepairVerb, half: PartiallyApplied, state: DatabaseState) -> _Found:
     chain = workspace.chain
     recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
     usual = None if workspace.backend.name == "sqlite" else state.server.schema
     with workspace.reading() as connection:
         details = standing(workspace.backend.table_details(connection))
         names = {one.name for one in workspace.backend.tables(connection)}
-    lineage = Lineage(chain, recordings, Model(workspace.target.dialect, usual))
+    lineage = SchemaHistory(chain, recordings, SchemaState(workspace.target.dialect, usual))
     before, after = lineage.before[half.revision], lineage.after[half.revision]
     return _Found(
         half=half,
@@ -180,7 +180,7 @@ def _works(found: _Found, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[t
     return (*back.works, *indexes), (*back.notes, *unseen)
 
 
-def _going_on(half: HalfApplied, in_doubt: InDoubt | None) -> tuple[tuple[Work, ...], tuple[str, ...]]:
+def _going_on(half: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[Work, ...], tuple[str, ...]]:
     doubtful = [place for place in half.doubt if _changes_rows(half.operations[place])]
     if doubtful and in_doubt is None:
         said = "; ".join(_spoken(half.operations[place]) for place in doubtful[:NAMED_AT_MOST])
@@ -274,11 +274,11 @@ def _is_known(found: _Found, name: str) -> bool:
     return not any(table is not None and table.open for table in tables)
 
 
-def _marker_after(chain: Chain, verb: RepairVerb, marker: Sequence[str], revision: str) -> tuple[str, ...]:
+def _current_after(chain: Chain, verb: RepairVerb, current: Sequence[str], revision: str) -> tuple[str, ...]:
     """The rows of other branches, and the revision itself or what it stands on."""
     one = chain.by_id[revision]
     below = chain.applied([revision])
-    known = [row for row in marker if row in chain.by_id]
+    known = [row for row in current if row in chain.by_id]
     others = {row for row in known if row not in below and revision not in chain.applied([row])}
     if verb == "finish":
         return tuple(sorted({*others, revision}))
@@ -286,8 +286,8 @@ def _marker_after(chain: Chain, verb: RepairVerb, marker: Sequence[str], revisio
     return tuple(sorted({*others, *(parent for parent in one.down_revisions if parent not in standing)}))
 
 
-def _marker_sql(table: str, marker: Sequence[str], result: Sequence[str]) -> Iterator[str]:
-    for gone in sorted(set(marker) - set(result)):
+def _version_table_sql(table: str, current: Sequence[str], result: Sequence[str]) -> Iterator[str]:
+    for gone in sorted(set(current) - set(result)):
         yield f"DELETE FROM {table} WHERE version_num = '{gone}'"
-    for new in sorted(set(result) - set(marker)):
+    for new in sorted(set(result) - set(current)):
         yield f"INSERT INTO {table} (version_num) VALUES ('{new}')"

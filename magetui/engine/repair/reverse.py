@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from magetui.engine.evidence.schema_state import Model
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.sql.ddl import operations_of
 from magetui.model.operations import (
     AddColumn,
@@ -75,9 +75,9 @@ class Reversal:
         self._used: set[int] = set()
         self._notes: list[str] = []
 
-    def of(self, done: Sequence[Operation], start: Model) -> WayBack:
+    def of(self, done: Sequence[Operation], start: SchemaState) -> WayBack:
         """The way back from `done`, which was done one after the other from `start`. Raises `NoWayBackError`."""
-        before: list[Model] = []
+        before: list[SchemaState] = []
         model = start
         for operation in done:
             before.append(model)
@@ -89,7 +89,7 @@ class Reversal:
         ]
         return WayBack(tuple(works), tuple(dict.fromkeys(self._notes)))
 
-    def _back(self, one: Operation, before: Model) -> Iterator[Work]:  # noqa: PLR0912 - a case an operation
+    def _back(self, one: Operation, before: SchemaState) -> Iterator[Work]:  # noqa: PLR0912 - a case an operation
         match one:
             case CreateTable():
                 yield Work(DropTable(one.table, one.schema))
@@ -143,7 +143,7 @@ class Reversal:
             case _:
                 raise NoWayBackError(f"there is no way back from {one.kind}")
 
-    def _sql_back(self, one: ExecuteSql, before: Model) -> Iterator[Work]:
+    def _sql_back(self, one: ExecuteSql, before: SchemaState) -> Iterator[Work]:
         parsed = operations_of(one.sql, self._dialect)
         if not parsed:
             self._notes.append(f"Rows that it changed stay as they are now: {' '.join(one.sql.split())[:80]}")
@@ -203,7 +203,7 @@ class Reversal:
 
     # -- what the state before tells
 
-    def _altered_back(self, one: AlterColumn, before: Model) -> Work:
+    def _altered_back(self, one: AlterColumn, before: SchemaState) -> Work:
         """As the other direction changes it back, if it does so in full: it may know how to cast the values."""
         now, name = one.new_name or one.column, before.name_of(one)
 

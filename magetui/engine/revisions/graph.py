@@ -119,27 +119,27 @@ class Chain:
             raise RevisionError(f"'{wanted}' is not one revision: {', '.join(heads) or 'none'}. Name it.", heads)
         return heads[0]
 
-    def upgrade_steps(self, marker: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """The steps from `marker` to `target` (an id, or 'heads'), in the order in which they run."""
-        ids = self._iterate(target, tuple(marker), down=False)
+    def upgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
+        """The steps from `current` to `target` (an id, or 'heads'), in the order in which they run."""
+        ids = self._iterate(target, tuple(current), down=False)
         return tuple(PlannedStep(id, "upgrade", self.by_id[id].message) for id in reversed(ids))
 
-    def downgrade_steps(self, marker: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """The steps from `marker` back to `target` (an id or 'base'), in the order in which they run."""
-        ids = self._iterate(tuple(marker), target, down=True)
+    def downgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
+        """The steps from `current` back to `target` (an id or 'base'), in the order in which they run."""
+        ids = self._iterate(tuple(current), target, down=True)
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
 
-    def before(self, marker: Sequence[str], count: int) -> str:
-        """Where going back `count` steps from `marker` ends: an id, or 'base'.
+    def before(self, current: Sequence[str], count: int) -> str:
+        """Where going back `count` steps from `current` ends: an id, or 'base'.
 
-        Raises `RevisionError` where the chain is shorter than that, or the marker is not one revision.
+        Raises `RevisionError` where the chain is shorter than that, or the current revision is not one revision.
         """
-        if len(marker) != 1:
+        if len(current) != 1:
             raise RevisionError(
-                f"'-{count}' needs one marker to count from, and there are {len(marker)} ({', '.join(marker)}). "
+                f"'-{count}' needs one current revision to count from, and there are {len(current)} ({', '.join(current)}). "
                 "Name the revision to go back to."
             )
-        steps = self.downgrade_steps(marker, "base")
+        steps = self.downgrade_steps(current, "base")
         if count > len(steps):
             raise RevisionError(f"'-{count}' goes further back than the chain: {len(steps)} steps lead to its base.")
         parents = self.by_id[steps[count - 1].revision].down_revisions
@@ -147,44 +147,44 @@ class Chain:
             raise RevisionError(f"'-{count}' crosses a merge of {', '.join(parents)}. Name the revision to go back to.")
         return parents[0] if parents else "base"
 
-    def after(self, marker: Sequence[str], count: int) -> str:
-        """Where going forward `count` steps from `marker` ends."""
-        steps = self.upgrade_steps(marker, self.resolve("head"))
+    def after(self, current: Sequence[str], count: int) -> str:
+        """Where going forward `count` steps from `current` ends."""
+        steps = self.upgrade_steps(current, self.resolve("head"))
         if count > len(steps):
             raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
         return steps[count - 1].revision
 
-    def pending(self, marker: Sequence[str]) -> tuple[str, ...]:
-        """The revisions an upgrade would run, in order; none where scripts or marker leave that open."""
-        if self.broken or self.unknown(marker) or not self.heads:
+    def pending(self, current: Sequence[str]) -> tuple[str, ...]:
+        """The revisions an upgrade would run, in order; none where scripts or current revision leave that open."""
+        if self.broken or self.unknown(current) or not self.heads:
             return ()
-        if self._is_a_line and len(marker) <= 1:
+        if self._is_a_line and len(current) <= 1:
             line = [revision.revision for revision in reversed(self.revisions)]
-            return tuple(line[line.index(marker[0]) + 1 :] if marker else line)
+            return tuple(line[line.index(current[0]) + 1 :] if current else line)
         try:
-            return tuple(step.revision for step in self.upgrade_steps(marker, "heads"))
+            return tuple(step.revision for step in self.upgrade_steps(current, "heads"))
         except RevisionError:
-            return ()  # markers that contradict one another
+            return ()  # current revisions that contradict one another
 
-    def contradicts(self, marker: Sequence[str]) -> bool:
+    def contradicts(self, current: Sequence[str]) -> bool:
         """Whether the rows cannot all be true: one twice, or one that another already includes."""
-        if self.unknown(marker):
+        if self.unknown(current):
             return False
-        return len(set(marker)) != len(marker) or any(
-            one in self.applied((other,)) for one in marker for other in marker if one != other
+        return len(set(current)) != len(current) or any(
+            one in self.applied((other,)) for one in current for other in current if one != other
         )
 
-    def unknown(self, marker: Iterable[str]) -> tuple[str, ...]:
-        """Those of `marker` that the chain does not have."""
-        return tuple(one for one in marker if one not in self.by_id)
+    def unknown(self, current: Iterable[str]) -> tuple[str, ...]:
+        """Those of `current` that the chain does not have."""
+        return tuple(one for one in current if one not in self.by_id)
 
-    def applied(self, marker: Sequence[str]) -> frozenset[str]:
-        """The revisions that a database at `marker` went through."""
-        if self.broken or not marker or self.unknown(marker):
+    def applied(self, current: Sequence[str]) -> frozenset[str]:
+        """The revisions that a database at `current` went through."""
+        if self.broken or not current or self.unknown(current):
             return frozenset()
-        if self._is_a_line and len(marker) == 1:
-            return frozenset(self.by_id) - frozenset(self.pending(marker))
-        return frozenset(step.revision for step in self.downgrade_steps(marker, "base"))
+        if self._is_a_line and len(current) == 1:
+            return frozenset(self.by_id) - frozenset(self.pending(current))
+        return frozenset(step.revision for step in self.downgrade_steps(current, "base"))
 
     def _iterate(self, upper: Any, lower: Any, *, down: bool) -> list[str]:
         revisions = self.revision_map

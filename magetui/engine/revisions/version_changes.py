@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkerChange:
+class VersionChange:
     """The rows afterwards, the statements that make them so, and whether all rows are replaced first."""
 
     result: tuple[str, ...]
@@ -30,7 +30,7 @@ class MarkerChange:
     purge: bool = False
 
 
-def marker_change(chain: Chain, verb: ChangeVerb, marker: Sequence[str], target: str, table: str) -> MarkerChange:
+def version_change(chain: Chain, verb: ChangeVerb, current: Sequence[str], target: str, table: str) -> VersionChange:
     """What a verb does to the version table `table` (as it is to be written in SQL).
 
     Raises `RevisionError` where Alembic finds that there is no way.
@@ -39,18 +39,18 @@ def marker_change(chain: Chain, verb: ChangeVerb, marker: Sequence[str], target:
     from alembic.runtime.migration import HeadMaintainer
     from alembic.util import CommandError
 
-    purge = verb == "stamp" and chain.contradicts(marker)
-    heads = _Heads(() if purge else marker, table)
+    purge = verb == "stamp" and chain.contradicts(current)
+    heads = _Heads(() if purge else current, table)
     try:
-        for step in _steps(chain, verb, () if purge else tuple(marker), target):
+        for step in _steps(chain, verb, () if purge else tuple(current), target):
             HeadMaintainer.update_to_step(cast("HeadMaintainer", heads), step)  # its rules, on our set
     except (CommandError, AssertionError) as error:
-        raise RevisionError(f"There is no way from {', '.join(marker) or 'nothing'} to {target}: {error}") from error
+        raise RevisionError(f"There is no way from {', '.join(current) or 'nothing'} to {target}: {error}") from error
     emptied = (f"DELETE FROM {table}",) if purge else ()
-    return MarkerChange(tuple(sorted(heads.heads)), (*emptied, *heads.statements), purge)
+    return VersionChange(tuple(sorted(heads.heads)), (*emptied, *heads.statements), purge)
 
 
-def _steps(chain: Chain, verb: ChangeVerb, marker: tuple[str, ...], target: str) -> Sequence[RevisionStep | StampStep]:
+def _steps(chain: Chain, verb: ChangeVerb, current: tuple[str, ...], target: str) -> Sequence[RevisionStep | StampStep]:
     from alembic.script import ScriptDirectory
 
     with tempfile.TemporaryDirectory() as folder:  # Alembic asks that there be one, and reads nothing from it
@@ -60,10 +60,10 @@ def _steps(chain: Chain, verb: ChangeVerb, marker: tuple[str, ...], target: str)
         if row is not None:
             row.module = SimpleNamespace(upgrade=None, downgrade=None)  # type: ignore[attr-defined]
     if verb == "migrate":
-        return script._upgrade_revs(target, marker)  # type: ignore[arg-type]
+        return script._upgrade_revs(target, current)  # type: ignore[arg-type]
     if verb == "rollback":
-        return script._downgrade_revs(target, marker)  # type: ignore[arg-type]
-    return script._stamp_revs(target, marker)
+        return script._downgrade_revs(target, current)  # type: ignore[arg-type]
+    return script._stamp_revs(target, current)
 
 
 class _Heads:

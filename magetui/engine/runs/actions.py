@@ -76,7 +76,7 @@ def _record_alone(
                 run=number,
                 verb=verb,
                 target=target,
-                marker=(),
+                current=(),
                 steps=(),
                 database=workspace.target.redacted,
                 project="",
@@ -90,6 +90,6 @@ def _record_alone(
         )
         for event in told:
             own.append(event)
-        own.append(events.RunEnded(at=journal.now(), outcome="done", marker=None, elapsed_ms=elapsed_ms))
+        own.append(events.RunEnded(at=journal.now(), outcome="done", current=None, elapsed_ms=elapsed_ms))
     finally:
         os.close(descriptor)

@@ -118,20 +118,20 @@ def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[
 def tell_lost(workspace: Workspace, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
     """For a run whose child died untold: what its database says now, and whether its session is still there.
 
-    Where the run has `just_ended`, that is the marker after it, too; later, others may have changed it. Raises
+    Where the run has `just_ended`, that is the current revision after it, too; later, others may have changed it. Raises
     `MagetuiError` where the database cannot be read.
     """
     if record.outcome != "lost" or record.database != workspace.target.redacted:
         return record
-    marker = read_state(workspace, workspace.project).marker
+    current = read_state(workspace, workspace.project).current
     left = False
     if record.session is not None:
         with workspace.reading() as connection:
             left = workspace.backend.session_exists(connection, record.session, record.application)
     return replace(
         record,
-        marker_now=marker,
-        marker_after=marker if just_ended else record.marker_after,
+        current_now=current,
+        current_after=current if just_ended else record.current_after,
         session_left=left,
     )
 

@@ -83,9 +83,9 @@ class RunRecord:
     verb: str = ""
     target: str = ""
     outcome: Outcome = "running"
-    marker_before: tuple[str, ...] = ()
-    marker_after: tuple[str, ...] | None = None
-    marker_now: tuple[str, ...] | None = None  # of a lost run: what the database says today
+    current_before: tuple[str, ...] = ()
+    current_after: tuple[str, ...] | None = None
+    current_now: tuple[str, ...] | None = None  # of a lost run: what the database says today
     steps: tuple[StepRecord, ...] = ()
     statement: StatementRecord | None = None
     statements: int = 0
@@ -128,7 +128,7 @@ class RunRecord:
     def unchanged(self) -> bool:
         """Whether the database is known to be as it was before the run."""
         ended_short = self.outcome not in ("running", "done", "lost")
-        return ended_short and not self.committed and self.marker_after == self.marker_before
+        return ended_short and not self.committed and self.current_after == self.current_before
 
 
 def fold(record: RunRecord, happened: Iterable[events.Event]) -> RunRecord:
@@ -146,7 +146,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
                 record,
                 verb=event.verb,
                 target=event.target,
-                marker_before=event.marker,
+                current_before=event.current,
                 steps=steps,
                 database=event.database,
                 project=event.project,
@@ -222,7 +222,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(
                 record,
                 outcome=event.outcome,
-                marker_after=event.marker,
+                current_after=event.current,
                 elapsed_ms=event.elapsed_ms,
                 committed=event.committed,
                 error=event.error,

@@ -82,7 +82,7 @@ def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
         url=workspace.target.text,
         scripts=workspace.project.scripts,
         target=plan.target,
-        marker=plan.marker,
+        current=plan.current,
         steps=plan.steps,
         mutex_key=workspace.project.mutex_key,
         timeouts=limits.timeouts,

@@ -30,7 +30,7 @@ class DatabaseState:
         return next((table for table in self.version_tables if table.effective), None)
 
     @property
-    def marker(self) -> tuple[str, ...]:
+    def current(self) -> tuple[str, ...]:
         table = self.version_table
         return table.rows if table is not None and table.rows is not None else ()
 

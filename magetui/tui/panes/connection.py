@@ -24,7 +24,7 @@ NEXT_ACTIONS = {"history": "revisions"}
 BEHIND = ("behind", "migration-running", "leftover-type")  # the latter are told first where migrations are pending
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
-    "stamp": "set the marker to a revision the chain has",
+    "stamp": "set the current revision to a revision the chain has",
     "locks": "see the sessions",
     "runs": "see the run",
     "finish": "do what is missing of it",
@@ -109,8 +109,8 @@ class ConnectionPane(Pane):
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
-                ("   marker ", QUIET),
-                spoken(diagnosis.marker, "none") if reached else "unknown",
+                ("   current revision ", QUIET),
+                spoken(diagnosis.current, "none") if reached else "unknown",
                 ("   head ", QUIET),
                 spoken(diagnosis.heads, "none"),
             ),

@@ -1,4 +1,4 @@
-"""Pane 2: the chain, newest first, with what is applied, current, pending, and a marker the chain does not know."""
+"""Pane 2: the chain, newest first, with what is applied, current, pending, and a current revision the chain does not know."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RevisionsPane(RowsPane):
 
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
-        "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a marker that "
+        "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a current revision that "
         "no script has, · not known. Enter shows a revision's script; b and s take the one under the "
         "cursor as their target."
     )
@@ -58,34 +58,34 @@ class RevisionsPane(RowsPane):
         self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
 
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
-        marker = diagnosis.marker if diagnosis is not None else ()
-        applied = chain.applied(marker)
+        current = diagnosis.current if diagnosis is not None else ()
+        applied = chain.applied(current)
         pending = len(diagnosis.pending) if diagnosis is not None else 0
         said = [str(len(chain.revisions))]
         if pending:
             said.append(f"{pending} pending")
-        if chain.unknown(marker):
-            said.append("marker unknown")
+        if chain.unknown(current):
+            said.append("current revision unknown")
         if chain.broken:
             said.append("BROKEN")
         self.tell_state(" · ".join(said))
         known = diagnosis is not None and is_known(chain, diagnosis)
-        self.rows.show(lambda width: revision_rows(chain, marker, applied, width, known=known))
-        if marker and not self._placed and marker[0] in chain.by_id:
+        self.rows.show(lambda width: revision_rows(chain, current, applied, width, known=known))
+        if current and not self._placed and current[0] in chain.by_id:
             self._placed = True
-            self.rows.select(marker[0])
+            self.rows.select(current[0])
 
 
 def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
     """Whether what the database has not applied is pending, or nobody knows what it has applied."""
     unread = any(finding.code == "unreadable-version-table" for finding in diagnosis.findings)
-    return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.marker)
+    return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.current)
 
 
 def revision_rows(
-    chain: Chain, marker: Sequence[str], applied: frozenset[str], width: int, *, known: bool
+    chain: Chain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
-    """The chain's rows for a width: problems and unknown markers first, then the revisions with their lanes."""
+    """The chain's rows for a width: problems and unknown current revisions first, then the revisions with their lanes."""
     from magetui.engine.project.releases import first_releases, spoken_releases
     from magetui.engine.revisions.lanes import lanes_of
     from magetui.text import formats
@@ -99,14 +99,14 @@ def revision_rows(
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]
-    for unknown in chain.unknown(marker):
-        text = f"{formats.plain(unknown)}  is the database's marker, and no script has it"
+    for unknown in chain.unknown(current):
+        text = f"{formats.plain(unknown)}  is the database's current revision, and no script has it"
         rows.append(Row(f"{UNKNOWN}{unknown}", Content.assemble(("▶ ? ", CRITICAL), text), text))
     lanes = lanes_of(chain)
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
     first = first_releases(chain)
     for revision in chain.revisions:
-        here = revision.revision in marker
+        here = revision.revision in current
         glyph = "●" if revision.revision in applied else "○" if known else "·"
         drawn = lanes[revision.revision].drawn(glyph)
         release = (spoken_releases(revision.revision) or "").removeprefix("mage-ai ")

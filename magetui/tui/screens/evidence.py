@@ -1,4 +1,4 @@
-"""The evidence screen: which revision the schema fits, and what it shows of each, whatever the marker says.
+"""The evidence screen: which revision the schema fits, and what it shows of each, whatever the current revision says.
 
 The sentences come first, since they are what somebody in an incident wants; the list below is what they rest on.
 """
@@ -36,15 +36,15 @@ class EvidenceScreen(OverScreen):
 
     NAME = "Evidence"
     ABOUT = (
-        "Which revision the live schema fits, worked out from what each script does, and compared with the marker. "
+        "Which revision the live schema fits, worked out from what each script does, and compared with the current revision. "
         "Below, newest first, what the schema shows of each revision: applied, missing, partial, superseded by later "
-        "ones, or undecidable; ▶ is the marker. Enter opens a revision; o tells all, with every operation of one that "
+        "ones, or undecidable; ▶ is the current revision. Enter opens a revision; o tells all, with every operation of one that "
         "is half there, or every difference; s shows what stamping the one under the cursor would do. It is evidence "
         "and no proof, and nothing is stamped by itself."
     )
     BINDINGS = [
         Binding("o", "whole", "All of it", tooltip="tell all, with every operation or difference"),
-        Binding("s", "stamp", "Stamp", tooltip="plan to set the marker to the revision under the cursor"),
+        Binding("s", "stamp", "Stamp", tooltip="plan to set the current revision to the revision under the cursor"),
         Binding("f", "repair('finish')", "Finish", tooltip="plan to do what is missing of a half revision"),
         Binding("U", "repair('undo')", "Undo", tooltip="plan to take back what is done of a half revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
@@ -127,7 +127,7 @@ class EvidenceScreen(OverScreen):
         rows = self.query_one(Rows)
         rows.show(lambda width: evidence_rows(chain, found, width))
         first_of_all = found.half or next(
-            (one.revision for one in found.revisions if one.revision in found.marker), None
+            (one.revision for one in found.revisions if one.revision in found.current), None
         )
         if first_of_all is not None:
             rows.select(first_of_all)
@@ -158,12 +158,12 @@ class EvidenceScreen(OverScreen):
 
 
 def evidence_rows(chain: Chain, found: Conclusion, width: int) -> list[Row]:
-    """A row a revision: whether it is the marker, its state, whether the schema fits it, id and message."""
+    """A row a revision: whether it is the current revision, its state, whether the schema fits it, id and message."""
     from magetui.text import formats
 
     rows = []
     for one in found.revisions:
-        here, fits = one.revision in found.marker, one.revision in found.candidates
+        here, fits = one.revision in found.current, one.revision in found.candidates
         message = formats.plain(chain.by_id[one.revision].message)
         content = Content.assemble(
             ("▶ " if here else "  ", STRONG),

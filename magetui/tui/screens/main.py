@@ -162,24 +162,24 @@ class MainScreen(Screen[None]):
         self.toggle_class("zoomed")
 
     def meant(self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None) -> tuple[str, str | None]:
-        """The target a verb most likely means, and the unknown marker that `stamp` would replace.
+        """The target a verb most likely means, and the unknown current revision that `stamp` would replace.
 
         The target is what is under the cursor, if the verb can go there. A stamp has none but what the schema fits:
-        whoever sets a marker has to know to what.
+        whoever sets a current revision has to know to what.
         """
         if name in ("finish", "undo"):
             return "", None  # the schema says which revision that is
         if chain is None or diagnosis is None:
             return {"rollback": "-1", "stamp": ""}.get(name, "head"), None
-        marker = diagnosis.marker
-        applied = chain.applied(marker)
+        current = diagnosis.current
+        applied = chain.applied(current)
         pane = self.unfolded
         selected = pane.selected if isinstance(pane, RevisionsPane) else None
         if name == "migrate":
             return selected if selected and selected not in applied else "head", None
         if name == "rollback":
-            return selected if selected in applied and selected not in marker else "-1", None
-        return selected or _looks_like(diagnosis), next(iter(chain.unknown(marker)), None)
+            return selected if selected in applied and selected not in current else "-1", None
+        return selected or _looks_like(diagnosis), next(iter(chain.unknown(current)), None)
 
     # -- opening what is under the cursor
 

@@ -133,7 +133,7 @@ class RunScreen(OverScreen):
         worker = get_current_worker()
         for record in follow.follow(self.magetui.environment, self._run, lambda: worker.is_cancelled):
             if record.outcome == "lost":
-                with suppress(MagetuiError):  # its conclusion says that the marker could not be read
+                with suppress(MagetuiError):  # its conclusion says that the current revision could not be read
                     workspace = self.magetui.open_workspace()
                     record = follow.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - told more of
             self.post_message(self.Grown(record))

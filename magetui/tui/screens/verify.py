@@ -1,4 +1,4 @@
-"""The verify screen: the live schema against the one that its marker's revision makes, built from nothing."""
+"""The verify screen: the live schema against the one that its current revision's revision makes, built from nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class VerifyScreen(ScrolledScreen):
 
     NAME = "Verify"
     ABOUT = (
-        "Whether the live schema is what the revision at the marker makes, to the letter: the chain is replayed from "
+        "Whether the live schema is what the revision at the current revision makes, to the letter: the chain is replayed from "
         "nothing, in memory for SQLite, in a scratch schema for PostgreSQL, in one transaction that is never "
-        "committed. Without a marker, the revision that the schema looks like is taken. y builds it where you are "
+        "committed. Without a current revision, the revision that the schema looks like is taken. y builds it where you are "
         "asked; leaving the screen stops it. Nothing is stamped here; on the plan of a stamp, v verifies its revision."
     )
     BINDINGS = [

@@ -47,7 +47,7 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     count = len(record.steps)
     steps = f"step {min(done + 1, count)} of {count}" if record.alive else f"{done} of {count} done"
     place = f"   {steps} ·" if count else "  "
-    to = "" if record.verb in formats.MARKERLESS else "to "
+    to = "" if record.verb in formats.WITHOUT_VERSION_ROW else "to "
     return Content.assemble(
         (f" Run {record.run}", STRONG),
         f" · {formats.plain(record.verb)} {to}{formats.plain(record.target)}",
@@ -96,7 +96,7 @@ def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """What to do after a run that ended short: keys of the run screen, and what each is for."""
     from magetui.text import formats
 
-    if record.verb in formats.MARKERLESS:
+    if record.verb in formats.WITHOUT_VERSION_ROW:
         return ()
     if record.session_left:
         return (("l", "see its session, which keeps its locks"), SCHEMA)

@@ -69,7 +69,7 @@ class VerdictView(Static):
             self._build(self._rehearsal)
         elif self.stage in ("idle", "told"):
             self._question += 1
-            self._show("reading", Content.styled("looking at the scripts and the marker …", QUIET))
+            self._show("reading", Content.styled("looking at the scripts and the current revision …", QUIET))
             self._rehearse(self._question, revision)
 
     def forget(self) -> None:
