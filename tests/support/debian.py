@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("candidates", f"debian: needs Debian's packages {PACKAGES}")
+    config.addinivalue_line("markers", f"debian: needs Debian's packages {PACKAGES}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
