@@ -65,6 +65,12 @@ SENTENCES = [
         made.Other("CreateTableCommentOp"),
         "does Alembic's CreateTableCommentOp, which changes nothing that is looked at here",
     ),
+    (made.AddEnumValue("mood", None, "ok"), "add enum value"),
+    (made.RenameEnumValue("mood", None, "ok", "fine"), "rename enum value"),
+    (made.RenameType("mood", None, "temper"), "rename type"),
+    (made.RenameIndex("i", None, "j"), "rename index"),
+    (made.Unclear(frozenset({"t"})), "unclear"),
+    (made.UnclearTable(frozenset({"t"}), table="t"), "unclear table"),
 ]
 
 
