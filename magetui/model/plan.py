@@ -98,15 +98,14 @@ class Plan:
         if self.verb == "stamp":
             return f"stamp: the current revision {start} becomes {end}, and no SQL of the chain runs"
         if self.repair is not None:
-            return f"{self._repair_summary(self.repair)}, and the current revision {_change(start, end)}"
+            return f"{self._repair_summary(self.repair)}, the current revision {_change(start, end)}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"
 
     def _repair_summary(self, repair: Repair) -> str:
         count = len(repair.steps)
         operations = "1 operation" if count == 1 else f"{count} operations"
-        effect = "is finished" if self.verb == "finish" else "is taken back"
-        return f"{self.verb}: revision {repair.revision}, half there, {effect} by {operations}"
+        return f"{self.verb} the partially applied revision {repair.revision}: {operations}"
 
 
 def _change(start: str, end: str) -> str:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class CodecError(ValueError):
-    """A JSON value does not fit its type hint. The message names the class and the field, and never quotes the value."""
+    """A JSON value does not fit its type hint. The message names the class and the field, but not the value."""
 
 
 # -- values to JSON

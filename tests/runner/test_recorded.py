@@ -38,7 +38,7 @@ def test_mage_chain_is_recorded_in_both_directions_but_for_the_one_that_inspects
     made = of_chain(workspace, dialect)
     assert len(made) == 40
     unknown = {(r, d): one.undecidable for r, both in made.items() for d, one in both.items() if one.undecidable}
-    assert unknown == {(INSPECTS, "upgrade"): "it reads the database: it inspects what is there"}
+    assert unknown == {(INSPECTS, "upgrade"): "it reads the database: it inspects the live schema"}
     assert not [one for both in made.values() for way in both.values() for one in way.operations if one.kind == "other"]
 
     up, down = made["39d36f1dab73"]["upgrade"].operations, made["39d36f1dab73"]["downgrade"].operations
