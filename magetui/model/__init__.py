@@ -1,1 +1,1 @@
-"""Plain values that every layer shares. They need the standard library alone."""
+"""Plain values that every layer shares. They need only the standard library."""

@@ -1,13 +1,13 @@
-"""What a revision does, as values: the one list that plans, lock levels, losses and evidence are made from.
+"""Operations: one value for each `op.*` call of a revision, and for each DDL statement in a script's own SQL.
 
-Types are as the dialect's DDL spells them, defaults as its DDL writes them; nothing in here has asked a database.
+Plans, lock forecasts, data loss and evidence are all computed from this one list. Types and defaults are spelled as
+the dialect's DDL spells them. No database is read to make an operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 
@@ -16,17 +16,21 @@ ConstraintKind = Literal["primary", "foreign", "unique", "check", "exclude"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that a script does."""
+    """One operation of a revision. `kind` is its name in JSON."""
 
+    TAG: ClassVar[str] = "kind"
     kind: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OnTable(Operation):
-    """One thing done to a table; `schema` None is wherever unqualified names go."""
+    """An operation on one table. If `schema` is None, the table is in the default schema."""
 
     table: str
     schema: str | None
+
+
+# -- operations of Alembic
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class RenameTable(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class RebuildTable(OnTable):
-    """SQLite: a batch operation copies the table into a new one, and what follows is done on the way."""
+    """A batch operation on SQLite copies the table; the operations that follow are done in the copy."""
 
     kind: ClassVar[str] = "rebuild-table"
 
@@ -71,7 +75,7 @@ class DropColumn(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class AlterColumn(OnTable):
-    """Fields that are None stay as they are; `drops_default` takes the default away."""
+    """A change of a column. Fields that are None do not change; `drops_default` removes the default."""
 
     kind: ClassVar[str] = "alter-column"
     column: str
@@ -101,9 +105,9 @@ class DropIndex(Operation):
 
 @dataclass(frozen=True, slots=True)
 class AddConstraint(OnTable):
-    """`foreign_key` for one of those; `columns` and, of a check, `definition` for the others.
+    """A new constraint: a foreign key has `foreign_key`, the others have `columns`, a check has `definition` too.
 
-    `valid`: else it is NOT VALID, and the rows that are there already are not looked at.
+    If `valid` is false, the constraint is NOT VALID: the server does not check the existing rows.
     """
 
     kind: ClassVar[str] = "add-constraint"
@@ -125,7 +129,7 @@ class DropConstraint(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class CreateType(Operation):
-    """An enum type."""
+    """A new enum type."""
 
     kind: ClassVar[str] = "create-type"
     name: str
@@ -142,7 +146,7 @@ class DropType(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ExecuteSql(Operation):
-    """Text of the script's own; what it does is for whoever reads SQL to say."""
+    """The script's own SQL as text. `engine.sql` reads the operations in it."""
 
     kind: ClassVar[str] = "sql"
     sql: str
@@ -156,7 +160,7 @@ class InsertRows(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class Autocommit(Operation):
-    """An `autocommit_block` begins (what came before is committed) or ends."""
+    """The start of an `autocommit_block`, which commits the operations before it, or the end of one."""
 
     kind: ClassVar[str] = "autocommit"
     begins: bool
@@ -164,86 +168,88 @@ class Autocommit(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Other(Operation):
-    """An operation of Alembic's, or of a plug-in's, that changes nothing this program knows of: a comment, say."""
+    """An operation of Alembic or a plug-in that changes nothing this program knows, for example a comment."""
 
     kind: ClassVar[str] = "other"
     name: str
 
 
+# -- operations that only a script's own SQL has
+
+
+@dataclass(frozen=True, slots=True)
+class AddEnumValue(Operation):
+    kind: ClassVar[str] = "add-enum-value"
+    name: str
+    schema: str | None
+    value: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameEnumValue(Operation):
+    kind: ClassVar[str] = "rename-enum-value"
+    name: str
+    schema: str | None
+    value: str
+    new_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameType(Operation):
+    kind: ClassVar[str] = "rename-type"
+    name: str
+    schema: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameIndex(Operation):
+    kind: ClassVar[str] = "rename-index"
+    name: str
+    schema: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear(Operation):
+    """SQL that is not understood: it may change anything that its `words` name. `takes_tables`: it may drop tables."""
+
+    kind: ClassVar[str] = "unclear"
+    words: frozenset[str]
+    takes_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearTable(Unclear):
+    """SQL that changes one table in a way that is not understood. `makes`: it creates the table."""
+
+    kind: ClassVar[str] = "unclear-table"
+    table: str = ""
+    schema: str | None = None
+    makes: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one direction of a revision does; `undecidable` says why there may be more than `operations`."""
+    """The operations of one direction of a revision. `undecidable` says why there may be more than these."""
 
     operations: tuple[Operation, ...]
     undecidable: str | None = None
 
 
-KINDS: Mapping[str, type[Operation]] = {
-    kind.kind: kind
-    for kind in (
-        CreateTable,
-        DropTable,
-        RenameTable,
-        RebuildTable,
-        AddColumn,
-        DropColumn,
-        AlterColumn,
-        CreateIndex,
-        DropIndex,
-        AddConstraint,
-        DropConstraint,
-        CreateType,
-        DropType,
-        ExecuteSql,
-        InsertRows,
-        Autocommit,
-        Other,
-    )
-}
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The operations of one revision, in both directions."""
 
+    revision: str
+    upgrade: Recorded
+    downgrade: Recorded
 
-def encode(recorded: Recorded) -> dict[str, Any]:
-    """As JSON will have it."""
-    return {"operations": [encode_one(one) for one in recorded.operations], "undecidable": recorded.undecidable}
+    def recorded(self, direction: str) -> Recorded:
+        """Return the recorded operations of a direction, 'upgrade' or 'downgrade'."""
+        return self.upgrade if direction == "upgrade" else self.downgrade
 
-
-def encode_one(operation: Operation) -> dict[str, Any]:
-    return {"kind": operation.kind, **asdict(operation)}
-
-
-def decode(values: Mapping[str, Any]) -> Recorded:
-    """What `encode` made, read back. Raises `KeyError` or `TypeError` for anything else."""
-    return Recorded(tuple(decode_one(one) for one in values["operations"]), values["undecidable"])
-
-
-def decode_one(values: Mapping[str, Any]) -> Operation:
-    """One operation, as `encode_one` wrote it."""
-    kind = KINDS[values["kind"]]
-    return kind(**{key: _typed(key, value) for key, value in values.items() if key != "kind"})
-
-
-def _typed(key: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        return _part(PARTS[key], value)
-    if isinstance(value, (list, tuple)):
-        return tuple(_part(PARTS[key], one) if isinstance(one, dict) else one for one in value)
-    return value
-
-
-def _part(part: type[Any], values: Mapping[str, Any]) -> Any:
-    known = FIELDS[part]
-    return part(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
-
-
-PARTS: Mapping[str, type[Any]] = {
-    "columns": Column,
-    "column": Column,
-    "index": Index,
-    "indexes": Index,
-    "foreign_key": ForeignKey,
-    "foreign_keys": ForeignKey,
-    "constraints": Constraint,
-}
-FIELDS: Mapping[type[Any], frozenset[str]] = {
-    part: frozenset(field.name for field in fields(part)) for part in PARTS.values()
-}
+    def operations(self, direction: str) -> tuple[Operation, ...]:
+        """Return the operations of a direction, 'upgrade' or 'downgrade'."""
+        return self.recorded(direction).operations

@@ -1,27 +1,27 @@
-"""Tables and what belongs to them, as a database reports them."""
+"""Tables with their columns, indexes and constraints, as a database reports them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-BATCH_PREFIX = "_alembic_tmp_"  # what Alembic's batch operations put before the name of a table's copy
+BATCH_PREFIX = "_alembic_tmp_"  # of the copy that Alembic's batch operations make of a table
 
 
 @dataclass(frozen=True, slots=True)
 class VersionTable:
-    """One version table found in the database: `rows` is None where `problem` says why it cannot be read."""
+    """One version table of the database. If it cannot be read, `rows` is None and `problem` says why."""
 
     schema: str | None
     name: str
     rows: tuple[str, ...] | None
-    effective: bool  # the one that Alembic would use
+    effective: bool  # whether Alembic would use this version table
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What a run left behind: an invalid index, a table of a batch operation, an enum type that nothing uses."""
+    """Something that a run left behind: an invalid index, a batch operation's table, or an enum type without use."""
 
     kind: Literal["invalid-index", "leftover-table", "leftover-type"]
     schema: str | None
@@ -31,7 +31,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table in a listing; `rows` is the server's estimate, `bytes` includes indexes; None where unknown."""
+    """A table in a listing. `rows` is the server's estimate, `bytes` includes indexes; None if unknown."""
 
     schema: str | None
     name: str
@@ -43,9 +43,9 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
-    type: str  # as the server spells it: 'character varying(255)'
+    type: str  # as the server spells it, e.g. 'character varying(255)'
     nullable: bool
-    default: str | None = None  # the expression's text
+    default: str | None = None  # the text of its expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class ForeignKey:
     referred_schema: str | None
     referred_table: str
     referred_columns: tuple[str, ...]
-    on_delete: str | None = None  # 'CASCADE', 'SET NULL', …; None for the default
+    on_delete: str | None = None  # 'CASCADE', 'SET NULL', …; None: NO ACTION, the default
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A unique or check constraint; primary and foreign keys have fields of their own."""
+    """A unique, check or exclusion constraint. Primary keys and foreign keys have their own fields in `TableDetail`."""
 
     name: str | None
     kind: Literal["unique", "check", "exclude"]
@@ -79,7 +79,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """An enum type with its values in their order."""
+    """An enum type with its values in the order of the type."""
 
     schema: str | None
     name: str
@@ -98,7 +98,7 @@ class TableDetail:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is counted of a table: all rows, those with something in `column`, or those with `value` there."""
+    """The rows of a table to count: all, those where `column` is not null, or those where `column` is `value`."""
 
     column: str | None = None
     value: str | None = None
@@ -106,7 +106,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """`rows` is the server's estimate where it is not `exact`, None where it has none; then `problem` says why."""
+    """A count of rows. If not `exact`, it is the server's estimate or None if it has none, and `problem` says why."""
 
     rows: int | None
     exact: bool

@@ -1,4 +1,4 @@
-"""What a server says of itself, and what its errors mean."""
+"""Facts about a server and a session on it, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ StatementCause = Literal["lock-timeout", "statement-timeout", "cancelled", "lost
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a run may wait for a lock and how long one statement may take, in milliseconds; 0 is no limit.
+    """The limits of a run in milliseconds: for each wait for a lock, and for each statement. 0 is no limit.
 
-    `silence_ms`: how long a server may answer nobody at all before the run takes the line for lost.
+    `silence_ms`: how long a server may answer no session at all before the run gives its connection up.
     """
 
     lock_ms: int = 10_000
@@ -38,11 +38,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Pooler:
-    """A connection pooler between us and the server.
+    """A connection pooler between this program and the server.
 
-    `keeps_sessions`: whether each client has a session of the server to itself; None where that could not be told.
-    `server` is where the server itself listens, as it says, in words. `dropped` is the search_path that the URL wants
-    and the session has not.
+    `keeps_sessions`: whether each client has its own session on the server; None if that could not be found out.
+    `server`: where the server itself listens, by its own account, in words. `dropped`: the search_path that the URL
+    sets and the session does not have.
     """
 
     keeps_sessions: bool | None
@@ -52,29 +52,29 @@ class Pooler:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the server says of itself to this session."""
+    """What the server reports about itself and this session."""
 
     version: str
     database: str
-    schema: str | None  # where an unqualified CREATE TABLE would go; None where no schema of search_path may be used
+    schema: str | None  # the default schema; None if the role may use no schema of search_path
     user: str | None
     missing_schemas: tuple[str, ...] = ()
-    read_only: str | None = None  # why a write would be refused, as a sentence; None where it would not
-    closed_schemas: tuple[str, ...] = ()  # of search_path, which are there and which the role may not use
+    read_only: str | None = None  # why a write would be refused, as a sentence; None if it would not
+    closed_schemas: tuple[str, ...] = ()  # of search_path, which exist but which the role may not use
     may_create_schemas: bool = True
     may_create_tables: bool = True  # in `schema`
-    address: str | None = None  # where the driver is connected: 'db1:5432', or a socket; None for a file
-    tls: str | None = None  # the protocol's version; None without
+    address: str | None = None  # that the driver is connected to: 'db1:5432', or a socket; None for a file
+    tls: str | None = None  # the version of the protocol; None without TLS
     pooler: Pooler | None = None
-    experimental: str | None = None  # that this kind of database is, as a sentence
-    hidden: str | None = None  # what this role may not see of others, as a sentence
+    experimental: str | None = None  # a sentence, if the support of this kind of database is experimental
+    hidden: str | None = None  # which facts about other sessions this role may not see, as a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a driver's error means: a cause the program can act on, and the server's own words, redacted."""
+    """The meaning of a driver's error: a cause that the program can act on, and the server's own message, redacted."""
 
     cause: ConnectCause | StatementCause
     message: str
-    silent: bool = False  # nobody answered, not even to refuse
-    advice: str | None = None  # what to do next, where more is known than the cause tells
+    silent: bool = False  # there was no answer at all, not even a refusal
+    advice: str | None = None  # what to do next, if more is known than the cause

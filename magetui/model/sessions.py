@@ -1,4 +1,4 @@
-"""Sessions of a database: what they hold, what they wait for, and how far a statement is."""
+"""Sessions of a database: the locks they hold and wait for, and the progress of a statement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """What a session waits for: a relation's name (or another kind of lock, described) and the mode wanted."""
+    """A lock that a session waits for: the relation, or a description of another kind of lock, and the lock mode."""
 
     relation: str | None
     mode: str | None
@@ -22,9 +22,9 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session of the database; times in milliseconds, None where there is none or it may not be seen.
+    """One session of the database. Times are milliseconds; None if there is none or the role may not see it.
 
-    On SQLite it is a process that holds a lock on the file, with its command's name as `application`.
+    On SQLite, a session is a process that holds a lock on the file, and `application` is the name of its command.
     """
 
     pid: int
@@ -38,20 +38,20 @@ class Session:
     waits_for: LockWait | None = None
     holds: tuple[HeldLock, ...] = ()
     blocked_by: tuple[int, ...] = ()
-    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that only stand before it in the queue
-    began: str | None = None  # when the session began, as the server writes it: with `pid`, who it is
+    queued_behind: tuple[int, ...] = ()  # the part of `blocked_by` that only waits in front of this session
+    began: str | None = None  # its start as the server writes it; identifies the session together with `pid`
 
 
 @dataclass(frozen=True, slots=True)
 class StatementProgress:
-    """How far a statement has come, as the server counts it; `estimate` where it is our guess.
+    """The progress of a statement, as the server counts it. If `estimate`, it is this program's estimate.
 
-    `done` and `total` are in `unit`; `total` None where nobody knows it.
+    `done` and `total` are in `unit`; `total` is None if it is not known.
     """
 
     doing: str  # 'building index', 'rewriting table', …
     relation: str | None
-    phase: str | None  # the server's own word for where it is
+    phase: str | None  # the phase in the server's own words
     done: int
     total: int | None
     unit: Literal["blocks", "rows", "bytes", "sessions"]
@@ -60,15 +60,15 @@ class StatementProgress:
 
 @dataclass(frozen=True, slots=True)
 class MutexHolder:
-    """Who keeps others from migrating: `session` where the server tells, `since` in ISO 8601 UTC."""
+    """The holder of the migration mutex: its `session`, if the server shows it, and `since` when (ISO 8601, UTC)."""
 
     pid: int | None
     session: Session | None = None
     since: str | None = None
-    note: str | None = None  # what the holder wrote of itself, on SQLite
+    note: str | None = None  # SQLite: what the holder wrote into the lock file
 
     def described(self) -> str:
-        """The holder in one line: 'process 4711 (rollback), since 2026-01-01T00:00:00+00:00'."""
+        """Return the holder in one line: 'process 4711 (rollback), since 2026-01-01T00:00:00+00:00'."""
         who = f"process {self.pid}" if self.session is None else f"session {self.pid}"
         if self.pid is None:
             who = "somebody"

@@ -1,1 +1,1 @@
-"""What the program and its child process share: requests, events, the journal, redaction."""
+"""The code that the program and its child process share: requests, events, the journal, the codec, redaction."""

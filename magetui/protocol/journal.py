@@ -1,15 +1,14 @@
-"""The journal: one JSON object a line, appended by the child, followed by everybody else.
+"""The journal of a run: a file with one JSON object a line, which the child process appends and all others read.
 
-A lock on the open file says that the child lives. It belongs to the open file description, which the child inherits,
-so there is no moment at which a run has begun and nobody holds it; and the kernel lets go of it however the child
-ends. A line is one `write` to a file opened for appending, so a reader never sees half an event, except the last
-after a crash of the machine, which it passes over.
+A lock on the open file says that the child lives. The lock belongs to the open file description, which the child
+inherits, so a run is locked from its first moment, and the kernel releases the lock however the child ends. A line is
+one `write` to a file that is opened for appending, so a reader never sees a part of an event. The only exception is
+the last line after a crash of the machine, which readers ignore.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 from collections.abc import Iterator
@@ -24,12 +23,12 @@ PRIVATE = 0o600
 
 
 def now() -> str:
-    """This moment, ISO 8601 in UTC, to the millisecond."""
+    """Return the present time in UTC as ISO 8601, to the millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Journal:
-    """The writing end, shared by the child's threads; what it writes is searched for `secrets` first."""
+    """The writing end, shared by the child's threads. It removes `secrets` from the events that it writes."""
 
     def __init__(self, descriptor: int, secrets: tuple[str, ...]) -> None:
         self._descriptor = descriptor
@@ -37,11 +36,11 @@ class Journal:
         self._lock = threading.Lock()
 
     def hide(self, secrets: tuple[str, ...]) -> None:
-        """Search what is written from here on for these too."""
+        """Remove these secrets too from all events written from now on."""
         self._secrets = (*self._secrets, *secrets)
 
     def append(self, event: events.Event) -> None:
-        """Write an event, whole or not at all. Raises `OSError` where it cannot be written: the disk is full."""
+        """Write the complete event or nothing. Raises `OSError` if it cannot be written, for example to a full disk."""
         line = events.encode(event, lambda text: redact(text, self._secrets)) + "\n"
         with self._lock:
             size = os.fstat(self._descriptor).st_size
@@ -50,19 +49,19 @@ class Journal:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             except OSError as error:
-                os.ftruncate(self._descriptor, size)  # half a line would swallow the next event
+                os.ftruncate(self._descriptor, size)  # the next event would be appended to the unfinished line
                 raise OSError(error.errno, f"The run's record cannot be written: {error.strerror}") from error
 
 
 def create(path: Path) -> int:
-    """Make a new journal and lock it; the descriptor is for the child to inherit.
+    """Create a journal, lock it, and return the descriptor that the child inherits.
 
-    Raises `FileExistsError` where there is one of that name, `OSError` where it cannot be written.
+    Raises `FileExistsError` if the file exists, and `OSError` if it cannot be written.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:  # the file system of a network, say, has no locks to give
+    except OSError:  # a network file system, for example, may not support locks
         path.unlink(missing_ok=True)
         os.close(descriptor)
         raise
@@ -71,7 +70,7 @@ def create(path: Path) -> int:
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """The journal of somebody else's run, to append a line to. Raises `OSError`."""
+    """Open the journal of another process's run, to append an event to it. Raises `OSError`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -80,7 +79,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def is_alive(path: Path) -> bool:
-    """Whether the child that writes this journal is still there."""
+    """Whether the child that writes this journal is still alive."""
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -90,14 +89,14 @@ def is_alive(path: Path) -> bool:
 
 
 class Reader:
-    """The reading end: remembers how far it has read."""
+    """The reading end, which remembers how far it has read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def read(self) -> Iterator[events.Event]:
-        """The events appended since the last call."""
+        """Yield the events that were appended since the last call."""
         with self._path.open("rb") as file:
             file.seek(self._offset)
             for line in file:
@@ -106,7 +105,6 @@ class Reader:
                 self._offset += len(line)
                 try:
                     event = events.decode(line.decode())
-                except (json.JSONDecodeError, UnicodeDecodeError, TypeError):
-                    continue  # cut short by a crash of the machine
-                if event is not None:
-                    yield event
+                except ValueError:  # an event of a later version, or a line cut short by a crash of the machine
+                    continue
+                yield event

@@ -1,4 +1,4 @@
-"""Which machine, start and process space this is: a process's number means that process here and nowhere else."""
+"""The identity of this machine, boot and pid namespace. A pid names the same process only within one of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import socket
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PROCESS_SPACE = Path("/proc/self/ns/pid")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def identity() -> str:
-    """A text that is equal exactly where a process number can be trusted; the host's name alone without /proc."""
+    """Return a text that is equal exactly where a pid names the same process. Without /proc it is the host name."""
     boot = BOOT_ID.read_text().strip() if BOOT_ID.is_file() else ""
-    space = str(PROCESS_SPACE.readlink()) if PROCESS_SPACE.is_symlink() else ""
-    return " ".join((socket.gethostname(), boot, space)).strip()
+    namespace = str(PID_NAMESPACE.readlink()) if PID_NAMESPACE.is_symlink() else ""
+    return " ".join((socket.gethostname(), boot, namespace)).strip()

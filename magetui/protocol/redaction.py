@@ -1,14 +1,15 @@
-"""Credentials out of everything that is shown, logged or raised.
+"""Redaction: removes credentials from everything that is shown, logged or raised.
 
-SQLAlchemy's own `hide_password` shows `?password=` in a query and `PWD=` in `odbc_connect`; drivers and
-scripts repeat URLs in their errors. So a URL is redacted as text, before it is parsed (it may not parse), and
-every text that leaves the program is searched for the secrets that the URL held.
+SQLAlchemy's own `hide_password` shows `?password=` in a query and `PWD=` in `odbc_connect`. Drivers and scripts repeat
+URLs in their errors. So a URL is redacted as text, before it is parsed, because it may not parse. Every text that
+leaves the program is searched for the secrets that the URL contained.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
@@ -16,11 +17,11 @@ SECRET_KEYS = r"(?:(?:PG|ssl|sslkey)?password|passwd|pwd|passfile|secret|(?:acce
 EQUALS, SEMICOLON = r"(?:=|%3[dD])", r"(?:;|%3[bB])"
 OPEN, CLOSE = r"(?:\{|%7[bB])", r"(?:\}|%7[dD])"
 
-# A password ends at the last @, also in what is no proper URL ('postgresql:/…', or no scheme at all).
+# A password ends at the last @, also in a text that is no proper URL ('postgresql:/…', or without a scheme).
 AUTHORITY = re.compile(r"^([^:]*(?:://[^:]*)?):(?!//)(.+)@", re.DOTALL)
-# ODBC and libpq keywords, percent-encoded or not. A value in braces may hold anything (ODBC writes closing
-# braces twice), in quotes too (libpq); else it ends at a space, at &, or at a semicolon before a keyword.
-# What is repeated has a bound: a script may print a megabyte in one word, and the time must not be its square.
+# ODBC and libpq keywords, percent-encoded or not. A value in braces may contain any character (ODBC doubles closing
+# braces), and so may a value in quotes (libpq). Any other value ends at a space, at &, or at a semicolon before a
+# keyword. Repetitions are bounded: a script may print a word of a megabyte, and the time must not grow quadratically.
 KEYWORD = re.compile(
     rf"(?P<key>(?:\b|(?<=%[0-9A-Fa-f]{{2}})){SECRET_KEYS}\s*{EQUALS}\s*)"
     rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).){{0,1000}}{CLOSE}|'(?:[^'\\]|\\.){{0,1000}}'"
@@ -30,7 +31,7 @@ KEYWORD = re.compile(
 SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
 SHORTEST_SECRET = 3
 SHORTEST_STORE_SECRET = 8
-# What opens a secret store: whoever has it may read more than this one database.
+# Credentials of a secret store. They give access to more than this one database.
 STORE_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -43,59 +44,63 @@ STORE_VARIABLES = (
 
 
 def redact_url(url: str) -> str:
-    """`url` without its credentials, whether it parses or not; the user's name stays.
+    """Return `url` without its credentials, whether it parses or not. The user's name stays.
 
-    The password ends at the last `@`, so that one with `@ : / % #` in it is hidden whole.
+    The password ends at the last `@`, so that a password with `@ : / % #` in it is hidden completely.
     """
     return KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """The credentials in `url`, in each spelling that a message might repeat them in, longest first.
+    """Return the credentials in `url` in each spelling that a message may repeat, longest first.
 
-    Not those that the redacted URL shows anyway: where user, password and database are all 'mage', hiding
-    that word would tear every message apart and hide nothing.
+    Words that the redacted URL shows anyway are left out. If user, password and database are all 'mage', hiding that
+    word would make every message unreadable and hide nothing.
     """
     shown = redact_url(url)
-    # Inside odbc_connect, percent-encoded as a whole, the keywords show only after decoding.
-    found = {value for text in (url, unquote_plus(url)) for match in KEYWORD.finditer(text) for value in _values(match)}
-    if match := AUTHORITY.match(url):
-        found.add(match[2])
-        found.add(match[2].split("@")[0])
-    spellings = {
-        spell(secret) for secret in found for spell in (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+    # The value of odbc_connect is percent-encoded, so its keywords are visible only after decoding.
+    secrets = {
+        value for text in (url, unquote_plus(url)) for match in KEYWORD.finditer(text) for value in _values(match)
     }
-    secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
-    return tuple(sorted(secret, key=len, reverse=True))
+    if match := AUTHORITY.match(url):
+        secrets |= {match[2], match[2].split("@")[0]}
+    spellings = (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+    return _longest_first(spell(secret) for secret in secrets for spell in spellings if spell(secret) not in shown)
 
 
 def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The credentials in the environment that open a secret store, as they stand and percent-encoded, longest first.
+    """Return the secret store's credentials in the environment, plain and percent-encoded, longest first.
 
-    Not one that is short: 'test', as a practice store takes it, is no secret, and stands in many a database's name.
+    Short ones are left out: 'test', which a practice store accepts, is no secret, and many database names contain it.
     """
-    found = {environment.get(variable, "") for variable in STORE_VARIABLES}
-    spellings = {spell(secret) for secret in found for spell in (str, quote, quote_plus, _quoted)}
-    return tuple(sorted((one for one in spellings if len(one) >= SHORTEST_STORE_SECRET), key=len, reverse=True))
+    secrets = {environment.get(variable, "") for variable in STORE_VARIABLES}
+    spelled = (spell(secret) for secret in secrets for spell in PLAIN_AND_ENCODED)
+    return _longest_first(spelled, SHORTEST_STORE_SECRET)
 
 
 def password_spellings(password: str, shown: str) -> tuple[str, ...]:
-    """A password that stands in no URL, as it is and percent-encoded, longest first; `shown` is the redacted URL.
+    """Return a password that is in no URL, plain and percent-encoded, longest first.
 
-    As with a URL's own, not where that shows it anyway.
+    Spellings that `shown`, the redacted URL, contains anyway are left out, as in `secrets_of`.
     """
-    spellings = {spell(password) for spell in (str, quote, quote_plus, _quoted)}
-    secret = (one for one in spellings if len(one) >= SHORTEST_SECRET and one not in shown)
-    return tuple(sorted(secret, key=len, reverse=True))
+    return _longest_first(spell(password) for spell in PLAIN_AND_ENCODED if spell(password) not in shown)
+
+
+def _longest_first(spelled: Iterable[str], shortest: int = SHORTEST_SECRET) -> tuple[str, ...]:
+    """Return the secrets that are long enough to hide. The longest is first, because it may contain a shorter one."""
+    return tuple(sorted({secret for secret in spelled if len(secret) >= shortest}, key=len, reverse=True))
 
 
 def _quoted(secret: str) -> str:
-    """As SQLAlchemy spells it in a URL: with every reserved character encoded."""
+    """Return the secret as SQLAlchemy spells it in a URL: with every reserved character encoded."""
     return quote(secret, safe="")
 
 
+PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, _quoted)
+
+
 def _values(match: re.Match[str]) -> tuple[str, ...]:
-    """A keyword's value as it stands, and without its braces or quotes."""
+    """Return a keyword's value as written, and without its braces or quotes."""
     value = match["value"]
     if value.startswith("{"):
         return value, value[1:-1], value[1:-1].replace("}}", "}")
@@ -105,8 +110,17 @@ def _values(match: re.Match[str]) -> tuple[str, ...]:
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """`text` without any of `secrets` and without the credentials of any URL in it."""
+    """Return `text` without `secrets` and without the credentials of any URL in it."""
     text = re.sub(r"[A-Za-z][\w+.-]{0,40}://\S+", lambda match: redact_url(match[0]), text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return SQL_PASSWORD.sub(rf"\1{HIDDEN}", KEYWORD.sub(rf"\g<key>{HIDDEN}", text))
+
+
+def clean_json(value: Any, clean: Callable[[str], str], exact: Collection[str] = ()) -> Any:
+    """Return the JSON value with `clean` applied to each text in it, except the values of the keys in `exact`."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {key: item if key in exact else clean_json(item, clean, exact) for key, item in value.items()}
+    return [clean_json(item, clean, exact) for item in value] if isinstance(value, list) else value

@@ -1,1 +1,1 @@
-"""The child process that changes a database, and the journal through which everybody watches it."""
+"""The child process that changes a database and runs the project's code."""

@@ -1,6 +1,6 @@
-"""The child's way in: reads one request on stdin, carries it out, and answers in the journal (or on stdout).
+"""The entry point of the child: it reads one request on stdin, carries it out, and answers in the journal or on stdout.
 
-It is started by `BOOT`, under whatever interpreter the project wants, with our directory last on `sys.path`.
+`BOOT` starts it under the project's interpreter, with this program's directory last on `sys.path`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from magetui.protocol import events
+from magetui.protocol import codec, events
 from magetui.protocol.journal import Journal, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
 from magetui.protocol.requests import (
@@ -30,72 +30,76 @@ from magetui.protocol.requests import (
     receive,
 )
 
-# An empty entry on sys.path is the current folder, where a project may keep a folder named 'alembic'.
+# An empty entry on sys.path means the current folder, where a project may have a folder named 'alembic'.
 BOOT = (
     "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; "
     "from magetui.runner.__main__ import main; main()"
 )
 
 LINE_LIMIT = 20_000  # characters of a line that a script prints
-ROOM_FOR_LAST_WORDS = 500  # bytes
+LAST_WORDS_SIZE = 500  # bytes
 
 
 def main() -> None:
-    """Read the request and run it. Arguments: our directory, the journal's descriptor (or '-'), a stderr file."""
+    """Read the request and carry it out.
+
+    Arguments: this program's directory and, for a run, the journal's descriptor and the path of its stderr file.
+    """
     request = receive(0)
     if not isinstance(request, Request):
         _answer(request)
         return
     descriptor = int(sys.argv[2])
     os.set_inheritable(descriptor, False)
-    beside = password_spellings(os.environ.get("PGPASSWORD", ""), redact_url(request.url))
-    journal = Journal(descriptor, (*secrets_of(request.url), *beside, *store_secrets(os.environ)))
-    finished = _capture_output(journal)
+    password = password_spellings(os.environ.get("PGPASSWORD", ""), redact_url(request.url))
+    journal = Journal(descriptor, (*secrets_of(request.url), *password, *store_secrets(os.environ)))
+    end_capture = _capture_output(journal)
     last_words = LastWords(Path(sys.argv[3]))
     try:
-        _execute(request, journal, _kept_line())
-    except Exception as error:  # noqa: BLE001 - a fault of our own: the record must not end without a word
+        _execute(request, journal, _move_line_from_stdin())
+    except Exception as error:  # noqa: BLE001 - a bug of this program: the journal must say so
         traceback.print_exc()
-        told = f"The program itself failed: {type(error).__name__}: {error}"
+        message = f"The program itself failed: {type(error).__name__}: {error}"
         try:
-            journal.append(events.RunEnded(at=now(), outcome="lost", current=None, elapsed_ms=0, error=told))
+            journal.append(events.RunEnded(at=now(), outcome="lost", current=None, elapsed_ms=0, error=message))
         except OSError as full:
             last_words.leave(f"{full.strerror}. The run was stopped; what it had not committed was rolled back.")
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(ValueError, OSError, AttributeError):  # a script has closed it, or put another in its place
+            with suppress(ValueError, OSError, AttributeError):  # a script has closed or replaced it
                 stream.flush()
-        finished()
+        end_capture()
         last_words.close()
 
 
 class LastWords:
-    """The file where the child's first complaints went, kept to its end for why the journal could not be written.
+    """The child's stderr file, kept to its end for the reason why the journal could not be written.
 
-    Its room is taken while there is some. A child that is killed leaves it blank.
+    Its space is allocated at the start, before the disk is full. A child that is killed leaves it blank.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left = False
         try:
-            path.write_text(" " * ROOM_FOR_LAST_WORDS)
+            path.write_text(" " * LAST_WORDS_SIZE)
         except OSError:
-            path.write_text("")  # so full already that the journal says nothing more either
+            path.write_text("")  # the disk is full already; the journal cannot be written either
 
     def leave(self, words: str) -> None:
+        """Write the words into the file, as far as they fit."""
         self._left = True
         with self._path.open("r+b") as file:
-            file.write(words.encode()[:ROOM_FOR_LAST_WORDS].ljust(ROOM_FOR_LAST_WORDS))
+            file.write(words.encode()[:LAST_WORDS_SIZE].ljust(LAST_WORDS_SIZE))
 
     def close(self) -> None:
-        """Remove it, unless words were left in it."""
+        """Remove the file, unless `leave` has written to it."""
         if not self._left:
             self._path.unlink(missing_ok=True)
 
 
-def _kept_line() -> int:
-    """The pipe from whoever began the run, moved away from stdin, where scripts shall find nothing."""
+def _move_line_from_stdin() -> int:
+    """Move the pipe from the starting program away from stdin, so that scripts read nothing there."""
     line = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -103,8 +107,8 @@ def _kept_line() -> int:
     return line
 
 
-def _look_into(scripts: Scripts) -> None:
-    """Let scripts import what lies beside them. An installed Mage is not ours to write bytecode into."""
+def _make_importable(scripts: Scripts) -> None:
+    """Let scripts import the modules of their project. No bytecode is written into an installed Mage."""
     sys.path.extend(path for path in scripts.sys_path if path not in sys.path)
     if scripts.kind == "mage":
         sys.dont_write_bytecode = True
@@ -115,7 +119,7 @@ def _execute(request: Request, journal: Journal, line: int) -> None:
     try:
         from magetui.runner.execute import Run
 
-        _look_into(request.scripts)
+        _make_importable(request.scripts)
         run = Run(request, journal, line)
     except ImportError as error:
         journal.append(
@@ -132,26 +136,26 @@ def _execute(request: Request, journal: Journal, line: int) -> None:
 
 
 def _answer(request: Question | ReplayRequest) -> None:
-    """Answer with stdout kept for that: what scripts print goes to stderr."""
+    """Write the answer to stdout. Output of scripts goes to stderr instead."""
     answer = os.dup(1)
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
-    _look_into(request.scripts)
+    _make_importable(request.scripts)
     if isinstance(request, ReplayRequest):
         from magetui.runner.replay import replay
 
-        document = json.dumps(replay(request, _kept_line()))
+        document = json.dumps(codec.encode(replay(request, _move_line_from_stdin())))
     else:
-        document = json.dumps(_told(request))
+        document = json.dumps(codec.encode(_value(request)))
     with suppress(ValueError):  # a script has closed it
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
         file.write(document)
     if isinstance(request, ProbeRequest):
-        os._exit(0)  # whatever env.py left running is not waited for
+        os._exit(0)  # do not wait for threads that env.py left running
 
 
-def _told(request: Question) -> object:
+def _value(request: Question) -> object:
     from magetui.runner.render import refuse_connections, render
 
     refuse_connections()
@@ -171,35 +175,35 @@ def _told(request: Question) -> object:
 
 
 def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]
-    """Send descriptors 1 and 2 to the journal, a line an event; returns what ends the capture."""
+    """Write all output to the journal, an event for each line. Returns the function that ends the capture."""
     read_end, write_end = os.pipe()
     os.dup2(write_end, 1)
     os.dup2(write_end, 2)
     os.close(write_end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # a pipe's is not, and what is printed is news
+            stream.reconfigure(line_buffering=True)  # not the default for a pipe, and output must appear at once
 
     def follow() -> None:
         with os.fdopen(read_end, errors="replace") as file:
             for line in _lines(file):
-                with suppress(OSError):  # the disk is full: go on reading, or the script would wait for us
+                with suppress(OSError):  # the disk is full: read on, or the script blocks on its output
                     journal.append(events.OutputPrinted(at=now(), text=line))
 
     thread = threading.Thread(target=follow, name="output", daemon=True)
     thread.start()
 
-    def finished() -> None:
+    def end() -> None:
         for descriptor in (1, 2):
             with suppress(OSError):  # a script has closed it
                 os.close(descriptor)
         thread.join(timeout=2)
 
-    return finished
+    return end
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of `file` without their ends, cut where they are longer than anybody reads."""
+    """Yield the lines of `file` without their ends, each cut at `LINE_LIMIT`."""
     while piece := file.readline(LINE_LIMIT):
         line, left_out = piece.rstrip("\n"), 0
         while not piece.endswith("\n") and (piece := file.readline(LINE_LIMIT)):

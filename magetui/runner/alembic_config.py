@@ -1,4 +1,4 @@
-"""Alembic's configuration for a project's scripts, as running, rendering and probing need it."""
+"""Alembic's configuration for a project's scripts, for a run, a render and a probe."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from magetui.protocol.requests import Scripts
 
 
 def alembic_config(scripts: Scripts, url: str | None) -> Config:
-    """The configuration; percent signs doubled, since ConfigParser interpolates. A `url` overrides the project's."""
+    """Return the configuration. If `url` is set, it replaces the project's.
+
+    Percent signs are doubled, because ConfigParser interpolates.
+    """
     if scripts.toml_file and "toml_file" in inspect.signature(Config).parameters:
         config = Config(scripts.config_file, toml_file=scripts.toml_file, ini_section=scripts.section)
     else:
         config = Config(scripts.config_file, ini_section=scripts.section)
         if scripts.kind == "mage" or scripts.toml_file:
             config.set_main_option("script_location", scripts.script_location.replace("%", "%%"))
-        if scripts.toml_file:  # an Alembic before 1.16, to which it says nothing
+        if scripts.toml_file:  # an Alembic before 1.16, which cannot read that file
             config.set_main_option("version_path_separator", "os")
             config.set_main_option("version_locations", os.pathsep.join(scripts.version_locations).replace("%", "%%"))
             sys.path[:0] = scripts.prepended
@@ -36,20 +39,21 @@ def alembic_config(scripts: Scripts, url: str | None) -> Config:
 
 
 def naming_options(scripts: Scripts) -> dict[str, Any]:
-    """Options for a `MigrationContext` by which Alembic names constraints as under the project's own env.py."""
+    """Return the options that make a `MigrationContext` name constraints as the project's own env.py does."""
     return {"target_metadata": MetaData(naming_convention=dict(scripts.naming))} if scripts.naming else {}
 
 
 def offline_context(dialect: str, buffer: io.StringIO, naming: Mapping[str, Any]) -> MigrationContext:
-    """Where operations become SQL in `buffer`, with their values in it, for a dialect and without a database."""
+    """Return a context that writes operations to `buffer` as SQL with literal values, without a database."""
     return MigrationContext.configure(
         dialect_name=dialect,
-        dialect_opts={"paramstyle": "named"},  # as it runs: else each % is written twice, for a driver that halves it
+        # With the default, '%s', each % in the SQL is doubled for the driver, which no driver undoes here.
+        dialect_opts={"paramstyle": "named"},
         opts={"as_sql": True, "output_buffer": buffer, "literal_binds": True, **naming},
     )
 
 
 def prefer_installed_driver() -> None:
-    """Let a plain `postgresql://` mean psycopg2 where psycopg 3 is missing: SQLAlchemy 2.1 changed the default."""
+    """Let a plain `postgresql://` mean psycopg2 if psycopg 3 is missing: SQLAlchemy 2.1 changed the default."""
     if importlib.util.find_spec("psycopg") is None and importlib.util.find_spec("psycopg2") is not None:
         registry.register("postgresql", "sqlalchemy.dialects.postgresql.psycopg2", "dialect")

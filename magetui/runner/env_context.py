@@ -1,7 +1,8 @@
-"""The `context` of an `env.py` that works on several databases, while a run is about one of them.
+"""The `context` of an `env.py` that works on several databases, for a run that is about one of them.
 
-Alembic's multi-database template connects to all and runs the scripts on each. On those that the plan was not made for
-nothing may be run, and Alembic would even make a version table there before it asks for steps.
+Alembic's multi-database template connects to all databases and runs the scripts on each. A run must not touch the
+databases that its plan was not made for. Without this class, Alembic would create a version table in each of them
+before it asks for steps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.schema import CreateSchema
 
 
 class OneDatabase(EnvironmentContext):
-    """Runs the migrations where `wanted` says so, after what comes `first`, and passes the other databases over."""
+    """Runs the migrations on the connections that `wanted` accepts, after `first`, and skips the other databases."""
 
     def __init__(
         self,
@@ -32,26 +33,26 @@ class OneDatabase(EnvironmentContext):
         super().__init__(config, script, **options)
         self._wanted = wanted
         self._first = first
-        self.met = False
+        self.reached = False
 
-    def run_migrations(self, **handed: Any) -> None:
+    def run_migrations(self, **arguments: Any) -> None:
         connection = self.get_context().connection
         if self._wanted(connection):
-            self.met = True
+            self.reached = True
             self._first(self.get_context())
-            super().run_migrations(**handed)
+            super().run_migrations(**arguments)
         elif connection is not None:
-            print(f"{connection.engine.url!r}: passed over, since this run is about another database")  # noqa: T201
+            print(f"{connection.engine.url!r}: skipped, since this run is about another database")  # noqa: T201
 
 
-# The functions of `alembic.context` reach the instance at work through what its class has set up there.
+# The functions of `alembic.context` reach the active instance through what its class has set up in that module.
 OneDatabase.create_module_class_proxy(vars(context), vars(context))
 
 
 def create_schema(context: MigrationContext, name: str) -> None:
-    """Create the schema where tables go, in the transaction of the first step, and before Alembic's own table."""
+    """Create the default schema in the transaction of the first step, before Alembic creates its version table."""
     connection = context.connection
     assert connection is not None
     with context.begin_transaction(_per_migration=True):  # as Alembic does for its version table
         connection.execute(CreateSchema(name, if_not_exists=True))
-    connection.dialect.default_schema_name = name  # for scripts that inspect: it had none when it connected
+    connection.dialect.default_schema_name = name  # for scripts that inspect: when it connected, there was none

@@ -1,4 +1,4 @@
-"""Where in a project's scripts an error came from."""
+"""The location of an error in a project's scripts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import traceback
 from pathlib import Path
 
 
-def place_of(error: BaseException, version_locations: tuple[str, ...]) -> str | None:
-    """The innermost frame of a traceback that stands in a migration script: 'file.py, line 12'."""
+def error_location(error: BaseException, version_locations: tuple[str, ...]) -> str | None:
+    """Return the innermost frame of the traceback that is in a migration script, as 'file.py, line 12'."""
     folders = {Path(location).resolve() for location in version_locations}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename).resolve().parent in folders:

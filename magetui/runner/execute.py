@@ -1,8 +1,8 @@
-"""One run: the mutex, the current revision that was consented to, Alembic's steps, and what the database says afterwards.
+"""One run: it takes the mutex, checks the plan, lets Alembic execute the steps, and reads the current revision back.
 
-Alembic itself executes (`EnvironmentContext` with an `fn` of ours, whose steps it consumes one by one, so that an
-event stands around each). Mage's chain runs on a connection of ours, without its `env.py`, which would import the
-whole application and then do the same; any other project runs its own `env.py`.
+Alembic itself executes, in an `EnvironmentContext` with an `fn` of this module. Alembic consumes the steps of `fn` one
+by one, so an event can be written before and after each step. Mage's chain runs on a connection of this module, without
+its `env.py`, which would import all of Mage and then do the same. Any other project runs its own `env.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -33,131 +33,141 @@ from magetui.protocol.redaction import password_spellings, redact_url
 from magetui.protocol.requests import Request
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
 from magetui.runner.env_context import OneDatabase, create_schema
-from magetui.runner.error_location import place_of
-from magetui.runner.refusals import MutexKept, RunRefused, refuse_pooler, require_sessions
+from magetui.runner.error_location import error_location
+from magetui.runner.mutex_wait import MutexWait
+from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.retries import Retries
 from magetui.runner.statement_log import StatementLog
 from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
-MUTEX_PULSE_SECONDS = 0.2
 READ_BACK_SECONDS = 15.0
+READ_BACK_PULSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: `error` says why it failed, `where` is the script's file and line."""
+
+    outcome: events.Outcome
+    error: str | None = None
+    where: str | None = None
 
 
 class Run:
-    """Carries one request out and writes its journal; `execute` never raises for what a migration does."""
+    """One run. `execute` carries out its request and writes its journal; no error of a migration leaves `execute`."""
 
     def __init__(self, request: Request, journal: Journal, line: int | None = None) -> None:
         self._request = request
+        self._plan = request.plan
         self._line = line if request.on_disconnect == "cancel" else None
         self._journal = journal
         self._url = make_url(request.url)
         self._backend: Backend = backend_for(self._url)
         self._reader = self._backend.reader(self._url, request.name_of("watcher"))
         self._progress = Progress()
-        self._books = StatementLog(
+        self._statements = StatementLog(
             self._backend, journal, self._progress, request.scripts.version_table, request.application_name
         )
-        self._attempts = Retries(journal, self._progress.cancelled, request.lock_retries, self._what_forbids_another)
-        self._pooled = False  # the run's own connections go through a pooler that keeps sessions
-        self._left_in_peace = False  # env.py or a script said sys.exit(0)
+        self._retries = Retries(journal, self._progress.cancelled, request.lock_retries, self._reason_against_retry)
+        self._pooled = False  # whether the run's own connections go through a pooler, which keeps sessions
+        self._exited_normally = False  # whether env.py or a script called sys.exit(0)
         self._started = time.monotonic()
 
     def execute(self) -> events.Outcome:
-        request = self._request
-        watcher = Watcher(self._backend, self._reader, self._journal, request.timeouts, self._progress, line=self._line)
-        watcher.start()  # first: who reads of this process may signal it at once
-        self._journal.append(
-            events.RunStarted(
-                at=now(),
-                run=request.run,
-                verb=request.verb,
-                target=request.target,
-                current=request.current,
-                steps=request.steps,
-                database=redact_url(request.url),
-                project=request.scripts.script_location,
-                pid=os.getpid(),
-                user=getpass.getuser(),
-                host=socket.gethostname(),
-                lock_timeout_ms=request.timeouts.lock_ms,
-                statement_timeout_ms=request.timeouts.statement_ms,
-                machine=identity(),
-                lock_retries=request.lock_retries,
-                on_disconnect=request.on_disconnect,
-            )
-        )
-        failure: Failure | None = None
-        where: str | None = None
-        outcome: events.Outcome = "done"
-        try:
-            self._change()
-        except RunCancelled:
-            outcome = "cancelled"
-        except MutexKept as error:
-            outcome, failure = "lock-timeout", Failure("failed", str(error))
-        except VersionTableUnreadable as error:
-            outcome, failure = "refused", Failure("failed", f"{error} Nothing was done.")
-        except RunRefused as error:
-            outcome, failure = "refused", Failure("failed", str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
-            failure, where = self._explained(error)
-            outcome = self._outcome_of(failure)
+        """Carry out the request and return the outcome, which is the last event of the journal too."""
+        limits = self._request.timeouts
+        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, line=self._line)
+        watcher.start()  # before the first event: whoever reads of this process may signal it at once
+        self._journal.append(self._run_started())
+        ending = self._change()
         watcher.stop()
-        if outcome == "lost":
+        if ending.outcome == "lost":
             self._journal.append(events.ConnectionBroke(at=now(), tries_ms=round(READ_BACK_SECONDS * 1000)))
-        current = self._read_back(patient=outcome == "lost")
-        reached = current is not None and sorted(current) == sorted(request.result)
-        if reached and (outcome == "lost" or self._left_in_peace):
-            outcome, failure = "done", None  # the connection broke after the commit; env.py ended the process
-        elif outcome == "done" and current is not None and not reached:
-            outcome = "failed"
-            failure = Failure(
-                "failed",
-                f"The scripts ended without an error, and yet the current revision is {_spoken(current)}, "
-                f"not {_spoken(request.result)}: what they did was not committed, or not here.",
-            )
+        current = self._read_back(patient=ending.outcome == "lost")
+        ending = self._compared(ending, current)
+        stopped = ending.outcome not in ("done", "refused")
         self._journal.append(
             events.RunEnded(
                 at=now(),
-                outcome=outcome,
+                outcome=ending.outcome,
                 current=current,
-                elapsed_ms=self._elapsed_ms(),
-                committed=self._books.committed,
-                error=failure.message if failure else None,
-                where=where,
-                statement=self._books.last_statement if outcome not in ("done", "refused") else None,
+                elapsed_ms=int((time.monotonic() - self._started) * 1000),
+                committed=self._statements.committed,
+                error=ending.error,
+                where=ending.where,
+                statement=self._statements.last_statement if stopped else None,
             )
         )
-        return outcome
+        return ending.outcome
+
+    def _run_started(self) -> events.RunStarted:
+        request = self._request
+        return events.RunStarted(
+            at=now(),
+            run=request.run,
+            verb=self._plan.verb,
+            target_revision=self._plan.target_revision,
+            current=self._plan.current,
+            steps=self._plan.steps,
+            database=redact_url(request.url),
+            project=request.scripts.script_location,
+            pid=os.getpid(),
+            user=getpass.getuser(),
+            host=socket.gethostname(),
+            lock_timeout_ms=request.timeouts.lock_ms,
+            statement_timeout_ms=request.timeouts.statement_ms,
+            machine=identity(),
+            lock_retries=request.lock_retries,
+            on_disconnect=request.on_disconnect,
+        )
 
     # -- the change
 
-    def _change(self) -> None:
-        request = self._request
-        self._require_sessions()
-        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
-        with ExitStack() as held:
-            held.callback(mutex.release)
-            self._again_after_lock_timeout(lambda: self._take(mutex))
-            current = self._current()
-            if request.verb == "migrate" and sorted(current) == sorted(request.result) != sorted(request.current):
-                return  # somebody who held the mutex before us did this very work
-            if sorted(current) != sorted(request.current):
-                raise RunRefused(
-                    f"The plan was made for the current revision {_spoken(request.current)}, and the database now says "
-                    f"{_spoken(current)}: somebody else changed it. Nothing was done; look again and plan anew."
-                )
-            self._listen()
-            if request.repair is not None:
-                self._again_after_lock_timeout(self._mend)
-            elif request.replace_unknown is not None:
-                self._again_after_lock_timeout(self._compare_and_swap)
-            else:
-                self._again_after_lock_timeout(lambda: self._run_alembic(mutex))
+    def _change(self) -> Ending:
+        """Change the database, and return how that ended."""
+        try:
+            self._require_sessions()
+            with ExitStack() as stack:
+                self._change_under_mutex(stack)
+        except RunCancelled:
+            return Ending("cancelled")
+        except MutexTimeout as error:
+            return Ending("lock-timeout", str(error))
+        except VersionTableUnreadable as error:
+            return Ending("refused", f"{error} Nothing was done.")
+        except RunRefused as error:
+            return Ending("refused", str(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
+            failure = self._failure(error)
+            where = error_location(error, self._request.scripts.version_locations)
+            return Ending(self._outcome_of(failure), failure.message, where)
+        return Ending("done")
+
+    def _change_under_mutex(self, stack: ExitStack) -> None:
+        request, plan = self._request, self._plan
+        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), plan.verb)
+        stack.callback(mutex.release)
+        wait = MutexWait(request, self._backend, self._reader, self._journal, self._progress)
+        self._retry_on_lock_timeout(lambda: wait.take(mutex))
+        current = self._read_current()
+        if plan.verb == "migrate" and sorted(current) == sorted(plan.result) != sorted(plan.current):
+            return  # the holder of the mutex before us has done this very migration
+        if sorted(current) != sorted(plan.current):
+            raise RunRefused(
+                f"The plan was made for the current revision {_listed(plan.current)}, and the database now says "
+                f"{_listed(current)}: somebody else changed it. Nothing was done. Look again and make a new plan."
+            )
+        self._listen()
+        if plan.repair is not None:
+            self._retry_on_lock_timeout(self._repair)
+        elif plan.replace_unknown is not None:
+            self._retry_on_lock_timeout(self._replace_unknown)
+        else:
+            self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
 
     def _require_sessions(self) -> None:
-        """Refuse a pooler that would give each transaction another session: the mutex would be held by nobody."""
+        """Refuse a pooler that gives each transaction another session: no session would hold the mutex."""
         with self._reader.connect() as connection:
             pooler = self._backend.server(connection).pooler
             password = self._backend.password_used(connection)
@@ -166,67 +176,40 @@ class Run:
         self._pooled = pooler is not None
         require_sessions(pooler)
 
-    def _again_after_lock_timeout(self, change: Callable[[], None]) -> None:
-        """Do it, and again where a lock was not to be had in time, as often as was asked for and nothing was left."""
+    def _retry_on_lock_timeout(self, change: Callable[[], None]) -> None:
+        """Make the change, again after a lock timeout as often as the request says, if nothing was committed."""
         while True:
             try:
                 change()
-            except MutexKept as error:
-                if not self._attempts.another_is_due(str(error)):
+            except MutexTimeout as error:
+                if not self._retries.wait_for_next(str(error)):
                     raise
             except Exception as error:
-                failure, _ = self._explained(error)
-                if self._outcome_of(failure) != "lock-timeout" or not self._attempts.another_is_due(failure.message):
+                failure = self._failure(error)
+                if self._outcome_of(failure) != "lock-timeout" or not self._retries.wait_for_next(failure.message):
                     raise
             else:
                 return
             self._progress.check()
 
-    def _what_forbids_another(self) -> str | None:
-        if self._books.committed:
-            return "part of it is committed already, as an autocommit_block does, and cannot be done twice"
-        if not self._books.atomic:
-            return "env.py opened a connection of its own kind, of which nobody knows what it left behind"
+    def _reason_against_retry(self) -> str | None:
+        if self._statements.committed:
+            return "part of it is already committed, as an autocommit_block does, and cannot be done twice"
+        if not self._statements.atomic:
+            return "env.py opened its own kind of connection, so it is not known what was committed"
         try:
-            current = self._current()
+            current = self._read_current()
         except (SQLAlchemyError, VersionTableUnreadable, OSError) as unread:
-            return f"the current revision cannot be read: {self._explained(unread)[0].message}"
-        if sorted(current) != sorted(self._request.current):
-            return f"the current revision is {_spoken(current)} by now"
+            return f"the current revision cannot be read: {self._failure(unread).message}"
+        if sorted(current) != sorted(self._plan.current):
+            return f"the current revision is now {_listed(current)}"
         return None
 
-    def _take(self, mutex: Any) -> None:
-        started = time.monotonic()
-        told = False
-        while not mutex.try_acquire():
-            self._progress.check()
-            waited_ms = int((time.monotonic() - started) * 1000)
-            if not told:
-                told = True
-                with self._reader.connect() as connection:
-                    holder = self._backend.mutex_holder(connection, self._request.mutex_key, self._url)
-                self._journal.append(
-                    events.MutexAwaited(
-                        at=now(),
-                        timeout_ms=self._request.timeouts.lock_ms,
-                        holder=holder.session if holder else None,
-                        note=holder.described() if holder else None,
-                    )
-                )
-            if self._request.timeouts.lock_ms and waited_ms > self._request.timeouts.lock_ms:
-                raise MutexKept(
-                    f"Somebody else is migrating this database and did not finish within "
-                    f"{self._request.timeouts.lock_ms / 1000:g} s. Nothing was done."
-                )
-            self._progress.cancelled.wait(MUTEX_PULSE_SECONDS)
-        waited_ms = int((time.monotonic() - started) * 1000)
-        self._journal.append(events.MutexTaken(at=now(), waited_ms=waited_ms))
-
     def _listen(self) -> None:
-        """Put our limits on every connection of this process, and hear what they do."""
+        """Apply the limits to every connection of this process, and log the statements on it."""
         # The backend's own listeners come first: SQLite's commit may fail in one of them.
         self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks(), self._request.application_name)
-        self._books.listen()
+        self._statements.listen()
 
     def _run_alembic(self, mutex: Mutex) -> None:
         prefer_installed_driver()
@@ -237,16 +220,16 @@ class Run:
             config,
             script,
             lambda connection: not scripts.several or self._is_target(connection, mutex),
-            lambda context: self._make_schema(context, mutex),
+            lambda context: self._create_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
-            destination_rev=self._request.target,
+            destination_rev=self._plan.target_revision,
             transactional_ddl=True,
-            purge=self._request.purge,
+            purge=self._plan.purge,
         )
         with environment:
             if scripts.kind == "alembic":
                 script.run_env()
-                self._require_met(environment.met or not scripts.several)
+                self._require_target(environment.reached or not scripts.several)
                 return
             with self._writer().connect() as connection:
                 environment.configure(
@@ -258,60 +241,61 @@ class Run:
                 with environment.begin_transaction():
                     environment.run_migrations()
 
-    def _make_schema(self, context: MigrationContext, mutex: Mutex) -> None:
-        if self._request.create_schema is not None:
-            self._require_met(self._is_target(context.connection, mutex))
-            create_schema(context, self._request.create_schema)
+    def _create_schema(self, context: MigrationContext, mutex: Mutex) -> None:
+        if self._plan.creates_schema is not None:
+            self._require_target(self._is_target(context.connection, mutex))
+            create_schema(context, self._plan.creates_schema)
 
     def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
-        """Alembic's own steps, one by one, refused where they are not those that were consented to."""
-        self._require_target(connection, heads, mutex)
+        """Yield Alembic's own steps one by one. Refuse them if they are not the steps of the plan."""
+        plan = self._plan
+        self._require_target(self._is_target(connection, mutex))
+        self._require_version_table(heads)
         steps: Sequence[RevisionStep | StampStep]
-        if self._request.verb == "migrate":
-            steps = script._upgrade_revs(self._request.target, heads)
-        elif self._request.verb == "rollback":
-            steps = script._downgrade_revs(self._request.target, heads)
+        if plan.verb == "migrate":
+            steps = script._upgrade_revs(plan.target_revision, heads)
+        elif plan.verb == "rollback":
+            steps = script._downgrade_revs(plan.target_revision, heads)
         else:
-            steps = script._stamp_revs(self._request.target, heads)
-        planned = self._request.steps
+            steps = script._stamp_revs(plan.target_revision, heads)
         revisions = [step.revision.revision for step in steps if isinstance(step, RevisionStep)]
-        # As sets: on a branched chain the order of downgrades is Alembic's own, by the order of rows and files.
-        if self._request.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in planned):
-            raise RunRefused("The migration scripts are not what they were when the plan was made. Plan anew.")
-        numbers = {step.revision: number for number, step in enumerate(planned, start=1)}
+        # Compared without order: on a branched chain the order of downgrades depends on the order of rows and files.
+        if plan.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in plan.steps):
+            raise RunRefused("The migration scripts have changed since the plan was made. Make a new plan.")
+        numbers = {step.revision: number for number, step in enumerate(plan.steps, start=1)}
         for step in steps:
             number = numbers[step.revision.revision] if isinstance(step, RevisionStep) else 1
-            with self._told(planned[number - 1], number, len(planned)):
+            with self._step_events(plan.steps[number - 1], number):
                 yield step
         self._progress.check()
 
-    def _require_target(self, connection: Connection | None, heads: Any, mutex: Mutex) -> None:
-        """Refuse where env.py works on another database, or another version table, than the plan was made for."""
-        self._require_met(self._is_target(connection, mutex))
-        if not self._request.purge and sorted(heads) != sorted(self._request.current):
+    def _require_version_table(self, heads: Any) -> None:
+        """Refuse if env.py uses another version table than the plan was made for."""
+        if not self._plan.purge and sorted(heads) != sorted(self._plan.current):
             raise RunRefused(
-                f"env.py works on a version table that says {_spoken(tuple(heads))}, and the plan was made for "
-                f"{_spoken(self._request.current)}: it configures a version table of its own. Nothing was done."
+                f"env.py works on a version table that says {_listed(tuple(heads))}, and the plan was made for "
+                f"{_listed(self._plan.current)}: it configures a version table of its own. Nothing was done."
             )
 
     def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
         return connection is not None and self._backend.is_target(connection, self._url, mutex)
 
-    def _require_met(self, met: bool) -> None:
-        if not met:
+    def _require_target(self, is_target: bool) -> None:
+        """Refuse if env.py works on another database than the plan was made for."""
+        if not is_target:
             raise RunRefused(
                 f"env.py connects to another database than {redact_url(self._request.url)}. Nothing was done. Let "
                 "env.py take sqlalchemy.url from its configuration, or name the database that it uses with --url."
             )
 
     @contextmanager
-    def _told(self, step: PlannedStep, number: int, of: int) -> Iterator[None]:
-        """An event before a step, and one after it unless it fails."""
+    def _step_events(self, step: PlannedStep, number: int) -> Iterator[None]:
+        """Write an event before a step, and an event after it unless it fails."""
         self._progress.check()
         started = events.StepStarted(
             at=now(),
             number=number,
-            of=of,
+            of=len(self._plan.steps),
             revision=step.revision,
             direction=step.direction,
             message=step.message,
@@ -325,28 +309,28 @@ class Run:
     def _writer(self) -> Engine:
         return self._backend.writer(self._url, self._request.application_name)
 
-    def _compare_and_swap(self) -> None:
-        """Replace exactly the unknown current revision that was named, in one statement, or refuse."""
-        request, unknown = self._request, self._request.replace_unknown
-        assert unknown is not None
-        new = None if request.target == "base" else request.target
-        with self._told(request.steps[0], 1, 1), self._writer().begin() as connection:
-            if not replace_current(connection, request.scripts, unknown, new):
-                raise RunRefused(f"The current revision {unknown} is not there any more. Nothing was changed.")
+    def _replace_unknown(self) -> None:
+        """Replace exactly the unknown current revision of the plan, in one statement, or refuse."""
+        plan = self._plan
+        assert plan.replace_unknown is not None
+        new = None if plan.target_revision == "base" else plan.target_revision
+        with self._step_events(plan.steps[0], 1), self._writer().begin() as connection:
+            if not replace_current(connection, self._request.scripts, plan.replace_unknown, new):
+                raise RunRefused(f"The version table no longer says {plan.replace_unknown}. Nothing was changed.")
 
-    def _mend(self) -> None:
-        """Finish a revision that is half there, or take it back."""
+    def _repair(self) -> None:
+        """Finish or undo a partially applied revision."""
         from magetui.runner.repair import ScriptsChanged, mend
 
-        request = self._request
-        assert request.repair is not None
-        with self._told(request.steps[0], 1, 1), self._writer().connect() as connection:
+        plan = self._plan
+        assert plan.repair is not None
+        with self._step_events(plan.steps[0], 1), self._writer().connect() as connection:
             try:
-                mend(connection, request.scripts, request.repair, request.result)
+                mend(connection, self._request.scripts, plan.repair, plan.result)
             except ScriptsChanged as error:
                 raise RunRefused(str(error)) from error
 
-    # -- waiting in short tries
+    # -- hooks of a backend that waits for its locks in short tries
 
     def _hooks(self) -> WriteHooks:
         hooks = WriteHooks(waited=self._waited, obtained=self._obtained)
@@ -360,35 +344,48 @@ class Run:
         self._progress.waiting = True
         self._progress.check()
 
-    # -- what became of it
+    # -- the ending
 
-    def _current(self) -> tuple[str, ...]:
+    def _compared(self, ending: Ending, current: tuple[str, ...] | None) -> Ending:
+        """Return the ending that the current revision proves, if the change itself did not see how it ended."""
+        if current is None:
+            return ending
+        if sorted(current) == sorted(self._plan.result):
+            # The connection broke after the commit, or env.py ended the process.
+            return Ending("done", where=ending.where) if ending.outcome == "lost" or self._exited_normally else ending
+        if ending.outcome == "done":
+            return Ending(
+                "failed",
+                f"The scripts ended without an error, but the current revision is {_listed(current)}, not "
+                f"{_listed(self._plan.result)}: their changes were not committed, or not in this database.",
+            )
+        return ending
+
+    def _read_current(self) -> tuple[str, ...]:
         return read_current(self._backend, self._reader, self._request.scripts)
 
     def _read_back(self, *, patient: bool) -> tuple[str, ...] | None:
-        """The current revision as the database has it now; a server that restarts is waited for."""
+        """Return the current revision, or None if it cannot be read. If `patient`, wait for a server that restarts."""
         deadline = time.monotonic() + (READ_BACK_SECONDS if patient else 0)
         while True:
             try:
-                return self._current()
+                return self._read_current()
             except (SQLAlchemyError, VersionTableUnreadable, OSError):
                 if time.monotonic() >= deadline:
-                    return None  # RunEnded says that it could not be read
-                time.sleep(MUTEX_PULSE_SECONDS)
+                    return None
+                time.sleep(READ_BACK_PULSE_SECONDS)
 
-    def _explained(self, error: BaseException) -> tuple[Failure, str | None]:
+    def _failure(self, error: BaseException) -> Failure:
         if isinstance(error, SystemExit):
-            self._left_in_peace = error.code in (None, 0)
-            failure = Failure("failed", f"env.py or a script ended the process with status {error.code}.")
-        elif isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
-            failure = self._backend.failure(error)
-        else:
-            failure = Failure("failed", f"{type(error).__name__}: {error}")
-        return failure, place_of(error, self._request.scripts.version_locations)
+            self._exited_normally = error.code in (None, 0)
+            return Failure("failed", f"env.py or a script ended the process with status {error.code}.")
+        if isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
+            return self._backend.failure(error)
+        return Failure("failed", f"{type(error).__name__}: {error}")
 
     def _outcome_of(self, failure: Failure) -> events.Outcome:
         if failure.cause == "lost" or self._progress.abandoned.is_set():
-            return "lost"  # even where a cancel was asked for: it may have come too late
+            return "lost"  # even after a cancel, which may have come too late
         if self._progress.cancelled.is_set():
             return "cancelled"
         if self._progress.timed_out.is_set():
@@ -397,9 +394,6 @@ class Run:
             return failure.cause
         return "failed"
 
-    def _elapsed_ms(self) -> int:
-        return int((time.monotonic() - self._started) * 1000)
 
-
-def _spoken(current: tuple[str, ...]) -> str:
+def _listed(current: tuple[str, ...]) -> str:
     return ", ".join(current) if current else "(none)"

@@ -1,9 +1,9 @@
-"""What `env.py` connects to and configures, found by running it where it can reach no database and migrate nothing.
+"""The probe: it runs `env.py` without a database, to find out what `env.py` connects to and configures.
 
-Every engine of the process gives out a connection that leads nowhere, async ones too, and `context` notes what it is
-told. Where that fails before anything was configured, `env.py` is run once more as for Alembic's `--sql`, which names a
-URL and connects to nothing; files that it would write then are refused. It is strangers' code, which may print, log,
-exit or go to a secrets manager: that is its own affair, and why all this happens in the child.
+Every engine of the process, async engines too, returns a connection that leads nowhere, and `context` notes its calls.
+If that fails before `env.py` has configured anything, `env.py` runs again in the mode of Alembic's `--sql`, which names
+a URL and does not connect; it is then not allowed to write files. `env.py` is the project's code: it may print, log,
+exit or read a secrets manager. So the probe happens in the child process.
 """
 
 from __future__ import annotations
@@ -32,65 +32,70 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def probe(request: ProbeRequest) -> dict[str, Any]:
-    """`databases`, one a call of `context.configure`, else one a connection that was asked for; `error`, or None.
+    """Return `databases`, one for each call of `context.configure`, or else for each connection, and `error` or None.
 
-    Each database: `url` with its credentials (or None), Alembic's options, `offline`, the `naming` convention of its
-    `target_metadata`, and the `arguments` that `run_migrations` hands on to the scripts.
+    Each database has `url` with its credentials or None, Alembic's options, `offline`, the `naming` convention of its
+    `target_metadata`, and the `arguments` that `run_migrations` passes to the scripts.
     """
     connected: list[str] = []
     _lead_nowhere(connected)
-    found, error = _run(request, offline=False)
-    if not found and not connected:
+    configured, error = _run(request, offline=False)
+    if not configured and not connected:
         _refuse_to_write()
-        found, _ = _run(request, offline=True)
-    databases = found or [_database(url, {}, offline=False) for url in dict.fromkeys(connected)]
-    secrets = [secret for one in databases if one["url"] for secret in secrets_of(one["url"])]
+        configured, _ = _run(request, offline=True)
+    databases = configured or [_database(url, {}, offline=False) for url in dict.fromkeys(connected)]
+    secrets = [secret for database in databases if database["url"] for secret in secrets_of(database["url"])]
     return {"databases": databases, "error": None if error is None else redact(error, tuple(secrets))}
 
 
 def _run(request: ProbeRequest, *, offline: bool) -> tuple[list[dict[str, Any]], str | None]:
-    found: list[dict[str, Any]] = []
+    configured: list[dict[str, Any]] = []
     try:
         config = alembic_config(request.scripts, request.url)
         script = ScriptDirectory.from_config(config)
-        with Noting(config, script, found, offline=offline):
+        with Noting(config, script, configured, offline=offline):
             script.run_env()
     except SystemExit as ended:
-        return found, f"it ended the process with status {ended.code}"
+        return configured, f"it ended the process with status {ended.code}"
     except Exception as failed:  # noqa: BLE001 - whatever env.py raises
-        said = str(failed).strip().partition("\n")[0]
-        return found, f"{type(failed).__name__}: {said}" if said else type(failed).__name__
-    return found, None
+        message = str(failed).strip().partition("\n")[0]
+        return configured, f"{type(failed).__name__}: {message}" if message else type(failed).__name__
+    return configured, None
 
 
 class Noting(EnvironmentContext):
-    """The `context` of an `env.py`, which notes what it is told in `found`, and runs nothing."""
+    """The `context` of an `env.py` that notes its calls in `configured` and runs nothing."""
 
-    def __init__(self, config: Config, script: ScriptDirectory, found: list[dict[str, Any]], *, offline: bool) -> None:
+    def __init__(
+        self, config: Config, script: ScriptDirectory, configured: list[dict[str, Any]], *, offline: bool
+    ) -> None:
         super().__init__(config, script, as_sql=offline)
-        self._found = found
+        self._configured = configured
 
-    def configure(self, *given: Any, **named: Any) -> None:
-        told = inspect.signature(EnvironmentContext.configure).bind_partial(self, *given, **named).arguments
-        told.update(told.pop("kw", {}))
-        connection, offline = told.get("connection"), self.is_offline_mode()
-        url = told.get("url")
+    def configure(self, *positional: Any, **named: Any) -> None:
+        signature = inspect.signature(EnvironmentContext.configure)
+        arguments = signature.bind_partial(self, *positional, **named).arguments
+        arguments.update(arguments.pop("kw", {}))
+        connection, offline = arguments.get("connection"), self.is_offline_mode()
+        url = arguments.get("url")
         if not offline and isinstance(connection, Nowhere):
             url = connection.engine.url
-        self._found.append(_database(_text(url), told, offline=offline))
+        self._configured.append(_database(_text(url), arguments, offline=offline))
 
-    def run_migrations(self, **handed: Any) -> None:
-        if self._found:
-            self._found[-1]["arguments"] = [[name, value] for name, value in handed.items() if isinstance(value, str)]
+    def run_migrations(self, **arguments: Any) -> None:
+        if self._configured:
+            self._configured[-1]["arguments"] = [
+                [name, text] for name, text in arguments.items() if isinstance(text, str)
+            ]
 
     def begin_transaction(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def execute(self, *_: Any, **__: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def static_output(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def get_context(self) -> Any:
         return Nowhere(None)
@@ -99,21 +104,21 @@ class Noting(EnvironmentContext):
         return Nowhere(None)
 
 
-# The functions of `alembic.context` reach the instance at work through what its class has set up there.
+# The functions of `alembic.context` reach the active instance through what its class has set up in that module.
 Noting.create_module_class_proxy(vars(context), vars(context))
 
 
-def _database(url: str | None, told: dict[str, Any], *, offline: bool) -> dict[str, Any]:
-    options = {name: told.get(name) for name in OPTIONS}
+def _database(url: str | None, arguments: dict[str, Any], *, offline: bool) -> dict[str, Any]:
+    options = {name: arguments.get(name) for name in OPTIONS}
     for name, value in options.items():
         if value is not None and not isinstance(value, (str, bool)):
             options[name] = str(value)
-    naming = _naming(told.get("target_metadata"))
+    naming = _naming(arguments.get("target_metadata"))
     return {"url": url, **options, "offline": offline, "arguments": [], "naming": naming}
 
 
 def _naming(metadata: Any) -> list[tuple[str, str]]:
-    """The convention by which constraints without a name of their own are named; what it computes is left out."""
+    """Return the naming convention of constraints, without the parts that are computed by a function."""
     first = next(iter(metadata), None) if isinstance(metadata, (list, tuple)) else metadata
     convention = getattr(first, "naming_convention", None) or {}
     return [(key, text) for key, text in convention.items() if isinstance(key, str) and isinstance(text, str)]
@@ -121,14 +126,14 @@ def _naming(metadata: Any) -> list[tuple[str, str]]:
 
 def _text(url: Any) -> str | None:
     try:
-        made = make_url(url) if isinstance(url, (str, URL)) else None
+        parsed = make_url(url) if isinstance(url, (str, URL)) else None
     except ArgumentError:
         return str(url)
-    return None if made is None else made.render_as_string(hide_password=False)
+    return None if parsed is None else parsed.render_as_string(hide_password=False)
 
 
 class Nowhere:
-    """A connection, and whatever is asked of it: it takes everything and gives nothing."""
+    """A connection that leads nowhere: every call and attribute of it is again one, and results are empty."""
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
@@ -164,11 +169,11 @@ class Nowhere:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What was raised inside goes on."""
+        """Let errors inside the block propagate."""
 
 
 def _lead_nowhere(connected: list[str]) -> None:
-    """For the rest of this process, engines connect to nothing and note in `connected` to what they should have."""
+    """Make all engines of this process connect to nothing, and add to `connected` the URLs of their databases."""
 
     def connect(engine: Engine, *_: Any, **__: Any) -> Nowhere:
         connected.append(engine.url.render_as_string(hide_password=False))
@@ -180,13 +185,13 @@ def _lead_nowhere(connected: list[str]) -> None:
 
 
 def _refuse_to_write() -> None:
-    """For the rest of this process no file is opened for writing (Alembic's `--sql` may go to files)."""
+    """Refuse to open a file for writing in this process: an env.py may write the output of `--sql` to files."""
     sys.dont_write_bytecode = True
 
-    def heard(name: str, arguments: tuple[Any, ...]) -> None:
+    def refuse(name: str, arguments: tuple[Any, ...]) -> None:
         if name != "open" or not isinstance(arguments[2], int) or not arguments[2] & WRITING:
             return
         if isinstance(arguments[0], (str, bytes, os.PathLike)) and arguments[0] != os.devnull:
-            raise PermissionError(f"env.py is only asked what it configures, and would write {arguments[0]!r}")
+            raise PermissionError(f"env.py is only probed for its configuration, and would write {arguments[0]!r}")
 
-    sys.addaudithook(heard)
+    sys.addaudithook(refuse)

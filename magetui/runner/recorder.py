@@ -1,8 +1,8 @@
-"""Recording what revisions do, by calling their functions with operations that do nothing.
+"""The recorder: it calls the functions of revisions with operations that do nothing, and records these operations.
 
-Alembic's `Operations.invoke` is replaced by one that writes down the typed operation, and the connection by one that
-answers no question: where a script asks the database something, what follows depends on the answer, and the record
-ends there, saying so. It runs the scripts' code, which is why it happens in the child.
+Alembic's `Operations.invoke` is replaced by a function that records the typed operation. The connection is replaced by
+one that answers no query. If a script reads the database, everything after that depends on the answer, so the recording
+stops there and says so. Recording runs the scripts' code, so it happens in the child process.
 """
 
 from __future__ import annotations
@@ -21,49 +21,45 @@ from alembic.operations.schemaobj import SchemaObjects
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import load_python_file
-from sqlalchemy import inspection
 from sqlalchemy.sql import schema as sql_schema
 
 from magetui.model import operations as recorded
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
+from magetui.runner.silent_connection import LiveDataRead, SilentConnection, spelled_sql
 
-READS = ("SELECT", "WITH", "SHOW", "PRAGMA", "EXPLAIN", "VALUES")
-SERIALS = {"INTEGER": "SERIAL", "BIGINT": "BIGSERIAL", "SMALLINT": "SMALLSERIAL"}  # as SQLAlchemy makes a key count
-ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # what SQLite can without a copy
-
-
-class LiveDataRead(BaseException):
-    """The script asked the database something. No script's `except Exception` shall take it for an answer."""
+# SQLAlchemy's types of autoincrementing keys
+SERIALS = {"INTEGER": "SERIAL", "BIGINT": "BIGSERIAL", "SMALLINT": "SMALLSERIAL"}
+ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite does these without a copy of the table
 
 
-def record(request: RecordRequest) -> dict[str, dict[str, Any]]:
-    """For each revision asked for, `{"upgrade": …, "downgrade": …}` as `operations.encode` writes it.
+def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
+    """Return the recordings of the revisions in the request.
 
-    Each script is loaded by itself, so that one that cannot be imported leaves the others as they are.
+    Each script is loaded by itself, so that a script that cannot be imported does not affect the others.
     """
     config = alembic_config(request.scripts, None)
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
-        return {
-            revision: _of_file(request, file) for revision, file in zip(request.revisions, request.files, strict=True)
-        }
+        return tuple(
+            _record_file(request, revision, file)
+            for revision, file in zip(request.revisions, request.files, strict=True)
+        )
 
 
-def _of_file(request: RecordRequest, file: str) -> dict[str, Any]:
+def _record_file(request: RecordRequest, revision: str, file: str) -> recorded.Recording:
     path = Path(file)
     try:
         module = load_python_file(str(path.parent), path.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does when it is imported
-        said = str(error).strip().partition("\n")[0]
-        unknown = recorded.encode(recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {said}"))
-        return {"upgrade": unknown, "downgrade": unknown}
-    return {
-        direction: recorded.encode(
-            Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
-        )
+        reason = str(error).strip().partition("\n")[0]
+        unknown = recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {reason}")
+        return recorded.Recording(revision, unknown, unknown)
+    upgrade, downgrade = (
+        Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
         for direction in ("upgrade", "downgrade")
-    }
+    )
+    return recorded.Recording(revision, upgrade, downgrade)
 
 
 def _function(module: Any, direction: str, request: RecordRequest) -> Callable[[], None] | None:
@@ -72,17 +68,17 @@ def _function(module: Any, direction: str, request: RecordRequest) -> Callable[[
 
 
 class Recorder:
-    """Calls one function and keeps what it would have done."""
+    """Calls one function and records the operations that it would have done."""
 
     def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
-        """`naming` as `naming_options` gives it."""
+        """Create a recorder for a dialect. `naming` is the result of `naming_options`."""
         self._naming = naming or {}
         self._context = offline_context(dialect_name, io.StringIO(), self._naming)
         self._dialect = self._context.dialect
         self._made: list[recorded.Operation] = []
 
     def record(self, function: Callable[[], None] | None) -> recorded.Recorded:
-        """What `function`, a revision's upgrade or downgrade, does; where it has none, that it does nothing."""
+        """Return the operations of `function`, a revision's upgrade or downgrade; of None, no operations."""
         undecidable = None
         if function is None:
             return recorded.Recorded(())
@@ -103,7 +99,7 @@ class Recorder:
                 undecidable = f"it cannot be followed without a database: {type(error).__name__}: {error}"
         return recorded.Recorded(tuple(self._made), undecidable.splitlines()[0] if undecidable else None)
 
-    # -- what a script calls
+    # -- the functions that a script calls
 
     def _invoke(self, operation: ops.MigrateOperation) -> Any:
         return self._invoke_on(operation, None, None)
@@ -123,7 +119,7 @@ class Recorder:
         batch: Any = BatchOperations(self._context, impl=implementation)
         batch.invoke = collected.append
         yield batch
-        copies = recreate == "always" or any(not isinstance(one, ADDED_IN_PLACE) for one in collected)
+        copies = recreate == "always" or any(not isinstance(operation, ADDED_IN_PLACE) for operation in collected)
         if self._dialect.name == "sqlite" and recreate != "never" and copies:
             self._made.append(recorded.RebuildTable(table_name, schema))
         for operation in collected:
@@ -140,13 +136,13 @@ class Recorder:
 
     def _type_made(self, kind: sa.Enum, *, drop: bool) -> None:
         name, schema = kind.name or "", kind.schema
-        known = {one.name for one in self._made if isinstance(one, recorded.CreateType)}
+        known = {made.name for made in self._made if isinstance(made, recorded.CreateType)}
         if drop:
             self._made.append(recorded.DropType(name, schema))
         elif name not in known:
             self._made.append(recorded.CreateType(name, schema, tuple(kind.enums)))
 
-    # -- Alembic's operations as ours
+    # -- from Alembic's operations
 
     def _translated(  # noqa: PLR0911 - a case an operation
         self, operation: ops.MigrateOperation, table: str | None, schema: str | None
@@ -193,7 +189,7 @@ class Recorder:
         self._executed(text)
 
     def _sql(self, clause: Any) -> str:
-        return _spelled(clause, self._dialect)
+        return spelled_sql(clause, self._dialect)
 
     def _table(self, table: sa.Table) -> None:
         for column in table.columns:
@@ -205,14 +201,15 @@ class Recorder:
                 columns=tuple(self._column(column) for column in table.columns),
                 primary_key=tuple(column.name for column in table.primary_key.columns),
                 indexes=tuple(self._index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))),
-                # SQLAlchemy keeps both in sets, whose order is another one each time.
+                # SQLAlchemy keeps both in sets, whose order differs from run to run.
                 foreign_keys=tuple(sorted(map(self._foreign_key, table.foreign_key_constraints), key=str)),
                 constraints=tuple(
                     sorted(
                         (
-                            self._other_constraint(one)
-                            for one in table.constraints
-                            if isinstance(one, (sa.UniqueConstraint, sa.CheckConstraint)) and not _of_a_type(one)
+                            self._other_constraint(constraint)
+                            for constraint in table.constraints
+                            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint))
+                            and not _comes_with_type(constraint)
                         ),
                         key=str,
                     )
@@ -221,18 +218,18 @@ class Recorder:
         )
 
     def _added(self, operation: ops.AddColumnOp) -> list[recorded.Operation]:
-        """A column; what else stands in it becomes operations of its own, as Alembic carries them out."""
-        column: Any = operation.column._copy()  # it may stand in a table already, and can stand in one only
+        """Return the column, and its constraints and indexes as operations of their own, in the order of Alembic."""
+        column: Any = operation.column._copy()  # it may belong to a table already, and can belong to one only
         convention = self._naming["target_metadata"].naming_convention if self._naming else None
         metadata = sa.MetaData(naming_convention=convention)
         table = sa.Table(operation.table_name, metadata, column, schema=operation.schema)
         where = operation.table_name, operation.schema
         made: list[recorded.Operation] = [recorded.AddColumn(*where, self._column(column))]
         constraints = [
-            made_of_it
+            added
             for constraint in table.constraints
-            if not isinstance(constraint, sa.PrimaryKeyConstraint) and not _of_a_type(constraint)
-            for made_of_it in self._constraint(constraint)
+            if not isinstance(constraint, sa.PrimaryKeyConstraint) and not _comes_with_type(constraint)
+            for added in self._constraint(constraint)
         ]
         made += sorted(constraints, key=str)
         made += [recorded.CreateIndex(*where, self._index(index)) for index in table.indexes]
@@ -240,7 +237,7 @@ class Recorder:
 
     def _altered(self, operation: ops.AlterColumnOp) -> recorded.AlterColumn:
         default = operation.modify_server_default
-        drops = default is None
+        using = operation.kw.get("postgresql_using")
         text = None
         if default is not None and default is not False:
             text = self._default(sa.Column("x", sa.Integer, server_default=default))
@@ -250,23 +247,23 @@ class Recorder:
             operation.column_name,
             new_name=None if operation.modify_name is None else str(operation.modify_name),
             type=None if operation.modify_type is None else self._type(operation.modify_type),
-            using=operation.kw.get("postgresql_using"),
-            nullable=operation.modify_nullable,
+            using=None if using is None else str(using),
+            nullable=None if operation.modify_nullable is None else bool(operation.modify_nullable),
             default=text,
-            drops_default=drops,
+            drops_default=default is None,
         )
 
-    # -- SQLAlchemy's schema as ours
+    # -- from SQLAlchemy's schema
 
     def _dropped(self, operation: ops.DropConstraintOp) -> sql_schema.Constraint:
-        """The constraint as Alembic looks for it: a naming convention holds for its name, too."""
+        """Return the constraint as Alembic looks for it: a naming convention applies to its name too."""
         made: sql_schema.Constraint = SchemaObjects(self._context).generic_constraint(
             operation.constraint_name, operation.table_name, operation.constraint_type, schema=operation.schema
         )
         return made
 
     def _named(self, name: Any) -> str | None:
-        """A name as it comes into the database: SQLAlchemy shortens one that a convention has made too long."""
+        """Return the name in the database: SQLAlchemy shortens a name that a convention has made too long."""
         if not isinstance(name, str):
             return None
         try:
@@ -274,12 +271,12 @@ class Recorder:
                 self._dialect.identifier_preparer.truncate_and_render_constraint_name(name, _alembic_quote=False)
             )
         except sa.exc.IdentifierError:
-            return str(name)  # one that was chosen, and is too long: the run will fail on it
+            return str(name)  # an explicit name that is too long: the run will fail
 
     def _column(self, column: sa.Column[Any]) -> Column:
         kind = self._type(column.type)
-        counted = column.table is not None and column is column.table._autoincrement_column
-        if self._dialect.name == "postgresql" and counted and not (column.server_default or column.identity):
+        increments = column.table is not None and column is column.table._autoincrement_column
+        if self._dialect.name == "postgresql" and increments and not (column.server_default or column.identity):
             kind = SERIALS.get(kind, kind)
         return Column(column.name, kind, bool(column.nullable), self._default(column))
 
@@ -292,100 +289,63 @@ class Recorder:
             self._type_made(kind, drop=False)
 
     def _default(self, column: sa.Column[Any]) -> str | None:
-        """A default, or what makes the value instead of one."""
+        """Return the default of a column, or the expression that generates its value."""
         if column.identity is not None:
             return f"generated {'always' if column.identity.always else 'by default'} as identity"
         if column.computed is not None:
             stored = "virtual" if column.computed.persisted is False else "stored"
             return f"generated always as ({self._sql(column.computed.sqltext)}) {stored}"
-        nothing: Any = None  # it is asked for one column's text, and compiles no statement
+        nothing: Any = None  # this compiler is used for one column only, and compiles no statement
         compiler: Any = self._dialect.ddl_compiler(self._dialect, nothing)
         text = compiler.get_column_default_string(column)
         return None if text is None else str(text)
 
     def _index(self, index: sa.Index) -> Index:
-        names = tuple(one.name if isinstance(one, sa.Column) else self._sql(one) for one in index.expressions)
+        names = tuple(
+            expression.name if isinstance(expression, sa.Column) else self._sql(expression)
+            for expression in index.expressions
+        )
         return Index(self._named(index.name) or "None", names, unique=bool(index.unique))
 
-    def _foreign_key(self, one: sa.ForeignKeyConstraint) -> ForeignKey:
-        referred = [element._get_colspec() for element in one.elements]
+    def _foreign_key(self, key: sa.ForeignKeyConstraint) -> ForeignKey:
+        referred = [element._get_colspec() for element in key.elements]
         table, _, _ = referred[0].rpartition(".")
         schema, _, name = table.rpartition(".")
         return ForeignKey(
-            self._named(one.name),
-            tuple(one.column_keys),
+            self._named(key.name),
+            tuple(key.column_keys),
             schema or None,
             name,
             tuple(spec.rpartition(".")[2] for spec in referred),
-            None if one.ondelete is None else one.ondelete.upper(),
+            None if key.ondelete is None else key.ondelete.upper(),
         )
 
-    def _other_constraint(self, one: sa.UniqueConstraint | sa.CheckConstraint) -> Constraint:
-        name = self._named(one.name)
-        if isinstance(one, sa.CheckConstraint):
-            return Constraint(name, "check", self._sql(one.sqltext))
-        columns = tuple(column.name for column in one.columns)
+    def _other_constraint(self, constraint: sa.UniqueConstraint | sa.CheckConstraint) -> Constraint:
+        name = self._named(constraint.name)
+        if isinstance(constraint, sa.CheckConstraint):
+            return Constraint(name, "check", self._sql(constraint.sqltext))
+        columns = tuple(column.name for column in constraint.columns)
         return Constraint(name, "unique", f"UNIQUE ({', '.join(columns)})", columns)
 
-    def _constraint(self, one: sql_schema.Constraint) -> list[recorded.Operation]:
-        table: Any = one.table
+    def _constraint(self, constraint: sql_schema.Constraint) -> list[recorded.Operation]:
+        table: Any = constraint.table
         where = table.name, table.schema
-        name = self._named(one.name)
-        valid = not (self._dialect.name == "postgresql" and one.dialect_kwargs.get("postgresql_not_valid"))
-        if isinstance(one, sa.ForeignKeyConstraint):
-            return [recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(one), valid=valid)]
-        if isinstance(one, sa.CheckConstraint):
-            return [recorded.AddConstraint(*where, "check", name, definition=self._sql(one.sqltext), valid=valid)]
-        kind: Any = "primary" if isinstance(one, sa.PrimaryKeyConstraint) else "unique"
-        if not isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
-            return [recorded.Other(type(one).__name__)]
-        return [recorded.AddConstraint(*where, kind, name, tuple(column.name for column in one.columns))]
+        name = self._named(constraint.name)
+        valid = not (self._dialect.name == "postgresql" and constraint.dialect_kwargs.get("postgresql_not_valid"))
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            return [
+                recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(constraint), valid=valid)
+            ]
+        if isinstance(constraint, sa.CheckConstraint):
+            return [
+                recorded.AddConstraint(*where, "check", name, definition=self._sql(constraint.sqltext), valid=valid)
+            ]
+        kind: Any = "primary" if isinstance(constraint, sa.PrimaryKeyConstraint) else "unique"
+        if not isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
+            return [recorded.Other(type(constraint).__name__)]
+        return [recorded.AddConstraint(*where, kind, name, tuple(column.name for column in constraint.columns))]
 
 
-class SilentConnection:
-    """What `op.get_bind()` gives: it notes what is written and tells nothing."""
-
-    def __init__(self, dialect: sa.Dialect, executed: Callable[[str], None], type_made: Callable[..., None]) -> None:
-        self.dialect = dialect
-        self.name = dialect.name  # as an engine has it
-        self.engine = self
-        self._executed = executed
-        self._type_made = type_made
-
-    def execute(self, statement: Any, *_: Any, **__: Any) -> Any:
-        if not isinstance(statement, str):
-            statement = _spelled(statement, self.dialect)
-        if statement.lstrip(" (\n").upper().startswith(READS):
-            raise LiveDataRead(" ".join(statement.split())[:200])
-        self._executed(statement)
-        return self
-
-    exec_driver_sql = scalar = scalars = execute
-
-    def __getattr__(self, name: str) -> Any:
-        raise LiveDataRead(f"its connection's '{name}'")
-
-    def _run_ddl_visitor(self, visitor: Any, element: Any, **_: Any) -> None:
-        """A script creates or drops a type, or a table, by itself: `enum.create(op.get_bind())`."""
-        if isinstance(element, sa.Enum):
-            self._type_made(element, drop="Drop" in visitor.__name__)
-        else:
-            raise LiveDataRead(f"{visitor.__name__} of {element}")
-
-
-@inspection._inspects(SilentConnection)
-def _inspected(_connection: SilentConnection) -> None:
-    raise LiveDataRead("it inspects what is there")
-
-
-def _spelled(clause: Any, dialect: sa.Dialect) -> str:
-    """As SQL, with its values in it unless they are of a type that cannot be written."""
-    try:
-        return str(clause.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-    except sa.exc.CompileError:
-        return str(clause.compile(dialect=dialect))
-
-
-def _of_a_type(constraint: Any) -> bool:
-    """Whether a check comes with a column's type: a Boolean's or an Enum's, which the type spells by itself."""
+def _comes_with_type(constraint: Any) -> bool:
+    """Whether a check constraint belongs to a column's type, Boolean or Enum, which includes it in its DDL."""
     return bool(getattr(constraint, "_type_bound", False))

@@ -1,7 +1,7 @@
-"""The SQL of planned steps, as Alembic's offline mode renders it, without a database.
+"""The SQL of planned steps, rendered by Alembic's offline mode without a database.
 
-Each step is rendered by itself, so that one which reads live data (Alembic cannot render it) does not hide the
-others. It runs the scripts' code, which is why it happens in the child.
+Each step is rendered by itself, so that a step that reads live data, which Alembic cannot render, does not hide the
+others. Rendering runs the scripts' code, so it happens in the child process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from magetui.runner.alembic_config import alembic_config, naming_options, offlin
 
 
 def render(request: RenderRequest) -> list[dict[str, str | None]]:
-    """For each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
+    """Return for each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
     config = alembic_config(request.scripts, None)
     try:
         script = ScriptDirectory.from_config(config)
@@ -32,11 +32,11 @@ def render(request: RenderRequest) -> list[dict[str, str | None]]:
         return [_render_step(script, request, step) for step in request.steps]
 
 
-def refuse_connections(what: str = "a preview connects to no database") -> None:
-    """For the rest of this process: scripts that are only asked something, or replayed, write nowhere else."""
+def refuse_connections(reason: str = "a preview connects to no database") -> None:
+    """Refuse every connection for the rest of this process, so that a script cannot write to another database."""
 
     def refuse(*_: object) -> None:
-        raise ConnectionRefusedError(f"{what}, and this script opens a connection of its own")
+        raise ConnectionRefusedError(f"{reason}, and this script opens a connection of its own")
 
     event.listen(Engine, "do_connect", refuse)
 
@@ -45,13 +45,13 @@ def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedS
     buffer = io.StringIO()
     context = offline_context(request.dialect, buffer, naming_options(request.scripts))
     try:
-        found = script.get_revision(step.revision)
-        function: Any = getattr(found.module, step.direction)
+        revision = script.get_revision(step.revision)
+        function: Any = getattr(revision.module, step.direction)
         with Operations.context(context):
             function(**dict(request.scripts.arguments))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
         if "batch mode" in str(error):
-            problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown beforehand."
+            problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown in advance."
         else:
             problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}"
         return {"sql": None, "problem": problem.splitlines()[0]}

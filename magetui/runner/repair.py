@@ -1,8 +1,8 @@
-"""Carrying out single operations of a revision, which a run that broke off has left half done.
+"""The repair of a partially applied revision: single operations of its script are carried out.
 
-What a script does is collected by calling its function once, with nothing executed (see `record`); then those of its
-operations that are wanted are invoked as Alembic itself would, so that an index keeps its condition and a constraint
-its options. Only what takes something back, and stands in no script, is made from the recorded operation alone.
+The script's function is called once with nothing executed, to collect its calls of Alembic (see `recorder`). Then the
+wanted calls are invoked as Alembic would, so that an index keeps its condition and a constraint its options. Only an
+operation that no script contains, for example one that undoes another, is made from its recorded form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from magetui.model import operations as recorded
-from magetui.model.plan import Repair, Work
+from magetui.model.plan import Repair, RepairStep
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
@@ -37,12 +37,12 @@ BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # what SQLAlchemy's text() takes 
 
 
 class ScriptsChanged(Exception):  # noqa: N818 - it says what happened
-    """A script does not do any more what it did when the repair was planned."""
+    """A script has changed since the repair was planned."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One `batch_alter_table` of a script, to be opened again for what is done in it."""
+    """One `batch_alter_table` of a script. The repair opens it again for the operations in it."""
 
     table: str
     options: dict[str, Any]
@@ -50,15 +50,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Source:
-    """The call of Alembic's that the operations at `places` were recorded from."""
+    """The call of Alembic that the operations at `indexes` were recorded from."""
 
     call: ops.MigrateOperation
-    places: range
+    indexes: range
     batch: Batch | None
 
 
 class Collector(Recorder):
-    """Keeps, of each operation, the call that it was recorded from; one made past Alembic has none."""
+    """A recorder that also keeps the call of each operation. Operations made without Alembic have no call."""
 
     def __init__(self, dialect_name: str, naming: Mapping[str, Any]) -> None:
         super().__init__(dialect_name, naming)
@@ -66,14 +66,14 @@ class Collector(Recorder):
         self._batch_now: Batch | None = None
 
     def collect(self, function: Callable[[], None] | None) -> tuple[tuple[recorded.Operation, ...], dict[int, Source]]:
-        """What the function does, and by its places where that stands in it."""
+        """Return the operations of the function, and the sources of those that have one, by index."""
         return self.record(function).operations, self._sources
 
     def _invoke_on(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
         start = len(self._made)
         result = super()._invoke_on(operation, table, schema)
         source = Source(operation, range(start, len(self._made)), self._batch_now)
-        self._sources |= dict.fromkeys(source.places, source)
+        self._sources |= dict.fromkeys(source.indexes, source)
         return result
 
     @contextmanager
@@ -87,90 +87,94 @@ class Collector(Recorder):
 
 
 @dataclass(frozen=True)
-class Deed:
-    """A work made ready: a call of the script's, or else the operation by itself."""
+class Action:
+    """A repair step made ready: a call of the script, or the operation itself if `call` is None."""
 
-    work: Work
+    step: RepairStep
     call: ops.MigrateOperation | None = None
     batch: Batch | None = None
 
 
 def carry_out(repair: Repair, context: MigrationContext) -> None:
-    """Do the works of a repair, one after the other, on the context's connection (or into its buffer).
+    """Do the steps of a repair in order, on the context's connection or into its buffer.
 
-    Raises `ScriptsChanged` before anything is done, and whatever Alembic and the database raise.
+    Raises `ScriptsChanged` before the first step, and all errors of Alembic and the database.
     """
     metadata = context.opts.get("target_metadata")
-    deeds = _ready(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
+    actions = _actions(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
     with Operations.context(context) as operations:
-        for autocommit, several in groupby(deeds, key=lambda deed: deed.work.autocommit):
+        for autocommit, group in groupby(actions, key=lambda action: action.step.autocommit):
             with context.autocommit_block() if autocommit else nullcontext():
-                for batch, together in groupby(several, key=lambda deed: deed.batch):
-                    _do(operations, batch, list(together))
+                for batch, batch_group in groupby(group, key=lambda action: action.batch):
+                    _do(operations, batch, list(batch_group))
 
 
-def _ready(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Deed]:
+def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Action]:
     path = Path(repair.file)
     module = load_python_file(str(path.parent), path.name)
-    found = {
-        way: Collector(dialect, naming).collect(getattr(module, way, None))
-        for way in {work.way for work in repair.works if work.way is not None}
+    collected = {
+        direction: Collector(dialect, naming).collect(getattr(module, direction, None))
+        for direction in {step.direction for step in repair.steps if step.direction is not None}
     }
-    for work in repair.works:
-        made = found[work.way][0] if work.way else ()
-        if work.way and (work.place >= len(made) or made[work.place] != work.operation):
+    for step in repair.steps:
+        if step.direction is not None and not _is_unchanged(step, collected[step.direction][0]):
             raise ScriptsChanged(
-                f"The script of {repair.revision} is not what it was when the plan was made. Nothing was done; look "
-                "again and plan anew."
+                f"The script of {repair.revision} has changed since the plan was made. Nothing was done. Look again "
+                "and make a new plan."
             )
-    deeds: list[Deed] = []
-    for work in repair.works:
-        source = found[work.way][1].get(work.place) if work.way else None
-        wanted = {one.place for one in repair.works if one.way == work.way}
-        if source is None or not _can_be_called(source, found[work.way][0] if work.way else (), wanted):
-            deeds.append(Deed(work))
-        elif work.place == source.places[-1]:  # the call does all of its operations at once
-            _spare_types(source, found[work.way][0] if work.way else (), wanted)
-            deeds.append(Deed(work, source.call, source.batch))
-    return deeds
+    actions: list[Action] = []
+    for step in repair.steps:
+        operations, sources = collected[step.direction] if step.direction is not None else ((), {})
+        source = sources.get(step.index)
+        wanted = {other.index for other in repair.steps if other.direction == step.direction}
+        if source is None or not _can_be_called(source, operations, wanted):
+            actions.append(Action(step))
+        elif step.index == source.indexes[-1]:  # the call does all of its operations at once
+            _leave_out_types(source, operations, wanted)
+            actions.append(Action(step, source.call, source.batch))
+    return actions
 
 
-def _can_be_called(source: Source, made: Sequence[recorded.Operation], wanted: set[int]) -> bool:
-    """Whether all that a call does is wanted; types that are there already can be left out of it."""
-    return all(place in wanted or isinstance(made[place], recorded.CreateType) for place in source.places)
+def _is_unchanged(step: RepairStep, operations: Sequence[recorded.Operation]) -> bool:
+    return step.index < len(operations) and operations[step.index] == step.operation
 
 
-def _spare_types(source: Source, made: Sequence[recorded.Operation], wanted: set[int]) -> None:
-    """Let a table be created without the enum types that are there already."""
-    there = {
+def _can_be_called(source: Source, operations: Sequence[recorded.Operation], wanted: set[int]) -> bool:
+    """Whether the repair wants all operations of a call, except enum types, which can be left out of it."""
+    return all(index in wanted or isinstance(operations[index], recorded.CreateType) for index in source.indexes)
+
+
+def _leave_out_types(source: Source, operations: Sequence[recorded.Operation], wanted: set[int]) -> None:
+    """Change a call that creates a table so that it does not create the enum types that exist already."""
+    existing = {
         (operation.schema, operation.name)
-        for place in source.places
-        if place not in wanted and isinstance(operation := made[place], recorded.CreateType)
+        for index in source.indexes
+        if index not in wanted and isinstance(operation := operations[index], recorded.CreateType)
     }
-    for column in source.call.columns if there and isinstance(source.call, ops.CreateTableOp) else ():
+    for column in source.call.columns if existing and isinstance(source.call, ops.CreateTableOp) else ():
         if not isinstance(column, sa.Column) or not isinstance(column.type, sa.Enum):
             continue
-        kind = column.type
-        if (kind.schema, kind.name) in there:
-            column.type = postgresql.ENUM(*kind.enums, name=kind.name, schema=kind.schema, create_type=False)
+        enum = column.type
+        if (enum.schema, enum.name) in existing:
+            column.type = postgresql.ENUM(*enum.enums, name=enum.name, schema=enum.schema, create_type=False)
 
 
-def _do(operations: Operations, batch: Batch | None, deeds: Sequence[Deed]) -> None:
+def _do(operations: Operations, batch: Batch | None, actions: Sequence[Action]) -> None:
     if batch is None:
-        for deed in deeds:
-            if deed.call is not None:
-                operations.invoke(deed.call)
+        for action in actions:
+            if action.call is not None:
+                operations.invoke(action.call)
             else:
-                _do_alone(operations, deed.work.operation)
+                _do_recorded(operations, action.step.operation)
         return
     with operations.batch_alter_table(batch.table, **batch.options) as opened:
-        for deed in deeds:
-            assert deed.call is not None  # what stands in a batch was called in it
-            opened.invoke(deed.call)
+        for action in actions:
+            assert action.call is not None  # the operations of a batch were recorded from calls
+            opened.invoke(action.call)
 
 
 class Spelled(UserDefinedType[Any]):
-    """A type by its text."""
+    """A column type that is known only by its DDL text."""
 
     cache_ok = True
 
@@ -181,63 +185,65 @@ class Spelled(UserDefinedType[Any]):
         return self.text
 
 
-def _do_alone(operations: Operations, one: recorded.Operation) -> None:
-    """Do what a recorded operation says. Raises `NotImplementedError` for what only a script can say in full."""
-    match one:
+def _do_recorded(operations: Operations, operation: recorded.Operation) -> None:
+    """Do a recorded operation. Raises `NotImplementedError` if its recorded form does not describe it completely."""
+    match operation:
         case recorded.DropTable():
-            operations.drop_table(one.table, schema=one.schema)
+            operations.drop_table(operation.table, schema=operation.schema)
         case recorded.RenameTable():
-            operations.rename_table(one.table, one.new_name, schema=one.schema)
+            operations.rename_table(operation.table, operation.new_name, schema=operation.schema)
         case recorded.CreateIndex():
-            columns: list[Any] = [name if name.isidentifier() else sa.text(name) for name in one.index.columns]
-            operations.create_index(one.index.name, one.table, columns, schema=one.schema, unique=one.index.unique)
+            columns: list[Any] = [name if name.isidentifier() else sa.text(name) for name in operation.index.columns]
+            operations.create_index(
+                operation.index.name, operation.table, columns, schema=operation.schema, unique=operation.index.unique
+            )
         case recorded.DropIndex():
-            operations.drop_index(one.name, one.table, schema=one.schema)
+            operations.drop_index(operation.name, operation.table, schema=operation.schema)
         case recorded.CreateType():
-            enum = postgresql.ENUM(*one.values, name=one.name, schema=one.schema)
+            enum = postgresql.ENUM(*operation.values, name=operation.name, schema=operation.schema)
             operations.execute(postgresql.CreateEnumType(enum))
         case recorded.DropType():
-            operations.execute(postgresql.DropEnumType(postgresql.ENUM(name=one.name, schema=one.schema)))
+            operations.execute(postgresql.DropEnumType(postgresql.ENUM(name=operation.name, schema=operation.schema)))
         case recorded.ExecuteSql():
-            operations.execute(BIND.sub(r"\\:\1", one.sql))
+            operations.execute(BIND.sub(r"\\:\1", operation.sql))
         case recorded.DropColumn() | recorded.AlterColumn() | recorded.AddConstraint() | recorded.DropConstraint():
-            with operations.batch_alter_table(one.table, schema=one.schema) as table:
-                _alter(table, one)
+            with operations.batch_alter_table(operation.table, schema=operation.schema) as table:
+                _alter(table, operation)
         case _:
-            raise NotImplementedError(f"{one.kind} is not described in full, and stands in no script")
+            raise NotImplementedError(f"{operation.kind} is not described completely, and no script has it")
 
 
 def _alter(
     table: Any,
-    one: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint,
+    operation: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint,
 ) -> None:
-    match one:
+    match operation:
         case recorded.DropColumn():
-            table.drop_column(one.column)
+            table.drop_column(operation.column)
         case recorded.DropConstraint():
-            kind = "foreignkey" if one.constraint == "foreign" else one.constraint
-            table.drop_constraint(one.name, type_=kind)
+            kind = "foreignkey" if operation.constraint == "foreign" else operation.constraint
+            table.drop_constraint(operation.name, type_=kind)
         case recorded.AlterColumn():
-            changes: dict[str, Any] = {"postgresql_using": one.using} if one.using else {}
-            if one.new_name is not None:
-                changes["new_column_name"] = one.new_name
-            if one.type is not None:
-                changes["type_"] = Spelled(one.type)
-            if one.nullable is not None:
-                changes["nullable"] = one.nullable
-            if one.default is not None or one.drops_default:
-                changes["server_default"] = None if one.default is None else sa.text(one.default)
-            table.alter_column(one.column, **changes)
+            changes: dict[str, Any] = {"postgresql_using": operation.using} if operation.using else {}
+            if operation.new_name is not None:
+                changes["new_column_name"] = operation.new_name
+            if operation.type is not None:
+                changes["type_"] = Spelled(operation.type)
+            if operation.nullable is not None:
+                changes["nullable"] = operation.nullable
+            if operation.default is not None or operation.drops_default:
+                changes["server_default"] = None if operation.default is None else sa.text(operation.default)
+            table.alter_column(operation.column, **changes)
         case recorded.AddConstraint():
-            _constrain(table, one)
+            _constrain(table, operation)
 
 
-def _constrain(table: Any, one: recorded.AddConstraint) -> None:
-    options: dict[str, Any] = {} if one.valid else {"postgresql_not_valid": True}
-    if one.foreign_key is not None:
-        key = one.foreign_key
+def _constrain(table: Any, operation: recorded.AddConstraint) -> None:
+    options: dict[str, Any] = {} if operation.valid else {"postgresql_not_valid": True}
+    if operation.foreign_key is not None:
+        key = operation.foreign_key
         table.create_foreign_key(
-            one.name,
+            operation.name,
             key.referred_table,
             list(key.columns),
             list(key.referred_columns),
@@ -245,16 +251,16 @@ def _constrain(table: Any, one: recorded.AddConstraint) -> None:
             referent_schema=key.referred_schema,
             **options,
         )
-    elif one.constraint == "check":
-        table.create_check_constraint(one.name, sa.text(one.definition or ""), **options)
-    elif one.constraint == "primary":
-        table.create_primary_key(one.name, list(one.columns))
+    elif operation.constraint == "check":
+        table.create_check_constraint(operation.name, sa.text(operation.definition or ""), **options)
+    elif operation.constraint == "primary":
+        table.create_primary_key(operation.name, list(operation.columns))
     else:
-        table.create_unique_constraint(one.name, list(one.columns))
+        table.create_unique_constraint(operation.name, list(operation.columns))
 
 
 def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple[str, ...]) -> None:
-    """Do a repair and set the current revision, in one transaction as far as its works allow."""
+    """Do a repair and set the current revision, in one transaction unless a step must run outside of it."""
     context = MigrationContext.configure(
         connection,
         opts={
@@ -274,16 +280,16 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
 
 
 def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
-    """`{"sql": text or None, "problem": why there is none, or None}`.
+    """Return `{"sql": text or None, "problem": why there is no SQL, or None}`.
 
-    PostgreSQL's is what Alembic renders offline. SQLite's is what runs on an empty copy of the tables in memory, since
-    what a batch operation does hangs on the table as it is.
+    For PostgreSQL, Alembic renders the SQL offline. For SQLite, it is the SQL that runs on an empty copy of the tables
+    in memory, because a batch operation depends on the live table.
     """
     try:
         sql = _run_on_a_copy(request) if request.dialect == "sqlite" else _rendered(request)
     except Exception as error:  # noqa: BLE001 - whatever a script or Alembic raises is why it cannot be shown
-        said = str(error).strip().partition("\n")[0]
-        return {"sql": None, "problem": f"Its SQL cannot be shown beforehand: {type(error).__name__}: {said}"}
+        reason = str(error).strip().partition("\n")[0]
+        return {"sql": None, "problem": f"Its SQL cannot be shown in advance: {type(error).__name__}: {reason}"}
     return {"sql": sql, "problem": None}
 
 
@@ -295,13 +301,13 @@ def _rendered(request: RenderRepairRequest) -> str:
 
 
 def _run_on_a_copy(request: RenderRepairRequest) -> str:
-    # A creator, since connections that scripts open are refused in a process that only asks them something.
+    # With a creator, because this process refuses the connections that scripts open.
     engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:"), poolclass=StaticPool)
     statements: list[str] = []
     with engine.connect() as connection:
         for sql in request.schema:
             connection.exec_driver_sql(sql)
-        sa.event.listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2].strip()))
+        sa.event.listen(connection, "before_cursor_execute", lambda *arguments: statements.append(arguments[2].strip()))
         options = {"transactional_ddl": True, **naming_options(request.scripts)}
         carry_out(request.repair, MigrationContext.configure(connection, opts=options))
-    return "\n\n".join(f"{one};" for one in statements if not one.upper().startswith(("PRAGMA", "SELECT")))
+    return "\n\n".join(f"{sql};" for sql in statements if not sql.upper().startswith(("PRAGMA", "SELECT")))

@@ -1,11 +1,11 @@
-"""Replaying a chain from nothing: the schema that its revisions make, built in a scratch place and read there.
+"""The replay of a chain from nothing: its revisions run in a scratch database, and the schema is read from there.
 
-Any project's chain runs on a connection of ours, without its `env.py`: which would connect to the live database. What
-an env.py would add (a search_path, naming conventions, what it does around the migrations) is not seen, and the version
-table is ours. An `autocommit_block` is none here, since nothing of a replay is ever committed.
+The chain of any project runs on a connection of this module, without its `env.py`, which would connect to the live
+database. So a replay does not have what an env.py adds, for example a search_path or work around the migrations. It
+has its own version table. An `autocommit_block` does not commit, because nothing of a replay is ever committed.
 
-Whoever asked keeps a pipe open. Where that ends, however it came to that, this process leaves at once, and what it
-built goes with its connection.
+The program that asked keeps a pipe open. If the pipe ends for any reason, this process exits at once. The schema that
+it built is rolled back with its connection.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -29,19 +28,19 @@ from magetui.backends.scratch import Place, ReachedOutside, Scratch, ScratchUnav
 from magetui.protocol.replayed import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
 from magetui.runner.alembic_config import alembic_config, naming_options
-from magetui.runner.error_location import place_of
+from magetui.runner.error_location import error_location
 from magetui.runner.render import refuse_connections
 
-LEFT = 3  # this process's exit status where whoever asked is gone
+LEFT = 3  # this process's exit status if the program that asked is gone
 
 
-def replay(request: ReplayRequest, line: int) -> dict[str, Any]:
-    """Replay, read, and leave nothing; the answer as JSON will have it. `line`: whose end means that nobody waits."""
-    return asdict(_Replay(request, line).replayed())
+def replay(request: ReplayRequest, line: int) -> Replayed:
+    """Replay the chain, read its schema and roll it back. If the pipe `line` ends, nobody waits for the answer."""
+    return _Replay(request, line).replayed()
 
 
 class _Replay:
-    """One replay."""
+    """One replay of one request."""
 
     def __init__(self, request: ReplayRequest, line: int) -> None:
         self._request = request
@@ -69,27 +68,27 @@ class _Replay:
         except ReachedOutside as error:
             return Replayed(refused=str(error), elsewhere=error.elsewhere, revision=self._revision)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is why it cannot be replayed
-            said = (
-                self._backend.failure(error).message
-                if isinstance(error, DBAPIError)
-                else f"{type(error).__name__}: {error}"
-            )
             return Replayed(
-                failed=said,
+                failed=self._message(error),
                 hint=scratch.hint(error),
                 revision=self._revision,
-                where=place_of(error, self._request.scripts.version_locations),
+                where=error_location(error, self._request.scripts.version_locations),
             )
         backend, connection = self._backend, scratch.connection
-        alone = None if self._request.apart else scratch.schema
-        details = backend.table_details(connection, alone)
+        schema = None if self._request.apart else scratch.schema  # None: the scripts may use any schema
+        details = backend.table_details(connection, schema)
         enums = backend.enum_types(connection)
         return Replayed(
             schema=scratch.schema,
-            tables=tuple(one for one in details if one.table.schema != scratch.guard or scratch.guard is None),
-            enums=tuple(one for one in enums if alone is None or one.schema == alone),
+            tables=tuple(detail for detail in details if detail.table.schema != scratch.guard or scratch.guard is None),
+            enums=tuple(enum for enum in enums if schema is None or enum.schema == schema),
             server=backend.server(connection).version,
         )
+
+    def _message(self, error: BaseException) -> str:
+        if isinstance(error, DBAPIError):
+            return self._backend.failure(error).message
+        return f"{type(error).__name__}: {error}"
 
     def _run(self, scratch: Scratch) -> None:
         scripts = self._request.scripts
@@ -101,7 +100,7 @@ class _Replay:
                 connection=scratch.connection, version_table=scripts.version_table, **naming_options(scripts)
             )
             context: Any = environment.get_context()
-            context.autocommit_block = _within
+            context.autocommit_block = _no_autocommit
             with environment.begin_transaction():
                 environment.run_migrations()
 
@@ -113,13 +112,13 @@ class _Replay:
 
     @contextmanager
     def _watched(self, scratch: Scratch) -> Iterator[None]:
-        """While this goes on, a thread leaves with the process as soon as whoever asked is gone."""
+        """Exit the process as soon as the program that asked is gone, while the block runs."""
         done, over = os.pipe()
 
         def watch() -> None:
             readable, _, _ = select.select([self._line, done], [], [])
             if done not in readable:
-                with suppress(SQLAlchemyError):  # the server takes it back by itself, only not as soon
+                with suppress(SQLAlchemyError):  # the server rolls back by itself, but later
                     self._backend.interrupt(scratch.connection, None)
                 os._exit(LEFT)
 
@@ -135,6 +134,6 @@ class _Replay:
 
 
 @contextmanager
-def _within() -> Iterator[None]:
-    """In the place of `autocommit_block`."""
+def _no_autocommit() -> Iterator[None]:
+    """Replace `autocommit_block` by nothing."""
     yield

@@ -1,4 +1,4 @@
-"""Beginning anew after a lock timeout: how often, after which pause, and that each attempt is on record."""
+"""Retries after a lock timeout: how often, after which pause, and the record of each failed attempt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
 class Retries:
-    """Of one run, which may begin anew `retries` times unless `forbids` gives a reason against it."""
+    """The retries of one run: up to `retries` of them, unless `forbids` returns a reason against another one."""
 
     def __init__(
         self, journal: Journal, cancelled: threading.Event, retries: int, forbids: Callable[[], str | None]
@@ -24,10 +24,10 @@ class Retries:
         self._forbids = forbids
         self._failed = 0
 
-    def another_is_due(self, error: str) -> bool:
-        """Write that an attempt failed; where another is due, wait until then, or until the run is cancelled.
+    def wait_for_next(self, error: str) -> bool:
+        """Record that an attempt failed. If a retry is due, wait for its time or a cancel, and return True.
 
-        The pauses grow, and are of uneven length, so that two who meet do not go on meeting.
+        The pauses grow, and their lengths are random, so that two runs that block each other do not stay in step.
         """
         if not self._retries or self._cancelled.is_set():
             return False

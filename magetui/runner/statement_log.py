@@ -1,8 +1,8 @@
-"""What SQLAlchemy tells while Alembic works: which statement runs, and whether anything was committed.
+"""The log of a run's statements, from SQLAlchemy's events: which statement runs, and whether anything was committed.
 
-It listens on the `Engine` class, since a project's `env.py` makes engines of its own; connections that are our own,
-marked `magetui_reads`, do not count. Whether something is committed by itself (in autocommit, or because a script
-said COMMIT) is asked of the driver after each statement, not guessed.
+It listens on the `Engine` class, because a project's `env.py` creates its own engines. Connections of the run itself
+are marked `magetui_reads` and are ignored. A statement may commit by itself, in autocommit or because a script executes
+COMMIT; so after each statement the driver is asked whether a transaction is open.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from magetui.protocol import events
 from magetui.protocol.journal import Journal, now
 from magetui.runner.watch import Progress, RunningStatement
 
-STATEMENT_TEXT_LIMIT = 20_000
+STATEMENT_TEXT_LIMIT = 20_000  # characters
 CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.objects", "[INFORMATION_SCHEMA]")
 
 
 class StatementLog:
     """Writes statements to the journal, and knows whether the run has committed anything (`committed`).
 
-    `atomic` is false once a connection was used that the backend could not prepare.
+    `atomic` is false once a statement ran on a connection that the backend could not prepare.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class StatementLog:
         self._version_table = version_table
         self._number = 0
         self._uncommitted = 0
-        self._commit_began: bool | None = None  # while one is not known to have succeeded: what `committed` was
+        self._committed_before: bool | None = None  # `committed` before a commit that may still fail
         self._application = application
         self._sessions: set[int] = set()
         self.atomic = True
@@ -44,9 +44,9 @@ class StatementLog:
         self.last_statement: str | None = None
 
     def listen(self) -> None:
-        """Hear what every engine of this process does from now on."""
+        """Log the statements of every engine of this process from now on."""
         listeners = (
-            ("before_cursor_execute", self._statement_began),
+            ("before_cursor_execute", self._statement_started),
             ("after_cursor_execute", self._statement_ended),
             ("handle_error", self._statement_failed),
             ("commit", self._committing),
@@ -55,25 +55,25 @@ class StatementLog:
         for name, listener in listeners:
             event.listen(Engine, name, listener)
 
-    def _statement_began(
+    def _statement_started(
         self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
     ) -> None:
-        if _is_ours(connection):
+        if _is_own(connection):
             return
-        self._commit_began = None
+        self._committed_before = None
         self._progress.check()
         self._number += 1
-        self._meet(connection)
+        self._note_connection(connection)
         self._progress.statement = RunningStatement(self._number, connection, time.monotonic())
         if not _is_catalog_read(statement):
-            self.last_statement = _cut(statement)
+            self.last_statement = _shortened(statement)
             session = self._backend.session_id(connection)
             self._journal.append(
                 events.StatementStarted(at=now(), number=self._number, sql=self.last_statement, session=session)
             )
 
-    def _meet(self, connection: Connection) -> None:
-        """Put a connection on record, and whether it was made to keep our limits and to be atomic."""
+    def _note_connection(self, connection: Connection) -> None:
+        """Record a new session, and whether the backend has prepared the connection to be atomic and limited."""
         self._progress.connection = connection
         self.atomic = self.atomic and bool(connection.info.get("magetui"))
         session = self._backend.session_id(connection)
@@ -85,7 +85,7 @@ class StatementLog:
         self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
     ) -> None:
         running = self._progress.statement
-        if running is None or _is_ours(connection):
+        if running is None or _is_own(connection):
             return
         self._progress.statement = None
         if _is_catalog_read(statement):
@@ -99,30 +99,30 @@ class StatementLog:
         self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
-        """A statement failed, or the commit did that was told of just before it.
+        """Note that a statement failed, or the commit that was reported just before.
 
-        Without a connection, it is one that could not be made, by the watcher from a silent server say: the statement
-        of the migration goes on.
+        An error without a connection is a failed connect, for example of the watcher to a silent server. The statement
+        of the migration still runs.
         """
-        if context.connection is None or _is_ours(context.connection):
+        if context.connection is None or _is_own(context.connection):
             return
         self._progress.statement = None
-        if self._commit_began is not None:
-            self.committed, self._commit_began = self._commit_began, None
+        if self._committed_before is not None:
+            self.committed, self._committed_before = self._committed_before, None
 
     def _committing(self, connection: Connection) -> None:
-        if not _is_ours(connection):
-            self._commit_began = self.committed
+        if not _is_own(connection):
+            self._committed_before = self.committed
             self.committed = self.committed or self._uncommitted > 0
             self._uncommitted = 0
 
     def _rolling_back(self, connection: Connection) -> None:
-        if not _is_ours(connection):
+        if not _is_own(connection):
             self._uncommitted = 0
-            self._commit_began = None
+            self._committed_before = None
 
 
-def _is_ours(connection: Connection) -> bool:
+def _is_own(connection: Connection) -> bool:
     return bool(connection.get_execution_options().get("magetui_reads"))
 
 
@@ -131,6 +131,6 @@ def _is_catalog_read(statement: str) -> bool:
     return start.upper().startswith(("SELECT", "WITH", "PRAGMA")) and any(word in start for word in CATALOG_READS)
 
 
-def _cut(statement: str) -> str:
+def _shortened(statement: str) -> str:
     left_out = len(statement) - STATEMENT_TEXT_LIMIT
     return statement if left_out <= 0 else f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"

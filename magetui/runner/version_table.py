@@ -1,4 +1,4 @@
-"""The rows of the version table, as a run reads them, and as it writes them where Alembic itself does not."""
+"""The rows of the version table: how a run reads them, and writes them in the cases where Alembic does not."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from magetui.protocol.requests import Scripts
 
 
 class VersionTableUnreadable(Exception):  # noqa: N818 - it says what happened
-    """The version table is there, and cannot be read."""
+    """The version table exists but cannot be read."""
 
 
 def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[str, ...]:
-    """The current revision as the database has it now. Raises `VersionTableUnreadable`, and SQLAlchemy's errors."""
+    """Return the current revision of the database. Raises `VersionTableUnreadable`, and SQLAlchemy's errors."""
     with reader.connect() as connection:
         tables = backend.version_tables(connection, scripts.version_table, scripts.version_table_schema)
     effective = next((table for table in tables if table.effective), None)
@@ -27,7 +27,10 @@ def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[st
 
 
 def replace_current(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
-    """Put `new` in the place of exactly the row `old`, in one statement (None: delete it); False where it is gone."""
+    """Replace exactly the row `old` by `new`, or delete it if `new` is None. Returns False if the row does not exist.
+
+    It is one statement, so that nobody can change the row between a check and the change.
+    """
     table = _version_table(scripts)
     matches = table.c.version_num == old
     if new is None:
@@ -38,12 +41,12 @@ def replace_current(connection: Connection, scripts: Scripts, old: str, new: str
 
 
 def set_current(connection: Connection, scripts: Scripts, wanted: Iterable[str]) -> None:
-    """Leave exactly the rows `wanted`; the table is there."""
+    """Set the rows of the version table, which must exist, to exactly `wanted`."""
     table = _version_table(scripts)
-    there = set(connection.execute(table.select()).scalars())
-    for gone in sorted(there - set(wanted)):
-        connection.execute(table.delete().where(table.c.version_num == gone))
-    for new in sorted(set(wanted) - there):
+    rows = set(connection.execute(table.select()).scalars())
+    for old in sorted(rows - set(wanted)):
+        connection.execute(table.delete().where(table.c.version_num == old))
+    for new in sorted(set(wanted) - rows):
         connection.execute(table.insert().values(version_num=new))
 
 

@@ -1,7 +1,8 @@
-"""What a run waits for, told to its journal: at once when a wait begins, again when the sessions in it change.
+"""The waits of a run, written to its journal: at once when a wait starts, again when the sessions in it change.
 
-Whether the run waits is asked of the server several times a second, which costs it next to nothing. For whom it waits
-costs more, the more sessions there are, so that is asked at once and then the more rarely, the longer it took.
+The watcher asks the server several times a second whether the run waits, which costs the server almost nothing. The
+list of the blockers costs more, the more sessions there are. It is read at once, and then less often, the longer the
+read took.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from magetui.model.sessions import LockWait, Session
 from magetui.protocol import events
 from magetui.protocol.journal import Journal, now
 
-MOST_TOLD = 40  # sessions of a kind in one event
+MOST_LISTED = 40  # blockers, and waiters, in one event
 
 
 class Waits:
-    """Of one run: `waiting` at each look that finds it so, `over` at each that does not."""
+    """The waits of one run. The watcher calls `waiting` at each pulse that the run waits, and `over` at each other."""
 
     def __init__(self, backend: Backend, journal: Journal, timeouts: Timeouts) -> None:
         self._journal = journal
@@ -32,12 +33,13 @@ class Waits:
         self._since = ""
         self._next_look = 0.0
         self._looks = Looks(backend)
-        self._told: tuple[object, ...] | None = None
+        self._reported: tuple[object, ...] | None = None
 
     def waiting(self, connection: Connection, own: int | None, waited_ms: int = 0) -> None:
-        """Write who is in the way, if it is time to look and there is news. `own`: None where there are no sessions.
+        """Write who blocks the run, if it is time to read the sessions and they have changed.
 
-        `waited_ms` is how long the wait has lasted already.
+        `own` is the migrating session, or None on a database without sessions. `waited_ms` is how long the wait has
+        lasted already.
         """
         began = time.monotonic()
         if self._began is None:
@@ -47,46 +49,54 @@ class Waits:
         sessions, rest = self._looks.look(connection)
         self._next_look = time.monotonic() + rest
         if own is None:
-            self._tell(LockWait("the database file", "write lock"), sessions, (), None)
+            self._report(LockWait("the database file", "write lock"), sessions, (), None)
             return
         by_pid = {session.pid: session for session in sessions}
-        mine = by_pid.get(own)
-        if mine is None or mine.waits_for is None:
-            return  # the wait ended between the two looks
-        blockers = tuple(in_the_way(own, by_pid))
-        self._tell(mine.waits_for, blockers, behind(own, {b.pid for b in blockers}, sessions), own)
+        session = by_pid.get(own)
+        if session is None or session.waits_for is None:
+            return  # the wait ended before the sessions were read
+        blockers = tuple(blockers_of(own, by_pid))
+        waiters = waiters_behind(own, {blocker.pid for blocker in blockers}, sessions)
+        self._report(session.waits_for, blockers, waiters, own)
 
     def over(self) -> None:
-        """It does not wait, or no longer."""
+        """Write that the run got its lock, if it was waiting."""
         if self._began is not None:
             waited_ms = int((time.monotonic() - self._began) * 1000)
             self._journal.append(events.LockObtained(at=now(), waited_ms=waited_ms))
-            self._began, self._told = None, None
+            self._began, self._reported = None, None
 
-    def _tell(
-        self, waits_for: LockWait, blockers: tuple[Session, ...], waiting: tuple[Session, ...], own: int | None
+    def _report(
+        self, waits_for: LockWait, blockers: tuple[Session, ...], waiters: tuple[Session, ...], own: int | None
     ) -> None:
-        told = {own, *(s.pid for s in blockers[:MOST_TOLD]), *(s.pid for s in waiting[:MOST_TOLD])}
-        in_way, after = (tuple(_among(s, told) for s in many[:MOST_TOLD]) for many in (blockers, waiting))
-        news = (waits_for, tuple(_timeless(b) for b in in_way), tuple(_timeless(b) for b in after), len(waiting))
-        if news != self._told:
-            self._told = news
-            self._journal.append(
-                events.LockAwaited(
-                    at=now(),
-                    since=self._since,
-                    timeout_ms=self._timeouts.lock_ms,
-                    waits_for=waits_for,
-                    blockers=in_way,
-                    waiting_behind=after,
-                    more_behind=len(waiting) - len(after),
-                    session=own,
-                )
+        listed = (blockers[:MOST_LISTED], waiters[:MOST_LISTED])
+        pids = {own, *(session.pid for sessions in listed for session in sessions)}
+        first_blockers, first_waiters = (tuple(_among(session, pids) for session in sessions) for sessions in listed)
+        news = (
+            waits_for,
+            tuple(map(_without_times, first_blockers)),
+            tuple(map(_without_times, first_waiters)),
+            len(waiters),
+        )
+        if news == self._reported:
+            return
+        self._reported = news
+        self._journal.append(
+            events.LockAwaited(
+                at=now(),
+                since=self._since,
+                timeout_ms=self._timeouts.lock_ms,
+                waits_for=waits_for,
+                blockers=first_blockers,
+                waiting_behind=first_waiters,
+                more_behind=len(waiters) - len(first_waiters),
+                session=own,
             )
+        )
 
 
-def in_the_way(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
-    """The sessions that `own` waits for, and those that they wait for, nearest first."""
+def blockers_of(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
+    """Yield the blockers of the session `own`, and their blockers, nearest first."""
     seen, frontier = {own}, [own]
     while frontier:
         session = by_pid.get(frontier.pop(0))
@@ -98,23 +108,28 @@ def in_the_way(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
                     yield by_pid[pid]
 
 
-def behind(own: int, blockers: set[int], sessions: tuple[Session, ...]) -> tuple[Session, ...]:
-    """The sessions that wait for `own`, and those that wait for them."""
-    found = {own}
+def waiters_behind(own: int, blockers: set[int], sessions: tuple[Session, ...]) -> tuple[Session, ...]:
+    """Return the sessions that wait for the session `own`, and those that wait for them."""
+    pids = {own}
     grew = True
     while grew:
-        more = {s.pid for s in sessions if s.pid not in found | blockers and found & set(s.blocked_by)}
+        more = {
+            session.pid for session in sessions if session.pid not in pids | blockers and pids & {*session.blocked_by}
+        }
         grew = bool(more)
-        found |= more
-    return tuple(session for session in sessions if session.pid in found - {own})
+        pids |= more
+    return tuple(session for session in sessions if session.pid in pids - {own})
 
 
-def _among(session: Session, told: set[int | None]) -> Session:
-    """The session with those of its blockers alone that are told too: of hundreds, each may name all the others."""
-    blocked_by = tuple(pid for pid in session.blocked_by if pid in told)
-    return replace(session, blocked_by=blocked_by, queued_behind=tuple(p for p in session.queued_behind if p in told))
+def _among(session: Session, pids: set[int | None]) -> Session:
+    """Return the session with only those of its blockers that are listed: each of hundreds may name all the others."""
+    return replace(
+        session,
+        blocked_by=tuple(pid for pid in session.blocked_by if pid in pids),
+        queued_behind=tuple(pid for pid in session.queued_behind if pid in pids),
+    )
 
 
-def _timeless(session: Session) -> Session:
-    """The session without what changes by itself while it sits there."""
+def _without_times(session: Session) -> Session:
+    """Return the session without the fields that change while nothing happens."""
     return replace(session, transaction_ms=None, query_ms=None)

@@ -1,10 +1,10 @@
-"""The watcher: a thread of the child that hears signals and sees what becomes of the migration.
+"""The watcher: a thread of the child process that receives signals and observes the migration.
 
-While a statement runs, the main thread sits in the driver's C code, where no Python signal handler runs. So signals
-arrive through a wake-up descriptor that this thread waits on, and it cancels from a connection of its own. The same
-wait is the pulse at which it asks the server, cheaply, whether the migrating session waits for a lock, how far its
-statement has come, and so whether the server is still there at all. Without the privilege to see others it says less;
-without a second connection it still cancels.
+While a statement runs, the main thread is in the driver's C code, where no Python signal handler runs. So this thread
+waits for signals on a wake-up descriptor, and cancels the statement from its own connection. The same wait is the pulse
+at which it asks the server whether the migrating session waits for a lock, how far its statement has come, and so
+whether the server answers at all. Without the privilege to see other sessions it reports less; without a second
+connection it can still cancel.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from magetui.runner.waits import Waits
 
 PULSE_SECONDS = 0.2
 PROGRESS_SECONDS = 1.0
-IMPATIENT_SECONDS = 10.0  # how long a silent server is still waited for once the run is to be cancelled
+IMPATIENT_SECONDS = 10.0  # how long a run that is to be cancelled waits for a silent server
 CANCELLING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class RunCancelled(Exception):  # noqa: N818 - it says what happened, and is no error of the program
-    """The operator cancelled the run; raised where the run next asks."""
+    """The operator cancelled the run. The main thread raises this when it next checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +47,27 @@ class RunningStatement:
 
 
 class Progress:
-    """What the run's two threads know of each other: the statement that runs, and whether to stop."""
+    """The state that the run's two threads share: the running statement, and whether to stop."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.timed_out = threading.Event()
         self.abandoned = threading.Event()  # the server was silent for too long
         self.statement: RunningStatement | None = None
-        self.connection: Connection | None = None  # the one that a statement ran on last
-        self.waited_ms = 0  # of a backend that waits in short tries
+        self.connection: Connection | None = None  # the last connection that ran a statement
+        self.waited_ms = 0  # on a backend that polls for its locks (SQLite)
         self.waiting = False
 
     def check(self) -> None:
-        """Raise `RunCancelled` where the operator has asked for it."""
+        """Raise `RunCancelled` if the operator has cancelled the run."""
         if self.cancelled.is_set():
             raise RunCancelled
 
 
 class Watcher:
-    """See the module. `start` it, run the migration, `stop` it.
+    """The watcher of one run: `start` it, run the migration, `stop` it.
 
-    `line` is a descriptor whose end means that whoever began the run is gone; None where that is no concern.
+    `line` is a pipe from the program that started the run. If it ends, the run is cancelled; None: the run continues.
     """
 
     def __init__(
@@ -94,18 +94,18 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
         self._answered = time.monotonic()
         self._silent = False
-        self._progress_told: tuple[int, StatementProgress] | None = None
+        self._progress_reported: tuple[int, StatementProgress] | None = None
         self._progress_asked = 0.0
 
     def start(self) -> None:
-        """Listen for signals, then watch. Call it from the main thread."""
+        """Receive signals and start to watch. Must be called from the main thread."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in CANCELLING_SIGNALS:
             signal.signal(number, lambda _number, _frame: None)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop watching; signals are ignored from here on, since the outcome stands."""
+        """Stop watching. Signals are ignored from now on, because the outcome is decided."""
         for number in CANCELLING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._done.set()
@@ -117,26 +117,26 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._done.is_set():
-            lines = [self._wake_read] if self._line is None else [self._wake_read, self._line]
-            readable, _, _ = select.select(lines, [], [], PULSE_SECONDS)
+            descriptors = [self._wake_read] if self._line is None else [self._wake_read, self._line]
+            readable, _, _ = select.select(descriptors, [], [], PULSE_SECONDS)
             received = os.read(self._wake_read, 64) if self._wake_read in readable else b""
-            # A full disk, or a connection that ends just now, must not make it deaf: there is another pulse.
+            # A full disk or a broken connection must not end this thread: it tries again at the next pulse.
             with suppress(OSError, SQLAlchemyError):
                 if self._line in readable:
-                    self._hear_line()
+                    self._read_line()
                 if any(number in received for number in CANCELLING_SIGNALS):
                     self._request_cancel()
             with suppress(OSError, SQLAlchemyError):
                 statement = self._progress.statement
                 if statement is not None:
                     self._interrupt_if_due(statement)
-                self._look(statement)
+                self._observe(statement)
             with suppress(OSError, SQLAlchemyError):
                 self._abandon_if_due()
         self._drop_connection()
 
-    def _hear_line(self) -> None:
-        """Whoever began the run is gone: cancel it, unless they parted from it and meant to."""
+    def _read_line(self) -> None:
+        """Cancel the run because the program that started it is gone, unless that program left it on purpose."""
         assert self._line is not None
         parted = os.read(self._line, 1) == PARTING
         self._line = None
@@ -150,7 +150,7 @@ class Watcher:
             self._journal.append(events.CancelRequested(at=now()))
 
     def _interrupt_if_due(self, statement: RunningStatement) -> None:
-        """Cancel the statement, again at each pulse: one that begins just after a cancel would not feel it."""
+        """Cancel the statement, again at each pulse: a cancel does not affect a statement that starts just after it."""
         limit = self._timeouts.statement_ms
         elapsed_ms = (time.monotonic() - statement.started) * 1000
         if limit and elapsed_ms > limit and not self._backend.server_side_timeouts:
@@ -159,9 +159,9 @@ class Watcher:
             try:
                 self._backend.interrupt(statement.connection, self._connected())
             except SQLAlchemyError as error:
-                self._not_answered(error)  # and try again at the next pulse
+                self._note_failure(error)  # and try again at the next pulse
 
-    def _look(self, statement: RunningStatement | None) -> None:
+    def _observe(self, statement: RunningStatement | None) -> None:
         session = self._session()
         if session is not None:
             connection = self._connected()
@@ -169,14 +169,14 @@ class Watcher:
                 return
             try:
                 waits = self._backend.session_waits(connection, session)
-                self._heard()
+                self._note_answer()
                 if waits:
                     self._waits.waiting(connection, session)
                     return
                 if statement is not None:
-                    self._tell_progress(connection, statement, session)
+                    self._report_progress(connection, statement, session)
             except SQLAlchemyError as error:
-                self._not_answered(error)  # and look again at the next pulse
+                self._note_failure(error)  # and ask again at the next pulse
                 return
         elif self._progress.waiting:
             connection = self._connected()
@@ -184,35 +184,35 @@ class Watcher:
                 self._waits.waiting(connection, None, self._progress.waited_ms)
             return
         else:
-            self._answered = time.monotonic()  # nothing was asked
+            self._answered = time.monotonic()  # the server was not asked
         self._waits.over()
 
     def _session(self) -> int | None:
-        """The server's number of the migrating session, between its statements too: a COMMIT is none, and may wait."""
+        """Return the migrating session, also between statements: a COMMIT is not logged as one, and may wait."""
         connection = self._progress.connection
         return None if connection is None or connection.closed else self._backend.session_id(connection)
 
-    def _tell_progress(self, connection: Connection, statement: RunningStatement, session: int) -> None:
-        """Write how far a statement has come that takes its time."""
+    def _report_progress(self, connection: Connection, statement: RunningStatement, session: int) -> None:
+        """Write the progress of a statement that runs for longer than a second."""
         moment = time.monotonic()
         if moment - max(self._progress_asked, statement.started) < PROGRESS_SECONDS:
             return
         self._progress_asked = moment
-        made = self._backend.progress(connection, session)
-        if made is not None and (statement.number, made) != self._progress_told:
-            self._progress_told = (statement.number, made)
-            self._journal.append(events.ProgressMade(at=now(), number=statement.number, progress=made))
+        progress = self._backend.progress(connection, session)
+        if progress is not None and (statement.number, progress) != self._progress_reported:
+            self._progress_reported = (statement.number, progress)
+            self._journal.append(events.ProgressMade(at=now(), number=statement.number, progress=progress))
 
-    # -- a server that says nothing
+    # -- a server that does not answer
 
-    def _heard(self) -> None:
+    def _note_answer(self) -> None:
         if self._silent:
             silent_ms = int((time.monotonic() - self._answered) * 1000)
             self._journal.append(events.ServerAnswered(at=now(), silent_ms=silent_ms))
         self._answered, self._silent = time.monotonic(), False
 
-    def _not_answered(self, error: BaseException) -> None:
-        """A question failed: drop the connection, and tell where it was for want of any answer."""
+    def _note_failure(self, error: BaseException) -> None:
+        """Drop the connection after a failed query. If the server did not answer at all, write that it is silent."""
         self._drop_connection()
         if self._backend.failure(error).silent and not self._silent:
             self._silent = True
@@ -226,9 +226,9 @@ class Watcher:
             )
 
     def _abandon_if_due(self) -> None:
-        """Break the migrating connection where the server has been silent for so long that the line must be cut.
+        """Break the migrating connection if the server has been silent for longer than the limit.
 
-        Else the driver would wait for ever: a line that is cut without a word looks like a server that is busy.
+        The driver itself would wait for ever: to it, a broken network connection looks like a busy server.
         """
         connection = self._progress.connection
         if not self._silent or connection is None:
@@ -244,7 +244,7 @@ class Watcher:
             try:
                 self._connection = self._reader.connect()
             except SQLAlchemyError as error:
-                self._not_answered(error)  # it says less: the server may be full, or gone
+                self._note_failure(error)  # report less: the server may be full, or gone
                 return None
         return self._connection
 

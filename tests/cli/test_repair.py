@@ -81,7 +81,7 @@ def test_what_is_missing_is_shown_then_done_and_the_way_to_the_head_is_free(
     assert "'finish' would do the rest, 'undo' take it back." in contradicted["message"]
     plan = magetui("plan", "finish", *common)
     assert plan.status == 0, plan
-    assert f"finish: revision {HALF}, half there, is finished by 5 operations" in plan.stdout
+    assert f"finish the partially applied revision {HALF}: 5 operations" in plan.stdout
     assert "    adds permission.entity_type (VARCHAR(255), null)\n" in plan.stdout
     adds = "ADD COLUMN entity_type" if half.dialect == "postgresql" else "CREATE TABLE _alembic_tmp_permission"
     assert adds in plan.stdout
@@ -104,7 +104,10 @@ def test_what_is_done_is_taken_back_and_the_schema_is_that_of_the_current_revisi
 ) -> None:
     common = ("--mage-path", mage_home, "--url", half.url)
     plan = magetui("plan", "undo", *common)
-    assert "is taken back by 2 operations, and the current revision stays 117f8c3b9c42" in plan.stdout
+    assert (
+        f"undo the partially applied revision {HALF}: 2 operations, the current revision stays 117f8c3b9c42"
+        in plan.stdout
+    )
     assert "drops permission.user_id" in plan.stdout
     assert plan.status == 0, plan
     undone = magetui("undo", "--yes", *common)

@@ -1,0 +1,59 @@
+"""The connection that scripts get while they are recorded: it records statements that write, and answers no query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import inspection
+
+READS = ("SELECT", "WITH", "SHOW", "PRAGMA", "EXPLAIN", "VALUES")
+
+
+class LiveDataRead(BaseException):
+    """A script read the database. It is a `BaseException`, so that a script's `except Exception` does not catch it."""
+
+
+class SilentConnection:
+    """The result of `op.get_bind()`: it records the statements that write, and refuses those that read."""
+
+    def __init__(self, dialect: sa.Dialect, executed: Callable[[str], None], type_made: Callable[..., None]) -> None:
+        self.dialect = dialect
+        self.name = dialect.name  # an engine has this attribute too
+        self.engine = self
+        self._executed = executed
+        self._type_made = type_made
+
+    def execute(self, statement: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(statement, str):
+            statement = spelled_sql(statement, self.dialect)
+        if statement.lstrip(" (\n").upper().startswith(READS):
+            raise LiveDataRead(" ".join(statement.split())[:200])
+        self._executed(statement)
+        return self
+
+    exec_driver_sql = scalar = scalars = execute
+
+    def __getattr__(self, name: str) -> Any:
+        raise LiveDataRead(f"its connection's '{name}'")
+
+    def _run_ddl_visitor(self, visitor: Any, element: Any, **_: Any) -> None:
+        """Record a type that a script creates or drops by itself: `enum.create(op.get_bind())`."""
+        if isinstance(element, sa.Enum):
+            self._type_made(element, drop="Drop" in visitor.__name__)
+        else:
+            raise LiveDataRead(f"{visitor.__name__} of {element}")
+
+
+@inspection._inspects(SilentConnection)
+def _inspected(_connection: SilentConnection) -> None:
+    raise LiveDataRead("it inspects the live schema")
+
+
+def spelled_sql(clause: Any, dialect: sa.Dialect) -> str:
+    """Return SQL with literal values, or with parameters if a value has a type without a literal form."""
+    try:
+        return str(clause.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    except sa.exc.CompileError:
+        return str(clause.compile(dialect=dialect))
