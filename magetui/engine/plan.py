@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
 from magetui.engine.preflight import forbidden, missing_schema
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState, read_state
+from magetui.engine.schema.snapshot import Overview, Reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, Repair
 from magetui.protocol.requests import RenderRepairRequest, RenderRequest
@@ -23,7 +23,7 @@ RELATIVE = re.compile(r"^([+-])(\d+)$")
 
 
 def make_plan(
-    workspace: Workspace,
+    reading: Reading,
     verb: ChangeVerb,
     revision: str | None,
     replace_unknown: str | None = None,
@@ -37,9 +37,10 @@ def make_plan(
     if verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 
-        return plan_repair(workspace, verb, in_doubt)
+        return plan_repair(reading, verb, in_doubt)
+    workspace = reading.workspace
     chain = workspace.chain
-    state = read_state(workspace, workspace.project)
+    state = reading.overview
     _require_readable(state)
     current = state.current
     if verb == "stamp":
@@ -81,7 +82,7 @@ def _version_change(
     return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
 
 
-def _require_readable(state: DatabaseState) -> None:
+def _require_readable(state: Overview) -> None:
     table = state.version_table
     if table is not None and table.rows is None:
         raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned on it.")
@@ -161,16 +162,19 @@ def _stamp(
     return target, (PlannedStep(target, "stamp", message),)
 
 
-def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
-    """The plan's steps with the SQL that Alembic renders offline; it runs the scripts' code, in a child.
+def render_plan(reading: Reading, plan: Plan) -> tuple[PlanStep, ...]:
+    """Return the plan's steps with the SQL that Alembic renders offline. A child process runs the scripts' code.
 
-    Raises `MagetuiError` where the child does not answer.
+    It closes the reading's connection first, so that no connection idles while the child works. Raises `MagetuiError` if
+    the child does not answer.
     """
+    workspace = reading.workspace
     if plan.verb == "stamp":
         sql = ";\n".join(plan.version_table_sql)
         return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
     if plan.repair is not None:
-        return (_rendered_repair(workspace, plan, plan.repair),)
+        return (_render_repair(reading, plan, plan.repair),)
+    reading.close()
     request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
     rendered = workspace.ask(request, "render their SQL")
     return tuple(
@@ -185,9 +189,9 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
     )
 
 
-def _rendered_repair(workspace: Workspace, plan: Plan, repair: Repair) -> PlanStep:
-    with workspace.reading() as connection:
-        schema = workspace.backend.definitions(connection)
+def _render_repair(reading: Reading, plan: Plan, repair: Repair) -> PlanStep:
+    workspace, schema = reading.workspace, reading.definitions
+    reading.close()
     request = RenderRepairRequest(workspace.project.scripts, workspace.target.dialect, repair, schema)
     said = workspace.ask(request, "render their SQL")
     sql = _clean(workspace, said["sql"])

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -236,19 +236,31 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that cannot write and does not wait.
+        """Yield a connection that cannot write and does not wait, and close it afterwards.
 
-        Raises `ConnectError` where there is none to be had, and `MagetuiError` where a reading fails; both without
-        credentials in their text.
+        Raises `ConnectError` if no connection can be opened, and `MagetuiError` if a read fails. Neither text contains
+        credentials.
         """
+        with self.explaining(), self.connect() as connection:
+            yield connection
+
+    def connect(self) -> Connection:
+        """Open a connection that cannot write and does not wait; the caller closes it. Raises `ConnectError`."""
         target = self.target
         file = database_file(target.url)
         if file is not None and not file.parent.is_dir():
             raise ConnectError("no-database", f"There is no folder {file.parent} for the database {file.name}.")
+        with self.explaining(), ExitStack() as stack:
+            connection = stack.enter_context(self.backend.reader(target.url, APPLICATION_NAME).connect())
+            self._hide(self.backend.password_used(connection))
+            stack.pop_all()
+            return connection
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Raise `ConnectError` or `MagetuiError`, without credentials, if the block raises an error of the driver."""
         try:
-            with self.backend.reader(target.url, APPLICATION_NAME).connect() as connection:
-                self._hide(self.backend.password_used(connection))
-                yield connection
+            yield
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise self.explained(error) from None
 

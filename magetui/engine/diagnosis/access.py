@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.preflight import missing_schema, no_schema, nowhere, pooled, quoted
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 from magetui.model.server import Pooler
 
 
-def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
+def access_findings(state: Overview, *, to_do: bool) -> Iterator[Finding]:
     """`to_do`: whether there is something to migrate, which makes more of what would be in the way."""
     server = state.server
     if nowhere(state):
@@ -38,7 +38,7 @@ def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
         yield _pooler_finding(server.pooler, to_do=to_do)
 
 
-def _nowhere_finding(state: DatabaseState) -> Finding:
+def _nowhere_finding(state: Overview) -> Finding:
     """No schema is there where a table could be made: whether a migration makes one first."""
     server = state.server
     if missing_schema(state) is None:

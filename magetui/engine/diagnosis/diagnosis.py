@@ -9,8 +9,7 @@ from magetui.engine.diagnosis.evidence_findings import judged, not_weighed, wort
 from magetui.engine.diagnosis.finding import Finding, in_order
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.schema.snapshot import DatabaseState, read_state
-from magetui.engine.workspace import Workspace
+from magetui.engine.schema.snapshot import Overview, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +51,22 @@ class Diagnosis:
         return all(finding.severity in ("ok", "info") for finding in self.findings)
 
 
-def diagnose(workspace: Workspace) -> Diagnosis:
+def diagnose(reading: Reading) -> Diagnosis:
     """Read everything once and say what it means. Never raises for what it finds wrong: it becomes a finding.
 
     Raises `ProjectError` where there are no scripts to compare with.
     """
     started = time.monotonic()
+    workspace = reading.workspace
     project, chain = workspace.project, workspace.chain
     findings = environment_findings(project)
-    state: DatabaseState | None = None
+    state: Overview | None = None
     target = TargetFacts(url=None, source=None)
     try:
         target = TargetFacts(
             url=workspace.target.redacted, source=workspace.target.source, dialect=workspace.target.dialect
         )
-        state = read_state(workspace, project)
+        state = reading.overview
     except ConnectError as error:
         facts = {"cause": error.cause, "url": target.url, "source": target.source}
         findings.append(Finding("cannot-connect", "critical", error.message, facts, "connect"))
@@ -111,7 +111,7 @@ def diagnose(workspace: Workspace) -> Diagnosis:
     )
 
 
-def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
+def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis with what the live schema says of the current revision; itself where there is nothing to compare.
 
     By itself, since the scripts' code is asked for it what it does: it takes a second or two when they are new.
@@ -122,7 +122,7 @@ def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
     from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
 
     try:
-        findings = judged(diagnosis.findings, workspace.chain, diagnosis.current, gather_evidence(workspace))
+        findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
     except MagetuiError as error:
         findings = [*diagnosis.findings, not_weighed(error.message)]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)

@@ -14,7 +14,7 @@ from magetui.engine.preflight import nowhere
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.model.sessions import MutexHolder, Session
 
@@ -41,7 +41,7 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
     )
 
 
-def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
+def findings_of(project: Project, chain: Chain, state: Overview, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """What the state means: about the current revision, the server, and the sessions in the way."""
     current = _current_findings(project, chain, state, pending)
     to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in current)
@@ -83,7 +83,7 @@ def environment_findings(project: Project) -> list[Finding]:
     return found
 
 
-def _current_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
+def _current_findings(project: Project, chain: Chain, state: Overview, pending: tuple[str, ...]) -> list[Finding]:
     found: list[Finding] = []
     table, current = state.version_table, state.current
     elsewhere = [t for t in state.version_tables if not t.effective]
@@ -273,7 +273,7 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
     return f"{written} Run that release again: '{origin.command}'. {stamp}"
 
 
-def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+def _server_findings(state: Overview, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     server = state.server
     if server.experimental is not None:
@@ -308,7 +308,7 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
     return found
 
 
-def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
+def _session_findings(state: Overview, *, to_do: bool) -> list[Finding]:
     found: list[Finding] = []
     holder = state.mutex
     if holder is not None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 
 # No pane shows types, and no verb drops one: the statement is in the message.
 NEXT = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 
 
-def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
+def leftover_findings(chain: Chain, state: Overview, pending: tuple[str, ...]) -> list[Finding]:
     """What earlier runs left in the way of the next one."""
     found: list[Finding] = []
     for leftover in state.leftovers:

@@ -83,6 +83,9 @@ class Fact:
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
+Difference = tuple[Fact, bool]  # True: expected and missing in the live schema; False: live and not expected
+
+
 # PostgreSQL's names for what SQL and SQLAlchemy call otherwise (manual, table 8.1).
 TYPES: Mapping[str, str] = {
     "varchar": "character varying",

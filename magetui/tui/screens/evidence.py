@@ -93,14 +93,15 @@ class EvidenceScreen(OverScreen):
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
-        from magetui.engine.schema.snapshot import read_state
+        from magetui.engine.schema.snapshot import open_reading
         from magetui.text.evidence import conclude
 
         workspace = self.magetui.open_workspace()
         try:
             chain = workspace.chain
-            evidence = gather_evidence(workspace)
-            table = read_state(workspace, workspace.project).version_table
+            with open_reading(workspace) as reading:
+                evidence = gather_evidence(reading)
+                table = reading.overview.version_table
         except (MagetuiError, OSError) as error:
             self.post_message(self.Gathered(None, None, str(error)))
             return
