@@ -36,8 +36,7 @@ from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.live import Live, live_schema
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import operations_of
-from magetui.model.operations import ExecuteSql, Operation
-from magetui.model.raw_operations import AddEnumValue
+from magetui.model.operations import AddEnumValue, ExecuteSql, Operation
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 

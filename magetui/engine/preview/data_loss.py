@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
 
-from magetui.engine.evidence.recording import ways_of
+from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.preview.lossy_casts import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import operations_of
@@ -31,10 +31,12 @@ from magetui.model.operations import (
     DropType,
     ExecuteSql,
     Operation,
+    RenameEnumValue,
     RenameTable,
+    RenameType,
+    Unclear,
 )
 from magetui.model.plan import Plan
-from magetui.model.raw_operations import RenameEnumValue, RenameType, Unclear
 from magetui.model.schema import Counted, EnumType, Table, TableDetail, Wanted
 
 BUDGET_MS = 2_000  # for all counts together
@@ -88,7 +90,7 @@ def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Los
 
     Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
     """
-    ways = ways_of(reading.workspace, plan)
+    ways = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, way in ways for operation in way.operations]
     unknown = tuple(f"{revision}: {way.undecidable}" for revision, _, way in ways if way.undecidable)
     found = read_losses(reading, operations, budget_ms)
