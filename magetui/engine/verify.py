@@ -23,7 +23,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.schema.facts import Fact, table_name, type_of
-from magetui.engine.schema.snapshot import Overview, Reading, open_reading
+from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
@@ -194,9 +194,7 @@ def _chosen(
 # -- whether it may be replayed
 
 
-def _require_inside(
-    reading: Reading, chain: Chain, steps: Iterable[str], instead: str
-) -> None:
+def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], instead: str) -> None:
     """Refuse a chain whose scripts reach outside of a scratch place, as far as their recorded operations tell.
 
     What cannot be told beforehand is looked at again where it is executed.

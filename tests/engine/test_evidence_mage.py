@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence.evidence import gather_evidence
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database
 from tests.support.mage import SCRIPTS
+from tests.support.readings import gather_evidence
 from tests.support.steps import Schema, walking
 
 # Drops whatever unique constraints it finds on 'secret', which nobody can know without asking too, and makes one that

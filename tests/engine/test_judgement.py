@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database, SqliteDatabase
 from tests.support.mage import HEAD
+from tests.support.readings import add_evidence, diagnose
 
 BEFORE_HEAD = "0227396a216c"
 

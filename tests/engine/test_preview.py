@@ -8,6 +8,7 @@ import pytest
 
 from magetui.engine.plan import make_plan
 from magetui.engine.preview.preview import Preview, preview_plan
+from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.text import preview as previews
@@ -35,7 +36,8 @@ def crowd(mage: PostgresDatabase) -> Iterator[Sessions]:
 
 def foretold(url: str, verb: str, revision: str, **selection: str) -> Preview:
     workspace = Workspace(Selection(url=url, **selection))  # type: ignore[arg-type]
-    return preview_plan(workspace, make_plan(workspace, verb, revision))  # type: ignore[arg-type]
+    with open_reading(workspace) as reading:
+        return preview_plan(reading, make_plan(reading, verb, revision))  # type: ignore[arg-type]
 
 
 def said(preview: Preview) -> dict[str, list[str]]:

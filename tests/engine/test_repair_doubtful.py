@@ -7,14 +7,14 @@ from typing import get_args
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError
-from magetui.engine.repair.plan import RepairVerb, plan_repair
+from magetui.engine.repair.plan import RepairVerb
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.command import Magetui
 from tests.support.mage import SCRIPTS
 from tests.support.postgres import PostgresServer
+from tests.support.readings import add_evidence, diagnose, plan_repair
 from tests.support.repairs import repair
 from tests.support.steps import Schema, walking
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import Diagnosis, diagnose
+from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal, named
 from tests.support.mage import COUNT, HEAD, migrate_with_alembic
+from tests.support.readings import diagnose
 
 pytestmark = pytest.mark.every_version
 

@@ -148,7 +148,9 @@ class SchemaDiff:
             return 0
         opened = [name for name in self.tables if state.open or (name in state.tables and state.tables[name].open)]
         live = (self._live.tables.get(name, frozenset()) for name in opened)
-        return sum(len(facts - self.of(state.tables.get(name), state)) for name, facts in zip(opened, live, strict=True))
+        return sum(
+            len(facts - self.of(state.tables.get(name), state)) for name, facts in zip(opened, live, strict=True)
+        )
 
     def _left_by_downgrades(self, current: Sequence[str], state: SchemaState, total: int) -> bool:
         if total > sum(map(len, self._left.values())):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.diff import SchemaDiff
-from magetui.engine.evidence.partial import PartiallyApplied, PartialRevisions
+from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import Recording, record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
@@ -26,6 +26,7 @@ from magetui.engine.evidence.verdict import (
     MatchesPartially,
     Nearest,
     NoMatch,
+    PartiallyApplied,
     RevisionEvidence,
     Revisions,
     Unsure,
@@ -36,28 +37,39 @@ from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.live import Live, live_schema
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import operations_of
+from magetui.engine.workspace import Workspace
 from magetui.model.operations import AddEnumValue, ExecuteSql, Operation
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 
 
-def gather_evidence(reading: Reading) -> Evidence:
-    """Return the evidence from the scripts and the live schema.
+def record_chain(workspace: Workspace) -> Mapping[str, Recording]:
+    """Record what every script of the chain does, by revision. It needs no database, but starts a child process.
 
-    The scripts are recorded before the database is read. Raises `ChainError` for broken scripts, `MagetuiError` if the
-    scripts cannot be recorded or the schema cannot be read, and `ConnectError`.
+    Raises `ChainError` for broken scripts, and `MagetuiError` if they cannot be recorded or compared with a schema.
     """
-    workspace = reading.workspace
     if workspace.backend.name == "mssql":
         raise MagetuiError("On SQL Server, the schema is not compared with the revisions yet.")
+    workspace.chain.require_graph()
+    return record_revisions(workspace, [revision.revision for revision in workspace.chain.revisions])
+
+
+def gather_evidence(reading: Reading, recordings: Mapping[str, Recording] | None = None) -> Evidence:
+    """Return the evidence from the scripts and the live schema.
+
+    The scripts are recorded before the database is read, if `recordings` are not given. Raises as `record_chain`;
+    `MagetuiError` if the schema cannot be read; and `ConnectError`.
+    """
+    workspace = reading.workspace
     chain = workspace.chain
-    chain.require_graph()
-    recordings = record_revisions(workspace, [revision.revision for revision in chain.revisions])
+    recordings = record_chain(workspace) if recordings is None else recordings
     snapshot = reading.snapshot
     base = SchemaState(workspace.target.dialect, snapshot.server.schema)
     try:
         return weigh(chain, recordings, live_schema(workspace, snapshot), base, snapshot.current)
-    except Exception as error:  # unusual scripts or schemas may hit any fault of ours, and the other facts must still show
+    except (
+        Exception
+    ) as error:  # unusual scripts or schemas may hit any fault of ours, and the other facts must still show
         raise MagetuiError(
             f"The scripts could not be compared with the schema: {type(error).__name__}: {error}. "
             "This is a fault of magetui."

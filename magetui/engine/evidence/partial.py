@@ -6,39 +6,17 @@ would be a guess, so there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from magetui.engine.evidence.diff import SchemaDiff
 from magetui.engine.evidence.recording import Direction, Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.verdict import PartiallyApplied
 from magetui.engine.schema.facts import index_fact
-from magetui.model.operations import Autocommit, CreateIndex, Operation, RebuildTable, Recorded
-
-
-@dataclass(frozen=True, slots=True)
-class PartiallyApplied:
-    """A revision of which only some operations are done, in the direction in which it was run.
-
-    `done`, `missing` and `doubt` are indexes into `operations`; `doubt` are operations that no schema shows.
-    `unindexed`: the indexes that a rebuilt table had, and has not been given again.
-    """
-
-    revision: str
-    direction: Direction
-    operations: tuple[Operation, ...]
-    done: tuple[int, ...]
-    doubt: tuple[int, ...]
-    missing: tuple[int, ...]
-    unindexed: tuple[CreateIndex, ...] = ()
-    or_else: str | None = None  # the parent, if it may have been started instead: no schema shows what it did
-    adds_values_alone: bool = False  # all that is done are values of enum types, which cannot be removed
-
-    def real(self, indexes: Iterable[int]) -> list[Operation]:
-        """Return the operations at those indexes, without the boundaries of transactions."""
-        return [self.operations[index] for index in indexes if not isinstance(self.operations[index], Autocommit)]
+from magetui.model.operations import CreateIndex, Operation, RebuildTable, Recorded
 
 
 class PartialRevisions:
@@ -114,8 +92,9 @@ class PartialRevisions:
         least = min((facts for facts in left if facts is not None), default=None)
         fitting = [index for index, facts in enumerate(left, start=1) if facts is not None and facts == least]
         if fitting:
-            parts = range(fitting[0]), range(fitting[0], fitting[-1]), range(fitting[-1], count)
-            return PartiallyApplied(revision, direction, operations, *map(tuple, parts))
+            first, last = fitting[0], fitting[-1]
+            done, doubt, missing = range(first), range(first, last), range(last, count)
+            return PartiallyApplied(revision, direction, operations, tuple(done), tuple(doubt), tuple(missing))
         if (rebuilt := self._rebuilt(operations, states)) is not None:
             end, unindexed = rebuilt
             return PartiallyApplied(

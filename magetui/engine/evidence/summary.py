@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magetui.engine.evidence.partial import PartiallyApplied
 from magetui.engine.evidence.verdict import (
     Evidence,
     LooseMatch,
@@ -16,6 +15,7 @@ from magetui.engine.evidence.verdict import (
     MatchesPartially,
     Nearest,
     NoMatch,
+    PartiallyApplied,
     Revisions,
     Unsure,
 )
@@ -46,10 +46,10 @@ def summarize(chain: Chain, evidence: Evidence) -> str:
             return f"The schema matches no revision. {describe_partial(chain, partial)}"
         case NoMatch(nearest):
             return f"The schema matches no revision. {describe_nearest(chain, nearest)}"
-        case Unsure(unread, partial=None, nearest=nearest):
-            return f"{_describe_unread(chain, unread)} {describe_nearest(chain, nearest)}"
-        case Unsure(unread, partial=partial):
+        case Unsure(unread, partial=PartiallyApplied() as partial):
             return f"{_describe_unread(chain, unread)} {describe_partial(chain, partial)}"
+        case Unsure(unread, nearest=nearest):
+            return f"{_describe_unread(chain, unread)} {describe_nearest(chain, nearest)}"
 
 
 def name_revisions(chain: Chain, revisions: Revisions) -> str:
@@ -87,6 +87,27 @@ def describe_nearest(chain: Chain, nearest: Nearest) -> str:
     texts = list_differences(nearest.differences)
     count = "1 difference" if len(texts) == 1 else f"{len(texts)} differences"
     return f"Nearest is {name_revisions(chain, nearest.revisions)}, with {count}: {shorten(texts, '; ')}."
+
+
+def advise_repair(evidence: Evidence) -> str | None:
+    """Return which verbs repair the partially applied revision; None if there is none."""
+    match evidence.verdict:
+        case MatchesLoosely(started=PartiallyApplied()):
+            return "'finish' does its missing operations."
+        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
+            return "'finish' does its missing operations, 'undo' undoes the done ones."
+        case _:
+            return None
+
+
+def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
+    """Return the advice to verify first, if the current revision says that the partially applied one was completed."""
+    if evidence.partial is None or evidence.partial.revision not in current:
+        return None
+    return (
+        f"But the current revision says that {evidence.partial.revision} was run completely. Use 'magetui verify' first: "
+        "it builds the schema from the scripts, and compares it with the live one."
+    )
 
 
 def list_differences(differences: Sequence[Difference]) -> list[str]:
@@ -147,9 +168,7 @@ def _is(count: int) -> str:
 
 def _contrast(live: Fact, expected: Fact) -> str:
     if live.kind == "null":
-        return (
-            f"{live.table}.{live.name} {NULL_STATES[live.value]}, and {NULL_STATES[expected.value]} by the scripts"
-        )
+        return f"{live.table}.{live.name} {NULL_STATES[live.value]}, and {NULL_STATES[expected.value]} by the scripts"
     return f"{live}, not {expected.value or 'none'}"
 
 

@@ -5,15 +5,38 @@ The verdict is one of five dataclasses, so that whoever reports or acts on it ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from magetui.engine.evidence.partial import PartiallyApplied
 from magetui.engine.schema.facts import Difference, Fact
+from magetui.model.operations import Autocommit, CreateIndex, Operation
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 Revisions = tuple[str, ...]  # a current revision: one id, several on branches, none before the first revision
+
+
+@dataclass(frozen=True, slots=True)
+class PartiallyApplied:
+    """A revision of which only some operations are done, in the direction in which it was run.
+
+    `done`, `missing` and `doubt` are indexes into `operations`; `doubt` are operations that no schema shows.
+    `unindexed`: the indexes that a rebuilt table had, and has not been given again.
+    """
+
+    revision: str
+    direction: str  # 'upgrade' or 'downgrade'
+    operations: tuple[Operation, ...]
+    done: tuple[int, ...]
+    doubt: tuple[int, ...]
+    missing: tuple[int, ...]
+    unindexed: tuple[CreateIndex, ...] = ()
+    or_else: str | None = None  # the parent, if it may have been started instead: no schema shows what it did
+    adds_values_alone: bool = False  # all that is done are values of enum types, which cannot be removed
+
+    def real(self, indexes: Iterable[int]) -> list[Operation]:
+        """Return the operations at those indexes, without the boundaries of transactions."""
+        return [self.operations[index] for index in indexes if not isinstance(self.operations[index], Autocommit)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.repair.plan import InDoubt
     from magetui.engine.runs.start import Limits
-    from magetui.engine.workspace import Workspace
+    from magetui.engine.schema.snapshot import Reading
     from magetui.model.plan import ChangeVerb, OnDisconnect, Plan
 
 
@@ -161,7 +161,9 @@ class PlanScreen(OverScreen):
                 holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
                 earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
                 foreseen = Foreseen(holding, earlier)
-                if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
+                if (
+                    made.verb == "stamp" and not made.empty
+                ):  # what speaks against it is known before it can be consented to
                     foreseen = _weighed(reading, made, foreseen)
             except MagetuiError as error:
                 self.post_message(self.Planned(question, None, error.message))

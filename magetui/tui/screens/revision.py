@@ -25,7 +25,7 @@ from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence.evidence import RevisionEvidence
+    from magetui.engine.evidence.verdict import RevisionEvidence
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.revisions.headers import Revision
     from magetui.model.plan import PlanStep
