@@ -1,7 +1,7 @@
-"""The conclusions from the evidence, in sentences for somebody who is tired: the same on the command line and the screen.
+"""The conclusions from the evidence, in sentences: the same on the command line and the screen.
 
-The first sentence says what the schema matches. Then come what that means for the current revision, the reminder that it
-is evidence and not proof, and the next step. Nothing is stamped from here.
+The first sentence says what the schema matches. Then come what that means for the current revision, the reminder that
+it is evidence and not proof, and the next step. Nothing is stamped from here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Mage database that has lost its current revision: its schema alone says where it is, at each of the forty revisions."""
+"""A Mage database without its current revision: its schema alone says it, at each of the forty revisions."""
 
 from __future__ import annotations
 

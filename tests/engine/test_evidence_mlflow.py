@@ -1,4 +1,4 @@
-"""A database of mlflow's that has lost its current revision, at each of the revisions of a chain that was not made for Alembic.
+"""A database of mlflow without its current revision, at each revision of a chain that was not made for Alembic.
 
 The tables were there before the first revision, scripts change their course by what they find, and each imports its
 application: where that is not installed, half of them cannot be followed.

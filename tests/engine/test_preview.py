@@ -100,9 +100,9 @@ def test_what_a_step_cannot_take_back_or_does_not_do_is_warned_of(pg_database: P
     pg_database.rows("INSERT INTO alembic_version VALUES ('rev1')")
     [step] = foretold(pg_database.url, "migrate", "head", config=str(project.ini)).steps
     assert step.warnings == (
-        "Part of it runs outside the transaction, and cannot be taken back. What came before it is committed then, and "
-        "stays if a later part fails.",
-        "It reads all of it while nobody can use item, a large table.",
+        "A part of it runs outside the transaction, and cannot be rolled back. The part before it is committed then, "
+        "and stays if a later part fails.",
+        "It reads all of item, a large table, while nobody can use it.",
         "It fails if item has any row: n may not be null and has no default.",
     )
 

@@ -109,7 +109,7 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     assert [finding["code"] for finding in others] == ["leftover-type", "leftover-type"]
     assert {finding["facts"]["name"] for finding in others} == {"public.jobstatus", "public.jobtype"}
     planned = magetui(*common, "plan", "migrate", "--json").json
-    assert [re.findall("the enum type (\\w+) is there already", one) for one in planned["fails"]] == [
+    assert [re.findall("the enum type (\\w+) exists already", one) for one in planned["fails"]] == [
         ["jobtype"],
         ["jobstatus"],
     ]

@@ -1,4 +1,4 @@
-"""The engine's functions that take a reading, each on a connection of its own: a test changes the database in between."""
+"""The engine's functions that take a reading, each on its own connection: tests change the database in between."""
 
 from __future__ import annotations
 

@@ -158,8 +158,9 @@ def _too_early(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "leftover-value",
             "critical",
-            f"{names[0].upper()}{names[1:]} {'exists' if len(values) == 1 else 'exist'} already, so revision {revision} "
-            f"will fail: 'already exists'. A run of it stopped half-way, or a rollback left this behind. {advice}",
+            f"{names[0].upper()}{names[1:]} {'exists' if len(values) == 1 else 'exist'} already, so revision "
+            f"{revision} will fail: 'already exists'. A run of it stopped half-way, or a rollback left this behind. "
+            f"{advice}",
             {"revision": revision, "values": values},
             "finish" if is_started else "evidence",
         )

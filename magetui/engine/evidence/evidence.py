@@ -81,8 +81,8 @@ def weigh(
 ) -> Evidence:
     """Return the evidence from the recorded operations and the live facts; `base` is the schema before any revision.
 
-    `current` is what the version table says. Whether a revision matches does not depend on it. It decides which revision
-    can be partially applied, and which of two equally distant revisions is the nearer one.
+    `current` is what the version table says. Whether a revision matches does not depend on it. It decides which
+    revision can be partially applied, and which of two equally distant revisions is the nearer one.
     """
     return _Weighing(chain, recordings, live, base, current).evidence()
 
@@ -158,8 +158,8 @@ class _Weighing:
     def _unless_damaged(self, partial: PartiallyApplied | None) -> tuple[PartiallyApplied | None, str | None]:
         """Return a partially applied revision, or else its id if the current revision stands on it.
 
-        Then it was run completely, and others after it: a part of it has gone since. To finish or undo it would take the
-        current revision back over all later ones.
+        Then it was run completely, and others after it: a part of it has gone since. To finish or undo it would take
+        the current revision back over all later ones.
         """
         if partial is None:
             return None, None
@@ -194,7 +194,8 @@ class _Weighing:
     def _distance(self, candidate: _Candidate) -> tuple[int, bool]:
         """Return how far a candidate is from the live schema.
 
-        A leftover of a rollback counts half of another difference. Of two that are equally far, the recorded one is nearer.
+        A leftover of a rollback counts half of another difference. Of two that are equally far, the recorded one is
+        nearer.
         """
         missing, left = self._diff.of_enums(candidate.state)
         return 2 * (candidate.total + len(missing)) + len(left), frozenset(candidate.revisions) != self._current

@@ -1,4 +1,4 @@
-"""The evidence in sentences, for findings and refusals here, and for the conclusions of the command line and the screen.
+"""The evidence in sentences, for findings, refusals, and the conclusions of the command line and the screen.
 
 Each fact is worded in this module and nowhere else.
 """
@@ -105,8 +105,8 @@ def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
     if evidence.partial is None or evidence.partial.revision not in current:
         return None
     return (
-        f"But the current revision says that {evidence.partial.revision} was run completely. Use 'magetui verify' first: "
-        "it builds the schema from the scripts, and compares it with the live one."
+        f"But the current revision says that {evidence.partial.revision} was run completely. Use 'magetui verify' "
+        "first: it builds the schema from the scripts, and compares it with the live one."
     )
 
 

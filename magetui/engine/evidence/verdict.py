@@ -98,8 +98,8 @@ class NoMatch:
 class Unsure:
     """The schema matches only current revisions of which it shows nothing, and the recorded one is not among them.
 
-    The script of revision `unread` cannot be read, so it may have done anything: it matches any schema. That is no reason
-    to stamp such a revision. `partial` and `nearest` are what the schema shows if those candidates are left out.
+    The script of revision `unread` cannot be read, so it may have done anything: it matches any schema. That is no
+    reason to stamp such a revision. `partial` and `nearest` are what the schema shows if those candidates are left out.
     """
 
     unread: str

@@ -1,4 +1,4 @@
-"""The preview of a plan: for each step its operations, the locks that it takes, and for how much work; and the data loss.
+"""The preview of a plan: the operations of each step, its locks and the work under them, and the data loss.
 
 Everything comes from the recorded operations and from the snapshot: planning locks no more than a SELECT does. What a
 script decides by looking at the database is not known in advance, and the preview says so.

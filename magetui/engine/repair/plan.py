@@ -60,12 +60,12 @@ SQL_SHOWN = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A partially applied revision, its recorded operations, the schemas before and after the repair, the live tables."""
+    """A partially applied revision with all that its repair depends on."""
 
     partial: PartiallyApplied
     recording: Recording
-    start: SchemaState
-    expected: SchemaState
+    start: SchemaState  # the schema from which the revision was started
+    expected: SchemaState  # the schema after the repair
     details: Mapping[str, TableDetail]
     table_names: frozenset[str]
     leftovers: tuple[Leftover, ...]
@@ -74,8 +74,8 @@ class _Case:
 def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = None) -> Plan:
     """Return the plan that finishes the partially applied revision, or undoes it.
 
-    Raises `RefusedError` if no revision is partially applied, if it cannot be repaired, or if `in_doubt` is needed and not
-    given. Raises `ChainError`, `MagetuiError` and `ConnectError` as `gather_evidence` does.
+    Raises `RefusedError` if no revision is partially applied, if it cannot be repaired, or if `in_doubt` is needed and
+    not given. Raises `ChainError`, `MagetuiError` and `ConnectError` as `gather_evidence` does.
     """
     workspace, chain = reading.workspace, reading.workspace.chain
     recordings = record_chain(workspace)
@@ -124,15 +124,15 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
     known = chain.applied([row for row in current if row in chain.by_id])
     if partial.or_else is not None and partial.or_else not in known:
         raise RefusedError(
-            f"Revision {partial.revision} looks partially applied, but revision {partial.or_else} may have been started "
-            "instead: it asks the database what to do, so no schema shows what it did, and it is not below the current "
-            f"revision. Find out. If {partial.or_else} was run, run 'magetui stamp {partial.or_else}' first. Nothing "
-            "was changed."
+            f"Revision {partial.revision} looks partially applied, but revision {partial.or_else} may have been "
+            "started instead: it asks the database what to do, so no schema shows what it did, and it is not below "
+            f"the current revision. Find out. If {partial.or_else} was run, run 'magetui stamp {partial.or_else}' "
+            "first. Nothing was changed."
         )
     if verb == "undo" and partial.adds_values_alone:
         raise RefusedError(
-            f"All that is done of {partial.revision} are values of enum types, and PostgreSQL cannot remove a value from "
-            "a type. Use 'finish'. Nothing was changed."
+            f"All that is done of {partial.revision} are values of enum types, and PostgreSQL cannot remove a value "
+            "from a type. Use 'finish'. Nothing was changed."
         )
     return partial
 
@@ -141,8 +141,8 @@ def _describe_damaged(chain: Chain, current: Sequence[str], damaged: str) -> str
     parents = ", ".join(chain.by_id[damaged].down_revisions) or "base"
     return (
         f"A part of {damaged} is missing, but the current revision is {', '.join(current)}, which comes after it: "
-        f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: restore "
-        f"it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
+        f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: "
+        f"restore it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
         f"'magetui stamp {parents}' first. Nothing was changed."
     )
 
@@ -198,8 +198,8 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
     unread = next((operation for operation in doubtful if _is_unread(operation, case.start.dialect)), None)
     if unread is not None:
         raise RefusedError(
-            f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its text does "
-            f"not say what it does: {_describe(unread)}. Nothing was changed."
+            f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its text "
+            f"does not say what it does: {_describe(unread)}. Nothing was changed."
         )
     unseen = tuple(
         f"No schema shows whether this was run, and it is not undone: {_describe(operation)}" for operation in doubtful
@@ -220,8 +220,8 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     if doubtful and in_doubt is None:
         names = "; ".join(_describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
         raise RefusedError(
-            f"No schema shows whether this part of {partial.revision} was run: {names}. Find out. Then use --in-doubt run "
-            "if it was not run, or --in-doubt skip if it was. Nothing was changed."
+            f"No schema shows whether this part of {partial.revision} was run: {names}. Find out. Then use --in-doubt "
+            "run if it was not run, or --in-doubt skip if it was. Nothing was changed."
         )
     chosen = {*partial.missing, *(doubtful if in_doubt == "run" else ())}
     outside = _in_autocommit(operations)
@@ -267,7 +267,7 @@ def _in_autocommit(operations: Sequence[Operation]) -> frozenset[int]:
 
 
 def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
-    """Return the steps that come first: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
+    """Return the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
     touched = {operation.table for operation in case.partial.operations if isinstance(operation, OnTable)}
     steps: list[RepairStep] = []
     for leftover in case.leftovers:

@@ -1,8 +1,8 @@
 """The reversal of operations that are done: for each operation what undoes it, in the opposite order.
 
-What an operation created is dropped. What it dropped or changed is made again as the script's other direction makes it,
-because only a script describes an index or a column in full. If the other direction does not make it, no reversal could be
-trusted, so there is none.
+What an operation created is dropped. What it dropped or changed is made again as the script's other direction makes
+it, because only a script describes an index or a column in full. If the other direction does not make it, no reversal
+could be trusted, so there is none.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Reversal:
         for operation, state in zip(reversed(done), reversed(before[:-1]), strict=True):
             yield from self._reverse(operation, state)
 
-    def _reverse(self, operation: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912 - one case each
+    def _reverse(self, operation: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
         match operation:
             case CreateTable():
                 yield RepairStep(DropTable(operation.table, operation.schema))
@@ -143,8 +143,8 @@ class Reversal:
                 yield RepairStep(ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
             case AddEnumValue():
                 self._notes.append(
-                    f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. It "
-                    "does no harm until the revision adds it again, which then fails."
+                    f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. "
+                    "It does no harm until the revision adds it again, which then fails."
                 )
             case InsertRows():
                 self._notes.append(f"The rows that it inserted into {operation.table} stay.")
@@ -220,7 +220,7 @@ class Reversal:
     # -- what the earlier schema state says
 
     def _alter_back(self, altered: AlterColumn, before: SchemaState) -> RepairStep:
-        """Return the other direction's change, if it restores the column in full: it may know how to cast the values."""
+        """Return the other direction's change if it restores the column: it may know how to cast the values."""
         now, name = altered.new_name or altered.column, before.name_of(altered)
 
         def restores(operation: Operation) -> bool:

@@ -58,8 +58,8 @@ class Snapshot(Overview):
 class Reading:
     """One connection to the database of a workspace, and what was read on it.
 
-    The first read opens the connection. Each fact is read once. All members raise `ConnectError` if no connection can be
-    opened, and `MagetuiError` if a read fails.
+    The first read opens the connection. Each fact is read once. All members raise `ConnectError` if no connection can
+    be opened, and `MagetuiError` if a read fails.
     """
 
     def __init__(self, workspace: Workspace) -> None:
