@@ -16,14 +16,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
 
-from sqlalchemy import Connection
-
-from magetui.backends.base import Backend
 from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.preview.lossy_casts import narrows, only_casts
+from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.sql.statement import parser_of
-from magetui.engine.workspace import Workspace
 from magetui.model.operations import (
     AddColumn,
     AlterColumn,
@@ -88,29 +85,27 @@ class Losses:
     undecidable: tuple[str, ...] = ()
 
 
-def plan_losses(workspace: Workspace, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
+def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
     """What a run of the plan would lose.
 
     Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
     """
-    ways = recorded_steps(workspace, plan)
+    ways = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, way in ways for operation in way.operations]
     unknown = tuple(f"{revision}: {way.undecidable}" for revision, _, way in ways if way.undecidable)
-    with workspace.reading() as connection:
-        found = read_losses(workspace.backend, connection, operations, budget_ms)
+    found = read_losses(reading, operations, budget_ms)
     return Losses(found.known, (*unknown, *found.undecidable))
 
 
-def read_losses(
-    backend: Backend, connection: Connection, operations: Iterable[Operation], budget_ms: int = BUDGET_MS
-) -> Losses:
-    """What the operations, done one after the other on this database, would lose. Raises SQLAlchemy's errors."""
-    usual = None if backend.name == "sqlite" else backend.server(connection).schema
-    standing = Standing(backend.name, usual, backend.table_details(connection), backend.enum_types(connection))
+def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: int = BUDGET_MS) -> Losses:
+    """What the operations, done one after the other on this database, would lose. Raises as the reading does."""
+    snapshot, dialect = reading.snapshot, reading.workspace.backend.name
+    usual = None if dialect == "sqlite" else snapshot.server.schema
+    standing = Standing(dialect, usual, snapshot.details, snapshot.enum_types)
     for operation in operations:
         standing.apply(operation)
     stakes = standing.stakes()
-    counted = _counted(backend, connection, stakes, budget_ms)
+    counted = _counted(reading, stakes, budget_ms)
     return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(standing.undecidable))
 
 
@@ -136,9 +131,7 @@ class Stake:
         )
 
 
-def _counted(
-    backend: Backend, connection: Connection, stakes: Sequence[Stake], budget_ms: int
-) -> Mapping[Stake, Counted]:
+def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mapping[Stake, Counted]:
     """Each stake's rows: a table is read once for all that is wanted of it, and small ones come first."""
     deadline = monotonic() + budget_ms / 1000
     by_table: dict[Table, list[Stake]] = {}
@@ -148,7 +141,7 @@ def _counted(
     for table in sorted(by_table, key=lambda one: (one.bytes is None, one.bytes or 0)):
         left_ms = int((deadline - monotonic()) * 1000)
         wanted = [stake.wanted for stake in by_table[table]]
-        rows = backend.count(connection, table, wanted, max(0, min(COUNT_MS, left_ms)))
+        rows = reading.count(table, wanted, max(0, min(COUNT_MS, left_ms)))
         counted.update(zip(by_table[table], rows, strict=True))
     return counted
 
