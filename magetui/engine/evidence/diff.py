@@ -111,9 +111,9 @@ class SchemaDiff:
         if not table.open:
             differing = [*((fact, True) for fact in wanted - there), *((fact, False) for fact in there - wanted)]
             return [one for one in differing if one[0].place not in unread]
-        if len(wanted) == 1 and not table.gone and not table.there:
+        if len(wanted) == 1 and not table.gone and not table.exists:
             return []  # nothing is known of it, not even that it is there
-        if not there and name not in self._made and not table.there:
+        if not there and name not in self._made and not table.exists:
             return []  # no revision makes it: a script that names what nobody has is not evidence of anything
         return [
             *((fact, True) for fact in wanted - there if fact.place not in unread),
@@ -187,7 +187,7 @@ class SchemaDiff:
             if tables[1] is not None and tables[1].open:
                 new = self.of(tables[1], after)
                 old = self.of(tables[0], before) if tables[0] is not None else frozenset()
-                added |= new - old if len(new) > 1 or tables[1].there else set()
+                added |= new - old if len(new) > 1 or tables[1].exists else set()
                 continue
             old = self.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
             new = self.of(tables[1], after) if tables[1] is not None else frozenset()
@@ -205,7 +205,7 @@ def _heard_of(live: Live, lineage: SchemaHistory) -> Live:
     columns: dict[str, set[str]] = defaultdict(set)
     places: set[tuple[str, str, str]] = set()
     for table, _ in lineage.made:
-        columns[table.name].update(table.columns, table.told)
+        columns[table.name].update(table.columns, table.altered)
         places.update(_places(table))
 
     def is_heard_of(fact: Fact) -> bool:

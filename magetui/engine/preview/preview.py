@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from magetui.backends.postgresql.sessions import ALL_MODES, CONFLICTS, lock_mode
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
-from magetui.engine.preview.lock_forecast import Effect, Known, after, effects
+from magetui.engine.preview.lock_forecast import Effect, after, effects
 from magetui.engine.workspace import Workspace
+from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
@@ -24,7 +25,7 @@ from magetui.model.sessions import Session
 Way = tuple[str, str, Recorded]  # revision, direction, what it does
 LARGE_ROWS = 100_000  # a table of so many rows is read or written for long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
-STRONG = frozenset({"AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"})
+STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
             details = workspace.backend.table_details(connection)
             sessions = workspace.backend.sessions(connection)
             enums = workspace.backend.enum_types(connection)
-        known = Known.read(details, server.schema)
+        known = SchemaState.read("postgresql", server.schema, details, enums)
         live = _Live([detail.table for detail in details], sessions, server.schema)
         made = tuple(_postgresql_steps(ways, int(server.version.partition(".")[0]), known, live))
         fails, left = _types(workspace, ways, {(enum.schema, enum.name) for enum in enums}, server.schema)
@@ -166,7 +167,7 @@ class _Live:
     def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
         self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
         self._schema = schema
-        self._held: dict[str, list[tuple[int, str]]] = {}
+        self._held: dict[str, list[tuple[int, LockMode | None]]] = {}
         for session in sessions:
             for held in session.holds:
                 self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
@@ -176,13 +177,12 @@ class _Live:
         if table is None:
             return TableEffect(effect)
         name = table.name if table.schema == self._schema else f"{table.schema}.{table.name}"
-        against = CONFLICTS.get(effect.mode, ALL_MODES)
-        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if mode in against)
+        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if conflict(effect.mode, mode))
         return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
 def _postgresql_steps(
-    ways: Iterable[tuple[str, str, Recorded]], server: int, known: Known, live: _Live
+    ways: Iterable[tuple[str, str, Recorded]], server: int, known: SchemaState, live: _Live
 ) -> Iterator[StepPreview]:
     for revision, direction, way in ways:
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
@@ -206,15 +206,7 @@ def _postgresql_steps(
 
 def _stronger(one: TableEffect | None, other: TableEffect) -> TableEffect:
     """Of two effects on a table the one with the stronger lock, or with more work under the same."""
-    from magetui.engine.preview.lock_rules import MODES, WORKS
-
-    if one is None:
-        return other
-
-    def rank(seen: TableEffect) -> tuple[int, int]:
-        return MODES.index(seen.effect.mode), WORKS.index(seen.effect.work)
-
-    return max((one, other), key=rank)
+    return other if one is None else max((one, other), key=lambda seen: seen.effect.rank)
 
 
 # -- warnings, as sentences
@@ -243,7 +235,7 @@ def _of_effect(operation: Operation, one: TableEffect) -> Iterator[str]:
         return
     if isinstance(operation, CreateIndex) and not operation.concurrently and large:
         yield f"It builds an index on {effect.table} without CONCURRENTLY: nobody can write to the table meanwhile."
-    elif effect.work in LONG_WORK and effect.mode == "AccessExclusiveLock" and large:
+    elif effect.work in LONG_WORK and effect.mode is LockMode.ACCESS_EXCLUSIVE and large:
         doing = "writes it anew" if effect.work == "rewrite" else "reads all of it"
         yield f"It {doing} while nobody can use {effect.table}, a large table."
     if (
