@@ -16,6 +16,7 @@ from magetui.config.targets import asked_for_name, named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.runs import follow, start
+from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
@@ -40,23 +41,24 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
     def changed(settings: Settings, values: Mapping[str, Any]) -> int:
         workspace = Workspace(settings.selection)
         revision = values.get("r") if name == "stamp" else values.get("revision")
-        plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
-        if values.get("sql"):
-            _print_sql(settings, workspace, plan)
-            return 0
-        if plan.empty:
-            answer(
-                settings,
-                lambda: documents.nothing_done_document(plan),
-                lambda _text: [plan.summary],
-            )
-            return 0
-        if settings.selection.read_only:
-            raise RefusedError("--read-only is set, so nothing is changed.")
-        if plan.forbidden is not None:
-            raise RefusedError(f"{plan.forbidden} Nothing was changed.")
-        _announce(workspace, plan)
-        doubted = False if values.get("yes") else _foretell(workspace, plan)
+        with open_reading(workspace) as reading:
+            plan = make_plan(reading, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+            if values.get("sql"):
+                _print_sql(settings, reading, plan)
+                return 0
+            if plan.empty:
+                answer(
+                    settings,
+                    lambda: documents.nothing_done_document(plan),
+                    lambda _text: [plan.summary],
+                )
+                return 0
+            if settings.selection.read_only:
+                raise RefusedError("--read-only is set, so nothing is changed.")
+            if plan.forbidden is not None:
+                raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+            _announce(workspace, plan)
+            doubted = False if values.get("yes") else _foretell(reading, plan)
         for line in said_by_files(settings):
             complain(line)
         named = named_target(settings.targets, settings.selection, workspace.target.redacted)
@@ -85,14 +87,14 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
     return changed
 
 
-def _print_sql(settings: Settings, workspace: Workspace, plan: Plan) -> None:
+def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     """Nothing but SQL on stdout, exactly as it is unless a terminal would obey it."""
     if settings.json:
-        show_plan(settings, workspace, plan)
+        show_plan(settings, reading, plan)
         return
-    scripts = workspace.project.scripts
+    scripts = reading.workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
-    lines = sql_script(plan, render_plan(workspace, plan), table)
+    lines = sql_script(plan, render_plan(reading, plan), table)
     print_lines(map(formats.plain, lines) if sys.stdout.isatty() else lines)
 
 
@@ -118,7 +120,7 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
         complain(line)
 
 
-def _foretell(workspace: Workspace, plan: Plan) -> bool:
+def _foretell(reading: Reading, plan: Plan) -> bool:
     """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known.
 
     Whether the schema speaks against what a stamp would say of it.
@@ -127,7 +129,7 @@ def _foretell(workspace: Workspace, plan: Plan) -> bool:
     from magetui.text.terminal import Text
 
     try:
-        preview = preview_plan(workspace, plan)
+        preview = preview_plan(reading, plan)
     except MagetuiError as error:
         what = "Whether the schema fits is" if plan.verb == "stamp" else "What it locks and loses is"
         complain(f"{what} not known. {error.message}")

@@ -15,10 +15,10 @@ from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
 from magetui.engine.plan import make_plan, render_plan
-from magetui.engine.preview.preview import preview_plan
+from magetui.engine.preview.preview import ask_scripts, preview_plan
 from magetui.engine.runs import follow
 from magetui.engine.schema.introspect import describe_table, list_tables
-from magetui.engine.schema.snapshot import read_state
+from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
@@ -28,8 +28,8 @@ INTERRUPTED = 130
 
 
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
-    workspace = Workspace(settings.selection)
-    diagnosis = add_evidence(workspace, diagnose(workspace))
+    with open_reading(Workspace(settings.selection)) as reading:
+        diagnosis = add_evidence(reading, diagnose(reading))
     answer(settings, lambda: documents.diagnosis_document(diagnosis), lambda text: text.diagnosis(diagnosis))
     return 0 if diagnosis.healthy else 3
 
@@ -56,10 +56,11 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
     from magetui.text.evidence import conclude
 
     workspace = Workspace(settings.selection)
-    project, chain = workspace.project, workspace.chain
+    chain = workspace.chain
     complain("reading the scripts and the schema …")
-    evidence = gather_evidence(workspace)
-    table = read_state(workspace, project).version_table
+    with open_reading(workspace) as reading:
+        evidence = gather_evidence(reading)
+        table = reading.overview.version_table
     found = conclude(chain, evidence, table, workspace.target.clean)
     answer(
         settings,
@@ -110,8 +111,10 @@ def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
     name = values["verb"]
     revision = values.get("r") if name == "stamp" else values.get("revision") or values.get("r")
     workspace = Workspace(settings.selection)
-    plan = make_plan(workspace, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
-    show_plan(settings, workspace, plan)
+    ask_scripts(workspace)
+    with open_reading(workspace) as reading:
+        plan = make_plan(reading, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+        show_plan(settings, reading, plan)
     return 0
 
 
@@ -145,9 +148,9 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
     return 0
 
 
-def show_plan(settings: Settings, workspace: Workspace, plan: Plan) -> None:
-    steps = render_plan(workspace, plan) if plan.steps else ()
-    preview = preview_plan(workspace, plan)
+def show_plan(settings: Settings, reading: Reading, plan: Plan) -> None:
+    preview = preview_plan(reading, plan)
+    steps = render_plan(reading, plan) if plan.steps else ()
     answer(
         settings, lambda: documents.plan_document(plan, steps, preview), lambda text: text.plan(plan, steps, preview)
     )

@@ -1,4 +1,4 @@
-"""The plan: what a verb would do from the present state. Nothing is changed without one, and a run holds to it."""
+"""Planning: the steps of a verb from the current revision. Nothing changes without a plan, and a run keeps to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
 from magetui.engine.preflight import forbidden, missing_schema
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState, read_state
+from magetui.engine.schema.snapshot import Overview, Reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, Repair
 from magetui.protocol.requests import RenderRepairRequest, RenderRequest
@@ -23,23 +23,24 @@ RELATIVE = re.compile(r"^([+-])(\d+)$")
 
 
 def make_plan(
-    workspace: Workspace,
+    reading: Reading,
     verb: ChangeVerb,
     revision: str | None,
     replace_unknown: str | None = None,
     in_doubt: InDoubt | None = None,
 ) -> Plan:
-    """The plan of a verb from what the database says now; `in_doubt` is for 'finish' (see `repair`).
+    """Return the plan of a verb for the database as it is now. `in_doubt` is for 'finish': see `plan_repair`.
 
-    Raises `RevisionError` for a revision that does not exist or is ambiguous, `ChainError` for broken scripts,
-    `UsageError` for a revision that is missing or on the wrong side, `RefusedError` where the current revision forbids it.
+    Raises `RevisionError` if the revision does not exist or is ambiguous, `ChainError` for broken scripts, `UsageError`
+    if the revision is missing or on the wrong side, and `RefusedError` if the current revision forbids the verb.
     """
     if verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 
-        return plan_repair(workspace, verb, in_doubt)
+        return plan_repair(reading, verb, in_doubt)
+    workspace = reading.workspace
     chain = workspace.chain
-    state = read_state(workspace, workspace.project)
+    state = reading.overview
     _require_readable(state)
     current = state.current
     if verb == "stamp":
@@ -74,25 +75,25 @@ def _version_change(
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     if replace_unknown is None:
         return version_change(workspace.chain, verb, current, target, table)
-    others = tuple(one for one in current if one != replace_unknown)
+    others = tuple(revision for revision in current if revision != replace_unknown)
     where = f" WHERE version_num = '{replace_unknown}'"
     if target == "base":
         return VersionChange(others, (f"DELETE FROM {table}{where}",))
     return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
 
 
-def _require_readable(state: DatabaseState) -> None:
+def _require_readable(state: Overview) -> None:
     table = state.version_table
     if table is not None and table.rows is None:
-        raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned on it.")
+        raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned.")
 
 
 def _require_known(chain: Chain, current: tuple[str, ...]) -> None:
     unknown = chain.unknown(current)
     if unknown and not chain.broken:
         raise RefusedError(
-            f"The database is at revision {', '.join(unknown)}, which the chain does not have: no way leads from it. "
-            f"If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
+            f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads from "
+            f"it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
         )
 
 
@@ -111,7 +112,7 @@ def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tu
 
 def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
-        raise UsageError("'rollback' wants to know how far: --revision with an id, 'base', or -1, -2 …")
+        raise UsageError("'rollback' needs a target: --revision with an id, 'base', or -1, -2 …")
     if relative := RELATIVE.match(revision):
         if relative[1] == "+":
             raise UsageError(f"'rollback --revision {revision}' goes forward. Use 'migrate --revision {revision}'.")
@@ -127,7 +128,7 @@ def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> t
         names = ", ".join(step.revision for step in steps)
         raise RevisionError(
             f"'{revision}' crosses branches here: going back to {target} undoes {len(steps)} revisions ({names}). "
-            f"If that is meant, name it: 'rollback --revision {target}'."
+            f"If you want that, name the revision: 'rollback --revision {target}'."
         )
     return target, steps
 
@@ -136,14 +137,14 @@ def _stamp(
     chain: Chain, current: tuple[str, ...], revision: str | None, replace_unknown: str | None
 ) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
-        raise UsageError("'stamp' wants a revision: an id, 'head' or 'base'.")
+        raise UsageError("'stamp' needs a revision: an id, 'head' or 'base'.")
     target = chain.resolve(revision)
     unknown = chain.unknown(current)
     if replace_unknown is not None:
         if replace_unknown in chain.by_id:
             raise UsageError(
-                f"The chain has revision {replace_unknown}; --replace-unknown-revision is for one that it does not "
-                "have. Use 'stamp' without it."
+                f"The chain has revision {replace_unknown}. Use 'stamp' without --replace-unknown-revision, which is "
+                "for revisions that the chain does not have."
             )
         if replace_unknown not in current:
             raise RefusedError(
@@ -156,21 +157,24 @@ def _stamp(
             f"The database is at revision {', '.join(unknown)}, which the chain does not have. To replace exactly that "
             f"current revision: magetui stamp {revision} --replace-unknown-revision {unknown[0]}"
         )
-    chain.upgrade_steps((), "heads")  # a broken chain raises here, before anything is asked
+    chain.upgrade_steps((), "heads")  # a broken chain raises here, before the operator is asked
     message = chain.by_id[target].message if target in chain.by_id else ""
     return target, (PlannedStep(target, "stamp", message),)
 
 
-def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
-    """The plan's steps with the SQL that Alembic renders offline; it runs the scripts' code, in a child.
+def render_plan(reading: Reading, plan: Plan) -> tuple[PlanStep, ...]:
+    """Return the plan's steps with the SQL that Alembic renders offline. A child process runs the scripts' code.
 
-    Raises `MagetuiError` where the child does not answer.
+    It closes the reading's connection first, so that no connection idles while the child works. Raises `MagetuiError`
+    if the child does not answer.
     """
+    workspace = reading.workspace
     if plan.verb == "stamp":
         sql = ";\n".join(plan.version_table_sql)
         return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
     if plan.repair is not None:
-        return (_rendered_repair(workspace, plan, plan.repair),)
+        return (_render_repair(reading, plan, plan.repair),)
+    reading.close()
     request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
     rendered = workspace.ask(request, "render their SQL")
     return tuple(
@@ -178,25 +182,25 @@ def render_plan(workspace: Workspace, plan: Plan) -> tuple[PlanStep, ...]:
             s.revision,
             s.direction,
             s.message,
-            _clean(workspace, one["sql"]),
-            _clean(workspace, one["problem"]),
+            _clean(workspace, answer["sql"]),
+            _clean(workspace, answer["problem"]),
         )
-        for s, one in zip(plan.steps, rendered, strict=True)
+        for s, answer in zip(plan.steps, rendered, strict=True)
     )
 
 
-def _rendered_repair(workspace: Workspace, plan: Plan, repair: Repair) -> PlanStep:
-    with workspace.reading() as connection:
-        schema = workspace.backend.definitions(connection)
+def _render_repair(reading: Reading, plan: Plan, repair: Repair) -> PlanStep:
+    workspace, schema = reading.workspace, reading.definitions
+    reading.close()
     request = RenderRepairRequest(workspace.project.scripts, workspace.target.dialect, repair, schema)
-    said = workspace.ask(request, "render their SQL")
-    sql = _clean(workspace, said["sql"])
+    answer = workspace.ask(request, "render their SQL")
+    sql = _clean(workspace, answer["sql"])
     if sql is not None:
         sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.version_table_sql)))
     step = plan.steps[0]
-    return PlanStep(step.revision, step.direction, step.message, sql, _clean(workspace, said["problem"]))
+    return PlanStep(step.revision, step.direction, step.message, sql, _clean(workspace, answer["problem"]))
 
 
 def _clean(workspace: Workspace, text: str | None) -> str | None:
-    """What a script said, without the credentials that it may have repeated."""
+    """Return the text of a script without the credentials that it may have repeated."""
     return None if text is None else workspace.clean(text)

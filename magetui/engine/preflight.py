@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 from magetui.model.plan import ChangeVerb
 from magetui.model.server import Pooler
 
 
-def forbidden(state: DatabaseState, verb: ChangeVerb) -> str | None:
+def forbidden(state: Overview, verb: ChangeVerb) -> str | None:
     """Why nothing can be changed there by that verb; None where it can."""
     server = state.server
     if server.read_only is not None:
@@ -22,19 +22,19 @@ def forbidden(state: DatabaseState, verb: ChangeVerb) -> str | None:
     return None if missing is not None and server.may_create_schemas and verb == "migrate" else no_schema(state)
 
 
-def nowhere(state: DatabaseState) -> bool:
+def nowhere(state: Overview) -> bool:
     """Whether no schema is there where a table could be made, nor a version table that has been made before."""
     server = state.server
     named = bool(server.missing_schemas or server.closed_schemas)
     return named and server.schema is None and state.version_table is None
 
 
-def missing_schema(state: DatabaseState) -> str | None:
+def missing_schema(state: Overview) -> str | None:
     """The schema that has to be created before anything else; None where one is there, whoever may use it."""
     return state.server.missing_schemas[0] if nowhere(state) and not state.server.closed_schemas else None
 
 
-def no_schema(state: DatabaseState) -> str:
+def no_schema(state: Overview) -> str:
     """Of a database where `nowhere` holds: why, and who has to do what."""
     server, schema = state.server, missing_schema(state)
     if schema is None:

@@ -23,7 +23,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.schema.facts import Fact, table_name, type_of
-from magetui.engine.schema.snapshot import DatabaseState, read_state
+from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
@@ -86,18 +86,24 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
 
     Raises `RefusedError` where it may not be done, with what would help; and as `gather_evidence`.
     """
+    with open_reading(workspace) as reading:
+        return _rehearsed(reading, revision)
+
+
+def _rehearsed(reading: Reading, revision: str | None) -> Rehearsal:
+    workspace = reading.workspace
     if workspace.backend.name == "mssql":
         raise RefusedError("A chain is not replayed on SQL Server yet, so there is nothing to compare its schema with.")
     chain = workspace.chain
     chain.upgrade_steps((), "heads")  # a broken chain raises here
     database = workspace.target.redacted
-    state = read_state(workspace, workspace.project)
-    revisions, chosen = _chosen(workspace, chain, state, revision)
+    state = reading.overview
+    revisions, chosen = _chosen(reading, chain, revision)
     steps = tuple(one.revision for one in reversed(chain.revisions) if one.revision in chain.applied(revisions))
     if workspace.backend.name == "sqlite":
         if workspace.selection.scratch_url is not None:
             raise UsageError("A schema of SQLite's is replayed in memory: --scratch-url is for PostgreSQL.")
-        _require_inside(workspace, chain, steps, state, "Nothing was replayed.")
+        _require_inside(reading, chain, steps, "Nothing was replayed.")
         return Rehearsal(revisions, chosen, steps, "memory", database, state.server.schema)
     scratch = workspace.scratch
     if scratch is not None:
@@ -116,7 +122,7 @@ def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
             "A connection pooler is in between, and a replay sets up a session of its own. Connect to the server "
             f"itself: {state.server.pooler.server}. {ELSEWHERE.replace('Give', 'Or give')}"
         )
-    _require_inside(workspace, chain, steps, state, f"Nothing was replayed. {ELSEWHERE}")
+    _require_inside(reading, chain, steps, f"Nothing was replayed. {ELSEWHERE}")
     return Rehearsal(revisions, chosen, steps, "schema", database, state.server.schema)
 
 
@@ -140,13 +146,12 @@ def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: Fals
     )
     replayed = decode(workspace.ask_while_held(request, "be replayed", stop))
     _require_built(workspace, rehearsal, replayed)
-    with workspace.reading() as connection:
-        details = workspace.backend.table_details(connection)
-        enums = workspace.backend.enum_types(connection)
+    with open_reading(workspace) as reading:
+        live = reading.snapshot
     recordings = record_revisions(workspace, workspace.chain.by_id)
     known = _known_names(recordings.values(), workspace.target.dialect, rehearsal.usual)
     compared = _Compared(workspace, rehearsal.usual, replayed)
-    missing, extra, beside, unread = compared.against(details, enums, known)
+    missing, extra, beside, unread = compared.against(live.details, live.enum_types, known)
     differences = [*((fact, True) for fact in missing), *((fact, False) for fact in extra)]
     return Verification(
         rehearsal,
@@ -163,11 +168,12 @@ def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: Fals
 
 
 def _chosen(
-    workspace: Workspace, chain: Chain, state: DatabaseState, revision: str | None
+    reading: Reading, chain: Chain, revision: str | None
 ) -> tuple[tuple[str, ...], Literal["named", "current", "evidence"]]:
     if revision is not None:
         found = chain.resolve(revision)
         return (() if found == "base" else (found,)), "named"
+    state = reading.overview
     table = state.version_table
     if table is not None and table.rows is None:
         raise RefusedError(f"The version table cannot be read: {table.problem} Name the revision: magetui verify R")
@@ -175,8 +181,8 @@ def _chosen(
         return state.current, "current"
     from magetui.engine.evidence.evidence import gather_evidence
 
-    evidence = gather_evidence(workspace)
-    half = () if evidence.half is None else (evidence.half.revision,)
+    evidence = gather_evidence(reading)
+    half = () if evidence.partial is None else (evidence.partial.revision,)
     candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or half)
     if not evidence.tables or not candidate:
         raise UsageError(
@@ -188,18 +194,16 @@ def _chosen(
 # -- whether it may be replayed
 
 
-def _require_inside(
-    workspace: Workspace, chain: Chain, steps: Iterable[str], state: DatabaseState, instead: str
-) -> None:
+def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], instead: str) -> None:
     """Refuse a chain whose scripts reach outside of a scratch place, as far as their recorded operations tell.
 
     What cannot be told beforehand is looked at again where it is executed.
     """
+    workspace, state = reading.workspace, reading.snapshot
     schemas = {one.schema for one in state.tables if one.schema}
     schemas |= {one.schema for one in state.version_tables if one.schema}
     schemas |= {"public", *filter(None, (state.server.schema, workspace.project.scripts.version_table_schema))}
-    with workspace.reading() as connection:
-        schemas |= {one.schema for one in workspace.backend.enum_types(connection) if one.schema}
+    schemas |= {one.schema for one in state.enum_types if one.schema}
     recordings = record_revisions(workspace, steps)
     for revision, recording in recordings.items():
         for operation in recording.operations("upgrade"):

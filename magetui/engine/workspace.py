@@ -1,8 +1,8 @@
-"""The workspace: a target and a project, opened. It is the one object that both front ends hold.
+"""The workspace: a target and a project. Both front ends hold one.
 
-Everything in it is found when first asked for, since most verbs need only a part: `history` has no database, and
-`locks` no chain. It holds no connection: each reading opens one and closes it, so that nothing of ours sits idle on
-a server in trouble.
+Each part is found when it is first needed, because most verbs need only some parts: `history` needs no database, and
+`locks` needs no chain. A workspace holds no connection. A reading opens one and closes it, so that no connection of
+ours idles on a server in trouble.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -46,11 +46,11 @@ APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 CONNECT_CAUSES = frozenset(ConnectError.advised())
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
-NO_PASSWORD = "no password supplied"  # libpq's words
+NO_PASSWORD = "no password supplied"  # as libpq words it
 
 
 class Workspace:
-    """See the module. Properties raise `ProjectError` or `ConnectError` where there is nothing to find."""
+    """A target and a project. Properties raise `ProjectError` or `ConnectError` if a part cannot be found."""
 
     def __init__(
         self,
@@ -59,15 +59,16 @@ class Workspace:
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        """`targets` are those of the caller's workspaces so far; this one's joins them once it is found.
+        """Prepare a workspace; nothing is found yet.
 
-        `passwords` are what commands have given to those.
+        `targets` are the targets of the caller's workspaces, to which this one adds its own. `passwords` are the
+        passwords that commands have given so far.
         """
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
-        # No cached properties: before Python 3.12 those of one workspace wait for those of all others, and one may be
-        # waiting for a secret store.
+        # These are no cached properties: before Python 3.12, a cached property locks all instances, and one of them may
+        # be waiting for a secret store.
         self._target: Target | None = None
         self._passwords = passwords if passwords is not None else Passwords()
         self._backend: Backend | None = None
@@ -78,22 +79,22 @@ class Workspace:
 
     @cached_property
     def located(self) -> Project:
-        """The project as its files have it, which is enough to read the chain: nothing of it is run."""
+        """The project according to its files, which is enough to read the chain. None of its code runs."""
         return find_project(self.environment, self.project_path, self.selection)
 
     @cached_property
     def project(self) -> Project:
-        """The project with the version table that its env.py configures; that is asked where no file tells it."""
+        """The project with the version table that its env.py configures. env.py is asked if no file says it."""
         located = self.located
         if located.kind == "mage":
             return located
-        target = self._target_if_any()  # the other way round, there would be no end
+        target = self._target_if_any()  # `target` uses `located`: with `project` it would not end
         return configured(located, self.asked, target.url if target is not None else None)
 
     @property
     def target(self) -> Target:
         if self._target is None:
-            # Whatever database it is: scripts may tell all of the environment that they run in.
+            # The credentials of other databases, too: a script may print any variable of its environment.
             found = self._with_password(self._found_target())
             beside = password_spellings(self.environment.get("PGPASSWORD", ""), found.redacted)
             self._target = replace(found, credentials=(*store_secrets(self.environment), *beside))
@@ -101,18 +102,18 @@ class Workspace:
         return self._target
 
     def require_target(self, chosen: str) -> None:
-        """Raises `RefusedError` where the target is not the one that was consented to, by its redacted URL.
+        """Raise `RefusedError` if the target is not the chosen one, by its redacted URL.
 
-        Where the environment, a configuration or a secret store names it, it may be another one by now.
+        If the environment, a configuration or a secret store names it, it may have changed since the consent.
         """
         if self.target.redacted != chosen:
             raise RefusedError(
-                f"This was planned for {chosen}, and by now the database is {self.target.redacted} "
-                f"({self.target.source}). Nothing was changed: plan it anew."
+                f"This was planned for {chosen}, but now the database is {self.target.redacted} "
+                f"({self.target.source}). Nothing was changed. Plan it again."
             )
 
     def _hide(self, password: str | None) -> None:
-        """Keep a password that the driver has found by itself, in ~/.pgpass say, out of whatever is shown."""
+        """Keep a password that the driver found by itself, for example in ~/.pgpass, out of all texts."""
         target = self.target
         if password and password not in target.secrets:
             more = password_spellings(password, target.redacted)
@@ -125,8 +126,8 @@ class Workspace:
         try:
             located = self.located
         except ProjectError:
-            # Without scripts there may still be a database to look at; without either, say what is missing.
-            named = self.selection.config is not None  # then no other one is meant
+            # Without scripts there may still be a database to read. Without both, the error says what is missing.
+            named = self.selection.config is not None  # then no other project is meant
             if named or not any(self.environment.get(name) for name in MAGE_VARIABLES):
                 raise
             return mage_target(self.environment, self.project_path)
@@ -139,7 +140,7 @@ class Workspace:
         return parse_target(url, self.selection.url_source, None if folder is None else Path(folder))
 
     def _with_password(self, target: Target) -> Target:
-        """The target with the password that was typed, or that its command gives, where it has none itself."""
+        """Return the target with the password that was typed, or that its command gives if the URL has none."""
         chosen = self.selection
         if chosen.password is not None:
             return target.with_password(chosen.password)
@@ -156,7 +157,7 @@ class Workspace:
 
     @cached_property
     def asked(self) -> Environment:
-        """What the project's env.py works on: from its text, or asked of it in a child where that does not tell."""
+        """The databases that env.py works on: from its text, or from a child process if the text is unclear."""
         located = self.located
         text = read_env_text(Path(located.scripts.script_location) / "env.py")
         url_known = self.selection.url is not None or (
@@ -166,30 +167,30 @@ class Workspace:
         if url_known and text.configured is not None and not located.scripts.several and not named:
             return Environment((text.configured,))
         url = None if self.selection.url is None else self.target.text
-        said = ask_env(self.interpreter, located.folder, located.scripts, url)
-        if not said.databases and text.configured is not None and url_known:
+        reply = ask_env(self.interpreter, located.folder, located.scripts, url)
+        if not reply.databases and text.configured is not None and url_known:
             return Environment((text.configured,))
-        return said
+        return reply
 
     @cached_property
     def scratch(self) -> Target | None:
-        """The database that was named for replays alone; None where there is none. Raises `ConnectError`."""
+        """The scratch database that was named for replays; None if none was named. Raises `ConnectError`."""
         if self.selection.scratch_url is not None:
             return parse_target(self.selection.scratch_url, self.selection.scratch_source)
         text = self.environment.get(SCRATCH_VARIABLE)
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
     def ask(self, request: Question, doing: str) -> Any:
-        """Return the JSON document that the project's own code answers with, from a child process.
+        """Return the JSON document that the project's own code answers, from a child process.
 
-        `doing` completes the sentence "The scripts failed to …". Raises `MagetuiError` if the child does not answer,
-        without credentials that a script may have repeated.
+        `doing` completes the sentence "The scripts failed to …". Raises `MagetuiError` if the child does not answer;
+        its text has no credentials that a script may have repeated.
         """
         with self._child_errors(doing):
             return answer(self.interpreter, self.project.folder, request)
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
-        """As `ask`, of a child that ends when this program does, or when `stop` returns True."""
+        """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""
         with self._child_errors(doing):
             return answer_while_held(self.interpreter, self.project.folder, request, stop)
 
@@ -200,10 +201,10 @@ class Workspace:
         except NoAnswerError as error:
             raise MagetuiError(f"The scripts failed to {doing}: {self.clean(error.message)}") from None
         except StoppedError:
-            raise MagetuiError(f"It was stopped before the scripts could {doing}. Nothing was changed.") from None
+            raise MagetuiError(f"Stopped before the scripts could {doing}. Nothing was changed.") from None
 
     def clean(self, text: str) -> str:
-        """`text` without the credentials of the databases that were named."""
+        """Return the text without the credentials of the databases that were named."""
         for url in (self.selection.scratch_url, self.environment.get(SCRATCH_VARIABLE)):
             text = redact(text, secrets_of(url)) if url else text
         return self.target.clean(text)
@@ -228,7 +229,7 @@ class Workspace:
 
     @cached_property
     def python(self) -> Interpreter:
-        """The Python that runs the scripts, and why: ours for Mage's chain, else the one named or the project's own."""
+        """The Python that runs the scripts, and why: ours for Mage's chain, else the named one or the project's."""
         if self.located.kind == "mage":
             return Interpreter(sys.executable, OURS)
         chosen = self.selection
@@ -236,28 +237,40 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that cannot write and does not wait.
+        """Yield a connection that cannot write and does not wait, and close it afterwards.
 
-        Raises `ConnectError` where there is none to be had, and `MagetuiError` where a reading fails; both without
-        credentials in their text.
+        Raises `ConnectError` if no connection can be opened, and `MagetuiError` if a read fails. Neither text contains
+        credentials.
         """
+        with self.explaining(), self.connect() as connection:
+            yield connection
+
+    def connect(self) -> Connection:
+        """Open a connection that cannot write and does not wait; the caller closes it. Raises `ConnectError`."""
         target = self.target
         file = database_file(target.url)
         if file is not None and not file.parent.is_dir():
             raise ConnectError("no-database", f"There is no folder {file.parent} for the database {file.name}.")
+        with self.explaining(), ExitStack() as stack:
+            connection = stack.enter_context(self.backend.reader(target.url, APPLICATION_NAME).connect())
+            self._hide(self.backend.password_used(connection))
+            stack.pop_all()
+            return connection
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Raise `ConnectError` or `MagetuiError`, without credentials, if the block raises an error of the driver."""
         try:
-            with self.backend.reader(target.url, APPLICATION_NAME).connect() as connection:
-                self._hide(self.backend.password_used(connection))
-                yield connection
+            yield
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise self.explained(error) from None
 
     def explained(self, error: BaseException) -> MagetuiError:
-        """A driver's error as a sentence of ours, redacted."""
+        """Return an error of the driver as a redacted sentence."""
         failure: Failure = self.backend.failure(error)
         message = self.target.clean(failure.message)
         where = f"{self.target.redacted} (from {self.target.source})"
-        if failure.cause == "password":  # one that a command gave may have been changed since
+        if failure.cause == "password":  # a password that a command gave may have been changed since
             self._passwords.forget(self.selection.password_command)
         if failure.cause in CONNECT_CAUSES:
             return ConnectError(
@@ -269,13 +282,13 @@ class Workspace:
             return MagetuiError(f"The connection to {where} was lost: {_one_line(message)}.")
         if failure.cause == "lock-timeout":
             return MagetuiError(
-                f"The database {where} is locked by somebody, and reading does not wait for locks: "
-                f"{_one_line(message)}. 'magetui locks' shows who it is."
+                f"The database {where} is locked, and reading does not wait for locks: {_one_line(message)}. "
+                "'magetui locks' shows who holds the lock."
             )
         return MagetuiError(f"Reading the database {where} failed: {_one_line(message)}.")
 
     def _advice(self, cause: str) -> str | None:
-        """What to do next, where that is not what the cause advises."""
+        """Return what to do next, if that differs from the advice of the cause."""
         chosen = self.selection
         if cause == "password" and (chosen.password or chosen.password_command):
             return "Check the user and the password."
@@ -283,6 +296,6 @@ class Workspace:
 
 
 def _one_line(message: str) -> str:
-    """A driver's words, one sentence after the other; what libpq asks back is in the advice."""
+    """Return a driver's message on one line, without the question of libpq that the advice answers."""
     lines = [line.strip().rstrip(".") for line in message.splitlines()]
     return ". ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))

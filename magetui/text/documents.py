@@ -17,7 +17,7 @@ from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import Session
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence.evidence import Evidence
+    from magetui.engine.evidence.verdict import Evidence
     from magetui.engine.verify import Verification
     from magetui.text.evidence import Conclusion
     from magetui.text.verification import Verdict
@@ -62,7 +62,7 @@ def details_document(details: Sequence[TableDetail]) -> Document:
 
 def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Document:
     """`fits` and `loosely` are lists of current revisions, each a list of revisions; the empty one is base."""
-    half = evidence.half
+    partial = evidence.partial
     return {
         "conclusion": list(found.sentences),
         "next": found.command,
@@ -70,7 +70,7 @@ def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Do
         "current_matches": found.current_matches,
         "fits": [list(current) for current in evidence.fits],
         "loosely": [list(current) for current in evidence.loosely],
-        "half": None if half is None else {"revision": half.revision, "direction": half.direction},
+        "half": None if partial is None else {"revision": partial.revision, "direction": partial.direction},
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
         "details": [{"state": state, "message": text} for state, text in found.details],
         "revisions": [{**asdict(one), "message": chain.by_id[one.revision].message} for one in found.revisions],

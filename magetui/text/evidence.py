@@ -1,250 +1,152 @@
-"""What the evidence amounts to, in sentences for somebody who is tired: the same on the command line and the screen.
+"""The conclusions from the evidence, in sentences: the same on the command line and the screen.
 
-First what the schema fits, then what that says of the current revision, then that it is evidence and no proof, and last the way
-on, if there is one. Nothing is stamped from here.
+The first sentence says what the schema matches. Then come what that means for the current revision, the reminder that
+it is evidence and not proof, and the next step. Nothing is stamped from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from magetui.engine.evidence.summary import advise_repair, advise_verify, group_differences, shorten, summarize
+from magetui.engine.evidence.verdict import (
+    Evidence,
+    Matches,
+    MatchesLoosely,
+    MatchesPartially,
+    NoMatch,
+    PartiallyApplied,
+    RevisionEvidence,
+    Revisions,
+    Unsure,
+)
 from magetui.model.operations import Autocommit
 from magetui.text import formats, operations
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence.evidence import Evidence, RevisionEvidence
-    from magetui.engine.evidence.partial import PartiallyApplied
     from magetui.engine.revisions.graph import Chain
-    from magetui.engine.schema.facts import Fact
     from magetui.model.schema import VersionTable
 
-Revisions = tuple[str, ...]
-
 REMINDER = (
-    "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
+    "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do it."
 )
-ASK = "Before anything is stamped or migrated, find out where the differences come from, and whether it was run."
-VERIFY_FIRST = "'magetui verify' runs the scripts beside it and compares, which comes before anything else."
-NAMED_AT_MOST = 5
-LOOSELY_NAMED = 2
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-AS_A_VERB = {"missing": "is missing", "too much": "is there and should not be", "different": ""}
-GONE = "no "  # how a fact begins that is brought about by taking something away
+BEFORE_CHANGES = "Before anything is stamped or migrated"
+REMOVED = "no "  # how a fact starts that a revision removes
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What is said of the evidence, without credentials.
+    """The evidence in words, without credentials.
 
-    `details` are the operations of a revision that is half there, or the differences from the nearest one: each with
-    what became of it. `candidates` are the revisions of all current revisions that fit.
+    `details` are the operations of the partially applied revision, or the differences from the nearest revision: each
+    with its state. `candidates` are the revisions that the schema matches.
     """
 
     sentences: tuple[str, ...]
-    command: str | None  # what would set the current revision right, if that is what it takes
+    command: str | None  # the command for the next step, if there is one
     details: tuple[tuple[str, str], ...]
     candidates: frozenset[str]
     current: Revisions
-    current_matches: bool | None  # None where there is no current revision to compare with
+    current_matches: bool | None  # None if there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
-    half: str | None  # the revision that is half there
+    partial: str | None  # the partially applied revision
 
     def marks(self, revision: str) -> str:
-        """'fits, current revision', for what is true of a revision."""
-        marked = (("fits", self.candidates), ("current", self.current))
-        return ", ".join(word for word, several in marked if revision in several)
+        """Return the marks of a revision in a list: 'matches, current revision'."""
+        marks = (("matches", self.candidates), ("current revision", self.current))
+        return ", ".join(mark for mark, revisions in marks if revision in revisions)
 
 
 def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean: Callable[[str], str]) -> Conclusion:
-    """What the evidence says of the chain and of the current revision in `table`; `clean` takes credentials out of a text."""
+    """Return the conclusions for the current revision in `table`; `clean` removes credentials from a text."""
     current = _current(table)
-    unread = table is not None and table.rows is None
-    fits = _current_matches(chain, evidence, table)
-    said = [_of_the_schema(chain, evidence), _of_current(chain, table, fits=fits), REMINDER]
-    if evidence.half is not None and evidence.half.revision in current:
-        said.insert(2, f"{evidence.half.revision} was run whole by that: {VERIFY_FIRST}")
-    begun = evidence.half is not None and bool(evidence.loosely)
-    settled = (fits and not begun) or unread or not evidence.tables
-    unsure = evidence.is_unsure and evidence.half is None
-    way_on, command = ("", None) if settled else (ASK, None) if unsure else _way_on(chain, evidence, current)
+    matches = _current_matches(chain, evidence, table)
+    advice, command = _next_step(chain, evidence, table, matches=matches)
+    sentences = (
+        _describe_schema(chain, evidence),
+        _describe_current(chain, table, matches=matches),
+        advise_verify(evidence, current),
+        REMINDER,
+        advice,
+    )
     return Conclusion(
-        sentences=tuple(formats.plain(clean(one)) for one in (*said, way_on) if one),
+        sentences=tuple(formats.plain(clean(sentence)) for sentence in sentences if sentence),
         command=command,
         details=tuple((state, formats.plain(clean(text))) for state, text in _details(evidence)),
-        candidates=frozenset(one for several in _fitting(evidence) for one in several),
+        candidates=frozenset(revision for revisions in _candidates(evidence) for revision in revisions),
         current=current,
-        current_matches=fits,
-        revisions=tuple(replace(one, why=clean(one.why) if one.why else None) for one in evidence.revisions),
-        half=evidence.half.revision if evidence.half is not None else None,
+        current_matches=matches,
+        revisions=tuple(
+            replace(revision, why=clean(revision.why) if revision.why else None) for revision in evidence.revisions
+        ),
+        partial=evidence.partial.revision if evidence.partial is not None else None,
     )
 
 
-def _fitting(evidence: Evidence) -> Sequence[Revisions]:
-    return () if evidence.is_unsure else evidence.fits or evidence.loosely
+def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
+    match evidence.verdict:
+        case Matches(candidates):
+            return candidates
+        case MatchesLoosely():
+            return evidence.loosely
+        case MatchesPartially() | NoMatch() | Unsure():
+            return ()
 
 
-# -- of one revision
+# -- one revision
 
 
-def spoken_state(one: RevisionEvidence) -> str:
-    """What the schema says of one revision."""
-    match one.state:
+def spoken_state(evidence: RevisionEvidence) -> str:
+    """Return what the schema says of one revision."""
+    match evidence.state:
         case "applied":
-            if one.missing:
-                return "applied, though part of what it did is not to be seen now"
-            return "applied: all that can still be seen of it is there"
+            if evidence.missing:
+                return "applied, though a part of what it did is not visible now"
+            return "applied: all that a schema can still show of it exists"
         case "missing":
-            return "missing: not applied" if not one.there else "missing, though part of what it does is there"
+            return "missing: not applied" if not evidence.there else "missing, though a part of what it does exists"
         case "partial":
-            return "partial: part of what it does is there, and part is missing"
+            return "partial: a part of what it does exists, and a part is missing"
         case "superseded":
-            return "superseded: later revisions have changed all that could be seen of it"
+            return "superseded: later revisions have changed all that a schema could show of it"
         case "undecidable":
-            return f"undecidable: {formats.one_line(one.why or 'it cannot be told')}"
+            return f"undecidable: {formats.one_line(evidence.why or 'the reason is not known')}"
 
 
-def seen(one: RevisionEvidence) -> Iterator[tuple[str, str]]:
-    """What it should have brought about, each under whether it did: 'there', 'gone', 'missing', 'still there'."""
-    for facts, brought, removed in ((one.there, "there", "gone"), (one.missing, "missing", "still there")):
-        yield from ((brought, formats.one_line(fact)) for fact in facts if not fact.startswith(GONE))
-        yield from ((removed, formats.one_line(fact.removeprefix(GONE))) for fact in facts if fact.startswith(GONE))
+def seen(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
+    """Yield each change of a revision after its state: 'there', 'gone', 'missing' or 'still there'."""
+    for facts, added, removed in ((evidence.there, "there", "gone"), (evidence.missing, "missing", "still there")):
+        yield from ((added, formats.one_line(fact)) for fact in facts if not fact.startswith(REMOVED))
+        yield from (
+            (removed, formats.one_line(fact.removeprefix(REMOVED))) for fact in facts if fact.startswith(REMOVED)
+        )
 
 
-# -- of the schema
+# -- the schema
 
 
-def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
+def _describe_schema(chain: Chain, evidence: Evidence) -> str:
     if not evidence.tables:
         return "The scripts make no table, so the schema cannot say where the database is."
-    if evidence.is_unsure:
-        one = _named(chain, (next(iter(evidence.unsure.values())),))
-        other = _nearest(chain, evidence) if evidence.half is None else _of_a_half(chain, evidence.half)
-        return (
-            f"The schema fits no revision that can be told: what {one} does cannot be read from its script, so that it "
-            f"would fit anything. {other}"
-        )
-    if evidence.fits:
-        also = "".join(
-            f" It would fit {_named(chain, one)} too, provided that {_left_behind(evidence, one)}."
-            for one in evidence.loosely[:LOOSELY_NAMED]
-        )
-        return f"The schema fits {_listed(chain, evidence.fits)}.{also}"
-    if evidence.loosely:
-        left = _left_behind(evidence, evidence.loosely[0])
-        half = "" if evidence.half is None else f" {_of_a_half(chain, evidence.half)}"
-        return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
-    if evidence.half is not None:
-        return f"The schema fits no revision. {_of_a_half(chain, evidence.half)}"
-    return f"The schema fits no revision. {_nearest(chain, evidence)}"
-
-
-def _nearest(chain: Chain, evidence: Evidence) -> str:
-    wrong = [f"{text} {AS_A_VERB[state]}".rstrip() for state, text in told_differences(evidence.differences)]
-    return (
-        f"Nearest is {_named(chain, evidence.nearest or ())}, with "
-        f"{len(wrong)} difference{'' if len(wrong) == 1 else 's'}: {_some(wrong, '; ')}."
-    )
-
-
-def _listed(chain: Chain, candidates: Sequence[Revisions]) -> str:
-    """'42a1 (Update token)', or 'these two, which it cannot tell apart: …'."""
-    if len(candidates) == 1:
-        return _named(chain, candidates[0])
-    names = _some([_named(chain, one) for one in candidates], "; ")
-    return f"these {_number(len(candidates))}, which it cannot tell apart: {names}"
-
-
-def _named(chain: Chain, current: Revisions) -> str:
-    """A current revision with its message, where it is one revision; base by what it means."""
-    if not current:
-        return "a database before the first revision"
-    message = formats.one_line(chain.by_id[current[0]].message) if len(current) == 1 else ""
-    return " and ".join(current) + (f" ({message})" if message else "")
-
-
-def _number(count: int) -> str:
-    return NUMBERS[count] if count < len(NUMBERS) else str(count)
-
-
-def _left_behind(evidence: Evidence, current: Revisions) -> str:
-    """What a current revision does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
-    return f"a rollback, or a run that broke off, left {_some(evidence.left[current], ' and ') or 'something'} behind"
-
-
-def _some(texts: Sequence[str], between: str) -> str:
-    more = f"{between}{len(texts) - NAMED_AT_MOST} more" if len(texts) > NAMED_AT_MOST else ""
-    return between.join(texts[:NAMED_AT_MOST]) + more
-
-
-def _of_a_half(chain: Chain, half: PartiallyApplied) -> str:
-    done, missing, doubt = (half.real(places) for places in (half.done, half.missing, half.doubt))
-    count = len(done) + len(missing) + len(doubt)
-    what = "Half" if half.direction == "upgrade" else "Half of the way back"
-    texts = [operations.doing(one) for one in missing]
-    unseen = f", {len(doubt)} no schema shows" if doubt else ""
-    verb = "is" if len(done) == 1 else "are"
-    or_else = (
-        f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
-        if half.or_else
-        else ""
-    )
-    lacks = "this one is missing" if len(texts) == 1 else "these are missing" if texts else "none is seen to be missing"
-    return (
-        f"{what} of {_named(chain, (half.revision,))} is there: of its {count} operations {len(done)} {verb} "
-        f"done{unseen}, {lacks}{': ' if texts else ''}{_some(texts, '; ')}.{or_else}"
-    )
+    missing = [] if evidence.partial is None else evidence.partial.real(evidence.partial.missing)
+    names = f" Missing: {shorten([operations.doing(operation) for operation in missing], '; ')}." if missing else ""
+    return f"{summarize(chain, evidence)}{names}"
 
 
 def _details(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    half = evidence.half
-    if half is None:
-        yield from told_differences(evidence.differences)
+    partial = evidence.partial
+    if partial is None:
+        yield from group_differences(evidence.differences)
         return
-    for place, operation in enumerate(half.operations):
+    for index, operation in enumerate(partial.operations):
         if not isinstance(operation, Autocommit):
-            state = "done" if place in half.done else "missing" if place in half.missing else "not seen"
+            state = "done" if index in partial.done else "missing" if index in partial.missing else "not seen"
             yield state, operations.doing(operation)
 
 
-def told_differences(differences: Sequence[tuple[Fact, bool]]) -> list[tuple[str, str]]:
-    """Each with its state: of a table or column that is missing whole, not its parts; what differs, in one."""
-    found = []
-    for missing in (True, False):
-        facts = {fact for fact, of in differences if of is missing}
-        whole = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
-        whole |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
-        whole |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
-        whole |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
-        found += [(fact, missing) for fact in facts if not _is_part(fact, whole)]
-    wanted = {fact.place: fact for fact, missing in found if missing}
-    there = {fact.place for fact, missing in found if not missing}
-    told = []
-    for fact, missing in sorted(found, key=lambda one: (one[0].table, one[0].name, not one[1], str(one[0]))):
-        other = wanted.get(fact.place)
-        if not missing and other is not None:
-            told.append(("different", _told_apart(fact, other)))
-        elif not missing or fact.place not in there:
-            told.append(("missing" if missing else "too much", str(fact)))
-    return told
-
-
-def _told_apart(fact: Fact, wanted: Fact) -> str:
-    if fact.kind == "null":
-        states = {"null": "may be null", "not null": "is not null"}
-        return f"{fact.table}.{fact.name} {states[fact.value]}, and {states[wanted.value]} by the scripts"
-    return f"{fact}, not {wanted.value or 'none'}"
-
-
-def _is_part(fact: Fact, whole: set[tuple[str, str]]) -> bool:
-    """Whether something is said already with the table or the column that it is of."""
-    if fact.kind in ("table", "enum"):
-        return False
-    return (fact.table, "") in whole or (fact.kind != "column" and (fact.table, fact.name) in whole)
-
-
-# -- of the current revision
+# -- the current revision
 
 
 def _current(table: VersionTable | None) -> Revisions:
@@ -252,52 +154,63 @@ def _current(table: VersionTable | None) -> Revisions:
 
 
 def _current_matches(chain: Chain, evidence: Evidence, table: VersionTable | None) -> bool | None:
-    """Whether the current revision fits; None where the chain does not have it, or nobody can read it."""
+    """Return whether the schema matches the current revision; None if it is unknown to the chain, or unreadable."""
     if not evidence.tables or (table is not None and (table.rows is None or chain.unknown(table.rows))):
         return None
     return not evidence.contradicts(_current(table))
 
 
-def _of_current(chain: Chain, table: VersionTable | None, *, fits: bool | None) -> str:
+def _describe_current(chain: Chain, table: VersionTable | None, *, matches: bool | None) -> str:
     if table is not None and table.rows is None:
         return f"The current revision cannot be read. {table.problem or ''}".rstrip()
     current = _current(table)
     if table is None:
-        says = "There is no version table, as if nothing were applied"
+        fact = "There is no version table, as if nothing were applied"
     elif not current:
-        says = "The version table is empty, as if nothing were applied"
+        fact = "The version table is empty, as if nothing were applied"
     else:
-        says = f"The current revision says {', '.join(current)}"
+        fact = f"The current revision is {', '.join(current)}"
     if unknown := chain.unknown(current):
-        return f"{says}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
-    if fits is None:
-        return f"{says}."
-    return f"{says}: that {'fits' if fits else 'does not fit'}."
+        return f"{fact}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
+    if matches is None:
+        return f"{fact}."
+    return f"{fact}: that {'matches' if matches else 'does not match'}."
 
 
-def _way_on(chain: Chain, evidence: Evidence, current: Revisions) -> tuple[str, str | None]:
-    """What to do about a current revision that is not right, and the command for it."""
-    if evidence.half is not None and evidence.loosely:
-        return (
-            "Either way a migration would fail on what is there, and 'finish' does what is missing. This shows the "
-            "plan for it:"
-        ), "magetui plan finish"
-    if evidence.half is not None:
-        return (
-            "Before anything is stamped or migrated, 'finish' does what is missing of it, or 'undo' takes back what is "
-            "done; each shows its plan first. This would show the one to finish it:"
-        ), "magetui plan finish"
-    fitting = evidence.fits or evidence.loosely
-    if not fitting:
-        return "Before anything is stamped or migrated, find out where the differences come from.", None
-    if len(fitting) == 1 and len(fitting[0]) > 1:
-        return "", None  # a current revision of several rows is more than one command
+def _next_step(
+    chain: Chain, evidence: Evidence, table: VersionTable | None, *, matches: bool | None
+) -> tuple[str | None, str | None]:
+    """Return the advice for a current revision that is not right, and the command for it."""
+    if not evidence.tables or (table is not None and table.rows is None):
+        return None, None
+    repair = f"{advise_repair(evidence)} This command shows the plan of 'finish':"
+    match evidence.verdict:
+        case MatchesLoosely(started=PartiallyApplied()):
+            return (
+                f"A migration would fail on the leftovers, whichever revision is right. {repair}",
+                "magetui plan finish",
+            )
+        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
+            return f"{BEFORE_CHANGES}, repair the revision: {repair}", "magetui plan finish"
+        case Unsure(unread):
+            return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
+        case NoMatch():
+            return f"{BEFORE_CHANGES}, find out where the differences come from.", None
+        case Matches() | MatchesLoosely():
+            return (None, None) if matches else _stamp(chain, _candidates(evidence), _current(table))
+
+
+def _stamp(chain: Chain, candidates: tuple[Revisions, ...], current: Revisions) -> tuple[str | None, str | None]:
+    """Return the advice and the command that would set the current revision to a candidate."""
+    if len(candidates) == 1 and len(candidates[0]) > 1:
+        return None, None  # several rows take more than one command
     unknown = chain.unknown(current)
     instead = f" --replace-unknown-revision {unknown[0]}" if unknown else ""
-    if len(fitting) > 1:
-        return (
-            "Once you know which of them, R, it is, this would set the current revision:",
-            f"magetui stamp R{instead}",
-        )
-    target = fitting[0][0] if fitting[0] else "base"
-    return "If that is where the database is, this would set the current revision:", f"magetui stamp {target}{instead}"
+    if len(candidates) > 1:
+        advice = "When you know which revision R is right, this command sets the current revision:"
+        return advice, f"magetui stamp R{instead}"
+    target = candidates[0][0] if candidates[0] else "base"
+    return (
+        "If the database is at that revision, this command sets the current revision:",
+        f"magetui stamp {target}{instead}",
+    )

@@ -25,8 +25,8 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     """
     if preview.doubt is not None:
         yield "doubt", preview.doubt
-    if preview.unforetold is not None:
-        yield "locks", preview.unforetold
+    if preview.no_forecast is not None:
+        yield "locks", preview.no_forecast
     modes: dict[LockMode | None, list[TableEffect]] = {}
     for one in sorted(preview.strongest, key=lambda one: -(one.rows or 0)):
         modes.setdefault(one.effect.mode, []).append(one)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from magetui.engine.evidence.summary import group_differences
 from magetui.text import formats
-from magetui.text.evidence import told_differences
 
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
@@ -61,7 +61,7 @@ def judge(chain: Chain, found: Verification, clean: Callable[[str], str]) -> Ver
     rehearsal = found.rehearsal
     name = _named(chain, rehearsal)
     source = SOURCES[rehearsal.chosen] and f"{SOURCES[rehearsal.chosen]},"
-    details = told_differences(found.differences)
+    details = group_differences(found.differences)
     if found.equal and found.unread:
         first = f"As far as it could be read, the live schema is what {name}{source} makes."
     elif found.equal:

@@ -13,6 +13,7 @@ from magetui.tui.messages import ActionFailed, DetailsRead, ReadingFailed, RunEn
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.schema.snapshot import Reading
     from magetui.engine.workspace import Workspace
     from magetui.model.schema import Table
 
@@ -23,18 +24,20 @@ def state(workspace: Workspace) -> Iterator[Message]:
     """Diagnose, list the tables, and weigh what they say of the current revision, which takes longest and is told apart."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.errors import MagetuiError
+    from magetui.engine.schema.snapshot import open_reading
 
     chosen = workspace.selection
-    try:
-        diagnosis = diagnose(workspace)
-    except MagetuiError as error:
-        yield ReadingFailed(chosen, error.message)
-        return
-    yield StateRead(chosen, diagnosis, workspace.chain, diagnosis)
-    yield TablesRead(chosen, _tables(workspace, diagnosis))
-    if diagnosis.target.database is not None:
-        yield from _remembered(workspace)
-    weighed = add_evidence(workspace, diagnosis)
+    with open_reading(workspace) as reading:
+        try:
+            diagnosis = diagnose(reading)
+        except MagetuiError as error:
+            yield ReadingFailed(chosen, error.message)
+            return
+        yield StateRead(chosen, diagnosis, workspace.chain, diagnosis)
+        yield TablesRead(chosen, _tables(reading, diagnosis))
+        if diagnosis.target.database is not None:
+            yield from _remembered(workspace)
+        weighed = add_evidence(reading, diagnosis)
     if weighed.findings != diagnosis.findings:
         yield StateRead(chosen, weighed, workspace.chain, diagnosis)
 
@@ -48,6 +51,7 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, going: Collectio
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.errors import MagetuiError, RunNotFoundError
     from magetui.engine.runs import follow
+    from magetui.engine.schema.snapshot import open_reading
 
     chosen = workspace.selection
     for run in sorted(going):
@@ -57,16 +61,17 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, going: Collectio
                 yield RunEnded(record)
             elif record.database == workspace.target.redacted:
                 return
-    try:
-        diagnosis = diagnose(workspace)
-    except MagetuiError as error:
-        if error.message != seen:
-            yield ReadingFailed(chosen, error.message)
-        return
-    if not isinstance(seen, str) and seen is not None and replace(diagnosis, elapsed_ms=seen.elapsed_ms) == seen:
-        return
-    tables = _tables(workspace, diagnosis)
-    weighed = add_evidence(workspace, diagnosis)
+    with open_reading(workspace) as reading:
+        try:
+            diagnosis = diagnose(reading)
+        except MagetuiError as error:
+            if error.message != seen:
+                yield ReadingFailed(chosen, error.message)
+            return
+        if not isinstance(seen, str) and seen is not None and replace(diagnosis, elapsed_ms=seen.elapsed_ms) == seen:
+            return
+        tables = _tables(reading, diagnosis)
+        weighed = add_evidence(reading, diagnosis)
     yield StateRead(chosen, weighed, workspace.chain, diagnosis, quiet=True)
     yield TablesRead(chosen, tables)
 
@@ -85,13 +90,12 @@ def _remembered(workspace: Workspace) -> Iterator[Message]:
         yield ActionFailed("connect", f"The recent targets cannot be written: {error.strerror}.")
 
 
-def _tables(workspace: Workspace, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
+def _tables(reading: Reading, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
     """The tables, or why there are none to be had; what could not be connected to a moment ago is not asked again."""
     from magetui.engine.errors import MagetuiError
-    from magetui.engine.schema.introspect import list_tables
 
     try:
-        return list_tables(workspace) if diagnosis.target.database is not None else "not connected"
+        return reading.overview.tables if diagnosis.target.database is not None else "not connected"
     except MagetuiError as error:
         return error.message
 

@@ -36,7 +36,7 @@ from tests.support.waiting import eventually
         (("migrate", "--revision", "rev1"), "Use 'rollback --revision rev1' to go back."),
         (("migrate", "--revision", "-1"), "Use 'rollback --revision -1'."),
         (("migrate", "--revision", "+2"), "'+2' goes beyond the head, which is 1 away."),
-        (("rollback",), "'rollback' wants to know how far"),
+        (("rollback",), "'rollback' needs a target"),
     ],
 )
 def test_revision_that_cannot_be_meant(
@@ -103,7 +103,7 @@ def test_scripts_that_are_broken(
     finding = found.json["findings"][0]
     assert (finding["code"], finding["severity"]) == (broken.code, "critical")
     assert sorted(Path(file).name for file in finding["facts"]["files"]) == sorted(broken.files)
-    assert finding["message"].endswith("Mend the scripts first.")
+    assert finding["message"].endswith("Repair the scripts first.")
     shown = told(magetui("--config", project.ini, "diagnose"))
     assert all(file in shown for file in broken.files)
 

@@ -1,4 +1,4 @@
-"""`evidence`: which revision the schema fits, told of real databases whose current revision is right, wrong, unknown or gone."""
+"""`evidence`: which revision the schema matches, where the current revision is right, wrong, unknown or gone."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path,
     before = behind.content
     text = told(magetui, mage_home, behind.url)
     assert spoken(text) == (
-        f"The schema fits {BEHIND} (Update token column type). The current revision says {BEHIND}: that fits. "
-        "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
+        f"The schema matches {BEHIND} (Update token column type). The current revision is {BEHIND}: that matches. "
+        "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do "
+        "it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
-    assert f"applied       {BEHIND}   Update token column type  [fits, current revision]\n" in text.stdout
+    assert f"applied       {BEHIND}   Update token column type  [matches, current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
     assert (document["current"], document["current_matches"]) == ([BEHIND], True)
     assert (document["fits"], document["nearest"], document["next"]) == ([[BEHIND]], None, None)
@@ -66,7 +67,7 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
     behind.rows(f"update alembic_version set version_num = '{HEAD}'")
     text = told(magetui, mage_home, behind.url)
     assert (
-        f"The schema fits {BEHIND} (Update token column type). The current revision says {HEAD}: that does not fit. "
+        f"The schema matches {BEHIND} (Update token column type). The current revision is {HEAD}: that does not match. "
         in spoken(text)
     )
     assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
@@ -80,7 +81,7 @@ def test_an_empty_version_table_names_the_revision_to_stamp(
 ) -> None:
     behind.rows("delete from alembic_version")
     text = told(magetui, mage_home, behind.url)
-    assert "The version table is empty, as if nothing were applied: that does not fit." in spoken(text)
+    assert "The version table is empty, as if nothing were applied: that does not match." in spoken(text)
     assert f"  magetui stamp {BEHIND}\n" in text.stdout
 
 
@@ -90,7 +91,7 @@ def test_an_unknown_current_revision_is_to_be_replaced_and_no_other(
 ) -> None:
     behind.rows("update alembic_version set version_num = '256d6a12a927'")
     text = told(magetui, mage_home, behind.url)
-    assert "The current revision says 256d6a12a927, and the scripts do not have that revision." in spoken(text)
+    assert "The current revision is 256d6a12a927, and the scripts do not have that revision." in spoken(text)
     document = told(magetui, mage_home, behind.url, "--json").json
     assert document["current_matches"] is None
     assert document["next"] == f"magetui stamp {BEHIND} --replace-unknown-revision 256d6a12a927"
@@ -105,12 +106,13 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
     pg_database.rows("alter table permission add column user_id integer, add column entity_name varchar(255)")
     text = told(magetui, mage_home, pg_database.url)
     assert (
-        f"The schema fits no revision. Half of {HALF} (Add user_id to Roles and more entity columns to Permissions) is "
-        "there: of its 7 operations 2 are done, these are missing: adds permission.entity_type (VARCHAR(255), null); "
+        f"The schema matches no revision. Revision {HALF} (Add user_id to Roles and more entity columns to "
+        "Permissions) is partially applied: of its 7 operations 2 are done, 5 are missing. "
+        "Missing: adds permission.entity_type (VARCHAR(255), null); "
         "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
         "(id); "
     ) in spoken(text)
-    assert f"The current revision says {BEFORE_HALF}: that does not fit." in spoken(text)
+    assert f"The current revision is {BEFORE_HALF}: that does not match." in spoken(text)
     assert "magetui stamp" not in text.stdout
     assert f"partial       {HALF}" in text.stdout
     document = told(magetui, mage_home, pg_database.url, "--json").json
@@ -127,7 +129,7 @@ def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
     database.rows("alter table pipeline_run drop column variables")
     text = told(magetui, mage_home, database.url)
     assert (
-        f"The schema fits no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
+        f"The schema matches no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
         "pipeline_run.variables is missing; table tag_association is missing; user.email of type text, not character "
         "varying(255). "
     ) in spoken(text)
@@ -138,12 +140,9 @@ def test_what_the_schema_cannot_tell_apart_is_said(
 ) -> None:
     migrate_with_alembic(pg_database.url, mage_home, "90d978a8aef8")
     said = spoken(told(magetui, mage_home, pg_database.url))
-    assert "The schema fits these two, which it cannot tell apart: " in said
-    assert (
-        "provided that a rollback, or a run that broke off, left value 'CONDITION_FAILED' of type blockrunstatus "
-        "behind." in said
-    )
-    assert "The current revision says 90d978a8aef8: that fits." in said
+    assert "The schema matches these two, which it cannot tell apart: " in said
+    assert "if a rollback or a broken run left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
+    assert "The current revision is 90d978a8aef8: that matches." in said
 
 
 def test_nothing_is_proposed_while_the_current_revision_cannot_be_read(
@@ -165,15 +164,15 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     said = spoken(magetui("evidence", "--config", project.ini))
-    assert said.startswith("The schema fits rev3 and rev2. The current revision says rev2, rev3: that fits. ")
+    assert said.startswith("The schema matches rev3 and rev2. The current revision is rev2, rev3: that matches. ")
 
 
 def test_an_empty_database_is_before_the_first_revision(
     magetui: Magetui, mage_home: Path, sqlite_database: SqliteDatabase
 ) -> None:
     assert spoken(told(magetui, mage_home, sqlite_database.url)).startswith(
-        "The schema fits a database before the first revision. "
-        "There is no version table, as if nothing were applied: that fits. "
+        "The schema matches a database before the first revision. "
+        "There is no version table, as if nothing were applied: that matches. "
     )
     assert not sqlite_database.path.exists()
 

@@ -72,7 +72,7 @@ def test_transaction_pooler_is_told_and_every_change_refused_with_where_the_serv
     assert findings["pooler"]["severity"] == "warning"
     assert findings["behind"]["next"] == "connect", "what would be refused is not what comes next"
     assert findings["pooler"]["facts"]["keeps_sessions"] is False
-    assert "Looking works; changes and backups are refused here." in findings["pooler"]["message"]
+    assert "Reading works; changes and backups are refused here." in findings["pooler"]["message"]
     direct = f"Connect to the server itself: it listens on port {debian_database.server.port}"
     assert direct in findings["pooler"]["message"]
     for verb in CHANGES:

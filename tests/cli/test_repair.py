@@ -78,7 +78,7 @@ def test_what_is_missing_is_shown_then_done_and_the_way_to_the_head_is_free(
     common = ("--mage-path", mage_home, "--url", half.url)
     before = half.content
     contradicted = magetui("diagnose", "--json", *common).json["findings"][0]
-    assert "'finish' would do the rest, 'undo' take it back." in contradicted["message"]
+    assert "'finish' does its missing operations, 'undo' undoes the done ones." in contradicted["message"]
     plan = magetui("plan", "finish", *common)
     assert plan.status == 0, plan
     assert f"finish: revision {HALF}, half there, is finished by 5 operations" in plan.stdout
@@ -122,7 +122,10 @@ def test_where_nothing_is_half_there_is_nothing_to_finish_or_undo(shelves: Shelv
     for verb in ("finish", "undo"):
         refused = shelves(verb, "--yes")
         assert refused.status == 4
-        assert f"No revision looks half applied, so there is nothing to {verb}. The schema fits rev1." in refused.stderr
+        assert (
+            f"No revision is partially applied, so there is nothing to {verb}. The schema matches rev1 (One)."
+            in refused.stderr
+        )
     assert shelves.database.content == before
 
 
@@ -140,15 +143,15 @@ def test_what_no_schema_shows_is_for_the_operator_to_say(shelves: Shelves) -> No
     before = shelves.database.content
     refused = shelves("finish", "--yes")
     assert refused.status == 4
-    assert f"Whether this part of rev2 was run cannot be seen in a schema: {said}." in refused.stderr
+    assert f"No schema shows whether this part of rev2 was run: {said}." in refused.stderr
     assert "--in-doubt run" in refused.stderr
     assert shelves.database.content == before
     undoing = shelves("plan", "undo").stdout
-    assert f"! Whether this was run cannot be seen, and it is not taken back: {said}" in undoing
+    assert f"! No schema shows whether this was run, and it is not undone: {said}" in undoing
 
     skipped = shelves("finish", "--in-doubt", "skip", "--yes")
     assert skipped.status == 0, skipped
-    assert "! Whether this was run cannot be seen, and it is left out" in skipped.stderr
+    assert "! No schema shows whether this was run, and it is left out" in skipped.stderr
     assert shelves.database.rows("select title from book") == [("Emma",)]
     assert "reader" in shelves.tables
     assert shelves.database.current == ["rev2"]
@@ -190,7 +193,7 @@ def test_there_is_no_way_back_to_what_no_script_makes_again(shelves: Shelves) ->
     refused = shelves("undo", "--yes")
     assert refused.status == 4
     assert (
-        "rev2 cannot be taken back by itself: the column book.title was dropped, and the script's downgrade does not "
+        "rev2 cannot be undone automatically: the column book.title was dropped, and the script's downgrade does not "
         "make it again. Nothing was changed."
     ) in refused.stderr
     assert shelves.database.content == before

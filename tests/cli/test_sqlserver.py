@@ -249,7 +249,7 @@ def test_a_plan_says_what_is_lost_and_that_locks_are_not_foretold(operator: Oper
     operator.migrated()
     operator.server.query("insert into t1 (name) values ('a'), ('b')")
     shown = operator("plan", "rollback", "--revision", "base").stdout
-    assert "locks   not foretold on SQL Server yet" in shown, shown
+    assert "locks   no forecast on SQL Server yet" in shown, shown
     assert "loses   table t1 with 2 rows" in shown
     assert "DROP TABLE t1;" in shown
     assert "! SQL Server is supported experimentally" in shown
@@ -260,11 +260,11 @@ def test_what_is_not_there_yet_says_so(operator: Operator) -> None:
     backup = operator("backup")
     assert backup.status == 1 and "BACKUP DATABASE [orders] TO DISK" in backup.stderr, backup
     evidence = operator("evidence")
-    assert evidence.status == 1 and "not weighed on SQL Server yet" in evidence.stderr, evidence
+    assert evidence.status == 1 and "not compared with the revisions yet" in evidence.stderr, evidence
     verified = operator("verify", "--yes")
     assert verified.status == 4 and "not replayed on SQL Server yet" in verified.stderr, verified
     finished = operator("finish", "--yes")
-    assert finished.status == 1 and "not weighed on SQL Server yet" in finished.stderr, finished
+    assert finished.status == 1 and "not compared with the revisions yet" in finished.stderr, finished
 
 
 def test_a_database_that_takes_no_writes_is_told(operator: Operator) -> None:

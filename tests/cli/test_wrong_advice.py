@@ -110,13 +110,13 @@ def test_table_made_by_sql_that_is_not_there_is_missing(
     incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX, second)
     incident.migrated("rev1")
     sqlite_database.rows("drop index ix")
-    assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
+    assert "Revision rev1 (First) is partially applied" in incident.finding("evidence-contradicts")["message"]
     assert incident("finish", "--yes").status == 0
     assert sqlite_database.current == ["rev1"]
     incident.migrated("rev2")
     assert incident.codes == ["up-to-date"]
     sqlite_database.rows("drop table raw2")
-    assert "1 operation is missing of 2" in incident.finding("evidence-contradicts")["message"]
+    assert "of its 2 operations 1 is done, 1 is missing" in incident.finding("evidence-contradicts")["message"]
 
 
 BESIDE_THE_TABLES = (
@@ -163,17 +163,17 @@ def test_script_that_cannot_be_read_explains_nothing(
     pg_database.rows("alter table a drop column n")
     finding = incident.finding("evidence-contradicts")
     assert finding["severity"] == "warning"
-    assert "not quite what rev1 should have: missing:" in finding["message"]
+    assert "The schema almost matches rev1: index ix on a (n) is missing" in finding["message"]
     said = incident("evidence", "--json").json
     assert (said["next"], said["current_matches"]) == (None, False)
     assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
     if not also:
-        assert "what rev2 (Anything) does cannot be read from its script" in said["conclusion"][0]
+        assert "the script of rev2 (Anything) cannot be read" in said["conclusion"][0]
     pg_database.rows("delete from alembic_version")
     assert incident("evidence", "--json").json["next"] is None
     pg_database.rows("insert into alembic_version values ('rev1')")
     pg_database.rows("alter table a add column n integer")
-    assert "Half of revision rev1 (First) is there" in incident.finding("evidence-contradicts")["message"]
+    assert "Revision rev1 (First) is partially applied" in incident.finding("evidence-contradicts")["message"]
     assert incident("finish", "--yes").status == 0
     assert pg_database.current == ["rev1"]
     incident.migrated("head")
@@ -204,8 +204,8 @@ def test_operations_of_a_half_are_counted_alike_wherever_they_are_told(
     incident = Incident(magetui, pg_database, tmp_path, WITH_INDEX, Revision("rev2", "rev1", "Half", steps))
     incident.migrated("rev1")
     pg_database.rows("alter table a add column x integer")
-    assert "2 operations are missing of 3." in incident.finding("evidence-contradicts")["message"]
-    assert "of its 3 operations 1 is done, these are missing" in " ".join(incident("evidence").stdout.split())
+    assert "of its 3 operations 1 is done, 2 are missing." in incident.finding("evidence-contradicts")["message"]
+    assert "of its 3 operations 1 is done, 2 are missing. Missing: " in " ".join(incident("evidence").stdout.split())
 
 
 @ON_POSTGRESQL
@@ -233,8 +233,8 @@ def test_nothing_of_a_revisions_own_is_said_to_be_left_behind(
     )
     incident.migrated("rev2")
     assert (
-        "It would fit rev1 (Type) too, provided that a rollback, or a run that broke off, left value 'z' of type st "
-        "behind." in " ".join(incident("evidence").stdout.split())
+        "It would also match rev1 (Type), if a rollback or a broken run left value 'z' of type st behind."
+        in " ".join(incident("evidence").stdout.split())
     )
 
 
@@ -259,8 +259,13 @@ def test_half_of_what_the_current_revision_says_was_run_is_to_be_verified_first(
     incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX)
     incident.migrated("rev1")
     sqlite_database.rows("drop index ix")
-    assert "'magetui verify' runs the scripts beside it" in incident.finding("evidence-contradicts")["message"]
-    assert "rev1 was run whole by that: 'magetui verify'" in " ".join(incident("evidence").stdout.split())
+    assert (
+        "Use 'magetui verify' first: it builds the schema from the scripts"
+        in incident.finding("evidence-contradicts")["message"]
+    )
+    assert "the current revision says that rev1 was run completely. Use 'magetui verify'" in " ".join(
+        incident("evidence").stdout.split()
+    )
     assert incident("verify").status == 3
 
 
@@ -276,7 +281,7 @@ def test_sql_that_cannot_be_read_in_the_midst_of_a_half_is_for_the_operator_to_j
     before = pg_database.content
     undone = incident("undo", "--yes")
     assert undone.status == 4, undone
-    assert "rev2 cannot be taken back by itself: neither whether this was run can be seen" in undone.stderr
+    assert "rev2 cannot be undone automatically: no schema shows whether this was run, and its text" in undone.stderr
     unasked = incident("finish", "--yes")
     assert (unasked.status, "--in-doubt run" in unasked.stderr) == (4, True)
     assert pg_database.content == before

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence.evidence import Evidence, gather_evidence
+from magetui.engine.evidence.verdict import Evidence
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.alembic_project import Revision, linear, make_project, table, two_heads
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.readings import gather_evidence
 from tests.support.steps import walking
 
 

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence.evidence import Evidence, weigh
+from magetui.engine.evidence.evidence import weigh
 from magetui.engine.evidence.recording import Recording, record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.schema.live import Live, read_live
+from magetui.engine.evidence.verdict import Evidence
+from magetui.engine.schema.live import Live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import Autocommit, OnTable, Operation, RebuildTable
 from tests.support.databases import Database
 from tests.support.mage import SCRIPTS
+from tests.support.readings import read_live
 from tests.support.steps import Schema, Steps, walking
 
 # Drops the unique constraint of 'secret' and makes it again, which nobody can know who does not ask the database. In
@@ -39,7 +41,7 @@ class Look:
 
     @property
     def claim(self) -> tuple[object, object]:
-        return self.evidence.candidate, self.evidence.half
+        return self.evidence.candidate, self.evidence.partial
 
     @property
     def tables(self) -> Schema:
@@ -80,7 +82,7 @@ def test_what_is_done_of_it_and_what_is_missing(database: Database, mage_home: P
         checked += upgrade.check({"upgrade": upgrade}) + downgrade.check({"upgrade": upgrade, "downgrade": downgrade})
     assert checked > 40
     for look in up[ASKS][1:-1]:
-        half = look.evidence.half
+        half = look.evidence.partial
         assert half is None or (half.revision, half.done) == (BEGINS_AS_ASKS, (0,))
 
 
@@ -119,7 +121,7 @@ class Run:
         checked = done = 0
         for at, look in enumerate(self.looks):
             if at not in self.whole:  # inside a rebuild, which `leftover-table` tells of
-                half = look.evidence.half
+                half = look.evidence.partial
                 unindexed = half is not None and half.unindexed and f"{half.direction} of {half.revision}" == self.name
                 said = [(None, None), *(self.looks[whole].claim for whole in self.whole)]  # a copy is a table
                 assert unindexed or look.claim in said, (self.name, at)
@@ -127,14 +129,14 @@ class Run:
             done = self.whole.index(at)
             if look.tables in (self.looks[0].tables, self.looks[-1].tables):
                 if look.schema in (self.looks[0].schema, self.looks[-1].schema):
-                    assert look.evidence.half is None, (self.name, at)
+                    assert look.evidence.partial is None, (self.name, at)
                 continue
             self._check_half(look, done, runs)
             checked += 1
         return checked
 
     def _check_half(self, look: Look, count: int, runs: Mapping[str, Run]) -> None:
-        half = look.evidence.half
+        half = look.evidence.partial
         where = (self.name, count, look.evidence.nearest, look.evidence.differences, half)
         assert half is not None, where
         assert look.evidence.candidate is None, where

@@ -1,4 +1,4 @@
-"""A Mage database that has lost its current revision: its schema alone says where it is, at each of the forty revisions."""
+"""A Mage database without its current revision: its schema alone says it, at each of the forty revisions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence.evidence import gather_evidence
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database
 from tests.support.mage import SCRIPTS
+from tests.support.readings import gather_evidence
 from tests.support.steps import Schema, walking
 
 # Drops whatever unique constraints it finds on 'secret', which nobody can know without asking too, and makes one that

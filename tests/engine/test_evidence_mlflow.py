@@ -1,4 +1,4 @@
-"""A database of mlflow's that has lost its current revision, at each of the revisions of a chain that was not made for Alembic.
+"""A database of mlflow without its current revision, at each revision of a chain that was not made for Alembic.
 
 The tables were there before the first revision, scripts change their course by what they find, and each imports its
 application: where that is not installed, half of them cannot be followed.
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.evidence.evidence import Evidence, weigh
+from magetui.engine.evidence.evidence import weigh
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.schema.live import read_live
+from magetui.engine.evidence.verdict import Evidence
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database
 from tests.support.mlflow import COUNT, SCRIPTS, mlflow_directory, stepping, write_configuration
+from tests.support.readings import read_live
 from tests.support.steps import Schema, walking
 
 # They look at the database before they do anything, and what nobody can know without looking is all that they do.

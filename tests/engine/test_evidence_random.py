@@ -19,7 +19,6 @@ from magetui.engine.evidence.evidence import weigh
 from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.schema.live import read_live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import decode
@@ -27,6 +26,7 @@ from magetui.protocol.requests import RecordRequest
 from magetui.runner.recorder import record
 from tests.support.alembic_project import Revision, make_project
 from tests.support.databases import PostgresDatabase
+from tests.support.readings import read_live
 from tests.support.steps import walking
 
 WANTED = os.environ.get("EVIDENCE_EXAMPLES")

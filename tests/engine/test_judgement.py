@@ -1,4 +1,4 @@
-"""What the schema adds to a diagnosis: a lost current revision's candidate, a wrong current revision, a small drift that stays small."""
+"""The evidence in a diagnosis: a candidate for a lost current revision, a wrong current revision, a small drift."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database, SqliteDatabase
 from tests.support.mage import HEAD
+from tests.support.readings import add_evidence, diagnose
 
 BEFORE_HEAD = "0227396a216c"
 
@@ -43,7 +43,7 @@ def test_lost_current_revision_is_told_with_the_revision_that_the_schema_fits(
 ) -> None:
     mage.rows(done)
     finding = found(mage, mage_home)[code]
-    assert finding.message.endswith(f"The schema fits {HEAD} (Create GenericJob). That is evidence, not proof.")
+    assert finding.message.endswith(f"The schema matches {HEAD} (Create GenericJob). This is evidence, not proof.")
     assert finding.facts["fits"] == [[HEAD]]
 
 
@@ -52,7 +52,9 @@ def test_tables_that_are_there_before_the_first_revision_are_nothing_to_stamp(tm
     database.rows("CREATE TABLE of_somebody_else (id INTEGER)")
     finding = found(database, mage_home)["no-version-table"]
     assert finding.next == "migrate"
-    assert finding.message.endswith("If so, there is nothing to stamp: 'migrate' begins with the first revision.")
+    assert finding.message.endswith(
+        "If it is right, there is nothing to stamp: 'migrate' starts with the first revision."
+    )
 
 
 def test_wrongly_stamped_current_revision_is_critical_and_comes_first(mage: SqliteDatabase, mage_home: Path) -> None:
@@ -60,7 +62,7 @@ def test_wrongly_stamped_current_revision_is_critical_and_comes_first(mage: Sqli
     findings = found(mage, mage_home)
     assert list(findings) == ["evidence-contradicts", "behind"]
     assert findings["evidence-contradicts"].severity == "critical"
-    assert f"The current revision says {BEFORE_HEAD}, but the schema does not look like it. The schema fits {HEAD}" in (
+    assert f"The current revision is {BEFORE_HEAD}, but the schema does not match it. The schema matches {HEAD}" in (
         findings["evidence-contradicts"].message
     )
 
@@ -68,14 +70,17 @@ def test_wrongly_stamped_current_revision_is_critical_and_comes_first(mage: Sqli
 def test_half_of_a_revision_is_named_as_such(mage: SqliteDatabase, mage_home: Path) -> None:
     mage.rows("DROP INDEX ix_generic_job_status")
     finding = found(mage, mage_home)["evidence-contradicts"]
-    assert f"Half of revision {HEAD} (Create GenericJob) is there: 1 operation is missing of 3." in finding.message
+    assert (
+        f"Revision {HEAD} (Create GenericJob) is partially applied: of its 3 operations 2 are done, 1 is missing."
+        in (finding.message)
+    )
 
 
 def test_column_dropped_by_hand_is_a_drift_and_no_other_revision(mage: SqliteDatabase, mage_home: Path) -> None:
     mage.rows("ALTER TABLE pipeline_run DROP COLUMN metrics")
     findings = found(mage, mage_home)
     assert (findings["evidence-contradicts"].severity, findings["up-to-date"].severity) == ("warning", "ok")
-    assert f"The schema is not quite what {HEAD} should have: missing: column pipeline_run.metrics" in (
+    assert f"The schema almost matches {HEAD}: column pipeline_run.metrics is missing" in (
         findings["evidence-contradicts"].message
     )
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.plan import make_plan
 from magetui.engine.preview import data_loss as module
 from magetui.engine.preview.data_loss import Loss, Losses, plan_losses, read_losses
+from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import (
@@ -28,6 +28,7 @@ from magetui.model.schema import Column
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.postgres import PostgresServer
+from tests.support.readings import make_plan
 
 pytestmark = pytest.mark.every_version
 
@@ -49,8 +50,8 @@ FILL = (
 
 def preview(url: str, operations: list[Operation], budget_ms: int = 20_000) -> Losses:
     workspace = Workspace(Selection(url=url), {})
-    with workspace.reading() as connection:
-        return read_losses(workspace.backend, connection, operations, budget_ms)
+    with open_reading(workspace) as reading:
+        return read_losses(reading, operations, budget_ms)
 
 
 def found(losses: Losses) -> dict[tuple[str, str, str | None, str | None], int | None]:
@@ -98,7 +99,8 @@ def rolled_back(database: Database, copy: Database, mage_home: Path, magetui: Ma
     workspace = Workspace(Selection(url=database.url, mage_path=str(mage_home)))
     plan = make_plan(workspace, "rollback", TARGET)
     assert len(plan.steps) > 10
-    losses = plan_losses(workspace, plan, budget_ms=20_000)
+    with open_reading(workspace) as reading:
+        losses = plan_losses(reading, plan, budget_ms=20_000)
     assert losses.undecidable == ()
     previewed = found(losses)
     done = magetui("--url", database.url, "--mage-path", mage_home, "rollback", "--revision", TARGET, "--yes")

@@ -8,6 +8,7 @@ import pytest
 
 from magetui.engine.plan import make_plan
 from magetui.engine.preview.preview import Preview, preview_plan
+from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.text import preview as previews
@@ -35,7 +36,8 @@ def crowd(mage: PostgresDatabase) -> Iterator[Sessions]:
 
 def foretold(url: str, verb: str, revision: str, **selection: str) -> Preview:
     workspace = Workspace(Selection(url=url, **selection))  # type: ignore[arg-type]
-    return preview_plan(workspace, make_plan(workspace, verb, revision))  # type: ignore[arg-type]
+    with open_reading(workspace) as reading:
+        return preview_plan(reading, make_plan(reading, verb, revision))  # type: ignore[arg-type]
 
 
 def said(preview: Preview) -> dict[str, list[str]]:
@@ -98,9 +100,9 @@ def test_what_a_step_cannot_take_back_or_does_not_do_is_warned_of(pg_database: P
     pg_database.rows("INSERT INTO alembic_version VALUES ('rev1')")
     [step] = foretold(pg_database.url, "migrate", "head", config=str(project.ini)).steps
     assert step.warnings == (
-        "Part of it runs outside the transaction, and cannot be taken back. What came before it is committed then, and "
-        "stays if a later part fails.",
-        "It reads all of it while nobody can use item, a large table.",
+        "A part of it runs outside the transaction, and cannot be rolled back. The part before it is committed then, "
+        "and stays if a later part fails.",
+        "It reads all of item, a large table, while nobody can use it.",
         "It fails if item has any row: n may not be null and has no default.",
     )
 

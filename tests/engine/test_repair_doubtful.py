@@ -7,14 +7,14 @@ from typing import get_args
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError
-from magetui.engine.repair.plan import RepairVerb, plan_repair
+from magetui.engine.repair.plan import RepairVerb
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.command import Magetui
 from tests.support.mage import SCRIPTS
 from tests.support.postgres import PostgresServer
+from tests.support.readings import add_evidence, diagnose, plan_repair
 from tests.support.repairs import repair
 from tests.support.steps import Schema, walking
 
@@ -59,13 +59,13 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
     first, *_ = add_evidence(broken.workspace, diagnose(broken.workspace)).findings
     assert (first.code, first.severity, first.next) == ("leftover-value", "critical", "finish")
     assert first.message == (
-        f"Value 'API' of type scheduletype is there already, and revision {ADDS_VALUES} will fail on it: 'already "
-        "exists'. A run of it broke off, or a rollback left it behind. 'finish' does what is missing of it."
+        f"Value 'API' of type scheduletype exists already, so revision {ADDS_VALUES} will fail: 'already exists'. A "
+        "run of it stopped half-way, or a rollback left this behind. 'finish' does its missing operations."
     )
     common = ("--mage-path", mage_home, "--url", broken.url)
     evidence = magetui(*common, "evidence")
-    assert "it fits none exactly. Half of 6aecc9bc451c" in " ".join(evidence.stdout.split())
-    with pytest.raises(RefusedError, match=r"PostgreSQL takes no value of a type away.*'finish'"):
+    assert "it matches none exactly. Revision 6aecc9bc451c" in " ".join(evidence.stdout.split())
+    with pytest.raises(RefusedError, match=r"PostgreSQL cannot remove a value from a type.*'finish'"):
         plan_repair(broken.workspace, "undo")
 
     done = magetui(*common, "finish", "--yes")
@@ -84,7 +84,7 @@ def test_value_that_a_later_revision_adds_is_told_before_it_fails_there(
     first, *_ = add_evidence(broken.workspace, diagnose(broken.workspace)).findings
     assert (first.code, first.next) == ("leftover-value", "evidence")
     assert first.message.endswith(
-        f"Migrate to the revision before {ADDS_VALUES} first; then 'finish' does what is missing of it."
+        f"Migrate to the revision before {ADDS_VALUES} first. Then 'finish' does its missing operations."
     )
 
 
@@ -96,9 +96,11 @@ def test_what_may_be_half_of_the_revision_before_it_is_left_alone(postgres: Post
         for one in add_evidence(broken.workspace, diagnose(broken.workspace)).findings
         if one.code == "evidence-contradicts"
     ]
-    assert f"Or it is {ASKS} that was begun: it asks the database what to do" in contradicts.message
+    assert f"Or revision {ASKS} was started: it asks the database what to do" in contradicts.message
     for verb in get_args(RepairVerb):
-        with pytest.raises(RefusedError, match=rf"may also be {ASKS}.*'magetui stamp {ASKS}' comes first"):
+        with pytest.raises(
+            RefusedError, match=rf"{ASKS} may have been started instead.*run 'magetui stamp {ASKS}' first"
+        ):
             plan_repair(broken.workspace, verb)
     assert broken.schema == seen
 

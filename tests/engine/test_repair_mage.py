@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from magetui.engine.evidence.evidence import gather_evidence
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.databases import Database, SqliteDatabase
 from tests.support.mage import SCRIPTS
+from tests.support.readings import gather_evidence
 from tests.support.repairs import repair
 from tests.support.steps import Schema, Steps, walking
 
@@ -79,7 +79,7 @@ def test_half_of_a_revision_is_finished_or_taken_back(database: Database, mage_h
             place = 1
             while steps.broken_off(revision, "upgrade", place):
                 where = revision, place
-                if gather_evidence(workspace).half is None:
+                if gather_evidence(workspace).partial is None:
                     clear_up(steps, before, after)
                 else:
                     assert repair(workspace, "undo") == ((parent,) if parent else ()), where

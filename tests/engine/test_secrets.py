@@ -14,7 +14,6 @@ from threading import Barrier
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import diagnose
 from magetui.engine.errors import ConnectError
 from magetui.engine.target import secrets
 from magetui.engine.target.selection import Selection
@@ -22,6 +21,7 @@ from magetui.engine.target.target import Target, mage_target, parse_target
 from magetui.engine.workspace import Workspace
 from tests.support.leaks import nowhere
 from tests.support.postgres import PASSWORD
+from tests.support.readings import diagnose
 from tests.support.secret_stores import (
     ACCESS_KEY,
     IDENTITY_HEADER,

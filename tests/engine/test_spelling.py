@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.evidence import evidence
-from magetui.engine.evidence.evidence import Evidence, gather_evidence
 from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.evidence.verdict import Evidence
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -18,6 +17,7 @@ from magetui.model.operations import AddConstraint, ExecuteSql, Unclear
 from tests.support.alembic_project import Revision, linear, make_project, table
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.support.readings import add_evidence, diagnose, gather_evidence
 from tests.support.steps import walking
 
 ON_18 = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])

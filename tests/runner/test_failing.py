@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from magetui.engine.errors import MagetuiError
-from magetui.engine.plan import make_plan
 from magetui.engine.runs import follow, start
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -21,6 +20,7 @@ from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal
 from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
+from tests.support.readings import make_plan
 
 WRONG = 'op.add_column("no_such_table", sa.Column("extra", sa.Integer))'
 

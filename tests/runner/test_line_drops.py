@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.plan import make_plan
 from magetui.engine.runs import start
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -20,6 +19,7 @@ from tests.support.gate import REWRITE, ROWS, begun_project, closed_gate
 from tests.support.journals import journal, named, wait_for_statement
 from tests.support.live import Live
 from tests.support.proxy import StallingProxy, through
+from tests.support.readings import make_plan
 from tests.support.waiting import eventually
 
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.diagnosis.diagnosis import Diagnosis, diagnose
+from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal, named
 from tests.support.mage import COUNT, HEAD, migrate_with_alembic
+from tests.support.readings import diagnose
 
 pytestmark = pytest.mark.every_version
 
@@ -108,7 +109,7 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     assert [finding["code"] for finding in others] == ["leftover-type", "leftover-type"]
     assert {finding["facts"]["name"] for finding in others} == {"public.jobstatus", "public.jobtype"}
     planned = magetui(*common, "plan", "migrate", "--json").json
-    assert [re.findall("the enum type (\\w+) is there already", one) for one in planned["fails"]] == [
+    assert [re.findall("the enum type (\\w+) exists already", one) for one in planned["fails"]] == [
         ["jobtype"],
         ["jobstatus"],
     ]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from magetui.engine.plan import make_plan
 from magetui.engine.runs import follow, start
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
@@ -16,6 +15,7 @@ from tests.support.command import Magetui
 from tests.support.databases import Database
 from tests.support.journals import journal, named
 from tests.support.mage import HEAD, migrate_with_alembic
+from tests.support.readings import make_plan
 
 LOST = "256d6a12a927"  # Mage 0.2.10 had it, and its chain has it no more
 

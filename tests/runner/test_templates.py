@@ -39,7 +39,7 @@ def goes_up_and_down(magetui: Magetui, project: AlembicProject, database: Databa
     assert database.current == ["rev2"]
     contradicted = magetui(*flags, "diagnose", "--json", cwd=project.directory).json
     assert "evidence-contradicts" in [finding["code"] for finding in contradicted["findings"]]
-    assert "The schema fits rev1" in run("evidence")
+    assert "The schema matches rev1" in run("evidence")
 
 
 def test_no_template_of_alembics_is_left_out() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from magetui.backends.base import WriteHooks
-from magetui.engine.repair.plan import RepairVerb, plan_repair
+from magetui.engine.repair.plan import RepairVerb
 from magetui.engine.workspace import Workspace
 from magetui.model.server import Timeouts
 from magetui.runner.repair import mend
+from tests.support.readings import plan_repair
 
 
 def repair(workspace: Workspace, verb: RepairVerb) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
     terminal.press("o")
     terminal.wait_for(r"^ Down\W+drops index ix_generic_job_status of generic_job")
     terminal.press("e")
-    terminal.wait_for(r"^ Evidence\W+applied: all that can still be seen of it is there\W+there +table generic_job")
+    terminal.wait_for(r"^ Evidence\W+applied: all that a schema can still show of it exists\W+there +table generic_job")
     terminal.press("s")
     terminal.wait_for(r"^ SQL\W+Up\W+CREATE TYPE jobtype AS ENUM")
     terminal.press("v")
@@ -43,20 +43,20 @@ def test_an_emptied_current_revision_is_found_again_by_the_schema(
     migrate_with_alembic(pg_database.url, mage_home, BEHIND)
     pg_database.rows("delete from alembic_version")
     terminal = open_screen(pg_database.url, until="EMPTY VERSION TABLE")
-    terminal.wait_for(rf"fits {BEHIND}")
+    terminal.wait_for(rf"matches {BEHIND}")
     terminal.press("s")
     terminal.wait_for(rf"^ revision {BEHIND} ")
     terminal.wait_for(r"Do it\? The default is no")
     terminal.press("escape")
     terminal.wait_for("2 Revisions")
     terminal.press("e")
-    terminal.wait_for(rf"The schema fits {BEHIND} \(Update token column type\)\.")
-    said = terminal.wait_for(rf"applied +fits {BEHIND}  Update token column type")
+    terminal.wait_for(rf"The schema matches {BEHIND} \(Update token column type\)\.")
+    said = terminal.wait_for(rf"applied +matches {BEHIND}  Update token column type")
     assert "The version table is empty, as if nothing were applied: that does not fit." in said
     assert "This is evidence, not proof" in said
     assert f"magetui stamp {BEHIND}" in said
     assert "s Stamp" in said
-    assert "f Finish" not in said, "no revision is half there"
+    assert "f Finish" not in said, "no revision is partially applied"
     terminal.press("G")
     terminal.wait_for("c07a23ff782b  Add initial tables")
     terminal.press("g")
@@ -78,7 +78,7 @@ def test_every_operation_of_a_half_applied_revision_is_told(
     terminal = open_screen(pg_database.url, until="EVIDENCE CONTRADICTS")
     terminal.wait_for("next e  see which revision the schema fits")
     terminal.press("e")
-    terminal.wait_for(r"Half of 526c4523d5d5")
+    terminal.wait_for(r"Revision 526c4523d5d5[^.]+ is partially")
     terminal.press("o")
     terminal.wait_for(r"done +adds permission\.user_id \(INTEGER, null\).*missing +adds permission\.options")
     terminal.press("escape")

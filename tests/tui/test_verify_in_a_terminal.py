@@ -48,7 +48,7 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press("s")
     terminal.wait_for("Which revision is the database at")
     terminal.press(*HEAD, "enter")
-    terminal.wait_for(rf"doubt +The schema does not look like {HEAD}\. The schema fits\s+{BEFORE_HEAD}")
+    terminal.wait_for(rf"doubt +The schema does not match {HEAD}\. The schema matches\s+{BEFORE_HEAD}")
     terminal.wait_for(rf"v verifies first that the schema is what {HEAD} makes")
     terminal.press("v")
     terminal.wait_for("v again does it")

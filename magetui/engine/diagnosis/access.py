@@ -1,4 +1,4 @@
-"""What the way to a database means: its schema, the role's rights on it, and what stands before the server."""
+"""Findings about the access to a database: its schema, the role's rights on it, and a pooler before the server."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.preflight import missing_schema, no_schema, nowhere, pooled, quoted
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 from magetui.model.server import Pooler
 
 
-def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
-    """`to_do`: whether there is something to migrate, which makes more of what would be in the way."""
-    server = state.server
-    if nowhere(state):
-        yield _nowhere_finding(state)
+def access_findings(overview: Overview, *, to_do: bool) -> Iterator[Finding]:
+    """Yield the findings. `to_do`: whether there is something to migrate, which makes obstacles more severe."""
+    server = overview.server
+    if nowhere(overview):
+        yield _nowhere_finding(overview)
     elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
         goes = f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."
@@ -38,18 +38,18 @@ def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
         yield _pooler_finding(server.pooler, to_do=to_do)
 
 
-def _nowhere_finding(state: DatabaseState) -> Finding:
-    """No schema is there where a table could be made: whether a migration makes one first."""
-    server = state.server
-    if missing_schema(state) is None:
+def _nowhere_finding(overview: Overview) -> Finding:
+    """Return the finding for a database without a schema for tables; its next verb depends on who may create one."""
+    server = overview.server
+    if missing_schema(overview) is None:
         facts = {"schema": server.closed_schemas[0], "user": server.user}
-        return Finding("missing-rights", "critical", no_schema(state), facts, "connect")
-    elsewhere = any(not table.effective for table in state.version_tables)
+        return Finding("missing-rights", "critical", no_schema(overview), facts, "connect")
+    elsewhere = any(not table.effective for table in overview.version_tables)
     creatable = server.may_create_schemas and server.read_only is None
     return Finding(
         "schema-missing",
         "critical",
-        no_schema(state),
+        no_schema(overview),
         {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
         "migrate" if creatable and not elsewhere else "connect",
     )
@@ -60,14 +60,14 @@ def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
     facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
     if objection is None:
         message = (
-            "A connection pooler is in between, and keeps a session of the server for each client: locks and timeouts "
-            "hold through it."
+            "The connection goes through a pooler that keeps a session of the server for each client: locks and "
+            "timeouts work."
         )
         return Finding("pooler", "info", message, facts)
     return Finding(
         "pooler",
         "warning" if to_do or pooler.dropped else "info",
-        f"{objection} Looking works; changes and backups are refused here.",
+        f"{objection} Reading works; changes and backups are refused here.",
         facts,
         "connect",
     )

@@ -1,4 +1,4 @@
-"""The diagnosis: everything read once, and what follows from it in order of urgency."""
+"""The diagnosis: the findings from one overview of the database, in order of urgency."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from magetui.engine.diagnosis.evidence_findings import judged, not_weighed, wort
 from magetui.engine.diagnosis.finding import Finding, in_order
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.schema.snapshot import DatabaseState, read_state
-from magetui.engine.workspace import Workspace
+from magetui.engine.schema.snapshot import Overview, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +30,13 @@ class ProjectFacts:
     kind: str | None
     version: str | None
     location: str | None
-    python: str | None = None  # what runs its scripts
+    python: str | None = None  # the interpreter that runs its scripts
     python_found: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What `diagnose` says: keys as PRODUCT.md documents them."""
+    """The result of `diagnose`. The names of its fields are the keys of the JSON document."""
 
     target: TargetFacts
     project: ProjectFacts
@@ -52,21 +51,22 @@ class Diagnosis:
         return all(finding.severity in ("ok", "info") for finding in self.findings)
 
 
-def diagnose(workspace: Workspace) -> Diagnosis:
-    """Read everything once and say what it means. Never raises for what it finds wrong: it becomes a finding.
+def diagnose(reading: Reading) -> Diagnosis:
+    """Read the overview of a database and return the findings. An error of the database is a finding, too.
 
-    Raises `ProjectError` where there are no scripts to compare with.
+    Raises `ProjectError` if there are no scripts to compare with.
     """
     started = time.monotonic()
+    workspace = reading.workspace
     project, chain = workspace.project, workspace.chain
     findings = environment_findings(project)
-    state: DatabaseState | None = None
+    overview: Overview | None = None
     target = TargetFacts(url=None, source=None)
     try:
         target = TargetFacts(
             url=workspace.target.redacted, source=workspace.target.source, dialect=workspace.target.dialect
         )
-        state = read_state(workspace, project)
+        overview = reading.overview
     except ConnectError as error:
         facts = {"cause": error.cause, "url": target.url, "source": target.source}
         findings.append(Finding("cannot-connect", "critical", error.message, facts, "connect"))
@@ -77,21 +77,21 @@ def diagnose(workspace: Workspace) -> Diagnosis:
             Finding("cannot-connect", "critical", error.message, {"cause": "other", "url": target.url}, "locks")
         )
     pending: tuple[str, ...] = ()
-    if state is not None:
-        pending = chain.pending(state.current)
-        findings.extend(findings_of(project, chain, state, pending))
+    if overview is not None:
+        pending = chain.pending(overview.current)
+        findings.extend(findings_of(project, chain, overview, pending))
         target = TargetFacts(
             url=target.url,
             source=target.source,
             dialect=target.dialect,
-            server_version=state.server.version,
-            database=state.server.database,
-            schema=state.server.schema,
-            user=state.server.user,
-            address=state.server.address,
-            tls=state.server.tls,
+            server_version=overview.server.version,
+            database=overview.server.database,
+            schema=overview.server.schema,
+            user=overview.server.user,
+            address=overview.server.address,
+            tls=overview.server.tls,
         )
-    current = state.current if state is not None else ()
+    current = overview.current if overview is not None else ()
     all_applied = bool(current) and not chain.broken and not chain.unknown(current) and not pending
     findings = [*chain_findings(chain, all_applied=all_applied), *findings]
     return Diagnosis(
@@ -111,18 +111,21 @@ def diagnose(workspace: Workspace) -> Diagnosis:
     )
 
 
-def add_evidence(workspace: Workspace, diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis with what the live schema says of the current revision; itself where there is nothing to compare.
+def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
+    """Return the diagnosis with the findings from the evidence; unchanged if there is nothing to compare.
 
-    By itself, since the scripts' code is asked for it what it does: it takes a second or two when they are new.
+    It is separate from `diagnose`, because scripts that are new take a second or two to be recorded. It closes the
+    reading's connection before, so that no connection idles meanwhile.
     """
     if not worth_weighing(diagnosis.findings):
         return diagnosis
     started = time.monotonic()
-    from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
+    from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     try:
-        findings = judged(diagnosis.findings, workspace.chain, diagnosis.current, gather_evidence(workspace))
+        if reading.workspace.backend.name != "mssql":  # there is no evidence for SQL Server yet
+            reading.read_all()
+        findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
     except MagetuiError as error:
         findings = [*diagnosis.findings, not_weighed(error.message)]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)

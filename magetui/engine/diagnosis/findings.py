@@ -1,6 +1,7 @@
-"""What a state means, in sentences with the next verb: values in, findings out, nothing is read here.
+"""The findings from an overview of the database: sentences with the next verb.
 
-`diagnosis` reads and puts them in order; every judgement can be tested on plain values.
+The functions take values and return values. `diagnosis` reads the database and puts the findings in order, so that each
+rule can be tested on plain values.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from magetui.engine.preflight import nowhere
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.model.sessions import MutexHolder, Session
 
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
 LEFT_LOCK = (
-    " Or nobody is: whoever migrates through the pooler leaves this lock behind on a session of the server's. Where "
-    "nobody does, 'locks' can end that session, which gives it back."
+    " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
+    "end that session with 'locks': that releases the lock."
 )
 
 
 def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
-    """What is wrong with the scripts themselves; several heads are nothing wrong where all of them are applied."""
-    way_on = " All of it is applied." if all_applied else " Migrate to one of them by its id."
+    """Return the findings about the scripts. Several heads are no problem if all of them are applied."""
+    advice = " All of them are applied." if all_applied else " Migrate to one of them by its id."
     return tuple(
         Finding(
             code="unreadable-script" if problem.code == "no-scripts" else problem.code,
             severity="critical" if problem.code != "several-heads" else "info" if all_applied else "warning",
-            message=problem.message + (way_on if problem.code == "several-heads" else " Mend the scripts first."),
+            message=problem.message + (advice if problem.code == "several-heads" else " Repair the scripts first."),
             facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
             next="history",
         )
@@ -41,98 +42,97 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
     )
 
 
-def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
-    """What the state means: about the current revision, the server, and the sessions in the way."""
-    current = _current_findings(project, chain, state, pending)
-    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in current)
+def findings_of(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return the findings about the current revision, leftovers, access, the server, and blocking sessions."""
+    current = _current_findings(project, chain, overview, pending)
+    to_do = nowhere(overview) or any(finding.severity in ("warning", "critical") for finding in current)
     return (
         *current,
-        *leftover_findings(chain, state, pending),
-        *access_findings(state, to_do=to_do),
-        *_server_findings(state, to_do=to_do),
-        *_session_findings(state, to_do=to_do),
+        *leftover_findings(chain, overview, pending),
+        *access_findings(overview, to_do=to_do),
+        *_server_findings(overview, to_do=to_do),
+        *_session_findings(overview, to_do=to_do),
     )
 
 
 def environment_findings(project: Project) -> list[Finding]:
-    """What there is to know of the project's env.py."""
-    found: list[Finding] = []
+    """Return the findings about the project's env.py."""
+    findings: list[Finding] = []
     if project.doubt is not None:
         table = project.scripts.version_table
-        found.append(
+        findings.append(
             Finding(
                 "env-not-asked",
                 "warning",
-                f"env.py could not be asked what it configures: {project.doubt}. So the version table is taken to be "
-                f"{table}. A run is refused where env.py works on another one.",
+                f"env.py did not say what it configures: {project.doubt}. The version table is assumed to be {table}. "
+                "A run is refused if env.py uses another one.",
                 {"error": project.doubt, "version_table": table},
                 None,
             )
         )
     if project.others:
-        found.append(
+        findings.append(
             Finding(
                 "several-databases",
                 "info",
-                f"env.py works on other databases too: {', '.join(project.others)}. This is about one of them alone, "
-                "and a run connects to the others but changes nothing there. --name or --url names another.",
+                f"env.py works on other databases too: {', '.join(project.others)}. This is about one database. A run "
+                "connects to the others but changes nothing there. Choose another one with --name or --url.",
                 {"others": list(project.others)},
                 None,
             )
         )
-    return found
+    return findings
 
 
-def _current_findings(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
-    found: list[Finding] = []
-    table, current = state.version_table, state.current
-    elsewhere = [t for t in state.version_tables if not t.effective]
+def _current_findings(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> list[Finding]:
+    findings: list[Finding] = []
+    table, current = overview.version_table, overview.current
+    elsewhere = [t for t in overview.version_tables if not t.effective]
     name = project.scripts.version_table
-    others = [t for t in state.tables if t.name != name]
-    if table is None and state.server.schema is not None:
-        others = [
-            t for t in others if t.schema in (None, state.server.schema)
-        ]  # the other schemas may be somebody else's
+    others = [t for t in overview.tables if t.name != name]
+    if table is None and overview.server.schema is not None:
+        # the other schemas may belong to somebody else
+        others = [t for t in others if t.schema in (None, overview.server.schema)]
     if elsewhere:
-        places = ", ".join(f"{t.schema} ({_spoken(t.rows)})" for t in elsewhere)
-        found.append(
+        names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
+        findings.append(
             Finding(
                 "version-table-elsewhere",
                 "info" if table is not None else "critical",
-                f"There is a version table in another schema {'too' if table else 'instead'}: {places}. "
+                f"There is a version table in another schema {'too' if table else 'instead'}: {names}. "
                 "Check the search_path of the URL.",
                 {"schemas": [t.schema for t in elsewhere]},
                 "connect",
             )
         )
-    if nowhere(state):
-        pass  # it is told with the schema that is missing
+    if nowhere(overview):
+        pass  # the finding about the missing schema says it
     elif table is None and not others:
-        missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
-        what = f"The schema {state.server.schema}" if state.tables else "The database"
-        found.append(
+        missing = f"The file {overview.file_missing} does not exist yet. " if overview.file_missing else ""
+        what = f"The schema {overview.server.schema}" if overview.tables else "The database"
+        findings.append(
             Finding(
                 "empty-database",
                 "warning",
-                f"{missing}{what} has no tables at all. If it had any, this is not it: look at the URL. For a new "
-                "installation, 'migrate' creates all of it.",
+                f"{missing}{what} has no tables at all. If you expected tables, check the URL. For a new installation, "
+                "'migrate' creates all tables.",
                 {"tables": 0, "pending": len(pending)},
                 "migrate",
             )
         )
     elif table is None:
-        found.append(
+        findings.append(
             Finding(
                 "no-version-table",
                 "critical",
-                f"There are {len(others)} tables but no version table {name}, so nothing says which revision they are "
-                "at. Find out which one the schema matches, and stamp it, before anything is migrated.",
+                f"There are {len(others)} tables but no version table {name}, so the current revision is not known. "
+                "Find out which revision the schema matches, and stamp it, before anything is migrated.",
                 {"tables": len(others), "version_table": name},
                 "stamp",
             )
         )
     elif table.rows is None:
-        found.append(
+        findings.append(
             Finding(
                 "unreadable-version-table",
                 "critical",
@@ -142,7 +142,7 @@ def _current_findings(project: Project, chain: Chain, state: DatabaseState, pend
             )
         )
     elif not table.rows:
-        found.append(
+        findings.append(
             Finding(
                 "empty-version-table",
                 "critical" if others else "warning",
@@ -151,27 +151,27 @@ def _current_findings(project: Project, chain: Chain, state: DatabaseState, pend
                     f", and there are {len(others)} other tables. Find out which revision the schema matches, "
                     "and stamp it, before anything is migrated."
                     if others
-                    else " and there are no other tables: nothing is applied. 'migrate' creates all of it."
+                    else " and there are no other tables: nothing is applied. 'migrate' creates all tables."
                 ),
                 {"tables": len(others), "pending": len(pending)},
                 "stamp" if others else "migrate",
             )
         )
     elif not chain.broken:
-        found.extend(_row_findings(project, chain, current, pending))
-    return found
+        findings.extend(_row_findings(project, chain, current, pending))
+    return findings
 
 
 def _row_findings(project: Project, chain: Chain, current: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
     if unknown := chain.unknown(current):
-        return [_unknown_finding(project, chain, one) for one in unknown]
+        return [_unknown_finding(project, chain, revision) for revision in unknown]
     if chain.contradicts(current):
         return [
             Finding(
                 "several-current-revisions",
                 "critical",
                 f"The version table has {len(current)} rows ({', '.join(current)}), more than the chain's branches "
-                "explain. Find out which one is true, then stamp it.",
+                "explain. Find out which revision is right, then stamp it.",
                 {"current": list(current)},
                 "stamp",
             )
@@ -183,8 +183,8 @@ def _row_findings(project: Project, chain: Chain, current: tuple[str, ...], pend
             Finding(
                 "behind",
                 "warning",
-                f"{some} pending: the current revision is {_spoken(current)}, the head {_spoken(chain.heads)}."
-                + (_left_by(origin) if origin is not None else ""),
+                f"{some} pending: the current revision is {_listed(current)}, the head {_listed(chain.heads)}."
+                + (_describe_origin_behind(origin) if origin is not None else ""),
                 {
                     "pending": list(pending),
                     "current": list(current),
@@ -198,14 +198,15 @@ def _row_findings(project: Project, chain: Chain, current: tuple[str, ...], pend
         Finding(
             "up-to-date",
             "ok",
-            f"The current revision is the head, {_spoken(current)}." + (_runs_on(origin) if origin is not None else ""),
+            f"The current revision is the head, {_listed(current)}."
+            + (_describe_origin_at_head(origin) if origin is not None else ""),
             {"current": list(current), **_release_facts(origin)},
         )
     ]
 
 
 def _origin(project: Project, chain: Chain, current: tuple[str, ...]) -> Origin | None:
-    """Where the current revision stands among Mage's releases; None where it is none of theirs, or nothing is known of it."""
+    """Return which releases of Mage have the current revision; None if no known release has it."""
     if project.kind != "mage" or len(current) != 1:
         return None
     origin = origin_of(current[0], chain, project.version)
@@ -223,19 +224,19 @@ def _release_facts(origin: Origin | None) -> dict[str, Any]:
     }
 
 
-def _left_by(origin: Origin) -> str:
-    """Of a database that is behind: which Mage left it so, and how to run that one instead of migrating."""
+def _describe_origin_behind(origin: Origin) -> str:
+    """Return which Mage left a database behind the head, and how to run that Mage instead of migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
     if origin.spoken:
         return f" It was written by {origin.spoken}{runs}. To run that again instead: '{origin.command}'."
     return (
-        f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. The least is "
-        f"migrated by '{origin.command}'."
+        f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. "
+        f"'{origin.command}' migrates the least."
     )
 
 
-def _runs_on(origin: Origin) -> str:
-    """Of a database at the head: which Mage runs on it without migrating."""
+def _describe_origin_at_head(origin: Origin) -> str:
+    """Return which Mage runs on a database at the head without migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
     return f" It belongs to {origin.spoken}{runs}." if origin.spoken else ""
 
@@ -247,21 +248,21 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
         "unknown-revision",
         "critical",
         f"The database is at revision {unknown}, which the chain of {ours} does not have ({len(chain.revisions)} "
-        f"revisions). {_belongs(origin, chain)}",
+        f"revisions). {_describe_origin_unknown(origin, chain)}",
         {"current": unknown, "releases": None, "head": list(chain.heads), **_release_facts(origin)},
         "evidence" if origin is not None and origin.ahead else "stamp",
     )
 
 
-def _belongs(origin: Origin | None, chain: Chain) -> str:
-    """Whose revision it is that the chain does not have, and the ways out of that."""
+def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
+    """Return which release has an unknown revision, and what to do about it."""
     stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
     if origin.spoken is None:
         return (
-            f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head: a newer "
-            f"one may, or a version of somebody's own. {stamp}"
+            f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head. A newer "
+            f"release may have it, or a modified version of Mage. {stamp}"
         )
     runs = f"; you run {origin.running}" if origin.running else ""
     written = f"It was written by {origin.spoken}{runs}."
@@ -273,15 +274,15 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
     return f"{written} Run that release again: '{origin.command}'. {stamp}"
 
 
-def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
-    found: list[Finding] = []
-    server = state.server
+def _server_findings(overview: Overview, *, to_do: bool) -> list[Finding]:
+    findings: list[Finding] = []
+    server = overview.server
     if server.experimental is not None:
-        found.append(Finding("experimental", "info", server.experimental))
+        findings.append(Finding("experimental", "info", server.experimental))
     if server.hidden is not None:
-        found.append(Finding("sessions-hidden", "info", server.hidden))
+        findings.append(Finding("sessions-hidden", "info", server.hidden))
     if server.read_only is not None:
-        found.append(
+        findings.append(
             Finding(
                 "server-read-only",
                 "warning" if to_do else "info",
@@ -290,10 +291,10 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "connect",
             )
         )
-    if state.not_owned:
-        owners = sorted({table.owner for table in state.not_owned if table.owner})
-        tables = _some([t.name for t in state.not_owned])
-        found.append(
+    if overview.not_owned:
+        owners = sorted({table.owner for table in overview.not_owned if table.owner})
+        tables = _some([t.name for t in overview.not_owned])
+        findings.append(
             Finding(
                 "not-owner",
                 "warning" if to_do else "info",
@@ -301,32 +302,36 @@ def _server_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                 "alter a table."
                 if owners
                 else f"The role {server.user} may not alter {tables}.",
-                {"tables": [t.name for t in state.not_owned], "owners": owners},
+                {"tables": [t.name for t in overview.not_owned], "owners": owners},
                 "connect",
             )
         )
-    return found
+    return findings
 
 
-def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
-    found: list[Finding] = []
-    holder = state.mutex
+def _session_findings(overview: Overview, *, to_do: bool) -> list[Finding]:
+    findings: list[Finding] = []
+    holder = overview.mutex
     if holder is not None:
-        found.append(
+        findings.append(
             Finding(
                 "migration-running",
                 "warning",
-                f"{_migrating(holder)} A run of ours would wait for it."
-                + (LEFT_LOCK if state.server.pooler is not None and not state.server.pooler.keeps_sessions else ""),
+                f"{_migrating(holder)} A run would wait for it."
+                + (
+                    LEFT_LOCK
+                    if overview.server.pooler is not None and not overview.server.pooler.keeps_sessions
+                    else ""
+                ),
                 {"pid": holder.pid, "since": holder.since},
                 "runs" if _run_of(holder) else "locks",
             )
         )
     severity: Severity = "warning" if to_do else "info"
     ours = {holder.pid} if holder is not None else set()
-    holding = [s for s in state.sessions if s.holds and s.pid not in ours]
+    holding = [s for s in overview.sessions if s.holds and s.pid not in ours]
     idle = [s for s in holding if (s.state or "").startswith("idle in transaction")]
-    # 'open' on SQLite in WAL mode: a connection that neither reads nor writes.
+    # 'open' is SQLite's state in WAL mode of a connection that neither reads nor writes.
     working = [s for s in holding if s not in idle and s.state != "open"]
     busy = [s for s in working if s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by]
     for code, sessions, doing in (
@@ -334,7 +339,7 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
         ("blocking-sessions", busy, "at work in a transaction"),
     ):
         if sessions:
-            found.append(
+            findings.append(
                 Finding(
                     code,
                     severity,
@@ -344,14 +349,14 @@ def _session_findings(state: DatabaseState, *, to_do: bool) -> list[Finding]:
                     "locks",
                 )
             )
-    return found
+    return findings
 
 
 def _run_of(holder: MutexHolder) -> str | None:
-    """The number of the run that migrates, where it is one of this program's."""
-    written = (holder.note or (holder.session.application if holder.session else None)) or ""
-    found = OWN_RUN.match(written)
-    return found[1] if found else None
+    """Return the number of the run that migrates, if it is a run of this program."""
+    name = (holder.note or (holder.session.application if holder.session else None)) or ""
+    match = OWN_RUN.match(name)
+    return match[1] if match else None
 
 
 def _migrating(holder: MutexHolder) -> str:
@@ -361,7 +366,7 @@ def _migrating(holder: MutexHolder) -> str:
 
 
 def _count(sessions: list[Session]) -> str:
-    # SQLite has no server and so no sessions: there it is a process, which reads or writes the file.
+    # SQLite has no server, so it has no sessions: a process reads or writes the file.
     kind = "process" if sessions[0].state in ("reading", "writing") else "session"
     if len(sessions) == 1:
         return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
@@ -378,5 +383,5 @@ def _some(names: list[str]) -> str:
     return shown if len(names) <= NAMED_AT_MOST else f"{shown} and {len(names) - NAMED_AT_MOST} more"
 
 
-def _spoken(revisions: tuple[str, ...] | None) -> str:
+def _listed(revisions: tuple[str, ...] | None) -> str:
     return ", ".join(revisions) if revisions else "nothing"

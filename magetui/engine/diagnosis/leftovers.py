@@ -1,4 +1,4 @@
-"""What earlier runs left in the way of the next one, in sentences that say how to clear it away."""
+"""Findings about what earlier runs left: it blocks the next run, and each sentence says how to remove it."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ from typing import Any
 
 from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import DatabaseState
+from magetui.engine.schema.snapshot import Overview
 
-# No pane shows types, and no verb drops one: the statement is in the message.
+# No pane shows types, and no verb drops a type: the statement is in the message.
 NEXT = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 
 
-def leftover_findings(chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> list[Finding]:
-    """What earlier runs left in the way of the next one."""
-    found: list[Finding] = []
-    for leftover in state.leftovers:
-        place = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
-        facts: dict[str, Any] = {"name": place, "table": leftover.table}
+def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> list[Finding]:
+    """Return a finding for each thing that an earlier run left and that blocks the next one."""
+    findings: list[Finding] = []
+    for leftover in overview.leftovers:
+        name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
+        facts: dict[str, Any] = {"name": name, "table": leftover.table}
         severity: Severity = "warning"
         if leftover.kind == "invalid-index":
             message = (
-                f"The index {place} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
-                "It costs every write and serves no read. Drop it and build it again."
+                f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
+                "It slows down every write, and no query uses it. Drop it and create it again."
             )
-        elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in state.tables):
+        elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
             severity = "critical"
-            facts["sql"] = f"ALTER TABLE {place} RENAME TO {leftover.table}"
+            facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"
             message = (
-                f"The table {leftover.table} is gone, and its rows are in {place}: a batch operation broke off between "
-                f"dropping the one and renaming the other. Do not drop it. Rename it back: {facts['sql']}"
+                f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between "
+                f"dropping the table and renaming its copy. Do not drop it. Rename it back: {facts['sql']}"
             )
         elif leftover.kind == "leftover-table":
             severity = "critical" if pending else "warning"
             message = (
-                f"The table {place} is left over from a batch operation on {leftover.table} that broke off; Alembic "
-                "will not get past it. 'finish' or 'undo' of a revision that is half there drops it; else compare it "
-                f"with {leftover.table}, then drop it."
+                f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. "
+                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it. Otherwise compare "
+                f"it with {leftover.table}, then drop it."
             )
         else:
-            wanted_by = _naming(chain, pending, leftover.name)
-            if not wanted_by or leftover.schema != state.server.schema:
-                continue  # an unused type that no pending revision would create there is nobody's trouble
-            facts |= {"revisions": wanted_by, "sql": f"DROP TYPE {place}"}
+            named_by = _naming(chain, pending, leftover.name)
+            if not named_by or leftover.schema != overview.server.schema:
+                continue  # an unused type that no pending revision would create there does no harm
+            facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
             message = (
-                f"The enum type {place} exists and nothing uses it: a rollback, or a run that broke off, left it. "
-                f"The pending revision {wanted_by[0]} names it, and will fail if it creates it: 'type already exists'. "
-                f"If nothing else needs it: DROP TYPE {place}"
+                f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending "
+                f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
+                f"If nothing else needs it: DROP TYPE {name}"
             )
-        found.append(Finding(leftover.kind, severity, message, facts, NEXT[leftover.kind]))
-    return found
+        findings.append(Finding(leftover.kind, severity, message, facts, NEXT[leftover.kind]))
+    return findings
 
 
 def _naming(chain: Chain, revisions: tuple[str, ...], name: str) -> list[str]:
-    """Those of `revisions` whose script has `name` as a string."""
-    found = []
+    """Return the revisions whose script has `name` as a string."""
+    naming = []
     for revision in revisions:
         text = chain.by_id[revision].path.read_text(encoding="utf-8", errors="replace")
         if f"'{name}'" in text or f'"{name}"' in text:
-            found.append(revision)
-    return found
+            naming.append(revision)
+    return naming

@@ -16,15 +16,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
 
-from sqlalchemy import Connection
-
-from magetui.backends.base import Backend
 from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.lossy_casts import narrows, only_casts
+from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
-from magetui.engine.workspace import Workspace
 from magetui.model.lock_operations import TruncateTable
 from magetui.model.operations import (
     AlterColumn,
@@ -85,31 +82,29 @@ class Losses:
     undecidable: tuple[str, ...] = ()
 
 
-def plan_losses(workspace: Workspace, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
+def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
     """Return what a run of the plan loses.
 
     Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
-    steps = recorded_steps(workspace, plan)
+    steps = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
-    with workspace.reading() as connection:
-        losses = read_losses(workspace.backend, connection, operations, budget_ms)
+    losses = read_losses(reading, operations, budget_ms)
     return Losses(losses.known, (*unknown, *losses.undecidable))
 
 
-def read_losses(
-    backend: Backend, connection: Connection, operations: Iterable[Operation], budget_ms: int = BUDGET_MS
-) -> Losses:
-    """Return what the operations, done one after the other on this database, lose. Raises SQLAlchemy's errors."""
-    default_schema = None if backend.name == "sqlite" else backend.server(connection).schema
-    details = backend.table_details(connection)
-    live = SchemaState.read(backend.name, default_schema, details, backend.enum_types(connection))
-    finder = LossFinder(live, {(one.table.schema, one.table.name): one.table for one in details})
+def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: int = BUDGET_MS) -> Losses:
+    """Return what the operations, done one after the other on this database, lose. Raises as the reading does."""
+    snapshot, dialect = reading.snapshot, reading.workspace.backend.name
+    default_schema = None if dialect == "sqlite" else snapshot.server.schema
+    live = SchemaState.read(dialect, default_schema, snapshot.details, snapshot.enum_types)
+    tables = (detail.table for detail in snapshot.details)
+    finder = LossFinder(live, {(table.schema, table.name): table for table in tables})
     for operation in operations:
         finder.apply(operation)
     stakes = finder.stakes()
-    counted = _counted(backend, connection, stakes, budget_ms)
+    counted = _counted(reading, stakes, budget_ms)
     return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(finder.undecidable))
 
 
@@ -135,9 +130,7 @@ class Stake:
         )
 
 
-def _counted(
-    backend: Backend, connection: Connection, stakes: Sequence[Stake], budget_ms: int
-) -> Mapping[Stake, Counted]:
+def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mapping[Stake, Counted]:
     """Count the rows of each stake. A table is read once for all of its stakes, and small tables come first."""
     deadline = monotonic() + budget_ms / 1000
     by_table: dict[Table, list[Stake]] = {}
@@ -147,7 +140,7 @@ def _counted(
     for table in sorted(by_table, key=lambda table: (table.bytes is None, table.bytes or 0)):
         left_ms = int((deadline - monotonic()) * 1000)
         wanted = [stake.wanted for stake in by_table[table]]
-        rows = backend.count(connection, table, wanted, max(0, min(COUNT_MS, left_ms)))
+        rows = reading.count(table, wanted, max(0, min(COUNT_MS, left_ms)))
         counted.update(zip(by_table[table], rows, strict=True))
     return counted
 

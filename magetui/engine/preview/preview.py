@@ -1,7 +1,7 @@
-"""What a plan's run would mean: for each step its operations, whom they lock out and for how much work, what is lost.
+"""The preview of a plan: the operations of each step, its locks and the work under them, and the data loss.
 
-Everything in it comes from the recorded operations and from reading the catalog: planning locks no more than a SELECT
-does. What a script decides by looking at the database is not known beforehand, and said to be so.
+Everything comes from the recorded operations and from the snapshot: planning locks no more than a SELECT does. What a
+script decides by looking at the database is not known in advance, and the preview says so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from magetui.engine.evidence.recording import record_revisions, recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import Effect, after, effects
+from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
@@ -22,147 +23,168 @@ from magetui.model.plan import Plan
 from magetui.model.schema import Table
 from magetui.model.sessions import Session
 
-Way = tuple[str, str, Recorded]  # revision, direction, what it does
-LARGE_ROWS = 100_000  # a table of so many rows is read or written for long enough to be noticed
+RecordedStep = tuple[str, str, Recorded]  # revision, direction, operations
+LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
 STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
 
 
 @dataclass(frozen=True, slots=True)
 class TableEffect:
-    """An effect with what the table is like now; `rows` and `bytes` by the server's estimate, None where unknown."""
+    """An effect on a table as it is now; `rows` and `bytes` are the server's estimates, None if it has none."""
 
     effect: Effect
     rows: int | None = None
     bytes: int | None = None
-    holders: tuple[int, ...] = ()  # sessions that hold a lock on it now which does not go together with this one
+    holders: tuple[int, ...] = ()  # sessions that hold a lock on the table which conflicts with this one
 
 
 @dataclass(frozen=True, slots=True)
 class StepPreview:
+    """What one step does, locks and may fail on."""
+
     revision: str
     direction: str
     operations: tuple[Operation, ...]
     undecidable: str | None
-    effects: tuple[TableEffect, ...]  # one a table, the strongest of the step
+    effects: tuple[TableEffect, ...]  # one for each table: the strongest of the step
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`steps` in the order of the run."""
+    """The steps in the order of the run, and what holds for all of them. The texts are ends of sentences."""
 
     steps: tuple[StepPreview, ...]
     losses: Losses
-    unforetold: str | None = None  # that nobody knows here what it locks, as the end of a sentence
-    fails: tuple[str, ...] = ()  # what a step will fail on, as the end of a sentence
-    doubt: str | None = (
-        None  # that the schema speaks against the current revision that it starts from, or that a stamp sets
-    )
+    no_forecast: str | None = None  # why there is no lock forecast
+    fails: tuple[str, ...] = ()  # what a step will fail on
+    doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
 
     @property
-    def in_the_way(self) -> frozenset[int] | None:
-        """The sessions that a step would wait for now; None where that cannot be told."""
-        told = [one for step in self.steps for one in step.effects]
-        if not told or self.unforetold or any(step.undecidable for step in self.steps):
+    def blockers(self) -> frozenset[int] | None:
+        """The sessions that a step would wait for now; None if the locks of a step are not known."""
+        forecast = [effect for step in self.steps for effect in step.effects]
+        if not forecast or self.no_forecast or any(step.undecidable for step in self.steps):
             return None
-        if any(one.effect.unknown for one in told):
+        if any(effect.effect.unknown for effect in forecast):
             return None
-        return frozenset(pid for one in told for pid in one.holders)
+        return frozenset(pid for effect in forecast for pid in effect.holders)
 
     @property
     def strongest(self) -> tuple[TableEffect, ...]:
-        """The locks that keep readers or writers out, one a table, over all steps."""
+        """The locks that keep readers or writers out: the strongest for each table, over all steps."""
         tables: dict[tuple[str | None, str | None], TableEffect] = {}
-        for step in self.steps:
-            for one in step.effects:
-                key = (one.effect.schema, one.effect.table)
-                if one.effect.mode in STRONG and one.effect.table is not None:
-                    tables[key] = _stronger(tables.get(key), one)
+        for effect in (effect for step in self.steps for effect in step.effects):
+            if effect.effect.mode in STRONG and effect.effect.table is not None:
+                key = (effect.effect.schema, effect.effect.table)
+                tables[key] = _stronger(tables.get(key), effect)
         return tuple(tables.values())
 
 
-def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
-    """The preview of a plan; of a stamp, which runs nothing, whether the schema speaks against it.
+def ask_scripts(workspace: Workspace) -> None:
+    """Record all scripts before a connection is opened, so that it does not idle while the child process works.
 
-    Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
+    Nothing is raised: whoever needs the recordings reports what went wrong.
+    """
+    from magetui.engine.evidence.evidence import record_chain  # loads what only evidence needs
+
+    with suppress(MagetuiError):
+        record_chain(workspace)
+
+
+def preview_plan(reading: Reading, plan: Plan) -> Preview:
+    """Return the preview of a plan. A stamp runs nothing: its preview says whether the schema contradicts it.
+
+    Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
     if plan.verb == "stamp":
-        return Preview((), plan_losses(workspace, plan), doubt=_doubt(workspace, plan.result))
-    ways = recorded_steps(workspace, plan)
-    if workspace.backend.name == "postgresql" and ways:
-        with workspace.reading() as connection:
-            server = workspace.backend.server(connection)
-            details = workspace.backend.table_details(connection)
-            sessions = workspace.backend.sessions(connection)
-            enums = workspace.backend.enum_types(connection)
-        known = SchemaState.read("postgresql", server.schema, details, enums)
-        live = _Live([detail.table for detail in details], sessions, server.schema)
-        made = tuple(_postgresql_steps(ways, int(server.version.partition(".")[0]), known, live))
-        fails, left = _types(workspace, ways, {(enum.schema, enum.name) for enum in enums}, server.schema)
-        made = tuple(replace(one, warnings=(*one.warnings, *left.get(one.revision, ()))) for one in made)
-    else:
-        made = tuple(
-            StepPreview(revision, direction, way.operations, way.undecidable, (), tuple(_of_script(direction, way)))
-            for revision, direction, way in ways
+        return Preview((), plan_losses(reading, plan), doubt=_doubt(reading, plan.result))
+    workspace, backend = reading.workspace, reading.workspace.backend.name
+    recorded = recorded_steps(workspace, plan)
+    fails: list[str] = []
+    if backend == "postgresql" and recorded:
+        snapshot = reading.snapshot
+        fails, leaves = _forecast_types(workspace, recorded, snapshot)
+        steps = tuple(
+            replace(step, warnings=(*step.warnings, *leaves.get(step.revision, ())))
+            for step in _forecast_steps(recorded, snapshot)
         )
-        fails = []
-    unforetold = "not foretold on SQL Server yet" if workspace.backend.name == "mssql" and ways else None
+    else:
+        steps = tuple(
+            StepPreview(
+                revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(direction, done))
+            )
+            for revision, direction, done in recorded
+        )
+    no_forecast = "no forecast on SQL Server yet" if backend == "mssql" and recorded else None
+    losses = plan_losses(reading, plan)
     doubt = None
     if plan.repair is None:
-        with suppress(MagetuiError):  # the diagnosis says why nobody can say
-            doubt = _doubt(workspace, plan.current)
-    return Preview(made, plan_losses(workspace, plan), unforetold, tuple(fails), doubt)
+        with suppress(MagetuiError):  # the diagnosis says why there is no evidence
+            doubt = _doubt(reading, plan.current)
+    return Preview(steps, losses, no_forecast, tuple(fails), doubt)
 
 
-def _doubt(workspace: Workspace, current: tuple[str, ...]) -> str | None:
+def _doubt(reading: Reading, current: tuple[str, ...]) -> str | None:
     from magetui.engine.diagnosis.evidence_findings import doubt_of
-    from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
+    from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
-    if workspace.backend.name == "mssql":
-        return None  # nobody can say
-    return doubt_of(workspace.chain, gather_evidence(workspace), current)
+    if reading.workspace.backend.name == "mssql":
+        return None  # there is no evidence
+    return doubt_of(reading.workspace.chain, gather_evidence(reading), current)
 
 
-def _types(
-    workspace: Workspace, ways: Iterable[Way], there: set[tuple[str | None, str]], usual: str | None
+# -- enum types
+
+
+def _forecast_types(
+    workspace: Workspace, recorded: Iterable[RecordedStep], snapshot: Snapshot
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """What a step fails on since an enum type is there already; and for each revision what its way back leaves.
+    """Return the steps that fail because an enum type exists, and by revision a warning of types that it leaves.
 
-    PostgreSQL's enum types are made with the first table that has one, and are not dropped with it: Alembic's usual
-    downgrade forgets them.
+    Alembic creates an enum type with the first table that uses it. It does not drop the type with the table, and the
+    downgrade that Alembic writes forgets it.
     """
-    fails, left = [], {}
-    for revision, direction, way in ways:
-        for one in _made_and_dropped(way.operations):
-            key, spoken = (one.schema or usual, one.name), f"{one.schema or usual}.{one.name}"
-            if isinstance(one, DropType):
-                there.discard(key)
-            elif key in there:
+    default_schema = snapshot.server.schema
+    existing = {(enum.schema, enum.name) for enum in snapshot.enum_types}
+    fails: list[str] = []
+    leaves: dict[str, list[str]] = {}
+    for revision, direction, done in recorded:
+        for operation in _type_operations(done.operations):
+            schema = operation.schema or default_schema
+            if isinstance(operation, DropType):
+                existing.discard((schema, operation.name))
+            elif (schema, operation.name) in existing:
                 fails.append(
-                    f"at {revision}, unless its script looks first: the enum type {one.name} is there already. If "
-                    f"nothing else needs it: DROP TYPE {spoken}"
+                    f"at {revision}, unless its script looks first: the enum type {operation.name} exists already. If "
+                    f"nothing else needs it: DROP TYPE {schema}.{operation.name}"
                 )
             else:
-                there.add(key)
+                existing.add((schema, operation.name))
         if direction == "downgrade":
             upgrade = record_revisions(workspace, [revision])[revision].upgrade
-            stay = [
-                one.name for one in _made_and_dropped(upgrade.operations) if (one.schema or usual, one.name) in there
+            left = [
+                operation.name
+                for operation in _type_operations(upgrade.operations)
+                if (operation.schema or default_schema, operation.name) in existing
             ]
-            left[revision] = [
-                f"It leaves the enum type {name} behind, on which a later migration fails until it is dropped by hand."
-                for name in dict.fromkeys(stay)
+            leaves[revision] = [
+                f"It leaves the enum type {name} behind. A later migration fails on it until somebody drops it."
+                for name in dict.fromkeys(left)
             ]
-    return fails, left
+    return fails, leaves
 
 
-def _made_and_dropped(operations: Iterable[Operation]) -> Iterator[CreateType | DropType]:
-    return (one for one in operations if isinstance(one, CreateType | DropType))
+def _type_operations(operations: Iterable[Operation]) -> Iterator[CreateType | DropType]:
+    return (operation for operation in operations if isinstance(operation, CreateType | DropType))
 
 
-class _Live:
-    """The tables as they are now, and who holds locks on them."""
+# -- locks
+
+
+class _LiveTables:
+    """The tables as they are now, and the sessions that hold locks on them."""
 
     def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
         self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
@@ -172,7 +194,7 @@ class _Live:
             for held in session.holds:
                 self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
 
-    def seen(self, effect: Effect) -> TableEffect:
+    def with_table(self, effect: Effect) -> TableEffect:
         table = self._tables.get((effect.schema or self._schema, effect.table)) if effect.table else None
         if table is None:
             return TableEffect(effect)
@@ -181,67 +203,69 @@ class _Live:
         return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
-def _postgresql_steps(
-    ways: Iterable[tuple[str, str, Recorded]], server: int, known: SchemaState, live: _Live
-) -> Iterator[StepPreview]:
-    for revision, direction, way in ways:
+def _forecast_steps(recorded: Iterable[RecordedStep], snapshot: Snapshot) -> Iterator[StepPreview]:
+    """Yield the preview of each step on PostgreSQL, with the tables as the operations before it leave them."""
+    server, schema = int(snapshot.server.version.partition(".")[0]), snapshot.server.schema
+    state = SchemaState.read("postgresql", schema, snapshot.details, snapshot.enum_types)
+    live = _LiveTables([detail.table for detail in snapshot.details], snapshot.sessions, schema)
+    for revision, direction, done in recorded:
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
-        warnings = list(_of_script(direction, way))
-        for operation in way.operations:
-            for effect in effects(operation, server, known):
-                one = live.seen(effect)
+        warnings = list(_script_warnings(direction, done))
+        for operation in done.operations:
+            for effect in effects(operation, server, state):
+                on_table = live.with_table(effect)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
-                strongest[key] = _stronger(strongest.get(key), one)
-                warnings += _of_effect(operation, one)
-            known = after(operation, known)
+                strongest[key] = _stronger(strongest.get(key), on_table)
+                warnings += _effect_warnings(operation, on_table)
+            state = after(operation, state)
         yield StepPreview(
             revision,
             direction,
-            way.operations,
-            way.undecidable,
+            done.operations,
+            done.undecidable,
             tuple(strongest.values()),
             tuple(dict.fromkeys(warnings)),
         )
 
 
-def _stronger(one: TableEffect | None, other: TableEffect) -> TableEffect:
-    """Of two effects on a table the one with the stronger lock, or with more work under the same."""
-    return other if one is None else max((one, other), key=lambda seen: seen.effect.rank)
+def _stronger(effect: TableEffect | None, other: TableEffect) -> TableEffect:
+    """Return the effect with the stronger lock, or with more work under the same lock."""
+    return other if effect is None else max((effect, other), key=lambda ranked: ranked.effect.rank)
 
 
 # -- warnings, as sentences
 
 
-def _of_script(direction: str, way: Recorded) -> Iterator[str]:
-    if way.undecidable is not None:
-        yield f"What it does is not all known beforehand: {way.undecidable}."
-    elif not way.operations:
+def _script_warnings(direction: str, recorded: Recorded) -> Iterator[str]:
+    if recorded.undecidable is not None:
+        yield f"Not everything that it does is known in advance: {recorded.undecidable}."
+    elif not recorded.operations:
         yield (
             "Its downgrade is empty: the current revision moves back, and the schema stays as it is."
             if direction == "downgrade"
             else "Its upgrade is empty: only the current revision moves."
         )
-    for place, operation in enumerate(way.operations):
+    for index, operation in enumerate(recorded.operations):
         if isinstance(operation, Autocommit) and operation.begins:
-            before = " What came before it is committed then, and stays if a later part fails." if place else ""
-            yield f"Part of it runs outside the transaction, and cannot be taken back.{before}"
+            earlier = " The part before it is committed then, and stays if a later part fails." if index else ""
+            yield f"A part of it runs outside the transaction, and cannot be rolled back.{earlier}"
             break
 
 
-def _of_effect(operation: Operation, one: TableEffect) -> Iterator[str]:
-    effect, large = one.effect, (one.rows or 0) >= LARGE_ROWS
+def _effect_warnings(operation: Operation, on_table: TableEffect) -> Iterator[str]:
+    effect, large = on_table.effect, (on_table.rows or 0) >= LARGE_ROWS
     if effect.unknown:
-        yield f"What it locks cannot be told: {effect.note}."
+        yield f"Its locks are not known: {effect.note}."
         return
     if isinstance(operation, CreateIndex) and not operation.concurrently and large:
         yield f"It builds an index on {effect.table} without CONCURRENTLY: nobody can write to the table meanwhile."
     elif effect.work in LONG_WORK and effect.mode is LockMode.ACCESS_EXCLUSIVE and large:
-        doing = "writes it anew" if effect.work == "rewrite" else "reads all of it"
-        yield f"It {doing} while nobody can use {effect.table}, a large table."
+        work = "rewrites" if effect.work == "rewrite" else "reads"
+        yield f"It {work} all of {effect.table}, a large table, while nobody can use it."
     if (
         isinstance(operation, AddColumn)
         and not operation.column.nullable
         and operation.column.default is None
-        and one.rows
+        and on_table.rows
     ):
         yield f"It fails if {effect.table} has any row: {operation.column.name} may not be null and has no default."

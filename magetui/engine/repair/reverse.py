@@ -1,8 +1,8 @@
-"""The way back from operations that have been done: what undoes each, in the opposite order.
+"""The reversal of operations that are done: for each operation what undoes it, in the opposite order.
 
-What was created is dropped. What was dropped or changed comes back as the script's other direction makes it, since only
-a script describes an index or a column in full; where it does not make it, there is no way back that could be trusted,
-and none is offered.
+What an operation created is dropped. What it dropped or changed is made again as the script's other direction makes
+it, because only a script describes an index or a column in full. If the other direction does not make it, no reversal
+could be trusted, so there is none.
 """
 
 from __future__ import annotations
@@ -42,220 +42,228 @@ from magetui.model.operations import (
 from magetui.model.plan import RepairStep
 from magetui.model.schema import TableDetail
 
-Way = Literal["upgrade", "downgrade"]
+Direction = Literal["upgrade", "downgrade"]
+SQL_SHOWN = 80  # characters
 
 
-class NoWayBackError(Exception):
-    """Something cannot be taken back; the message says what, and why."""
+class NoReversalError(Exception):
+    """An operation cannot be undone; the message says which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
-    """`works` in their order, and `notes` on what they do not take back."""
+class ReversedSteps:
+    """The steps in their order, and notes on what they leave."""
 
-    works: tuple[RepairStep, ...]
+    steps: tuple[RepairStep, ...]
     notes: tuple[str, ...]
 
 
 class Reversal:
-    """Of a revision's operations: `other` is what its script's other direction, `way`, does.
+    """Reverses a revision's operations; `other` are the operations of its script's other `direction`.
 
-    `details`: the live tables, by name, for the names of constraints that a script did not give.
+    `details`: the live tables by name, for the names of constraints that the script did not give. `autocommits`: the
+    indexes in `other` of operations outside the transaction.
     """
 
     def __init__(
         self,
         other: Sequence[Operation],
-        way: Way,
+        direction: Direction,
         dialect: str,
         details: Mapping[str, TableDetail],
         autocommits: frozenset[int],
     ) -> None:
         self._other = other
-        self._way = way
+        self._direction = direction
         self._dialect = dialect
         self._details = details
         self._autocommits = autocommits
         self._used: set[int] = set()
         self._notes: list[str] = []
 
-    def of(self, done: Sequence[Operation], start: SchemaState) -> WayBack:
-        """The way back from `done`, which was done one after the other from `start`. Raises `NoWayBackError`."""
-        before: list[SchemaState] = []
-        model = start
-        for operation in done:
-            before.append(model)
-            model = model.after(operation)
-        works = [
-            work
-            for operation, state in zip(reversed(done), reversed(before), strict=True)
-            for work in self._back(operation, state)
-        ]
-        return WayBack(tuple(works), tuple(dict.fromkeys(self._notes)))
+    def of(self, done: Sequence[Operation], start: SchemaState) -> ReversedSteps:
+        """Return what undoes `done`, a sequence of operations from `start`. Raises `NoReversalError`."""
+        steps = tuple(self._reverse_all(done, start))
+        return ReversedSteps(steps, tuple(dict.fromkeys(self._notes)))
 
-    def _back(self, one: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912 - a case an operation
-        match one:
+    def _reverse_all(self, done: Sequence[Operation], start: SchemaState) -> Iterator[RepairStep]:
+        before = [start]
+        for operation in done:
+            before.append(before[-1].after(operation))
+        for operation, state in zip(reversed(done), reversed(before[:-1]), strict=True):
+            yield from self._reverse(operation, state)
+
+    def _reverse(self, operation: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
+        match operation:
             case CreateTable():
-                yield RepairStep(DropTable(one.table, one.schema))
+                yield RepairStep(DropTable(operation.table, operation.schema))
             case RenameTable():
-                yield RepairStep(RenameTable(one.new_name, one.schema, one.table))
+                yield RepairStep(RenameTable(operation.new_name, operation.schema, operation.table))
             case AddColumn():
-                yield RepairStep(DropColumn(one.table, one.schema, one.column.name))
+                yield RepairStep(DropColumn(operation.table, operation.schema, operation.column.name))
             case CreateIndex():
-                yield RepairStep(DropIndex(one.index.name, one.table, one.schema))
+                yield RepairStep(DropIndex(operation.index.name, operation.table, operation.schema))
             case AddConstraint():
-                yield self._without(one)
+                yield self._drop_constraint(operation)
             case CreateType():
-                yield RepairStep(DropType(one.name, one.schema))
+                yield RepairStep(DropType(operation.name, operation.schema))
             case DropTable():
-                yield from self._table_again(one)
+                yield from self._restore_table(operation)
             case DropColumn():
-                yield from self._column_again(one)
+                yield from self._restore_column(operation)
             case DropIndex():
-                yield self._again(
-                    f"the index {one.name}", lambda o: isinstance(o, CreateIndex) and o.index.name == one.name
+                yield self._restore(
+                    f"the index {operation.name}",
+                    lambda other: isinstance(other, CreateIndex) and other.index.name == operation.name,
                 )
             case DropConstraint():
-                yield self._again(
-                    f"the constraint {one.name or 'without a name'} of {one.table}",
-                    lambda o: isinstance(o, AddConstraint) and (o.table, o.name) == (one.table, one.name),
+                yield self._restore(
+                    f"the constraint {operation.name or 'without a name'} of {operation.table}",
+                    lambda other: (
+                        isinstance(other, AddConstraint)
+                        and (other.table, other.name) == (operation.table, operation.name)
+                    ),
                 )
             case DropType():
-                yield self._again(f"the type {one.name}", lambda o: isinstance(o, CreateType) and o.name == one.name)
+                yield self._restore(
+                    f"the type {operation.name}",
+                    lambda other: isinstance(other, CreateType) and other.name == operation.name,
+                )
             case AlterColumn():
-                yield self._altered_back(one, before)
+                yield self._alter_back(operation, before)
             case ExecuteSql():
-                yield from self._sql_back(one, before)
-            case RenameType():
-                yield RepairStep(
-                    ExecuteSql(f"ALTER TYPE {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}")
-                )
-            case RenameIndex():
-                yield RepairStep(
-                    ExecuteSql(f"ALTER INDEX {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}")
-                )
+                yield from self._reverse_sql(operation, before)
+            case RenameType(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
+            case RenameIndex(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
             case RenameEnumValue():
-                values = f"{_text(one.new_value)} TO {_text(one.value)}"
-                yield RepairStep(ExecuteSql(f"ALTER TYPE {_name(one.name, one.schema)} RENAME VALUE {values}"))
+                values = f"{_text(operation.new_value)} TO {_text(operation.value)}"
+                type_name = _name(operation.name, operation.schema)
+                yield RepairStep(ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
             case AddEnumValue():
                 self._notes.append(
-                    f"The value '{one.value}' stays in the type {one.name}: PostgreSQL takes none away. It does no "
-                    "harm until the revision adds it again, which then fails."
+                    f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. "
+                    "It does no harm until the revision adds it again, which then fails."
                 )
             case InsertRows():
-                self._notes.append(f"The rows that it inserted into {one.table} stay.")
+                self._notes.append(f"The rows that it inserted into {operation.table} stay.")
             case RebuildTable() | Autocommit() | Other():
                 pass
             case Unclear():
-                raise NoWayBackError("what its SQL did cannot be told from its text")
+                raise NoReversalError("the text of its SQL does not say what it did")
             case _:
-                raise NoWayBackError(f"there is no way back from {one.kind}")
+                raise NoReversalError(f"nothing undoes {operation.kind}")
 
-    def _sql_back(self, one: ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
-        parsed = operations_of(one.sql, self._dialect)
+    def _reverse_sql(self, operation: ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
+        parsed = operations_of(operation.sql, self._dialect)
         if not parsed:
-            self._notes.append(f"Rows that it changed stay as they are now: {' '.join(one.sql.split())[:80]}")
-        models = [before]
-        for operation in parsed:
-            models.append(models[-1].after(operation))
-        for operation, state in zip(reversed(parsed), reversed(models[:-1]), strict=True):
-            yield from self._back(operation, state)
+            sql = " ".join(operation.sql.split())[:SQL_SHOWN]
+            self._notes.append(f"Rows that it changed stay as they are now: {sql}")
+        yield from self._reverse_all(parsed, before)
 
     # -- what the other direction makes again
 
-    def _again(self, what: str, is_it: Callable[[Operation], bool]) -> RepairStep:
-        work = self._found(is_it)
-        if work is None:
-            raise NoWayBackError(f"{what} was dropped, and the script's {self._way} does not make it again")
-        return work
+    def _restore(self, name: str, is_wanted: Callable[[Operation], bool]) -> RepairStep:
+        step = self._take(is_wanted)
+        if step is None:
+            raise NoReversalError(f"{name} was dropped, and the script's {self._direction} does not make it again")
+        return step
 
-    def _found(self, is_it: Callable[[Operation], bool]) -> RepairStep | None:
-        """The first operation of the other direction that is it and has not been taken yet, its SQL looked into."""
-        for place, operation in enumerate(self._other):
-            sql = operations_of(operation.sql, self._dialect) if isinstance(operation, ExecuteSql) else ()
-            if place not in self._used and (is_it(operation) or any(map(is_it, sql))):
-                self._used.add(place)
-                return RepairStep(operation, self._way, place, place in self._autocommits)
+    def _take(self, is_wanted: Callable[[Operation], bool]) -> RepairStep | None:
+        """Return the first wanted operation of the other direction that was not used yet. Raw SQL is read, too."""
+        for index, operation in enumerate(self._other):
+            parts = operations_of(operation.sql, self._dialect) if isinstance(operation, ExecuteSql) else ()
+            if index not in self._used and (is_wanted(operation) or any(map(is_wanted, parts))):
+                self._used.add(index)
+                return RepairStep(operation, self._direction, index, index in self._autocommits)
         return None
 
-    def _following(self, concerns: Callable[[Operation], bool]) -> Iterator[RepairStep]:
-        while (work := self._found(concerns)) is not None:
-            yield work
+    def _take_all(self, is_wanted: Callable[[Operation], bool]) -> Iterator[RepairStep]:
+        while (step := self._take(is_wanted)) is not None:
+            yield step
 
-    def _table_again(self, one: DropTable) -> Iterator[RepairStep]:
-        yield self._again(f"the table {one.table}", lambda o: isinstance(o, CreateTable) and o.table == one.table)
-        yield from self._following(
-            lambda o: isinstance(o, (CreateIndex, AddConstraint, AddColumn, AlterColumn)) and o.table == one.table
+    def _restore_table(self, dropped: DropTable) -> Iterator[RepairStep]:
+        yield self._restore(
+            f"the table {dropped.table}",
+            lambda other: isinstance(other, CreateTable) and other.table == dropped.table,
         )
-        self._notes.append(f"The table {one.table} comes back without the rows that it had.")
+        yield from self._take_all(
+            lambda other: (
+                isinstance(other, (CreateIndex, AddConstraint, AddColumn, AlterColumn)) and other.table == dropped.table
+            )
+        )
+        self._notes.append(f"The table {dropped.table} comes back without the rows that it had.")
 
-    def _column_again(self, one: DropColumn) -> Iterator[RepairStep]:
-        def is_of_it(operation: Operation) -> bool:
-            if not isinstance(operation, OnTable) or operation.table != one.table:
+    def _restore_column(self, dropped: DropColumn) -> Iterator[RepairStep]:
+        def uses_column(operation: Operation) -> bool:
+            if not isinstance(operation, OnTable) or operation.table != dropped.table:
                 return False
             match operation:
                 case CreateIndex():
-                    return one.column in operation.index.columns
+                    return dropped.column in operation.index.columns
                 case AddConstraint():
                     key = operation.foreign_key
-                    return one.column in (key.columns if key else operation.columns)
+                    return dropped.column in (key.columns if key else operation.columns)
                 case _:
                     return False
 
-        yield self._again(
-            f"the column {one.table}.{one.column}",
-            lambda o: isinstance(o, AddColumn) and (o.table, o.column.name) == (one.table, one.column),
+        yield self._restore(
+            f"the column {dropped.table}.{dropped.column}",
+            lambda other: (
+                isinstance(other, AddColumn) and (other.table, other.column.name) == (dropped.table, dropped.column)
+            ),
         )
-        yield from self._following(is_of_it)
-        self._notes.append(f"The column {one.table}.{one.column} comes back without the values that it had.")
+        yield from self._take_all(uses_column)
+        self._notes.append(f"The column {dropped.table}.{dropped.column} comes back without the values that it had.")
 
-    # -- what the state before tells
+    # -- what the earlier schema state says
 
-    def _altered_back(self, one: AlterColumn, before: SchemaState) -> RepairStep:
-        """As the other direction changes it back, if it does so in full: it may know how to cast the values."""
-        now, name = one.new_name or one.column, before.name_of(one)
+    def _alter_back(self, altered: AlterColumn, before: SchemaState) -> RepairStep:
+        """Return the other direction's change if it restores the column: it may know how to cast the values."""
+        now, name = altered.new_name or altered.column, before.name_of(altered)
 
         def restores(operation: Operation) -> bool:
-            if not isinstance(operation, AlterColumn) or (operation.table, operation.column) != (one.table, now):
+            if not isinstance(operation, AlterColumn) or (operation.table, operation.column) != (altered.table, now):
                 return False
-            return before.after(one).after(operation).facts(name) == before.facts(name)
+            return before.after(altered).after(operation).facts(name) == before.facts(name)
 
-        again = self._found(restores)
-        if again is not None:
-            return again
+        step = self._take(restores)
+        if step is not None:
+            return step
         table = before.tables.get(name)
-        column = table.columns.get(one.column) if table is not None else None
+        column = table.columns.get(altered.column) if table is not None else None
         if column is None:
-            raise NoWayBackError(f"what {one.table}.{one.column} was like before it was changed is not known")
-        defaults = one.default is not None or one.drops_default
+            raise NoReversalError(f"the former definition of {altered.table}.{altered.column} is not known")
+        defaults = altered.default is not None or altered.drops_default
         return RepairStep(
             AlterColumn(
-                one.table,
-                one.schema,
+                altered.table,
+                altered.schema,
                 now,
-                new_name=one.column if one.new_name is not None else None,
-                type=column.type if one.type is not None else None,
-                nullable=column.nullable if one.nullable is not None else None,
+                new_name=altered.column if altered.new_name is not None else None,
+                type=column.type if altered.type is not None else None,
+                nullable=column.nullable if altered.nullable is not None else None,
                 default=column.default if defaults else None,
                 drops_default=defaults and column.default is None,
             )
         )
 
-    def _without(self, one: AddConstraint) -> RepairStep:
-        name = one.name or self._name_of(one)
+    def _drop_constraint(self, added: AddConstraint) -> RepairStep:
+        name = added.name or self._live_name(added)
         if name is None:
-            raise NoWayBackError(f"a constraint of {one.table} has no name by which it could be dropped")
-        return RepairStep(DropConstraint(one.table, one.schema, name, one.constraint))
+            raise NoReversalError(f"a constraint of {added.table} has no name, so it cannot be dropped")
+        return RepairStep(DropConstraint(added.table, added.schema, name, added.constraint))
 
-    def _name_of(self, one: AddConstraint) -> str | None:
-        """The name that the server gave a constraint which the script did not name."""
-        detail = self._details.get(one.table)
+    def _live_name(self, added: AddConstraint) -> str | None:
+        """Return the name that the server gave to a constraint without a name in the script."""
+        detail = self._details.get(added.table)
         if detail is None:
             return None
-        if one.foreign_key is not None:
-            return next((key.name for key in detail.foreign_keys if key.columns == one.foreign_key.columns), None)
-        of_kind = (c.name for c in detail.constraints if c.kind == one.constraint and c.columns == one.columns)
-        return next(of_kind, None)
+        if added.foreign_key is not None:
+            return next((key.name for key in detail.foreign_keys if key.columns == added.foreign_key.columns), None)
+        same_kind = (c.name for c in detail.constraints if c.kind == added.constraint and c.columns == added.columns)
+        return next(same_kind, None)
 
 
 def _name(name: str, schema: str | None = None) -> str:

@@ -14,7 +14,7 @@ from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, require_journal, run_numbers, runs_directory
 from magetui.engine.runs.record import RunRecord, fold
 from magetui.engine.runs.start import StartedRun
-from magetui.engine.schema.snapshot import read_state
+from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.protocol import events, journal
 from magetui.protocol.machine import identity
@@ -123,7 +123,8 @@ def tell_lost(workspace: Workspace, record: RunRecord, *, just_ended: bool = Fal
     """
     if record.outcome != "lost" or record.database != workspace.target.redacted:
         return record
-    current = read_state(workspace, workspace.project).current
+    with open_reading(workspace) as reading:
+        current = reading.overview.current
     left = False
     if record.session is not None:
         with workspace.reading() as connection:

@@ -1,6 +1,6 @@
-"""Defaults as the values that they are, whatever the spelling: a server keeps the value, and spells it in its own way.
+"""Column defaults in one spelling: a server keeps the value of a default, and spells it in its own way.
 
-A script says E'it\\'s', CAST('5' AS integer) or 1e-5 where PostgreSQL then says 'it''s'::text, 5 or '1e-05'.
+If a script says E'it\\'s', CAST('5' AS integer) or 1e-5, PostgreSQL reports 'it''s'::text, 5 or '1e-05'.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ CONTROLS: Mapping[str, str] = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": 
 OTHER_BASE = re.compile(r"0(?:x[0-9a-f_]+|o[0-7_]+|b[01_]+)", re.IGNORECASE)
 NUMBER = re.compile(r"(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|" + OTHER_BASE.pattern, re.IGNORECASE)
 FLOATS = frozenset({"real", "double precision"})
-LONG_NUMBER = 40  # with so many digits before or after the point it is spelled with an exponent
+LONG_NUMBER = 40  # digits before or after the point, from which on a number is spelled with an exponent
 EXACTLY = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def bare(text: str) -> str:
-    """What brackets, casts and collations leave of an expression; a string in plain quotes, however it was quoted."""
+    """Return an expression without brackets, casts and collations; a string is returned in plain quotes."""
     shorter = text.strip()
     while True:
         before = shorter
@@ -63,7 +63,7 @@ def bare(text: str) -> str:
 
 
 def number_in(value: str, kind: str) -> str | None:
-    """A number in one spelling, rounded as a column of that type keeps it; None where it is none."""
+    """Return a number in one spelling, rounded as a column of that type keeps it; None if `value` is no number."""
     text = value.strip()
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text.removeprefix("+"))
     if kind in FLOATS:
@@ -93,12 +93,12 @@ def _float(text: str, kind: str) -> str | None:
 
 
 def _encloses(text: str) -> bool:
-    """Whether the first bracket is closed by the last character."""
+    """Return True if the last character closes the first bracket."""
     depth = 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += {"(": 1, ")": -1}.get(character, 0)
         if depth == 0:
-            return place == len(text) - 1
+            return index == len(text) - 1
     return False
 
 
@@ -107,12 +107,12 @@ def _quoted(value: str) -> str:
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    """What one escape stands for (manual, 4.1.2.2)."""
-    said = match[1]
-    if said is None:
+    """Return the character that an escape stands for (PostgreSQL manual, 4.1.2.2)."""
+    escape = match[1]
+    if escape is None:
         return "'"
-    if said[0] in "xuU" and len(said) > 1:
-        return chr(int(said[1:], 16))
-    if said.isdigit():
-        return chr(int(said, 8))
-    return CONTROLS.get(said, said)
+    if escape[0] in "xuU" and len(escape) > 1:
+        return chr(int(escape[1:], 16))
+    if escape.isdigit():
+        return chr(int(escape, 8))
+    return CONTROLS.get(escape, escape)

@@ -1,7 +1,7 @@
-"""What can be seen of a schema, one fact at a time, in a spelling that scripts and servers share.
+"""A schema as single facts, in a spelling that scripts and servers share.
 
-A script says VARCHAR(255) where PostgreSQL says 'character varying(255)', and CURRENT_TIMESTAMP where it says 'now()'.
-Two schemas are alike where their facts are; a fact that one of them could only guess at is not made.
+A script says VARCHAR(255) and CURRENT_TIMESTAMP; PostgreSQL reports 'character varying(255)' and 'now()'. Two schemas
+are alike if their facts are equal. A fact that one side could only guess is left out.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ FactKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`table` is the table, or the enum type; `name` the part of it, `value` how that part is."""
+    """A fact about a table or an enum type: `name` is the part of it, and `value` is the state of that part."""
 
     kind: FactKind
     table: str
     name: str = ""
     value: str = ""
 
-    def __str__(self) -> str:  # noqa: PLR0911, PLR0912 - a sentence a kind
+    def __str__(self) -> str:  # noqa: PLR0911, PLR0912 - one text for each kind
         where = f"{self.table}.{self.name}"
         match self.kind:
             case "table":
@@ -76,14 +76,17 @@ class Fact:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """What it speaks of, whatever it says: two facts of one place that differ contradict each other.
+        """The part of the schema that the fact describes: two different facts of one place contradict each other.
 
-        A table may be unique in several ways, so that each speaks of itself alone.
+        A table may have several unique constraints, so each of them is a place of its own.
         """
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
-# PostgreSQL's names for what SQL and SQLAlchemy call otherwise (manual, table 8.1).
+Difference = tuple[Fact, bool]  # True: expected and missing in the live schema; False: live and not expected
+
+
+# PostgreSQL's names of types that SQL and SQLAlchemy name differently (manual, table 8.1).
 TYPES: Mapping[str, str] = {
     "varchar": "character varying",
     "char": "character",
@@ -115,7 +118,7 @@ TYPES: Mapping[str, str] = {
     "time": "time without time zone",
     "timetz": "time with time zone",
 }
-# SQLite keeps what was declared; the parser of scripts' SQL does not tell these apart.
+# SQLite keeps a type as it was declared. The parser of SQL in scripts does not distinguish these.
 SYNONYMS: Mapping[str, str] = {
     "INT": "INTEGER",
     "INT4": "INTEGER",
@@ -136,7 +139,7 @@ SYNONYMS: Mapping[str, str] = {
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
 }
 SHORT_INTERVAL = re.compile(r"interval\s+(\d)")  # the parser's spelling
-LENGTH_BEHIND = re.compile(r"^([^(]+)(.*)$")
+NAME_AND_LENGTH = re.compile(r"^([^(]+)(.*)$")
 WITHOUT_LENGTH: Mapping[str, str] = {"character": "(1)", "bit": "(1)"}
 ARRAY = re.compile(r"(?:\s+array)?(?:\s*\[\s*\d*\s*\])*$", re.IGNORECASE)
 TYPE_SCHEMA = re.compile(r'(?:"[^"]+"|[^\W\d][\w$]*)\.(?=["\w])')
@@ -148,13 +151,14 @@ ORDERED = re.compile(
     re.IGNORECASE,
 )
 PLAIN = re.compile(rf"{STRING.pattern}|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
-# Of these a string is kept as it stands; of others it may be a number.
-OF_TEXT = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
-# What PostgreSQL takes for true and false (manual, 8.6), and types of which it spells a value anew.
+# Types whose string defaults are kept unchanged. For other types, a string may be a number.
+TEXT_TYPE = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
+# The spellings of true and false that PostgreSQL accepts (manual, 8.6).
 BOOLEANS: Mapping[str, str] = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), "true"),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), "false"),
 }
+# Types whose values PostgreSQL spells in its own way.
 RESPELLED = (
     "timestamp",
     "time",
@@ -168,7 +172,7 @@ RESPELLED = (
     "bytea",
     "bit",
     "money",
-    "int4",  # and int8: a range's, since the numbers are called otherwise here
+    "int4",  # and int8: ranges and multiranges, because the numbers have other names here
     "int8",
     "numrange",
     "nummultirange",
@@ -186,12 +190,12 @@ RESPELLED = (
     "pg_lsn",
 )
 EXPRESSION = "…"
-UNREAD = "unread"  # the backend gives an ellipsis for what it would have to wait for
+UNREAD = "unread"  # the backend returns an ellipsis for a default that it would have to wait for
 
 
 @lru_cache(maxsize=65_536)
 def column_facts(table: str, column: Column, dialect: str, *, key: bool) -> tuple[Fact, ...]:
-    """A column as facts; of a primary key's, whether it may be null says nothing."""
+    """Return the facts of a column. For a column of the primary key, nullability says nothing and is left out."""
     kind = type_of(column.type, dialect)
     facts = [
         Fact("column", table, column.name),
@@ -204,14 +208,14 @@ def column_facts(table: str, column: Column, dialect: str, *, key: bool) -> tupl
 
 
 def type_of(text: str, dialect: str) -> str:
-    """A type's name as PostgreSQL spells it; other dialects keep what was declared, but for synonyms.
+    """Return a type's name as PostgreSQL spells it; in other dialects as it was declared, except for synonyms.
 
-    Without its schema, which a server leaves out where it would find the type anyway; an array has any dimensions,
-    since PostgreSQL keeps no number of them (manual, 8.15.1).
+    The schema is left out, because a server leaves it out if it finds the type without it. The number of dimensions of
+    an array is left out, because PostgreSQL does not keep it (manual, 8.15.1).
     """
     spelled = re.sub(r"\s*([(),])\s*", r"\1", COLLATION.sub("", " ".join(text.split())))
     if dialect != "postgresql":
-        return LENGTH_BEHIND.sub(lambda found: SYNONYMS.get(found[1], found[1]) + found[2], spelled.upper())
+        return NAME_AND_LENGTH.sub(lambda match: SYNONYMS.get(match[1], match[1]) + match[2], spelled.upper())
     single = ARRAY.sub("", spelled)
     array = "[]" if single != spelled else ""
     single = TYPE_SCHEMA.sub("", single, count=1) if TYPE_SCHEMA.match(single) else single
@@ -221,11 +225,11 @@ def type_of(text: str, dialect: str) -> str:
 
 
 def _single_type(spelled: str) -> str:
-    name, length, behind = re.match(r"([^(]*)(\([^)]*\))?(.*)", spelled, re.DOTALL).groups("")  # type: ignore[union-attr]
+    name, length, suffix = re.match(r"([^(]*)(\([^)]*\))?(.*)", spelled, re.DOTALL).groups("")  # type: ignore[union-attr]
     if name == "float" and length:
         return "real" if int(length[1:-1]) <= 24 else "double precision"
-    if behind:  # of a time
-        return f"{name.strip()}{length} {behind.strip()}"
+    if suffix:  # of a time: 'with time zone'
+        return f"{name.strip()}{length} {suffix.strip()}"
     if short := SHORT_INTERVAL.fullmatch(name):
         return f"interval({short[1]})"
     known = "character" if name == "bpchar" and length else TYPES.get(name.strip(), name.strip())
@@ -237,10 +241,11 @@ def _single_type(spelled: str) -> str:
     return f"{known}{length or WITHOUT_LENGTH.get(known, '')}"
 
 
-def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a spelling
-    """A default of a column of that type (as `type_of` has it); nothing for a sequence's.
+def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - one case for each spelling
+    """Return the default of a column of type `kind` (spelled as by `type_of`); '' for a sequence or no default.
 
-    PostgreSQL keeps a default's value and not its text. An ellipsis stands for what each spells in its own way.
+    PostgreSQL keeps the value of a default, not its text. An ellipsis stands for values that scripts and servers spell
+    differently.
     """
     if text is None or text.lower().startswith(("nextval(", "generated ")):
         return ""
@@ -255,11 +260,11 @@ def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a 
     if kind.endswith("]") or kind.startswith(RESPELLED):
         return EXPRESSION
     quoted = STRING.fullmatch(value)
-    said = plain if quoted is None else quoted[1].strip().lower()
-    if kind == "boolean" and said in BOOLEANS:
-        return BOOLEANS[said]
-    if quoted is None or not OF_TEXT.match(kind):
-        number = number_in(said, kind)
+    content = plain if quoted is None else quoted[1].strip().lower()
+    if kind == "boolean" and content in BOOLEANS:
+        return BOOLEANS[content]
+    if quoted is None or not TEXT_TYPE.match(kind):
+        number = number_in(content, kind)
         if number is not None:
             return number
     if quoted is not None:
@@ -268,16 +273,16 @@ def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - a case a 
 
 
 def index_fact(table: str, name: str, columns: Iterable[str], *, unique: bool) -> Fact:
-    """An index; of a unique one its columns alone, since a unique constraint is one too and has a name of its own.
+    """Return the fact of an index; for a unique index without its name, which differs from its constraint's name.
 
-    Where it is by the primary key's columns it is none for whoever asks: SQLite makes one of the two.
+    Callers leave out unique indexes on the columns of the primary key: SQLite makes only one of the two.
     """
     spelled = ", ".join(map(_indexed, columns))
     return Fact("unique", table, "", spelled) if unique else Fact("index", table, name, spelled)
 
 
 def _indexed(column: str) -> str:
-    """What is indexed, without order and collation: a server tells those apart, a script has them in one text."""
+    """Return the indexed column without order and collation, which a server reports apart from it."""
     name = column.strip()
     while (shorter := ORDERED.sub("", name)) != name:
         name = shorter
@@ -286,18 +291,20 @@ def _indexed(column: str) -> str:
     return name if COLUMN_NAME.fullmatch(name) else EXPRESSION
 
 
-def foreign_key_fact(table: str, columns: Iterable[str], to: str, there: Iterable[str], on_delete: str | None) -> Fact:
+def foreign_key_fact(
+    table: str, columns: Iterable[str], referred: str, referred_columns: Iterable[str], on_delete: str | None
+) -> Fact:
     rule = f" on delete {on_delete.lower()}" if on_delete and on_delete.upper() != "NO ACTION" else ""
-    return Fact("foreign-key", table, ", ".join(columns), f"{to} ({', '.join(there)}){rule}")
+    return Fact("foreign-key", table, ", ".join(columns), f"{referred} ({', '.join(referred_columns)}){rule}")
 
 
 def table_name(name: str, schema: str | None, usual: str | None) -> str:
-    """A table's name, with its schema where that is not where unqualified names go."""
+    """Return a table's name, with its schema unless that is the default schema (`usual`)."""
     return name if schema in (None, usual) else f"{schema}.{name}"
 
 
 def live_facts(details: Iterable[TableDetail], dialect: str, usual: str | None) -> dict[str, frozenset[Fact]]:
-    """The facts of each table as the server tells them, by the table's name."""
+    """Return the facts of each live table by its name."""
     return {
         table_name(detail.table.name, detail.table.schema, usual): frozenset(_of_table(detail, dialect, usual))
         for detail in details
@@ -312,7 +319,7 @@ def _of_table(detail: TableDetail, dialect: str, usual: str | None) -> Iterable[
     if detail.primary_key:
         yield Fact("primary-key", table, "", ", ".join(detail.primary_key))
     for index in detail.indexes:
-        # One that is not valid serves nobody: what was to make it has not been done.
+        # An invalid index serves nobody: the operation that makes it is not done.
         if index.valid and not (index.unique and index.columns == detail.primary_key):
             yield index_fact(table, index.name, index.columns, unique=index.unique)
     for constraint in detail.constraints:

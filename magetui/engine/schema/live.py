@@ -1,11 +1,13 @@
-"""The live schema as facts, read in one go and without the version table."""
+"""The live schema as facts, without the version table: what evidence compares with the schema of each revision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from magetui.engine.schema.exact import enum_facts
 from magetui.engine.schema.facts import Fact, live_facts, table_name
+from magetui.engine.schema.snapshot import Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.schema import BATCH_PREFIX, TableDetail
 
@@ -18,31 +20,23 @@ class Live:
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
 
 
-def read_live(workspace: Workspace) -> tuple[Live, str | None]:
-    """The facts of the live schema without the version table's, and the schema where unqualified names go."""
-    scripts = workspace.project.scripts
-    with workspace.reading() as connection:
-        usual = workspace.backend.server(connection).schema
-        details = workspace.backend.table_details(connection)
-        enums = workspace.backend.enum_types(connection)
-    tables = live_facts(standing(details), workspace.target.dialect, usual)
-    tables.pop(table_name(scripts.version_table, scripts.version_table_schema, usual), None)
-    types = {table_name(one.name, one.schema, usual): one.values for one in enums}
-    facts = {
-        name: frozenset({Fact("enum", name), *(Fact("enum-value", name, one, one) for one in values)})
-        for name, values in types.items()
-    }
-    return Live(tables, facts), usual
+def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
+    """Return the facts of a snapshot's tables and enum types, without those of the version table."""
+    scripts, default_schema = workspace.project.scripts, snapshot.server.schema
+    tables = live_facts(named_as_originals(snapshot.details), workspace.target.dialect, default_schema)
+    tables.pop(table_name(scripts.version_table, scripts.version_table_schema, default_schema), None)
+    names = {table_name(enum.name, enum.schema, default_schema): enum.values for enum in snapshot.enum_types}
+    return Live(tables, {name: enum_facts(name, values) for name, values in names.items()})
 
 
-def standing(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
-    """The tables, each copy of a batch operation in the place of its table where that is gone already."""
-    several = tuple(details)
-    names = {(one.table.schema, one.table.name) for one in several}
+def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
+    """Return the tables, where a copy that a batch operation left has its table's name if that table is gone."""
+    tables = tuple(details)
+    names = {(detail.table.schema, detail.table.name) for detail in tables}
     return tuple(
-        replace(one, table=replace(one.table, name=original))
-        if one.table.name.startswith(BATCH_PREFIX)
-        and (one.table.schema, original := one.table.name.removeprefix(BATCH_PREFIX)) not in names
-        else one
-        for one in several
+        replace(detail, table=replace(detail.table, name=original))
+        if detail.table.name.startswith(BATCH_PREFIX)
+        and (detail.table.schema, original := detail.table.name.removeprefix(BATCH_PREFIX)) not in names
+        else detail
+        for detail in tables
     )

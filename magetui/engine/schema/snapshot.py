@@ -1,20 +1,32 @@
-"""What the database says at one moment, read on one connection that cannot write and does not wait."""
+"""All facts of a database at one moment, read on one connection that cannot write and does not wait.
+
+A `Reading` is that connection. Whoever plans, diagnoses or previews takes it, or the snapshot that was read on it, and
+opens no connection of its own. The overview comes first, because it is the first answer that an operator waits for. The
+details of all tables take longer on a large schema, so they are read when somebody asks for them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
-from magetui.engine.project.project import Project
+from sqlalchemy import Connection
+
+from magetui.engine.errors import MagetuiError
 from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
-from magetui.model.schema import Leftover, Table, VersionTable
+from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
 from magetui.model.server import ServerFacts
 from magetui.model.sessions import MutexHolder, Session
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class DatabaseState:
-    """What was read from the database at one moment."""
+class Overview:
+    """The part of a snapshot that a diagnosis and the steps of a plan need: a fixed number of catalog queries."""
 
     server: ServerFacts
     version_tables: tuple[VersionTable, ...]
@@ -35,20 +47,105 @@ class DatabaseState:
         return table.rows if table is not None and table.rows is not None else ()
 
 
-def read_state(workspace: Workspace, project: Project) -> DatabaseState:
-    """What the database says, on one connection. Raises `ConnectError` or `MagetuiError`."""
-    backend, scripts = workspace.backend, project.scripts
-    file = database_file(workspace.target.url)
-    missing = str(file) if file is not None and not file.exists() else None
-    with workspace.reading() as connection:
+@dataclass(frozen=True, slots=True)
+class Snapshot(Overview):
+    """The complete snapshot: the overview, the details of each table, and the enum types."""
+
+    details: tuple[TableDetail, ...] = ()
+    enum_types: tuple[EnumType, ...] = ()
+
+
+class Reading:
+    """One connection to the database of a workspace, and what was read on it.
+
+    The first read opens the connection. Each fact is read once. All members raise `ConnectError` if no connection can
+    be opened, and `MagetuiError` if a read fails.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._connection: Connection | None = None
+        self._overview: Overview | None = None
+        self._snapshot: Snapshot | None = None
+        self._definitions: tuple[str, ...] | None = None
+
+    @property
+    def overview(self) -> Overview:
+        if self._overview is None:
+            self._overview = self._read(self._read_overview)
+        return self._overview
+
+    @property
+    def snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            overview = self.overview
+            self._snapshot = self._read(lambda connection: self._read_snapshot(connection, overview))
+        return self._snapshot
+
+    def read_all(self) -> None:
+        """Read the snapshot, and close the connection: whoever comes next works without the database."""
+        _ = self.snapshot
+        self.close()
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """The SQL that makes the schema without its rows, for a dialect that renders changes from it; else nothing."""
+        if self._definitions is None:
+            self._definitions = self._read(self.workspace.backend.definitions)
+        return self._definitions
+
+    def count(self, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
+        """Count rows of a table within `limit_ms`, or estimate them: see `Backend.count`."""
+        return self._read(lambda connection: self.workspace.backend.count(connection, table, wanted, limit_ms))
+
+    def close(self) -> None:
+        """Close the connection. What was read stays; another read would open another connection."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with self.workspace.explaining():
+                connection.close()
+
+    def _read(self, read: Callable[[Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = self.workspace.connect()
+        try:
+            with self.workspace.explaining():
+                return read(self._connection)
+        except MagetuiError:
+            self.close()  # it may be lost, and another fact may still be readable on a new one
+            raise
+
+    def _read_overview(self, connection: Connection) -> Overview:
+        workspace, backend = self.workspace, self.workspace.backend
+        scripts = workspace.project.scripts
+        file = database_file(workspace.target.url)
+        missing = str(file) if file is not None and not file.exists() else None
         server = backend.server(connection)
-        return DatabaseState(
-            server=server if missing is None else replace(server, database=missing),  # it is read as an empty one
+        return Overview(
+            server=server if missing is None else replace(server, database=missing),  # it is read as an empty database
             version_tables=backend.version_tables(connection, scripts.version_table, scripts.version_table_schema),
             tables=backend.tables(connection),
             sessions=backend.sessions(connection),
             leftovers=backend.leftovers(connection),
             not_owned=backend.not_owned(connection),
-            mutex=backend.mutex_holder(connection, project.mutex_key, workspace.target.url),
+            mutex=backend.mutex_holder(connection, workspace.project.mutex_key, workspace.target.url),
             file_missing=missing,
         )
+
+    def _read_snapshot(self, connection: Connection, overview: Overview) -> Snapshot:
+        backend = self.workspace.backend
+        return Snapshot(
+            **{field.name: getattr(overview, field.name) for field in fields(Overview)},
+            details=backend.table_details(connection),
+            enum_types=backend.enum_types(connection),
+        )
+
+
+@contextmanager
+def open_reading(workspace: Workspace) -> Iterator[Reading]:
+    """Yield a reading of the workspace's database, and close its connection afterwards."""
+    reading = Reading(workspace)
+    try:
+        yield reading
+    finally:
+        reading.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from magetui.text.evidence import Conclusion
 
 STATE_WIDTH = 13
-MARK_WIDTH = 5
+MARK_WIDTH = 8
 
 
 class EvidenceScreen(OverScreen):
@@ -79,8 +79,8 @@ class EvidenceScreen(OverScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Whether there is a half revision to finish, or to undo; else a revision to stamp."""
         if action == "stamp":
-            return self._found is not None and self._found.half is None
-        return action != "repair" or (self._found is not None and self._found.half is not None)
+            return self._found is not None and self._found.partial is None
+        return action != "repair" or (self._found is not None and self._found.partial is not None)
 
     # -- asking
 
@@ -93,14 +93,15 @@ class EvidenceScreen(OverScreen):
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
-        from magetui.engine.schema.snapshot import read_state
+        from magetui.engine.schema.snapshot import open_reading
         from magetui.text.evidence import conclude
 
         workspace = self.magetui.open_workspace()
         try:
             chain = workspace.chain
-            evidence = gather_evidence(workspace)
-            table = read_state(workspace, workspace.project).version_table
+            with open_reading(workspace) as reading:
+                evidence = gather_evidence(reading)
+                table = reading.overview.version_table
         except (MagetuiError, OSError) as error:
             self.post_message(self.Gathered(None, None, str(error)))
             return
@@ -126,7 +127,7 @@ class EvidenceScreen(OverScreen):
         chain, found = message.chain, message.found
         rows = self.query_one(Rows)
         rows.show(lambda width: evidence_rows(chain, found, width))
-        first_of_all = found.half or next(
+        first_of_all = found.partial or next(
             (one.revision for one in found.revisions if one.revision in found.current), None
         )
         if first_of_all is not None:
@@ -168,7 +169,7 @@ def evidence_rows(chain: Chain, found: Conclusion, width: int) -> list[Row]:
         content = Content.assemble(
             ("▶ " if here else "  ", STRONG),
             (fitted(one.state, STATE_WIDTH), STATE_STYLES[one.state]),
-            (fitted("fits" if fits else "", MARK_WIDTH), STRONG),
+            (fitted("matches" if fits else "", MARK_WIDTH), STRONG),
             (fitted(formats.plain(one.revision), ID_WIDTH), STRONG if here or fits else ""),
             fitted(message, max(8, width - 2 - STATE_WIDTH - MARK_WIDTH - ID_WIDTH)),
         )

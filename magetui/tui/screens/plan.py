@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.repair.plan import InDoubt
     from magetui.engine.runs.start import Limits
-    from magetui.engine.workspace import Workspace
+    from magetui.engine.schema.snapshot import Reading
     from magetui.model.plan import ChangeVerb, OnDisconnect, Plan
 
 
@@ -150,33 +150,37 @@ class PlanScreen(OverScreen):
         from magetui.engine.errors import MagetuiError
         from magetui.engine.preview import preview
         from magetui.engine.runs import follow
+        from magetui.engine.schema.snapshot import open_reading
         from magetui.engine.sessions import listing
         from magetui.text import formats
 
-        workspace = self.magetui.open_workspace()
-        try:
-            made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
-            holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
-            earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
-            foreseen = Foreseen(holding, earlier)
-            if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
-                foreseen = _weighed(workspace, made, foreseen)
-        except MagetuiError as error:
-            self.post_message(self.Planned(question, None, error.message))
-            return
-        named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
-        self.post_message(self.Planned(question, made, None, foreseen, named))
-        if made.empty:
-            return
-        if made.verb != "stamp":
+        with open_reading(self.magetui.open_workspace()) as reading:
+            workspace = reading.workspace
             try:
-                self.post_message(self.Learned(question, preview=preview.preview_plan(workspace, made)))
+                made = plan.make_plan(reading, self._verb, revision or None, self._replace_unknown, self._in_doubt)
+                holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
+                earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
+                foreseen = Foreseen(holding, earlier)
+                if (
+                    made.verb == "stamp" and not made.empty
+                ):  # what speaks against it is known before it can be consented to
+                    foreseen = _weighed(reading, made, foreseen)
             except MagetuiError as error:
-                self.post_message(self.Learned(question, unforetold=error.message))
-        try:
-            self.post_message(self.Learned(question, steps=plan.render_plan(workspace, made)))
-        except MagetuiError as error:
-            self.post_message(self.Learned(question, unrendered=error.message))
+                self.post_message(self.Planned(question, None, error.message))
+                return
+            named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
+            self.post_message(self.Planned(question, made, None, foreseen, named))
+            if made.empty:
+                return
+            if made.verb != "stamp":
+                try:
+                    self.post_message(self.Learned(question, preview=preview.preview_plan(reading, made)))
+                except MagetuiError as error:
+                    self.post_message(self.Learned(question, unforetold=error.message))
+            try:
+                self.post_message(self.Learned(question, steps=plan.render_plan(reading, made)))
+            except MagetuiError as error:
+                self.post_message(self.Learned(question, unrendered=error.message))
 
     def on_plan_screen_planned(self, message: Planned) -> None:
         if message.question != self._question:
@@ -359,12 +363,12 @@ def _field(value: str, id: str) -> Input:
     return field
 
 
-def _weighed(workspace: Workspace, plan: Plan, foreseen: Foreseen) -> Foreseen:
+def _weighed(reading: Reading, plan: Plan, foreseen: Foreseen) -> Foreseen:
     """With what the schema says of a stamp, or why it is not known."""
     from magetui.engine.errors import MagetuiError
     from magetui.engine.preview import preview
 
     try:
-        return replace(foreseen, preview=preview.preview_plan(workspace, plan))
+        return replace(foreseen, preview=preview.preview_plan(reading, plan))
     except MagetuiError as error:
         return replace(foreseen, unforetold=error.message)

@@ -25,7 +25,7 @@ from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.evidence.evidence import RevisionEvidence
+    from magetui.engine.evidence.verdict import RevisionEvidence
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.revisions.headers import Revision
     from magetui.model.plan import PlanStep
@@ -126,6 +126,7 @@ class RevisionScreen(ScrolledScreen):
         from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
         from magetui.engine.evidence.recording import record_revisions
+        from magetui.engine.schema.snapshot import open_reading
         from magetui.text import operations
 
         workspace, name = self.magetui.open_workspace(), self._revision.revision
@@ -141,7 +142,8 @@ class RevisionScreen(ScrolledScreen):
         if self._evidence is not None:
             return
         try:
-            found = {one.revision: one for one in gather_evidence(workspace).revisions}
+            with open_reading(workspace) as reading:
+                found = {one.revision: one for one in gather_evidence(reading).revisions}
             self.post_message(self.Weighed(found[name]))
         except (MagetuiError, OSError) as error:
             self.post_message(self.Weighed(None, str(error)))
@@ -151,6 +153,7 @@ class RevisionScreen(ScrolledScreen):
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.plan import render_plan
+        from magetui.engine.schema.snapshot import Reading
         from magetui.model.plan import Plan, PlannedStep
 
         name, message = self._revision.revision, self._revision.message
@@ -158,7 +161,7 @@ class RevisionScreen(ScrolledScreen):
         # There and back: a plan that nobody runs.
         plan = Plan("migrate", (), name, steps, (name,), (), database="", url="")
         try:
-            self.post_message(self.Rendered(render_plan(self.magetui.open_workspace(), plan)))
+            self.post_message(self.Rendered(render_plan(Reading(self.magetui.open_workspace()), plan)))
         except MagetuiError as error:
             self.post_message(self.Rendered((), error.message))
 

@@ -91,7 +91,7 @@ def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
 
 def _in_the_way(foreseen: Foreseen, width: int) -> Iterator[Content]:
     """Those that the run would wait for now; as long as that is not known, all that hold locks."""
-    pids = foreseen.preview.in_the_way if foreseen.preview is not None else None
+    pids = foreseen.preview.blockers if foreseen.preview is not None else None
     sessions = [line for pid, line in foreseen.holding if pids is None or pid in pids]
     if sessions:
         sure = "are in the way now" if pids is not None else "hold locks now, and may be in the way"

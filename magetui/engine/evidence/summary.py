@@ -1,0 +1,179 @@
+"""The evidence in sentences, for findings, refusals, and the conclusions of the command line and the screen.
+
+Each fact is worded in this module and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from magetui.engine.evidence.verdict import (
+    Evidence,
+    LooseMatch,
+    Matches,
+    MatchesLoosely,
+    MatchesPartially,
+    Nearest,
+    NoMatch,
+    PartiallyApplied,
+    Revisions,
+    Unsure,
+)
+from magetui.engine.revisions.graph import Chain
+from magetui.engine.schema.facts import Difference, Fact
+
+NAMED_AT_MOST = 5
+LOOSE_NAMED_AT_MOST = 2
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+AS_VERBS = {"missing": " is missing", "too much": " exists and should not", "different": ""}
+NULL_STATES = {"null": "may be null", "not null": "is not null"}
+
+
+def summarize(chain: Chain, evidence: Evidence) -> str:
+    """Return what the schema matches, or which revision is partially applied, or which revision is the nearest."""
+    match evidence.verdict:
+        case Matches(candidates, loose):
+            too = "".join(
+                f" It would also match {name_revisions(chain, match.revisions)}, if {name_leftovers(match)}."
+                for match in loose[:LOOSE_NAMED_AT_MOST]
+            )
+            return f"The schema matches {_list_candidates(chain, candidates)}.{too}"
+        case MatchesLoosely(candidates, started):
+            names = _list_candidates(chain, [match.revisions for match in candidates])
+            partial = "" if started is None else f" {describe_partial(chain, started)}"
+            return f"The schema matches {names}, if {name_leftovers(candidates[0])}; it matches none exactly.{partial}"
+        case MatchesPartially(partial, _):
+            return f"The schema matches no revision. {describe_partial(chain, partial)}"
+        case NoMatch(nearest):
+            return f"The schema matches no revision. {describe_nearest(chain, nearest)}"
+        case Unsure(unread, partial=PartiallyApplied() as partial):
+            return f"{_describe_unread(chain, unread)} {describe_partial(chain, partial)}"
+        case Unsure(unread, nearest=nearest):
+            return f"{_describe_unread(chain, unread)} {describe_nearest(chain, nearest)}"
+
+
+def name_revisions(chain: Chain, revisions: Revisions) -> str:
+    """Return a current revision by its ids, with its message if it is one revision."""
+    if not revisions:
+        return "a database before the first revision"
+    message = " ".join(chain.by_id[revisions[0]].message.split()) if len(revisions) == 1 else ""
+    return " and ".join(revisions) + (f" ({message})" if message else "")
+
+
+def name_leftovers(match: LooseMatch) -> str:
+    """Return the condition of a loose match: 'a rollback or a broken run left type entity behind'."""
+    return f"a rollback or a broken run left {shorten(match.leftovers, ' and ') or 'something'} behind"
+
+
+def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
+    """Return which revision is partially applied, and how many of its operations are done."""
+    done, missing, doubt = (partial.real(places) for places in (partial.done, partial.missing, partial.doubt))
+    count = len(done) + len(missing) + len(doubt)
+    what = "Revision" if partial.direction == "upgrade" else "The downgrade of revision"
+    hidden = f", {_is(len(doubt))} visible in no schema" if doubt else ""
+    alternative = (
+        f" Or revision {partial.or_else} was started: it asks the database what to do, so no schema shows what it did."
+        if partial.or_else
+        else ""
+    )
+    return (
+        f"{what} {name_revisions(chain, (partial.revision,))} is partially applied: of its {count} operations "
+        f"{_is(len(done))} done{hidden}, {_is(len(missing))} missing.{alternative}"
+    )
+
+
+def describe_nearest(chain: Chain, nearest: Nearest) -> str:
+    """Return the nearest current revision, and its differences from the live schema."""
+    texts = list_differences(nearest.differences)
+    count = "1 difference" if len(texts) == 1 else f"{len(texts)} differences"
+    return f"Nearest is {name_revisions(chain, nearest.revisions)}, with {count}: {shorten(texts, '; ')}."
+
+
+def advise_repair(evidence: Evidence) -> str | None:
+    """Return which verbs repair the partially applied revision; None if there is none."""
+    match evidence.verdict:
+        case MatchesLoosely(started=PartiallyApplied()):
+            return "'finish' does its missing operations."
+        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
+            return "'finish' does its missing operations, 'undo' undoes the done ones."
+        case _:
+            return None
+
+
+def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
+    """Return the advice to verify first, if the current revision says that the partially applied one was completed."""
+    if evidence.partial is None or evidence.partial.revision not in current:
+        return None
+    return (
+        f"But the current revision says that {evidence.partial.revision} was run completely. Use 'magetui verify' "
+        "first: it builds the schema from the scripts, and compares it with the live one."
+    )
+
+
+def list_differences(differences: Sequence[Difference]) -> list[str]:
+    """Return each difference as a clause: 'table task is missing'."""
+    return [f"{text}{AS_VERBS[state]}" for state, text in group_differences(differences)]
+
+
+def group_differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
+    """Return each difference as its state ('missing', 'too much' or 'different') and its text.
+
+    The parts of a missing table or column are left out, and two values of the same part become one difference.
+    """
+    kept: list[Difference] = []
+    for missing in (True, False):
+        facts = {fact for fact, is_missing in differences if is_missing is missing}
+        complete = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
+        complete |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
+        complete |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
+        complete |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
+        kept += [(fact, missing) for fact in facts if not _is_part(fact, complete)]
+    expected = {fact.place: fact for fact, missing in kept if missing}
+    live = {fact.place for fact, missing in kept if not missing}
+    grouped = []
+    for fact, missing in sorted(kept, key=lambda pair: (pair[0].table, pair[0].name, not pair[1], str(pair[0]))):
+        other = expected.get(fact.place)
+        if not missing and other is not None:
+            grouped.append(("different", _contrast(fact, other)))
+        elif not missing or fact.place not in live:
+            grouped.append(("missing" if missing else "too much", str(fact)))
+    return grouped
+
+
+def shorten(texts: Sequence[str], separator: str) -> str:
+    """Join the texts, at most five of them: 'a; b; c; d; e; 3 more'."""
+    more = f"{separator}{len(texts) - NAMED_AT_MOST} more" if len(texts) > NAMED_AT_MOST else ""
+    return separator.join(texts[:NAMED_AT_MOST]) + more
+
+
+def _list_candidates(chain: Chain, candidates: Sequence[Revisions]) -> str:
+    """Return '42a1 (Update token)', or 'these two, which it cannot tell apart: …'."""
+    names = [name_revisions(chain, revisions) for revisions in candidates]
+    if len(names) == 1:
+        return names[0]
+    number = NUMBERS[len(names)] if len(names) < len(NUMBERS) else str(len(names))
+    return f"these {number}, which it cannot tell apart: {shorten(names, '; ')}"
+
+
+def _describe_unread(chain: Chain, unread: str) -> str:
+    return (
+        f"The schema matches no revision for sure: the script of {name_revisions(chain, (unread,))} cannot be read, so "
+        "that revision would match any schema."
+    )
+
+
+def _is(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'}"
+
+
+def _contrast(live: Fact, expected: Fact) -> str:
+    if live.kind == "null":
+        return f"{live.table}.{live.name} {NULL_STATES[live.value]}, and {NULL_STATES[expected.value]} by the scripts"
+    return f"{live}, not {expected.value or 'none'}"
+
+
+def _is_part(fact: Fact, complete: set[tuple[str, str]]) -> bool:
+    """Return True if the fact belongs to a table or a column that is named already."""
+    if fact.kind in ("table", "enum"):
+        return False
+    return (fact.table, "") in complete or (fact.kind != "column" and (fact.table, fact.name) in complete)
