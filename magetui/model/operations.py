@@ -46,6 +46,7 @@ class CreateTable(OnTable):
 @dataclass(frozen=True, slots=True)
 class DropTable(OnTable):
     kind: ClassVar[str] = "drop-table"
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class AddColumn(OnTable):
 class DropColumn(OnTable):
     kind: ClassVar[str] = "drop-column"
     column: str
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class DropConstraint(OnTable):
     name: str | None
     constraint: ConstraintKind | None
     if_exists: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +157,11 @@ class ExecuteSql(Operation):
 
 @dataclass(frozen=True, slots=True)
 class InsertRows(OnTable):
+    """Rows are inserted; `columns` None means values for all columns."""
+
     kind: ClassVar[str] = "insert-rows"
     rows: int
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
 
 
 def _effect(one: TableEffect) -> Document:
-    return {**asdict(one.effect), "rows": one.rows, "bytes": one.bytes, "holders": list(one.holders)}
+    mode = "" if one.effect.mode is None else one.effect.mode.pg_locks
+    return {**asdict(one.effect), "mode": mode, "rows": one.rows, "bytes": one.bytes, "holders": list(one.holders)}
 
 
 def run_document(record: RunRecord) -> Document:

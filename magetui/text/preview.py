@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
+
+from magetui.text import formats
 
 if TYPE_CHECKING:
     from magetui.engine.preview.data_loss import Loss
     from magetui.engine.preview.preview import Preview, TableEffect
+    from magetui.model.lock_modes import LockMode
 
 Heading = Literal["doubt", "locks", "loses", "fails", "first"]
 EMPTY_NAMED = 3
-MODE_WORD = re.compile(r"[A-Z][a-z]+")
 WORK = {"scan": "reads all of it", "build": "builds an index", "rewrite": "writes it anew", "data": "changes rows"}
 
 
@@ -26,12 +27,11 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
         yield "doubt", preview.doubt
     if preview.no_forecast is not None:
         yield "locks", preview.no_forecast
-    modes: dict[str, list[TableEffect]] = {}
+    modes: dict[LockMode | None, list[TableEffect]] = {}
     for one in sorted(preview.strongest, key=lambda one: -(one.rows or 0)):
         modes.setdefault(one.effect.mode, []).append(one)
     for mode, several in modes.items():
-        spoken = " ".join(MODE_WORD.findall(mode.removesuffix("Lock"))).lower()
-        yield "locks", f"{spoken} on {_tables(several)}"
+        yield "locks", f"{formats.mode(mode and mode.value)} on {_tables(several)}"
     losses = preview.losses.known
     values = [loss for loss in losses if loss.kind == "enum-value" and loss.rows]
     lost = [loss for loss in losses if loss.kind != "enum-value" and loss.rows != 0]

@@ -20,10 +20,12 @@ from psycopg2 import extensions
 
 from magetui.backends.postgresql.backend import PostgreSQL
 from magetui.engine.evidence.recording import record_revisions
-from magetui.engine.preview.lock_forecast import Effect, Known, after, effects
-from magetui.engine.preview.lock_rules import MODES, merged
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.preview.lock_forecast import Effect, after, effects
+from magetui.engine.preview.lock_rules import merged
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
+from magetui.model.lock_modes import LockMode, lock_mode
 from magetui.model.operations import (
     AddColumn,
     AlterColumn,
@@ -126,7 +128,7 @@ def observed(cursor: Any, act: Callable[[], object]) -> Seen:
     locks: dict[str, str] = {}
     for oid, mode in cursor.fetchall():
         if oid in names:
-            locks[names[oid]] = max(mode, locks.get(names[oid], ""), key=MODES.index)
+            locks[names[oid]] = max(mode, locks.get(names[oid], mode), key=strength)
     cursor.execute(RELATIONS)
     files = {oid: file for oid, _, file in cursor.fetchall()}
     rewritten = {name for oid, name, file in relations if oid in files and files[oid] != file}
@@ -135,8 +137,14 @@ def observed(cursor: Any, act: Callable[[], object]) -> Seen:
     return Seen(locks, rewritten, scanned)
 
 
+def strength(name: str) -> int:
+    mode = lock_mode(name)
+    assert mode is not None, name
+    return mode.strength
+
+
 def claimed(made: Iterable[Effect]) -> dict[str, str]:
-    return {shown(one): one.mode for one in made if one.table is not None}
+    return {shown(one): one.mode.pg_locks for one in made if one.table is not None and one.mode is not None}
 
 
 def shown(effect: Effect) -> str:
@@ -147,21 +155,23 @@ def with_work(made: Iterable[Effect], *works: str) -> set[str]:
     return {shown(one) for one in made if one.work in works and one.table is not None}
 
 
-def run_through(operations: Iterable[Operation], server: int, known: Known) -> tuple[tuple[Effect, ...], Known]:
+def run_through(
+    operations: Iterable[Operation], server: int, known: SchemaState
+) -> tuple[tuple[Effect, ...], SchemaState]:
     """One transaction's effects, all together."""
     made: list[Effect] = []
     for operation in operations:
         made += effects(operation, server, known)
         known = after(operation, known)
-    return merged(made, Known()), known
+    return merged(made), known
 
 
-def known_of(database: PostgresDatabase) -> Known:
+def known_of(database: PostgresDatabase) -> SchemaState:
     engine = PostgreSQL().reader(sa.make_url(database.url), "tests")
     with engine.connect() as connection:
         details = PostgreSQL().table_details(connection)
     engine.dispose()
-    return Known.read(details, "public")
+    return SchemaState.read("postgresql", "public", details)
 
 
 @pytest.fixture
@@ -177,7 +187,7 @@ def session(house: PostgresDatabase) -> Iterator[extensions.connection]:
 
 
 @pytest.fixture
-def known(house: PostgresDatabase) -> Known:
+def known(house: PostgresDatabase) -> SchemaState:
     return known_of(house)
 
 
@@ -186,7 +196,7 @@ def statements(text: str) -> list[str]:
 
 
 def differences(
-    connection: extensions.connection, known: Known, server: int, statements: Iterable[str], works: bool = True
+    connection: extensions.connection, known: SchemaState, server: int, statements: Iterable[str], works: bool = True
 ) -> dict[str, object]:
     """For each statement for which claim and server differ, both. `works`: whether tables are read as it is claimed."""
     found: dict[str, object] = {}
@@ -470,20 +480,20 @@ alter table pet add constraint c foreign key (vet_id) references person (id) not
     ids=["columns", "types", "constraints", "indexes", "tables", "around"],
 )
 def test_statement_locks_reads_and_writes_anew_what_the_plan_says(
-    house: PostgresDatabase, session: extensions.connection, known: Known, several: list[str]
+    house: PostgresDatabase, session: extensions.connection, known: SchemaState, several: list[str]
 ) -> None:
     assert differences(session, known, house.server.major, several) == {}
 
 
 def test_statement_of_a_newer_server_is_read_too(
-    house: PostgresDatabase, session: extensions.connection, known: Known
+    house: PostgresDatabase, session: extensions.connection, known: SchemaState
 ) -> None:
     if house.server.major >= 18:
         assert differences(session, known, house.server.major, NEEDS_18) == {}
 
 
 def test_change_of_rows_locks_the_tables_that_foreign_keys_have_it_look_at(
-    house: PostgresDatabase, session: extensions.connection, known: Known
+    house: PostgresDatabase, session: extensions.connection, known: SchemaState
 ) -> None:
     found = differences(session, known, house.server.major, ROWS, works=False)
     emptied = {
@@ -516,7 +526,7 @@ UNNAMED = {
 
 
 def test_tables_that_cannot_be_named_are_described_and_cover_all_that_is_locked(
-    house: PostgresDatabase, session: extensions.connection, known: Known
+    house: PostgresDatabase, session: extensions.connection, known: SchemaState
 ) -> None:
     with session.cursor() as cursor:
         for statement, note in UNNAMED.items():
@@ -528,7 +538,9 @@ def test_tables_that_cannot_be_named_are_described_and_cover_all_that_is_locked(
             named = claimed(made)
             assert named.items() <= seen.locks.items(), statement
             others = {mode for name, mode in seen.locks.items() if name not in named}
-            assert all(MODES.index(mode) <= MODES.index(described.mode) for mode in others), statement
+            assert described.mode is not None and all(strength(mode) <= described.mode.strength for mode in others), (
+                statement
+            )
 
 
 UNKNOWN = {
@@ -547,7 +559,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize(("statement", "note"), UNKNOWN.items(), ids=lambda one: str(one)[:20])
 def test_what_cannot_be_told_is_said(statement: str, note: str) -> None:
-    [unknown] = [one for one in effects(ExecuteSql(statement), 16, Known(whole=True)) if one.unknown]
+    [unknown] = [one for one in effects(ExecuteSql(statement), 16, SchemaState("postgresql")) if one.unknown]
     assert (unknown.table, unknown.work, unknown.note) == (None, "unknown", note)
 
 
@@ -555,12 +567,12 @@ def test_what_cannot_be_told_is_said(statement: str, note: str) -> None:
     "statement", ["select from where (", "select 'open", "insert into", "create", "alter table", "drop", ";;"]
 )
 def test_text_that_is_no_sql_is_no_reason_to_fail(statement: str) -> None:
-    made = effects(ExecuteSql(statement), 16, Known(whole=True))
+    made = effects(ExecuteSql(statement), 16, SchemaState("postgresql"))
     assert all(one.unknown for one in made)
 
 
 def test_time_zone_of_the_session_decides_whether_timestamps_are_written_anew(
-    house: PostgresDatabase, session: extensions.connection, known: Known
+    house: PostgresDatabase, session: extensions.connection, known: SchemaState
 ) -> None:
     statement = "alter table town alter column seen type timestamp with time zone"
     [made] = effects(ExecuteSql(statement), house.server.major, known)
@@ -573,37 +585,41 @@ def test_time_zone_of_the_session_decides_whether_timestamps_are_written_anew(
 
 
 def test_default_from_a_function_that_nobody_knows_may_be_volatile() -> None:
-    [made] = effects(ExecuteSql("alter table pet add column tag text default make_tag('a')"), 16, Known())
+    [made] = effects(
+        ExecuteSql("alter table pet add column tag text default make_tag('a')"),
+        16,
+        SchemaState("postgresql", open=True),
+    )
     assert (made.work, made.note) == ("rewrite", "fills in a default, unless make_tag() is not volatile")
 
 
 def test_without_a_database_the_tables_that_may_be_locked_too_are_described() -> None:
-    drop, referred = effects(DropTable("visit", None), 16, Known())
-    assert (drop.table, drop.mode) == ("visit", "AccessExclusiveLock")
-    assert (referred.table, referred.mode) == (None, "AccessExclusiveLock")
+    drop, referred = effects(DropTable("visit", None), 16, SchemaState("postgresql", open=True))
+    assert (drop.table, drop.mode) == ("visit", LockMode.ACCESS_EXCLUSIVE)
+    assert (referred.table, referred.mode) == (None, LockMode.ACCESS_EXCLUSIVE)
     assert referred.note == "the tables that foreign keys of visit refer to"
-    kind, connected = effects(AlterColumn("visit", None, "code", type="TEXT"), 16, Known())
+    kind, connected = effects(AlterColumn("visit", None, "code", type="TEXT"), 16, SchemaState("postgresql", open=True))
     assert (kind.work, kind.note) == ("rewrite", "unless the type it has now is stored in the same way")
     assert connected.note == "the tables that a foreign key connects with visit.code"
-    [index] = effects(DropIndex("ix_visit", None, None), 16, Known())
+    [index] = effects(DropIndex("ix_visit", None, None), 16, SchemaState("postgresql", open=True))
     assert (index.table, index.note) == (None, "the table of index ix_visit")
 
 
 def test_table_that_the_run_created_and_committed_is_waited_for_again() -> None:
-    known = after(ExecuteSql("create table toy (id int)"), Known(whole=True))
+    known = after(ExecuteSql("create table toy (id int)"), SchemaState("postgresql"))
     add = AddColumn("toy", None, Column("made", "TIMESTAMP", nullable=True, default="clock_timestamp()"))
     assert effects(add, 16, known) == ()
     [made] = effects(add, 16, after(Autocommit(begins=True), known))
-    assert (made.table, made.mode, made.work) == ("toy", "AccessExclusiveLock", "rewrite")
+    assert (made.table, made.mode, made.work) == ("toy", LockMode.ACCESS_EXCLUSIVE, "rewrite")
     assert made.note == "fills in a volatile default: clock_timestamp()"
 
 
 def test_other_operations_of_alembic_say_what_is_known_of_them() -> None:
-    [comment] = effects(Other("CreateTableCommentOp"), 16, Known())
-    assert (comment.table, comment.mode) == (None, "ShareUpdateExclusiveLock")
-    [other] = effects(Other("ReplaceableObjectOp"), 16, Known())
+    [comment] = effects(Other("CreateTableCommentOp"), 16, SchemaState("postgresql", open=True))
+    assert (comment.table, comment.mode) == (None, LockMode.SHARE_UPDATE_EXCLUSIVE)
+    [other] = effects(Other("ReplaceableObjectOp"), 16, SchemaState("postgresql", open=True))
     assert other.unknown
-    assert effects(RebuildTable("pet", None), 16, Known()) == ()
+    assert effects(RebuildTable("pet", None), 16, SchemaState("postgresql", open=True)) == ()
 
 
 # -- operations, as scripts write them
@@ -751,7 +767,7 @@ OPERATIONS = (
 )
 
 
-def test_operation_locks_and_writes_anew_what_the_plan_says(house: PostgresDatabase, known: Known) -> None:
+def test_operation_locks_and_writes_anew_what_the_plan_says(house: PostgresDatabase, known: SchemaState) -> None:
     engine = sa.create_engine(house.url.replace("postgresql:", "postgresql+psycopg2:"))
     with engine.connect() as connection:
         cursor = connection.connection.cursor()
@@ -787,11 +803,11 @@ CONCURRENTLY = {
 
 
 def test_statement_outside_of_a_transaction_wants_the_lock_that_the_plan_says(
-    house: PostgresDatabase, known: Known
+    house: PostgresDatabase, known: SchemaState
 ) -> None:
     for statement, (table, mode, work) in CONCURRENTLY.items():
         made = effects(ExecuteSql(statement), house.server.major, known)
-        assert [(one.mode, one.work) for one in made if one.table == table] == [(mode, work)], statement
+        assert [(one.mode, one.work) for one in made if one.table == table] == [(lock_mode(mode), work)], statement
         with (
             house.session(f"lock table {table} in share update exclusive mode") as blocker,
             closing(house.server.connect(house.name, autocommit=True)) as connection,
@@ -823,7 +839,7 @@ def test_whole_mage_chain_locks_what_the_plan_says_up_and_down(
     workspace = Workspace(Selection(url=pg_database.url, mage_path=str(mage_home)), {})
     newest_first = workspace.chain.revisions
     recordings = record_revisions(workspace, [revision.revision for revision in newest_first])
-    known = Known(whole=True, schema="public")
+    known = SchemaState("postgresql", "public")
     engine = sa.create_engine(pg_database.url.replace("postgresql:", "postgresql+psycopg2:"))
     with engine.connect() as connection:
         for direction, revisions in (("upgrade", newest_first[::-1]), ("downgrade", newest_first)):

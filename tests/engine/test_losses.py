@@ -205,7 +205,7 @@ def test_update_that_writes_over_values_is_perhaps_a_loss(item: Database, statem
     losses = preview(item.url, [ExecuteSql(statement)])
     assert losses.known == ()
     [said] = losses.undecidable
-    assert said.startswith(f"values of {columns} are written over: UPDATE item")
+    assert said.startswith(f"values of {columns} are overwritten: UPDATE item")
 
 
 def altered(old: str, new: str, using: str | None = None) -> tuple[str, AlterColumn]:

@@ -6,14 +6,14 @@ Facts are from the manual's 28.2 (pg_stat_activity), 54.12 (pg_locks) and 9.26 (
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
 
 from magetui.backends.postgresql.query import fetch, statement
+from magetui.model.lock_modes import conflict, lock_mode
 from magetui.model.sessions import HeldLock, LockWait, Session
 
 LOCK_KINDS = {  # pg_locks.locktype in words
@@ -24,35 +24,8 @@ LOCK_KINDS = {  # pg_locks.locktype in words
     "object": "a database object",
     "spectoken": "another session's insert",
 }
+MODE_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # modes of row and page locks
 STAKES = -2  # the column's place
-ALL_MODES = frozenset(
-    f"{name}Lock"
-    for name in (
-        "AccessShare",
-        "RowShare",
-        "RowExclusive",
-        "ShareUpdateExclusive",
-        "Share",
-        "ShareRowExclusive",
-        "Exclusive",
-        "AccessExclusive",
-    )
-)
-CONFLICTS: Mapping[str, frozenset[str]] = {  # table 13.2 of the manual
-    "AccessShareLock": frozenset({"AccessExclusiveLock"}),
-    "RowShareLock": frozenset({"ExclusiveLock", "AccessExclusiveLock"}),
-    "RowExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock"},
-    "ShareUpdateExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "RowExclusiveLock"},
-    "ShareLock": ALL_MODES - {"AccessShareLock", "RowShareLock", "ShareLock"},
-    "ShareRowExclusiveLock": ALL_MODES - {"AccessShareLock", "RowShareLock"},
-    "ExclusiveLock": ALL_MODES - {"AccessShareLock"},
-    "AccessExclusiveLock": ALL_MODES,
-}
-
-
-def lock_mode(spoken: str) -> str:
-    """A mode as pg_locks has it, from how it is spoken: 'AccessShareLock' of 'ACCESS SHARE'."""
-    return "".join(word.capitalize() for word in spoken.split()) + "Lock"
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
@@ -113,7 +86,8 @@ def _only_queues(theirs: Sequence[Stake], mine: Sequence[Stake]) -> bool:
     if wanted is None:
         return False
     same = [stake for stake in theirs if stake.object == wanted.object]
-    held = any(stake.granted and stake.mode in CONFLICTS.get(wanted.mode, ALL_MODES) for stake in same)
+    mode = lock_mode(wanted.mode)
+    held = any(stake.granted and conflict(mode, lock_mode(stake.mode)) for stake in same)
     return not held and any(not stake.granted for stake in same)
 
 
@@ -128,10 +102,10 @@ def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:
     return LOCK_KINDS.get(kind, f"{kind} lock")
 
 
-@cache
-def _mode(mode: str) -> str:
-    """A lock's mode as the manual and LOCK TABLE spell it: 'AccessExclusiveLock' is 'ACCESS EXCLUSIVE'."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
+def _mode(name: str) -> str:
+    """Return a lock's mode as the manual and LOCK TABLE spell it: 'ACCESS EXCLUSIVE' for 'AccessExclusiveLock'."""
+    mode = lock_mode(name)
+    return MODE_WORD.sub(" ", name.removesuffix("Lock")).upper() if mode is None else mode.value
 
 
 def _milliseconds(value: Any) -> int | None:

@@ -113,9 +113,9 @@ class SchemaDiff:
         if not table.open:
             differing = [*((fact, True) for fact in expected - live), *((fact, False) for fact in live - expected)]
             return [difference for difference in differing if difference[0].place not in unread]
-        if len(expected) == 1 and not table.gone and not table.there:
+        if len(expected) == 1 and not table.gone and not table.exists:
             return []  # nothing is known of the table, not even that it exists
-        if not live and name not in self._made and not table.there:
+        if not live and name not in self._made and not table.exists:
             return []  # no revision makes it: a script that names a table which nobody has is no evidence
         return [
             *((fact, True) for fact in expected - live if fact.place not in unread),
@@ -194,7 +194,7 @@ class SchemaDiff:
             if tables[1] is not None and tables[1].open:
                 new = self.of(tables[1], after)
                 old = self.of(tables[0], before) if tables[0] is not None else frozenset()
-                added |= new - old if len(new) > 1 or tables[1].there else set()
+                added |= new - old if len(new) > 1 or tables[1].exists else set()
                 continue
             old = self.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
             new = self.of(tables[1], after) if tables[1] is not None else frozenset()
@@ -212,7 +212,7 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
     columns: dict[str, set[str]] = defaultdict(set)
     places: set[tuple[str, str, str]] = set()
     for table, _ in history.made:
-        columns[table.name].update(table.columns, table.told)
+        columns[table.name].update(table.columns, table.altered)
         places.update(_places(table))
 
     def is_mentioned(fact: Fact) -> bool:

@@ -1,25 +1,30 @@
-"""The schema that revisions lead to, worked out from what they do, without a database.
+"""The schema that a sequence of operations produces, worked out without running them.
 
-A `SchemaState` is a value: applying an operation gives another one, and tables that it leaves alone are shared. Where a
-script cannot be followed, the tables it may have touched are *open* from there on: they have what later operations
-give them, and whatever else there is says nothing.
+A `SchemaState` is a value: applying an operation gives another state, and both share the tables that the operation
+leaves alone. Evidence starts from an empty schema and applies a chain. Lock forecast and data loss start from the live
+schema and apply a plan. Facts that are not known stay unknown: tables that an unreadable script may have changed are
+*open*. They have the parts that later operations give them, and may have others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.engine.evidence.table_state import TableState, by_columns, without
+from magetui.engine.evidence.table_facts import table_facts
+from magetui.engine.evidence.table_state import Name, TableState, without
 from magetui.engine.schema import facts as spelling
 from magetui.engine.schema.facts import Fact
 from magetui.engine.sql.ddl import operations_of
+from magetui.model.lock_operations import DropSchema, Guarded, MoveTable, RenameConstraint
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
     AddEnumValue,
     AlterColumn,
+    Autocommit,
     CreateIndex,
     CreateTable,
     CreateType,
@@ -29,6 +34,7 @@ from magetui.model.operations import (
     DropTable,
     DropType,
     ExecuteSql,
+    OnTable,
     Operation,
     RenameEnumValue,
     RenameIndex,
@@ -37,250 +43,358 @@ from magetui.model.operations import (
     Unclear,
     UnclearTable,
 )
-from magetui.model.schema import ForeignKey
+from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
 T = TypeVar("T")
+TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 
 
 @dataclass(frozen=True)
 class SchemaState:
-    """Tables and enum types by name; `usual` is the schema where unqualified names go.
+    """Tables and enum types by name; `default_schema` is where unqualified names go.
 
-    `open`: a script may have made or dropped any table. `changed`: the tables that the last operation made another,
-    or took away.
+    `open`: there may be tables that are not in `tables`. `changed`: the tables that the last operation changed or
+    dropped. `created`: the tables of the open transaction, which no other session sees and so none waits for.
     """
 
     dialect: str
-    usual: str | None = None
+    default_schema: str | None = None
     tables: Mapping[str, TableState] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     open: bool = False
     changed: frozenset[str] = frozenset()
+    created: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(
+        cls, dialect: str, default_schema: str | None, details: Iterable[TableDetail], types: Iterable[EnumType] = ()
+    ) -> SchemaState:
+        """Return the state of a live schema, of which `details` are all tables."""
+        tables = [TableState.read(detail, default_schema) for detail in details]
+        enums = {spelling.table_name(one.name, one.schema, default_schema): one.values for one in types}
+        return cls(dialect, default_schema, {table.name: table for table in tables}, enums)
+
+    # -- applying operations
 
     def applying(self, operations: Iterable[Operation]) -> SchemaState:
-        """After those operations, `changed` by any of them."""
-        model = self
+        """Return the state after those operations, with the tables that any of them `changed`."""
+        state = self
         changed: set[str] = set()
         for operation in operations:
-            model = model.after(operation)
-            changed |= model.changed
-        return replace(model, changed=frozenset(changed))
+            state = state.after(operation)
+            changed |= state.changed
+        return replace(state, changed=frozenset(changed))
 
-    def opened(self, one: Unclear) -> SchemaState:
-        """After something unknown was done to the tables that its words name; to all, where they name none."""
-        stay = not one.takes_tables
+    def opened(self, operation: Unclear) -> SchemaState:
+        """Return the state after an unknown change to the tables that its words name; to all if they name none."""
+        exists = not operation.takes_tables
         named = {
-            name: table.opened(there=stay)
+            name: table.opened(exists=exists)
             for name, table in self.tables.items()
-            if name.rpartition(".")[2] in one.words
+            if name.rpartition(".")[2] in operation.words
         }
         if named:
             return self._having(named)
-        opened = {name: table.opened(there=stay) for name, table in self.tables.items()}
+        opened = {name: table.opened(exists=exists) for name, table in self.tables.items()}
         return replace(self._having(opened), open=True)
 
     def as_far_as_read(self, operation: Operation) -> SchemaState:
-        """After one operation, as far as it is known what that does: what it opens stays as it was."""
-        several = operations_of(operation.sql, self.dialect) if isinstance(operation, ExecuteSql) else (operation,)
-        model = self
+        """Return the state after one operation, as far as that is understood: tables do not become open."""
+        parts = operations_of(operation.sql, self.dialect) if isinstance(operation, ExecuteSql) else (operation,)
+        state = self
         changed: set[str] = set()
-        for one in several:
-            made = model.after(one)
-            kept = {
+        for part in parts:
+            if isinstance(part, Unclear) and not isinstance(part, UnclearTable):
+                continue
+            after = state.after(part)
+            unchanged = {
                 name: before
-                for name in made.changed
-                if (before := model.tables.get(name)) is not None
+                for name in after.changed
+                if (before := state.tables.get(name)) is not None
                 and not before.open
-                and (table := made.tables.get(name)) is not None
+                and (table := after.tables.get(name)) is not None
                 and table.open
             }
-            if isinstance(one, Unclear) and not isinstance(one, UnclearTable):
-                continue
-            changed |= made.changed - kept.keys()
-            model = replace(made, tables={**made.tables, **kept}) if kept else made
-        return replace(model, changed=frozenset(changed))
+            changed |= after.changed - unchanged.keys()
+            state = replace(after, tables={**after.tables, **unchanged}) if unchanged else after
+        return replace(state, changed=frozenset(changed))
 
     def after(self, operation: Operation) -> SchemaState:
-        """After one operation, `changed` by that alone."""
-        made = self._after(operation)
-        return replace(made, changed=frozenset()) if made.tables is self.tables and made.changed else made
+        """Return the state after one operation, with the tables that this operation `changed`."""
+        state = self._after(operation)
+        return replace(state, changed=frozenset()) if state.tables is self.tables and state.changed else state
 
     def _after(self, operation: Operation) -> SchemaState:  # noqa: PLR0911, PLR0912 - a case an operation
         match operation:
             case CreateTable():
                 return self._created(operation)
             case DropTable():
-                return self._having({}, without=self.name_of(operation))
+                return self._dropped(self.name_of(operation))
             case RenameTable():
                 return self._renamed(operation)
+            case MoveTable():
+                path = operation.new_schema, operation.table
+                return self._moved(self.name_of(operation), path)
+            case DropSchema():
+                state = self
+                for table in [table for table in self.tables.values() if table.path[0] == operation.schema]:
+                    state = state._dropped(table.name)
+                return state
             case CreateType() if operation.values:
                 return replace(self, enums={**self.enums, self._type(operation): operation.values})
             case DropType():
-                return replace(self, enums={n: v for n, v in self.enums.items() if n != self._type(operation)})
-            case AddEnumValue():
-                values = self.enums.get(self._type(operation), ())
-                return replace(self, enums={**self.enums, self._type(operation): (*values, operation.value)})
-            case RenameEnumValue():
-                values = self.enums.get(self._type(operation), ())
-                renamed = tuple(operation.new_value if one == operation.value else one for one in values)
-                return replace(self, enums={**self.enums, self._type(operation): renamed})
+                return replace(self, enums=without(self.enums, self._type(operation)))
+            case AddEnumValue() | RenameEnumValue():
+                return self._values_changed(operation)
             case RenameType():
                 return self._type_renamed(operation)
             case ExecuteSql():
-                made = operations_of(operation.sql, self.dialect)
-                return self.applying(made) if made else self
+                parts = operations_of(operation.sql, self.dialect)
+                return self.applying(parts) if parts else self
             case UnclearTable():
                 name = self.name_of(operation)
                 known = None if operation.makes else self.tables.get(name)
-                return self._having(
-                    {name: TableState(name, open=True, there=True) if known is None else known.opened()}
-                )
+                return self._having({name: self._open_table(operation) if known is None else known.opened()})
             case Unclear():
                 return self.opened(operation)
             case RenameIndex():
-                return self._index_renamed(operation)
+                return self._index_renamed(operation.schema, operation.name, operation.new_name)
             case DropIndex():
                 return self._index_dropped(operation)
-            case AddColumn() | DropColumn() | AlterColumn() | CreateIndex() | AddConstraint() | DropConstraint():
-                name = self.name_of(operation)
-                table = self.tables.get(name) or TableState(name, open=True)
-                table = replace(table, there=True) if table.open else table  # it would fail on one that is not there
-                return self._having({name: table.after(operation)})
+            case AlterColumn():
+                return self._column_altered(operation)
+            case AddColumn() | DropColumn() | CreateIndex() | AddConstraint() | DropConstraint() | RenameConstraint():
+                return self._table_changed(operation)
+            case Guarded():
+                return self.applying(operation.operations) if self.runs(operation) else self
+            case Autocommit():
+                return self.committed()
             case _:
                 return self
 
+    def committed(self) -> SchemaState:
+        """Return the state after a commit: other sessions see the tables that were created."""
+        return replace(self, created=frozenset()) if self.created else self
+
+    # -- facts
+
     def facts(self, name: str) -> frozenset[Fact]:
-        """What is to be seen of a table; nothing where there is none."""
+        """Return the facts of a table; none if there is no such table."""
         table = self.tables.get(name)
-        return frozenset() if table is None else frozenset(self._facts(table))
+        return (
+            frozenset() if table is None else frozenset(table_facts(table, self.dialect, self._referred, self.tables))
+        )
 
     def enum_facts(self, name: str) -> frozenset[Fact]:
-        values = (Fact("enum-value", name, one, one) for one in self.enums.get(name, ()))
+        values = (Fact("enum-value", name, value, value) for value in self.enums.get(name, ()))
         return frozenset({Fact("enum", name), *values} if name in self.enums else ())
+
+    # -- questions
+
+    def path(self, schema: str | None, table: str) -> Name:
+        """Return the schema, which may be the default one, and the table."""
+        return schema or self.default_schema, table
+
+    def at(self, path: Name) -> TableState | None:
+        """Return the table, None if it is not known."""
+        return self.tables.get(spelling.table_name(path[1], path[0], self.default_schema))
+
+    def known(self, path: Name) -> TableState | None:
+        """Return the table if all its parts are known."""
+        table = self.at(path)
+        return None if table is None or table.open else table
+
+    def is_new(self, path: Name) -> bool:
+        """Return True if the open transaction has created the table."""
+        return spelling.table_name(path[1], path[0], self.default_schema) in self.created
+
+    def referred(self, path: Name) -> Iterator[tuple[ForeignKey, Name]]:
+        """Yield the foreign keys of a table that refer to another table, each with that table."""
+        table = self.at(path)
+        for key in table.foreign_keys.values() if table else ():
+            other = self.path(key.referred_schema, key.referred_table)
+            if other != path:
+                yield key, other
+
+    def referring(self, path: Name) -> Iterator[tuple[ForeignKey, Name]]:
+        """Yield the foreign keys of other tables that refer to this one, each with its table."""
+        for other in self.tables.values():
+            for key in other.foreign_keys.values():
+                if other.path != path and self.path(key.referred_schema, key.referred_table) == path:
+                    yield key, other.path
+
+    def table_of_index(self, schema: str | None, index: str) -> Name | None:
+        """Return the table that has the index, None if it is not known."""
+        tables = (table for table in self.tables.values() if table.path[0] == (schema or self.default_schema))
+        return next((table.path for table in tables if table.has_index(index)), None)
+
+    def runs(self, guarded: Guarded) -> bool:
+        """Return True if IF EXISTS or IF NOT EXISTS lets the operations run. If it is not known, they may run."""
+        if guarded.index is not None:
+            is_present = self.table_of_index(guarded.schema, guarded.index) is not None
+        else:
+            table = self.at(self.path(guarded.schema, guarded.table or ""))
+            is_present = (
+                table is not None if guarded.column is None else bool(table and guarded.column in table.columns)
+            )
+        return is_present is guarded.present or (not is_present and self.open)
+
+    def type_name(self, written: str) -> str:
+        """Return the name of a type, as `enums` has it, from how a column's type is written."""
+        parts = [quoted.replace('""', '"') or plain for quoted, plain in TYPE_PART.findall(written)]
+        return spelling.table_name(
+            parts[-1] if parts else "", parts[-2] if len(parts) > 1 else None, self.default_schema
+        )
+
+    def name_of(self, operation: Operation) -> str:
+        """Return the name of an operation's table as `tables` has it."""
+        table, schema = getattr(operation, "table", ""), getattr(operation, "schema", None)
+        return spelling.table_name(table, schema, self.default_schema)
 
     # -- tables
 
     def _having(self, changed: Mapping[str, TableState], without: str | None = None) -> SchemaState:
         tables = {**self.tables, **changed}
         gone = () if without is None or tables.pop(without, None) is None else (without,)
-        return SchemaState(self.dialect, self.usual, tables, self.enums, self.open, frozenset({*changed, *gone}))
-
-    def name_of(self, operation: Operation) -> str:
-        """The name of an operation's table as `tables` has it."""
-        table, schema = getattr(operation, "table", ""), getattr(operation, "schema", None)
-        return spelling.table_name(table, schema, self.usual)
+        return replace(self, tables=tables, changed=frozenset({*changed, *gone}))
 
     def _type(self, operation: CreateType | DropType | AddEnumValue | RenameEnumValue | RenameType) -> str:
-        return spelling.table_name(operation.name, operation.schema, self.usual)
+        return spelling.table_name(operation.name, operation.schema, self.default_schema)
 
-    def _created(self, one: CreateTable) -> SchemaState:
-        table = TableState(
-            self.name_of(one),
-            columns={column.name: column for column in one.columns},
-            primary_key=one.primary_key,
-            indexes={index.name: index for index in one.indexes},
-            uniques={c.name or by_columns(c.columns): c.columns for c in one.constraints if c.kind == "unique"},
-            foreign_keys={key.name or by_columns(key.columns): key for key in one.foreign_keys},
-            checks=frozenset(c.name for c in one.constraints if c.kind == "check" and c.name),
-        )
-        return self._having({table.name: table})
+    def _open_table(self, operation: OnTable | UnclearTable) -> TableState:
+        path = self.path(operation.schema, operation.table)
+        return TableState(self.name_of(operation), open=True, exists=True, path=path)
 
-    def _renamed(self, one: RenameTable) -> SchemaState:
-        old = self.name_of(one)
-        new = spelling.table_name(one.new_name, one.schema, self.usual)
+    def _created(self, operation: CreateTable) -> SchemaState:
+        """Return the state with the table. A known table stays: CREATE TABLE fails, or IF NOT EXISTS leaves it."""
+        name = self.name_of(operation)
+        before = self.tables.get(name)
+        if before is not None and not before.open:
+            return self
+        table = TableState.created(name, self.path(operation.schema, operation.table), operation)
+        return replace(self._having({name: table}), created=self.created | {name})
+
+    def _table_changed(self, operation: OnTable) -> SchemaState:
+        table = self.tables.get(self.name_of(operation)) or self._open_table(operation)
+        if table.open and not table.exists:
+            table = replace(table, exists=True)  # the operation fails on a table that does not exist
+        return self._having({table.name: table.after(operation)})
+
+    def _dropped(self, name: str) -> SchemaState:
+        """Return the state without the table. On PostgreSQL foreign keys to it are dropped too (CASCADE)."""
+        referring = {
+            table.name: replace(
+                table, foreign_keys={n: key for n, key in table.foreign_keys.items() if self._referred(key) != name}
+            )
+            for table in self.tables.values()
+            if table.name != name and any(self._referred(key) == name for key in table.foreign_keys.values())
+        }
+        changed = referring if self.dialect == "postgresql" else {}
+        return replace(self._having(changed, without=name), created=self.created - {name})
+
+    def _renamed(self, operation: RenameTable) -> SchemaState:
+        old = self.name_of(operation)
+        if old not in self.tables and self.table_of_index(operation.schema, operation.table) is not None:
+            return self._index_renamed(operation.schema, operation.table, operation.new_name)
+        return self._moved(old, self.path(operation.schema, operation.new_name))
+
+    def _moved(self, old: str, path: Name) -> SchemaState:
+        """Return the state with the table under another name or in another schema. Foreign keys follow it."""
+        new = spelling.table_name(path[1], path[0], self.default_schema)
+
+        def follow(key: ForeignKey) -> ForeignKey:
+            refers = self._referred(key) == old
+            return replace(key, referred_schema=path[0], referred_table=path[1]) if refers else key
+
         changed = {
-            name: self._referring(table, old, one.new_name)
+            name: replace(table, foreign_keys={n: follow(key) for n, key in table.foreign_keys.items()})
             for name, table in self.tables.items()
             if any(self._referred(key) == old for key in table.foreign_keys.values())
         }
-        table = changed.pop(old, None) or self.tables.get(old)
-        made = TableState(new, open=True, there=True) if table is None else replace(table, name=new)
-        return self._having({**changed, new: made}, without=old)
+        table = changed.pop(old, None) or self.tables.get(old) or TableState(new, open=True, exists=True)
+        moved = self._having({**changed, new: replace(table, name=new, path=path)}, without=old)
+        return replace(moved, created=self.created - {old} | {new}) if old in self.created else moved
 
     def _referred(self, key: ForeignKey) -> str:
-        return spelling.table_name(key.referred_table, key.referred_schema, self.usual)
+        return spelling.table_name(key.referred_table, key.referred_schema, self.default_schema)
 
-    def _referring(self, table: TableState, old: str, new_name: str) -> TableState:
-        """The table with its foreign keys to `old` following the rename."""
-        keys = {
-            name: replace(key, referred_table=new_name) if self._referred(key) == old else key
-            for name, key in table.foreign_keys.items()
+    def _column_altered(self, operation: AlterColumn) -> SchemaState:
+        """Return the state with the column changed. If it is renamed, foreign keys to it follow."""
+        state = self._table_changed(operation)
+        if operation.new_name is None:
+            return state
+        name = self.name_of(operation)
+
+        def follow(key: ForeignKey) -> ForeignKey:
+            if not refers(key):
+                return key
+            columns = (operation.new_name if column == operation.column else column for column in key.referred_columns)
+            return replace(key, referred_columns=tuple(columns))  # type: ignore[arg-type]
+
+        def refers(key: ForeignKey) -> bool:
+            return operation.column in key.referred_columns and self._referred(key) == name
+
+        changed = {
+            table.name: replace(table, foreign_keys={n: follow(key) for n, key in table.foreign_keys.items()})
+            for table in state.tables.values()
+            if any(map(refers, table.foreign_keys.values()))
         }
-        return replace(table, foreign_keys=keys)
+        return state._having({name: state.tables[name], **changed}) if changed else state
 
-    def _type_renamed(self, one: RenameType) -> SchemaState:
-        """Columns follow their type, since they know it by its number."""
-        old, values = self._type(one), self.enums.get(self._type(one), ())
-        new = spelling.table_name(one.new_name, one.schema, self.usual)
+    def _values_changed(self, operation: AddEnumValue | RenameEnumValue) -> SchemaState:
+        name = self._type(operation)
+        values = self.enums.get(name, ())
+        if isinstance(operation, AddEnumValue):
+            values = (*values, operation.value)
+        else:
+            values = tuple(operation.new_value if value == operation.value else value for value in values)
+        return replace(self, enums={**self.enums, name: values})
+
+    def _type_renamed(self, operation: RenameType) -> SchemaState:
+        """Return the state with the type renamed. Columns follow their type: the catalog knows it by its number."""
+        old = self._type(operation)
+        new = spelling.table_name(operation.new_name, operation.schema, self.default_schema)
+
+        def follows(column: Column | AlterColumn) -> bool:
+            return column.type is not None and self.type_name(column.type) == old
+
         tables = {
             name: replace(
                 table,
-                columns={c.name: replace(c, type=new) if c.type == old else c for c in table.columns.values()},
-                told={n: replace(c, type=new) if c.type == old else c for n, c in table.told.items()},
+                columns={n: replace(c, type=new) if follows(c) else c for n, c in table.columns.items()},
+                altered={n: replace(c, type=new) if follows(c) else c for n, c in table.altered.items()},
             )
             for name, table in self.tables.items()
-            if old in {one.type for one in table.columns.values()} | {one.type for one in table.told.values()}
+            if any(map(follows, table.columns.values())) or any(map(follows, table.altered.values()))
         }
-        enums = {name: values for name, values in self.enums.items() if name != old}
-        return replace(self._having(tables), enums={**enums, new: values})
+        enums = {**without(self.enums, old), new: self.enums.get(old, ())}
+        return replace(self._having(tables), enums=enums)
 
-    def _index_dropped(self, one: DropIndex) -> SchemaState:
-        """From the table that has it: scripts need not name the table, and some name the wrong one."""
-        name = spelling.table_name(one.table, one.schema, self.usual) if one.table else ""
+    def _index_dropped(self, operation: DropIndex) -> SchemaState:
+        """Drop an index from the table that has it: scripts need not name the table, and some name a wrong one."""
+        name = spelling.table_name(operation.table, operation.schema, self.default_schema) if operation.table else ""
         named = [self.tables[name]] if name in self.tables else []
-        having = [table for table in named if table.has_index(one.name)]
-        having = having or [table for table in self.tables.values() if table.has_index(one.name)] or named
+        having = [table for table in named if table.has_index(operation.name)]
+        having = having or [table for table in self.tables.values() if table.has_index(operation.name)] or named
         changed = {
             table.name: replace(
                 table,
-                indexes=without(table.indexes, one.name),
-                uniques=without(table.uniques, one.name),
-                gone=table.gone | {("index", table.name, one.name)} if table.open else table.gone,
+                indexes=without(table.indexes, operation.name),
+                uniques=without(table.uniques, operation.name),
+                gone=table.gone | {("index", table.name, operation.name)} if table.open else table.gone,
             )
             for table in having
         }
         return self._having(changed)
 
-    def _index_renamed(self, one: RenameIndex) -> SchemaState:
-        table = next((table for table in self.tables.values() if table.has_index(one.name)), None)
+    def _index_renamed(self, schema: str | None, old: str, new: str) -> SchemaState:
+        path = self.table_of_index(schema, old)
+        table = None if path is None else self.at(path)
         if table is None:
             return self
 
         def renamed(mapping: Mapping[str, T]) -> Mapping[str, T]:
-            return {one.new_name if name == one.name else name: value for name, value in mapping.items()}
+            return {new if name == old else name: value for name, value in mapping.items()}
 
         indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
         return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
-
-    def _facts(self, table: TableState) -> Iterable[Fact]:
-        yield Fact("table", table.name)
-        for column in table.columns.values():
-            keyed = column.name in table.primary_key
-            yield from spelling.column_facts(table.name, column, self.dialect, key=keyed)
-        for one in table.told.values():
-            yield from self._told(table.name, one)
-        if table.primary_key:
-            yield Fact("primary-key", table.name, "", ", ".join(table.primary_key))
-        for index in table.indexes.values():
-            if not (index.unique and index.columns == table.primary_key):
-                yield spelling.index_fact(table.name, index.name, index.columns, unique=index.unique)
-        for columns in table.uniques.values():
-            if columns != table.primary_key:
-                yield spelling.index_fact(table.name, "", columns, unique=True)
-        for check in table.checks:
-            yield Fact("check", table.name, check)
-        for key in table.foreign_keys.values():
-            referred = self.tables.get(self._referred(key))
-            there = key.referred_columns or (referred.primary_key if referred is not None else ())
-            yield spelling.foreign_key_fact(table.name, key.columns, self._referred(key), there, key.on_delete)
-
-    def _told(self, table: str, one: AlterColumn) -> Iterable[Fact]:
-        """Of whether it may be null nothing is said: a primary key's column says nothing of it either."""
-        yield Fact("column", table, one.column)
-        kind = None if one.type is None else spelling.type_of(one.type, self.dialect)
-        if kind is not None:
-            yield Fact("type", table, one.column, kind)
-        if one.drops_default:
-            yield Fact("default", table, one.column)
-        elif kind is not None and one.default is not None:  # how a default is spelled hangs on the type
-            yield Fact("default", table, one.column, spelling.default_of(one.default, kind))

@@ -1,4 +1,4 @@
-"""One table as the scripts make it, worked out from what they do. Like the schema's model, it is a value."""
+"""The state of one table that a sequence of operations produces. Like the state of the schema, it is a value."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from magetui.engine.schema.facts import table_name
+from magetui.model.lock_operations import RenameConstraint
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
     AlterColumn,
     CreateIndex,
+    CreateTable,
     DropColumn,
     DropConstraint,
     Operation,
 )
-from magetui.model.schema import Column, ForeignKey, Index
+from magetui.model.schema import Column, ForeignKey, Index, TableDetail
 
 T = TypeVar("T")
+Name = tuple[str | None, str]  # a schema, None if the dialect or the database has no default one; and a table
+NAMELESS: Name = (None, "")
 
 
 @dataclass(frozen=True)
 class TableState:
-    """A table. Constraints and indexes are by name; a constraint without one by its columns, in brackets.
+    """A table. Constraints and indexes are by name; a constraint without a name is by its columns, in brackets.
 
-    `open`: there may be more than this. `gone`: what an open table no longer has, as places of facts; `told`: what was
-    altered of its columns that nothing else is known of. `there`: an open table that is known to be there, if nothing
-    else.
+    `path`: the schema and the table. `open`: the table may have more parts than these. `gone`: the parts that an open
+    table no longer has, as places of facts. `altered`: what was altered of the columns of which nothing else is known.
+    `exists`: an open table that is known to exist. `live`: the table of the database that this one was, and
+    `live_columns` its columns by the names that they have now.
     """
 
     name: str
@@ -35,26 +41,72 @@ class TableState:
     indexes: Mapping[str, Index] = field(default_factory=dict)
     uniques: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     foreign_keys: Mapping[str, ForeignKey] = field(default_factory=dict)
-    checks: frozenset[str] = frozenset()
+    checks: Mapping[str, str] = field(default_factory=dict)  # the conditions by name
     open: bool = False
     gone: frozenset[tuple[str, str, str]] = frozenset()
-    told: Mapping[str, AlterColumn] = field(default_factory=dict)
-    there: bool = False
+    altered: Mapping[str, AlterColumn] = field(default_factory=dict)
+    exists: bool = False
+    path: Name = NAMELESS
+    live: Name | None = None
+    live_columns: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def created(cls, name: str, path: Name, table: CreateTable | TableDetail) -> TableState:
+        """Return the state of a table that was created, or that a server reports."""
+        return cls(
+            name,
+            columns={column.name: column for column in table.columns},
+            primary_key=table.primary_key,
+            indexes={index.name: index for index in table.indexes},
+            uniques={c.name or by_columns(c.columns): c.columns for c in table.constraints if c.kind == "unique"},
+            foreign_keys={key.name or by_columns(key.columns): key for key in table.foreign_keys},
+            checks={c.name: c.definition for c in table.constraints if c.kind == "check" and c.name},
+            path=path,
+        )
+
+    @classmethod
+    def read(cls, detail: TableDetail, default_schema: str | None) -> TableState:
+        """Return the state of a live table."""
+        path = detail.table.schema, detail.table.name
+        table = cls.created(table_name(path[1], path[0], default_schema), path, detail)
+        return replace(table, live=path, live_columns={name: name for name in table.columns})
 
     @property
-    def is_there(self) -> bool:
-        return self.there or not self.open
+    def is_known(self) -> bool:
+        """Return True if the table is known to exist."""
+        return self.exists or not self.open
 
     def has_index(self, name: str) -> bool:
-        """Whether it is known to have an index, or a unique constraint, of that name."""
+        """Return True if the table is known to have an index, or a unique constraint, of that name."""
         return name in self.indexes or name in self.uniques
 
-    def opened(self, *, there: bool = True) -> TableState:
-        """With nothing known of it any more but that it is there, if it was and `there` says so."""
-        return TableState(self.name, open=True, there=there and self.is_there)
+    def column_type(self, column: str) -> str | None:
+        """Return the type of the column, None if it is not known."""
+        if column in self.columns:
+            return self.columns[column].type
+        return self.altered[column].type if column in self.altered else None
+
+    def is_not_null(self, column: str) -> bool:
+        """Return True if the column is known to hold no nulls."""
+        return column in self.primary_key or (column in self.columns and not self.columns[column].nullable)
+
+    def foreign_key(self, name: str | None) -> str | None:
+        """Return the key in `foreign_keys` of the foreign key of that name, None if there is none.
+
+        A key without a name is looked for as PostgreSQL, and SQLAlchemy, would name it.
+        """
+        table = self.path[1] or self.name
+        for key, foreign in self.foreign_keys.items():
+            if key == name or (key.startswith("(") and name == f"{table}_{'_'.join(foreign.columns)}_fkey"):
+                return key
+        return None
+
+    def opened(self, *, exists: bool = True) -> TableState:
+        """Return the table with nothing known of it but that it exists, if it did and `exists` says so."""
+        return TableState(self.name, open=True, exists=exists and self.is_known, path=self.path)
 
     def after(self, operation: Operation) -> TableState:  # noqa: PLR0911 - a case each
-        """What it is once an operation on it is done; itself where that leaves it alone."""
+        """Return the table after an operation on it; itself if the operation leaves it alone."""
         match operation:
             case AddColumn():
                 name = operation.column.name
@@ -62,7 +114,7 @@ class TableState:
                     self,
                     columns={**self.columns, name: operation.column},
                     gone=self.gone - {_column(self, name)},
-                    told=without(self.told, name),
+                    altered=without(self.altered, name),
                 )
             case DropColumn():
                 return self._column_dropped(operation.column)
@@ -76,43 +128,50 @@ class TableState:
                     gone=self.gone - {("index", self.name, name)},
                 )
             case AddConstraint():
-                return _constrained(self, operation)
+                return self._constraint_added(operation)
             case DropConstraint():
-                return _relaxed(self, operation)
+                return self._constraint_dropped(operation)
+            case RenameConstraint():
+                key = self.foreign_key(operation.name)
+                if key is None:
+                    return self
+                foreign = replace(self.foreign_keys[key], name=operation.new_name)
+                return replace(self, foreign_keys={**without(self.foreign_keys, key), operation.new_name: foreign})
             case _:
                 return self
 
     def _column_dropped(self, name: str) -> TableState:
-        """What stands on a column goes with it (manual, ALTER TABLE: indexes and table constraints)."""
+        """Return the table without the column, its indexes and its constraints (manual, ALTER TABLE)."""
         return replace(
             self,
             columns=without(self.columns, name),
             primary_key=() if name in self.primary_key else self.primary_key,
-            indexes={n: one for n, one in self.indexes.items() if name not in one.columns},
+            indexes={n: index for n, index in self.indexes.items() if name not in index.columns},
             uniques={n: columns for n, columns in self.uniques.items() if name not in columns},
             foreign_keys={n: key for n, key in self.foreign_keys.items() if name not in key.columns},
-            told=without(self.told, name),
+            altered=without(self.altered, name),
             gone=self.gone | {_column(self, name)} if self.open else self.gone,
+            live_columns=without(self.live_columns, name),
         )
 
-    def _column_altered(self, one: AlterColumn) -> TableState:
-        column = self.columns.get(one.column)
+    def _column_altered(self, operation: AlterColumn) -> TableState:
+        column = self.columns.get(operation.column)
         if column is None:
-            return _told(self if self.open else self.opened(), one)
-        default = None if one.drops_default else one.default if one.default is not None else column.default
-        made = Column(
-            one.new_name or column.name,
-            one.type or column.type,
-            column.nullable if one.nullable is None else one.nullable,
-            default,
+            return _altered(self if self.open else self.opened(), operation)
+        changed = Column(
+            operation.new_name or column.name,
+            operation.type or column.type,
+            column.nullable if operation.nullable is None else operation.nullable,
+            _default(operation, column.default),
         )
-        columns = {c.name: c for c in (made if c is column else c for c in self.columns.values())}
-        if made.name == column.name:
+        columns = {c.name: c for c in (changed if c is column else c for c in self.columns.values())}
+        if changed.name == column.name:
             return replace(self, columns=columns)
 
         def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(made.name if name == column.name else name for name in names)
+            return tuple(changed.name if name == column.name else name for name in names)
 
+        live = self.live_columns.get(column.name)
         return replace(
             self,
             columns=columns,
@@ -120,64 +179,75 @@ class TableState:
             indexes={n: replace(index, columns=renamed(index.columns)) for n, index in self.indexes.items()},
             uniques={n: renamed(names) for n, names in self.uniques.items()},
             foreign_keys={n: replace(key, columns=renamed(key.columns)) for n, key in self.foreign_keys.items()},
+            live_columns={
+                **without(self.live_columns, column.name),
+                **({} if live is None else {changed.name: live}),
+            },
         )
+
+    def _constraint_added(self, operation: AddConstraint) -> TableState:
+        if operation.constraint == "primary":
+            return replace(self, primary_key=operation.columns)
+        if operation.constraint == "unique":
+            name = operation.name or by_columns(operation.columns)
+            return replace(self, uniques={**self.uniques, name: operation.columns})
+        if operation.constraint == "foreign" and operation.foreign_key is not None:
+            name = operation.name or by_columns(operation.foreign_key.columns)
+            return replace(self, foreign_keys={**self.foreign_keys, name: operation.foreign_key})
+        if not operation.name:
+            return self
+        return replace(self, checks={**self.checks, operation.name: operation.definition or ""})
+
+    def _constraint_dropped(self, operation: DropConstraint) -> TableState:
+        """Return the table without that constraint, which is looked for under the name that PostgreSQL gives it."""
+        name = operation.name or ""
+        if operation.constraint == "primary" or name == f"{self.name}_pkey":
+            return replace(self, primary_key=(), indexes=without(self.indexes, name))
+        if name in self.checks:
+            return replace(self, checks=without(self.checks, name))
+        for key, columns in self.uniques.items():
+            if key == name or (key.startswith("(") and name == f"{self.name}_{'_'.join(columns)}_key"):
+                return replace(self, uniques=without(self.uniques, key), indexes=without(self.indexes, name))
+        foreign = self.foreign_key(name)
+        if foreign is not None:
+            return replace(self, foreign_keys=without(self.foreign_keys, foreign))
+        if operation.constraint == "check" or self.open:
+            return self
+        return self.opened()  # it had a constraint that is not known here
 
 
 def by_columns(columns: tuple[str, ...]) -> str:
-    """What a constraint that has no name is kept under."""
+    """Return the key of a constraint that has no name."""
     return f"({', '.join(columns)})"
+
+
+def without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
+    """Return the mapping without that key; itself if it does not have the key."""
+    return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping
 
 
 def _column(table: TableState, name: str) -> tuple[str, str, str]:
     return ("column", table.name, name)
 
 
-def _told(table: TableState, one: AlterColumn) -> TableState:
-    """An open table with what is known of a column of its own once that was altered."""
-    before = table.told.get(one.column, AlterColumn(table.name, None, one.column))
-    name = one.new_name or one.column
-    said = replace(
+def _default(operation: AlterColumn, before: str | None) -> str | None:
+    if operation.drops_default:
+        return None
+    return before if operation.default is None else operation.default
+
+
+def _altered(table: TableState, operation: AlterColumn) -> TableState:
+    """Return an open table with what is known of one of its own columns after it was altered."""
+    before = table.altered.get(operation.column, AlterColumn(table.name, None, operation.column))
+    name = operation.new_name or operation.column
+    column = replace(
         before,
         column=name,
-        type=one.type or before.type,
-        default=None if one.drops_default else one.default if one.default is not None else before.default,
-        drops_default=one.drops_default or (before.drops_default and one.default is None),
+        type=operation.type or before.type,
+        default=_default(operation, before.default),
+        drops_default=operation.drops_default or (before.drops_default and operation.default is None),
     )
     gone = table.gone - {_column(table, name)}
-    if name != one.column:
-        gone |= {_column(table, one.column)}
-    return replace(table, told={**without(table.told, one.column), name: said}, gone=gone)
-
-
-def without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
-    """The mapping without that key; itself where it has not."""
-    return {key: value for key, value in mapping.items() if key != name} if name in mapping else mapping
-
-
-def _constrained(table: TableState, one: AddConstraint) -> TableState:
-    if one.constraint == "primary":
-        return replace(table, primary_key=one.columns)
-    if one.constraint == "unique":
-        return replace(table, uniques={**table.uniques, one.name or by_columns(one.columns): one.columns})
-    if one.constraint == "foreign" and one.foreign_key is not None:
-        name = one.name or by_columns(one.foreign_key.columns)
-        return replace(table, foreign_keys={**table.foreign_keys, name: one.foreign_key})
-    return replace(table, checks=table.checks | {one.name}) if one.name else table
-
-
-def _relaxed(table: TableState, one: DropConstraint) -> TableState:
-    """Without that constraint. One that nobody has named is looked for as PostgreSQL would name it (and SQLAlchemy)."""
-    name = one.name or ""
-    if one.constraint == "primary" or name == f"{table.name}_pkey":
-        return replace(table, primary_key=())
-    if name in table.checks:
-        return replace(table, checks=table.checks - {name})
-    for key, columns in table.uniques.items():
-        if key == name or (key.startswith("(") and name == f"{table.name}_{'_'.join(columns)}_key"):
-            return replace(table, uniques=without(table.uniques, key))
-    for key, foreign in table.foreign_keys.items():
-        if key == name or (key.startswith("(") and name == f"{table.name}_{'_'.join(foreign.columns)}_fkey"):
-            return replace(table, foreign_keys=without(table.foreign_keys, key))
-    if one.constraint == "check" or table.open:
-        return table
-    return table.opened()  # it had one that is not known here
+    if name != operation.column:
+        gone |= {_column(table, operation.column)}
+    return replace(table, altered={**without(table.altered, operation.column), name: column}, gone=gone)

@@ -1,10 +1,10 @@
-"""What a plan would take away for good: rows of tables and columns that it drops, and values that types no longer have.
+"""The data loss of a plan: the rows of tables and columns that it drops, and values that enum types no longer have.
 
-What it writes over is told too, but not counted: how much of it is lost is for who knows the data to say.
+Values that the plan overwrites are named too, but not counted: only those who know the data can say how much is lost.
 
-The operations say what goes; the database says how many rows that is. They are followed in their order, since a table
-may be renamed first, and what the plan itself had made is no loss. Counting is a reading like any other: it waits for
-nobody, and what cannot be counted in the time there is stands as the server's estimate, said to be one.
+The operations say what goes; the database says how many rows that is. The operations are followed in their order, since
+a table may be renamed first, and what the plan made itself is no loss. A count waits for no lock. If there is no time
+to count, the loss carries the server's estimate and says so.
 """
 
 from __future__ import annotations
@@ -17,54 +17,51 @@ from time import monotonic
 from typing import Any, Literal
 
 from magetui.engine.evidence.recording import recorded_steps
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.lossy_casts import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
-from magetui.engine.sql.ddl import operations_of
-from magetui.engine.sql.statement import parser_of
+from magetui.engine.sql.ddl import statements_of
+from magetui.model.lock_operations import TruncateTable
 from magetui.model.operations import (
-    AddColumn,
     AlterColumn,
-    CreateTable,
-    CreateType,
     DropColumn,
     DropTable,
     DropType,
     ExecuteSql,
+    OnTable,
     Operation,
     RenameEnumValue,
-    RenameTable,
-    RenameType,
     Unclear,
 )
 from magetui.model.plan import Plan
-from magetui.model.schema import Counted, EnumType, Table, TableDetail, Wanted
+from magetui.model.schema import Counted, Table, Wanted
 
 BUDGET_MS = 2_000  # for all counts together
 COUNT_MS = 1_000  # for one table
 SHOWN_CHARACTERS = 100
-TAKES_ROWS = re.compile(r"\b(?:delete|truncate)\b", re.IGNORECASE)
 UPDATES = re.compile(r"(?<!\bon )(?<!\bfor )\bupdate\b", re.IGNORECASE)
 MAY_TAKE_ROWS = re.compile(rf"\b(?:delete|truncate|drop)\b|{UPDATES.pattern}", re.IGNORECASE)
+ROWS_CHANGE = re.compile(rf"\bdelete\b|{UPDATES.pattern}", re.IGNORECASE)
 CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
-# Statements about what holds no rows of its own; a body that is only written down runs nothing.
+# Statements about objects that hold no rows; a body that is only stored runs nothing.
 HOLDS_NO_ROWS = re.compile(
     r"\s*(?:create(?:\s+or\s+replace)?|alter|drop)\s+(?:function|procedure|trigger|(?:materialized\s+)?view|index|"
     r"sequence|policy|rule)\b(?![^;]*\bcascade\b)[^;]*(?:\$.*\$[^;]*)?;?\s*$",
     re.IGNORECASE | re.DOTALL,
 )
-TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
-WHERE = "at most: only the rows go that its WHERE finds"
-CASCADES = "rows of other tables that refer to these go as well"
+WHERE = "at most: only rows that match its WHERE go"
+CASCADES = "rows of other tables that refer to these rows go too"
 
-Name = tuple[str | None, str]  # a schema, None where the dialect has none, and what is in it
+PARSER = {"postgresql": "postgres", "mssql": "tsql"}  # sqlglot's names of SQLAlchemy's dialects
 LossKind = Literal["table", "column", "enum-value", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What goes, and with how many rows: those of a table, or those with something, or with `value`, in a column.
+    """One loss, with its rows: all rows of a table, the rows with a value in a column, or those with this `value`.
 
-    `exact` False is an estimate, or an upper bound, and `problem` says why; `rows` None where there is neither.
+    `exact` False: `rows` is an estimate or an upper bound, and `problem` says why. `rows` is None if there is neither.
     """
 
     kind: LossKind
@@ -79,44 +76,46 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What is known to go, in the order of the plan; `undecidable` are sentences about what else may."""
+    """The known losses in the order of the plan. `undecidable` are sentences about other possible losses."""
 
     known: tuple[Loss, ...]
     undecidable: tuple[str, ...] = ()
 
 
 def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
-    """What a run of the plan would lose.
+    """Return what a run of the plan loses.
 
-    Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
+    Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
-    ways = recorded_steps(reading.workspace, plan)
-    operations = [operation for _, _, way in ways for operation in way.operations]
-    unknown = tuple(f"{revision}: {way.undecidable}" for revision, _, way in ways if way.undecidable)
-    found = read_losses(reading, operations, budget_ms)
-    return Losses(found.known, (*unknown, *found.undecidable))
+    steps = recorded_steps(reading.workspace, plan)
+    operations = [operation for _, _, recorded in steps for operation in recorded.operations]
+    unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
+    losses = read_losses(reading, operations, budget_ms)
+    return Losses(losses.known, (*unknown, *losses.undecidable))
 
 
 def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: int = BUDGET_MS) -> Losses:
-    """What the operations, done one after the other on this database, would lose. Raises as the reading does."""
+    """Return what the operations, done one after the other on this database, lose. Raises as the reading does."""
     snapshot, dialect = reading.snapshot, reading.workspace.backend.name
-    usual = None if dialect == "sqlite" else snapshot.server.schema
-    standing = Standing(dialect, usual, snapshot.details, snapshot.enum_types)
+    default_schema = None if dialect == "sqlite" else snapshot.server.schema
+    live = SchemaState.read(dialect, default_schema, snapshot.details, snapshot.enum_types)
+    tables = (detail.table for detail in snapshot.details)
+    finder = LossFinder(live, {(table.schema, table.name): table for table in tables})
     for operation in operations:
-        standing.apply(operation)
-    stakes = standing.stakes()
+        finder.apply(operation)
+    stakes = finder.stakes()
     counted = _counted(reading, stakes, budget_ms)
-    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(standing.undecidable))
+    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(finder.undecidable))
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """Something of the live database that goes, and is to be counted."""
+    """A part of the live database that goes, and whose rows are counted."""
 
     kind: LossKind
     table: Table
     wanted: Wanted = field(default_factory=Wanted)
-    at_most: str | None = None  # why fewer, or more, rows may go than are there
+    at_most: str | None = None  # why fewer rows, or more, may go than the count says
 
     def loss(self, counted: Counted) -> Loss:
         return Loss(
@@ -126,19 +125,19 @@ class Stake:
             column=self.wanted.column,
             rows=counted.rows,
             exact=counted.exact and self.at_most is None,
-            problem="; ".join(said for said in (self.at_most, counted.problem) if said) or None,
+            problem="; ".join(reason for reason in (self.at_most, counted.problem) if reason) or None,
             value=self.wanted.value,
         )
 
 
 def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mapping[Stake, Counted]:
-    """Each stake's rows: a table is read once for all that is wanted of it, and small ones come first."""
+    """Count the rows of each stake. A table is read once for all of its stakes, and small tables come first."""
     deadline = monotonic() + budget_ms / 1000
     by_table: dict[Table, list[Stake]] = {}
     for stake in stakes:
         by_table.setdefault(stake.table, []).append(stake)
     counted: dict[Stake, Counted] = {}
-    for table in sorted(by_table, key=lambda one: (one.bytes is None, one.bytes or 0)):
+    for table in sorted(by_table, key=lambda table: (table.bytes is None, table.bytes or 0)):
         left_ms = int((deadline - monotonic()) * 1000)
         wanted = [stake.wanted for stake in by_table[table]]
         rows = reading.count(table, wanted, max(0, min(COUNT_MS, left_ms)))
@@ -146,216 +145,178 @@ def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mappi
     return counted
 
 
-class Standing:
-    """Which table, column and enum value of the live database stands behind each name, operation after operation.
+class LossFinder:
+    """Follows the operations, and collects what each one takes away from the live schema.
 
-    Nothing stands behind what the operations made themselves.
+    What the operations made themselves is no loss: it has no counterpart in the live schema.
     """
 
-    def __init__(
-        self, dialect: str, usual: str | None, details: Sequence[TableDetail], types: Sequence[EnumType]
-    ) -> None:
-        self._dialect = dialect
-        self._usual = usual
-        self._details: dict[Name, TableDetail] = {(one.table.schema, one.table.name): one for one in details}
-        self._tables: dict[Name, Name | None] = {name: name for name in self._details}
-        self._columns: dict[tuple[Name, str], str | None] = {
-            (name, column.name): column.name for name, detail in self._details.items() for column in detail.columns
-        }
-        self._types: dict[Name, tuple[str, ...]] = {(one.schema, one.name): one.values for one in types}
-        self._before = dict(self._types)
+    def __init__(self, live: SchemaState, tables: Mapping[Name, Table]) -> None:
+        self._live = live
+        self._tables = tables
+        self._state = live
         self._dropped: dict[Name, None] = {}
         self._stakes: dict[Stake, None] = {}
         self.undecidable: list[str] = []
 
     def stakes(self) -> tuple[Stake, ...]:
-        """What goes; of a table that goes as a whole, nothing else."""
+        """Return what goes. If a complete table goes, its parts are not listed."""
         return tuple(
             stake
             for stake in self._stakes
             if stake.kind == "table" or (stake.table.schema, stake.table.name) not in self._dropped
         )
 
-    def apply(self, operation: Operation) -> None:  # noqa: PLR0912 - a case an operation
+    def apply(self, operation: Operation) -> None:
+        if isinstance(operation, ExecuteSql):
+            self._execute(operation.sql)
+            return
+        self._note(operation)
+        self._state = self._state.as_far_as_read(operation)
+
+    def _note(self, operation: Operation) -> None:
+        """Collect what the operation takes away from the state before it."""
+        table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, OnTable) else None
         match operation:
-            case CreateTable():
-                # Where there is one already it stays: IF NOT EXISTS leaves it, and nothing else gets past it.
-                self._tables.setdefault(self._name(operation.schema, operation.table))
-            case DropTable():
-                live = self._tables.pop(self._name(operation.schema, operation.table), None)
-                if live is not None:
-                    self._dropped[live] = None
-                    self._stake("table", live)
-            case RenameTable():
-                old = self._name(operation.schema, operation.table)
-                self._tables[(old[0], operation.new_name)] = self._tables.pop(old, None)
-            case AddColumn():
-                live = self._live(operation.schema, operation.table)
-                if live is not None:
-                    self._columns.setdefault((live, operation.column.name))
-            case DropColumn():
-                live = self._live(operation.schema, operation.table)
-                column = None if live is None else self._columns.pop((live, operation.column), None)
-                if live is not None and column is not None:
-                    self._stake("column", live, Wanted(column))
-            case AlterColumn():
-                self._altered(operation)
-            case CreateType():
-                self._types.setdefault(self._name(operation.schema, operation.name), operation.values)
-            case DropType():
-                self._types.pop(self._name(operation.schema, operation.name), None)
-            case RenameType():
-                old = self._name(operation.schema, operation.name)
-                if old in self._types:
-                    self._types[(old[0], operation.new_name)] = self._types.pop(old)
             case RenameEnumValue():
                 self._undecided(f"the value {operation.value} of the type {operation.name} is renamed")
-            case ExecuteSql():
-                self._execute(operation.sql)
-
-    def _altered(self, operation: AlterColumn) -> None:
-        live = self._live(operation.schema, operation.table)
-        if live is None:
-            return
-        column = self._columns.get((live, operation.column))
-        if column is not None and operation.type is not None:
-            self._converted(live, column, operation, operation.type)
-        if operation.new_name is not None and (live, operation.column) in self._columns:
-            self._columns[live, operation.new_name] = self._columns.pop((live, operation.column))
+            case DropTable() if table is not None and table.live is not None:
+                self._dropped[table.live] = None
+                self._stake("table", table.live)
+            case DropColumn() if table is not None and table.live is not None:
+                column = table.live_columns.get(operation.column)
+                if column is not None:
+                    self._stake("column", table.live, Wanted(column))
+            case AlterColumn() if table is not None and table.live is not None and operation.type is not None:
+                column = table.live_columns.get(operation.column)
+                if column is not None:
+                    self._converted(table.live, column, operation, operation.type)
 
     def _converted(self, live: Name, column: str, operation: AlterColumn, new_type: str) -> None:
-        """What another type makes of the values; of an enum type's, those that the new one does not have."""
-        [now] = [one.type for one in self._details[live].columns if one.name == column]
-        has, gets = self._before.get(self._type(now)), self._types.get(self._type(new_type))
+        """Collect the values that another type changes; of an enum type, those that the new type does not have."""
+        table = self._live.at(live)
+        now = (table.column_type(column) if table is not None else None) or ""
+        has = self._live.enums.get(self._live.type_name(now))
+        gets = self._state.enums.get(self._state.type_name(new_type))
         for value in has or () if gets is not None else ():
             if value not in (gets or ()):
                 self._stake("enum-value", live, Wanted(column, value))
         using, name = operation.using, f"{live[1]}.{column}"
         if using is not None and not only_casts(using, operation.column):
             self._undecided(f"the values of {name} are replaced by {_shown(using)}")
-        elif has is None and gets is None and narrows(now, new_type, self._dialect, explicit=using is not None):
+        elif has is None and gets is None and narrows(now, new_type, self._live.dialect, explicit=using is not None):
             self._undecided(f"values of {name} are cut or rounded to fit into {new_type}")
 
     def _execute(self, sql: str) -> None:
-        if HOLDS_NO_ROWS.match(sql):
-            return
-        for operation in operations_of(sql, self._dialect):
-            unread = isinstance(operation, Unclear) and MAY_TAKE_ROWS.search(sql)
-            takes_columns = isinstance(operation, DropType) and CASCADE.search(sql)
-            if unread or takes_columns:
-                self._unread(sql)
-            self.apply(operation)
-        if TAKES_ROWS.search(sql):
-            for table, problem in self._emptied(sql):
-                self._stake("rows", table, at_most=problem)
-        if UPDATES.search(sql):
-            self._overwritten(sql)
+        for statement in statements_of(sql, self._live.dialect):
+            if HOLDS_NO_ROWS.match(statement.text):
+                continue
+            for operation in statement.schema:
+                unread = isinstance(operation, Unclear) and MAY_TAKE_ROWS.search(statement.text)
+                takes_columns = isinstance(operation, DropType) and CASCADE.search(statement.text)
+                if unread or takes_columns:
+                    self._unread(statement.text)
+                self.apply(operation)
+            truncated = [operation for operation in statement.locks if isinstance(operation, TruncateTable)]
+            self._truncated(truncated)
+            if ROWS_CHANGE.search(statement.text) and not truncated:
+                for part in self._parsed(statement.text):
+                    self._deleted(part)
+                    self._overwritten(part)
 
-    def _overwritten(self, sql: str) -> None:
-        """What UPDATE writes over, but for nulls and for columns that the plan made."""
+    def _truncated(self, operations: Sequence[TruncateTable]) -> None:
+        live = [path for one in operations if (path := self._live_table(one.schema, one.table)) is not None]
+        cascade = any(operation.cascade for operation in operations)
+        for path in self._referring(live) if cascade else live:
+            self._stake("rows", path)
+
+    def _overwritten(self, statement: Any) -> None:
+        """Note what UPDATE overwrites, except nulls and columns that the plan made."""
         from sqlglot import exp
 
-        for statement in self._parsed(sql):
-            for found in statement.find_all(exp.Update) if statement is not None else ():
-                live = self._live(*self._identified(found.this)) if isinstance(found.this, exp.Table) else None
-                names = [name for one in found.expressions for name in self._assigned(one, found.args.get("where"))]
-                lost = [one for name in names if live and (one := self._columns.get((live, name))) is not None]
-                if live is not None and lost:
-                    said = " and ".join(f"{live[1]}.{name}" for name in lost)
-                    own = str(found.sql(dialect=parser_of(self._dialect)))
-                    self._undecided(f"values of {said} are written over: {_shown(own)}")
+        for update in statement.find_all(exp.Update):
+            table = self._state.at(self._identified(update.this)) if isinstance(update.this, exp.Table) else None
+            names = [name for one in update.expressions for name in self._assigned(one, update.args.get("where"))]
+            lost = [column for name in names if table and (column := table.live_columns.get(name)) is not None]
+            if table is not None and table.live is not None and lost:
+                columns = " and ".join(f"{table.live[1]}.{column}" for column in lost)
+                own = str(update.sql(dialect=PARSER.get(self._live.dialect, self._live.dialect)))
+                self._undecided(f"values of {columns} are overwritten: {_shown(own)}")
 
     def _assigned(self, assignment: Any, where: Any) -> Iterator[str]:
-        """The columns that one assignment of an UPDATE writes values over."""
+        """Yield the columns in which one assignment of an UPDATE overwrites values."""
         from sqlglot import exp
 
         targets = assignment.this.expressions if isinstance(assignment.this, exp.Tuple) else [assignment.this]
         conditions = list(where.this.flatten()) if where is not None and isinstance(where.this, exp.And) else []
         conditions += [where.this] if where is not None else []
-        are_null = (one for one in conditions if isinstance(one, exp.Is) and not one.args.get("negate"))
-        nulls = [one.this for one in are_null if isinstance(one.expression, exp.Null)]
+        are_null = (part for part in conditions if isinstance(part, exp.Is) and not part.args.get("negate"))
+        nulls = [part.this for part in are_null if isinstance(part.expression, exp.Null)]
         new = assignment.args.get("expression")
-        nulls += [new.this] if isinstance(new, exp.Coalesce) else []  # it keeps what is there
-        filled = {self._folded(one.this) for one in nulls if isinstance(one, exp.Column)}
-        yield from (
-            name for one in targets if isinstance(one, exp.Column) and (name := self._folded(one.this)) not in filled
-        )
+        nulls += [new.this] if isinstance(new, exp.Coalesce) else []  # COALESCE keeps the values of its first column
+        filled = {self._folded(column.this) for column in nulls if isinstance(column, exp.Column)}
+        columns = (self._folded(target.this) for target in targets if isinstance(target, exp.Column))
+        yield from (column for column in columns if column not in filled)
 
     def _parsed(self, sql: str) -> list[Any]:
-        """Its statements; said to be unread where the parser cannot take it."""
+        """Return its statements. If the parser cannot take the text, it is noted as unread."""
         import sqlglot
 
         logging.getLogger("sqlglot").setLevel(logging.ERROR)
+        dialect = self._live.dialect
         try:
-            return list(sqlglot.parse(sql, read=parser_of(self._dialect)))
+            return [part for part in sqlglot.parse(sql, read=PARSER.get(dialect, dialect)) if part is not None]
         except Exception:  # noqa: BLE001 - whatever the parser raises of odd input
             self._unread(sql)
             return []
 
-    def _emptied(self, sql: str) -> Iterator[tuple[Name, str | None]]:
-        """The live tables that DELETE or TRUNCATE takes rows of, and why it may be fewer than all, or more."""
+    def _deleted(self, statement: Any) -> None:
+        """Collect the live tables that DELETE takes rows of, and why it may be fewer rows than all, or more."""
         from sqlglot import exp
 
-        for statement in self._parsed(sql):
-            for found in statement.find_all(exp.Delete, exp.TruncateTable) if statement is not None else ():
-                tables = found.expressions if isinstance(found, exp.TruncateTable) else [found.this]
-                if not all(isinstance(table, exp.Table) for table in tables):
-                    self._unread(sql)
-                    continue
-                emptied = [live for table in tables if (live := self._live(*self._identified(table))) is not None]
-                if isinstance(found, exp.TruncateTable):
-                    everything = str(found.args.get("option") or "").upper() == "CASCADE"
-                    yield from ((live, None) for live in (self._referring(emptied) if everything else emptied))
-                    continue
-                for live in emptied:
-                    fewer = WHERE if found.args.get("where") or found.args.get("using") else None
-                    more = CASCADES if self._referring([live], "CASCADE") != [live] else None
-                    yield live, "; ".join(said for said in (fewer, more) if said) or None
+        for delete in statement.find_all(exp.Delete):
+            if not isinstance(delete.this, exp.Table):
+                self._unread(str(statement.sql()))
+                continue
+            table = self._state.at(self._identified(delete.this))
+            if table is not None and table.live is not None:
+                fewer = WHERE if delete.args.get("where") or delete.args.get("using") else None
+                more = CASCADES if self._referring([table.live], "CASCADE") != [table.live] else None
+                self._stake("rows", table.live, at_most="; ".join(why for why in (fewer, more) if why) or None)
 
-    def _referring(self, names: Sequence[Name], on_delete: str | None = None) -> list[Name]:
-        """The tables, and those that refer to them, and so on: by any foreign key, or only by such ones."""
-        found = list(names)
-        for name in found:  # grows on the way
-            for other, detail in self._details.items():
-                refers = any(
-                    (key.referred_schema or other[0], key.referred_table) == name
-                    and (on_delete is None or key.on_delete == on_delete)
-                    for key in detail.foreign_keys
-                )
-                if refers and other not in found:
-                    found.append(other)
-        return found
+    def _referring(self, paths: Sequence[Name], on_delete: str | None = None) -> list[Name]:
+        """Return the live tables with those that refer to them, and so on: by any foreign key, or by such keys."""
+        tables = list(paths)
+        for path in tables:  # grows during the loop
+            for key, other in self._live.referring(path):
+                if other not in tables and (on_delete is None or key.on_delete == on_delete):
+                    tables.append(other)
+        return tables
 
-    def _identified(self, table: Any) -> tuple[str | None, str]:
-        parts = [self._folded(part) for part in (table.args.get("db"), table.this) if part is not None]
-        return (parts[0] if len(parts) > 1 else None), parts[-1]
+    def _identified(self, table: Any) -> Name:
+        schema = table.args.get("db")
+        return self._state.path(self._folded(schema) if schema is not None else None, self._folded(table.this))
 
     def _folded(self, identifier: Any) -> str:
-        """An identifier as the catalog has it."""
-        as_written = identifier.args.get("quoted") or self._dialect != "postgresql"
+        """Return an identifier as the catalog has it."""
+        as_written = identifier.args.get("quoted") or self._live.dialect != "postgresql"
         return str(identifier.this) if as_written else str(identifier.this).lower()
 
     def _unread(self, sql: str) -> None:
-        self._undecided(f"what this SQL takes away cannot be read off it: {_shown(sql)}")
+        self._undecided(f"this SQL may remove data, but its text does not say which: {_shown(sql)}")
 
     def _undecided(self, sentence: str) -> None:
         if sentence not in self.undecidable:
             self.undecidable.append(sentence)
 
     def _stake(self, kind: LossKind, live: Name, wanted: Wanted | None = None, at_most: str | None = None) -> None:
-        self._stakes[Stake(kind, self._details[live].table, wanted or Wanted(), at_most)] = None
+        self._stakes[Stake(kind, self._tables[live], wanted or Wanted(), at_most)] = None
 
-    def _live(self, schema: str | None, table: str) -> Name | None:
-        return self._tables.get(self._name(schema, table))
-
-    def _name(self, schema: str | None, name: str) -> Name:
-        return (None if self._usual is None else schema or self._usual), name
-
-    def _type(self, written: str) -> Name:
-        parts = [quoted.replace('""', '"') or plain for quoted, plain in TYPE_PART.findall(written)]
-        return self._name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
+    def _live_table(self, schema: str | None, table: str) -> Name | None:
+        state = self._state.at(self._state.path(schema, table))
+        return None if state is None else state.live
 
 
 def _shown(sql: str) -> str:
-    said = " ".join(sql.split())
-    return said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}…"
+    line = " ".join(sql.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"

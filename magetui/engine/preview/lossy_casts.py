@@ -1,37 +1,37 @@
-"""Whether a column's new type keeps less of a value than the old one did.
+"""The rules that tell if a column's new type keeps less of a value than the old type.
 
-A value that a server refuses is no loss: the migration fails. One that it cuts or rounds without a word is.
+A value that the server refuses is no loss: the migration fails. A value that the server cuts or rounds silently is.
 """
 
 from __future__ import annotations
 
-from magetui.engine.preview.lock_rules import DIGITS_OF_A_SECOND, FRACTIONS, read_type
+from magetui.engine.preview.column_rules import DIGITS_OF_A_SECOND, FRACTIONS, read_type
 from magetui.engine.schema.defaults import bare
 from magetui.engine.schema.facts import type_of
 
-TEXTS = frozenset({"text", "varchar", "char", "citext", "name"})
+TEXTS = frozenset({"text", "character varying", "character", "citext", "name"})
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
 FLOATS = frozenset({"real", "double precision"})
-# As many characters as such a value has at most.
+# The most characters that a value of the type has.
 WIDTHS = {"boolean": 5, "smallint": 6, "date": 10, "integer": 11, "bigint": 20, "uuid": 36}
 DIGITS_OF_DOUBLE = 15
 
 
 def only_casts(using: str, column: str) -> bool:
-    """Whether USING is the column itself, cast any number of times."""
+    """Return True if USING is the column itself, cast any number of times."""
     return bare(using).strip('"').lower() == column.lower()
 
 
 def narrows(old: str, new: str, dialect: str, *, explicit: bool) -> bool:
-    """Whether values may be cut or rounded. `explicit`: by a cast, which PostgreSQL lets cut what else it refuses."""
+    """Return True if values may be cut or rounded. `explicit`: by a cast, which cuts what PostgreSQL else refuses."""
     if dialect == "sqlite":
         return _narrows_on_sqlite(type_of(old, dialect), type_of(new, dialect))
-    was, had = read_type(type_of(old, "postgresql"))
-    will, has = read_type(type_of(new, "postgresql"))
+    was, had = read_type(old)
+    will, has = read_type(new)
     if will in TEXTS:
         longest = had[0] if was in TEXTS and had else WIDTHS.get(was)
         return explicit and bool(has) and (longest is None or longest > has[0])
-    if will in ("date", "time", "timetz") and was.startswith("timestamp"):
+    if will in ("date", "time without time zone", "time with time zone") and was.startswith("timestamp"):
         return True
     if will in FRACTIONS and was in FRACTIONS:
         return (has or (DIGITS_OF_A_SECOND,))[0] < (had or (DIGITS_OF_A_SECOND,))[0]
@@ -39,7 +39,7 @@ def narrows(old: str, new: str, dialect: str, *, explicit: bool) -> bool:
 
 
 def _rounds(was: str, had: tuple[int, ...], will: str, has: tuple[int, ...]) -> bool:
-    """Of numbers; a `numeric` without a length has as many digits as it is given."""
+    """Return True if numbers may be rounded. A `numeric` without a length keeps all digits of a value."""
     behind_the_point = 0 if was in INTEGERS else had[1] if was == "numeric" and had else None
     if was not in INTEGERS and was not in FLOATS and was != "numeric":
         return False
@@ -55,9 +55,9 @@ def _rounds(was: str, had: tuple[int, ...], will: str, has: tuple[int, ...]) -> 
 
 
 def _narrows_on_sqlite(old: str, new: str) -> bool:
-    """A batch operation copies the values by CAST where Alembic takes the types for different in kind.
+    """Return True if a batch operation changes values: it copies them by CAST if Alembic sees two kinds of types.
 
-    That makes a number of everything but texts: of '2024-05-01' the number 2024, of 'a' the number 0.
+    A CAST to anything but a text makes numbers: 2024 from '2024-05-01', and 0 from 'a'.
     """
     was, will = _affinity(old), _affinity(new)
     if will in ("text", "blob") or was == "integer" or old.partition("(")[0] in (new.partition("(")[0], "BOOLEAN"):
@@ -66,10 +66,10 @@ def _narrows_on_sqlite(old: str, new: str) -> bool:
 
 
 def _affinity(kind: str) -> str:
-    """What SQLite keeps in a column that was so declared (its documentation, Datatypes, 3.1)."""
+    """Return the affinity of a column of that declared type (SQLite documentation, Datatypes, 3.1)."""
     if "INT" in kind:
         return "integer"
-    if any(part in kind for part in ("CHAR", "CLOB", "TEXT", "JSON")):  # Alembic casts nothing to JSON
+    if any(part in kind for part in ("CHAR", "CLOB", "TEXT", "JSON")):  # Alembic makes no cast to JSON
         return "text"
     if "BLOB" in kind or not kind:
         return "blob"

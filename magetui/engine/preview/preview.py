@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from magetui.backends.postgresql.sessions import ALL_MODES, CONFLICTS, lock_mode
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
+from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
-from magetui.engine.preview.lock_forecast import Effect, Known, after, effects
-from magetui.engine.preview.lock_rules import MODES, WORKS
+from magetui.engine.preview.lock_forecast import Effect, after, effects
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
+from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
@@ -26,7 +26,7 @@ from magetui.model.sessions import Session
 RecordedStep = tuple[str, str, Recorded]  # revision, direction, operations
 LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
-STRONG = frozenset({"AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"})
+STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class _LiveTables:
     def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
         self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
         self._schema = schema
-        self._held: dict[str, list[tuple[int, str]]] = {}
+        self._held: dict[str, list[tuple[int, LockMode | None]]] = {}
         for session in sessions:
             for held in session.holds:
                 self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
@@ -199,26 +199,25 @@ class _LiveTables:
         if table is None:
             return TableEffect(effect)
         name = table.name if table.schema == self._schema else f"{table.schema}.{table.name}"
-        conflicting = CONFLICTS.get(effect.mode, ALL_MODES)
-        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if mode in conflicting)
+        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if conflict(effect.mode, mode))
         return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
 def _forecast_steps(recorded: Iterable[RecordedStep], snapshot: Snapshot) -> Iterator[StepPreview]:
     """Yield the preview of each step on PostgreSQL, with the tables as the operations before it leave them."""
     server, schema = int(snapshot.server.version.partition(".")[0]), snapshot.server.schema
-    known = Known.read(snapshot.details, schema)
+    state = SchemaState.read("postgresql", schema, snapshot.details, snapshot.enum_types)
     live = _LiveTables([detail.table for detail in snapshot.details], snapshot.sessions, schema)
     for revision, direction, done in recorded:
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
         warnings = list(_script_warnings(direction, done))
         for operation in done.operations:
-            for effect in effects(operation, server, known):
+            for effect in effects(operation, server, state):
                 on_table = live.with_table(effect)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
                 strongest[key] = _stronger(strongest.get(key), on_table)
                 warnings += _effect_warnings(operation, on_table)
-            known = after(operation, known)
+            state = after(operation, state)
         yield StepPreview(
             revision,
             direction,
@@ -231,13 +230,7 @@ def _forecast_steps(recorded: Iterable[RecordedStep], snapshot: Snapshot) -> Ite
 
 def _stronger(effect: TableEffect | None, other: TableEffect) -> TableEffect:
     """Return the effect with the stronger lock, or with more work under the same lock."""
-    if effect is None:
-        return other
-
-    def rank(ranked: TableEffect) -> tuple[int, int]:
-        return MODES.index(ranked.effect.mode), WORKS.index(ranked.effect.work)
-
-    return max((effect, other), key=rank)
+    return other if effect is None else max((effect, other), key=lambda ranked: ranked.effect.rank)
 
 
 # -- warnings, as sentences
@@ -266,7 +259,7 @@ def _effect_warnings(operation: Operation, on_table: TableEffect) -> Iterator[st
         return
     if isinstance(operation, CreateIndex) and not operation.concurrently and large:
         yield f"It builds an index on {effect.table} without CONCURRENTLY: nobody can write to the table meanwhile."
-    elif effect.work in LONG_WORK and effect.mode == "AccessExclusiveLock" and large:
+    elif effect.work in LONG_WORK and effect.mode is LockMode.ACCESS_EXCLUSIVE and large:
         work = "rewrites" if effect.work == "rewrite" else "reads"
         yield f"It {work} all of {effect.table}, a large table, while nobody can use it."
     if (

@@ -1,22 +1,27 @@
-"""A script's own SQL as the operations it amounts to, as far as its text tells.
+"""A script's own SQL as operations, as far as its text tells.
 
-Most of it changes rows, which a schema does not show; most of the rest is one of Alembic's operations in other words.
-What is neither is `Unclear`: it may have done anything to the tables that it names, or to all where it names none.
-Of what makes or alters one table in a way that is not read here, it is known which table, and that it is there then.
+Each statement is read once, from its tokens. `operations_of` returns what a schema shows of it: evidence and repairs
+are made from that. `statements_of` adds the locks and the changes of rows, which previews are made from.
+
+A statement that is not understood is `Unclear`: it may do anything to the tables that it names, or to all tables if it
+names none. If only the action on one table is not understood, the statement is `UnclearTable`.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
-from magetui.engine.sql.statement import Statement, parser_of
+from magetui.engine.sql.other_statements import ROWS, other_statement
+from magetui.engine.sql.tables import Read, TableReader, create_index, lock
+from magetui.engine.sql.tokens import Tokens, UnfinishedError
+from magetui.model.lock_operations import Guarded
 from magetui.model.operations import (
     AddEnumValue,
-    AlterColumn,
     CreateType,
+    DropIndex,
+    DropTable,
     DropType,
     Operation,
     RenameEnumValue,
@@ -26,149 +31,186 @@ from magetui.model.operations import (
     UnclearTable,
 )
 
-NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
-QUALIFIED = rf"(?:(?P<schema>{NAME})\s*\.\s*)?(?P<name>{NAME})"
-ANY_NAME = rf"{NAME}(?:\s*\.\s*{NAME})?"
-TEXT = r"'((?:[^']|'')*)'"
-# What changes rows, settings, rights or comments and leaves the schema alone.
-NOT_OF_THE_SCHEMA = re.compile(
-    r"(?:update|insert|delete|merge|truncate|copy|select|values|set|reset|show|comment|grant|revoke|analyze|vacuum"
-    r"|reindex|refresh|cluster|lock|notify|begin|commit|savepoint|release|pragma|explain)\b",
-    re.IGNORECASE,
-)
-ADD_VALUE = re.compile(
-    rf"alter\s+type\s+{QUALIFIED}\s+add\s+value\s+(?P<unless>if\s+not\s+exists\s+)?{TEXT}(?:\s+(?:before|after)\s+{TEXT})?",
-    re.IGNORECASE,
-)
-RENAME_VALUE = re.compile(rf"alter\s+type\s+{QUALIFIED}\s+rename\s+value\s+{TEXT}\s+to\s+{TEXT}", re.IGNORECASE)
-RENAME_INDEX = re.compile(
-    rf"alter\s+index\s+(?:if\s+exists\s+)?{QUALIFIED}\s+rename\s+to\s+(?P<new>{NAME})", re.IGNORECASE
-)
-RENAME_TYPE = re.compile(rf"alter\s+type\s+{QUALIFIED}\s+rename\s+to\s+(?P<new>{NAME})", re.IGNORECASE)
-CREATE_ENUM = re.compile(rf"create\s+type\s+{QUALIFIED}\s+as\s+enum\s*\((?P<values>.*)\)", re.IGNORECASE | re.DOTALL)
-DROP_TYPE = re.compile(rf"drop\s+type\s+(?:if\s+exists\s+)?{QUALIFIED}(?:\s+(?:cascade|restrict))?", re.IGNORECASE)
-# What makes or drops other things than tables and types, by itself; with CASCADE it may take a table's parts along.
-BESIDE_TABLES = re.compile(
-    r"(?:create(?:\s+or\s+replace)?|drop|alter)(?:\s+(?:constraint|event|temp|temporary|recursive|materialized))*"
-    r"\s+(?P<what>trigger|function|procedure|routine|aggregate|view|rule|policy|sequence|publication|subscription"
-    r"|extension|statistics|operator|cast|collation|role|user|default\s+privileges)\b(?!.*\bcascade\b)",
-    re.IGNORECASE | re.DOTALL,
-)
-# The same of schemas, domains and composite types, and what else alters an index or a database; but a schema that is
-# renamed takes its tables along, and a domain its columns' types.
-BESIDE_TABLES_TOO = re.compile(
-    rf"(?:(?:create|drop)\s+(?:schema|domain|database)|alter\s+(?:schema|domain|database|index))\b"
-    r"(?!.*\b(?:cascade|rename|create)\b)"
-    rf"|create\s+type\s+{ANY_NAME}\s*(?:\Z|as\s*(?:\(|range\b))"
-    rf"|alter\s+type\s+{ANY_NAME}\s+(?:owner\b|(?:add|drop|alter|rename)\s+attribute\b(?!.*\bcascade\b))",
-    re.IGNORECASE | re.DOTALL,
-)
-ONE_TABLE = re.compile(
-    r"(?P<verb>create|alter)\s+(?:(?:unlogged|foreign|virtual|global)\s+)?table\s+(?:if\s+(?:not\s+)?exists\s+)?"
-    rf"(?:only\s+)?{QUALIFIED}|create\s+(?:unique\s+)?index\b[^()]*?\bon\s+(?:only\s+)?"
-    rf"(?:(?P<its_schema>{NAME})\s*\.\s*)?(?P<its_name>{NAME})",
-    re.IGNORECASE,
-)
-TEMPORARY = re.compile(r"(?:create|drop)\s+(?:(?:global|local)\s+)?temp(?:orary)?\s+table\b", re.IGNORECASE)
 # After these words a table may be gone, or have another name.
 TAKES_TABLES = re.compile(r"\bdrop\s+(?:foreign\s+|virtual\s+)?table\b|\brename\b|\bset\s+schema\b", re.IGNORECASE)
-BODY = re.compile(r"(\$\w*\$).*?\1|\bbegin\b.*\bend\b", re.IGNORECASE | re.DOTALL)
-# How scripts give a column a new enum type; so common that it is not worth loading a parser for.
-RETYPE = re.compile(
-    rf"alter\s+table\s+{QUALIFIED}\s+alter\s+(?:column\s+)?(?P<column>{NAME})\s+(?:set\s+data\s+)?type\s+(?P<type>\w+)"
-    rf"\s+using\s+(?P<using>{NAME}::text::\w+)",
-    re.IGNORECASE,
+# What CREATE, ALTER and DROP change beside tables. With CASCADE they may take parts of tables along.
+BESIDE_TABLES = frozenset(
+    """TRIGGER FUNCTION PROCEDURE ROUTINE AGGREGATE VIEW RULE POLICY SEQUENCE PUBLICATION SUBSCRIPTION EXTENSION
+    STATISTICS OPERATOR CAST COLLATION ROLE USER DEFAULT""".split()  # noqa: SIM905 - to be read, not scrolled
 )
-LEADING_COMMENT = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
+# The same of these; but a schema that is renamed takes its tables along, and a domain the types of its columns.
+CONTAINERS = frozenset({"SCHEMA", "DOMAIN", "DATABASE"})
+FIRST_WORD = re.compile(r"\s*([a-z]+)\b", re.IGNORECASE)
+SILENT_FOR_SCHEMA = ROWS | frozenset(
+    """TRUNCATE COPY SET RESET SHOW COMMENT GRANT REVOKE ANALYZE VACUUM REINDEX REFRESH CLUSTER LOCK NOTIFY BEGIN COMMIT
+    SAVEPOINT RELEASE PRAGMA EXPLAIN START END LISTEN UNLISTEN DISCARD DEALLOCATE CHECKPOINT""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement: `schema` is what a schema shows of it, `locks` the operations that locks are foretold from."""
+
+    text: str
+    schema: tuple[Operation, ...]
+    locks: tuple[Operation, ...]
+
+
+def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
+    """Return what the statements in `sql` do to the schema. The result is empty if they leave the schema alone."""
+    first = FIRST_WORD.match(sql)
+    if first is not None and first[1].upper() in SILENT_FOR_SCHEMA and ";" not in sql.rstrip("; \n\t"):
+        return ()  # inserted rows may be many, and their tokens are of no use
+    return tuple(operation for statement in statements_of(sql, dialect) for operation in statement.schema)
 
 
 @lru_cache(maxsize=4_096)
-def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
-    """What the statements in `sql` do to the schema; empty where they leave it alone."""
-    text = _bare(sql)
-    if not text or _leaves_tables_alone(text):
-        return ()
-    made = _of_a_type(text)
-    if made is not None:
-        return (made,)
+def statements_of(sql: str, dialect: str) -> tuple[Statement, ...]:
+    """Return each statement in `sql` with all that is understood of it."""
+    return tuple(_statement(words, dialect) for words in Tokens.of(sql, dialect).statements())
+
+
+def _statement(words: Tokens, dialect: str) -> Statement:
+    text, where = words.rest, None
     try:
-        return tuple(_parsed(text, dialect))
-    except Exception:  # noqa: BLE001 - whatever the parser raises, or makes of what nobody has seen it make yet
-        return (_unclear(text),)
+        read, where = _read(words, dialect)
+    except UnfinishedError:
+        read = Read.unclear(lock(None, None, None, "what an unfinished statement does"))
+    schema = (_unclear(text, where),) if read.schema is None else read.schema
+    return Statement(text, schema, read.locks)
 
 
-def _leaves_tables_alone(text: str) -> bool:
-    """Whether it is one statement that changes nothing of a table or a type."""
-    if match := BESIDE_TABLES.match(text) or BESIDE_TABLES_TOO.match(text):
-        return ";" not in BODY.sub("", text[match.end() :])
-    return bool(NOT_OF_THE_SCHEMA.match(text)) and ";" not in text
+# The table that an unclear statement changes: its name, its schema, and whether the statement creates it.
+Where = tuple[str, str | None, bool]
 
 
-def _bare(sql: str) -> str:
-    """Without comments before it, and without the semicolon behind it."""
-    text = sql.strip()
-    if comment := LEADING_COMMENT.match(text):
-        text = text[comment.end() :]
-    return text.rstrip("; \n\t")
-
-
-def _of_a_type(text: str) -> Operation | None:  # noqa: PLR0911 - a case each
-    if match := ADD_VALUE.fullmatch(text):
-        return AddEnumValue(*_named(match), _text(match[4]), match["unless"] is not None)
-    if match := RENAME_VALUE.fullmatch(text):
-        return RenameEnumValue(*_named(match), _text(match[3]), _text(match[4]))
-    if match := RENAME_INDEX.fullmatch(text):
-        return RenameIndex(*_named(match), _name(match["new"]))
-    if match := RENAME_TYPE.fullmatch(text):
-        return RenameType(*_named(match), _name(match["new"]))
-    if match := CREATE_ENUM.fullmatch(text):
-        return CreateType(*_named(match), tuple(_text(value) for value in re.findall(TEXT, match["values"])))
-    if match := DROP_TYPE.fullmatch(text):
-        return DropType(*_named(match))
-    if match := RETYPE.fullmatch(text):
-        name, schema = _named(match)
-        return AlterColumn(name, schema, _name(match["column"]), type=match["type"], using=match["using"])
-    return None
-
-
-def _named(match: re.Match[str]) -> tuple[str, str | None]:
-    return _name(match["name"]), _name(match["schema"]) if match["schema"] else None
-
-
-def _name(written: str) -> str:
-    """An identifier as the catalog has it (manual, 4.1.1: unquoted ones are folded to lower case)."""
-    return written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
-
-
-def _text(written: str) -> str:
-    return written.replace("''", "'")
-
-
-# -- everything else, through a parser
-
-
-def _parsed(text: str, dialect: str) -> Iterator[Operation]:
-    import sqlglot
-
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what it does not know; so do we, as Unclear
-    folds = dialect == "postgresql"
-    for statement in sqlglot.parse(text, read=parser_of(dialect)):
-        if statement is None:
-            continue
-        own = statement.sql(dialect=parser_of(dialect))
-        made = _of_a_type(own) if folds else None
-        if made is not None:
-            yield made
-        elif not any(beside.match(own) for beside in (NOT_OF_THE_SCHEMA, BESIDE_TABLES, BESIDE_TABLES_TOO, TEMPORARY)):
-            yield from Statement(statement, dialect, text).operations() or [_unclear(own)]
-
-
-def _unclear(text: str) -> Unclear:
+def _unclear(text: str, where: Where | None) -> Unclear:
     words = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
     takes_tables = bool(TAKES_TABLES.search(text))
-    match = ONE_TABLE.match(text)
-    if match is None or takes_tables or ";" in text:
+    if where is None or takes_tables:
         return Unclear(words, takes_tables)
-    name, schema = match["name"] or match["its_name"], match["schema"] or match["its_schema"]
-    makes = (match["verb"] or "").lower() == "create"
-    return UnclearTable(words, False, _name(name), _name(schema) if schema else None, makes)
+    return UnclearTable(words, False, *where)
+
+
+def _read(words: Tokens, dialect: str) -> tuple[Read, Where | None]:
+    ahead, first = words.ahead(), words.key
+    ahead.step()
+    if first in ("CREATE", "ALTER", "DROP"):
+        return _ddl(first, ahead, words, dialect)
+    locks = other_statement(words)
+    return Read(() if first in SILENT_FOR_SCHEMA or first == "(" else None, locks), None
+
+
+def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> tuple[Read, Where | None]:  # noqa: PLR0911 - a case a statement
+    words.take("OR", "REPLACE")
+    is_temporary = words.take_any("GLOBAL", "LOCAL", "TEMP", "TEMPORARY") and first != "ALTER"
+    is_unique = words.take("UNIQUE")
+    words.take_any("UNLOGGED", "CONSTRAINT", "EVENT", "RECURSIVE", "MATERIALIZED")
+    is_other = words.take_any("FOREIGN", "VIRTUAL")
+    kind = words.identifier().upper()
+    match first, kind:
+        case "CREATE", "TABLE":
+            read, table, schema = _create_table(words, dialect)
+            if is_temporary:
+                return Read((), read.locks), None
+            return Read(None if is_other else read.schema, read.locks), (table, schema, True)
+        case "CREATE", "INDEX":
+            table, schema, read = create_index(words, unique=is_unique)
+            return read, (table, schema, False)
+        case "ALTER", "TABLE" if words.key != "ALL":
+            read, table, schema = _alter_table(words, dialect)
+            return read, (table, schema, False)
+        case "DROP", "TABLE":
+            read = _drop_tables(words)
+            return Read((), read.locks) if is_temporary else read, None
+        case "DROP", "INDEX":
+            return _drop_indexes(words), None
+        case _, "TYPE":
+            return _type(first, words, statement), None
+        case "ALTER", "INDEX" if (renamed := _index_renamed(words.ahead())) is not None:
+            return Read.both(renamed), None
+    return Read(() if _is_beside_tables(first, kind, statement) else None, other_statement(statement)), None
+
+
+def _is_beside_tables(first: str, kind: str, statement: Tokens) -> bool:
+    """Return True if a CREATE, ALTER or DROP changes nothing of a table or of a type."""
+    if statement.has("CASCADE"):
+        return False
+    inside = statement.ahead()
+    inside.step()
+    if kind in CONTAINERS or (kind, first) == ("INDEX", "ALTER"):
+        return not inside.has("RENAME") and not inside.has("CREATE")
+    return kind in BESIDE_TABLES
+
+
+def _create_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
+    is_guarded = words.take("IF", "NOT", "EXISTS")
+    table, schema = words.table()
+    read = TableReader(table, schema, dialect).created(words)
+    if is_guarded:
+        read = Read(read.schema, (Guarded(read.locks, table, schema, present=False),))
+    return read, table, schema
+
+
+def _alter_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
+    is_guarded = words.take("IF", "EXISTS")
+    table, schema = words.table()
+    read = TableReader(table, schema, dialect).altered(words)
+    if is_guarded:
+        read = Read(read.schema, (Guarded(read.locks, table, schema),))
+    return read, table, schema
+
+
+def _drop_tables(words: Tokens) -> Read:
+    is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
+    dropped = [DropTable(*table, cascade) for table in words.tables()]
+    guarded = (Guarded((drop,), drop.table, drop.schema) for drop in dropped)
+    return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
+
+
+def _drop_indexes(words: Tokens) -> Read:
+    concurrently, is_guarded = words.take("CONCURRENTLY"), words.take("IF", "EXISTS")
+    dropped = [DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
+    if words.take("ON") and len(dropped) == 1:  # SQL Server
+        table, schema = words.table()
+        dropped = [DropIndex(dropped[0].name, table, schema)]
+    guarded = (Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
+    return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
+
+
+def _index_renamed(words: Tokens) -> RenameIndex | None:
+    words.take("IF", "EXISTS")
+    name, schema = words.table()
+    return RenameIndex(name, schema, words.identifier()) if words.take("RENAME", "TO") else None
+
+
+# -- types
+
+
+def _type(first: str, words: Tokens, statement: Tokens) -> Read:  # noqa: PLR0911 - a case a statement
+    """Read CREATE, ALTER and DROP TYPE."""
+    if first == "DROP":
+        words.take("IF", "EXISTS")
+        dropped = tuple(DropType(*name) for name in words.tables())
+        return Read(dropped, (*dropped, *other_statement(statement)))
+    name, schema = words.table()
+    if first == "CREATE":
+        if words.take("AS", "ENUM") and words.key == "(":
+            return Read.both(CreateType(name, schema, tuple(_string(part) for part in words.inside().parts())))
+        return Read((), ())
+    if words.take("ADD", "VALUE"):
+        if_missing = words.take("IF", "NOT", "EXISTS")
+        return Read.both(AddEnumValue(name, schema, _string(words), if_missing))
+    if words.take("RENAME", "VALUE"):
+        old = _string(words)
+        words.take("TO")
+        return Read.both(RenameEnumValue(name, schema, old, _string(words)))
+    if words.take("RENAME", "TO"):
+        return Read.both(RenameType(name, schema, words.identifier()))
+    is_beside = words.key == "OWNER" or (words.has("ATTRIBUTE") and not words.has("CASCADE"))
+    return Read(() if is_beside else None, other_statement(statement))
+
+
+def _string(words: Tokens) -> str:
+    """Read a string, without its quotes."""
+    return words.identifier().removeprefix("'").removesuffix("'").replace("''", "'")

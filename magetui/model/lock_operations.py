@@ -1,0 +1,88 @@
+"""What raw SQL does beside the schema: locks and changes of rows, as operations that a lock forecast is made from.
+
+Only the reader of SQL makes them. They are never recorded, so they are not in the table of all kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from magetui.model.lock_modes import LockMode, TableWork
+from magetui.model.operations import OnTable, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class LockTable(Operation):
+    """A statement locks a table and works on it. No schema shows the result.
+
+    `table` None: `note` says which tables are meant. `index`: the table is the one that has this index. `mode` None:
+    the lock, and whether there is one, cannot be told, and `note` says why. `since` is the first major version of
+    PostgreSQL that takes the lock.
+    """
+
+    kind: ClassVar[str] = "lock-table"
+    table: str | None
+    schema: str | None
+    mode: LockMode | None
+    work: TableWork = "catalog"
+    note: str | None = None
+    index: str | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery(Operation):
+    """A statement reads or changes rows. `runs` is False for a query that is only stored, in a view for example."""
+
+    kind: ClassVar[str] = "query"
+    sql: str
+    runs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateTable(OnTable):
+    kind: ClassVar[str] = "truncate"
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateConstraint(OnTable):
+    kind: ClassVar[str] = "validate-constraint"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameConstraint(OnTable):
+    kind: ClassVar[str] = "rename-constraint"
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTable(OnTable):
+    """ALTER TABLE … SET SCHEMA."""
+
+    kind: ClassVar[str] = "move-table"
+    new_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropSchema(Operation):
+    """DROP SCHEMA … CASCADE."""
+
+    kind: ClassVar[str] = "drop-schema"
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded(Operation):
+    """IF (NOT) EXISTS: the operations run only if the table, its column or the index is `present`, or is not."""
+
+    kind: ClassVar[str] = "guarded"
+    operations: tuple[Operation, ...]
+    table: str | None
+    schema: str | None
+    column: str | None = None
+    index: str | None = None
+    present: bool = True
