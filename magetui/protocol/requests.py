@@ -89,7 +89,7 @@ class RecordRequest:
 class ReplayRequest:
     """A chain to be replayed from nothing up to `revisions`, in a scratch place lent by the server of `url`.
 
-    `schema` and `apart`: see `backends.scratch.Place`.
+    `schema` and `apart`: see `backends.scratch.ScratchRequest`.
     """
 
     scripts: Scripts

@@ -15,8 +15,9 @@ from sqlalchemy.engine import make_url
 
 from magetui.backends.sqlite import catalog
 from magetui.backends.sqlite.backend import SQLite
+from magetui.backends.sqlite.sessions import sessions
 from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover
-from magetui.model.sessions import HeldLock, Session
+from magetui.model.sessions import HeldLock
 
 # Opens the database, does what it is told, says so, and stays until its input ends.
 OTHER_PROCESS = """
@@ -189,19 +190,19 @@ def test_the_process_that_holds_the_write_lock_is_named(path: Path, tmp_path: Pa
     script.write_text(OTHER_PROCESS)
     statements = ("begin immediate", "insert into t values (1)")
     with other_process(path, *statements, script=script) as pid, reading(path) as connection:
-        [session] = catalog.sessions(connection)
+        [session] = sessions(connection)
         assert (session.pid, session.application, session.state) == (pid, "mage_server.py", "writing")
         assert session.user
         files = {lock.relation for lock in session.holds if lock.mode == "WRITE"}
         assert files == {"mage-ai.db-shm" if mode == "wal" else "mage-ai.db"}
     with reading(path) as connection:
-        assert catalog.sessions(connection) == ()
+        assert sessions(connection) == ()
 
 
 def test_a_process_that_reads_is_told_from_one_that_writes(path: Path) -> None:
     run(path, "create table t (id integer)", "insert into t values (1)")
     with other_process(path, "begin", "select * from t") as pid, reading(path) as connection:
-        [session] = catalog.sessions(connection)
+        [session] = sessions(connection)
     assert session.pid == pid
     assert session.state == "reading"
     assert session.holds == (HeldLock("mage-ai.db", "READ"),)
@@ -212,7 +213,7 @@ def test_a_process_that_reads_is_told_from_one_that_writes(path: Path) -> None:
 def test_a_process_that_only_has_a_wal_database_open_is_neither(path: Path) -> None:
     run(path, "pragma journal_mode = wal", "create table t (id integer)", "insert into t values (1)")
     with other_process(path, "select * from t") as pid, reading(path) as connection:
-        states = [(session.pid, session.state) for session in catalog.sessions(connection)]
+        states = [(session.pid, session.state) for session in sessions(connection)]
     assert states == [(pid, "open")]
 
 
@@ -220,15 +221,14 @@ def test_looking_at_the_locks_drops_none_of_our_own(path: Path) -> None:
     run(path, "create table t (id integer)")
     with closing(sqlite3.connect(path, isolation_level=None)) as ours, reading(path) as connection:
         ours.execute("begin immediate")
-        assert catalog.sessions(connection) == ()
+        assert sessions(connection) == ()
         with other_process(path):
             assert _is_locked(path)
 
 
 def test_a_database_in_memory_has_no_sessions(tmp_path: Path) -> None:
     with reading(tmp_path / "absent.db") as connection:
-        sessions: tuple[Session, ...] = catalog.sessions(connection)
-        assert sessions == ()
+        assert sessions(connection) == ()
         assert catalog.table_details(connection) == ()
 
 
