@@ -83,6 +83,9 @@ class Connections(Protocol):
 
         Each connection gets the timeouts, the application name, and a transaction around DDL. `engine` may be
         SQLAlchemy's `Engine` class itself, for connections that a project's `env.py` opens.
+
+        PostgreSQL: lock_timeout and statement_timeout (manual, 20.11.1). SQLite: BEGIN IMMEDIATE, polled until the lock
+        timeout (sqlite.org/lang_transaction.html). SQL Server: SET LOCK_TIMEOUT (Transact-SQL reference).
         """
 
     def server(self, connection: Connection) -> ServerFacts:
@@ -123,7 +126,11 @@ class Catalog(Protocol):
         """
 
     def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:
-        """Return the objects that failed migrations left behind, in every schema of users."""
+        """Return the objects that failed migrations left behind, in every schema of users, by kind, schema and name.
+
+        PostgreSQL: a failed CREATE INDEX CONCURRENTLY leaves an invalid index (manual, CREATE INDEX). All: a failed
+        batch operation of Alembic leaves a table with `BATCH_PREFIX`.
+        """
 
     def not_owned(self, connection: Connection) -> tuple[Table, ...]:
         """Return the tables of the default schema that the role cannot alter, by name."""
@@ -162,7 +169,10 @@ class Sessions(Protocol):
     """Other users of the database, the locks between them, and the migration mutex."""
 
     def sessions(self, connection: Connection) -> tuple[Session, ...]:
-        """Return the other sessions of this database with the locks that they hold and wait for."""
+        """Return the other sessions of this database, by pid, with the locks that they hold and wait for.
+
+        Sessions of other databases are included if they block a session of this database. Times are in milliseconds.
+        """
 
     def session_waits(self, connection: Connection, pid: int) -> bool:
         """Return whether the session waits for a lock. Cheap enough to ask several times a second."""
@@ -171,22 +181,31 @@ class Sessions(Protocol):
         """Return whether the session exists under that name; the server may have reused the number alone."""
 
     def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        """Return the progress of the session's statement; None if the server does not report it."""
+        """Return the progress of the session's statement; None if the server does not report it.
+
+        Only PostgreSQL reports progress (manual, 28.4 in version 16, Progress Reporting).
+        """
 
     def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
         """Cancel the statement that a session executes. Returns False if there is no such session.
 
-        `began` is the session's start as in `Session.began`. It identifies the session together with `pid`.
+        `began` is the session's start as in `Session.began`. It identifies the session together with `pid`. Only
+        PostgreSQL can cancel (pg_cancel_backend in the manual's Server Signaling Functions); others return False.
         """
 
     def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
         """End a session. Returns False if there is no such session; for `began`, see `cancel`.
 
+        PostgreSQL: pg_terminate_backend. SQL Server: KILL. SQLite: a process is never ended, so the result is False.
         Raises SQLAlchemy's errors, or `PermissionError` with a sentence, if the role has no permission.
         """
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:
-        """Return the mutex `key` of the database at `url`, not yet acquired; `note` tells others who holds it."""
+        """Return the mutex `key` of the database at `url`, not yet acquired; `note` tells others who holds it.
+
+        PostgreSQL: an advisory lock (manual, 13.3.5). SQLite: flock(2) on a file beside the database. SQL Server:
+        sp_getapplock.
+        """
 
     def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:
         """Return whether `connection`, opened by other code, is to the database of `url`, where `mutex` is held."""

@@ -1,4 +1,4 @@
-"""Polling the sessions of a server as rarely as their cost demands.
+"""Polls of a server's sessions, made as rarely as their cost demands.
 
 The cost of one poll grows with the number of sessions. The network's share of the time is no work of the server, so it
 is subtracted. The rest is measured by the clock of a busy machine, so the pause has an upper limit that an operator

@@ -1,4 +1,4 @@
-"""What is said of where a server is: by itself through a pooler, and by the driver where the URL does not tell."""
+"""The location of a server: from the server itself behind a pooler, and from the driver if the URL does not name it."""
 
 from __future__ import annotations
 

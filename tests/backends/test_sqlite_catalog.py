@@ -1,4 +1,4 @@
-"""A SQLite file as an operator finds it: half migrated, oddly named, or locked by another process."""
+"""A SQLite file as an operator finds it: partially migrated, oddly named, or locked by another process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from magetui.backends.sqlite.sessions import sessions
 from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover
 from magetui.model.sessions import HeldLock
 
-# Opens the database, does what it is told, says so, and stays until its input ends.
+# Opens the database, executes statements, reports that it is ready, and stays until its input ends.
 OTHER_PROCESS = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -50,7 +50,7 @@ def run(path: Path, *statements: str) -> None:
 
 @contextmanager
 def other_process(path: Path, *statements: str, script: Path | None = None) -> Iterator[int]:
-    """The pid of a process that has run the statements and stays."""
+    """Yield the pid of a process that has run the statements and stays."""
     command = [
         sys.executable,
         *(["-c", OTHER_PROCESS] if script is None else [str(script)]),
@@ -233,7 +233,7 @@ def test_a_database_in_memory_has_no_sessions(tmp_path: Path) -> None:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether another process finds the write lock taken."""
+    """Return whether another process finds the write lock taken."""
     attempt = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('begin immediate')"
     done = subprocess.run([sys.executable, "-c", attempt, str(path)], capture_output=True, text=True, check=False)
     return "database is locked" in done.stderr
