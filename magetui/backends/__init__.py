@@ -1,4 +1,4 @@
-"""One backend for each kind of database; `backend_for` picks it by the URL's dialect."""
+"""One backend for each kind of database; `backend_for` selects the backend by the URL's dialect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from magetui.backends.base import Backend
 
 
 class UnsupportedDialectError(ValueError):
-    """There is no backend for this kind of database."""
+    """No backend exists for this kind of database."""
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
@@ -19,9 +19,9 @@ class UnsupportedDialectError(ValueError):
 
 
 def backend_for(url: URL) -> Backend:
-    """The backend of `url`'s dialect; imports no driver but its own.
+    """Return the backend for `url`'s dialect. Only that backend's modules are imported.
 
-    Raises `UnsupportedDialectError` where there is none.
+    Raises `UnsupportedDialectError` if no backend exists for the dialect.
     """
     dialect = url.get_backend_name()
     if dialect == "postgresql":

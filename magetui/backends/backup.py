@@ -1,4 +1,4 @@
-"""A backup as every kind of database makes one: what is asked for, how far it has come, and why there is none."""
+"""A backup as every kind of database makes it: its options, its progress, and why it failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ BackupCause = Literal["tool", "nothing", "lock-timeout", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """How long a backup may wait for a lock (0: for ever), its name on the server, the pg_dump that was asked for."""
+    """Options of a backup.
+
+    `lock_ms` limits each wait for a lock, in milliseconds; 0 is no limit. `pg_dump` is the path or name of the
+    pg_dump that the operator wants.
+    """
 
     lock_ms: int = 10_000
     application_name: str = "magetui backup"
@@ -21,7 +25,7 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackupProgress:
-    """Bytes written so far, of `most` at most, and the table that is being written, where that is told."""
+    """Bytes written, the most bytes that the file can have, and the table that is written now, if known."""
 
     written: int
     most: int
@@ -29,7 +33,10 @@ class BackupProgress:
 
 
 class BackupFailedError(Exception):
-    """Why there is no backup; the message may repeat a credential. `tool`: a program is missing, or does not fit."""
+    """No backup was made; the message may repeat a credential.
+
+    The cause `tool` means that a program is missing or too old, and `nothing` that there is no file to back up.
+    """
 
     def __init__(self, cause: BackupCause, message: str) -> None:
         self.cause = cause
@@ -38,14 +45,17 @@ class BackupFailedError(Exception):
 
 
 class BackupJob(Protocol):
-    """One backup of a database, ready to be made."""
+    """One backup of a database that is prepared and not yet made."""
 
     @property
     def most(self) -> int:
-        """Bytes that the file will not exceed, as far as can be known beforehand."""
+        """The bytes that the file will not exceed, as far as that is known in advance."""
 
-    def write(self, file: Path, told: Callable[[BackupProgress], None]) -> None:
-        """Fill `file`, which is there and empty; what `told` raises ends it. Raises `BackupFailedError`."""
+    def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
+        """Write the backup into `file`, which exists and is empty. Raises `BackupFailedError`.
+
+        `report` is called with the progress several times a second. If it raises, the backup ends.
+        """
 
     def restore_command(self, file: Path) -> str:
-        """What to type into a shell to have the content of `file` in a database again; without any credential."""
+        """Return the shell command that restores `file` into a database. It contains no credential."""

@@ -1,9 +1,14 @@
-"""The protocol that keeps every other floor free of SQL.
+"""The protocol of a backend: everything that differs between kinds of databases.
 
-A backend answers for one kind of database: how to open a connection that cannot write or wait, how to open one
-that migrates under timeouts, what the server says of itself, its tables, its sessions, and what an error of its
-driver means. Everything that comes out is a frozen dataclass; connections go in and never come out of the
-engine's floor. The module needs SQLAlchemy alone, because the child process runs it under foreign interpreters.
+All SQL of our own is behind this protocol, so the rest of the program is free of dialects. Values that a backend
+returns are frozen dataclasses of `magetui.model`. The protocol needs SQLAlchemy alone, because the child process runs
+it under the interpreters of other projects.
+
+The protocol has three parts, `Connections`, `Catalog` and `Sessions`; each dialect's package has modules of the same
+names. `Backend` joins the three and adds backups and scratch databases.
+
+Unless a function says otherwise, it raises SQLAlchemy's `DBAPIError` if the server or the driver reports an error.
+`Connections.failure` tells what such an error means.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupJob, BackupOptions
-from magetui.backends.scratch import Place, Scratch
+from magetui.backends.scratch import Scratch, ScratchRequest
 from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
 from magetui.model.server import Failure, ServerFacts, Timeouts
 from magetui.model.sessions import MutexHolder, Session, StatementProgress
@@ -31,20 +36,20 @@ class Mutex(Protocol):
     """The lock that keeps two migrations of one database apart."""
 
     def try_acquire(self) -> bool:
-        """Take it if it is free, without waiting."""
+        """Take the lock if it is free, without waiting. Returns whether the lock is now held."""
 
     def release(self) -> None:
-        """Give it back and close what it used."""
+        """Release the lock and close its connection or file."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteHooks:
-    """How a migrating connection reports that it waits, and asks whether to give up.
+    """Callbacks of a connection that migrates; each may raise an exception to refuse or to give up.
 
-    `waited(elapsed_ms)` is called between the short tries of a backend that polls for its locks (SQLite); what it
-    raises ends the wait; `obtained()` says that it is over. A backend
-    whose server waits never calls it: the watcher looks there. `pooled()` is called for a connection that goes through
-    a pooler, before anything is set on it; what it raises refuses it.
+    `waited(elapsed_ms)` is called between the short tries of a backend that polls for its locks (SQLite). If it
+    raises, the wait ends. `obtained()` is called when the wait is over. A backend whose server does the waiting never
+    calls these two: the watcher asks that server instead. `pooled()` is called for a connection through a pooler
+    before any setting is made on the connection. If it raises, the connection is refused.
     """
 
     waited: Callable[[int], None] = field(default=lambda _elapsed_ms: None)
@@ -52,112 +57,176 @@ class WriteHooks:
     pooled: Callable[[], None] = field(default=lambda: None)
 
 
-class Backend(Protocol):
-    """All that differs between one kind of database and another."""
+class Connections(Protocol):
+    """Connections that read and connections that migrate, and what their errors mean."""
 
-    name: str
-    backup_suffix: str  # of a backup's file
-    server_side_timeouts: bool  # whether the server ends a statement that takes too long
+    name: str  # SQLAlchemy's name of the dialect
+    server_side_timeouts: bool  # whether the server itself ends a statement that exceeds the statement timeout
 
     def reader(self, url: URL, application_name: str) -> Engine:
-        """An engine whose connections cannot write, autocommit, and give up quickly on locks and statements."""
+        """Return an engine whose connections cannot write, commit each statement, and give up soon.
+
+        They wait for a lock for `READ_LOCK_TIMEOUT_MS`, and for a statement for `READ_STATEMENT_TIMEOUT_MS` if the
+        dialect can limit statements. Raises `ImportError` if the driver is missing.
+        """
 
     def writer(self, url: URL, application_name: str) -> Engine:
-        """An engine for changes, without a pool; see `prepare_writer`."""
+        """Return an engine without a pool for changes; call `prepare_writer` on it before use.
+
+        Raises `ImportError` if the driver is missing.
+        """
 
     def prepare_writer(
         self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str
     ) -> None:
-        """Put timeouts, a name, and a transaction around DDL, on every connection that `engine` opens from now on.
+        """Prepare every connection that `engine` opens from now on.
 
-        `engine` may be SQLAlchemy's `Engine` class itself, for connections that a project's `env.py` opens.
+        Each connection gets the timeouts, the application name, and a transaction around DDL. `engine` may be
+        SQLAlchemy's `Engine` class itself, for connections that a project's `env.py` opens.
+
+        PostgreSQL: lock_timeout and statement_timeout (manual, 20.11.1). SQLite: BEGIN IMMEDIATE, polled until the lock
+        timeout (sqlite.org/lang_transaction.html). SQL Server: SET LOCK_TIMEOUT (Transact-SQL reference).
         """
 
-    def server(self, connection: Connection) -> ServerFacts: ...
+    def server(self, connection: Connection) -> ServerFacts:
+        """Return the server's version, the database, the role, and why writes would be refused, if they would."""
 
     def password_used(self, connection: Connection) -> str | None:
-        """The password that the driver logged in with, wherever it found it; None where there was none."""
+        """Return the password that the driver logged in with, whatever its source; None without a password."""
+
+    def session_id(self, connection: Connection) -> int | None:
+        """Return the server's number for this connection's session; None if the dialect has no sessions."""
+
+    def in_transaction(self, connection: Connection) -> bool:
+        """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
+
+    def interrupt(self, running: Connection, watching: Connection | None) -> None:
+        """Cancel the statement that `running` executes. Called from another thread.
+
+        `watching` is a second connection to the same database, if there is one.
+        """
+
+    def abandon(self, connection: Connection) -> None:
+        """Break the connection to a server that does not answer, so that the driver notices.
+
+        Called from another thread. Does nothing if the driver gives no access to its socket.
+        """
+
+    def failure(self, error: BaseException) -> Failure:
+        """Return the meaning of an error that a connection or statement of this backend raised."""
+
+
+class Catalog(Protocol):
+    """Tables and the other objects of the schema, read in bulk: the number of queries is independent of the tables."""
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
-        """Every version table of that name in any schema, the effective one first."""
+        """Return every version table `name` of any schema, the effective table first.
 
-    def leftovers(self, connection: Connection) -> tuple[Leftover, ...]: ...
+        `schema` is the schema that the project configures for the table; None means the default schema.
+        """
+
+    def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:
+        """Return the objects that failed migrations left behind, in every schema of users, by kind, schema and name.
+
+        PostgreSQL: a failed CREATE INDEX CONCURRENTLY leaves an invalid index (manual, CREATE INDEX). All: a failed
+        batch operation of Alembic leaves a table with `BATCH_PREFIX`.
+        """
 
     def not_owned(self, connection: Connection) -> tuple[Table, ...]:
-        """Tables of the current schema that the role could not alter."""
+        """Return the tables of the default schema that the role cannot alter, by name."""
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-        """Every user's table (of one schema, if named) in a fixed number of catalog queries, by schema and name."""
+        """Return every user table, or the tables of one schema, by schema and name.
+
+        `Table.rows` is an estimate and `Table.bytes` includes indexes; either is None if it is unknown.
+        """
 
     def table_details(
         self, connection: Connection, schema: str | None = None, name: str | None = None
     ) -> tuple[TableDetail, ...]:
-        """Details of all tables, or those of one name, in a fixed number of catalog queries."""
+        """Return the details of all tables, or of the tables with this schema and name, by schema and name."""
 
     def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:
-        """The enum types of users' schemas, by schema and name; none where the dialect has no such types."""
+        """Return the enum types of users' schemas, by schema and name; () if the dialect has no enum types."""
 
     def definitions(self, connection: Connection) -> tuple[str, ...]:
-        """The SQL that makes the schema anew, empty, for a dialect whose changes hang on it; else nothing."""
+        """Return the SQL statements that create an empty copy of the schema.
+
+        Returns () unless the SQL of a migration depends on the existing schema (SQLite's batch operations).
+        """
 
     def count(
         self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
     ) -> tuple[Counted, ...]:
-        """Count rows of a table in one reading of it, within `limit_ms` (0: do not begin), or else estimate them.
+        """Count rows in one scan of the table within `limit_ms` milliseconds, or else estimate their numbers.
 
-        What is locked away by somebody is not waited for.
+        Returns one result for each item of `wanted`, in the same order. A limit of 0 means: only estimate. A table
+        that another session has locked is not waited for.
         """
+
+
+class Sessions(Protocol):
+    """Other users of the database, the locks between them, and the migration mutex."""
 
     def sessions(self, connection: Connection) -> tuple[Session, ...]:
-        """The other sessions of this database, with what they hold and wait for."""
+        """Return the other sessions of this database, by pid, with the locks that they hold and wait for.
 
-    def session_waits(self, connection: Connection, pid: int) -> bool:
-        """Whether the session waits for a lock: cheap enough to ask several times a second."""
-
-    def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
-        """Whether the session is still there, under that name (a number alone may have been given to another)."""
-
-    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        """How far the statement of session `pid` has come; None where the server does not tell."""
-
-    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
-        """Cancel what the session `pid`, which began then, is running; False where there is no such session."""
-
-    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
-        """End the session `pid`, which began then; False where there is no such session.
-
-        Raises SQLAlchemy's errors, or `PermissionError` with a sentence, where the role may not.
+        Sessions of other databases are included if they block a session of this database. Times are in milliseconds.
         """
 
-    def session_id(self, connection: Connection) -> int | None:
-        """The server's number of this connection; None where it has none."""
+    def session_waits(self, connection: Connection, pid: int) -> bool:
+        """Return whether the session waits for a lock. Cheap enough to ask several times a second."""
 
-    def interrupt(self, running: Connection, watching: Connection | None) -> None:
-        """From another thread: cancel the statement that `running` is executing."""
+    def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
+        """Return whether the session exists under that name; the server may have reused the number alone."""
 
-    def abandon(self, connection: Connection) -> None:
-        """From another thread: break the line to a server that does not answer, so that its driver notices."""
+    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
+        """Return the progress of the session's statement; None if the server does not report it.
+
+        Only PostgreSQL reports progress (manual, 28.4 in version 16, Progress Reporting).
+        """
+
+    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        """Cancel the statement that a session executes. Returns False if there is no such session.
+
+        `began` is the session's start as in `Session.began`. It identifies the session together with `pid`. Only
+        PostgreSQL can cancel (pg_cancel_backend in the manual's Server Signaling Functions); others return False.
+        """
+
+    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
+        """End a session. Returns False if there is no such session; for `began`, see `cancel`.
+
+        PostgreSQL: pg_terminate_backend. SQL Server: KILL. SQLite: a process is never ended, so the result is False.
+        Raises SQLAlchemy's errors, or `PermissionError` with a sentence, if the role has no permission.
+        """
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:
-        """The lock `key` of the database at `url`, not yet taken; `note` says to others who holds it."""
+        """Return the mutex `key` of the database at `url`, not yet acquired; `note` tells others who holds it.
+
+        PostgreSQL: an advisory lock (manual, 13.3.5). SQLite: flock(2) on a file beside the database. SQL Server:
+        sp_getapplock.
+        """
 
     def is_target(self, connection: Connection, url: URL, mutex: Mutex) -> bool:
-        """Whether `connection`, which somebody else opened, is to the very database of `url`, where `mutex` is held."""
-
-    def in_transaction(self, connection: Connection) -> bool:
-        """Whether a transaction is open, as the driver sees it: without one, what was executed is committed."""
+        """Return whether `connection`, opened by other code, is to the database of `url`, where `mutex` is held."""
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:
-        """Who holds the lock `key` now; None where it is free."""
+        """Return the current holder of the mutex `key`; None if the mutex is free."""
+
+
+class Backend(Connections, Catalog, Sessions, Protocol):
+    """One kind of database."""
+
+    backup_suffix: str  # the file name suffix of backups
 
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
-        """The backup of the whole database, prepared. Raises `BackupFailedError` where it cannot be made."""
+        """Prepare a backup of the complete database. Raises `BackupFailedError` if no backup is possible."""
 
-    def scratch(self, url: URL, place: Place) -> AbstractContextManager[Scratch]:
-        """A scratch place for a replay, lent by the server of `url`. Raises `ScratchUnavailableError`."""
+    def scratch(self, url: URL, request: ScratchRequest) -> AbstractContextManager[Scratch]:
+        """Open a scratch database for a replay on the server of `url`. Raises `ScratchUnavailableError`."""
 
     def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
-        """What `sql` would reach outside of a scratch place, of `schemas` or else; None where it reaches nothing."""
+        """Return what `sql` would reach outside of a scratch database, for example 'the schema public'.
 
-    def failure(self, error: BaseException) -> Failure:
-        """What an error means that a connection or statement of this backend raised."""
+        `schemas` are the names of all schemas of the database. Returns None if `sql` stays inside.
+        """

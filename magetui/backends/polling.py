@@ -1,7 +1,8 @@
-"""Looking again and again at who waits for whom, as rarely as that costs the server, which has troubles enough.
+"""Polls of a server's sessions, made as rarely as their cost demands.
 
-What a look takes grows with the sessions. The line's part in it is no work of the server's, so it is taken off; and
-since what remains is a clock's word about a busy machine, a rest has an end that somebody who watches can bear.
+The cost of one poll grows with the number of sessions. The network's share of the time is no work of the server, so it
+is subtracted. The rest is measured by the clock of a busy machine, so the pause has an upper limit that an operator
+who watches can accept.
 """
 
 from __future__ import annotations
@@ -13,32 +14,35 @@ from sqlalchemy import Connection
 from magetui.backends.base import Backend
 from magetui.model.sessions import Session
 
-LOOK_SECONDS = 1.0
-MOST_SECONDS = 5.0  # with 200 sessions that wait, a look costs PostgreSQL 7 ms of processor time
-SHARE_OF_SERVER = 0.003  # of one processor, at most
-NOBODY = 0  # no session's number
+POLL_SECONDS = 1.0
+MOST_SECONDS = 5.0  # with 200 waiting sessions, one poll costs PostgreSQL 7 ms of processor time
+SHARE_OF_SERVER = 0.003  # the largest share of one processor that polling may take
+NO_SESSION = 0  # no session has this number
 
 
-class Looks:
-    """Through one connection after another, if need be: the first look on each has the catalog to read as well."""
+class SessionPoller:
+    """Polls the sessions of a database over one connection after another.
+
+    The first poll on each connection also loads the catalog caches, so its time says nothing about the next poll.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._known: Connection | None = None
+        self._polled: Connection | None = None
 
-    def look(self, connection: Connection) -> tuple[tuple[Session, ...], float]:
-        """The sessions now, and for how many seconds the server is to be left alone before the next look."""
-        if connection is not self._known:
+    def poll(self, connection: Connection) -> tuple[tuple[Session, ...], float]:
+        """Return the current sessions, and the pause before the next poll in seconds."""
+        if connection is not self._polled:
             sessions = self._backend.sessions(connection)
-            self._known = connection
-            return sessions, LOOK_SECONDS
+            self._polled = connection
+            return sessions, POLL_SECONDS
         began = time.monotonic()
-        self._backend.session_waits(connection, NOBODY)  # what the line alone takes
+        self._backend.session_waits(connection, NO_SESSION)  # measures the network alone
         asked = time.monotonic()
         sessions = self._backend.sessions(connection)
-        return sessions, rest((time.monotonic() - asked) - (asked - began))
+        return sessions, pause((time.monotonic() - asked) - (asked - began))
 
 
-def rest(work: float) -> float:
-    """How long to leave a server alone that has worked for us for so long, in seconds."""
-    return min(MOST_SECONDS, max(LOOK_SECONDS, work / SHARE_OF_SERVER))
+def pause(work: float) -> float:
+    """Return how many seconds to leave a server alone after `work` seconds of its time."""
+    return min(MOST_SECONDS, max(POLL_SECONDS, work / SHARE_OF_SERVER))

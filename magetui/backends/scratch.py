@@ -1,7 +1,7 @@
-"""A scratch place: somewhere empty for a chain to be replayed in, of which nothing is left.
+"""Scratch databases: an empty database or schema where the revisions of a project are replayed.
 
-Whatever kind of database lends it, what was built there is never committed: it is there for as long as the connection,
-and for that connection alone. So there is nothing to be cleared away, not even after a process that was killed.
+No dialect ever commits what a replay builds. The scratch database exists only for one connection, and disappears with
+that connection. So nothing needs to be cleaned up, not even after the process was killed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 
 class ReachedOutside(BaseException):
-    """A script reached, or would reach, outside of the scratch place; the message says what, as a sentence.
+    """A script reached, or would reach, outside of the scratch database; the message is a sentence that says where.
 
-    No script's `except Exception` shall take it for an error of its own and go on. `elsewhere`: whether it could in a
-    database that is there for nothing else.
+    This is no `Exception`, so that a script's `except Exception` cannot swallow it. `elsewhere` is true if the script
+    could run in a database that is used for nothing else.
     """
 
     def __init__(self, message: str, *, elsewhere: bool = True) -> None:
@@ -25,42 +25,42 @@ class ReachedOutside(BaseException):
 
 
 class ScratchUnavailableError(Exception):
-    """There is no scratch place to be had, as a sentence."""
+    """The server cannot provide a scratch database; the message is a sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What kind of scratch place is wanted.
+class ScratchRequest:
+    """The kind of scratch database that a replay needs.
 
-    `schema`: where unqualified names go in the live database. `apart`: the database is there for this alone, so that
-    scripts may name schemas in it; it has to be empty.
+    `schema` is the schema that unqualified names mean in the live database. `dedicated` is true if the database is
+    used for nothing else. Scripts may then name schemas in it, and it must be empty.
     """
 
     schema: str | None = None
-    apart: bool = False
+    dedicated: bool = False
     application_name: str = "magetui replay"
 
 
 class Scratch(Protocol):
-    """A scratch place that is open."""
+    """An open scratch database."""
 
     @property
     def connection(self) -> Connection:
-        """What the chain is replayed on. It commits nothing: what tries to, raises `ReachedOutside`."""
+        """The connection for the replay. It commits nothing: an attempt to commit raises `ReachedOutside`."""
 
     @property
     def schema(self) -> str | None:
-        """The schema where unqualified names go; None where there is but one."""
+        """The schema that unqualified names mean; None if the dialect has only one schema."""
 
     @property
     def guard(self) -> str | None:
-        """A schema that is the place's own, and nothing of the replay's; None where there is none."""
+        """A schema of the scratch database itself that no revision made; None if there is none."""
 
     def check(self) -> None:
-        """Raises `ReachedOutside` where anything outside has been locked, or too much within."""
+        """Raise `ReachedOutside` if the replay locked an object outside, or too many objects inside."""
 
     def done(self) -> None:
-        """The scripts are done: what is asked from here on is our own. Raises as `check`."""
+        """Declare that all scripts have run: later statements are our own. Raises as `check`."""
 
     def hint(self, error: BaseException) -> str | None:
-        """Why it may be the scratch place's doing that a script failed, as a sentence."""
+        """Return a sentence if the scratch database itself may be the reason for a script's error, else None."""

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
 from magetui.backends.base import Backend
-from magetui.backends.scratch import Place, ReachedOutside, Scratch, ScratchUnavailableError
+from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
 from magetui.protocol.replayed import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
 from magetui.runner.alembic_config import alembic_config, naming_options
@@ -51,9 +51,9 @@ class _Replay:
 
     def replayed(self) -> Replayed:
         name = f"magetui replay {self._request.operator}".strip()[:NAME_LIMIT]
-        place = Place(self._request.schema, self._request.apart, name)
+        wanted = ScratchRequest(self._request.schema, self._request.apart, name)
         try:
-            with self._backend.scratch(self._url, place) as scratch, self._watched(scratch):
+            with self._backend.scratch(self._url, wanted) as scratch, self._watched(scratch):
                 refuse_connections("a replay runs on one connection")
                 return self._built(scratch)
         except ScratchUnavailableError as error:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from magetui.backends.base import Backend
-from magetui.backends.polling import Looks
+from magetui.backends.polling import SessionPoller
 from magetui.model.server import Timeouts
 from magetui.model.sessions import LockWait, Session
 from magetui.protocol import events
@@ -32,7 +32,7 @@ class Waits:
         self._began: float | None = None  # time.monotonic()
         self._since = ""
         self._next_look = 0.0
-        self._looks = Looks(backend)
+        self._poller = SessionPoller(backend)
         self._reported: tuple[object, ...] | None = None
 
     def waiting(self, connection: Connection, own: int | None, waited_ms: int = 0) -> None:
@@ -46,7 +46,7 @@ class Waits:
             self._began, self._since, self._next_look = began - waited_ms / 1000, now(), began
         if began < self._next_look:
             return
-        sessions, rest = self._looks.look(connection)
+        sessions, rest = self._poller.poll(connection)
         self._next_look = time.monotonic() + rest
         if own is None:
             self._report(LockWait("the database file", "write lock"), sessions, (), None)

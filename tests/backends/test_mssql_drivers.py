@@ -1,7 +1,7 @@
-"""What four drivers make of SQL Server's errors and result sets, and that each is told for what it is.
+"""The errors and result sets of SQL Server as four drivers report them, and what the program makes of them.
 
-There is no server here. The errors have the shape that each driver gives them: of connections that failed, as the real
-drivers raised them against ports of this machine; of statements, as their sources build them.
+There is no server here. The errors have the shape that each driver gives them. Errors of connections are as the real
+drivers raised them against ports of this machine; errors of statements are as the drivers' sources build them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ODBC = "[Microsoft][ODBC Driver 18 for SQL Server]"
 
 
 class OperationalError(Exception):
-    """A driver's; what counts is its arguments and attributes."""
+    """An error of a driver; only its arguments and attributes matter."""
 
 
 class ProgrammingError(Exception):
@@ -38,7 +38,7 @@ class ProgrammingError(Exception):
 
 
 class PytdsError(Exception):
-    """pytds: the number in an attribute."""
+    """An error of pytds, with the number in an attribute."""
 
     def __init__(self, text: str, number: int) -> None:
         super().__init__(text, None)
@@ -46,7 +46,7 @@ class PytdsError(Exception):
 
 
 class WordyError(Exception):
-    """mssql-python: words alone."""
+    """An error of mssql-python, which has a text and no number."""
 
     def __init__(self, driver_error: str, ddbc_error: str) -> None:
         self.driver_error, self.ddbc_error = driver_error, ddbc_error
@@ -58,7 +58,9 @@ def in_a_statement(error: Exception, *, broken: bool = False) -> DBAPIError:
 
 
 def connecting(error: Exception) -> DBAPIError:
-    return DBAPIError(None, None, error, connection_invalidated=True)  # SQLAlchemy takes most for a broken line
+    return DBAPIError(
+        None, None, error, connection_invalidated=True
+    )  # for SQLAlchemy, most of these are broken connections
 
 
 def failure(error: BaseException) -> Failure:
@@ -77,9 +79,9 @@ def failure(error: BaseException) -> Failure:
     ids=["pymssql", "pytds", "pyodbc", "pyodbc-hyt00", "mssql-python"],
 )
 def test_a_lock_timeout_is_told_by_every_driver(error: Exception) -> None:
-    for broken in (False, True):  # HYT00 is a broken line to SQLAlchemy
-        told = failure(in_a_statement(error, broken=broken))
-        assert (told.cause, told.message) == ("lock-timeout", LOCKED)
+    for broken in (False, True):  # for SQLAlchemy, HYT00 is a broken connection
+        reported = failure(in_a_statement(error, broken=broken))
+        assert (reported.cause, reported.message) == ("lock-timeout", LOCKED)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_a_forbidden_view_is_known_by_words_where_there_is_no_number(number: int
 
 
 class Sets:
-    """A driver's connection and cursor in one, whose statements give these sets; an exception is raised there."""
+    """A driver's connection and cursor in one, whose statement returns these result sets or raises an exception."""
 
     def __init__(self, *sets: Any) -> None:
         self._sets = list(sets)
@@ -188,11 +190,11 @@ class Sets:
     def nextset(self) -> bool | None:
         if not self._sets:
             return None
-        one = self._sets.pop(0)
-        if isinstance(one, Exception):
-            raise one
-        self.description = [("a",)] if one is not None else None
-        self._rows = one
+        rows = self._sets.pop(0)
+        if isinstance(rows, Exception):
+            raise rows
+        self.description = [("a",)] if rows is not None else None
+        self._rows = rows
         return True
 
     def fetchall(self) -> Any:
@@ -230,12 +232,12 @@ def test_an_error_that_comes_with_a_later_set_is_not_missed() -> None:
 
 
 def held(pid: int, status: str, mode: str, table: str = "t1", schema: str = "dbo") -> tuple[Any, ...]:
-    """A row of sql/locks.sql, of a lock on a table."""
+    """Return a row of sql/locks.sql for a lock on a table."""
     return (pid, status, mode, "OBJECT", schema, table, "dbo", "", 77)
 
 
 def test_a_change_of_the_schema_waits_for_all_who_use_the_table() -> None:
-    """The server names one of them; the others would be in the way as soon as that one has ended."""
+    """The server names one session; the other sessions would block as soon as that session has ended."""
     locks = SessionLocks([held(61, "GRANT", "IX"), held(62, "GRANT", "Sch-S"), held(63, "WAIT", "Sch-M")])
     assert locks.blockers(63, 61) == ((61, 62), ())
     assert locks.waits_for(63, "LCK_M_SCH_M") == LockWait("t1", "SCHEMA MODIFICATION")
@@ -302,7 +304,7 @@ def test_no_driver_is_imported_before_it_is_needed() -> None:
 
 def test_the_mutex_has_a_name_that_can_be_read_in_the_list_of_locks() -> None:
     """sys.dm_tran_locks shows the first 32 characters of an application lock's name, and a hash of the rest."""
-    engine: Any = None  # it connects when it is to be taken
+    engine: Any = None  # the mutex connects when it is acquired
     mutex = AppLock(engine, 2**63 - 1)
     assert mutex.name == f"magetui {2**63 - 1}"
     assert len(mutex.name) <= 32 and len(mutex.token) == 32

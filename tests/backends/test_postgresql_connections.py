@@ -1,4 +1,4 @@
-"""Connections in trouble: they break, fall silent or sit idle for long, and what is made of it."""
+"""Connections in trouble: they break, fall silent or stay idle for long, and the program reports what happened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 
 
 class Proxy:
-    """Passes a client on to a server, until it falls silent without closing anything."""
+    """A proxy between a client and a server, which can fall silent without closing anything."""
 
     def __init__(self, port: int) -> None:
         self._server = ("127.0.0.1", port)
@@ -61,13 +61,13 @@ class Proxy:
             sink.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        for one in self._sockets:
-            one.close()
+        for open_socket in self._sockets:
+            open_socket.close()
 
 
 @contextmanager
 def proxy_to(database: PostgresDatabase) -> Iterator[tuple[Proxy, str]]:
-    """A proxy, and the database's URL through it."""
+    """Yield a proxy, and the database's URL through it."""
     with closing(Proxy(database.server.port)) as proxy:
         yield proxy, database.url.replace(f":{database.server.port}/", f":{proxy.port}/") + "?sslmode=disable"
 
@@ -168,7 +168,7 @@ def test_session_that_holds_the_mutex_outlives_the_servers_limit_on_idle_session
     assert mutex.try_acquire()
     with closing(pg_database.server.connect(pg_database.name, application_name="idle")):
         ended = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'idle')"
-        eventually(lambda: pg_database.rows(ended), 4)  # a session that became idle later than the mutex's own
+        eventually(lambda: pg_database.rows(ended), 4)  # this session became idle later than the mutex's session
     assert pg_database.rows("SELECT pg_try_advisory_lock(4711)") == [(False,)]
     mutex.release()
     assert pg_database.rows("SELECT pg_try_advisory_lock(4711)") == [(True,)]

@@ -1,4 +1,4 @@
-"""What a script's SQL would reach outside of a scratch schema, by its text: rather too much than too little."""
+"""The reach of a script's SQL outside of a scratch schema, by its text: rather too much than too little."""
 
 from __future__ import annotations
 

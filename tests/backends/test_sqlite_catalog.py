@@ -1,4 +1,4 @@
-"""A SQLite file as an operator finds it: half migrated, oddly named, or locked by another process."""
+"""A SQLite file as an operator finds it: partially migrated, oddly named, or locked by another process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from sqlalchemy.engine import make_url
 
 from magetui.backends.sqlite import catalog
 from magetui.backends.sqlite.backend import SQLite
+from magetui.backends.sqlite.sessions import sessions
 from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover
-from magetui.model.sessions import HeldLock, Session
+from magetui.model.sessions import HeldLock
 
-# Opens the database, does what it is told, says so, and stays until its input ends.
+# Opens the database, executes statements, reports that it is ready, and stays until its input ends.
 OTHER_PROCESS = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -49,7 +50,7 @@ def run(path: Path, *statements: str) -> None:
 
 @contextmanager
 def other_process(path: Path, *statements: str, script: Path | None = None) -> Iterator[int]:
-    """The pid of a process that has run the statements and stays."""
+    """Yield the pid of a process that has run the statements and stays."""
     command = [
         sys.executable,
         *(["-c", OTHER_PROCESS] if script is None else [str(script)]),
@@ -189,19 +190,19 @@ def test_the_process_that_holds_the_write_lock_is_named(path: Path, tmp_path: Pa
     script.write_text(OTHER_PROCESS)
     statements = ("begin immediate", "insert into t values (1)")
     with other_process(path, *statements, script=script) as pid, reading(path) as connection:
-        [session] = catalog.sessions(connection)
+        [session] = sessions(connection)
         assert (session.pid, session.application, session.state) == (pid, "mage_server.py", "writing")
         assert session.user
         files = {lock.relation for lock in session.holds if lock.mode == "WRITE"}
         assert files == {"mage-ai.db-shm" if mode == "wal" else "mage-ai.db"}
     with reading(path) as connection:
-        assert catalog.sessions(connection) == ()
+        assert sessions(connection) == ()
 
 
 def test_a_process_that_reads_is_told_from_one_that_writes(path: Path) -> None:
     run(path, "create table t (id integer)", "insert into t values (1)")
     with other_process(path, "begin", "select * from t") as pid, reading(path) as connection:
-        [session] = catalog.sessions(connection)
+        [session] = sessions(connection)
     assert session.pid == pid
     assert session.state == "reading"
     assert session.holds == (HeldLock("mage-ai.db", "READ"),)
@@ -212,7 +213,7 @@ def test_a_process_that_reads_is_told_from_one_that_writes(path: Path) -> None:
 def test_a_process_that_only_has_a_wal_database_open_is_neither(path: Path) -> None:
     run(path, "pragma journal_mode = wal", "create table t (id integer)", "insert into t values (1)")
     with other_process(path, "select * from t") as pid, reading(path) as connection:
-        states = [(session.pid, session.state) for session in catalog.sessions(connection)]
+        states = [(session.pid, session.state) for session in sessions(connection)]
     assert states == [(pid, "open")]
 
 
@@ -220,20 +221,19 @@ def test_looking_at_the_locks_drops_none_of_our_own(path: Path) -> None:
     run(path, "create table t (id integer)")
     with closing(sqlite3.connect(path, isolation_level=None)) as ours, reading(path) as connection:
         ours.execute("begin immediate")
-        assert catalog.sessions(connection) == ()
+        assert sessions(connection) == ()
         with other_process(path):
             assert _is_locked(path)
 
 
 def test_a_database_in_memory_has_no_sessions(tmp_path: Path) -> None:
     with reading(tmp_path / "absent.db") as connection:
-        sessions: tuple[Session, ...] = catalog.sessions(connection)
-        assert sessions == ()
+        assert sessions(connection) == ()
         assert catalog.table_details(connection) == ()
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether another process finds the write lock taken."""
+    """Return whether another process finds the write lock taken."""
     attempt = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('begin immediate')"
     done = subprocess.run([sys.executable, "-c", attempt, str(path)], capture_output=True, text=True, check=False)
     return "database is locked" in done.stderr

@@ -1,7 +1,7 @@
-"""SQL Server, as far as it can be tried without one: every test here meets a fake (tests/fake_sqlserver.py says why).
+"""SQL Server, as far as it can be tested without a server: every test uses the fake of tests/support/fake_sqlserver.py.
 
-The program and its child process are the real ones, with a module in place of the driver: what is proved is what they
-send and what they make of the answers, and not that a server would give those.
+The program and its child process are real, and a module replaces the driver. So the tests prove what the program sends
+and how it understands the answers. They do not prove that a server would give these answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.fake_sqlserver import PASSWORD, FakeServer, Other, Scene
 ENCODED = quote(PASSWORD, safe="")
 URLS = {
     "pymssql": f"mssql+pymssql://mage:{ENCODED}@db1:1433/orders",
-    # As Mage's documentation has it, nothing encoded; in braces a closing one is written twice.
+    # As in Mage's documentation, nothing is encoded; a closing brace inside braces is written twice.
     "pyodbc": "mssql+pyodbc://?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};SERVER=db1;DATABASE=orders;UID=mage;"
     f"PWD={{{PASSWORD.replace('}', '}}')}}};ENCRYPT=yes;TrustServerCertificate=yes;",
     "mssqlpython": f"mssql+mssqlpython://mage:{ENCODED}@db1:1433/orders?Encrypt=yes",
@@ -31,7 +31,7 @@ each_driver = pytest.mark.parametrize("driver", URLS)
 
 
 class Operator:
-    """Somebody who works on the fake server through one driver; no output may hold the password."""
+    """An operator who works on the fake server through one driver; no output may contain the password."""
 
     def __init__(self, magetui: Magetui, server: FakeServer, project: AlembicProject) -> None:
         self._magetui = magetui
@@ -47,7 +47,7 @@ class Operator:
         return done
 
     def migrated(self) -> None:
-        """Leave the database as a migration to rev2 leaves it, without the time that one takes."""
+        """Bring the database to the state after a migration to rev2, in less time."""
         for number in (1, 2):
             self.server.query(f"create table t{number} (id integer primary key autoincrement, name text(50) not null)")
         self.server.query("create table alembic_version (version_num text(32) not null primary key)")
@@ -64,11 +64,10 @@ class Operator:
 
 @pytest.fixture
 def operator(magetui: Magetui, tmp_path: Path, state_dir: Path) -> Iterator[Operator]:
-    """An empty database, and a project of two revisions that make t1 and t2."""
+    """An empty database, and a project with two revisions that create t1 and t2."""
     folder = tmp_path / "server"
     folder.mkdir()
-    one = Operator(magetui, FakeServer(folder), make_project(tmp_path / "project", linear(2), "sqlite://"))
-    yield one
+    yield Operator(magetui, FakeServer(folder), make_project(tmp_path / "project", linear(2), "sqlite://"))
     for journal in (state_dir / "runs").glob("*"):
         assert "w@rd" not in journal.read_text() and "w%40rd" not in journal.read_text()
 
@@ -99,16 +98,19 @@ def test_a_chain_goes_up_and_the_current_revision_is_read_back(operator: Operato
 
     sent = operator.server.statements
     name = f"magetui {alembic_project(operator.project.ini).mutex_key}"
-    assert any("set lock_timeout 500; set context_info 0x" in one for one in sent)
-    assert any(f"set lock_timeout 10000; set context_info 0x{b'magetui run 1'.hex()}" in one for one in sent)
+    assert any("set lock_timeout 500; set context_info 0x" in statement for statement in sent)
     assert any(
-        f"exec @taken = sp_getapplock @Resource = N'{name}'" in one and "@LockTimeout = 0" in one for one in sent
+        f"set lock_timeout 10000; set context_info 0x{b'magetui run 1'.hex()}" in statement for statement in sent
     )
-    assert any(one.startswith(f"exec sp_releaseapplock @Resource = N'{name}'") for one in sent)
+    assert any(
+        f"exec @taken = sp_getapplock @Resource = N'{name}'" in statement and "@LockTimeout = 0" in statement
+        for statement in sent
+    )
+    assert any(statement.startswith(f"exec sp_releaseapplock @Resource = N'{name}'") for statement in sent)
 
 
 def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> None:
-    """The fake executes none that is not; here it is seen that each has been sent."""
+    """The fake refuses any other query; this test shows that each query has been sent."""
     operator.migrated()
     operator.server.query(
         "alter table t2 add column parent integer not null default 0 references t1 (id) on delete set null"
@@ -122,7 +124,7 @@ def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> 
     operator("diagnose")
     for file in (files("magetui.backends.mssql") / "sql").iterdir():
         begins = file.read_text(encoding="utf-8").strip().split("{")[0].strip()
-        assert any(begins in one for one in operator.server.statements), file.name
+        assert any(begins in statement for statement in operator.server.statements), file.name
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> 
 def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
     operator: Operator, driver: str, ends_transactions: bool
 ) -> None:
-    """Where the server has ended the transaction, ROLLBACK fails with 3903: that is not what is to be read."""
+    """If the server has ended the transaction, ROLLBACK fails with 3903, which must not hide the first error."""
     operator.migrated()
     operator.server.set(Scene(others=[Other(61, holds="t1")], ends_transactions=ends_transactions))
 
@@ -202,18 +204,18 @@ def test_a_session_can_be_ended_and_its_query_not_cancelled(operator: Operator) 
     operator.server.set(Scene(others=[Other(61, holds="t1")]))
     ended = operator("locks", "--terminate", "61", "--yes")
     assert (ended.status, ended.stdout) == (0, "Session 61 has ended.\n"), ended
-    assert sum(one.endswith(" kill 61") for one in operator.server.statements) == 2
+    assert sum(statement.endswith(" kill 61") for statement in operator.server.statements) == 2
 
 
 @pytest.mark.parametrize("driver", ["pyodbc", "pymssql"])
 def test_a_statement_that_takes_too_long_is_ended(operator: Operator, driver: str) -> None:
-    """pyodbc can cancel it; with the others our own session is ended, and the server takes back what it did."""
+    """pyodbc can cancel the statement; with other drivers our own session is ended, and the server rolls back."""
     operator.migrated()
     operator.server.set(Scene(others=[Other(61, holds="t1")]))
     flags = ("--lock-timeout-seconds", "30", "--statement-timeout-seconds", "0.5", "--json")
     done = operator("rollback", "--revision", "base", "--yes", *flags, driver=driver)
     assert (done.status, done.json["outcome"], done.json["current_after"]) == (1, "statement-timeout", ["rev2"]), done
-    assert any(" kill " in one for one in operator.server.statements) is (driver == "pymssql")
+    assert any(" kill " in statement for statement in operator.server.statements) is (driver == "pymssql")
     assert {"t1", "t2"} <= operator.tables
 
 
@@ -229,8 +231,8 @@ def test_a_failing_revision_leaves_nothing_behind(operator: Operator) -> None:
     operator.server.set(Scene(ends_transactions=True))
     done = operator("migrate", "--yes", "--json", "--lock-timeout-seconds", "0")
     assert (done.status, done.json["outcome"], done.json["current_after"]) == (1, "failed", [])
-    # Without a limit, which SQL Server writes so; 0 would be not to wait at all.
-    assert any(one.startswith("set lock_timeout -1;") for one in operator.server.statements)
+    # For SQL Server, -1 is no limit; 0 would mean not to wait at all.
+    assert any(statement.startswith("set lock_timeout -1;") for statement in operator.server.statements)
     assert done.json["error"].startswith('Cannot find the object "no_such_table"'), done.json["error"]
     assert "t1" not in operator.tables
 

@@ -84,6 +84,6 @@ def test_standby_is_read_and_refused_and_of_two_hosts_the_one_that_takes_writes_
     alone = f"{standby.url(primary.name)}?target_session_attrs=read-write"
     told.append(found := magetui("--mage-path", mage_home, "--url", alone, "--json", "diagnose"))
     assert found.json["findings"][0]["facts"]["cause"] == "refused"
-    assert "No server that answers is what target_session_attrs asks for." in found.json["findings"][0]["message"]
+    assert "No server that answers fulfils target_session_attrs." in found.json["findings"][0]["message"]
     for outcome in told:
         nowhere([outcome, state_dir])

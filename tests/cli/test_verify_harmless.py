@@ -77,15 +77,15 @@ UNSPOKEN = {
 }
 
 SAID = {
-    "commit": "It says COMMIT. A replay is one transaction",
+    "commit": "The script runs COMMIT. A replay is one transaction",
     "committed-and-went-on": "cannot execute DROP TABLE in a read-only transaction",
     "rolled-back-and-went-on": "does not exist",
-    "computed": "It reaches the schema public.",
-    "caught": "It reaches the schema public.",
-    "dynamic": "It reaches outside of the scratch schema: public.t1.",
-    "dynamic-drop": "It reaches outside of the scratch schema: something that it dropped.",
-    "dynamic-type": "It reaches outside of the scratch schema: public.mood.",
-    "committed": "It ends the transaction by itself. A replay is one transaction",
+    "computed": "The script reaches the schema public.",
+    "caught": "The script reaches the schema public.",
+    "dynamic": "The script reaches outside of the scratch schema: public.t1.",
+    "dynamic-drop": "The script reaches outside of the scratch schema: something that it dropped.",
+    "dynamic-type": "The script reaches outside of the scratch schema: public.mood.",
+    "committed": "The script ends the transaction by itself. A replay is one transaction",
     "committed-below": "A replay is one transaction, which is never committed",
     "another-connection": "a replay runs on one connection, and this script opens a connection of its own",
 }
@@ -248,5 +248,5 @@ def test_a_chain_that_would_fill_the_servers_table_of_locks_is_ended(magetui: Ma
         done = magetui("verify", "rev12", "--yes", "--config", project.ini)
         left = server.execute(name, SCRATCH_SQL)
     assert done.status == 4, done
-    assert "the server's table of locks is half full" in done.stderr
+    assert "the server's lock table is half full" in done.stderr
     assert left == []

@@ -96,7 +96,7 @@ def test_several_hosts_of_which_one_answers(
     assert f" at {HOST}:{port}\n" in shown.stdout
     refused = magetui("--config", project.ini, "--url", f"{url}&target_session_attrs=standby", "--json", "diagnose")
     assert refused.json["findings"][0]["facts"]["cause"] == "refused"
-    assert "No server that answers is what target_session_attrs asks for." in told(refused)
+    assert "No server that answers fulfils target_session_attrs." in told(refused)
 
 
 def test_what_is_wrong_with_a_password_file_or_a_service_is_told(
@@ -111,7 +111,7 @@ def test_what_is_wrong_with_a_password_file_or_a_service_is_told(
     readable.write_text(f"*:*:*:*:{PASSWORD.replace(':', chr(92) + ':')}\n")
     readable.chmod(0o644)
     for url, environment, cause, sentence in (
-        (plain, {}, "password", "Give it in the URL, in PGPASSWORD, or in ~/.pgpass, which nobody else"),
+        (plain, {}, "password", "Give the password in the URL, in PGPASSWORD, or in ~/.pgpass, which others"),
         (plain, {"PGPASSFILE": str(readable)}, "password", "be able to read (chmod 600)"),
         (plain, {"PGPASSFILE": str(wrong)}, "password", "The password file has another password than the server"),
         ("postgresql:///?service=nix", {}, "bad-url", "Check the service's name, and PGSERVICEFILE or"),

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from magetui.backends.base import Backend
-from magetui.backends.polling import LOOK_SECONDS
+from magetui.backends.polling import POLL_SECONDS
 from magetui.engine.errors import RefusedError
 from magetui.engine.sessions import listing, signals, tree
 from magetui.engine.target.selection import Selection
@@ -308,4 +308,4 @@ def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, cr
         for _ in range(3):
             look = next(looks)
             assert pid in [session.pid for session in look.sessions]
-            assert look.rest >= LOOK_SECONDS
+            assert look.rest >= POLL_SECONDS

@@ -78,8 +78,8 @@ def test_foreign_keys_that_cannot_be_turned_off_any_more_are_refused_before_rows
     failed = magetui("--config", family.ini, "migrate", "--yes")  # both revisions in one transaction
     assert failed.status == 1, failed
     assert (
-        "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost: migrate up to "
-        "the revision before this one first, then on."
+        "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost. Migrate to the "
+        "revision before this one first, then continue from there."
     ) in " ".join(failed.stdout.split())
     assert sqlite_database.content == before
 

@@ -1,1 +1,1 @@
-"""SQL Server, experimentally, through any of four drivers."""
+"""SQL Server through any of four drivers; experimental."""

@@ -1,4 +1,8 @@
-"""Rows of SQL Server's catalog views as columns, indexes and keys."""
+"""Tables and leftovers from SQL Server's catalog views, read in bulk.
+
+Facts are from the Transact-SQL reference, "System catalog views": sys.tables, sys.columns, sys.indexes,
+sys.foreign_keys, sys.check_constraints.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,130 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from magetui.backends.mssql.query import literal, quoted
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from magetui.backends.mssql.failures import unreadable
+from magetui.backends.mssql.query import fetch, fetch_if_allowed, identifier, literal, statement
+from magetui.backends.problems import no_version_column
 from magetui.model.schema import (
+    BATCH_PREFIX,
     Column,
     Constraint,
     ForeignKey,
     Index,
-    Wanted,
+    Leftover,
+    Table,
+    TableDetail,
+    VersionTable,
 )
 
+LEFTOVERS_SQL = """
+select s.name, t.name from sys.tables as t join sys.schemas as s on s.schema_id = t.schema_id
+where left(t.name, {length}) = {prefix} order by s.name, t.name
+"""
+NOT_ALTERABLE_SQL = """
+select s.name, t.name from sys.tables as t join sys.schemas as s on s.schema_id = t.schema_id
+where s.name = schema_name() and t.is_ms_shipped = 0
+  and has_perms_by_name(quotename(s.name) + N'.' + quotename(t.name), N'OBJECT', N'ALTER') = 0
+order by t.name
+"""
+CHECKS_SQL = "select parent_object_id, name, definition from sys.check_constraints order by parent_object_id, name"
 
-def counting(one: Wanted) -> str:
-    if one.column is None:
-        return "count_big(*)"
-    if one.value is None:
-        return f"count_big({quoted(one.column)})"
-    return f"count_big(case when {quoted(one.column)} = {literal(one.value)} then 1 end)"
+_Columns = Mapping[int, Mapping[int, Column]]  # by the table's object_id, then by column_id
 
 
-def column_of(row: Sequence[Any]) -> Column:
+def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
+    """Return every table `name` of any schema, the effective table first.
+
+    Without a schema, the effective table is in the login's default schema, or else in dbo.
+    """
+    rows = fetch(connection, statement("version_tables", name=literal(name)))
+    wanted = [schema] if schema is not None else [rows[0][2], "dbo"] if rows else []
+    schemas = {row[0] for row in rows}
+    effective = next((candidate for candidate in wanted if candidate in schemas), None)
+    tables = [
+        _version_table(connection, in_schema, table, has_column=bool(has_column), effective=in_schema == effective)
+        for in_schema, table, _, has_column in rows
+    ]
+    return tuple(sorted(tables, key=lambda table: not table.effective))
+
+
+def _version_table(
+    connection: Connection, schema: str, table: str, *, has_column: bool, effective: bool
+) -> VersionTable:
+    name = f"{schema}.{table}"
+    if not has_column:
+        return VersionTable(schema, table, None, effective, no_version_column(name))
+    try:
+        rows = fetch(connection, f"select version_num from {identifier(schema)}.{identifier(table)}")
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        return VersionTable(schema, table, None, effective, unreadable(name, error))
+    return VersionTable(schema, table, tuple(str(version) for (version,) in rows), effective)
+
+
+def leftovers(connection: Connection) -> tuple[Leftover, ...]:
+    """Return the tables of Alembic's batch operations, by schema and name."""
+    sql = LEFTOVERS_SQL.format(length=len(BATCH_PREFIX), prefix=literal(BATCH_PREFIX))
+    return tuple(
+        Leftover("leftover-table", schema, name, name.removeprefix(BATCH_PREFIX))
+        for schema, name in fetch(connection, sql)
+    )
+
+
+def not_owned(connection: Connection) -> tuple[Table, ...]:
+    """Return the tables of the default schema that the login may not alter, whoever owns them."""
+    return tuple(Table(schema, name, None, None) for schema, name in fetch(connection, NOT_ALTERABLE_SQL))
+
+
+def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
+    """See `Catalog.tables`. `rows` is the number in sys.partitions."""
+    return tuple(table for _, table in _listed(connection, schema, None))
+
+
+def table_details(
+    connection: Connection, schema: str | None = None, name: str | None = None
+) -> tuple[TableDetail, ...]:
+    """See `Catalog.table_details`."""
+    listed = _listed(connection, schema, name)
+    all_tables = listed if schema is None and name is None else _listed(connection, None, None)
+    names = {table_id: (table.schema, table.name) for table_id, table in all_tables}
+    columns: dict[int, dict[int, Column]] = {}
+    for row in fetch(connection, statement("columns")):
+        columns.setdefault(row[0], {})[row[1]] = _column(row[2:])
+    keys, indexes, constraints = _indexes(fetch(connection, statement("indexes")), columns)
+    for table_id, constraint, definition in fetch(connection, CHECKS_SQL):
+        constraints.setdefault(table_id, []).append(Constraint(constraint, "check", f"CHECK {definition}"))
+    foreign_keys = _foreign_keys(fetch(connection, statement("foreign_keys")), columns, names)
+    return tuple(
+        TableDetail(
+            table,
+            tuple(columns.get(table_id, {}).values()),
+            keys.get(table_id, ()),
+            tuple(indexes.get(table_id, ())),
+            tuple(foreign_keys.get(table_id, ())),
+            tuple(constraints.get(table_id, ())),
+        )
+        for table_id, table in listed
+    )
+
+
+def _listed(connection: Connection, schema: str | None, name: str | None) -> list[tuple[int, Table]]:
+    """Return (object_id, table) for each table, by schema and name."""
+    sizes = dict(fetch_if_allowed(connection, statement("sizes")) or ())
+    rows = fetch(connection, statement("tables", schema=literal(schema), name=literal(name)))
+    return [
+        (table_id, Table(in_schema, table, count, sizes.get(table_id), owner))
+        for table_id, in_schema, table, owner, count in rows
+    ]
+
+
+def _column(row: Sequence[Any]) -> Column:
     name, kind, length, precision, scale, nullable, identity, default, computed, persisted = row
     if kind in ("nchar", "nvarchar") and length != -1:
-        length //= 2  # it counts bytes (sys.columns, max_length)
+        length //= 2  # max_length counts bytes (sys.columns)
     if kind in ("char", "varchar", "nchar", "nvarchar", "binary", "varbinary"):
         kind = f"{kind}({'max' if length == -1 else length})"
     elif kind in ("decimal", "numeric"):
@@ -40,32 +146,31 @@ def column_of(row: Sequence[Any]) -> Column:
     return Column(name, kind, bool(nullable), "identity" if identity else default)
 
 
-def indexes_of(
-    rows: Sequence[tuple[Any, ...]], columns: Mapping[int, Mapping[int, Column]]
+def _indexes(
+    rows: Sequence[tuple[Any, ...]], columns: _Columns
 ) -> tuple[dict[int, tuple[str, ...]], dict[int, list[Index]], dict[int, list[Constraint]]]:
-    """By the table: the primary key's columns, the other indexes, and the unique constraints that some of them are."""
+    """Return by table: the primary key's columns, the other indexes, and the unique constraints among those."""
     keys: dict[int, tuple[str, ...]] = {}
     indexes: dict[int, list[Index]] = {}
     constraints: dict[int, list[Constraint]] = {}
     for (table, name), parts_of_index in groupby(rows, key=itemgetter(0, 1)):
         parts = list(parts_of_index)
         _, _, primary, unique, constraint, disabled, condition, *_ = parts[0]
-        of_table = columns.get(table, {})
-        spelled = [
-            (of_table[number].name if number in of_table else "…", included, descending)
-            for number, included, descending in (row[-3:] for row in parts)
+        columns_of_table = columns.get(table, {})
+        named = [
+            (columns_of_table[number].name if number in columns_of_table else "…", included, descending)
+            for number, included, descending in (part[-3:] for part in parts)
         ]
-        names = tuple(column for column, included, _ in spelled if not included)
+        names = tuple(column for column, is_included, _ in named if not is_included)
         if primary:
             keys[table] = names
             continue
         if constraint:
             constraints.setdefault(table, []).append(Constraint(name, "unique", f"UNIQUE ({', '.join(names)})", names))
-        descending = any(down for _, _, down in spelled)
-        included = [column for column, beside, _ in spelled if beside]
+        included = [column for column, is_included, _ in named if is_included]
         definition = None
-        if descending or included or condition:
-            ordered = [f"{column}{' DESC' if down else ''}" for column, beside, down in spelled if not beside]
+        if included or condition or any(is_descending for _, _, is_descending in named):
+            ordered = [f"{column}{' DESC' if down else ''}" for column, is_included, down in named if not is_included]
             definition = f"{'UNIQUE ' if unique else ''}INDEX {name} ({', '.join(ordered)})"
             definition += f" INCLUDE ({', '.join(included)})" if included else ""
             definition += f" WHERE {condition}" if condition else ""
@@ -73,19 +178,19 @@ def indexes_of(
     return keys, indexes, constraints
 
 
-def foreign_keys_of(
-    rows: Sequence[tuple[Any, ...]],
-    columns: Mapping[int, Mapping[int, Column]],
-    names: Mapping[int, tuple[str | None, str]],
+def _foreign_keys(
+    rows: Sequence[tuple[Any, ...]], columns: _Columns, names: Mapping[int, tuple[str | None, str]]
 ) -> dict[int, list[ForeignKey]]:
-    found: dict[int, list[ForeignKey]] = {}
+    """Return the foreign keys of each table; `names` has the schema and name of every table."""
+    foreign_keys: dict[int, list[ForeignKey]] = {}
     for (table, name), parts_of_key in groupby(rows, key=itemgetter(0, 1)):
         parts = list(parts_of_key)
         referred, rule = parts[0][2], parts[0][3].replace("_", " ")
         if referred not in names or table not in columns:
-            continue  # it came into being after the tables were listed
-        here = tuple(columns[table][row[4]].name for row in parts)
-        there = tuple(columns[referred][row[5]].name for row in parts)
-        key = ForeignKey(name, here, *names[referred], there, None if rule == "NO ACTION" else rule)
-        found.setdefault(table, []).append(key)
-    return found
+            continue  # the table was created after the tables were listed
+        own_columns = tuple(columns[table][part[4]].name for part in parts)
+        referred_columns = tuple(columns[referred][part[5]].name for part in parts)
+        on_delete = None if rule == "NO ACTION" else rule
+        key = ForeignKey(name, own_columns, *names[referred], referred_columns, on_delete)
+        foreign_keys.setdefault(table, []).append(key)
+    return foreign_keys

@@ -1,4 +1,4 @@
-"""SQL Server's errors, as each driver reports them."""
+"""The meaning of SQL Server's errors, which each of the four drivers reports in another way; see `error_number`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from magetui.model.server import ConnectCause, StatementCause
+from magetui.model.server import ConnectCause, Failure, StatementCause
 
-EXTRAS = {  # by the module that is imported, what brings it
-    "pyodbc": ("mssql", "It also takes unixODBC and Microsoft's ODBC driver on this machine."),
+EXTRAS = {  # by the driver's module: magetui's extra that installs it, and what else the driver needs
+    "pyodbc": ("mssql", "It also needs unixODBC and Microsoft's ODBC driver on this machine."),
     "pymssql": ("mssql-pymssql", "It needs nothing else on this machine."),
     "mssql_python": ("mssql-python", "It needs nothing else on this machine."),
 }
 LOCK_TIMEOUT, NO_TRANSACTION, NOT_A_PROCESS, NO_RIGHT_TO_KILL = 1222, 3903, 6106, 6102
 INVALID_OBJECT = 208
-FORBIDDEN = frozenset({229, 230, 262, 297, 300, 371, 916})  # SELECT, EXECUTE, VIEW … STATE denied; no way in
-UNSEEN = FORBIDDEN | {INVALID_OBJECT, LOCK_TIMEOUT}  # then less is shown
-# mssql-python tells no number, in English or in the login's language: only these are recognised there.
+FREETDS_NUMBERS, FREETDS_TIMEOUT = 20_000, 20_003  # FreeTDS numbers its own errors from 20000 on
+FORBIDDEN = frozenset({229, 230, 262, 297, 300, 371, 916})  # SELECT, EXECUTE, VIEW … STATE or the database denied
+UNSEEN = FORBIDDEN | {INVALID_OBJECT, LOCK_TIMEOUT}  # after these errors, less is shown
+# mssql-python reports no number, only a text in the login's language. These English texts are recognised.
 NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
     (LOCK_TIMEOUT, r"Lock request time out period exceeded"),
     (NO_TRANSACTION, r"ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION"),
@@ -37,7 +38,7 @@ CAUSES: Mapping[int, ConnectCause | StatementCause] = {
     LOCK_TIMEOUT: "lock-timeout",
     596: "lost",  # its session was killed
     6005: "lost",  # the server is being shut down
-    20003: "lost",  # what FreeTDS says itself: timed out, could not write, unexpected end, dead
+    20003: "lost",  # FreeTDS's own errors: timed out, could not write, unexpected end, dead
     20006: "lost",
     20017: "lost",
     20047: "lost",
@@ -48,7 +49,7 @@ CAUSES: Mapping[int, ConnectCause | StatementCause] = {
     18486: "password",
     18487: "password",
     18488: "password",
-    10928: "too-many-connections",  # of Azure's
+    10928: "too-many-connections",  # Azure's
     17809: "too-many-connections",
     20013: "name",  # FreeTDS: unknown host machine name
 }
@@ -57,17 +58,17 @@ WORDS: tuple[tuple[ConnectCause | StatementCause, str], ...] = (
     ("cancelled", r"Operation cancell?ed|HY008"),
     ("statement-timeout", r"Query timeout expired"),
     ("lost", r"08S01|Communication link failure|08003|08007|Connection not open|Not connected to any MS SQL server"),
-    ("lost", r"DBPROCESS is dead|Write to the server failed|Unexpected EOF from the server"),  # on a commit, in words
+    ("lost", r"DBPROCESS is dead|Write to the server failed|Unexpected EOF from the server"),  # without a number
     ("driver-missing", r"Can't open lib|no default driver specified|IM002|Failed to load the driver"),
     ("tls", r"SSL|TLS|certificate|[Ee]ncryption"),
     ("name", r"Name or service not known|nodename nor servname|0x2AF9|Unknown host|host name"),
     ("refused", r"Connection refused|0x2749|No route to host|Network is unreachable"),
     ("timeout", r"[Tt]imeout expired|Timeout error|timed out|0x274C|HYT0[01]"),
-    ("name", r"unavailable or does not exist"),  # FreeTDS has no more to say than that, where a name is unknown
+    ("name", r"unavailable or does not exist"),  # all that FreeTDS says if a name is unknown
     ("password", r"Login failed|28000"),
     ("bad-url", r"Connection string parsing failed|Invalid connection string attribute|Neither DSN nor SERVER"),
 )
-OF_THE_LINE: tuple[tuple[type[OSError], ConnectCause], ...] = (
+NETWORK_ERRORS: tuple[tuple[type[OSError], ConnectCause], ...] = (
     (socket.gaierror, "name"),
     (TimeoutError, "timeout"),
     (ConnectionRefusedError, "refused"),
@@ -76,20 +77,57 @@ BRACKETS = re.compile(r"^(?:\[[^\]]*\]\s*)+")
 DB_LIB = re.compile(r"DB-Lib error message \d+, severity \d+:\s*(?:General SQL Server error: Check messages[^\n]*)?")
 
 
+def failure(error: BaseException, *, killed: bool) -> Failure:
+    """See `Connections.failure`. `killed` is true if we ended the session ourselves to cancel its statement."""
+    if isinstance(error, ImportError):
+        return Failure("driver-missing", driver_missing(error))
+    if isinstance(error, ArgumentError):
+        return Failure("bad-url", str(error))
+    if isinstance(error, OSError):  # pytds does not wrap these
+        causes = (cause for kind, cause in NETWORK_ERRORS if isinstance(error, kind))
+        network_cause: ConnectCause = next(causes, "other")
+        reason = error.strerror or str(error) or "nobody answered"
+        return Failure(network_cause, reason, silent=network_cause == "timeout")
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    message, number = error_text(original), error_number(original)
+    cause = _cause(error, number, f"{message} {original}")
+    if cause == "lost" and killed:
+        cause = "cancelled"
+    return Failure(cause, message, silent=cause == "timeout" or number == FREETDS_TIMEOUT)
+
+
+def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause | StatementCause:
+    """Return the cause by the error's number, or else by its text; `text` is everything that the driver reported."""
+    connecting = isinstance(error, DBAPIError) and error.statement is None
+    if number == FREETDS_TIMEOUT and connecting:
+        return "timeout"
+    if number is not None and number in CAUSES:
+        return CAUSES[number]
+    if number is None or number >= FREETDS_NUMBERS:  # the driver's own error, whose cause is only in its text
+        for cause, words in WORDS:
+            if re.search(words, text):
+                return cause
+    if connecting or not isinstance(error, DBAPIError):
+        return "other"
+    return "lost" if error.connection_invalidated else "failed"
+
+
 def unreadable(table: str, error: DBAPIError) -> str:
+    """Return a sentence that says why a table cannot be read."""
     number = error_number(error.orig)
     if number == LOCK_TIMEOUT:
-        return f"{table} is locked by somebody, and reading does not wait for locks."
+        return f"Another session has {table} locked, and reading does not wait for locks."
     if number in FORBIDDEN:
         return f"This login may not read {table}."
     return f"{table} cannot be read: {error_text(error.orig)}"
 
 
 def error_number(error: BaseException | None) -> int | None:
-    """The server's number of an error (FreeTDS' own are from 20000 on), as each driver tells it; None without one.
+    """Return the server's number of an error, or FreeTDS's own number from 20000 on; None if there is no number.
 
-    pymssql: the first argument, or the first of a pair where connecting failed. pytds: `number`. pyodbc: in brackets
-    in the text, before the name of an ODBC function. mssql-python: not at all, so by the words that are known here.
+    pymssql: the first argument, or the first item of a pair if connecting failed. pytds: `number`. pyodbc: in
+    parentheses in the text, before the name of an ODBC function. mssql-python reports no number, so the number comes
+    from the texts in `NUMBERS_BY_WORDS`.
     """
     number = getattr(error, "number", None)
     if isinstance(number, int) and number > 0:
@@ -107,34 +145,34 @@ def error_number(error: BaseException | None) -> int | None:
 
 
 def error_text(error: BaseException | None) -> str:
-    """What the server or the driver said, without the names of drivers before it."""
+    """Return the text of the server or driver, without the drivers' names before it."""
     arguments: tuple[Any, ...] = getattr(error, "args", ())
     if len(arguments) == 1 and isinstance(arguments[0], tuple):
         arguments = arguments[0]
-    said: Any = arguments[1] if len(arguments) > 1 else None
-    said = said or getattr(error, "text", "") or getattr(error, "ddbc_error", "") or error
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    message: Any = arguments[1] if len(arguments) > 1 else None
+    message = message or getattr(error, "text", "") or getattr(error, "ddbc_error", "") or error
+    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
     parts = (" ".join(BRACKETS.sub("", part).split()) for part in DB_LIB.split(text))
     return re.sub(r" \(\d+\) \(SQL\w+\)", "", ". ".join(dict.fromkeys(part for part in parts if part)))
 
 
 def dialect_missing(driver_name: str) -> str:
-    """Of a URL's driver that SQLAlchemy has no dialect for, as a sentence."""
+    """Return a sentence for a URL's driver that SQLAlchemy does not know."""
     version = importlib.metadata.version("sqlalchemy")
     if driver_name == "mssql+mssqlpython":
         return (
             f"SQLAlchemy {version} does not know mssql+mssqlpython, which takes 2.1 or later; mssql+pymssql and "
-            "mssql+pyodbc are other ways to the same server"
+            "mssql+pyodbc connect to the same server"
         )
     return f"SQLAlchemy {version} does not know {driver_name}"
 
 
 def driver_missing(error: ImportError) -> str:
-    """Which driver is not there and what brings it, as a sentence."""
+    """Return sentences that say which driver is missing and how to install it."""
     module = (error.name or "").partition(".")[0]
     if module not in EXTRAS:
         return str(error)
-    extra, besides = EXTRAS[module]
+    extra, requirements = EXTRAS[module]
     if not isinstance(error, ModuleNotFoundError):
-        return f"{module} is installed and cannot be loaded: {error}. {besides}"
-    return f"The driver {module} is not installed: pip install 'magetui[{extra}]' brings it. {besides}"
+        return f"{module} is installed but cannot be loaded: {error}. {requirements}"
+    return f"The driver {module} is not installed. Install it with: pip install 'magetui[{extra}]'. {requirements}"

@@ -1,4 +1,4 @@
-"""The locks in sys.dm_tran_locks, grouped by session."""
+"""The locks of sys.dm_tran_locks, grouped by session."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ MODES = {  # sys.dm_tran_locks, request_mode
     "UIX": "UPDATE INTENT EXCLUSIVE",
     "BU": "BULK UPDATE",
 }
-SCHEMA_CHANGE = "Sch-M"  # agrees with no other mode
+SCHEMA_CHANGE = "Sch-M"  # conflicts with every mode
 
 
 class SessionLocks:
-    """What sys.dm_tran_locks tells, by session: see sql/locks.sql."""
+    """Held locks, awaited locks and blockers by session, from the rows of sql/locks.sql."""
 
     def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self._held: dict[int, dict[HeldLock, None]] = {}
-        self._waits: dict[int, tuple[Any, str, str]] = {}  # the resource, what it is called, the mode
+        self._waits: dict[int, tuple[Any, str, str]] = {}  # the resource, its name, the mode
         self._holders: dict[Any, dict[int, None]] = {}
         self._waiting: dict[Any, set[int]] = {}
-        for pid, status, mode, kind, schema, table, usual, place, entity in rows:
-            resource = (kind, place, entity)
-            name = table if schema == usual else f"{schema}.{table}"
+        for pid, status, mode, kind, schema, table, default_schema, description, entity in rows:
+            resource = (kind, description, entity)
+            name = table if schema == default_schema else f"{schema}.{table}"
             if not status.startswith("GRANT"):
-                self._waits[pid] = (resource, name if table else described(kind, place), mode)
+                self._waits[pid] = (resource, name if table else described(kind, description), mode)
                 self._waiting.setdefault(resource, set()).add(pid)
                 continue
             self._holders.setdefault(resource, {})[pid] = None
@@ -45,10 +45,14 @@ class SessionLocks:
                 self._held.setdefault(pid, {})[HeldLock(name, MODES.get(mode, mode))] = None
 
     def held(self, pid: int) -> tuple[HeldLock, ...]:
+        """Return the locks on tables that the session holds."""
         return tuple(self._held.get(pid, ()))
 
     def waits_for(self, pid: int, wait_type: str | None) -> LockWait | None:
-        """What it waits for; where no lock may be seen, by the kind of its wait: 'LCK_M_SCH_M'."""
+        """Return the lock that the session waits for, without its relation if only the wait type is visible.
+
+        A wait type is for example 'LCK_M_SCH_M'.
+        """
         if pid in self._waits:
             _, name, mode = self._waits[pid]
             return LockWait(name, MODES.get(mode, mode))
@@ -58,17 +62,21 @@ class SessionLocks:
         return LockWait(None, MODES.get(mode, mode))
 
     def blockers(self, pid: int, named: int | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Whom it waits for, and those of them that only wait before it."""
+        """Return the session's blockers, and those blockers that are only ahead of it in the wait queue.
+
+        `named` is the blocker that the server names.
+        """
         blocked_by = dict.fromkeys([named] if named and named > 0 and named != pid else ())
         resource, _, mode = self._waits.get(pid, (None, "", ""))
         holders, waiting = self._holders.get(resource, {}), self._waiting.get(resource, set())
         if mode == SCHEMA_CHANGE:
-            blocked_by |= {one: None for one in holders if one != pid and one > 0}
-        return tuple(blocked_by), tuple(one for one in blocked_by if one in waiting and one not in holders)
+            blocked_by |= {holder: None for holder in holders if holder != pid and holder > 0}
+        queued_behind = (blocker for blocker in blocked_by if blocker in waiting and blocker not in holders)
+        return tuple(blocked_by), tuple(queued_behind)
 
 
-def described(kind: str, place: str) -> str:
-    """A lock that is on no table: the name of an application lock, or its kind."""
-    if kind == "APPLICATION" and (match := re.search(r"\[(.*)\]", place)):
+def described(kind: str, description: str) -> str:
+    """Return a phrase for a lock that is on no table: the name of an application lock, or the lock's kind."""
+    if kind == "APPLICATION" and (match := re.search(r"\[(.*)\]", description)):
         return f"application lock {match[1]}"
     return f"{kind.lower().replace('_', ' ')} lock"

@@ -1,4 +1,4 @@
-"""The migration mutex of SQL Server: an application lock (sp_getapplock)."""
+"""The migration mutex of a SQL Server database: an application lock (sp_getapplock)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
-from magetui.backends.mssql.query import fetch, literal
+from magetui.backends.mssql.query import fetch, fetch_if_allowed, literal
+from magetui.backends.mssql.sessions import sessions
+from magetui.model.sessions import MutexHolder
 
-RESOURCE_LIMIT = 32  # characters of an application lock's name that can be read
+RESOURCE_LIMIT = 32  # readable characters of an application lock's name
 TAKE_SQL = """
 set nocount on; declare @taken int;
 exec @taken = sp_getapplock @Resource = {name}, @LockMode = N'Exclusive', @LockOwner = N'Session', @LockTimeout = 0,
@@ -17,12 +19,20 @@ exec @taken = sp_getapplock @Resource = {name}, @LockMode = N'Exclusive', @LockO
 select @taken
 """
 GIVE_SQL = "exec sp_releaseapplock @Resource = {name}, @LockOwner = N'Session', @DbPrincipal = N'public'"
+TEST_SQL = "select applock_test(N'public', {name}, N'Exclusive', N'Session')"
+# The description is '0:[magetui 1]:(hash)': the principal, 32 characters of the name, and a hash of the name.
+HOLDER_SQL = """
+select l.request_session_id from sys.dm_tran_locks as l
+where l.resource_type = N'APPLICATION' and l.resource_database_id = db_id() and left(l.request_status, 5) = N'GRANT'
+  and charindex({bracketed}, l.resource_description) > 0
+"""
 
 
 class AppLock:
-    """A lock of sp_getapplock's, owned by a session of its own, and another of a random name to be known by.
+    """An application lock that a session of its own holds, and a second lock with a random name; see `Mutex`.
 
-    Tried without waiting, again and again: a wait inside a statement could not be cancelled.
+    The second lock, the token, identifies this holder. The locks are polled without waiting, because a wait inside a
+    statement could not be cancelled.
     """
 
     def __init__(self, engine: Engine, key: int) -> None:
@@ -46,7 +56,7 @@ class AppLock:
         return bool(taken >= 0)
 
     def release(self) -> None:
-        """Give the locks back; the server does so itself where the session is already gone."""
+        """Release both locks. If the session is already gone, the server has released them."""
         if self._connection is None:
             return
         try:
@@ -57,6 +67,30 @@ class AppLock:
         self._connection.close()
         self._connection = None
 
+    def is_seen_by(self, connection: Connection) -> bool:
+        """Return whether a connection sees the token as taken: only in the same database of the same server."""
+        return not _is_free(connection, self.token)
+
+
+def holder_of(connection: Connection, key: int) -> MutexHolder | None:
+    """Return the holder of the mutex `key`; None if it is free.
+
+    Without the permission to see locks, the holder has no pid.
+    """
+    name = resource(key)
+    holders = fetch_if_allowed(connection, HOLDER_SQL.format(bracketed=literal(f"[{name}]")))
+    if holders is None:
+        return None if _is_free(connection, name) else MutexHolder(None, note="this login may not see who")
+    if not holders:
+        return None
+    [pid, *_] = holders[0]
+    return MutexHolder(pid, next((session for session in sessions(connection) if session.pid == pid), None))
+
 
 def resource(key: int) -> str:
+    """Return the name of the application lock for a key."""
     return f"magetui {key}"
+
+
+def _is_free(connection: Connection, name: str) -> bool:
+    return bool(fetch(connection, TEST_SQL.format(name=literal(name)))[0][0] != 0)

@@ -1,4 +1,8 @@
-"""Queries on the driver's own cursor, past SQLAlchemy."""
+"""Our own queries on SQL Server, on the driver's cursor instead of SQLAlchemy's.
+
+The values are written into the text, because each driver marks parameters in another way. A query may return several
+result sets, and the first of them may be empty.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +25,12 @@ def _statement_text(name: str) -> str:
 
 
 def statement(name: str, /, **values: str) -> str:
-    """The text of sql/<name>.sql, with SQL literals for its names in braces."""
+    """Return the text of sql/<name>.sql; SQL literals replace the names in braces."""
     return _statement_text(name).format(**values)
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
-    """All rows of a statement, past SQLAlchemy: it is none of the migration's. Raises SQLAlchemy's `DBAPIError`."""
+    """Return all rows of a statement that is not the migration's own. Raises SQLAlchemy's `DBAPIError`."""
     raw = connection.connection.dbapi_connection
     if raw is None:
         raise InvalidRequestError("The connection is closed.")
@@ -34,7 +38,7 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
 
 
 def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] | None:
-    """The rows; None where the view is forbidden to this login, not there, or locked: then less is shown."""
+    """Return all rows; None if this login may not read the view, or if the view is missing or locked."""
     try:
         return fetch(connection, sql)
     except DBAPIError as error:
@@ -44,7 +48,10 @@ def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] 
 
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of the one result set that has any, of however many there are; an error may come with the last."""
+    """Return the rows of all result sets of a statement on a DB-API connection. Raises SQLAlchemy's `DBAPIError`.
+
+    Every result set is read, because an error may come with the last one.
+    """
     driver_error = dialect.loaded_dbapi.Error
     cursor = None
     try:
@@ -68,10 +75,10 @@ def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 def forgive_rollback(dialect: Dialect) -> None:
-    """Let a rollback be done where the server has done it already.
+    """Make the dialect ignore the error of a rollback if the server has already rolled back.
 
-    After some errors it ends the transaction by itself, and a ROLLBACK then fails with 3903, which would take the
-    place of the first error. SQLAlchemy has no event around it, and the engines of an env.py are not ours to make.
+    After some errors, the server ends the transaction by itself. A ROLLBACK then fails with 3903, which would hide the
+    first error. SQLAlchemy has no event around a rollback, and an env.py creates its engines without us.
     """
     if "do_rollback" in vars(dialect):
         return
@@ -88,19 +95,21 @@ def forgive_rollback(dialect: Dialect) -> None:
 
 
 def name_session(application_name: str) -> str:
+    """Return the statement that stores the application name in the session's CONTEXT_INFO."""
     return f"set context_info 0x{application_name.encode()[:CONTEXT_LIMIT].hex()}"
 
 
 def application_of(context: bytes | None, program: str | None) -> str | None:
-    """Our own name, where a session has one, else its program's."""
-    said = bytes(context or b"").rstrip(b"\0").decode(errors="replace")
-    return said if said.startswith("magetui") else program or None
+    """Return the application name from CONTEXT_INFO if the session is ours, else the session's program name."""
+    name = bytes(context or b"").rstrip(b"\0").decode(errors="replace")
+    return name if name.startswith("magetui") else program or None
 
 
 def literal(value: str | None) -> str:
-    """As an SQL literal: in T-SQL nothing but a quote has a meaning inside quotes."""
+    """Return the value as an SQL literal. In T-SQL, only a quote has a meaning inside quotes."""
     return "null" if value is None else "N'" + value.replace("'", "''") + "'"
 
 
-def quoted(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return a name as a quoted SQL identifier."""
     return "[" + name.replace("]", "]]") + "]"

@@ -1,4 +1,7 @@
-"""What is asked of asyncpg's connection, on which an async `env.py` migrates; other drivers speak libpq's own words."""
+"""The connection of asyncpg, on which an async `env.py` migrates.
+
+Other drivers of PostgreSQL wrap libpq and need no special case.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from sqlalchemy import Connection
 
 
 def asyncpg_of(connection: Connection) -> Any | None:
-    """The driver's own connection, where the driver is asyncpg and the connection is open."""
+    """Return the driver's own connection if the driver is asyncpg and the connection is open, else None."""
     if connection.dialect.driver != "asyncpg":
         return None
     driver: Any = connection.connection.driver_connection
@@ -16,5 +19,5 @@ def asyncpg_of(connection: Connection) -> Any | None:
 
 
 def socket_of(driver: Any) -> int:
-    """The descriptor of its socket."""
+    """Return the file descriptor of an asyncpg connection's socket."""
     return int(driver._transport.get_extra_info("socket").fileno())

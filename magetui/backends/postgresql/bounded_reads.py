@@ -1,9 +1,10 @@
-"""Connections of readers, whose patience ends: a server or proxy that falls silent must not hang the program.
+"""Connections of readers, which give up if a server or proxy falls silent, so that the program cannot hang.
 
-libpq waits for an answer inside C, without end and deaf to ctrl+c. psycopg2's remedy, a wait callback, holds for the
-whole process: it would take COPY away from migration scripts, and libpq's own trying of several hosts. So here each
-statement of a reader runs in a thread of its own, and the one who asked waits where signals are heard. When that
-ends, the socket is shut down under the driver, which then reports a broken connection.
+libpq waits for an answer inside C, without a limit, and ctrl+c does not reach it. psycopg2's own remedy is a wait
+callback, but that holds for the complete process: migration scripts could no longer use COPY, and libpq could no
+longer try several hosts. So each statement of a reader runs in a thread of its own, and the caller waits where signals
+are handled. When the caller's time is over, the socket is shut down under the driver, which then reports a broken
+connection.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from sqlalchemy import Dialect
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
 
-PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # beyond the server's own limit
+PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # longer than the server's own limit
 
 
 class ReaderCursor(extensions.cursor):
+    """The cursor of a `ReaderConnection`."""
+
     connection: ReaderConnection
 
     def execute(self, query: Any, vars: Any = None) -> None:
@@ -33,11 +36,11 @@ class ReaderCursor(extensions.cursor):
 
 
 class ReaderConnection(extensions.connection):
-    """A `connection_factory`: what it sends is answered within `patience` seconds (by default
-    `PATIENCE_SECONDS`), or the connection is lost.
+    """A `connection_factory` whose connections break if the server does not answer within `patience` seconds.
 
-    `limits` are SET LOCAL statements that each query is sent with. They are one message, so one transaction (manual,
-    55.2.2.1), and end with it: where a pooler lends the session, nothing is left on it for its next client.
+    `patience` is `PATIENCE_SECONDS` unless it is set. `limits` are SET LOCAL statements that are sent with each query.
+    They are in the same message as the query, so in one transaction (manual, 55.2.2.1), and end with it. A pooler that
+    lends the session to its next client leaves none of them behind.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -48,7 +51,7 @@ class ReaderConnection(extensions.connection):
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         if options.get("cursor_factory") is extensions.cursor:
-            del options["cursor_factory"]  # psycopg2's own reading, of hstore's type, insists on the plain one
+            del options["cursor_factory"]  # psycopg2 insists on the plain cursor when it reads the type of hstore
         return super().cursor(*arguments, **options)
 
     def commit(self) -> None:
@@ -58,56 +61,61 @@ class ReaderConnection(extensions.connection):
         _answered(self, super().rollback)
 
 
-def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-    """Open a connection (SQLAlchemy's event `do_connect`), waiting where ctrl+c is heard; libpq keeps the time."""
-    made: list[Any] = []
-    failed: list[BaseException] = []
-    done = threading.Event()
+class _Job:
+    """Work in a thread of its own; an error of the work is raised again in `result`."""
 
-    def run() -> None:
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.done = threading.Event()
+
+    def start(self, name: str) -> None:
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def _run(self) -> None:
         try:
-            made.append(dialect.connect(*arguments, **options))
-        except BaseException as error:  # noqa: BLE001 - it is raised again, where it is waited for
-            failed.append(error)
+            self._value = self._work()
+        except BaseException as error:  # noqa: BLE001 - `result` raises it again
+            self._error = error
         finally:
-            done.set()
+            self.done.set()
 
-    threading.Thread(target=run, name="connect", daemon=True).start()
-    done.wait()
-    if failed:
-        raise failed[0]
-    return made[0]
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Open a connection (SQLAlchemy's event `do_connect`) while the caller can receive ctrl+c.
+
+    libpq limits the time by its connect_timeout.
+    """
+    job = _Job(lambda: dialect.connect(*arguments, **options))
+    job.start("connect")
+    job.done.wait()
+    return job.result()
 
 
 def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:
-    """Do work that waits for the server; whatever it raises is raised here."""
+    """Do work that waits for the server. Raises what the work raises, or `OperationalError` if no answer comes."""
     if connection.closed:
         work()
         return
     patience = connection.patience or PATIENCE_SECONDS
-    failed: list[BaseException] = []
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again, where it is waited for
-            failed.append(error)
-        finally:
-            done.set()
-
-    # A socket of our own to the same peer: the number of the driver's may be another file's by then.
+    job = _Job(work)
+    # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as peer:
         try:
-            # In here, since ctrl+c may come while the thread begins, and it must not be left at the connection.
-            threading.Thread(target=run, name="reader", daemon=True).start()
-            answered = done.wait(patience)
+            # The thread starts inside `try`: ctrl+c may arrive now, and must not leave the thread on the connection.
+            job.start("reader")
+            answered = job.done.wait(patience)
         finally:
-            if not done.is_set():
-                with suppress(OSError):  # it is gone already
+            if not job.done.is_set():
+                with suppress(OSError):  # the connection is already gone
                     peer.shutdown(socket.SHUT_RDWR)
-                done.wait(patience)
+                job.done.wait(patience)
     if not answered:
-        raise OperationalError(f"the server, or what is in between, has not answered for {patience:g} s")
-    if failed:
-        raise failed[0]
+        raise OperationalError(f"the server, or a proxy in front of it, has not answered for {patience:g} s")
+    job.result()

@@ -1,12 +1,13 @@
-"""What PostgreSQL's catalogs say of tables and leftovers, read in bulk and without waiting.
+"""Tables, leftovers and enum types from PostgreSQL's catalogs, read in bulk and without waiting for locks.
 
-Reading a catalog waits for nobody, but some functions open the table they speak of with ACCESS SHARE, and so
-wait behind a migration: pg_total_relation_size(), pg_get_expr(), and pg_get_indexdef() and
-pg_get_constraintdef() where there is an expression to spell out. They are not called for a table that
-pg_locks shows ACCESS EXCLUSIVE on; what they would have said is None or an ellipsis then. A lock taken in
-between costs the reader's lock timeout once, and the second try sees it. PostgreSQL 12 to 18; facts are from
-the manual's chapters 13.3 (explicit locking), 28.2 (statistics) and 53 (catalogs), and from the server's
-ruleutils.c.
+A catalog query waits for nobody, but some functions lock their table with ACCESS SHARE and so wait behind a migration:
+pg_total_relation_size(), pg_get_expr(), and, if there is an expression to print, pg_get_indexdef() and
+pg_get_constraintdef(). They are not called for a table on which pg_locks shows ACCESS EXCLUSIVE. The value is then
+None or an ellipsis. A lock that is taken in between costs the reader's lock timeout once, and the second attempt sees
+it.
+
+This holds for PostgreSQL 12 to 18. Facts are from the manual's chapters 13.3 (explicit locking), 28.2 (statistics) and
+53 (catalogs), and from the server's ruleutils.c.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, fetch, sqlstate, statement
-from magetui.backends.postgresql.sessions import sessions
+from magetui.backends.postgresql.query import (
+    INSUFFICIENT_PRIVILEGE,
+    LOCK_NOT_AVAILABLE,
+    fetch,
+    identifier,
+    sqlstate,
+    statement,
+)
+from magetui.backends.problems import no_version_column
 from magetui.model.schema import (
     BATCH_PREFIX,
     Column,
@@ -35,10 +43,8 @@ from magetui.model.schema import (
     VersionTable,
 )
 
-__all__ = ["enum_types", "leftovers", "not_owned", "sessions", "table_details", "tables", "version_tables"]
-
-MEASURED_TABLES = 500  # so many are measured at most: it takes 16 µs a table, and 50 when nothing is cached
-LARGE_BYTES = 1024 * 1024  # in a longer listing only tables of so many are, by the server's estimate
+MEASURED_TABLES = 500  # the most tables to measure: each takes 16 µs, or 50 µs if nothing is cached
+LARGE_BYTES = 1024 * 1024  # a longer listing measures only tables of this estimated size or more
 UNKNOWN = "…"  # an expression that could not be read without waiting
 
 GENERATED = {"s": "stored", "v": "virtual"}
@@ -80,16 +86,17 @@ select t, m, format_type(t::oid, m::int)
 from unnest(%(types)s::text[], %(modifiers)s::text[]) as wanted (t, m)
 """
 
-DROPPED = Column(UNKNOWN, "", True)  # keeps the place of a column that is no more: places are numbers less one
+DROPPED = Column(UNKNOWN, "", True)  # stands for a dropped column, so that a column's index is its number less one
 
 _Columns = dict[int, tuple[Column, ...]]  # by the table's oid
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Thousands of new objects would make the collector walk all old ones over and over; none is garbage.
+    """Pause the garbage collector: thousands of new objects would make it walk all old objects again and again.
 
-    Nor are they looked through afterwards: freezing and unfreezing makes them old at once.
+    None of the new objects is garbage. Freezing and unfreezing makes them old at once, so that the collector does not
+    walk them afterwards either.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -103,19 +110,19 @@ def _collector_paused() -> Iterator[None]:
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
-    """Every table `name` of any schema: first the one Alembic would use, then the others by schema.
+    """Return every table `name` of any schema: first the table that Alembic would use, then the others by schema.
 
-    That one is the table in `schema`, or without a schema the first that search_path finds. A table that has
-    no column version_num, or that cannot be read, has `rows=None` and a sentence as its `problem`.
+    Alembic uses the table in `schema`, or without a schema the first table that search_path finds. A table that has no
+    column version_num, or that cannot be read, has `rows=None` and a sentence as its `problem`.
     """
-    found = []
+    result = []
     for in_schema, table, visible, has_column, may_read, locked in fetch(
         connection, VERSION_TABLES_SQL, {"name": name}
     ):
         rows: tuple[str, ...] | None = None
         problem: str | None = None
         if not has_column:
-            problem = f"{in_schema}.{table} has no column version_num: it is not a version table of Alembic's."
+            problem = no_version_column(f"{in_schema}.{table}")
         elif not may_read:
             problem = _unreadable(in_schema, table, INSUFFICIENT_PRIVILEGE, "")
         elif locked:
@@ -128,12 +135,12 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
                     raise
                 problem = _unreadable(in_schema, table, sqlstate(error), str(error.orig).strip())
         effective = in_schema == schema if schema is not None else visible
-        found.append(VersionTable(in_schema, table, rows, effective, problem))
-    return tuple(sorted(found, key=lambda table: not table.effective))
+        result.append(VersionTable(in_schema, table, rows, effective, problem))
+    return tuple(sorted(result, key=lambda table: not table.effective))
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Invalid indexes that nobody is building, tables of batch operations, unused enum types, in every schema."""
+    """Return invalid indexes that no session is building, tables of batch operations, and unused enum types."""
     rows = fetch(connection, statement("leftovers"), {"prefix": BATCH_PREFIX})
     return tuple(
         Leftover(kind, schema, name, name.removeprefix(BATCH_PREFIX) if kind == "leftover-table" else table)
@@ -142,25 +149,25 @@ def leftovers(connection: Connection) -> tuple[Leftover, ...]:
 
 
 def not_owned(connection: Connection) -> tuple[Table, ...]:
-    """Tables of current_schema() whose owner the current role is not and does not belong to, by name."""
+    """Return the tables of current_schema() whose owner is neither the current role nor a role that it belongs to."""
     rows = fetch(connection, NOT_OWNED_SQL, {})
     return tuple(Table(schema, name, None, None, owner) for schema, name, owner in rows)
 
 
 def enum_types(connection: Connection) -> tuple[EnumType, ...]:
-    """The enum types of users' schemas with their values in order, by schema and name."""
+    """See `Catalog.enum_types`."""
     rows = fetch(connection, ENUMS_SQL, {})
     return tuple(EnumType(schema, name, tuple(values)) for schema, name, values in rows)
 
 
 @_collector_paused()
 def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-    """Every user's table, partitioned ones and their partitions alike, by schema and name, in two queries.
+    """Return every user table, including partitioned tables and their partitions, by schema and name, in two queries.
 
-    `rows` is what the last VACUUM or ANALYZE counted, else what the statistics say lives; None where neither
-    says anything and the table is not seen to be empty. `bytes` is measured, with indexes and TOAST, for up
-    to `MEASURED_TABLES`, and in longer listings for the largest. For the rest of those, and under somebody's
-    ACCESS EXCLUSIVE lock, it is what the last VACUUM or ANALYZE counted without indexes, or None before that.
+    `rows` is the count of the last VACUUM or ANALYZE, else the live rows of the statistics. It is None if there is
+    neither and the table is not known to be empty. `bytes` is measured, with indexes and TOAST, for up to
+    `MEASURED_TABLES` tables: all tables, or the largest in longer listings. For the other tables, and for a table
+    under an ACCESS EXCLUSIVE lock, `bytes` is the size at the last VACUUM or ANALYZE without indexes, or None.
     """
     return tuple([table for _, table, _ in _listed(connection, schema, None, False)])
 
@@ -169,10 +176,10 @@ def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ..
 def table_details(
     connection: Connection, schema: str | None = None, name: str | None = None
 ) -> tuple[TableDetail, ...]:
-    """The tables of `schema` named `name` (None is all of them), by schema and name, in five queries.
+    """Return the tables of `schema` with the name `name` (None is all), by schema and name, in five queries.
 
-    `indexes` has all but the primary key's. An index has its `definition` only where names of columns do not
-    describe it in full; what an expression or a default says is an ellipsis where reading it would wait.
+    `indexes` leaves out the primary key's index. An index has a `definition` only if the column names do not describe
+    it completely. An expression or a default is an ellipsis if reading it would wait for a lock.
     """
     listed = _listed(connection, schema, name, True)
     scope = {"schema": schema, "name": name}
@@ -197,11 +204,11 @@ def table_details(
 def _listed(
     connection: Connection, schema: str | None, name: str | None, with_columns: bool
 ) -> list[tuple[int, Table, list[str]]]:
-    """(oid, table, its columns as texts), by schema and name."""
+    """Return (oid, table, texts of its columns) for each table, by schema and name."""
     parameters = {"schema": schema, "name": name, "with_columns": with_columns}
     listed = fetch(connection, statement("tables"), parameters)
     listed.sort(key=itemgetter(2))
-    listed.sort(key=itemgetter(1))  # by schema and name: texts by themselves are compared far faster than pairs
+    listed.sort(key=itemgetter(1))  # two stable sorts: texts are compared far faster than pairs of texts
     measured = listed
     if len(listed) > MEASURED_TABLES:
         large = [row for row in listed if row[5] is not None and row[5] >= LARGE_BYTES]
@@ -209,22 +216,22 @@ def _listed(
     sizes = {}
     if measured:
         rows_of_sizes = fetch(connection, statement("sizes"), {"tables": [row[0] for row in measured]})
-        sizes = {oid: (own, whole) for oid, own, whole in rows_of_sizes}
-    found = []
+        sizes = {oid: (own, total) for oid, own, total in rows_of_sizes}
+    result = []
     for oid, in_schema, table, owner, estimated_rows, estimated_size, texts in listed:
         rows, size = estimated_rows, estimated_size
         if oid in sizes:
             own_size, size = sizes[oid]
             if rows is None and own_size == 0:
                 rows = 0
-        found.append((oid, Table(in_schema, table, rows, size, owner), texts))
-    return found
+        result.append((oid, Table(in_schema, table, rows, size, owner), texts))
+    return result
 
 
 def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Columns:
-    """The tables' columns in the places of their numbers, made from texts (see sql/tables.sql).
+    """Return the columns of each table in the order of their numbers, from the texts of sql/tables.sql.
 
-    Many tables have columns that are alike (`id integer not null`): each is made once.
+    Many tables have equal columns (`id integer not null`), so each distinct text is parsed once.
     """
     parts = {text: text.split(" ", 3) for text in {text for texts in texts_of.values() for text in texts} if text}
     types = _types(connection, {(type_id, modifier) for _, type_id, modifier, _ in parts.values()})
@@ -243,7 +250,7 @@ def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Colu
 
 
 def _types(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The names of types by (pg_type.oid, modifier), as the columns' texts have them."""
+    """Return the names of types by (pg_type.oid, modifier), both as in the texts of columns."""
     pairs = list(wanted)
     parameters = {
         "types": [type_id for type_id, _ in pairs],
@@ -256,7 +263,7 @@ def _types(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tu
 def _indexes(
     connection: Connection, scope: Mapping[str, Any], columns: _Columns
 ) -> tuple[dict[int, tuple[str, ...]], dict[int, list[Index]]]:
-    """By the table's oid: the primary key's columns, and the other indexes by name."""
+    """Return two mappings by the table's oid: the primary key's columns, and the other indexes by name."""
     keys: dict[int, tuple[str, ...]] = {}
     indexes: dict[int, list[Index]] = {}
     rows = fetch(connection, statement("indexes"), scope)
@@ -272,16 +279,16 @@ def _indexes(
             indexes[oid].append(Index(name, names, unique, valid, definition))
         else:
             indexes[oid] = [Index(name, names, unique, valid, definition)]
-    for several in indexes.values():
-        if len(several) > 1:
-            several.sort(key=attrgetter("name"))
+    for indexes_of_table in indexes.values():
+        if len(indexes_of_table) > 1:
+            indexes_of_table.sort(key=attrgetter("name"))
     return keys, indexes
 
 
 def _constraints(
     connection: Connection, scope: Mapping[str, Any], columns: _Columns, tables_by_oid: Mapping[int, Table]
 ) -> tuple[dict[int, list[ForeignKey]], dict[int, list[Constraint]]]:
-    """By the table's oid: its foreign keys and its other constraints, both by name."""
+    """Return two mappings by the table's oid: its foreign keys, and its other constraints, both by name."""
     foreign_keys: dict[int, list[ForeignKey]] = {}
     constraints: dict[int, list[Constraint]] = {}
     rows = fetch(connection, statement("constraints"), scope)
@@ -293,19 +300,19 @@ def _constraints(
             constraints.setdefault(oid, []).append(constraint)
             continue
         if referred_names:
-            schema, table, *there = referred_names
+            schema, table, *referred_columns = referred_names
         elif referred in tables_by_oid:
             schema, table = tables_by_oid[referred].schema, tables_by_oid[referred].name
-            there = _names(columns[referred], referred_numbers)
+            referred_columns = _names(columns[referred], referred_numbers)
         else:
-            continue  # both came into being after the tables were listed
-        key = ForeignKey(name, names, schema, table, tuple(there), ON_DELETE.get(on_delete))
+            continue  # the key and its table were created after the tables were listed
+        key = ForeignKey(name, names, schema, table, tuple(referred_columns), ON_DELETE.get(on_delete))
         foreign_keys.setdefault(oid, []).append(key)
     return foreign_keys, constraints
 
 
 def _names(columns: Sequence[Column], numbers: Sequence[int]) -> tuple[str, ...]:
-    """The names of a table's columns; an ellipsis for an expression (0) and what was not there before."""
+    """Return the names of columns by number; an ellipsis stands for an expression (0) and for a new column."""
     if len(numbers) == 1 and 0 < numbers[0] <= len(columns):
         return (columns[numbers[0] - 1].name,)
     return tuple([columns[number - 1].name if 0 < number <= len(columns) else UNKNOWN for number in numbers])
@@ -314,8 +321,8 @@ def _names(columns: Sequence[Column], numbers: Sequence[int]) -> tuple[str, ...]
 def _unreadable(schema: str, table: str, code: str | None, message: str) -> str:
     if code == LOCK_NOT_AVAILABLE:
         return (
-            f"Another session has {schema}.{table} locked (ACCESS EXCLUSIVE), or waits to have it so: "
-            "what it says cannot be read until that ends."
+            f"Another session has {schema}.{table} locked (ACCESS EXCLUSIVE), or waits for that lock. The table "
+            "cannot be read until that session ends its transaction."
         )
     if code == INSUFFICIENT_PRIVILEGE:
         return f"This role may not read {schema}.{table}: it lacks USAGE on the schema or SELECT on the table."
@@ -323,6 +330,6 @@ def _unreadable(schema: str, table: str, code: str | None, message: str) -> str:
 
 
 def _version_rows(connection: Connection, schema: str, table: str) -> tuple[str, ...]:
-    quoted = ".".join('"' + name.replace('"', '""') + '"' for name in (schema, table)).replace("%", "%%")
-    rows = connection.exec_driver_sql(f"select version_num::text from {quoted}", {}).all()
+    sql = f"select version_num::text from {identifier(schema)}.{identifier(table)}"
+    rows = connection.exec_driver_sql(sql, {}).all()
     return tuple(sorted(version for (version,) in rows if version is not None))

@@ -1,7 +1,7 @@
-"""Rows of a PostgreSQL table: counted where that is quick and nobody is in the way, estimated where not.
+"""Row counts of a PostgreSQL table: exact if counting is quick and no lock blocks it, else estimated.
 
-Counting takes ACCESS SHARE, as any query does, and one reading of the table for everything that is wanted of it. An
-estimate is made of what the last VACUUM or ANALYZE wrote down (manual, 14.2 and 53.27, pg_stats).
+Counting takes an ACCESS SHARE lock, as any query does, and one scan of the table for all wanted counts. An estimate
+comes from the statistics of the last VACUUM or ANALYZE (manual, 14.2 and 53.27, pg_stats).
 """
 
 from __future__ import annotations
@@ -12,31 +12,37 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, fetch, sqlstate, statement
+from magetui.backends.postgresql.query import (
+    INSUFFICIENT_PRIVILEGE,
+    LOCK_NOT_AVAILABLE,
+    fetch,
+    identifier,
+    sqlstate,
+    statement,
+)
+from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, NO_TIME_TO_COUNT, TABLE_IS_LOCKED
 from magetui.model.schema import Counted, Table, Wanted
 
 QUERY_CANCELED, UNDEFINED_TABLE = "57014", "42P01"
-LOCKED = "somebody has the table locked"
 PROBLEMS = {
-    LOCK_NOT_AVAILABLE: LOCKED,
-    QUERY_CANCELED: "counting took too long",
+    LOCK_NOT_AVAILABLE: TABLE_IS_LOCKED,
+    QUERY_CANCELED: COUNTING_TOOK_TOO_LONG,
     UNDEFINED_TABLE: "the table has just been dropped",
     INSUFFICIENT_PRIVILEGE: "this role may not read the table",
 }
-NO_TIME = "there was no time left to count"
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Shares of a table's rows, from 0 to 1: those with a null in a column, and those with each common value."""
+    """Shares of a table's rows, from 0 to 1: the rows with null in a column, and the rows with each common value."""
 
     nulls: float
     values: Mapping[str, float]
 
 
 def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
-    """See `Backend`."""
-    columns = sorted({one.column for one in wanted if one.column is not None})
+    """See `Catalog.count`."""
+    columns = sorted({item.column for item in wanted if item.column is not None})
     rows = fetch(connection, statement("shares"), {"schema": table.schema, "table": table.name, "columns": columns})
     shares = {
         column: Share(nulls or 0.0, dict(zip(values or (), frequencies or (), strict=True)))
@@ -44,9 +50,9 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
         if column is not None
     }
     if any(row[0] for row in rows):
-        return _estimated(table, wanted, shares, LOCKED)
+        return _estimated(table, wanted, shares, TABLE_IS_LOCKED)
     if limit_ms <= 0:
-        return _estimated(table, wanted, shares, NO_TIME)
+        return _estimated(table, wanted, shares, NO_TIME_TO_COUNT)
     try:
         counts = _counted(connection, table, wanted, limit_ms)
     except DBAPIError as error:
@@ -60,16 +66,16 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
 def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[int, ...]:
     parameters: dict[str, str] = {}
     parts = []
-    for number, one in enumerate(wanted):
-        if one.column is None:
+    for number, item in enumerate(wanted):
+        if item.column is None:
             parts.append("count(*)")
-        elif one.value is None:
-            parts.append(f"count({_quoted(one.column)})")
+        elif item.value is None:
+            parts.append(f"count({identifier(item.column)})")
         else:
-            parameters[f"value{number}"] = one.value
-            parts.append(f"count(*) filter (where {_quoted(one.column)}::text = %(value{number})s)")
-    name = f"{_quoted(table.schema)}.{_quoted(table.name)}" if table.schema else _quoted(table.name)
-    # In one message, so in one transaction, with which the limit ends.
+            parameters[f"value{number}"] = item.value
+            parts.append(f"count(*) filter (where {identifier(item.column)}::text = %(value{number})s)")
+    name = ".".join(identifier(part) for part in (table.schema, table.name) if part)
+    # Both statements are in one message, so in one transaction, and the limit ends with it.
     sql = f"set local statement_timeout = {limit_ms}; select {', '.join(parts)} from {name}"
     [row] = connection.exec_driver_sql(sql, parameters).all()
     return tuple(row)
@@ -78,18 +84,13 @@ def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], lim
 def _estimated(
     table: Table, wanted: Sequence[Wanted], shares: Mapping[str, Share], problem: str
 ) -> tuple[Counted, ...]:
-    return tuple(Counted(_estimate(table, one, shares), exact=False, problem=problem) for one in wanted)
+    return tuple(Counted(_estimate(table, item, shares), exact=False, problem=problem) for item in wanted)
 
 
-def _estimate(table: Table, one: Wanted, shares: Mapping[str, Share]) -> int | None:
-    if table.rows is None or one.column is None:
+def _estimate(table: Table, item: Wanted, shares: Mapping[str, Share]) -> int | None:
+    if table.rows is None or item.column is None:
         return table.rows
-    share = shares.get(one.column)
+    share = shares.get(item.column)
     if share is None:
         return None
-    return round(table.rows * (1 - share.nulls if one.value is None else share.values.get(one.value, 0.0)))
-
-
-def _quoted(name: str) -> str:
-    """An identifier as SQL has it; psycopg2 wants a percent sign doubled."""
-    return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+    return round(table.rows * (1 - share.nulls if item.value is None else share.values.get(item.value, 0.0)))

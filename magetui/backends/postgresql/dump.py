@@ -1,10 +1,10 @@
-"""A PostgreSQL database into one file, by pg_dump, and the commands that make a database of that file again.
+"""Backup of a PostgreSQL database into one file with pg_dump, and the commands that restore the file.
 
-pg_dump is PostgreSQL's own, and of the server's version or newer: nothing else writes down all that a database may
-hold. The password reaches it by neither its arguments, which everybody on the machine can read, nor its environment,
-which monitoring agents and core dumps keep. It stands in a password file that has no name: pg_dump inherits the open
-file, and the kernel takes it away with the two processes, however they end. Facts are from the manual's pages of
-pg_dump and createdb, and chapter 34 (libpq).
+pg_dump must be of the server's version or newer, because only such a pg_dump knows every kind of object. The password
+is neither in its arguments, which everybody on the machine can read, nor in its environment, which monitoring agents
+and core dumps keep. The password is in a file without a name: pg_dump inherits the open file, and the kernel deletes
+it when both processes end, however they end. Facts are from the manual's pages of pg_dump and createdb, and chapter 34
+(libpq).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ VERSION = re.compile(r"(\d+)(?:\.\d+|devel|beta\d+|rc\d+)")
 AT_TABLE = re.compile(r'dumping contents of table "(.*)"$')
 LOCKING = re.compile(r"\bLOCK TABLE\b.* IN ACCESS SHARE MODE")
 COMPLAINS = re.compile(r"^pg_dump: (?:error|fatal|\[)")
-# libpq's keywords that are secrets, or the name of a file of secrets.
+# libpq's keywords for secrets and for files of secrets.
 SECRETS = ("password", "sslpassword", "passfile")
 OURS_ALONE = ("application_name", "connect_timeout")
 
 # pg_database.datlocprovider as createdb spells it, and the option for its locale; libc is the default.
 PROVIDERS = {"i": ("icu", "icu-locale"), "b": ("builtin", "builtin-locale")}
 
-# Columns came and went between versions 12 and 18: as JSON, a missing one is null.
+# Some columns exist only in some versions from 12 to 18. In JSON, a missing column is null.
 ORIGIN_SQL = """
 select current_setting('server_version'), current_setting('server_version_num')::int / 10000,
        pg_database_size(d.oid), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
@@ -55,7 +55,7 @@ from pg_database d where d.datname = current_database()
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of a database before it is dumped; `bytes` is with indexes, so more than a dump takes."""
+    """Facts about the database to dump; `bytes` includes indexes, so a dump is smaller."""
 
     version: str
     major: int
@@ -74,39 +74,40 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PgDump:
-    """A pg_dump that can dump a server; `named` where the operator said which one."""
+    """A pg_dump that can dump a server; `named` is true if the operator named the program."""
 
     path: Path
     named: bool
 
     @classmethod
-    def found(cls, named: str | None, server: Origin) -> PgDump:
-        """The one that was named, else the one on PATH. Raises `BackupFailedError` where there is none that fits."""
-        found = shutil.which(named or "pg_dump")
+    def locate(cls, named: str | None, server: Origin) -> PgDump:
+        """Return the named pg_dump, else the pg_dump on PATH. Raises `BackupFailedError` if it does not fit."""
+        path = shutil.which(named or "pg_dump")
         packages = f"PostgreSQL's client programs of version {server.major} or newer"
         install = f"Install {packages} (Debian, Ubuntu: postgresql-client-{server.major}; Alpine, Homebrew: "
         install += f"postgresql{server.major}-client, postgresql@{server.major}), or name one with --pg-dump PATH."
-        if found is None and named:
-            raise BackupFailedError("tool", f"There is no program {named}. Say --pg-dump with the path of a pg_dump.")
-        if found is None:
-            raise BackupFailedError("tool", f"pg_dump is not on PATH, and PostgreSQL is backed up with it. {install}")
+        if path is None and named:
+            raise BackupFailedError("tool", f"There is no program {named}. Give the path of a pg_dump with --pg-dump.")
+        if path is None:
+            raise BackupFailedError("tool", f"pg_dump is not on PATH, and a backup of PostgreSQL needs it. {install}")
         try:
-            said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=END_SECONDS, check=True)
+            done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=END_SECONDS, check=True)
         except (OSError, subprocess.SubprocessError) as error:
-            raise BackupFailedError("tool", f"{found} cannot be run: {error}. {install}") from error
-        version = VERSION.search(said.stdout)
-        if version is None or "pg_dump" not in said.stdout:
-            raise BackupFailedError("tool", f"{found} is no pg_dump: it says {said.stdout.strip()[:80]!r}. {install}")
+            raise BackupFailedError("tool", f"{path} cannot be run: {error}. {install}") from error
+        version = VERSION.search(done.stdout)
+        if version is None or "pg_dump" not in done.stdout:
+            answer = done.stdout.strip()[:80]
+            raise BackupFailedError("tool", f"{path} is no pg_dump: with --version it prints {answer!r}. {install}")
         if int(version[1]) < server.major:
             raise BackupFailedError(
                 "tool",
-                f"The server is PostgreSQL {server.version}, and {found} is version {version[0]}: pg_dump refuses a "
+                f"The server is PostgreSQL {server.version}, and {path} is version {version[0]}. pg_dump refuses a "
                 f"server that is newer than itself. {install}",
             )
-        return cls(Path(found), named is not None)
+        return cls(Path(path), named is not None)
 
     def sibling(self, program: str) -> str:
-        """Another of PostgreSQL's programs, as it is to be typed."""
+        """Return what to type for another of PostgreSQL's programs: its path beside a named pg_dump, or its name."""
         beside = self.path.absolute().with_name(program)
         return shlex.quote(str(beside)) if self.named and beside.exists() else program
 
@@ -124,13 +125,13 @@ class Dump:
     def most(self) -> int:
         return self.origin.bytes
 
-    def write(self, file: Path, told: Callable[[BackupProgress], None]) -> None:
+    def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
         parameters = _parameters(self.url)
         if parameters.get("sslpassword"):
             raise BackupFailedError(
                 "failed",
-                "The URL holds sslpassword, which pg_dump takes among its arguments alone, where everybody on this "
-                "machine could read it. Take the password off the key file, or run pg_dump yourself.",
+                "The URL has sslpassword, which pg_dump accepts only as an argument, where everybody on this machine "
+                "could read it. Remove the password from the key file, or run pg_dump yourself.",
             )
         password = parameters.pop("password", None)
         ours = {"application_name": self.options.application_name, "connect_timeout": CONNECT_TIMEOUT_SECONDS}
@@ -138,7 +139,7 @@ class Dump:
         arguments = [
             str(self.program.path),
             "--format=custom",
-            "--verbose",  # says which table it is at
+            "--verbose",  # names each table when its dump starts
             "--no-password",
             *([f"--lock-wait-timeout={lock_ms}"] if lock_ms else []),
             f"--dbname={_conninfo({**ours, **parameters})}",
@@ -152,54 +153,54 @@ class Dump:
                     stderr=subprocess.PIPE,
                     env=environment,
                     pass_fds=inherited,
-                    start_new_session=True,  # ctrl+c is ours to hear
+                    start_new_session=True,  # ctrl+c interrupts us alone
                 )
             except OSError as error:
                 raise BackupFailedError("tool", f"{self.program.path} cannot be run: {error}.") from error
             try:
-                complaints = self._followed(process, out, told)
+                complaints = self._follow(process, out, report)
             finally:
-                _ended(process)
+                _end(process)
             if process.returncode:
                 raise self._failure(process.returncode, complaints)
             os.fsync(out.fileno())
 
-    def _followed(
-        self, process: subprocess.Popen[bytes], out: IO[bytes], told: Callable[[BackupProgress], None]
+    def _follow(
+        self, process: subprocess.Popen[bytes], out: IO[bytes], report: Callable[[BackupProgress], None]
     ) -> Complaints:
-        """Read what pg_dump says until it closes its stderr, and tell how large the file is meanwhile."""
+        """Read pg_dump's messages until it closes stderr, and report the size of the file in the meantime."""
         assert process.stderr is not None
         complaints, table, rest = Complaints(), None, b""
         with selectors.DefaultSelector() as selector:
             selector.register(process.stderr, selectors.EVENT_READ)
             while True:
                 if selector.select(PULSE_SECONDS):
-                    said = os.read(process.stderr.fileno(), 65_536)
-                    if not said:
+                    data = os.read(process.stderr.fileno(), 65_536)
+                    if not data:
                         return complaints
-                    *lines, rest = (rest + said).split(b"\n")
+                    *lines, rest = (rest + data).split(b"\n")
                     for line in (raw.decode(errors="replace") for raw in lines):
-                        if begun := AT_TABLE.search(line):
-                            table = begun[1]
-                        complaints.hear(line)
-                told(BackupProgress(os.fstat(out.fileno()).st_size, self.origin.bytes, table))
+                        if started := AT_TABLE.search(line):
+                            table = started[1]
+                        complaints.add(line)
+                report(BackupProgress(os.fstat(out.fileno()).st_size, self.origin.bytes, table))
 
     def _failure(self, status: int, complaints: Complaints) -> BackupFailedError:
-        # By the time, since the server's own words may be in any language.
+        # The time tells a lock timeout, because the server's own words may be in any language.
         lock_ms = self.options.lock_ms
         if lock_ms and complaints.waited_ms >= lock_ms / 2 and LOCKING.search(complaints.text):
             return BackupFailedError("lock-timeout", "A table is locked, and pg_dump has to wait for it.")
-        said = " ".join(complaints.text.split()) or _unsaid(status)
-        return BackupFailedError("failed", f"pg_dump failed: {said.removeprefix('pg_dump: error: ')}")
+        reason = " ".join(complaints.text.split()) or _reason_of_status(status)
+        return BackupFailedError("failed", f"pg_dump failed: {reason.removeprefix('pg_dump: error: ')}")
 
     def restore_command(self, file: Path) -> str:
-        """A new database on the same server; both programs ask for the password."""
-        shown = {k: v for k, v in _parameters(self.url).items() if k not in (*SECRETS, *OURS_ALONE)}
-        there = f"{shown.get('dbname') or 'database'}_restored"
+        """Return a command that restores into a new database on the same server; both programs ask for a password."""
+        shown = {key: value for key, value in _parameters(self.url).items() if key not in (*SECRETS, *OURS_ALONE)}
+        database = f"{shown.get('dbname') or 'database'}_restored"
         origin = self.origin
         options = {
             "maintenance-db": _conninfo(shown),
-            "template": "template0",  # which alone takes any encoding and locale
+            "template": "template0",  # the only template that allows any encoding and locale
             "encoding": origin.encoding,
             "lc-collate": origin.collate,
             "lc-ctype": origin.ctype,
@@ -208,38 +209,36 @@ class Dump:
             provider, option = PROVIDERS[origin.provider]
             options |= {"locale-provider": provider, option: origin.locale}
         create = " ".join(f"--{name}={shlex.quote(value)}" for name, value in options.items())
-        into = shlex.quote(_conninfo({**shown, "dbname": there}))
+        into = shlex.quote(_conninfo({**shown, "dbname": database}))
         return (
-            f"{self.program.sibling('createdb')} {create} {shlex.quote(there)} && "
+            f"{self.program.sibling('createdb')} {create} {shlex.quote(database)} && "
             f"{self.program.sibling('pg_restore')} --exit-on-error --dbname={into} {shlex.quote(str(file))}"
         )
 
 
 class Complaints:
-    """What pg_dump said from its first error on, and how long it had been silent before that."""
+    """pg_dump's messages from its first error on, and how long it was silent before that error."""
 
     def __init__(self) -> None:
         self.text = ""
         self.waited_ms = 0.0
-        self._last_word = time.monotonic()
+        self._last_line = time.monotonic()
 
-    def hear(self, line: str) -> None:
+    def add(self, line: str) -> None:
         if not self.text and COMPLAINS.match(line):
-            self.waited_ms = (time.monotonic() - self._last_word) * 1000
+            self.waited_ms = (time.monotonic() - self._last_line) * 1000
             self.text = line
         elif self.text and len(self.text) < COMPLAINT_CHARACTERS:
             self.text += f"\n{line}"
-        self._last_word = time.monotonic()
+        self._last_line = time.monotonic()
 
 
-def _unsaid(status: int) -> str:
-    return (
-        f"it was killed by signal {-status}" if status < 0 else f"it said no reason, and its exit status was {status}"
-    )
+def _reason_of_status(status: int) -> str:
+    return f"it was killed by signal {-status}" if status < 0 else f"it gave no reason, and its exit status is {status}"
 
 
 def _parameters(url: URL) -> dict[str, Any]:
-    """The URL as libpq's keywords, secrets among them, as SQLAlchemy would hand them to the driver."""
+    """Return the URL as libpq's keywords, including secrets, as SQLAlchemy would pass them to the driver."""
     url = url.set(drivername="postgresql+psycopg2")
     _, parameters = url.get_dialect()().create_connect_args(url)
     return dict(parameters)
@@ -253,10 +252,10 @@ def _conninfo(parameters: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _password_file(password: str | None) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
-    """The environment for pg_dump, and what it has to inherit for that.
+    """Yield the environment for pg_dump, and the file descriptors that it must inherit.
 
-    Its messages are English, so that they can be told apart. Without a password in the URL, whatever libpq finds by
-    itself holds, as for our own connections; with one, PGPASSWORD must not win over it.
+    Its messages are in English, so that they can be recognised. Without a password in the URL, libpq finds the password
+    itself, as for our own connections. With a password in the URL, PGPASSWORD must not override it.
     """
     environment = {**os.environ, "LC_ALL": "C"}
     if password is None:
@@ -270,8 +269,8 @@ def _password_file(password: str | None) -> Iterator[tuple[dict[str, str], tuple
         yield {**environment, "PGPASSFILE": f"/dev/fd/{file.fileno()}"}, (file.fileno(),)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    """See a pg_dump to its end: at SIGTERM it cancels its query on the server, too. A deaf one is killed."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a pg_dump. At SIGTERM it cancels its query on the server too; if it does not react, it is killed."""
     try:
         if process.stderr is not None:
             process.stderr.close()

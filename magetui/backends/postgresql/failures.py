@@ -1,28 +1,46 @@
-"""Why there is no connection: libpq and poolers say so in words only (there is no SQLSTATE), so words it is."""
+"""The meaning of PostgreSQL's errors.
+
+An error of a statement has an error code (manual, appendix A). A failed connection has none: libpq and poolers report
+it in words alone, so `WORDS` recognises those.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from magetui.model.server import ConnectCause, Failure
+from sqlalchemy.exc import DBAPIError
 
-# The first that is found holds; of several hosts, the message has what became of each.
+from magetui.model.server import ConnectCause, Failure, StatementCause
+
+QUERY_CANCELED = "57014"
+CONNECTION_EXCEPTION_CLASS = "08"
+STATEMENT_CODES: Mapping[str, StatementCause] = {
+    "55P03": "lock-timeout",
+    "57P01": "lost",  # admin_shutdown
+    "57P02": "lost",  # crash_shutdown
+    "57P03": "lost",  # cannot_connect_now
+    "57P05": "lost",  # idle_session_timeout
+    "25P03": "lost",  # idle_in_transaction_session_timeout
+}
+# Causes, patterns and advice. The first pattern that matches decides; with several hosts, the message names the error
+# of each host.
 WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     ("pooler", r"unsupported startup parameter", None),  # PgBouncer's
     (
         "refused",
         r"session is (?:not )?read-only|server is (?:not )?in hot standby mode",
-        "No server that answers is what target_session_attrs asks for. Name the one that is, or ask for another.",
+        "No server that answers fulfils target_session_attrs. Name a server that does, or change that parameter.",
     ),
     (
         "refused",
         r"the database system is (?:starting up|shutting down|not (?:yet )?accepting connections|in recovery mode)",
-        "It is starting, stopping or recovering: look again in a moment.",
+        "The server is starting, stopping or recovering. Try again in a moment.",
     ),
     (
         "refused",
         r"pgbouncer cannot connect to server|server_login_retry|server login has been failing|server login failed",
-        "The pooler answers, and does not get into the server behind it: check its own settings and log.",
+        "The pooler answers but cannot log in to the server behind it. Check the pooler's settings and log.",
     ),
     (
         "bad-url",
@@ -40,23 +58,26 @@ WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     (
         "tls",
         r"(?s)\A(?!.*SSL encryption).*pg_hba\.conf.*(?:no encryption|SSL off)",
-        "The server's pg_hba.conf lets nobody in without TLS, or not this user at all: try sslmode=require in the URL.",
+        "The server's pg_hba.conf rejects connections without TLS, or this user altogether. Try sslmode=require in "
+        "the URL.",
     ),
     (
         "password",
         r"pg_hba\.conf",
-        "The server's pg_hba.conf lets nobody in from here as this user to this database: its administrator has to.",
+        "The server's pg_hba.conf rejects this user for this database from this machine. The server's administrator "
+        "has to allow it.",
     ),
     (
         "password",
         r"no password supplied",
-        "Give it in the URL, in PGPASSWORD, or in ~/.pgpass, which nobody else may be able to read (chmod 600); or "
-        "name the target in the configuration, with a password_command. The screen asks for it: magetui, then c.",
+        "Give the password in the URL, in PGPASSWORD, or in ~/.pgpass, which others must not be able to read "
+        "(chmod 600). Or name the target in the configuration, with a password_command. The screen asks for the "
+        "password too: start magetui, then press c.",
     ),
     (
         "password",
         r"password authentication failed.*\n?.*password retrieved from file",
-        "The password file has another password than the server for this user: mend its line.",
+        "The password file has another password than the server for this user: correct its line.",
     ),
     ("password", r'authentication failed|role ".*" does not exist', None),
     ("no-database", r'database ".*" does not exist|no such database', None),
@@ -64,10 +85,29 @@ WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     ("refused", r"Connection refused|No such file or directory|No route to host|Network is unreachable", None),
     ("bad-url", r"invalid (dsn|connection option|port|integer value|sslmode)|invalid URI|invalid [\w_]+ value", None),
 )
+BROKEN = re.compile(r"server closed the connection|connection already closed|SSL SYSCALL")
 
 
-def unconnected(message: str) -> Failure:
-    """What the message of a connection that could not be made means."""
+def failure(error: BaseException) -> Failure:
+    """See `Connections.failure`."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    message = str(original).strip()
+    code = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    if code is None:
+        return _failure_without_code(error, original, message)
+    if code == QUERY_CANCELED:  # by its statement timeout, or by a person
+        timed_out = "statement timeout" in message
+        return Failure("statement-timeout" if timed_out else "cancelled", message)
+    otherwise: StatementCause = "lost" if code.startswith(CONNECTION_EXCEPTION_CLASS) else "failed"
+    return Failure(STATEMENT_CODES.get(code, otherwise), message)
+
+
+def _failure_without_code(error: BaseException, original: BaseException, message: str) -> Failure:
+    if isinstance(original, ModuleNotFoundError):
+        return Failure("driver-missing", message)
+    # Broken connections come first: TLS or a timeout may break a connection, as it may prevent a new one.
+    if (isinstance(error, DBAPIError) and error.connection_invalidated) or BROKEN.search(message):
+        return Failure("lost", message, silent="has not answered for" in message)
     for cause, words, advice in WORDS:
         if re.search(words, message):
             return Failure(cause, message, silent=cause == "timeout", advice=advice)

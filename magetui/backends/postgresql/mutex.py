@@ -1,4 +1,4 @@
-"""The migration mutex of a PostgreSQL database: Mage's own advisory lock, or one like it for other projects."""
+"""The migration mutex of a PostgreSQL database: an advisory lock, with Mage's own key for a Mage project."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from magetui.backends.postgresql.pooler import serving
+from magetui.backends.postgresql.sessions import sessions
 from magetui.backends.postgresql.settings import READING, set_if_known
+from magetui.model.sessions import MutexHolder
+
+# pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
+HOLDER_SQL = """
+select l.pid from pg_locks l join pg_database d on d.oid = l.database
+where l.locktype = 'advisory' and l.granted and d.datname = current_database() and l.objsubid = 1
+  and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s
+"""
 
 
 class AdvisoryLock:
-    """A session-level advisory lock on a connection of its own.
+    """A session-level advisory lock on its own connection; see `Mutex`.
 
-    Polled with `pg_try_advisory_lock`, never waited for: a session that waits inside a statement holds a snapshot,
-    and CREATE INDEX CONCURRENTLY waits for every snapshot, which makes a deadlock of the two.
+    `pg_try_advisory_lock` is polled, because a blocking wait can deadlock. A session that waits inside a statement
+    holds a database snapshot, and CREATE INDEX CONCURRENTLY waits for every such snapshot.
     """
 
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine.execution_options(**READING)
         self.key = key
-        self.session: int | None = None  # the server's number of the one that holds the lock
+        self.session: int | None = None  # the server's number of the session that holds the lock
         self._connection: Connection | None = None
 
     def try_acquire(self) -> bool:
@@ -27,13 +36,13 @@ class AdvisoryLock:
             self._connection = self._engine.connect()
             raw = self._connection.connection.dbapi_connection
             self.session = serving(raw)
-            # It does nothing but hold the lock, for as long as the run takes (manual, 20.11.1; PostgreSQL 14).
+            # The session only holds the lock, for the complete run (manual, 20.11.1; PostgreSQL 14).
             set_if_known(raw, "set idle_session_timeout = 0", self._connection.dialect.loaded_dbapi.Error)
         sql = "select pg_try_advisory_lock(%(key)s)"
         return bool(self._connection.exec_driver_sql(sql, {"key": self.key}).scalar())
 
     def release(self) -> None:
-        """Give the lock back; the server does so itself where the connection is already gone."""
+        """Release the lock. If the connection is already gone, the server has released it."""
         if self._connection is None:
             return
         try:
@@ -42,3 +51,25 @@ class AdvisoryLock:
             self._connection.invalidate()
         self._connection.close()
         self._connection = None
+
+    def is_seen_by(self, connection: Connection) -> bool:
+        """Return whether a connection sees this lock held by our session: only in the same database of that server.
+
+        The query runs on the driver's own cursor, because it is no statement of the migration.
+        """
+        raw = connection.connection.dbapi_connection
+        if raw is None:
+            return False
+        cursor = raw.cursor()
+        cursor.execute(HOLDER_SQL.replace("%(key)s", f"{self.key:d}"))  # drivers differ in how they mark parameters
+        holder = cursor.fetchone()
+        cursor.close()
+        return holder is not None and holder[0] == self.session
+
+
+def holder_of(connection: Connection, key: int) -> MutexHolder | None:
+    """Return the holder of the advisory lock `key` in the connection's database; None if the lock is free."""
+    pid = connection.exec_driver_sql(HOLDER_SQL, {"key": key}).scalar()
+    if pid is None:
+        return None
+    return MutexHolder(pid, next((session for session in sessions(connection) if session.pid == pid), None))

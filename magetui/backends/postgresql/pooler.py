@@ -1,9 +1,9 @@
-"""Whether a connection pooler stands between us and the server, and whether it keeps one session for each client.
+"""Detection of a connection pooler, and of whether the pooler keeps one session for each client.
 
-At login a server tells its client the number of the process that serves it (the manual's 55.2.1, BackendKeyData). A
-pooler, which answers the login itself, makes one up. So where that number is not what `pg_backend_pid()` says, the
-session is not ours alone. Whether it stays with us as long as the connection does is seen with a second connection:
-two that are open at once are never served by the same session, unless they take turns with it.
+At login, a server tells its client the process number of the session (manual, 55.2.1, BackendKeyData). A pooler
+answers the login itself and makes up a number. So if that number differs from `pg_backend_pid()`, the session is not
+ours alone. A second connection shows whether the session stays with us for the lifetime of the connection: two
+connections that are open at once never share a session, unless they take turns with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-PROBE_SECONDS = 2  # for a second connection: a pool that is used up lets it wait
+PROBE_SECONDS = 2  # for a second connection: a pool without a free session makes it wait
 TURNS = 24
 PID_SQL = "select pg_backend_pid()"
 
 
 def serving(raw: Any) -> int:
-    """The number of the session that serves a DB-API connection now."""
+    """Return the number of the session that serves a DB-API connection now."""
     cursor = raw.cursor()
     cursor.execute(PID_SQL)
     [pid] = cursor.fetchone()
@@ -31,8 +31,8 @@ def serving(raw: Any) -> int:
     return int(pid)
 
 
-def told_at_login(raw: Any) -> int | None:
-    """The number that the driver was told at its login; None where it does not say."""
+def pid_at_login(raw: Any) -> int | None:
+    """Return the session's number that the driver received at its login; None if the driver does not know it."""
     driver: Any = getattr(raw, "driver_connection", None)
     if hasattr(driver, "get_server_pid"):  # asyncpg
         return None if driver.is_closed() else int(driver.get_server_pid())
@@ -41,15 +41,15 @@ def told_at_login(raw: Any) -> int | None:
 
 
 def is_pooled(raw: Any, session: int) -> bool:
-    """Whether a DB-API connection that `session` serves goes through a pooler."""
-    told = told_at_login(raw)
-    return told is not None and told != session
+    """Return whether a DB-API connection that `session` serves goes through a pooler."""
+    at_login = pid_at_login(raw)
+    return at_login is not None and at_login != session
 
 
 def keeps_sessions(connection: Connection) -> bool | None:
-    """Whether the pooler of a reader's connection keeps a session for each client; None where it cannot be told.
+    """Return whether the pooler of a reader's connection keeps a session for each client; None if that is unknown.
 
-    Two connections are asked in turn, in no order that a busy pool could follow by chance.
+    Two connections are asked in a random order, which a busy pool cannot follow by chance.
     """
     first, driver_error = connection.connection.dbapi_connection, connection.dialect.loaded_dbapi.Error
     own = serving(first)
@@ -60,28 +60,31 @@ def keeps_sessions(connection: Connection) -> bool | None:
                 if own == other or serving(turn) != (own if turn is first else other):
                     return False
     except driver_error:
-        return None  # it gives us no second one, or not in time
+        return None  # the pooler gives us no second connection, or not in time
     return True
 
 
 def _second(connection: Connection) -> Any:
-    """Another connection to where the reader's is, which does not wait for long."""
+    """Open another connection to the same server, with a short timeout."""
     from magetui.backends.postgresql.bounded_reads import ReaderConnection, connect
 
     dialect = connection.dialect
     arguments, options = dialect.create_connect_args(connection.engine.url)
     more = {"connect_timeout": PROBE_SECONDS, "application_name": "", "connection_factory": ReaderConnection}
-    made = connect(dialect, None, list(arguments), {**options, **more})
-    made.autocommit = True
-    made.patience = PROBE_SECONDS
-    return made
+    raw = connect(dialect, None, list(arguments), {**options, **more})
+    raw.autocommit = True
+    raw.patience = PROBE_SECONDS
+    return raw
 
 
-def server_place(address: str | None, port: int | None) -> str:
-    """Where the server itself listens, by what it says of its own end of the line to the pooler, in words."""
-    there = "on the machine that the pooler runs on"
+def server_location(address: str | None, port: int | None) -> str:
+    """Return a phrase for where the server behind a pooler listens.
+
+    `address` and `port` are the server's own end of its connection with the pooler; None is a Unix socket.
+    """
+    machine = "on the machine that the pooler runs on"
     if address is None:
-        return f"it listens on a Unix socket, {there}"
+        return f"it listens on a Unix socket, {machine}"
     if ipaddress.ip_address(address).is_loopback:
-        return f"it listens on port {port}, {there}"
+        return f"it listens on port {port}, {machine}"
     return f"it is {f'[{address}]' if ':' in address else address}:{port}"

@@ -1,4 +1,4 @@
-"""Running a catalog query: as the driver's own tuples, and once more where the first try met a lock."""
+"""Catalog queries: they return the driver's own tuples, and are repeated once if a lock stopped the first attempt."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from sqlalchemy.exc import DBAPIError
 
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
-# The table was locked, or dropped (internal error, undefined table), after the query had looked. The second
-# try sees the lock, or no longer sees the table.
+# The table was locked, or dropped (internal error, undefined table), after the query had read pg_locks. The second
+# attempt sees the lock, or no longer sees the table.
 WORTH_A_SECOND_TRY = frozenset({LOCK_NOT_AVAILABLE, "XX000", "42P01"})
 
 
 @cache
 def statement(name: str) -> str:
-    """The text of sql/<name>.sql.
+    """Return the text of sql/<name>.sql.
 
-    `{locked_away}` in it stands for a common table expression with the tables that somebody has, or waits to
-    have, ACCESS EXCLUSIVE on: on the table, one of its indexes, its TOAST table or that one's index.
+    `{locked_away}` in the text is replaced by a common table expression. It lists the tables that another session
+    holds, or waits for, in ACCESS EXCLUSIVE mode: the table itself, one of its indexes, its TOAST table, or that
+    table's index.
     """
     text = _text(name)
     return text.replace("{locked_away}", _text("locked_away")) if "{locked_away}" in text else text
@@ -33,10 +34,10 @@ def _text(name: str) -> str:
 
 
 def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """All rows of a query; parameters are psycopg2's `%(name)s`, and a literal percent sign is doubled.
+    """Return all rows of a query. Parameters are psycopg2's `%(name)s`; a literal percent sign is doubled.
 
-    The rows are the driver's tuples: for thousands of tables SQLAlchemy's own rows would cost more than what
-    is made of them. Raises SQLAlchemy's `DBAPIError`.
+    The rows are the driver's tuples: for thousands of tables, SQLAlchemy's own rows would cost more than the objects
+    that are made from them. Raises SQLAlchemy's `DBAPIError`.
     """
     for last_try in (False, True):
         try:
@@ -53,5 +54,10 @@ def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> li
 
 
 def sqlstate(error: DBAPIError) -> str | None:
-    """The five characters of the manual's appendix A; None where the server did not speak."""
+    """Return the error code of the manual's appendix A; None if the error is not the server's."""
     return getattr(error.orig, "pgcode", None)
+
+
+def identifier(name: str) -> str:
+    """Return a name as a quoted SQL identifier. The percent sign is doubled for psycopg2."""
+    return '"' + name.replace('"', '""').replace("%", "%%") + '"'

@@ -1,16 +1,17 @@
-"""A scratch schema on PostgreSQL: made in one transaction that cannot be committed, whatever a script does.
+"""A scratch schema on PostgreSQL, created in one transaction that no script can commit.
 
-DDL is transactional here (manual, 13.1), so the schema of a replay is seen by nobody else and goes with its
-transaction: at the end, at an error, and when the client is killed. Five things keep a script inside of it:
+DDL is transactional in PostgreSQL (manual, 13.1). So no other session sees the schema of a replay, and the schema
+disappears with its transaction: at the end, after an error, and when the client is killed. Five measures keep a script
+inside:
 
-- search_path names the scratch schema alone, so that no unqualified name means a live table;
-- a statement that names another schema, or what is not in any schema, is refused before it is sent;
-- what the transaction has locked outside is looked at after each revision, and ends it;
-- a row that violates a deferred foreign key is in it from the start: the server itself refuses to commit;
-- whatever transaction may follow in that session is read-only, and its search_path names what is not there.
+- search_path names only the scratch schema, so that no unqualified name means a live table.
+- A statement that names another schema, or an object outside of all schemas, is refused before it is sent.
+- The transaction's locks outside are checked after each revision, and such a lock ends the replay.
+- From the start, the transaction contains a row that violates a deferred foreign key, so the server refuses to commit.
+- Any later transaction in that session is read-only, and its search_path names a schema that does not exist.
 
-What autocommit_block() is for, a new value of an enum type, is done within the transaction (PostgreSQL 12); using the
-value there takes PostgreSQL 17. In tables without rows, an index that is built CONCURRENTLY is the same as any other.
+A new value of an enum type, the purpose of autocommit_block(), is added within the transaction (PostgreSQL 12). Using
+the value there takes PostgreSQL 17. In tables without rows, an index built CONCURRENTLY equals any other index.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql import catalog
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, sqlstate
-from magetui.backends.scratch import Place, ReachedOutside, ScratchUnavailableError
+from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, identifier, sqlstate
+from magetui.backends.scratch import ReachedOutside, ScratchRequest, ScratchUnavailableError
 
 PREFIX = "magetui_scratch_"
-CHECKED_STATEMENTS = 50  # after so many at the latest what they have locked is looked at
-ALWAYS_THERE = frozenset({"pg_catalog", "information_schema", "pg_temp"})
+CHECKED_STATEMENTS = 50  # the locks are checked after this many statements at the latest
+BUILT_IN_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_temp"})
 
 NAMED = re.compile(r'(?<![\w$."])("(?:[^"]|"")+"|[^\W\d][\w$]*)\s*\.\s*(?=["\w])')
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 QUOTED = re.compile(r"(?P<tag>\$\w*\$).*?(?P=tag)|'(?:[^']|'')*'", re.DOTALL)
-# What is the whole database's or server's, wherever search_path points.
+# Objects of the complete database or server, and statements whose effect does not depend on search_path.
 OUTSIDE = re.compile(
     r"\b(?:create|alter|drop|comment\s+on|security\s+label\s+on)\s+(?:or\s+replace\s+)?(?:trusted\s+|procedural\s+)*"
     r"(?P<kind>extension|role|user|group|database|schema|tablespace|server|foreign\s+data\s+wrapper|publication"
@@ -57,11 +58,11 @@ CONCURRENTLY = re.compile(r"^(\s*(?:create\s+(?:unique\s+)?|drop\s+|reindex\s+)i
 UNSAFE_NEW_ENUM_VALUE, ACTIVE_TRANSACTION = "55P04", "25001"
 UNDEFINED = frozenset({"42704", "42883", "42P01", "3F000"})  # object, function, table, schema
 
-ONE_TRANSACTION = "A replay is one transaction, which is never committed, and cannot be done with such a script."
-ENDED = f"It ends the transaction by itself. {ONE_TRANSACTION}"
+ONE_TRANSACTION = "A replay is one transaction, which is never committed, so such a script cannot be replayed."
+ENDED = f"The script ends the transaction by itself. {ONE_TRANSACTION}"
 
-# What is not ours has another schema or, where it was dropped, was there before the scratch schema. From 16384 on an
-# oid is no catalog's (FirstNormalObjectId in the server's transam.h).
+# An object outside has another schema or, if it was dropped, is older than the scratch schema. Oids from 16384 on are
+# not the catalog's (FirstNormalObjectId in the server's transam.h).
 REACHED_SQL = """
 select distinct coalesce(n.nspname || '.' || coalesce(c.relname, t.typname), 'something that it dropped')
 from pg_locks l
@@ -75,7 +76,7 @@ where l.pid = pg_backend_pid() and l.mode <> 'AccessShareLock'
   and case when n.oid is null then coalesce(l.relation, l.objid)::bigint < %(first)s
            else n.nspname <> all (%(ours)s) and left(n.nspname, 3) <> 'pg_' end
 """
-# The table of locks is everybody's, and full it fails everybody (manual, 20.12).
+# All sessions share the lock table, and if it is full, statements of all sessions fail (manual, 20.12).
 STATE_SQL = """
 select to_regnamespace(%(guard)s) is null,
        (select count(*) from pg_locks where pid = pg_backend_pid() and not fastpath) * 2
@@ -85,10 +86,9 @@ select to_regnamespace(%(guard)s) is null,
 
 
 def outreach(sql: str, schemas: Collection[str]) -> str | None:
-    """What `sql` would reach outside of a scratch schema: 'the schema public'. None where it reaches nothing.
+    """See `Backend.outreach`. Strings are searched too, because they may contain code.
 
-    It looks into strings too, since code may stand in them, and rather sees too much than too little. `schemas` are
-    those that there are.
+    The result rather names too much than too little.
     """
     text = COMMENT.sub(" ", sql)
     if match := OUTSIDE.search(text):
@@ -98,25 +98,28 @@ def outreach(sql: str, schemas: Collection[str]) -> str | None:
     for match in NAMED.finditer(text):
         written = match[1]
         name = written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
-        if name in schemas and name not in ALWAYS_THERE and not name.startswith(PREFIX):
+        if name in schemas and name not in BUILT_IN_SCHEMAS and not name.startswith(PREFIX):
             return f"the schema {name}"
     return None
 
 
 def _ending(sql: str) -> str | None:
-    """The word with which `sql` begins or ends a transaction; a function's own BEGIN and END are no such words."""
+    """Return the keyword by which `sql` begins or ends a transaction; BEGIN and END of a function do not count."""
     match = ENDS.search(QUOTED.sub("''", COMMENT.sub(" ", sql)))
     return " ".join(match["word"].lower().split()) if match else None
 
 
 @contextmanager
-def scratch(engine: Engine, place: Place) -> Iterator[PostgresScratch]:
-    """Open a scratch schema. Raises `ScratchUnavailableError` where the role may not, or the database is not empty."""
+def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch]:
+    """Open a scratch schema.
+
+    Raises `ScratchUnavailableError` if the role may not create a schema, or if a dedicated database is not empty.
+    """
     with engine.connect() as connection:
-        if place.apart:
+        if request.dedicated:
             _require_empty(connection)
         own = f"{PREFIX}{secrets.token_hex(6)}"
-        schema = place.schema if place.apart and place.schema else own
+        schema = request.schema if request.dedicated and request.schema else own
         _set_for_session(connection, own)
         try:
             _make(connection, own, schema)
@@ -124,41 +127,41 @@ def scratch(engine: Engine, place: Place) -> Iterator[PostgresScratch]:
             if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
                 raise
             raise ScratchUnavailableError(
-                "The role may not create a schema in that database, so the chain cannot be replayed in it."
+                "The role may not create a schema in that database, so the revisions cannot be replayed there."
             ) from None
-        made = PostgresScratch(connection, schema, own, apart=place.apart)
+        opened = PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         try:
-            yield made
+            yield opened
         finally:
-            made.close()
+            opened.close()
 
 
 def refuse_pooler() -> None:
-    """What is set for a session that is not ours alone would be left to others. Raises `ScratchUnavailableError`."""
-    raise ScratchUnavailableError("A connection pooler is in between. Name the server itself.")
+    """Raise `ScratchUnavailableError`: a pooler would pass our session's settings on to its other clients."""
+    raise ScratchUnavailableError("A connection pooler is in between. Connect to the server itself.")
 
 
 def _require_empty(connection: Connection) -> None:
-    found = [f"table {one.schema}.{one.name}" for one in catalog.tables(connection)]
-    found += [f"type {one.schema}.{one.name}" for one in catalog.enum_types(connection)]
+    objects = [f"table {table.schema}.{table.name}" for table in catalog.tables(connection)]
+    objects += [f"type {enum.schema}.{enum.name}" for enum in catalog.enum_types(connection)]
     connection.rollback()
-    if found:
+    if objects:
         raise ScratchUnavailableError(
-            f"The scratch database is not empty: it has {found[0]}"
-            + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-            + ". It is to be one that nothing is kept in."
+            f"The scratch database is not empty: it has {objects[0]}"
+            + (f" and {len(objects) - 1} more" if len(objects) > 1 else "")
+            + ". Choose a database that is used for nothing else."
         )
 
 
 def _set_for_session(connection: Connection, own: str) -> None:
-    """For whatever a script would do after it had ended our transaction."""
+    """Protect the database from the statements of a script that has ended our transaction."""
     connection.exec_driver_sql(f"set search_path = {own}")
     connection.exec_driver_sql("set default_transaction_read_only = on")
     connection.commit()
 
 
 def _make(connection: Connection, own: str, schema: str) -> None:
-    quoted = '"' + schema.replace('"', '""') + '"'
+    quoted = identifier(schema)
     guard = f"{own}_guard"
     for statement in (
         "set transaction read write",
@@ -169,21 +172,21 @@ def _make(connection: Connection, own: str, schema: str) -> None:
         f"insert into {guard}.never_committed values (1, 2)",
         f"set local search_path = {quoted}",
     ):
-        connection.exec_driver_sql(statement.replace("%", "%%"))
-    connection.dialect.default_schema_name = schema  # as scripts that inspect ask for it
+        connection.exec_driver_sql(statement)
+    connection.dialect.default_schema_name = schema  # for scripts that use SQLAlchemy's inspector
 
 
 class PostgresScratch:
     """See `Scratch`."""
 
-    def __init__(self, connection: Connection, schema: str, own: str, *, apart: bool) -> None:
+    def __init__(self, connection: Connection, schema: str, own: str, *, dedicated: bool) -> None:
         self.connection = connection
         self.schema = schema
         self.guard = f"{own}_guard"
         self._own = own
-        self._apart = apart
+        self._dedicated = dedicated
         self._unchecked = 0
-        self._looking = False
+        self._is_ours = False  # whether the next statements are our own, and need no check
         [(first,)] = fetch(connection, "select %(name)s::regnamespace::oid::bigint", {"name": self.guard})
         self._first = first
         rows = fetch(connection, "select nspname::text from pg_namespace", {})
@@ -193,58 +196,58 @@ class PostgresScratch:
 
     def check(self) -> None:
         """See `Scratch`."""
-        self._looking, self._unchecked = True, 0
+        self._is_ours, self._unchecked = True, 0
         try:
-            if not self._apart:
+            if not self._dedicated:
                 parameters = {"first": self._first, "ours": [self._own, self.guard]}
                 reached = sorted(str(name) for (name,) in fetch(self.connection, REACHED_SQL, parameters))
                 if reached:
-                    raise ReachedOutside(f"It reaches outside of the scratch schema: {', '.join(reached[:3])}.")
-            [(over, too_many)] = fetch(self.connection, STATE_SQL, {"guard": self.guard})
-            if over:
+                    raise ReachedOutside(f"The script reaches outside of the scratch schema: {', '.join(reached[:3])}.")
+            [(has_ended, has_too_many_locks)] = fetch(self.connection, STATE_SQL, {"guard": self.guard})
+            if has_ended:
                 raise ReachedOutside(ENDED, elsewhere=False)
-            if too_many:
+            if has_too_many_locks:
                 raise ReachedOutside(
-                    "It makes so many tables in one transaction that the server's table of locks is half full."
+                    "The script creates so many tables in one transaction that the server's lock table is half full."
                 )
         finally:
-            self._looking = False
+            self._is_ours = False
 
     def done(self) -> None:
         """See `Scratch`."""
         self.check()
-        self._looking = True
+        self._is_ours = True
 
     def hint(self, error: BaseException) -> str | None:
         """See `Scratch`."""
         code = sqlstate(error) if isinstance(error, DBAPIError) else None
         if code == UNSAFE_NEW_ENUM_VALUE:
             return (
-                "A replay is one transaction, in which a value that was added to an enum type can be used from "
-                "PostgreSQL 17 on: give an empty database of such a server with --scratch-url."
+                "A replay is one transaction, and only PostgreSQL 17 or later can use a new value of an enum type in "
+                "the transaction that added it. Give an empty database on such a server with --scratch-url."
             )
         if code == ACTIVE_TRANSACTION or "never_committed" in str(error):
             return ONE_TRANSACTION
-        if code in UNDEFINED and not self._apart:
+        if code in UNDEFINED and not self._dedicated:
             return (
-                "A scratch schema sees no other one: if what is missing belongs to an extension, or to another "
+                "A scratch schema sees no other schema. If the missing object belongs to an extension or to another "
                 "schema, give an empty database that has it with --scratch-url."
             )
         return None
 
     def close(self) -> None:
-        """Take everything back; the server does so itself where the line is gone."""
+        """Roll everything back. If the connection is gone, the server has done so."""
         self.connection.rollback()
 
     def _executing(
         self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
     ) -> tuple[str, Any]:
-        if self._looking:
+        if self._is_ours:
             return statement, parameters
         if (word := _ending(statement)) is not None:
-            raise ReachedOutside(f"It says {word.upper()}. {ONE_TRANSACTION}", elsewhere=False)
-        if not self._apart and (reached := outreach(statement, self._schemas)) is not None:
-            raise ReachedOutside(f"It reaches {reached}.")
+            raise ReachedOutside(f"The script runs {word.upper()}. {ONE_TRANSACTION}", elsewhere=False)
+        if not self._dedicated and (reached := outreach(statement, self._schemas)) is not None:
+            raise ReachedOutside(f"The script reaches {reached}.")
         self._unchecked += 1
         if self._unchecked >= CHECKED_STATEMENTS:
             self.check()

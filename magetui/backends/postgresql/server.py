@@ -1,4 +1,7 @@
-"""What a PostgreSQL server says of itself, and where the driver is connected, which a URL need not say."""
+"""Facts about a PostgreSQL server and our session: version, schemas, privileges, address, TLS and pooler.
+
+The driver knows the server's address even if the URL does not name it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from magetui.backends.postgresql.pooler import is_pooled, keeps_sessions, server_place
+from magetui.backends.postgresql.pooler import is_pooled, keeps_sessions, server_location
 from magetui.model.server import Pooler, ServerFacts
 
 SERVER_SQL = """
@@ -22,21 +25,21 @@ select current_setting('server_version'), current_database()::text, current_sche
        (select sender_host || ':' || sender_port from pg_stat_wal_receiver),
        pg_backend_pid(), host(inet_server_addr()), inet_server_port()
 """
-# The names of a search_path: as they stand in quotes, else folded to lower case (manual, 4.1.1).
+# A name of a search_path: literal inside quotes, else folded to lower case (manual, 4.1.1).
 NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,\s]+))\s*(?:,|$)')
-# libpq's `options`, in which a backslash keeps a space from ending a word (manual, 34.1.2).
+# The search_path in libpq's `options`, where a backslash escapes a space (manual, 34.1.2).
 SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)", re.IGNORECASE)
 
 
 def read_server(connection: Connection) -> ServerFacts:
-    """See `Backend.server`."""
+    """See `Connections.server`."""
     row = connection.exec_driver_sql(SERVER_SQL).one()
     version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
     may_create_schemas, may_create_tables, upstream, session, address, port = rest
     wanted = names(path)
     missing = tuple(dict.fromkeys(name for name in wanted if name not in (*schemas, "$user")))
     if schema is None and "$user" in wanted and not missing and user not in schemas:
-        missing = (user,)  # the role's own, where nothing else is wanted
+        missing = (user,)  # the search_path names nothing but the role's own schema
     raw: Any = connection.connection.dbapi_connection
     return ServerFacts(
         version=version.split()[0],
@@ -50,17 +53,17 @@ def read_server(connection: Connection) -> ServerFacts:
         may_create_tables=may_create_tables,
         address=_address(raw.info),
         tls=(raw.info.ssl_attribute("protocol") or "TLS") if raw.info.ssl_in_use else None,
-        pooler=_pooler(connection, server_place(address, port), path) if is_pooled(raw, session) else None,
+        pooler=_pooler(connection, server_location(address, port), path) if is_pooled(raw, session) else None,
     )
 
 
 def names(path: str) -> list[str]:
-    """The schemas that a search_path names, in their order."""
+    """Return the schemas that a search_path names, in order."""
     return [quoted.replace('""', '"') or plain.lower() for quoted, plain in NAME.findall(path)]
 
 
 def wanted_path(url: URL) -> str | None:
-    """The search_path that a URL's `options` ask for; None where they do not."""
+    """Return the search_path that a URL's `options` set; None if they set none."""
     options = url.query.get("options", "")
     text = options if isinstance(options, str) else " ".join(options)
     found = SEARCH_PATH.findall(text)
@@ -69,14 +72,15 @@ def wanted_path(url: URL) -> str | None:
 
 def _read_only(upstream: str | None, *, in_recovery: bool, by_default: bool) -> str | None:
     if in_recovery:
-        other = f"the server {upstream}" if upstream else "another server"
-        return f"The server is a standby, in recovery: it replays {other} and takes no writes."
+        primary = f"the server {upstream}" if upstream else "another server"
+        return f"The server is a standby, in recovery: it replays {primary} and takes no writes."
     if by_default:
         return "default_transaction_read_only is on for this role or database: the server takes no writes."
     return None
 
 
 def _address(info: Any) -> str:
+    """Return where the driver is connected: 'db1:5432', '[::1]:5432' or 'the socket /run/…'."""
     host = info.host or "localhost"
     if host.startswith(("/", "@")):
         return f"the socket {host.rstrip('/')}/.s.PGSQL.{info.port}"

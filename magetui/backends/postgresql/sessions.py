@@ -1,4 +1,4 @@
-"""Who else is in a PostgreSQL database, what they hold, what they wait for, and behind whom.
+"""The other sessions of a PostgreSQL database: their locks, their blockers, and how to cancel or end them.
 
 Facts are from the manual's 28.2 (pg_stat_activity), 54.12 (pg_locks) and 9.26 (pg_blocking_pids).
 """
@@ -25,20 +25,24 @@ LOCK_KINDS = {  # pg_locks.locktype in words
     "spectoken": "another session's insert",
 }
 MODE_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # modes of row and page locks
-STAKES = -2  # the column's place
+STAKES = -2  # the index of the column
+SIGNAL_SQL = """
+select {function}(pid) from pg_stat_activity
+where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
+"""
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
-    """The other clients of this database by pid, and whoever else blocks one of them.
+    """Return the other clients of this database and all their blockers, by pid.
 
-    `holds` are locks on the users' tables, views and sequences of this database. `blocked_by` is what
-    pg_blocking_pids() says: the sessions that hold a lock in conflict, and those before it in the queue; 0 is
-    a prepared transaction. `query_ms` is the time since the session's state changed where it is not active.
-    Without pg_read_all_stats other roles' sessions have neither state nor query nor times.
+    `holds` has the locks on users' tables, views and sequences of this database. `blocked_by` is the result of
+    pg_blocking_pids(): the sessions that hold a conflicting lock, and the sessions ahead in the wait queue; 0 is a
+    prepared transaction. `query_ms` is the time since the last change of state if the session is not active. Without
+    pg_read_all_stats, the sessions of other roles have no state, query or times.
     """
     rows = fetch(connection, statement("sessions"), {})
     stakes = {row[0]: tuple(Stake.parse(text) for text in row[STAKES] or ()) for row in rows}
-    found = []
+    result = []
     for row in rows:
         (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
         names, modes, wanted_mode, lock_type, relation, waited_id, blockers, _stakes, began = locks
@@ -46,7 +50,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
         if lock_type is not None:
             waits_for = LockWait(_lock_name(lock_type, relation, waited_id), _mode(wanted_mode))
         blocked_by = tuple(dict.fromkeys(blockers or ()))
-        found.append(
+        result.append(
             Session(
                 pid=pid,
                 user=user,
@@ -57,18 +61,51 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                 transaction_ms=_milliseconds(transaction_ms),
                 query_ms=_milliseconds(query_ms),
                 waits_for=waits_for,
-                holds=tuple(HeldLock(n, _mode(m)) for n, m in zip(names or (), modes or (), strict=True)),
+                holds=tuple(HeldLock(name, _mode(mode)) for name, mode in zip(names or (), modes or (), strict=True)),
                 blocked_by=blocked_by,
-                queued_behind=tuple(b for b in blocked_by if _only_queues(stakes.get(b, ()), stakes[pid])),
+                queued_behind=tuple(
+                    blocker for blocker in blocked_by if _only_queues(stakes.get(blocker, ()), stakes[pid])
+                ),
                 began=began,
             )
         )
-    return tuple(found)
+    return tuple(result)
+
+
+def session_waits(connection: Connection, pid: int) -> bool:
+    """See `Sessions.session_waits`. The function behind pg_stat_activity reads this session alone."""
+    sql = "select wait_event_type = 'Lock' from pg_stat_get_activity(%(pid)s)"
+    return bool(connection.exec_driver_sql(sql, {"pid": pid}).scalar())
+
+
+def session_exists(connection: Connection, pid: int, application_name: str) -> bool:
+    """See `Sessions.session_exists`."""
+    sql = "select 1 from pg_stat_activity where pid = %(pid)s and application_name = %(name)s"
+    return connection.exec_driver_sql(sql, {"pid": pid, "name": application_name}).first() is not None
+
+
+def cancel(connection: Connection, pid: int, began: str | None = None) -> bool:
+    """See `Sessions.cancel`."""
+    return _signal(connection, "pg_cancel_backend", pid, began)
+
+
+def terminate(connection: Connection, pid: int, began: str | None = None) -> bool:
+    """See `Sessions.terminate`."""
+    return _signal(connection, "pg_terminate_backend", pid, began)
+
+
+def _signal(connection: Connection, function: str, pid: int, began: str | None) -> bool:
+    """Signal the session with this pid and start: another session may have the pid by now.
+
+    A role that may not see the start gets null for it, and then the pid alone decides.
+    """
+    sql = SIGNAL_SQL.format(function=function)
+    return bool(connection.exec_driver_sql(sql, {"pid": pid, "began": began}).scalar())
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """A lock that a session has, or waits for, on something that somebody waits for."""
+    """A lock that a session holds or waits for, on an object that some session waits for."""
 
     granted: bool
     mode: str
@@ -76,12 +113,13 @@ class Stake:
 
     @classmethod
     def parse(cls, text: str) -> Stake:
+        """Parse the text of sql/sessions.sql: 'granted mode object'."""
         granted, mode, locked = text.split(" ", 2)
         return cls(granted == "t", mode, locked)
 
 
 def _only_queues(theirs: Sequence[Stake], mine: Sequence[Stake]) -> bool:
-    """Whether a blocker waits for the very lock that we wait for and has none that is in conflict with ours."""
+    """Return whether a blocker waits for the same lock as we do, and holds no lock that conflicts with ours."""
     wanted = next((stake for stake in mine if not stake.granted), None)
     if wanted is None:
         return False
@@ -92,7 +130,7 @@ def _only_queues(theirs: Sequence[Stake], mine: Sequence[Stake]) -> bool:
 
 
 def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:
-    """What is waited for: a relation's name, or another kind of lock in words."""
+    """Return the name of the lock that a session waits for: a relation's name, or a phrase for other kinds."""
     if kind == "relation" and relation is not None:
         return relation
     if kind in ("tuple", "page", "extend") and relation is not None:

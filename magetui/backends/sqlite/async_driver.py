@@ -1,7 +1,7 @@
-"""The drivers' connections to a SQLite file: sqlite3's own, and aiosqlite's, which keeps one in a thread of its own.
+"""The driver's connection to a SQLite file: sqlite3's own, or aiosqlite's, which keeps one in a thread.
 
-An async `env.py` migrates through aiosqlite. What makes a run atomic, patient and cancellable needs the same few
-things of either; SQLAlchemy's adapter waits for that other thread, wherever it may.
+An async `env.py` migrates through aiosqlite. Transactions, waits and cancellation need the same few functions from
+both. SQLAlchemy's adapter waits for aiosqlite's thread, whichever thread calls it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 
 
 class Awaited:
-    """What this program needs of sqlite3's connection, from SQLAlchemy's adapter of aiosqlite's."""
+    """The functions of sqlite3's connection that this program needs, on SQLAlchemy's adapter for aiosqlite."""
 
     def __init__(self, adapter: Any) -> None:
         self._adapter = adapter
 
     def execute(self, statement: str) -> Any:
-        """Run it in the driver's thread; the cursor."""
+        """Execute a statement in the driver's thread and return the cursor."""
         cursor = self._adapter.cursor()
         cursor.execute(statement)
         return cursor
@@ -37,10 +37,10 @@ class Awaited:
         try:
             return bool(self._adapter.driver_connection.in_transaction)
         except ValueError:
-            return False  # it is closed
+            return False  # the connection is closed
 
     def interrupt(self) -> None:
-        """End what runs, from whichever thread."""
+        """Interrupt the running statement, from any thread."""
         inner: sqlite3.Connection | None = self._adapter.driver_connection._connection
         if inner is not None:
             inner.interrupt()
@@ -50,7 +50,7 @@ Driver = sqlite3.Connection | Awaited
 
 
 def driver_of(connection: Connection) -> Driver | None:
-    """The driver's connection, the same object each time; None where it is to another kind of database."""
+    """Return the driver's connection, the same object on each call; None if the database is not SQLite."""
     raw = connection.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection):
         return raw

@@ -1,8 +1,7 @@
-"""What SQLite's schema tables say, read in bulk through its table-valued pragmas.
+"""Tables and leftovers from SQLite's schema tables, read in bulk through its table-valued pragmas.
 
-A pragma asked table by table costs one statement each; joined against sqlite_master it is one for all. Who
-holds the file locked stands in `sqlite_sessions`. Facts are from sqlite.org: pragma.html ("PRAGMA
-functions"), dbstat.html and fileformat2.html (sqlite_stat1).
+A pragma for one table costs one statement for each table. Joined with sqlite_master, it is one statement for all
+tables. Facts are from sqlite.org: pragma.html ("PRAGMA functions"), dbstat.html and fileformat2.html (sqlite_stat1).
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from magetui.backends.sqlite.sessions import sessions
+from magetui.backends.problems import no_version_column
+from magetui.backends.sqlite.query import fetch, identifier
 from magetui.model.schema import (
     BATCH_PREFIX,
     Column,
@@ -27,12 +27,10 @@ from magetui.model.schema import (
     VersionTable,
 )
 
-__all__ = ["leftovers", "not_owned", "sessions", "table_details", "tables", "version_tables"]
+COUNTED_BYTES = 16 * 1024 * 1024  # rows are counted in a smaller file
+COMPOUND_SELECTS = 500  # the default of SQLITE_MAX_COMPOUND_SELECT
 
-COUNTED_BYTES = 16 * 1024 * 1024  # rows are counted in a file of less than this
-COMPOUND_SELECTS = 500  # SQLITE_MAX_COMPOUND_SELECT, as it is unless compiled otherwise
-
-UNKNOWN = "…"  # an expression in an index; the index' definition spells it out
+UNKNOWN = "…"  # an expression in an index; the index's definition has its text
 
 USER_TABLE = "m.type = 'table' and m.name not like 'sqlite\\_%' escape '\\' and (:name is null or m.name = :name)"
 COLUMNS_SQL = f"""
@@ -72,7 +70,7 @@ select page_count * page_size,
 from pragma_page_count, pragma_page_size
 """
 
-# What a CREATE TABLE is made of, as far as finding the CHECKs in it needs to know.
+# The tokens of a CREATE TABLE, as far as the search for CHECK needs them.
 SQL_TOKEN = re.compile(
     r"""(?P<blank> \s+ | --[^\n]* | /\*.*?\*/ )
       | (?P<quoted> '(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] )
@@ -83,33 +81,33 @@ SQL_TOKEN = re.compile(
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:  # noqa: ARG001
-    """The table `name` if there is one; `rows=None` and a `problem` where it has no column version_num."""
-    columns = _rows(connection, COLUMNS_SQL, {"name": name})
+    """Return the table `name` if it exists; without a column version_num, `rows` is None and `problem` says why."""
+    columns = fetch(connection, COLUMNS_SQL, {"name": name})
     if not columns:
         return ()
     if not any(column == "version_num" for _, column, *_ in columns):
-        problem = f"The table {name} has no column version_num, so it is not a version table of Alembic's."
-        return (VersionTable(None, name, None, True, problem),)
-    rows = _rows(connection, f"select version_num from {_quoted(name)} where version_num is not null", {})
+        return (VersionTable(None, name, None, True, no_version_column(f"The table {name}")),)
+    rows = fetch(connection, f"select version_num from {identifier(name)} where version_num is not null", {})
     return (VersionTable(None, name, tuple(sorted(str(version) for (version,) in rows)), True),)
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Tables of Alembic's batch operations, with the table each was to replace."""
-    names = [name for (name,) in _rows(connection, TABLES_SQL, {"name": None}) if name.startswith(BATCH_PREFIX)]
+    """Return the tables of Alembic's batch operations; `table` is the table that each should have replaced."""
+    names = [name for (name,) in fetch(connection, TABLES_SQL, {"name": None}) if name.startswith(BATCH_PREFIX)]
     return tuple(Leftover("leftover-table", None, name, name.removeprefix(BATCH_PREFIX)) for name in names)
 
 
 def not_owned(connection: Connection) -> tuple[Table, ...]:  # noqa: ARG001
-    """Nothing: SQLite's tables have no owners."""
+    """Return nothing, because SQLite's tables have no owners."""
     return ()
 
 
 def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:  # noqa: ARG001
-    """Every table but SQLite's own, by name, in a fixed number of queries.
+    """Return every table except SQLite's own, by name, in a fixed number of queries.
 
-    `rows` is what ANALYZE counted, else counted now in a file of less than 16 MB; `bytes`, with indexes, is
-    measured in such a file where SQLite was built with dbstat, which reads all of it. None otherwise.
+    `rows` is the count of the last ANALYZE; without ANALYZE, rows are counted now if the file is smaller than 16 MB.
+    `bytes`, with indexes, is measured in such a file if SQLite was built with dbstat, which reads the complete file.
+    Otherwise the values are None.
     """
     return _listed(connection, None)
 
@@ -119,22 +117,22 @@ def table_details(
     schema: str | None = None,  # noqa: ARG001
     name: str | None = None,
 ) -> tuple[TableDetail, ...]:
-    """The table `name`, or all of them by name, in a fixed number of queries.
+    """Return the table `name`, or all tables by name, in a fixed number of queries.
 
-    Of the constraints' names only those of checks are told: no pragma knows any. `indexes` has all but the
-    primary key's; `definition` is the index's SQL where columns do not describe it in full.
+    Only checks have names, from the table's SQL: no pragma knows the names of constraints. `indexes` leaves out the
+    primary key's index; `definition` is the index's SQL if its columns do not describe it completely.
     """
     scope = {"name": name}
     columns: dict[str, list[Column]] = {}
-    for table, column, kind, not_null, default, _ in _rows(connection, COLUMNS_SQL, scope):
+    for table, column, kind, not_null, default, _ in fetch(connection, COLUMNS_SQL, scope):
         columns.setdefault(table, []).append(Column(column, kind, not not_null, default))
     keys: dict[str, list[str]] = {}
-    for table, column in _rows(connection, PRIMARY_KEYS_SQL, {}):
+    for table, column in fetch(connection, PRIMARY_KEYS_SQL, {}):
         keys.setdefault(table, []).append(column)
     constraints: dict[str, list[Constraint]] = {}
     indexes = _indexes(connection, scope, constraints)
     foreign_keys = _foreign_keys(connection, scope, keys)
-    for table, sql in _rows(connection, CHECKS_SQL, scope):
+    for table, sql in fetch(connection, CHECKS_SQL, scope):
         constraints.setdefault(table, []).extend(_checks(sql))
     return tuple(
         [
@@ -152,28 +150,30 @@ def table_details(
 
 
 def _listed(connection: Connection, name: str | None) -> tuple[Table, ...]:
-    names = [found for (found,) in _rows(connection, TABLES_SQL, {"name": name})]
-    [(file_bytes, has_statistics, has_sizes)] = _rows(connection, FILE_SQL, {})
+    names = [table for (table,) in fetch(connection, TABLES_SQL, {"name": name})]
+    [(file_bytes, has_statistics, has_sizes)] = fetch(connection, FILE_SQL, {})
     small = file_bytes < COUNTED_BYTES
     counts: dict[str, int] = {}
     if has_statistics:
-        for table, statistics in _rows(connection, "select tbl, stat from sqlite_stat1 where stat is not null", {}):
+        for table, statistics in fetch(connection, "select tbl, stat from sqlite_stat1 where stat is not null", {}):
             counts[table] = max(counts.get(table, 0), int(statistics.split()[0]))
     if small:
         uncounted = [table for table in names if table not in counts]
         for start in range(0, len(uncounted), COMPOUND_SELECTS):
             part = uncounted[start : start + COMPOUND_SELECTS]
-            sql = " union all ".join(f"select {at}, count(*) from {_quoted(table)}" for at, table in enumerate(part))
-            counts.update((part[at], count) for at, count in _rows(connection, sql, {}))
-    sizes: dict[str, int] = dict(_rows(connection, SIZES_SQL, {})) if small and has_sizes else {}
+            sql = " union all ".join(
+                f"select {index}, count(*) from {identifier(table)}" for index, table in enumerate(part)
+            )
+            counts.update((part[index], count) for index, count in fetch(connection, sql, {}))
+    sizes: dict[str, int] = dict(fetch(connection, SIZES_SQL, {})) if small and has_sizes else {}
     return tuple([Table(None, table, counts.get(table), sizes.get(table)) for table in names])
 
 
 def _indexes(
     connection: Connection, scope: Mapping[str, Any], constraints: dict[str, list[Constraint]]
 ) -> dict[str, list[Index]]:
-    """By table, all indexes but the primary key's; what unique constraints made joins `constraints` too."""
-    parts = groupby(_rows(connection, INDEXES_SQL, scope), key=lambda row: (row[0], row[1]))
+    """Return the indexes of each table except the primary key's. Adds each unique constraint to `constraints`."""
+    parts = groupby(fetch(connection, INDEXES_SQL, scope), key=lambda row: (row[0], row[1]))
     indexes: dict[str, list[Index]] = {}
     for (table, name), rows_of_index in parts:
         rows = list(rows_of_index)
@@ -193,42 +193,40 @@ def _indexes(
 def _foreign_keys(
     connection: Connection, scope: Mapping[str, Any], keys: Mapping[str, Sequence[str]]
 ) -> dict[str, list[ForeignKey]]:
-    parts = groupby(_rows(connection, FOREIGN_KEYS_SQL, scope), key=lambda row: (row[0], row[1]))
-    spelled = {name.lower(): key for name, key in keys.items()}
-    found: dict[str, list[ForeignKey]] = {}
+    parts = groupby(fetch(connection, FOREIGN_KEYS_SQL, scope), key=lambda row: (row[0], row[1]))
+    primary_keys = {name.lower(): key for name, key in keys.items()}
+    foreign_keys: dict[str, list[ForeignKey]] = {}
     for (table, _), rows_of_key in parts:
         rows = list(rows_of_key)
         referred, on_delete = rows[0][2], rows[0][5]
         columns = tuple(row[3] for row in rows)
-        there = tuple(row[4] for row in rows if row[4] is not None) or tuple(spelled.get(referred.lower(), ()))
-        key = ForeignKey(None, columns, None, referred, there, None if on_delete == "NO ACTION" else on_delete)
-        found.setdefault(table, []).append(key)
-    return found
+        named = tuple(row[4] for row in rows if row[4] is not None)  # none: the key refers to the primary key
+        referred_columns = named or tuple(primary_keys.get(referred.lower(), ()))
+        rule = None if on_delete == "NO ACTION" else on_delete
+        key = ForeignKey(None, columns, None, referred, referred_columns, rule)
+        foreign_keys.setdefault(table, []).append(key)
+    return foreign_keys
 
 
 def _checks(sql: str) -> Iterator[Constraint]:
-    """The CHECK constraints in a CREATE TABLE that SQLite accepted, with their names where they have any."""
+    """Yield the CHECK constraints of a CREATE TABLE that SQLite accepted, with their names if they have names."""
     tokens = [match for match in SQL_TOKEN.finditer(sql) if match.lastgroup != "blank"]
     depth = start = 0
     name: str | None = None
     inside = False
-    for at, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         text = token.group()
         if text == "(":
             depth += 1
-            if depth == 2 and tokens[at - 1].group().upper() == "CHECK":
+            if depth == 2 and tokens[index - 1].group().upper() == "CHECK":
                 inside, start = True, token.start()
-                named = at >= 3 and tokens[at - 3].group().upper() == "CONSTRAINT"
-                name = _unquoted(tokens[at - 2].group()) if named else None
+                named = index >= 3 and tokens[index - 3].group().upper() == "CONSTRAINT"
+                name = _unquoted(tokens[index - 2].group()) if named else None
         elif text == ")":
             depth -= 1
             if depth == 1 and inside:
                 inside = False
                 yield Constraint(name, "check", f"CHECK {sql[start : token.end()]}")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _unquoted(name: str) -> str:
@@ -237,16 +235,8 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace(name[0] * 2, name[0]) if name[0] in "'\"`" else name
 
 
-def _rows(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    result = connection.exec_driver_sql(sql, dict(parameters))
-    assert result.cursor is not None
-    rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())
-    result.close()
-    return rows
-
-
 def definitions(connection: Connection) -> tuple[str, ...]:
-    """The SQL of tables, then of indexes, views and triggers, as it was given (sqlite.org/schematab.html)."""
+    """Return the original SQL of tables, then of indexes, views and triggers (sqlite.org/schematab.html)."""
     sql = "select sql from sqlite_master where sql is not null and name not like 'sqlite\\_%' escape '\\' "
     rows = connection.exec_driver_sql(sql + "order by type <> 'table', rowid")
     return tuple(row[0] for row in rows)

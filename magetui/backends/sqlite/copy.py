@@ -1,8 +1,8 @@
-"""A SQLite database into another file while others use it, by SQLite's online backup (sqlite.org/backup.html).
+"""Backup of a SQLite database while others use it, with SQLite's online backup (sqlite.org/backup.html).
 
-`cp` of a file in use copies half of somebody's transaction. The online backup reads some pages at a time and lets go
-of the file in between, so that nobody has to wait for it; where somebody writes meanwhile it begins anew by itself.
-The copy is checked before it is called one.
+`cp` of a file in use may copy an incomplete transaction. The online backup reads some pages at a time and unlocks the
+file in between, so that nobody waits for it. If another process writes in the meantime, SQLite starts the backup
+again. The copy is checked before it counts as a backup.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from magetui.backends.backup import BackupFailedError, BackupOptions, BackupProgress
 
-PAGES = 1_000  # a step: 4 MB in pages of the usual size
+PAGES = 1_000  # pages of one step: 4 MB with the default page size
 BUSY_PAUSE_SECONDS = 0.05
 BUSY, LOCKED = 5, 6  # sqlite.org/rescode.html
-BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps next to a file
+BESIDE = ("-wal", "-shm", "-journal")  # suffixes of the files that SQLite keeps beside a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,48 +32,49 @@ class Copy:
     options: BackupOptions
     open_reader: Callable[[], sqlite3.Connection]
 
-    def write(self, file: Path, told: Callable[[BackupProgress], None]) -> None:
+    def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
         patience = Patience(self.options.lock_ms)
 
         def progress(status: int, remaining: int, total: int) -> None:
-            patience.met(locked=status in (BUSY, LOCKED))
+            patience.step(locked=status in (BUSY, LOCKED))
             done = (total - remaining) * self.most // total if total else 0
-            told(BackupProgress(done, self.most))
+            report(BackupProgress(done, self.most))
 
         try:
             with closing(self.open_reader()) as source, closing(sqlite3.connect(file)) as copy:
                 source.backup(copy, pages=PAGES, progress=progress, sleep=BUSY_PAUSE_SECONDS)
-                wrong = [row[0] for row in copy.execute("pragma integrity_check(3)") if row[0] != "ok"]
+                errors = [row[0] for row in copy.execute("pragma integrity_check(3)") if row[0] != "ok"]
         except (sqlite3.Error, OSError) as error:
             raise BackupFailedError("failed", f"SQLite could not copy {self.database}: {error}") from error
         finally:
             for suffix in BESIDE:
                 file.with_name(file.name + suffix).unlink(missing_ok=True)
-        if wrong:
+        if errors:
             raise BackupFailedError(
                 "failed",
-                f"The copy fails SQLite's integrity check ({'; '.join(wrong)}), as the database itself must. To keep "
-                f"what is there all the same, stop whatever uses it and copy {self.database} with cp.",
+                f"The copy fails SQLite's integrity check ({'; '.join(errors)}), so the database itself must be "
+                f"damaged. To keep its content nevertheless, stop all programs that use it and copy {self.database} "
+                "with cp.",
             )
 
     def restore_command(self, file: Path) -> str:
-        """The copy over the file, while nothing uses it.
+        """Return a command that copies the backup over the database, which no program may use meanwhile.
 
-        What SQLite had kept beside the file goes first: a journal of the old content would be applied to the new.
+        The files beside the database are removed first: SQLite would apply a journal of the old content to the new.
         """
         beside = " ".join(shlex.quote(f"{self.database}{suffix}") for suffix in BESIDE)
         return f"rm -f {beside} && cp {shlex.quote(str(file))} {shlex.quote(str(self.database))}"
 
 
 class Patience:
-    """How long the database has been locked away from us without a break."""
+    """The time for which the database has been locked without a break."""
 
     def __init__(self, limit_ms: int) -> None:
         self._limit_ms = limit_ms
         self._since: float | None = None
 
-    def met(self, *, locked: bool) -> None:
-        """Raises `BackupFailedError` once it has lasted too long."""
+    def step(self, *, locked: bool) -> None:
+        """Note the result of one step. Raises `BackupFailedError` if the file has been locked for too long."""
         if not locked:
             self._since = None
             return

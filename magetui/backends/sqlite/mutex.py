@@ -1,4 +1,4 @@
-"""The migration mutex of a SQLite database: a file beside it, locked by whoever migrates, which tells who that is."""
+"""The migration mutex of a SQLite database: a lock file beside the database, which names its holder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from magetui.model.sessions import MutexHolder
 
 
 def lock_path(database: Path | None) -> Path | None:
-    """The lock file of a database; None for one in memory."""
+    """Return the lock file of a database; None for a database in memory."""
     return None if database is None else database.with_name(f"{database.name}.magetui-lock")
 
 
 def holder_of(database: Path | None) -> MutexHolder | None:
-    """Who holds the lock of that database now; None where it is free."""
+    """Return the current holder of the database's lock; None if the lock is free."""
     path = lock_path(database)
     if path is None or not path.exists():
         return None
@@ -30,25 +30,25 @@ def holder_of(database: Path | None) -> MutexHolder | None:
             except BlockingIOError:
                 return _holder(file.read())
     except FileNotFoundError:
-        return None  # it has just been given back
+        return None  # the lock has just been released
     except PermissionError:
         return MutexHolder(pid=None, note=f"the lock file {path} is not yours to read")
     return None
 
 
 def _holder(text: str) -> MutexHolder:
-    """The holder as the lock file tells it; a disk that was full may have left the file empty or cut short."""
+    """Return the holder that the lock file names; after a full disk the file may be empty or incomplete."""
     try:
-        told = json.loads(text)
+        holder = json.loads(text)
     except json.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict):
+        holder = None
+    if not isinstance(holder, dict):
         return MutexHolder(pid=None)
-    return MutexHolder(pid=told.get("pid"), since=told.get("since"), note=told.get("note"))
+    return MutexHolder(pid=holder.get("pid"), since=holder.get("since"), note=holder.get("note"))
 
 
-def _is_called(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one of that name now."""
+def _is_file_at(path: Path, descriptor: int) -> bool:
+    """Return whether the open file is still the file at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def _is_called(path: Path, descriptor: int) -> bool:
 
 
 class LockFile:
-    """An advisory lock on a file beside the database, which tells who holds it and since when."""
+    """An advisory lock (flock) on a file beside the database; the file names the holder and the time. See `Mutex`."""
 
     def __init__(self, database: Path | None, note: str) -> None:
         self._path = lock_path(database)
@@ -73,26 +73,26 @@ class LockFile:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        # Whoever released it last has unlinked it: a lock on that file excludes nobody.
-        if not _is_called(self._path, descriptor):
+        # The last holder may have deleted this file while we opened it: a lock on it would exclude nobody.
+        if not _is_file_at(self._path, descriptor):
             os.close(descriptor)
             return False
-        self._give_to_its_users(descriptor)
-        told = {
+        self._share_with_users(descriptor)
+        holder = {
             "pid": os.getpid(),
             "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "note": self._note,
         }
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(told).encode(), 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         self._descriptor = descriptor
         return True
 
-    def _give_to_its_users(self, descriptor: int) -> None:
-        """Let those who may use the database read and take the lock: a killed run leaves the file behind."""
+    def _share_with_users(self, descriptor: int) -> None:
+        """Let all users of the database read and acquire the lock, because a killed run leaves the file behind."""
         if self._database is not None and self._database.exists():
             database = self._database.stat()
-            with suppress(PermissionError):  # the file is somebody else's, or that group is not one of ours
+            with suppress(PermissionError):  # another user owns the file, or we are not in that group
                 os.fchmod(descriptor, stat.S_IMODE(database.st_mode) & 0o666)
                 os.fchown(descriptor, -1, database.st_gid)
 

@@ -1,4 +1,4 @@
-"""A scratch database of SQLite's: in memory, gone with its connection."""
+"""A scratch database on SQLite: a database in memory, which disappears with its connection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ IN_MEMORY = ("", ":memory:", None)
 
 
 def outreach(sql: str) -> str | None:
-    """What `sql` would reach outside of a database in memory; None where it reaches nothing."""
+    """See `Backend.outreach`. A database in memory has no other schemas, but SQL can open files."""
     return "another file (attach)" if REACHES_A_FILE.search(sql) else None
 
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[MemoryScratch]:
-    """Open a database in memory on an engine that keeps its one connection."""
+    """Open a database in memory. The engine must keep its only connection open."""
     with engine.connect() as connection:
         raw = connection.connection.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)
@@ -30,7 +30,7 @@ def scratch(engine: Engine) -> Iterator[MemoryScratch]:
 
 
 def _without_files(action: int, first: str | None, *_: Any) -> int:
-    """SQLite asks before it compiles a statement (sqlite.org/c3ref/set_authorizer.html)."""
+    """Forbid ATTACH of a file. SQLite asks before it compiles a statement (sqlite.org/c3ref/set_authorizer.html)."""
     attaches = action == sqlite3.SQLITE_ATTACH and first not in IN_MEMORY
     return sqlite3.SQLITE_DENY if attaches else sqlite3.SQLITE_OK
 
@@ -45,11 +45,11 @@ class MemoryScratch:
         self.connection = connection
 
     def check(self) -> None:
-        """There is nothing else on that connection."""
+        """Do nothing: the connection reaches no other database."""
 
     def done(self) -> None:
-        """Nothing was looked at."""
+        """Do nothing: no statement is checked."""
 
     def hint(self, error: BaseException) -> str | None:  # noqa: ARG002
-        """A database in memory is like any other."""
+        """Return None: a database in memory behaves like any other SQLite database."""
         return None

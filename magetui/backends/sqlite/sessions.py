@@ -1,8 +1,8 @@
-"""The processes that have a SQLite database locked: SQLite knows of no sessions, but Linux of file locks.
+"""The processes that have a SQLite database locked. SQLite knows no sessions, but Linux knows file locks.
 
-/proc/locks lists them with process, device, inode and bytes (proc_locks(5)), and the bytes tell what a lock
-is for: fileformat2.html of sqlite.org ("The Lock-Byte Page") and walformat.html ("Locks"). Without /proc, or
-where the locks were taken in another PID namespace, nothing is known and nothing is said.
+/proc/locks lists each lock with its process, device, inode and bytes (proc_locks(5)). The bytes tell the purpose of a
+lock: see fileformat2.html ("The Lock-Byte Page") and walformat.html ("Locks") of sqlite.org. Without /proc, or if the
+processes run in another PID namespace, nothing is known and the list is empty.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from magetui.backends.sqlite.files import DATABASE_LIST_SQL, main_file
 from magetui.model.sessions import HeldLock, Session
 
 PROC = Path("/proc")
 LOCK_LINE = re.compile(r"\d+: \S+ +\S+ +(READ|WRITE) +(\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) +(\d+) +(\d+|EOF)")
-SHARED_BYTE = 0x40000002  # of the database file, the first of 510: write-locked while changes go into the file
-WAL_WRITE_BYTE = 120  # of the wal-index (-shm): write-locked by the one that writes
-WAL_OPEN_BYTE = 128  # of the wal-index: read-locked by whoever has it open, busy or not
+SHARED_BYTE = 0x40000002  # the first of 510 bytes of the database file that are write-locked during a write
+WAL_WRITE_BYTE = 120  # a byte of the wal-index (-shm) that the writer write-locks
+WAL_OPEN_BYTE = 128  # a byte of the wal-index that every process with the database open read-locks
 
 _File = tuple[int, int]  # device and inode
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
-    """The other processes that hold a lock on the database's file or its wal-index, by pid.
+    """Return the other processes that hold a lock on the database's file or its wal-index, by pid.
 
-    `holds` has the file's name and the mode, 'READ' or 'WRITE'; 'WRITE' is what keeps other writers out.
-    `state` is 'writing', 'reading' or, where the lock only says that a database in WAL mode is open, 'open'.
-    `application` is the command's name, or the script or module that a Python runs: never more of the
-    command line, which may carry credentials.
+    `holds` has the file's name and the mode, 'READ' or 'WRITE'; a 'WRITE' lock keeps other writers out. `state` is
+    'writing', 'reading' or 'open'; 'open' means that the lock only shows an open database in WAL mode. `application` is
+    the command's name, or the script or module that Python runs. It never has more of the command line, which may
+    contain credentials.
     """
-    path = next((row[2] for row in connection.exec_driver_sql("pragma database_list") if row[1] == "main"), "")
+    path = main_file(connection.exec_driver_sql(DATABASE_LIST_SQL))
     if not path:
         return ()
     wal_index = Path(f"{path}-shm")
@@ -43,11 +44,11 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     for pid, file, mode, first in _locks((Path(path), wal_index)):
         held.setdefault(pid, set()).add((file.name, mode))
         states.setdefault(pid, set()).add(_state(mode, first, file == wal_index, wal_index.exists()))
-    found = []
+    result = []
     for pid in sorted(held):
         if pid != os.getpid():
             state = next(state for state in ("writing", "reading", "open") if state in states[pid])
-            found.append(
+            result.append(
                 Session(
                     pid=pid,
                     user=_user(pid),
@@ -60,18 +61,18 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                     holds=tuple(HeldLock(name, mode) for name, mode in sorted(held[pid])),
                 )
             )
-    return tuple(found)
+    return tuple(result)
 
 
 def _locks(paths: tuple[Path, ...]) -> Iterator[tuple[int, Path, str, int]]:
-    """(process, file, 'READ' or 'WRITE', first byte) of every lock held on one of the files."""
+    """Yield (process, file, 'READ' or 'WRITE', first byte) for every lock that is held on one of the files."""
     try:
         lines = (PROC / "locks").read_text(encoding="ascii").splitlines()
     except OSError:
         return
     files = {key: path for path in paths for key in _keys(path)}
     for line in lines:
-        match = LOCK_LINE.match(line)  # which lines of waiting processes, marked by an arrow, do not
+        match = LOCK_LINE.match(line)  # does not match a waiting process, whose line has an arrow
         if match is not None:
             mode, pid, major, minor, inode, first, _last = match.groups()
             path = files.get((os.makedev(int(major, 16), int(minor, 16)), int(inode)))
@@ -80,9 +81,10 @@ def _locks(paths: tuple[Path, ...]) -> Iterator[tuple[int, Path, str, int]]:
 
 
 def _keys(path: Path) -> Iterator[_File]:
-    """What /proc/locks may call the file: on Btrfs and overlays, stat() tells another device than it does.
+    """Yield the device and inode that /proc/locks may show for the file.
 
-    The file is opened with O_PATH: closing any other descriptor would drop this process' own locks on it.
+    On Btrfs and overlays, stat() reports another device than /proc/locks. The file is opened with O_PATH, because
+    closing any other descriptor of the file would drop this process's own locks on it.
     """
     try:
         descriptor = os.open(path, os.O_PATH)
@@ -122,7 +124,7 @@ def _user(pid: int) -> str | None:
 
 
 def _application(pid: int) -> str | None:
-    """The command's name; of a Python, the name of the script or module it runs."""
+    """Return the command's name; for Python, the name of the script or module that it runs."""
     try:
         command = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
         words = (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")

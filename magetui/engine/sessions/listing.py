@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from magetui.backends.polling import Looks
+from magetui.backends.polling import SessionPoller
 from magetui.engine.errors import RefusedError
 from magetui.engine.workspace import APPLICATION_NAME, Workspace
 from magetui.model.sessions import Session
@@ -57,9 +57,9 @@ def looks(workspace: Workspace) -> Generator[Look, None, None]:
     A new connection for each look would cost the server more than the look.
     """
     with workspace.reading() as connection:
-        made = Looks(workspace.backend)
+        poller = SessionPoller(workspace.backend)
         while True:
-            sessions, rest = made.look(connection)
+            sessions, rest = poller.poll(connection)
             yield Look(_shown(_cleaned(workspace, sessions)), rest)
 
 

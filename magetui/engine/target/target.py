@@ -210,6 +210,6 @@ def database_file(url: URL) -> Path | None:
     """The file of a SQLite database; None for any other, and for one in memory."""
     if url.get_backend_name() != "sqlite":
         return None
-    from magetui.backends.sqlite.backend import database_path
+    from magetui.backends.sqlite.files import database_path
 
     return database_path(url)

@@ -1,1 +1,1 @@
-"""Modules that stand for drivers of SQL Server; as a folder on PYTHONPATH they are found by the drivers' names."""
+"""The fake SQL Server and its drivers. The folder is on PYTHONPATH, so that the drivers are found by their names."""

@@ -1,15 +1,44 @@
-"""What the fake drivers of SQL Server have in common: the DB-API in front of a session of tests/fake_sqlserver.py."""
+"""The common part of the fake drivers: the DB-API (PEP 249) in front of a session of the fake SQL Server."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from tests.support.fake_sqlserver import Link, Result, ServerError
+from tests.support.fakes.link import Link, Result, ServerError
+
+
+class Error(Exception):
+    """The base class of the DB-API's errors; only mssql-python sets `ddbc_error`."""
+
+    ddbc_error = ""
+
+
+class InterfaceError(Error):
+    pass
+
+
+class DatabaseError(Error):
+    pass
+
+
+class OperationalError(DatabaseError):
+    pass
+
+
+class ProgrammingError(DatabaseError):
+    pass
+
+
+class IntegrityError(DatabaseError):
+    pass
+
+
+DataError = InternalError = NotSupportedError = DatabaseError
 
 
 class Cursor:
-    """A DB-API cursor; `driver` is the module, which says how parameters are written and what an error looks like."""
+    """A DB-API cursor; `driver` is the driver's module, whose `shaped` makes the driver's errors."""
 
     def __init__(self, link: Link, driver: Any) -> None:
         self._link, self._driver = link, driver
@@ -22,7 +51,7 @@ class Cursor:
             self._results = self._link.run(_written(sql, parameters))
         except ServerError as error:
             raise self._driver.shaped(error.number, error.text) from None
-        # FreeTDS skips to the first result with columns; an ODBC driver gives an empty one first.
+        # FreeTDS skips to the first result with columns; an ODBC driver returns an empty result first.
         while self._driver.SKIPS_EMPTY and len(self._results) > 1 and self._results[0][0] is None:
             self._results.pop(0)
         self._show()
@@ -51,18 +80,18 @@ class Cursor:
         return self._rows.pop(0) if self._rows else None
 
     def setinputsizes(self, _sizes: Any) -> None:
-        """Types are SQLite's."""
+        """Do nothing: the types are SQLite's."""
 
     def cancel(self) -> None:
-        """As pyodbc has it, alone of the drivers: from another thread, while this one is in `execute`."""
+        """Cancel the statement, from another thread while this one is in `execute`. Only pyodbc has this method."""
         self._link.cancelled = True
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: a cursor has no resources."""
 
 
 def _written(sql: str, parameters: Any) -> str:
-    """The text with its parameters in it, which is how FreeTDS sends them."""
+    """Return the text with the values of its parameters, as FreeTDS sends it."""
     if not parameters:
         return sql
     if isinstance(parameters, dict):
@@ -78,7 +107,7 @@ def _literal(value: Any) -> str:
 
 
 class Connection:
-    """A DB-API connection; `autocommit` is the driver's own to spell."""
+    """A DB-API connection without `autocommit`, which the drivers define in different ways."""
 
     def __init__(self, link: Link, driver: Any) -> None:
         self._link, self._driver = link, driver
@@ -99,8 +128,22 @@ class Connection:
         self._link.close()
 
 
+class OdbcConnection(Connection):
+    """A connection of the drivers that use ODBC: `autocommit` is a property."""
+
+    timeout = 0
+
+    @property
+    def autocommit(self) -> bool:
+        return self._link.autocommit
+
+    @autocommit.setter
+    def autocommit(self, status: bool) -> None:
+        self._link.autocommit = status
+
+
 def opened(driver: Any, keywords: dict[str, str]) -> Link:
-    """A session for a connection string's keywords, in lower case; raises the driver's error."""
+    """Return a session for a connection string's keywords in lower case. Raises the driver's error."""
     try:
         return Link(
             keywords["database"], keywords["uid"], keywords.get("pwd", ""), keywords.get("app", driver.__name__)
@@ -110,9 +153,9 @@ def opened(driver: Any, keywords: dict[str, str]) -> Link:
 
 
 def keywords_of(connection_string: str) -> dict[str, str]:
-    """The keywords of an ODBC connection string ([MS-ODBCSTR]: in braces a closing one is written twice)."""
-    found = re.finditer(r"\s*([^=;]+?)\s*=\s*(?:\{((?:[^}]|\}\})*)\}|([^;]*))\s*(?:;|$)", connection_string)
+    """Return the keywords of an ODBC connection string ([MS-ODBCSTR]: a brace inside braces is written twice)."""
+    matches = re.finditer(r"\s*([^=;]+?)\s*=\s*(?:\{((?:[^}]|\}\})*)\}|([^;]*))\s*(?:;|$)", connection_string)
     return {
         name.lower(): (braced or "").replace("}}", "}") or plain or ""
-        for name, braced, plain in (m.groups() for m in found)
+        for name, braced, plain in (match.groups() for match in matches)
     }

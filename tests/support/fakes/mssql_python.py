@@ -1,4 +1,4 @@
-"""Stands for Microsoft's mssql-python in front of tests/fake_sqlserver.py: an error is words alone, no number."""
+"""A fake of Microsoft's mssql-python in front of the fake SQL Server: an error has a text and no number."""
 
 from __future__ import annotations
 
@@ -6,72 +6,57 @@ import sys
 from typing import Any
 
 from tests.support.fakes import dbapi
+from tests.support.fakes.dbapi import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 
+__all__ = [
+    "DataError",
+    "DatabaseError",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+]
 __version__ = "1.16.0"
 apilevel, threadsafety, paramstyle = "2.0", 1, "pyformat"
 SKIPS_EMPTY = False
 
 
 class ConnectionStringParseError(Exception):
-    """No DB-API error, in the driver too."""
-
-
-class Error(Exception):
-    def __init__(self, driver_error: str, ddbc_error: str) -> None:
-        self.driver_error, self.ddbc_error = driver_error, ddbc_error
-        super().__init__(f"Driver Error: {driver_error}; DDBC Error: {ddbc_error}")
-
-
-class InterfaceError(Error):
-    pass
-
-
-class DatabaseError(Error):
-    pass
-
-
-class OperationalError(DatabaseError):
-    pass
-
-
-class ProgrammingError(DatabaseError):
-    pass
-
-
-class IntegrityError(DatabaseError):
-    pass
-
-
-DataError = InternalError = NotSupportedError = DatabaseError
+    """No subclass of the DB-API's Error, as in the driver."""
 
 
 def pooling(**_: Any) -> None:
-    """SQLAlchemy turns it off."""
+    """Do nothing; SQLAlchemy calls this to turn pooling off."""
 
 
 def shaped(number: int, text: str) -> Exception:
-    if number == 18456:
-        return OperationalError("Invalid authorization specification", f"[Microsoft][SQL Server]{text}")
-    return ProgrammingError("Syntax error or access violation", f"[Microsoft][SQL Server]{text}")
+    is_login = number == 18456
+    driver_error = "Invalid authorization specification" if is_login else "Syntax error or access violation"
+    ddbc_error = f"[Microsoft][SQL Server]{text}"
+    kind: type[Error] = OperationalError if is_login else ProgrammingError
+    error = kind(f"Driver Error: {driver_error}; DDBC Error: {ddbc_error}")
+    error.ddbc_error = ddbc_error
+    return error
 
 
-class Connection(dbapi.Connection):
-    timeout = 0
-
-    @property
-    def autocommit(self) -> bool:
-        return self._link.autocommit
-
-    @autocommit.setter
-    def autocommit(self, status: bool) -> None:
-        self._link.autocommit = status
-
-
-def connect(connection_string: str, **_: Any) -> Connection:
+def connect(connection_string: str, **_: Any) -> dbapi.OdbcConnection:
     keywords = dbapi.keywords_of(connection_string)
     if reserved := {"app", "driver"} & set(keywords):
         raise ConnectionStringParseError(
             f"Connection string parsing failed:\n  Reserved keyword '{min(reserved)}' is controlled by the driver"
         )
     driver = sys.modules[__name__]
-    return Connection(dbapi.opened(driver, keywords), driver)
+    return dbapi.OdbcConnection(dbapi.opened(driver, keywords), driver)

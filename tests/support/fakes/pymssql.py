@@ -1,6 +1,6 @@
-"""Stands for pymssql in front of tests/fake_sqlserver.py: errors as its own `_pymssql.pyx` raises them.
+"""A fake of pymssql in front of the fake SQL Server, with the errors that its `_pymssql.pyx` raises.
 
-The number comes first, then bytes; of a connection that is not made, both in one tuple.
+An error's arguments are the number and the text as bytes. If connecting fails, both are in one tuple.
 """
 
 from __future__ import annotations
@@ -9,46 +9,39 @@ import sys
 from typing import Any
 
 from tests.support.fakes import dbapi
+from tests.support.fakes.dbapi import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
 
+__all__ = [
+    "DataError",
+    "DatabaseError",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+]
 __version__ = "2.4.6"
 apilevel, threadsafety, paramstyle = "2.0", 1, "pyformat"
 SKIPS_EMPTY = True
 GENERAL = "General SQL Server error: Check messages from the SQL Server"
 
 
-class Error(Exception):
-    pass
-
-
-class InterfaceError(Error):
-    pass
-
-
-class DatabaseError(Error):
-    pass
-
-
-class OperationalError(DatabaseError):
-    pass
-
-
-class ProgrammingError(DatabaseError):
-    pass
-
-
-class IntegrityError(DatabaseError):
-    pass
-
-
-DataError = InternalError = NotSupportedError = DatabaseError
-
-
 def shaped(number: int, text: str) -> Exception:
     kind = ProgrammingError if number in (208, 2812) else OperationalError
-    said = f"{text}DB-Lib error message 20018, severity 16:\n{GENERAL}\n"
-    if number == 18456:
-        return kind((number, said.encode()))
-    return kind(number, said.encode())
+    message = f"{text}DB-Lib error message 20018, severity 16:\n{GENERAL}\n".encode()
+    return kind((number, message)) if number == 18456 else kind(number, message)
 
 
 class Connection(dbapi.Connection):

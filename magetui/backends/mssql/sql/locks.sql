@@ -1,8 +1,8 @@
--- Locks on the objects of this database, with the object's name: of rows, pages and heaps by their partition. The
--- names are read without locks, since somebody may be altering the very tables.
+-- Locks on the objects of this database, with the object's name. The object of a row, page or heap is known by its
+-- partition. The names are read with (nolock), because a session may be altering these tables.
 select distinct l.request_session_id, l.request_status, l.request_mode, l.resource_type, sc.name as schema_name,
-       o.name as object_name, schema_name() as usual,
-       case when l.resource_type = N'OBJECT' then N'' else l.resource_description end as place,
+       o.name as object_name, schema_name() as default_schema,
+       case when l.resource_type = N'OBJECT' then N'' else l.resource_description end as description,
        l.resource_associated_entity_id
 from sys.dm_tran_locks as l
 left join sys.partitions as p with (nolock)

@@ -1,4 +1,4 @@
--- What the sessions run or ran last, and since when their transactions are open.
+-- The current or last query of each session, and the age of its open transaction.
 select c.session_id, c.client_net_address, q.text,
        cast(datediff(second, a.transaction_begin_time, getdate()) as bigint) * 1000 as transaction_ms
 from sys.dm_exec_connections as c

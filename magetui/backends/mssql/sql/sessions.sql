@@ -1,5 +1,5 @@
--- The other clients of this database, and whoever else keeps one of them waiting. Without VIEW SERVER STATE a login
--- sees its own session alone, in both views (sys.dm_exec_sessions and sys.dm_exec_requests, "Permissions").
+-- The other clients of this database, and all sessions that block one of them. Without VIEW SERVER STATE, a login sees
+-- only its own session in both views (sys.dm_exec_sessions and sys.dm_exec_requests, "Permissions").
 select s.session_id, s.login_name, s.program_name, s.host_name, s.context_info,
        case when r.session_id is not null then 'active'
             when s.open_transaction_count > 0 then 'idle in transaction'

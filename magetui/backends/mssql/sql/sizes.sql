@@ -1,5 +1,5 @@
--- Pages of 8 kB with indexes; an allocation unit of row overflow (type 2) belongs to a partition, the others to its heap
--- or B-tree (sys.allocation_units).
+-- Bytes with indexes, in pages of 8 kB. An allocation unit of row overflow (type 2) belongs to a partition; the other
+-- units belong to the partition's heap or B-tree (sys.allocation_units).
 select p.object_id, sum(a.total_pages) * 8192 as bytes
 from sys.partitions as p
 join sys.allocation_units as a

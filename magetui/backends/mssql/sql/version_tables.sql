@@ -1,4 +1,4 @@
-select s.name as schema_name, t.name as table_name, schema_name() as usual,
+select s.name as schema_name, t.name as table_name, schema_name() as default_schema,
        case when c.column_id is null then 0 else 1 end as has_column
 from sys.tables as t
 join sys.schemas as s on s.schema_id = t.schema_id

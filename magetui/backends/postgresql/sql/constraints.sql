@@ -1,14 +1,14 @@
--- Foreign keys, and the constraints that are neither primary key nor NOT NULL (pg_constraint has those too since
--- PostgreSQL 18). Checks and exclusions of tables locked away are not spelled out: that locks the table. Where not
--- all tables are read, a foreign key has the names of what it refers to: schema, table and columns.
+-- Foreign keys and all other constraints except primary keys and NOT NULL (which is in pg_constraint since PostgreSQL
+-- 18). The definitions of checks and exclusions are left out for locked tables, because printing them locks the table.
+-- If not all tables are read, a foreign key has the referred names: schema, table and columns.
 with {locked_away}
 select k.conrelid, k.conname, k.contype, k.conkey, k.confrelid, k.confkey, k.confdeltype,
        case when k.contype = 'f' and (%(schema)s::text is not null or %(name)s::text is not null)
             then (select array[n.nspname::text, c.relname::text] || array(
                              select a.attname::text
-                             from unnest(k.confkey) with ordinality as o (number, place)
+                             from unnest(k.confkey) with ordinality as o (number, position)
                              join pg_attribute a on a.attrelid = k.confrelid and a.attnum = o.number
-                             order by o.place)
+                             order by o.position)
                   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = k.confrelid)
        end,
        case when k.contype = 'u' or (k.contype in ('c', 'x') and k.conrelid not in (select oid from locked_away))

@@ -1,7 +1,7 @@
--- Every index with its columns' numbers, of which 0 is an expression, and the number of key columns where it has
--- others too. It lives in its table's schema. An index that the numbers do not describe in full (with an expression,
--- a condition, an order, further columns, another method or operator class) has its definition too, except on a
--- table that is locked away: spelling out an expression locks the table with ACCESS SHARE.
+-- Every index with its columns' numbers, where 0 is an expression, and with the number of key columns if it has other
+-- columns too. An index is in its table's schema. If the numbers do not describe an index completely (an expression, a
+-- condition, an order, included columns, another method or operator class), it has a definition too, but not on a
+-- locked table: printing an expression locks the table with ACCESS SHARE.
 with {locked_away}
 select i.indrelid, ic.relname, i.indisprimary, i.indisunique, i.indisvalid, i.indkey,
        nullif(i.indnkeyatts, i.indnatts),

@@ -1,7 +1,7 @@
--- Invalid indexes that nobody is building, tables of Alembic's batch operations, and enum types that nothing uses
--- (DROP TABLE leaves the type of a column behind, and creating it again fails).
--- Whose progress a role may not see shows in pg_stat_progress_create_index by its pid alone; but building
--- concurrently takes SHARE UPDATE EXCLUSIVE on the table, and everybody sees that.
+-- Invalid indexes that no session is building, tables of Alembic's batch operations, and unused enum types (DROP TABLE
+-- does not drop the type of a column, and creating the type again fails).
+-- If a role may not see a session's progress, pg_stat_progress_create_index shows only the pid. But a concurrent build
+-- takes SHARE UPDATE EXCLUSIVE on the table, and every role sees that lock.
 select 'invalid-index', n.nspname, ic.relname, c.relname
 from pg_index i
 join pg_class ic on ic.oid = i.indexrelid

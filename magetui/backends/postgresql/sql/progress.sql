@@ -1,6 +1,6 @@
--- What the session does, and what the server counts of it: one row of the session itself (its statement, when that
--- began, whether we may ask for files' sizes), and one for each progress view that has one. Neither takes a lock on a
--- user's table. Of a session that the role may not see, the views tell the pid alone: such rows are left out.
+-- The progress of one session: a row for the session itself (its statement, the statement's start, and whether we may
+-- read the sizes of files), and a row for each progress view that has one. Neither takes a lock on a user's table. If
+-- the role may not see the session, the views show only its pid; such rows are left out.
 with counted (what, command, phase, relation, done, total) as (
     select 'index', command, phase, relid,
            array[lockers_done, blocks_done, tuples_done], array[lockers_total, blocks_total, tuples_total]

@@ -1,7 +1,7 @@
--- The files of a table that the session has locked for itself, 'old', and of the newest relations that nobody else can
--- see yet, 'new', newest first: bytes over all segments, the last write, and the modes of the session's locks.
--- pg_relation_filepath() and pg_stat_file() look without a lock, where pg_relation_size() would wait for the session.
--- A fresh heap's file is named for its oid and lies where the old one does.
+-- The files of a table that the session has locked ACCESS EXCLUSIVE ('old'), and of the newest relations that no other
+-- session can see yet ('new'), newest first: bytes over all segments, the last write, and the session's lock modes.
+-- pg_relation_filepath() and pg_stat_file() take no lock; pg_relation_size() would wait for the session.
+-- The file of a new heap is named after its oid and is in the directory of the old file.
 with recursive locks as materialized (
     select l.relation as oid, array_agg(l.mode) as modes
     from pg_locks l

@@ -1,11 +1,11 @@
--- The other clients of this database, and whoever else blocks one of them (another database's session in the case
--- of a shared object, an autovacuum worker), with their locks. One look at pg_locks; pg_blocking_pids() takes the
--- lock manager for itself, so it is asked only for sessions that wait. What a role may not see of another's
--- session is null, its backend_type too: a client then still has a user, a background process has not.
--- Ages are taken at one moment, after the look at the sessions: a transaction is never younger than its query, and
--- neither is of the future.
--- The stakes of a session are its locks, had or waited for, on what anybody waits for: they tell who is in the way by
--- holding a lock from who only stands before one in the queue.
+-- The other clients of this database, and all sessions that block one of them (a session of another database through a
+-- shared object, an autovacuum worker), with their locks. pg_locks is read once. pg_blocking_pids() locks the lock
+-- manager, so it is called only for sessions that wait. A value that the role may not see is null, backend_type too: a
+-- client then still has a user, and a background process has none.
+-- Ages are computed for one moment after the sessions were read: a transaction is never younger than its query, and
+-- neither starts in the future.
+-- The stakes of a session are its held and awaited locks on objects that any session waits for. They distinguish a
+-- session that holds a conflicting lock from a session that is only ahead in the wait queue.
 with locks as materialized (
     select l.pid, l.locktype, l.granted, l.mode, l.relation, l.page, l.tuple, l.transactionid, l.virtualxid,
            l.database = (select oid from pg_database where datname = current_database()) as here,

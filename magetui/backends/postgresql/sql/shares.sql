@@ -1,5 +1,5 @@
--- Of one table: whether somebody has, or waits to have, ACCESS EXCLUSIVE on it; and of each column what the last
--- ANALYZE saw: the share of nulls, and the most common values with their shares.
+-- For one table: whether another session holds or waits for ACCESS EXCLUSIVE on it; and for each column, from the last
+-- ANALYZE, the share of nulls and the most common values with their shares.
 with {locked_away}
 select c.oid in (select oid from locked_away), s.attname, s.null_frac,
        s.most_common_vals::text::text[], s.most_common_freqs

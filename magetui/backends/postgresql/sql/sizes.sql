@@ -1,4 +1,4 @@
--- The bytes of the rows themselves, and with indexes and TOAST. Both functions lock the table with ACCESS SHARE.
+-- The bytes of the rows alone, and the bytes with indexes and TOAST. Both functions lock the table with ACCESS SHARE.
 with {locked_away}
 select c.oid, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
 from pg_class c

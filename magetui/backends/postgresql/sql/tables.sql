@@ -1,10 +1,10 @@
--- Every user's table with the server's estimates of its rows and (without indexes) its bytes; on demand with its
--- columns.
+-- Every user table with the server's estimates of its rows and its bytes (without indexes), and with its columns if
+-- wanted.
 --
--- A column is the text 'notnull type modifier name', and one with a default, an identity or an expression is
--- 'notnull,identity,generated type modifier length name expression', the length being the name's. A dropped one is
--- an empty text, so that the place tells the number. Rows and format_type() are what costs here: so one row a
--- table, and the types' names are fetched apart, once each.
+-- A column is the text 'notnull type modifier name'. A column with a default, an identity or an expression is the text
+-- 'notnull,identity,generated type modifier length name expression', where length is the length of the name. A dropped
+-- column is an empty text, so that the index of a text gives the column's number. The cost of this query is the number
+-- of rows and format_type(). So a table is one row, and a separate query fetches the name of each type once.
 with {locked_away}
 select c.oid, n.nspname, c.relname, r.rolname,
        case when c.reltuples > 0 then c.reltuples::bigint else nullif(pg_stat_get_live_tuples(c.oid), 0) end,
@@ -29,7 +29,7 @@ select c.oid, n.nspname, c.relname, r.rolname,
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_roles r on r.oid = c.relowner
--- What a table has of TOAST; the coalesce() keeps the planner from walking through the few large ones for each table.
+-- The TOAST table. The coalesce() keeps the planner from scanning the few large TOAST tables once for each table.
 left join pg_class t on t.oid = c.reltoastrelid and coalesce(t.relpages, 0) > 16
 where c.relkind in ('r', 'p') and c.relpersistence <> 't'
   and c.relnamespace <> all (array(select oid from pg_namespace

@@ -1,11 +1,11 @@
-"""What is said of where a server is: by itself through a pooler, and by the driver where the URL does not tell."""
+"""The location of a server: from the server itself behind a pooler, and from the driver if the URL does not name it."""
 
 from __future__ import annotations
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from magetui.backends.postgresql.pooler import server_place
+from magetui.backends.postgresql.pooler import server_location
 from magetui.backends.postgresql.server import names, wanted_path
 from magetui.text import formats
 
@@ -25,7 +25,7 @@ URL = "postgresql://mage:***@db1:5432/mage"
 def test_server_behind_a_pooler_is_placed_from_its_own_end_of_the_line(
     address: str | None, port: int | None, place: str
 ) -> None:
-    assert server_place(address, port) == place
+    assert server_location(address, port) == place
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,199 @@
+"""Connections to PostgreSQL: readers that cannot write or block, and writers with timeouts.
+
+Facts are from the PostgreSQL manual, chapters 20.3 (connections and authentication), 20.11 (client connection
+defaults) and 34.1 (libpq's connection parameters).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from magetui.backends.base import (
+    CONNECT_TIMEOUT_SECONDS,
+    READ_LOCK_TIMEOUT_MS,
+    READ_STATEMENT_TIMEOUT_MS,
+    WriteHooks,
+)
+from magetui.backends.postgresql import pooler
+from magetui.backends.postgresql.async_driver import asyncpg_of, socket_of
+from magetui.backends.postgresql.sessions import cancel
+from magetui.backends.postgresql.settings import READING, set_if_known, set_on
+from magetui.model.server import Timeouts
+
+CLIENT_CHECK_MS = 2_000
+# A migration that computes in Python between two statements is idle in its transaction for that time.
+READER_IDLE_MS, WRITER_IDLE_MS = 60_000, 1_800_000
+SERVER_KEEPALIVES = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 4}
+USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
+
+READ_ONLY = "default_transaction_read_only = on"
+READ_LIMITS = (
+    f"lock_timeout = {READ_LOCK_TIMEOUT_MS}",
+    f"statement_timeout = {READ_STATEMENT_TIMEOUT_MS}",
+    f"idle_in_transaction_session_timeout = {READER_IDLE_MS}",
+)
+SESSION = "magetui_session"  # the key of the session's number in a connection's `info`
+TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
+
+
+def reader(url: URL, application_name: str) -> Engine:
+    """See `Connections.reader`. Through a pooler, each query brings its own limits with it."""
+    from magetui.backends.postgresql.bounded_reads import connect
+
+    engine = bounded_engine(url, application_name).execution_options(**READING)
+
+    def prepared(*given: Any) -> Any:
+        raw = connect(*given)
+        raw.autocommit = True  # a pooler may accept no BEGIN
+        pooled = pooler.is_pooled(raw, pooler.serving(raw))
+        # PgBouncer makes this one setting for each client, and adopts the session's for a client that has none.
+        settings = ("application_name = ''",) if pooled else (READ_ONLY, *READ_LIMITS)
+        with raw.cursor() as cursor:
+            cursor.execute("; ".join(f"set {setting}" for setting in settings))
+        if pooled:
+            raw.limits = "".join(f"set local {limit}; " for limit in ("transaction_read_only = on", *READ_LIMITS))
+        return raw
+
+    event.listen(engine, "do_connect", prepared)
+    return engine
+
+
+def writer(url: URL, application_name: str) -> Engine:
+    """See `Connections.writer`."""
+    return _engine(url, application_name)
+
+
+def bounded_engine(url: URL, application_name: str) -> Engine:
+    """Return an engine without a pool whose connections break if the server does not answer; see `bounded_reads`."""
+    from magetui.backends.postgresql.bounded_reads import ReaderConnection
+
+    return _engine(url, application_name, connection_factory=ReaderConnection)
+
+
+def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str) -> None:
+    """See `Connections.prepare_writer`. The settings are committed, so a rollback does not undo them."""
+    settings = (
+        f"set lock_timeout = {timeouts.lock_ms}",
+        f"set statement_timeout = {timeouts.statement_ms}",
+        f"set idle_in_transaction_session_timeout = {WRITER_IDLE_MS}",
+        f"set application_name = {_literal(application_name)}",
+    )
+
+    def prepare(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("magetui_reads")
+        if connection.dialect.name == "postgresql" and not reads and not connection.info.get("magetui"):
+            connection.info["magetui"] = True
+            raw = connection.connection.dbapi_connection
+            session = pooler.serving(raw)
+            if pooler.is_pooled(raw, session):
+                hooks.pooled()
+            connection.info[SESSION] = session
+            for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
+                set_on(raw, setting)  # asyncpg accepts one statement at a time
+            _let_server_notice(raw, connection.dialect.loaded_dbapi.Error)
+
+    event.listen(engine, "engine_connect", prepare)
+
+
+def password_used(connection: Connection) -> str | None:
+    """See `Connections.password_used`."""
+    raw: Any = connection.connection.dbapi_connection
+    return raw.info.password or None
+
+
+def session_id(connection: Connection) -> int | None:
+    """Return the number that was asked for when the connection was prepared, else the number from the login.
+
+    The number from the login may be a pooler's own.
+    """
+    session = connection.info.get(SESSION)
+    return session if isinstance(session, int) else pooler.pid_at_login(connection.connection.dbapi_connection)
+
+
+def in_transaction(connection: Connection) -> bool:
+    """See `Connections.in_transaction`."""
+    if (driver := asyncpg_of(connection)) is not None:
+        return bool(driver.is_in_transaction())
+    info = getattr(connection.connection.dbapi_connection, "info", None)
+    return getattr(info, "transaction_status", None) != TRANSACTION_STATUS_IDLE
+
+
+def interrupt(running: Connection, watching: Connection | None) -> None:
+    """See `Connections.interrupt`. Without a second connection, libpq sends the cancel request."""
+    pid = session_id(running)
+    if watching is not None and pid is not None:
+        cancel(watching, pid)
+    elif (raw := running.connection.dbapi_connection) is not None and hasattr(raw, "cancel"):
+        with suppress(running.dialect.loaded_dbapi.Error):  # the connection has just been closed
+            raw.cancel()
+
+
+def abandon(connection: Connection) -> None:
+    """See `Connections.abandon`."""
+    raw = connection.connection.dbapi_connection
+    driver = asyncpg_of(connection)
+    if driver is None and (raw is None or getattr(raw, "closed", True)):
+        return
+    descriptor = socket_of(driver) if driver is not None else raw.fileno()  # type: ignore[union-attr]  # checked above
+    # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
+    with closing(socket.socket(fileno=os.dup(descriptor))) as peer, suppress(OSError):
+        peer.shutdown(socket.SHUT_RDWR)
+
+
+def _engine(url: URL, application_name: str, **more: Any) -> Engine:
+    """Return an engine without a pool. The URL's own parameters take precedence over ours."""
+    from psycopg2 import extensions
+
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "application_name": application_name,
+        **more,
+    }
+    if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
+        arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives do nothing while data waits to be sent
+    if _is_open_to_others(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"):
+        # libpq ignores such a file, and would say so on stderr each time, in the middle of a screen.
+        arguments["passfile"] = f"{os.devnull}/none"
+    given = {key: value for key, value in arguments.items() if key not in url.query}
+    return create_engine(
+        url.set(drivername="postgresql+psycopg2"),
+        poolclass=NullPool,
+        connect_args=given,
+        hide_parameters=True,
+    )
+
+
+def _is_open_to_others(file: str | Path) -> bool:
+    """Return whether libpq would refuse a password file because other users may read it."""
+    try:
+        return bool(Path(file).stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
+def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:
+    """Let the server notice that its client is gone, while a statement runs and between statements.
+
+    Without this, the session of a killed child would finish its statement, perhaps for hours, and hold locks for a
+    transaction that nobody can commit (manual, 20.3.2: PostgreSQL 14, on Linux). The session of a host that lost its
+    network would hold them until the system's own keepalives, after two hours.
+    """
+    set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
+    for name, value in SERVER_KEEPALIVES.items():
+        set_if_known(raw, f"set {name} = {value}", driver_error)
+
+
+def _literal(text: str) -> str:
+    """Return `text` as an SQL literal for SET, which accepts no parameters. No driver doubles a percent sign here."""
+    return "'" + text.replace("'", "''") + "'"
