@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from magetui.config import DEFAULT, Settings, settings_of
 from magetui.config.keys import ACTIONS
 from magetui.config.options import OPTIONS, TARGET_OPTIONS
+from magetui.config.settings import DEFAULT, Settings, settings_of
 from magetui.config.targets import asked_for_name, named_target
 from magetui.engine.errors import ConnectError, UsageError
 from magetui.engine.target import passwords

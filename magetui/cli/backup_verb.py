@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from magetui.backends.backup import BackupProgress
 from magetui.cli.output import answer, complain
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.backup import BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError
 from magetui.engine.workspace import Workspace

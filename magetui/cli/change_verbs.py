@@ -11,7 +11,7 @@ from magetui.cli.consent import consent
 from magetui.cli.output import answer, complain, print_lines
 from magetui.cli.read_verbs import show_plan
 from magetui.cli.run_follower import Interrupts, followed, told_lost
-from magetui.config import LIMITS, Settings
+from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import asked_for_name, named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from magetui.cli.output import answer
-from magetui.config import Settings, Value
 from magetui.config.keys import ACTIONS
 from magetui.config.options import BY_NAME
+from magetui.config.settings import Settings, Value
 from magetui.config.targets import NamedTarget
 from magetui.protocol.redaction import HIDDEN, redact_url
 from magetui.text import formats

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from magetui.cli.output import print_lines
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.demo.demo import LOOSE_SECONDS, Demo, Scenario, build_demo
 
 WRAP = 100

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
-from magetui.config import settings_of
+from magetui.config.settings import settings_of
 from magetui.engine.errors import MagetuiError
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
     from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130

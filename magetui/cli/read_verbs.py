@@ -10,7 +10,7 @@ from typing import Any
 from magetui.cli.consent import consent
 from magetui.cli.output import answer, complain, print_lines
 from magetui.cli.run_follower import followed, told_lost
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError

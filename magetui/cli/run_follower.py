@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 
 from magetui.cli.output import complain
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
 from magetui.engine.runs.follow import tell_lost
 from magetui.engine.runs.record import RunRecord

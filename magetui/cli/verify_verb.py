@@ -7,7 +7,7 @@ from typing import Any
 
 from magetui.cli.consent import consent
 from magetui.cli.output import answer, complain
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.verify import rehearse, verify
 from magetui.engine.workspace import Workspace
 from magetui.text import documents

@@ -91,7 +91,7 @@ def test_a_wrong_file_ends_every_verb_with_status_2(magetui: Magetui, own: Path)
 
 def test_a_configuration_that_is_not_there_costs_nothing(tmp_path: Path, own: Path) -> None:
     program = (
-        "import json, sys\nfrom magetui.config import settings_of\nimport os\n"
+        "import json, sys\nfrom magetui.config.settings import settings_of\nimport os\n"
         "settings_of({}, os.environ, terminal=False)\nprint(json.dumps(sorted(sys.modules)))"
     )
     heavy = {"sqlalchemy", "textual", "alembic", "boto3", "psycopg2"}
