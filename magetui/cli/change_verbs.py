@@ -113,7 +113,7 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
     for step in plan.steps:
         complain(formats.plain(f"  {step.direction} {step.revision}  {step.message}"))
     if plan.verb == "stamp":
-        complain(f"  {formats.verifying(plan.target)}")
+        complain(f"  {formats.verifying(plan.target_revision)}")
     for line in terminal.works(plan):
         complain(line)
 

@@ -51,7 +51,7 @@ def make_plan(
     return Plan(
         verb=verb,
         current=current,
-        target=target,
+        target_revision=target,
         steps=steps,
         database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
         url=workspace.target.redacted,

@@ -26,8 +26,7 @@ from magetui.engine.schema.facts import Fact, table_name, type_of
 from magetui.engine.schema.snapshot import DatabaseState, read_state
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
-from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable
-from magetui.model.raw_operations import UnclearTable
+from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
 from magetui.model.schema import EnumType, TableDetail
 from magetui.protocol.replayed import Replayed, decode
 from magetui.protocol.requests import ReplayRequest

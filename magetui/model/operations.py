@@ -1,11 +1,12 @@
-"""What a revision does, as values: the one list that plans, lock levels, losses and evidence are made from.
+"""Operations: one value for each `op.*` call of a revision, and for each DDL statement in a script's own SQL.
 
-Types are as the dialect's DDL spells them, defaults as its DDL writes them; nothing in here has asked a database.
+Plans, lock forecasts, data loss and evidence are all computed from this one list. Types and defaults are spelled as
+the dialect's DDL spells them. No database is read to make an operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -16,17 +17,20 @@ ConstraintKind = Literal["primary", "foreign", "unique", "check", "exclude"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that a script does."""
+    """One operation of a revision. `kind` is its name in JSON."""
 
     kind: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OnTable(Operation):
-    """One thing done to a table; `schema` None is wherever unqualified names go."""
+    """An operation on one table. If `schema` is None, the table is in the default schema."""
 
     table: str
     schema: str | None
+
+
+# -- operations of Alembic
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class RenameTable(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class RebuildTable(OnTable):
-    """SQLite: a batch operation copies the table into a new one, and what follows is done on the way."""
+    """A batch operation on SQLite copies the table; the operations that follow are done in the copy."""
 
     kind: ClassVar[str] = "rebuild-table"
 
@@ -71,7 +75,7 @@ class DropColumn(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class AlterColumn(OnTable):
-    """Fields that are None stay as they are; `drops_default` takes the default away."""
+    """A change of a column. Fields that are None do not change; `drops_default` removes the default."""
 
     kind: ClassVar[str] = "alter-column"
     column: str
@@ -101,9 +105,9 @@ class DropIndex(Operation):
 
 @dataclass(frozen=True, slots=True)
 class AddConstraint(OnTable):
-    """`foreign_key` for one of those; `columns` and, of a check, `definition` for the others.
+    """A new constraint: a foreign key has `foreign_key`, the others have `columns`, a check has `definition` too.
 
-    `valid`: else it is NOT VALID, and the rows that are there already are not looked at.
+    If `valid` is false, the constraint is NOT VALID: the server does not check the existing rows.
     """
 
     kind: ClassVar[str] = "add-constraint"
@@ -125,7 +129,7 @@ class DropConstraint(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class CreateType(Operation):
-    """An enum type."""
+    """A new enum type."""
 
     kind: ClassVar[str] = "create-type"
     name: str
@@ -142,7 +146,7 @@ class DropType(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ExecuteSql(Operation):
-    """Text of the script's own; what it does is for whoever reads SQL to say."""
+    """The script's own SQL as text. `engine.sql` reads the operations in it."""
 
     kind: ClassVar[str] = "sql"
     sql: str
@@ -156,7 +160,7 @@ class InsertRows(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class Autocommit(Operation):
-    """An `autocommit_block` begins (what came before is committed) or ends."""
+    """The start of an `autocommit_block`, which commits the operations before it, or the end of one."""
 
     kind: ClassVar[str] = "autocommit"
     begins: bool
@@ -164,42 +168,84 @@ class Autocommit(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Other(Operation):
-    """An operation of Alembic's, or of a plug-in's, that changes nothing this program knows of: a comment, say."""
+    """An operation of Alembic or a plug-in that changes nothing this program knows, for example a comment."""
 
     kind: ClassVar[str] = "other"
     name: str
 
 
+# -- operations that only a script's own SQL has
+
+
+@dataclass(frozen=True, slots=True)
+class AddEnumValue(Operation):
+    kind: ClassVar[str] = "add-enum-value"
+    name: str
+    schema: str | None
+    value: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RenameEnumValue(Operation):
+    kind: ClassVar[str] = "rename-enum-value"
+    name: str
+    schema: str | None
+    value: str
+    new_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameType(Operation):
+    kind: ClassVar[str] = "rename-type"
+    name: str
+    schema: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameIndex(Operation):
+    kind: ClassVar[str] = "rename-index"
+    name: str
+    schema: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear(Operation):
+    """SQL that is not understood: it may change anything that its `words` name. `takes_tables`: it may drop tables."""
+
+    kind: ClassVar[str] = "unclear"
+    words: frozenset[str]
+    takes_tables: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearTable(Unclear):
+    """SQL that changes one table in a way that is not understood. `makes`: it creates the table."""
+
+    kind: ClassVar[str] = "unclear-table"
+    table: str = ""
+    schema: str | None = None
+    makes: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one direction of a revision does; `undecidable` says why there may be more than `operations`."""
+    """The operations of one direction of a revision. `undecidable` says why there may be more than these."""
 
     operations: tuple[Operation, ...]
     undecidable: str | None = None
 
 
-KINDS: Mapping[str, type[Operation]] = {
-    kind.kind: kind
-    for kind in (
-        CreateTable,
-        DropTable,
-        RenameTable,
-        RebuildTable,
-        AddColumn,
-        DropColumn,
-        AlterColumn,
-        CreateIndex,
-        DropIndex,
-        AddConstraint,
-        DropConstraint,
-        CreateType,
-        DropType,
-        ExecuteSql,
-        InsertRows,
-        Autocommit,
-        Other,
-    )
-}
+def _subclasses(base: type[Operation]) -> Iterator[type[Operation]]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+# `slots=True` makes each class twice; the second one, which the module's name means, comes last and stays.
+KINDS: Mapping[str, type[Operation]] = {kind.kind: kind for kind in _subclasses(Operation) if kind.kind}
 
 
 def encode(recorded: Recorded) -> dict[str, Any]:

@@ -1,21 +1,15 @@
-"""A plan: the steps that take a database from one revision to another, and what they rest on."""
+"""A plan: the steps that take a database from one revision to another, and everything that a run needs of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from magetui.model.operations import DropColumn, DropTable
-
-if TYPE_CHECKING:
-    pass
 from typing import Literal
 
-from magetui.model.operations import Operation
+from magetui.model.operations import DropColumn, DropTable, Operation
 
 ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo"]
 SignalAction = Literal["cancel", "terminate"]
-# What may stand on record: a session that was ended and a backup that was made, too.
+# Journals record more than runs: a session that was cancelled or ended, and a backup.
 RunVerb = Literal[ChangeVerb, SignalAction, "backup"]
 Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo"]
 OnDisconnect = Literal["continue", "cancel"]
@@ -23,37 +17,39 @@ OnDisconnect = Literal["continue", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
+    """One step of a plan: a revision and what the run does with it."""
+
     revision: str
     direction: Direction
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One operation of a repair.
+class RepairStep:
+    """One operation of a repair. If `autocommit` is true, it runs outside the transaction.
 
-    With a `way` it is what the script's function does at that `place` of its recorded operations, carried out as it
-    stands there; without one it is carried out as it is described here. `autocommit`: outside the transaction.
+    If `direction` is set, the operation is number `index` (from 0) of those that the script's function of that name
+    does, and it runs as the script writes it. If `direction` is None, it runs as `operation` describes it.
     """
 
     operation: Operation
-    way: Literal["upgrade", "downgrade"] | None = None
-    place: int = 0
+    direction: Literal["upgrade", "downgrade"] | None = None
+    index: int = 0
     autocommit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What finishes a revision that is half there, or takes it back: `works` in their order, of one script `file`."""
+    """The steps, in their order, that finish or undo a partially applied revision. `file` is the revision's script."""
 
     revision: str
     file: str
-    works: tuple[Work, ...]
+    steps: tuple[RepairStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """A step with its SQL, or why that cannot be rendered beforehand."""
+    """A step with its SQL, or with the problem that keeps the SQL from being rendered in advance."""
 
     revision: str
     direction: str
@@ -64,50 +60,54 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would do: from which current revision, to which target, in which steps."""
+    """The work of one run: from which current revision it starts, which revision it reaches, and in which steps."""
 
     verb: ChangeVerb
     current: tuple[str, ...]
-    target: str  # a full id, or 'base'
+    target_revision: str  # a full id, or 'base'
     steps: tuple[PlannedStep, ...]
-    result: tuple[str, ...]  # the current revision afterwards
-    version_table_sql: tuple[str, ...]  # what is done to the version table
-    database: str  # its name, as somebody who consents would type it: for SQLite the file's
-    url: str  # and its URL, redacted: a run is refused where the target is another one by then
-    replace_unknown: str | None = None
-    purge: bool = False  # whether all rows of the version table are replaced
+    result: tuple[str, ...]  # the current revision after the run
+    version_table_sql: tuple[str, ...]  # the statements that change the version table
+    database: str  # the name that the operator types to consent; SQLite: the file's name
+    url: str  # of the database, redacted: a run is refused if the target database is another one by then
+    replace_unknown: str | None = None  # the unknown revision that a stamp replaces
+    purge: bool = False  # whether a stamp replaces all rows of the version table, since they contradict each other
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
-    creates_schema: str | None = None  # before the first step, in its transaction
-    repair: Repair | None = None  # of 'finish' and 'undo': what is done
-    notes: tuple[str, ...] = ()  # and what is to be known of it
+    creates_schema: str | None = None  # created before the first step, in the transaction of that step
+    repair: Repair | None = None  # of 'finish' and 'undo'
+    notes: tuple[str, ...] = ()  # what the operator must know about the repair
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the plan changes nothing."""
         return sorted(self.current) == sorted(self.result) if self.verb == "stamp" else not self.steps
 
     @property
     def destroys(self) -> bool:
-        """Whether it may destroy data: a downgrade drops what the revision had added."""
+        """Whether the plan may destroy data: a downgrade drops the tables and columns that its revision added."""
         if self.repair is not None:
-            return any(isinstance(work.operation, (DropTable, DropColumn)) for work in self.repair.works)
+            return any(isinstance(step.operation, (DropTable, DropColumn)) for step in self.repair.steps)
         return any(step.direction == "downgrade" for step in self.steps)
 
     @property
     def summary(self) -> str:
-        """'migrate from a to b: 2 steps'."""
+        """The plan in one line: 'migrate from a to b: 2 steps'."""
         start, end = (", ".join(current) or "nothing" for current in (self.current, self.result))
         if self.empty:
             return f"{self.verb}: nothing to do, the current revision is {start}"
         if self.verb == "stamp":
             return f"stamp: the current revision {start} becomes {end}, and no SQL of the chain runs"
         if self.repair is not None:
-            count = len(self.repair.works)
-            doing = "1 operation" if count == 1 else f"{count} operations"
-            current = (
-                f"the current revision stays {end}" if start == end else f"the current revision {start} becomes {end}"
-            )
-            back = "is finished" if self.verb == "finish" else "is taken back"
-            return f"{self.verb}: revision {self.repair.revision}, half there, {back} by {doing}, and {current}"
+            return f"{self._repair_summary(self.repair)}, and the current revision {_change(start, end)}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"
+
+    def _repair_summary(self, repair: Repair) -> str:
+        count = len(repair.steps)
+        operations = "1 operation" if count == 1 else f"{count} operations"
+        effect = "is finished" if self.verb == "finish" else "is taken back"
+        return f"{self.verb}: revision {repair.revision}, half there, {effect} by {operations}"
+
+
+def _change(start: str, end: str) -> str:
+    return f"stays {end}" if start == end else f"{start} becomes {end}"

@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Literal
 from magetui.model.plan import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
 from magetui.model.sessions import HeldLock, LockWait, Session, StatementProgress
 
+FORMAT = 2  # of the journal; format 1 had no such field
+RENAMED_SINCE_1 = {"marker": "current", "target": "target_revision"}  # fields of format 1, in which no other has these
+
 Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
 
 
@@ -30,7 +33,7 @@ class RunStarted(Event):
     name: ClassVar[str] = "run-started"
     run: int
     verb: RunVerb
-    target: str
+    target_revision: str  # of an action that no child carries out: what it was done to
     current: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     database: str  # the URL, redacted
@@ -43,6 +46,7 @@ class RunStarted(Event):
     machine: str = ""  # see `machine.identity`
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,8 @@ class RunEnded(Event):
 
 # What the program itself put there; a password that happens to be 'done' must not tear an outcome apart.
 EXACT = frozenset(
-    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target", "current", "action", "on_disconnect"}
+    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target_revision", "current", "action"}
+    | {"on_disconnect"}
 )
 
 KINDS: Mapping[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
@@ -235,7 +240,12 @@ def decode(line: str) -> Event | None:
     if kind is None:
         return None
     known = {field.name for field in fields(kind)}
-    return kind(**{key: _typed(key, value) for key, value in values.items() if key in known})
+    return kind(**{key: _typed(key, value) for key, value in _translated(values).items() if key in known})
+
+
+def _translated(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an event as this format names them."""
+    return {RENAMED_SINCE_1.get(key, key): value for key, value in values.items()}
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

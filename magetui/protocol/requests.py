@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from magetui.model import operations
-from magetui.model.plan import ChangeVerb, OnDisconnect, PlannedStep, Repair, Work
+from magetui.model.plan import ChangeVerb, OnDisconnect, PlannedStep, Repair, RepairStep
 from magetui.model.server import Timeouts
 
 PARTING = b"."  # after the request: the starter leaves the run to itself, and means to
@@ -42,7 +42,7 @@ class Request:
     verb: ChangeVerb
     url: str = field(repr=False)
     scripts: Scripts
-    target: str
+    target_revision: str
     current: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
     mutex_key: int
@@ -127,8 +127,8 @@ def encode(request: Asked) -> bytes:
     values = {"request": type(request).__name__, **asdict(request)}
     repair = getattr(request, "repair", None)
     if repair is not None:  # what kind of operation each is, is not among its fields
-        works = [{**asdict(work), "operation": operations.encode_one(work.operation)} for work in repair.works]
-        values["repair"] = {**asdict(repair), "works": works}
+        steps = [{**asdict(step), "operation": operations.encode_one(step.operation)} for step in repair.steps]
+        values["repair"] = {**asdict(repair), "steps": steps}
     document = json.dumps(values).encode()
     return b"%d\n%s" % (len(document), document)
 
@@ -185,5 +185,5 @@ def decode(document: bytes) -> Asked:
 
 
 def _repair(values: dict[str, Any]) -> Repair:
-    works = (Work(**{**one, "operation": operations.decode_one(one["operation"])}) for one in values["works"])
-    return Repair(values["revision"], values["file"], tuple(works))
+    steps = (RepairStep(**{**one, "operation": operations.decode_one(one["operation"])}) for one in values["steps"])
+    return Repair(values["revision"], values["file"], tuple(steps))

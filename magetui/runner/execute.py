@@ -72,7 +72,7 @@ class Run:
                 at=now(),
                 run=request.run,
                 verb=request.verb,
-                target=request.target,
+                target_revision=request.target_revision,
                 current=request.current,
                 steps=request.steps,
                 database=redact_url(request.url),
@@ -239,7 +239,7 @@ class Run:
             lambda connection: not scripts.several or self._is_target(connection, mutex),
             lambda context: self._make_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
-            destination_rev=self._request.target,
+            destination_rev=self._request.target_revision,
             transactional_ddl=True,
             purge=self._request.purge,
         )
@@ -268,11 +268,11 @@ class Run:
         self._require_target(connection, heads, mutex)
         steps: Sequence[RevisionStep | StampStep]
         if self._request.verb == "migrate":
-            steps = script._upgrade_revs(self._request.target, heads)
+            steps = script._upgrade_revs(self._request.target_revision, heads)
         elif self._request.verb == "rollback":
-            steps = script._downgrade_revs(self._request.target, heads)
+            steps = script._downgrade_revs(self._request.target_revision, heads)
         else:
-            steps = script._stamp_revs(self._request.target, heads)
+            steps = script._stamp_revs(self._request.target_revision, heads)
         planned = self._request.steps
         revisions = [step.revision.revision for step in steps if isinstance(step, RevisionStep)]
         # As sets: on a branched chain the order of downgrades is Alembic's own, by the order of rows and files.
@@ -329,7 +329,7 @@ class Run:
         """Replace exactly the unknown current revision that was named, in one statement, or refuse."""
         request, unknown = self._request, self._request.replace_unknown
         assert unknown is not None
-        new = None if request.target == "base" else request.target
+        new = None if request.target_revision == "base" else request.target_revision
         with self._told(request.steps[0], 1, 1), self._writer().begin() as connection:
             if not replace_current(connection, request.scripts, unknown, new):
                 raise RunRefused(f"The current revision {unknown} is not there any more. Nothing was changed.")

@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from magetui.model import operations as recorded
-from magetui.model.plan import Repair, Work
+from magetui.model.plan import Repair, RepairStep
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
@@ -90,7 +90,7 @@ class Collector(Recorder):
 class Deed:
     """A work made ready: a call of the script's, or else the operation by itself."""
 
-    work: Work
+    step: RepairStep
     call: ops.MigrateOperation | None = None
     batch: Batch | None = None
 
@@ -103,7 +103,7 @@ def carry_out(repair: Repair, context: MigrationContext) -> None:
     metadata = context.opts.get("target_metadata")
     deeds = _ready(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
     with Operations.context(context) as operations:
-        for autocommit, several in groupby(deeds, key=lambda deed: deed.work.autocommit):
+        for autocommit, several in groupby(deeds, key=lambda deed: deed.step.autocommit):
             with context.autocommit_block() if autocommit else nullcontext():
                 for batch, together in groupby(several, key=lambda deed: deed.batch):
                     _do(operations, batch, list(together))
@@ -114,24 +114,24 @@ def _ready(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Deed
     module = load_python_file(str(path.parent), path.name)
     found = {
         way: Collector(dialect, naming).collect(getattr(module, way, None))
-        for way in {work.way for work in repair.works if work.way is not None}
+        for way in {step.direction for step in repair.steps if step.direction is not None}
     }
-    for work in repair.works:
-        made = found[work.way][0] if work.way else ()
-        if work.way and (work.place >= len(made) or made[work.place] != work.operation):
+    for step in repair.steps:
+        made = found[step.direction][0] if step.direction else ()
+        if step.direction and (step.index >= len(made) or made[step.index] != step.operation):
             raise ScriptsChanged(
                 f"The script of {repair.revision} is not what it was when the plan was made. Nothing was done; look "
                 "again and plan anew."
             )
     deeds: list[Deed] = []
-    for work in repair.works:
-        source = found[work.way][1].get(work.place) if work.way else None
-        wanted = {one.place for one in repair.works if one.way == work.way}
-        if source is None or not _can_be_called(source, found[work.way][0] if work.way else (), wanted):
-            deeds.append(Deed(work))
-        elif work.place == source.places[-1]:  # the call does all of its operations at once
-            _spare_types(source, found[work.way][0] if work.way else (), wanted)
-            deeds.append(Deed(work, source.call, source.batch))
+    for step in repair.steps:
+        source = found[step.direction][1].get(step.index) if step.direction else None
+        wanted = {other.index for other in repair.steps if other.direction == step.direction}
+        if source is None or not _can_be_called(source, found[step.direction][0] if step.direction else (), wanted):
+            deeds.append(Deed(step))
+        elif step.index == source.places[-1]:  # the call does all of its operations at once
+            _spare_types(source, found[step.direction][0] if step.direction else (), wanted)
+            deeds.append(Deed(step, source.call, source.batch))
     return deeds
 
 
@@ -161,7 +161,7 @@ def _do(operations: Operations, batch: Batch | None, deeds: Sequence[Deed]) -> N
             if deed.call is not None:
                 operations.invoke(deed.call)
             else:
-                _do_alone(operations, deed.work.operation)
+                _do_alone(operations, deed.step.operation)
         return
     with operations.batch_alter_table(batch.table, **batch.options) as opened:
         for deed in deeds:

@@ -104,7 +104,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
     return {
         "verb": plan.verb,
         "from": list(plan.current),
-        "to": plan.target,
+        "to": plan.target_revision,
         "creates_schema": plan.creates_schema,
         "forbidden": plan.forbidden,
         "doubt": preview.doubt,
@@ -131,7 +131,7 @@ def run_document(record: RunRecord) -> Document:
     return {
         "run": record.run,
         "verb": record.verb,
-        "target": record.target,
+        "target": record.target_revision,
         "outcome": None if record.outcome == "running" else record.outcome,
         "current_before": list(record.current_before),
         "current_after": None if record.current_after is None else list(record.current_after),
@@ -161,7 +161,7 @@ def nothing_done_document(plan: Plan) -> Document:
     return {
         "run": None,
         "verb": plan.verb,
-        "target": plan.target,
+        "target": plan.target_revision,
         "outcome": "done",
         "current_before": current,
         "current_after": current,

@@ -184,8 +184,8 @@ def way(record: RunRecord, subject: str = "current revision ", *, brief: bool = 
     Of what is no migration, what it was on.
     """
     if record.verb in WITHOUT_VERSION_ROW:
-        return plain(record.target)
-    before, wanted = current(record.current_before), plain(record.target)
+        return plain(record.target_revision)
+    before, wanted = current(record.current_before), plain(record.target_revision)
     if record.alive:
         return f"from {before} to {wanted}"
     if record.current_after is None:
@@ -200,7 +200,7 @@ def run_conclusion(record: RunRecord) -> str:
     if record.outcome == "running":
         return f"Run {record.run} goes on."
     if record.verb == "backup":
-        return f"A backup was made: {plain(record.target)}."
+        return f"A backup was made: {plain(record.target_revision)}."
     if record.verb in SIGNALLED:
         return " ".join(f"{signal(one)}." for one in record.signals)
     if record.outcome == "done":

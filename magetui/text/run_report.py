@@ -24,7 +24,7 @@ AFTER_A_WAIT = (
 def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]:
     """The report's lines: what the run was and how it ended, then each of its events."""
     by_hand = record.verb in formats.WITHOUT_VERSION_ROW
-    yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{formats.plain(record.target)}"
+    yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{formats.plain(record.target_revision)}"
     limits = next((e for e in happened if isinstance(e, events.RunStarted)), None)
     facts = [
         ("database", record.database),

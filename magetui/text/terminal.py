@@ -181,7 +181,7 @@ class Text:
         if plan.creates_schema is not None:
             yield f"  {formats.creating(plan.creates_schema)}"
         if plan.verb == "stamp" and not plan.empty:
-            yield f"  {formats.verifying(plan.target)}"
+            yield f"  {formats.verifying(plan.target_revision)}"
         yield from works(plan)
         yield from self.preview(preview)
         for number, step in enumerate(steps, start=1):
@@ -201,7 +201,7 @@ class Text:
     def run(self, record: RunRecord) -> Iterable[str]:
         by_hand = record.verb in formats.WITHOUT_VERSION_ROW
         to = "" if by_hand else "to "
-        yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target} on {record.database}")
+        yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target_revision} on {record.database}")
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("goes on" if record.alive else "unknown")),
@@ -321,7 +321,7 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 def works(plan: Plan) -> Iterable[str]:
     """What a repair does, an operation a line, and what is to be known of it."""
-    for work in plan.repair.works if plan.repair is not None else ():
+    for work in plan.repair.steps if plan.repair is not None else ():
         yield f"    {operations.doing(work.operation)}"
     for note in plan.notes:
         yield from wrapped(f"  ! {formats.plain(note)}", WRAP, 4)

@@ -310,7 +310,7 @@ class MagetuiApp(Shell):
 
         name = cast("ChangeVerb", record.verb)
         _, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
-        revision = "" if name in ("finish", "undo") else record.target
+        revision = "" if name in ("finish", "undo") else record.target_revision
         self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
 
     @work(thread=True, group="start", exit_on_error=False)

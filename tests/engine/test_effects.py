@@ -828,7 +828,7 @@ def test_whole_mage_chain_locks_what_the_plan_says_up_and_down(
     with engine.connect() as connection:
         for direction, revisions in (("upgrade", newest_first[::-1]), ("downgrade", newest_first)):
             for revision in revisions:
-                recorded = recordings[revision.revision].way(direction)
+                recorded = recordings[revision.revision].recorded(direction)
                 made, known = run_through(recorded.operations, pg_database.server.major, known.committed())
                 seen = step(connection, getattr(module_of(revision.path), direction))
                 where = f"{direction} {revision.revision}"

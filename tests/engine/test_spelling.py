@@ -14,8 +14,7 @@ from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import AddConstraint, ExecuteSql
-from magetui.model.raw_operations import Unclear
+from magetui.model.operations import AddConstraint, ExecuteSql, Unclear
 from tests.support.alembic_project import Revision, linear, make_project, table
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase

@@ -23,8 +23,7 @@ from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.live import Live, read_live
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import ExecuteSql, Operation
-from magetui.model.raw_operations import AddEnumValue
+from magetui.model.operations import AddEnumValue, ExecuteSql, Operation
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 NOTHING_SEEN = "it changes nothing that a schema shows"

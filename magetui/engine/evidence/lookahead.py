@@ -28,8 +28,9 @@ from magetui.model.operations import (
     Operation,
     RebuildTable,
     RenameTable,
+    Unclear,
+    UnclearTable,
 )
-from magetui.model.raw_operations import Unclear, UnclearTable
 
 Place = tuple[str, str, str]
 ALTERING = (AddColumn, AddConstraint, AlterColumn, CreateIndex, DropColumn, DropConstraint, RebuildTable)

@@ -44,11 +44,11 @@ class Recording:
     upgrade: Recorded
     downgrade: Recorded
 
-    def way(self, direction: Direction) -> Recorded:
+    def recorded(self, direction: Direction) -> Recorded:
         return self.upgrade if direction == "upgrade" else self.downgrade
 
     def operations(self, direction: Direction) -> tuple[Operation, ...]:
-        return self.way(direction).operations
+        return self.recorded(direction).operations
 
 
 def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[str, Recording]:
@@ -98,14 +98,14 @@ def _as_done(recorded: Recorded) -> Recorded:
     return replace(recorded, operations=tuple(made))
 
 
-def ways_of(workspace: Workspace, plan: Plan) -> list[tuple[str, Direction, Recorded]]:
+def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, Direction, Recorded]]:
     """What each step of a plan does that runs something: its revision, direction, and operations. Raises as above."""
     if plan.repair is not None:
-        made = Recorded(tuple(work.operation for work in plan.repair.works))
+        made = Recorded(tuple(step.operation for step in plan.repair.steps))
         return [(plan.repair.revision, plan.verb, made)]
     steps = [step for step in plan.steps if step.direction != "stamp"]
     recordings = record_revisions(workspace, [step.revision for step in steps])
-    return [(step.revision, step.direction, recordings[step.revision].way(step.direction)) for step in steps]
+    return [(step.revision, step.direction, recordings[step.revision].recorded(step.direction)) for step in steps]
 
 
 def _cleaned(said: Any, clean: Callable[[str], str]) -> Any:

@@ -17,8 +17,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import Operation
-from magetui.model.raw_operations import Unclear
+from magetui.model.operations import Operation, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # current revisions of several revisions; each is worked out by itself
@@ -112,7 +111,7 @@ class SchemaHistory:
         return replace(model, changed=frozenset(changed))
 
     def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
-        way = self._recordings[revision.revision].way(direction)
+        way = self._recordings[revision.revision].recorded(direction)
         if way.undecidable is None:
             return way.operations
         return (*way.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))

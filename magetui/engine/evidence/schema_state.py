@@ -18,6 +18,7 @@ from magetui.engine.sql.ddl import operations_of
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
+    AddEnumValue,
     AlterColumn,
     CreateIndex,
     CreateTable,
@@ -29,9 +30,13 @@ from magetui.model.operations import (
     DropType,
     ExecuteSql,
     Operation,
+    RenameEnumValue,
+    RenameIndex,
     RenameTable,
+    RenameType,
+    Unclear,
+    UnclearTable,
 )
-from magetui.model.raw_operations import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear, UnclearTable
 from magetui.model.schema import ForeignKey
 
 T = TypeVar("T")

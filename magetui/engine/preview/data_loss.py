@@ -19,7 +19,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from magetui.backends.base import Backend
-from magetui.engine.evidence.recording import ways_of
+from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.preview.lossy_casts import narrows, only_casts
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.sql.statement import parser_of
@@ -34,10 +34,12 @@ from magetui.model.operations import (
     DropType,
     ExecuteSql,
     Operation,
+    RenameEnumValue,
     RenameTable,
+    RenameType,
+    Unclear,
 )
 from magetui.model.plan import Plan
-from magetui.model.raw_operations import RenameEnumValue, RenameType, Unclear
 from magetui.model.schema import Counted, EnumType, Table, TableDetail, Wanted
 
 BUDGET_MS = 2_000  # for all counts together
@@ -91,7 +93,7 @@ def plan_losses(workspace: Workspace, plan: Plan, budget_ms: int = BUDGET_MS) ->
 
     Raises `MagetuiError` where the scripts cannot be asked, or the database cannot be read.
     """
-    ways = ways_of(workspace, plan)
+    ways = recorded_steps(workspace, plan)
     operations = [operation for _, _, way in ways for operation in way.operations]
     unknown = tuple(f"{revision}: {way.undecidable}" for revision, _, way in ways if way.undecidable)
     with workspace.reading() as connection:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from magetui.backends.postgresql.sessions import ALL_MODES, CONFLICTS, lock_mode
 from magetui.engine.errors import MagetuiError
-from magetui.engine.evidence.recording import record_revisions, ways_of
+from magetui.engine.evidence.recording import record_revisions, recorded_steps
 from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import Effect, Known, after, effects
 from magetui.engine.workspace import Workspace
@@ -88,7 +88,7 @@ def preview_plan(workspace: Workspace, plan: Plan) -> Preview:
     """
     if plan.verb == "stamp":
         return Preview((), plan_losses(workspace, plan), doubt=_doubt(workspace, plan.result))
-    ways = ways_of(workspace, plan)
+    ways = recorded_steps(workspace, plan)
     if workspace.backend.name == "postgresql" and ways:
         with workspace.reading() as connection:
             server = workspace.backend.server(connection)

@@ -37,9 +37,9 @@ from magetui.model.operations import (
     Other,
     RebuildTable,
     RenameTable,
+    Unclear,
 )
-from magetui.model.plan import Plan, PlannedStep, Repair, Work
-from magetui.model.raw_operations import Unclear
+from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 from magetui.model.schema import Leftover, TableDetail
 
 RepairVerb = Literal["finish", "undo"]
@@ -92,7 +92,7 @@ def plan_repair(workspace: Workspace, verb: RepairVerb, in_doubt: InDoubt | None
     return Plan(
         verb=verb,
         current=state.current,
-        target=half.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
+        target_revision=half.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(half.revision, verb, revision.message),),
         result=result,
         version_table_sql=tuple(_version_table_sql(table, state.current, result)),
@@ -150,12 +150,12 @@ def _read(workspace: Workspace, verb: RepairVerb, half: PartiallyApplied, state:
     )
 
 
-def _works(found: _Found, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tuple[Work, ...], tuple[str, ...]]:
+def _works(found: _Found, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
     half = found.half
     if half.direction == WAYS[verb]:
         works, notes = _going_on(half, in_doubt)
-        return (*map(Work, half.unindexed), *works), notes
-    other = found.recording.way(WAYS[verb])
+        return (*map(RepairStep, half.unindexed), *works), notes
+    other = found.recording.recorded(WAYS[verb])
     reversal = Reversal(
         other.operations, WAYS[verb], found.start.dialect, found.details, _in_autocommit(other.operations)
     )
@@ -173,14 +173,14 @@ def _works(found: _Found, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[t
     unseen = tuple(f"Whether this was run cannot be seen, and it is not taken back: {_spoken(one)}" for one in doubtful)
     standing_again = found.start.tables
     indexes = [
-        Work(one)
+        RepairStep(one)
         for one in half.unindexed
         if (table := standing_again.get(found.start.name_of(one))) is not None and one.index.name in table.indexes
     ]
     return (*back.works, *indexes), (*back.notes, *unseen)
 
 
-def _going_on(half: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[Work, ...], tuple[str, ...]]:
+def _going_on(half: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
     doubtful = [place for place in half.doubt if _changes_rows(half.operations[place])]
     if doubtful and in_doubt is None:
         said = "; ".join(_spoken(half.operations[place]) for place in doubtful[:NAMED_AT_MOST])
@@ -191,7 +191,7 @@ def _going_on(half: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[W
     wanted = {*half.missing, *(doubtful if in_doubt == "run" else ())}
     outside = _in_autocommit(half.operations)
     works = tuple(
-        Work(half.operations[place], half.direction, place, place in outside)  # type: ignore[arg-type]  # one of two
+        RepairStep(half.operations[place], half.direction, place, place in outside)  # type: ignore[arg-type]  # one of two
         for place in sorted(wanted)
         if not isinstance(half.operations[place], (Autocommit, RebuildTable, Other))
     )
@@ -233,26 +233,26 @@ def _in_autocommit(operations: Sequence[Operation]) -> frozenset[int]:
 # -- what a broken run left beside it
 
 
-def _cleaned_up(found: _Found) -> tuple[Work, ...]:
+def _cleaned_up(found: _Found) -> tuple[RepairStep, ...]:
     """What comes before anything is done: the copy of a table goes, or takes its place; an index not valid goes."""
     touched = {one.table for one in found.half.operations if isinstance(one, OnTable)}
-    cleaning: list[Work] = []
+    cleaning: list[RepairStep] = []
     for leftover in found.leftovers:
         if leftover.table not in touched or leftover.kind == "leftover-type":
             continue
         if leftover.kind == "invalid-index":
-            cleaning.append(Work(DropIndex(leftover.name, leftover.table, leftover.schema)))
+            cleaning.append(RepairStep(DropIndex(leftover.name, leftover.table, leftover.schema)))
         elif leftover.table in found.names:
-            cleaning.append(Work(DropTable(leftover.name, None)))
+            cleaning.append(RepairStep(DropTable(leftover.name, None)))
         elif leftover.table is not None:  # it broke off between dropping the one and renaming the other
-            cleaning.append(Work(RenameTable(leftover.name, None, leftover.table)))
+            cleaning.append(RepairStep(RenameTable(leftover.name, None, leftover.table)))
     return tuple(cleaning)
 
 
 # -- what comes of it
 
 
-def _require_whole(found: _Found, verb: RepairVerb, works: Iterable[Work]) -> None:
+def _require_whole(found: _Found, verb: RepairVerb, works: Iterable[RepairStep]) -> None:
     """Refuse what would not lead to the schema that a clean run gives, by all that is known of it."""
     half = found.half
     now = found.start.applying(half.operations[place] for place in half.done)

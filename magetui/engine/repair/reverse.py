@@ -16,6 +16,7 @@ from magetui.engine.sql.ddl import operations_of
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
+    AddEnumValue,
     AlterColumn,
     Autocommit,
     CreateIndex,
@@ -32,10 +33,13 @@ from magetui.model.operations import (
     Operation,
     Other,
     RebuildTable,
+    RenameEnumValue,
+    RenameIndex,
     RenameTable,
+    RenameType,
+    Unclear,
 )
-from magetui.model.plan import Work
-from magetui.model.raw_operations import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear
+from magetui.model.plan import RepairStep
 from magetui.model.schema import TableDetail
 
 Way = Literal["upgrade", "downgrade"]
@@ -49,7 +53,7 @@ class NoWayBackError(Exception):
 class WayBack:
     """`works` in their order, and `notes` on what they do not take back."""
 
-    works: tuple[Work, ...]
+    works: tuple[RepairStep, ...]
     notes: tuple[str, ...]
 
 
@@ -89,20 +93,20 @@ class Reversal:
         ]
         return WayBack(tuple(works), tuple(dict.fromkeys(self._notes)))
 
-    def _back(self, one: Operation, before: SchemaState) -> Iterator[Work]:  # noqa: PLR0912 - a case an operation
+    def _back(self, one: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912 - a case an operation
         match one:
             case CreateTable():
-                yield Work(DropTable(one.table, one.schema))
+                yield RepairStep(DropTable(one.table, one.schema))
             case RenameTable():
-                yield Work(RenameTable(one.new_name, one.schema, one.table))
+                yield RepairStep(RenameTable(one.new_name, one.schema, one.table))
             case AddColumn():
-                yield Work(DropColumn(one.table, one.schema, one.column.name))
+                yield RepairStep(DropColumn(one.table, one.schema, one.column.name))
             case CreateIndex():
-                yield Work(DropIndex(one.index.name, one.table, one.schema))
+                yield RepairStep(DropIndex(one.index.name, one.table, one.schema))
             case AddConstraint():
                 yield self._without(one)
             case CreateType():
-                yield Work(DropType(one.name, one.schema))
+                yield RepairStep(DropType(one.name, one.schema))
             case DropTable():
                 yield from self._table_again(one)
             case DropColumn():
@@ -123,12 +127,16 @@ class Reversal:
             case ExecuteSql():
                 yield from self._sql_back(one, before)
             case RenameType():
-                yield Work(ExecuteSql(f"ALTER TYPE {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}"))
+                yield RepairStep(
+                    ExecuteSql(f"ALTER TYPE {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}")
+                )
             case RenameIndex():
-                yield Work(ExecuteSql(f"ALTER INDEX {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}"))
+                yield RepairStep(
+                    ExecuteSql(f"ALTER INDEX {_name(one.new_name, one.schema)} RENAME TO {_name(one.name)}")
+                )
             case RenameEnumValue():
                 values = f"{_text(one.new_value)} TO {_text(one.value)}"
-                yield Work(ExecuteSql(f"ALTER TYPE {_name(one.name, one.schema)} RENAME VALUE {values}"))
+                yield RepairStep(ExecuteSql(f"ALTER TYPE {_name(one.name, one.schema)} RENAME VALUE {values}"))
             case AddEnumValue():
                 self._notes.append(
                     f"The value '{one.value}' stays in the type {one.name}: PostgreSQL takes none away. It does no "
@@ -143,7 +151,7 @@ class Reversal:
             case _:
                 raise NoWayBackError(f"there is no way back from {one.kind}")
 
-    def _sql_back(self, one: ExecuteSql, before: SchemaState) -> Iterator[Work]:
+    def _sql_back(self, one: ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
         parsed = operations_of(one.sql, self._dialect)
         if not parsed:
             self._notes.append(f"Rows that it changed stay as they are now: {' '.join(one.sql.split())[:80]}")
@@ -155,33 +163,33 @@ class Reversal:
 
     # -- what the other direction makes again
 
-    def _again(self, what: str, is_it: Callable[[Operation], bool]) -> Work:
+    def _again(self, what: str, is_it: Callable[[Operation], bool]) -> RepairStep:
         work = self._found(is_it)
         if work is None:
             raise NoWayBackError(f"{what} was dropped, and the script's {self._way} does not make it again")
         return work
 
-    def _found(self, is_it: Callable[[Operation], bool]) -> Work | None:
+    def _found(self, is_it: Callable[[Operation], bool]) -> RepairStep | None:
         """The first operation of the other direction that is it and has not been taken yet, its SQL looked into."""
         for place, operation in enumerate(self._other):
             sql = operations_of(operation.sql, self._dialect) if isinstance(operation, ExecuteSql) else ()
             if place not in self._used and (is_it(operation) or any(map(is_it, sql))):
                 self._used.add(place)
-                return Work(operation, self._way, place, place in self._autocommits)
+                return RepairStep(operation, self._way, place, place in self._autocommits)
         return None
 
-    def _following(self, concerns: Callable[[Operation], bool]) -> Iterator[Work]:
+    def _following(self, concerns: Callable[[Operation], bool]) -> Iterator[RepairStep]:
         while (work := self._found(concerns)) is not None:
             yield work
 
-    def _table_again(self, one: DropTable) -> Iterator[Work]:
+    def _table_again(self, one: DropTable) -> Iterator[RepairStep]:
         yield self._again(f"the table {one.table}", lambda o: isinstance(o, CreateTable) and o.table == one.table)
         yield from self._following(
             lambda o: isinstance(o, (CreateIndex, AddConstraint, AddColumn, AlterColumn)) and o.table == one.table
         )
         self._notes.append(f"The table {one.table} comes back without the rows that it had.")
 
-    def _column_again(self, one: DropColumn) -> Iterator[Work]:
+    def _column_again(self, one: DropColumn) -> Iterator[RepairStep]:
         def is_of_it(operation: Operation) -> bool:
             if not isinstance(operation, OnTable) or operation.table != one.table:
                 return False
@@ -203,7 +211,7 @@ class Reversal:
 
     # -- what the state before tells
 
-    def _altered_back(self, one: AlterColumn, before: SchemaState) -> Work:
+    def _altered_back(self, one: AlterColumn, before: SchemaState) -> RepairStep:
         """As the other direction changes it back, if it does so in full: it may know how to cast the values."""
         now, name = one.new_name or one.column, before.name_of(one)
 
@@ -220,7 +228,7 @@ class Reversal:
         if column is None:
             raise NoWayBackError(f"what {one.table}.{one.column} was like before it was changed is not known")
         defaults = one.default is not None or one.drops_default
-        return Work(
+        return RepairStep(
             AlterColumn(
                 one.table,
                 one.schema,
@@ -233,11 +241,11 @@ class Reversal:
             )
         )
 
-    def _without(self, one: AddConstraint) -> Work:
+    def _without(self, one: AddConstraint) -> RepairStep:
         name = one.name or self._name_of(one)
         if name is None:
             raise NoWayBackError(f"a constraint of {one.table} has no name by which it could be dropped")
-        return Work(DropConstraint(one.table, one.schema, name, one.constraint))
+        return RepairStep(DropConstraint(one.table, one.schema, name, one.constraint))
 
     def _name_of(self, one: AddConstraint) -> str | None:
         """The name that the server gave a constraint which the script did not name."""

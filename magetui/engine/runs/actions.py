@@ -75,7 +75,7 @@ def _record_alone(
                 at=journal.now(),
                 run=number,
                 verb=verb,
-                target=target,
+                target_revision=target,
                 current=(),
                 steps=(),
                 database=workspace.target.redacted,

@@ -81,7 +81,7 @@ class RunRecord:
 
     run: int
     verb: str = ""
-    target: str = ""
+    target_revision: str = ""
     outcome: Outcome = "running"
     current_before: tuple[str, ...] = ()
     current_after: tuple[str, ...] | None = None
@@ -145,7 +145,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(
                 record,
                 verb=event.verb,
-                target=event.target,
+                target_revision=event.target_revision,
                 current_before=event.current,
                 steps=steps,
                 database=event.database,

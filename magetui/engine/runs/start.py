@@ -81,7 +81,7 @@ def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
         verb=plan.verb,
         url=workspace.target.text,
         scripts=workspace.project.scripts,
-        target=plan.target,
+        target_revision=plan.target_revision,
         current=plan.current,
         steps=plan.steps,
         mutex_key=workspace.project.mutex_key,

@@ -13,8 +13,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from magetui.engine.sql.statement import Statement, parser_of
-from magetui.model.operations import AlterColumn, CreateType, DropType, Operation
-from magetui.model.raw_operations import AddEnumValue, RenameEnumValue, RenameIndex, RenameType, Unclear, UnclearTable
+from magetui.model.operations import (
+    AddEnumValue,
+    AlterColumn,
+    CreateType,
+    DropType,
+    Operation,
+    RenameEnumValue,
+    RenameIndex,
+    RenameType,
+    Unclear,
+    UnclearTable,
+)
 
 NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 QUALIFIED = rf"(?:(?P<schema>{NAME})\s*\.\s*)?(?P<name>{NAME})"

@@ -329,7 +329,9 @@ class PlanScreen(OverScreen):
         return {"verify": "stamp", "in_doubt": "finish"}.get(action, self._verb) == self._verb
 
     def action_verify(self) -> None:
-        self.query_one(VerdictView).verify(self._plan.target if self._plan is not None else self._revision or "head")
+        self.query_one(VerdictView).verify(
+            self._plan.target_revision if self._plan is not None else self._revision or "head"
+        )
 
     @on(VerdictView.Changed)
     def _verdict_changed(self, message: VerdictView.Changed) -> None:

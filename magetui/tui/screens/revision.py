@@ -132,7 +132,7 @@ class RevisionScreen(ScrolledScreen):
         try:
             recording = record_revisions(workspace, [name])[name]
             ways = {
-                direction: tuple(map(workspace.target.clean, operations.doings(recording.way(direction), UNCUT)))
+                direction: tuple(map(workspace.target.clean, operations.doings(recording.recorded(direction), UNCUT)))
                 for direction in DIRECTIONS
             }
             self.post_message(self.Recorded(ways))

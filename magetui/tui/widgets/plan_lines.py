@@ -63,7 +63,7 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
     if not plan.empty:
         yield Content.styled(LINE_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:
-        yield Content.styled(f"v verifies first that the schema is what {plan.target} makes.", QUIET)
+        yield Content.styled(f"v verifies first that the schema is what {plan.target_revision} makes.", QUIET)
     if plan.destroys:
         yield Content("What is dropped goes with the data in it.")
     yield from (Content(fitted(line, width).rstrip()) for line in terminal.works(plan))

@@ -50,7 +50,7 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     to = "" if record.verb in formats.WITHOUT_VERSION_ROW else "to "
     return Content.assemble(
         (f" Run {record.run}", STRONG),
-        f" · {formats.plain(record.verb)} {to}{formats.plain(record.target)}",
+        f" · {formats.plain(record.verb)} {to}{formats.plain(record.target_revision)}",
         (f"{place} {clock}   {formats.plain(formats.place(record.database))}", QUIET),
     )
 
