@@ -14,7 +14,7 @@ import pytest
 from magetui.config.keys import ACTIONS
 from magetui.config.options import OPTIONS, TARGET_OPTIONS
 from magetui.config.settings import DEFAULT, Settings, settings_of
-from magetui.config.targets import asked_for_name, named_target
+from magetui.config.targets import named_target
 from magetui.engine.errors import ConnectError, UsageError
 from magetui.engine.target import passwords
 from magetui.engine.target.passwords import Passwords, ask_password
@@ -236,9 +236,6 @@ def test_a_production_database_is_known_by_whatever_leads_to_it(files: Files) ->
     assert other is not None
     assert not other.production
     assert named_target(targets, Selection(), "postgresql://db9/mage") is None
-    assert asked_for_name(False, alias) == (True, "this is alias, which is PRODUCTION")
-    assert asked_for_name(False, other)[0] is False
-    assert asked_for_name(True, None) == (True, "this may destroy data")
 
 
 # -- commands that give passwords

@@ -98,16 +98,3 @@ def address(url: URL) -> tuple[object, ...]:
     host = url.host or url.query.get("host") or ("localhost" if kind != "sqlite" else None)
     port = str(url.port or url.query.get("port") or PORTS.get(kind, ""))
     return (kind, "localhost" if host in ("127.0.0.1", "::1") else host, port, url.database)
-
-
-def asked_for_name(destroys: bool, named: NamedTarget | None, *, doubted: bool = False) -> tuple[bool, str]:
-    """Whether whoever consents to a change has to type the database's name, and why.
-
-    `doubted`: whether the schema speaks against what a stamp would say of it.
-    """
-    why = "the schema speaks against it" if doubted else "this may destroy data"
-    if named is None or not named.production:
-        return destroys or doubted, why
-    if destroys or doubted:
-        return True, f"{why} on {named.name}, which is {PRODUCTION}"
-    return True, f"this is {named.name}, which is {PRODUCTION}"

@@ -131,6 +131,8 @@ class LockAwaited(Event):
     waiting_behind: tuple[Session, ...] = ()
     more_behind: int = 0
     session: int | None = None  # our own
+    blocked_by: tuple[int, ...] = ()  # the blockers of our own session, as far as they are listed
+    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that are only before it in the wait queue
 
 
 @dataclass(frozen=True, slots=True)

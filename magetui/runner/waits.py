@@ -54,7 +54,7 @@ class Waits:
         if mine is None or mine.waits_for is None:
             return  # the wait ended between the two looks
         blockers = tuple(in_the_way(own, by_pid))
-        self._tell(mine.waits_for, blockers, behind(own, {b.pid for b in blockers}, sessions), own)
+        self._tell(mine.waits_for, blockers, behind(own, {b.pid for b in blockers}, sessions), mine)
 
     def over(self) -> None:
         """It does not wait, or no longer."""
@@ -64,11 +64,14 @@ class Waits:
             self._began, self._told = None, None
 
     def _tell(
-        self, waits_for: LockWait, blockers: tuple[Session, ...], waiting: tuple[Session, ...], own: int | None
+        self, waits_for: LockWait, blockers: tuple[Session, ...], waiting: tuple[Session, ...], mine: Session | None
     ) -> None:
+        own = None if mine is None else mine.pid
         told = {own, *(s.pid for s in blockers[:MOST_TOLD]), *(s.pid for s in waiting[:MOST_TOLD])}
         in_way, after = (tuple(_among(s, told) for s in many[:MOST_TOLD]) for many in (blockers, waiting))
-        news = (waits_for, tuple(_timeless(b) for b in in_way), tuple(_timeless(b) for b in after), len(waiting))
+        blocked_by, queued_behind = _edges(mine, told)
+        sessions = tuple(_timeless(session) for session in (*in_way, *after))
+        news = (waits_for, sessions, len(in_way), len(waiting), blocked_by, queued_behind)
         if news != self._told:
             self._told = news
             self._journal.append(
@@ -81,6 +84,8 @@ class Waits:
                     waiting_behind=after,
                     more_behind=len(waiting) - len(after),
                     session=own,
+                    blocked_by=blocked_by,
+                    queued_behind=queued_behind,
                 )
             )
 
@@ -113,6 +118,13 @@ def _among(session: Session, told: set[int | None]) -> Session:
     """The session with those of its blockers alone that are told too: of hundreds, each may name all the others."""
     blocked_by = tuple(pid for pid in session.blocked_by if pid in told)
     return replace(session, blocked_by=blocked_by, queued_behind=tuple(p for p in session.queued_behind if p in told))
+
+
+def _edges(session: Session | None, told: set[int | None]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if session is None:
+        return (), ()
+    among = _among(session, told)
+    return among.blocked_by, among.queued_behind
 
 
 def _timeless(session: Session) -> Session:

@@ -1,7 +1,7 @@
-"""What the evidence amounts to, in sentences for somebody who is tired: the same on the command line and the screen.
+"""The evidence in sentences, for the command line and the screen.
 
-First what the schema fits, then what that says of the current revision, then that it is evidence and no proof, and last the way
-on, if there is one. Nothing is stamped from here.
+The conclusion says first which revision the schema matches, then if the current revision matches, then that this is
+evidence and not proof, and last what to do. Nothing is stamped from here.
 """
 
 from __future__ import annotations
@@ -23,60 +23,67 @@ if TYPE_CHECKING:
 Revisions = tuple[str, ...]
 
 REMINDER = (
-    "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
+    "This is evidence, not proof: changed rows leave no trace in the schema. Nothing is stamped unless you do it."
 )
-ASK = "Before anything is stamped or migrated, find out where the differences come from, and whether it was run."
-VERIFY_FIRST = "'magetui verify' runs the scripts beside it and compares, which comes before anything else."
+FIND_OUT = "Before you stamp or migrate, find out where the differences come from."
+ASK = "Before you stamp or migrate, find out where the differences come from and whether that script was run."
+VERIFY_FIRST = "First of all, 'magetui verify' replays the scripts and compares the schemas."
 NAMED_AT_MOST = 5
 LOOSELY_NAMED = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-AS_A_VERB = {"missing": "is missing", "too much": "is there and should not be", "different": ""}
-GONE = "no "  # how a fact begins that is brought about by taking something away
+AS_A_VERB = {"missing": "is missing", "too much": "should not exist", "different": ""}
+GONE = "no "  # starts the fact that something was removed
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What is said of the evidence, without credentials.
+    """The sentences on the evidence, without credentials.
 
-    `details` are the operations of a revision that is half there, or the differences from the nearest one: each with
-    what became of it. `candidates` are the revisions of all current revisions that fit.
+    `details` are (state, text): the operations of the partially applied revision, or the differences from the closest
+    revision. `candidates` are all revisions that the schema matches.
     """
 
     sentences: tuple[str, ...]
-    command: str | None  # what would set the current revision right, if that is what it takes
+    command: str | None  # the next command, if there is one
     details: tuple[tuple[str, str], ...]
     candidates: frozenset[str]
     current: Revisions
-    current_matches: bool | None  # None where there is no current revision to compare with
+    current_matches: bool | None  # None if the current revision cannot be compared
     revisions: tuple[RevisionEvidence, ...]  # newest first
-    half: str | None  # the revision that is half there
+    half: str | None  # the partially applied revision
 
     def marks(self, revision: str) -> str:
-        """'fits, current revision', for what is true of a revision."""
-        marked = (("fits", self.candidates), ("current", self.current))
-        return ", ".join(word for word, several in marked if revision in several)
+        """Return the marks of a revision: 'matches', 'current', both, or ''."""
+        marks = (("matches", self.candidates), ("current", self.current))
+        return ", ".join(mark for mark, revisions in marks if revision in revisions)
 
 
 def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean: Callable[[str], str]) -> Conclusion:
-    """What the evidence says of the chain and of the current revision in `table`; `clean` takes credentials out of a text."""
+    """Return the conclusion on the schema and on the current revision in `table`.
+
+    `clean` removes credentials from a text.
+    """
     current = _current(table)
     unread = table is not None and table.rows is None
     fits = _current_matches(chain, evidence, table)
-    said = [_of_the_schema(chain, evidence), _of_current(chain, table, fits=fits), REMINDER]
+    sentences = [_schema_sentence(chain, evidence), _current_sentence(chain, table, fits=fits), REMINDER]
     if evidence.half is not None and evidence.half.revision in current:
-        said.insert(2, f"{evidence.half.revision} was run whole by that: {VERIFY_FIRST}")
-    begun = evidence.half is not None and bool(evidence.loosely)
-    settled = (fits and not begun) or unread or not evidence.tables
+        complete = f"By the current revision, {evidence.half.revision} is completely applied. {VERIFY_FIRST}"
+        sentences.insert(2, complete)
+    started = evidence.half is not None and bool(evidence.loosely)
+    settled = (fits and not started) or unread or not evidence.tables
     unsure = evidence.is_unsure and evidence.half is None
-    way_on, command = ("", None) if settled else (ASK, None) if unsure else _way_on(chain, evidence, current)
+    advice, command = ("", None) if settled else (ASK, None) if unsure else _next(chain, evidence, current)
     return Conclusion(
-        sentences=tuple(formats.plain(clean(one)) for one in (*said, way_on) if one),
+        sentences=tuple(formats.plain(clean(sentence)) for sentence in (*sentences, advice) if sentence),
         command=command,
         details=tuple((state, formats.plain(clean(text))) for state, text in _details(evidence)),
-        candidates=frozenset(one for several in _fitting(evidence) for one in several),
+        candidates=frozenset(revision for candidate in _fitting(evidence) for revision in candidate),
         current=current,
         current_matches=fits,
-        revisions=tuple(replace(one, why=clean(one.why) if one.why else None) for one in evidence.revisions),
+        revisions=tuple(
+            replace(revision, why=clean(revision.why) if revision.why else None) for revision in evidence.revisions
+        ),
         half=evidence.half.revision if evidence.half is not None else None,
     )
 
@@ -85,81 +92,81 @@ def _fitting(evidence: Evidence) -> Sequence[Revisions]:
     return () if evidence.is_unsure else evidence.fits or evidence.loosely
 
 
-# -- of one revision
+# -- one revision
 
 
-def spoken_state(one: RevisionEvidence) -> str:
-    """What the schema says of one revision."""
-    match one.state:
+def state_sentence(revision: RevisionEvidence) -> str:
+    """Return what the schema shows of one revision."""
+    match revision.state:
         case "applied":
-            if one.missing:
-                return "applied, though part of what it did is not to be seen now"
-            return "applied: all that can still be seen of it is there"
+            if revision.missing:
+                return "applied, but part of its result no longer exists"
+            return "applied: everything that is still visible of it exists"
         case "missing":
-            return "missing: not applied" if not one.there else "missing, though part of what it does is there"
+            return "missing: not applied" if not revision.there else "missing, but part of its result exists"
         case "partial":
-            return "partial: part of what it does is there, and part is missing"
+            return "partial: part of its result exists, and part is missing"
         case "superseded":
-            return "superseded: later revisions have changed all that could be seen of it"
+            return "superseded: later revisions changed everything that was visible of it"
         case "undecidable":
-            return f"undecidable: {formats.one_line(one.why or 'it cannot be told')}"
+            return f"undecidable: {formats.one_line(revision.why or 'the reason is unknown')}"
 
 
-def seen(one: RevisionEvidence) -> Iterator[tuple[str, str]]:
-    """What it should have brought about, each under whether it did: 'there', 'gone', 'missing', 'still there'."""
-    for facts, brought, removed in ((one.there, "there", "gone"), (one.missing, "missing", "still there")):
-        yield from ((brought, formats.one_line(fact)) for fact in facts if not fact.startswith(GONE))
+def results(revision: RevisionEvidence) -> Iterator[tuple[str, str]]:
+    """Yield (state, text) for each result of a revision. The state is 'exists', 'gone', 'missing' or 'not gone'."""
+    for facts, made, removed in ((revision.there, "exists", "gone"), (revision.missing, "missing", "not gone")):
+        yield from ((made, formats.one_line(fact)) for fact in facts if not fact.startswith(GONE))
         yield from ((removed, formats.one_line(fact.removeprefix(GONE))) for fact in facts if fact.startswith(GONE))
 
 
-# -- of the schema
+# -- the schema
 
 
-def _of_the_schema(chain: Chain, evidence: Evidence) -> str:
+def _schema_sentence(chain: Chain, evidence: Evidence) -> str:
     if not evidence.tables:
-        return "The scripts make no table, so the schema cannot say where the database is."
+        return "The scripts create no tables, so the schema cannot show which revisions were applied."
     if evidence.is_unsure:
-        one = _named(chain, (next(iter(evidence.unsure.values())),))
-        other = _nearest(chain, evidence) if evidence.half is None else _of_a_half(chain, evidence.half)
+        unreadable = _named(chain, (next(iter(evidence.unsure.values())),))
+        rest = _closest(chain, evidence) if evidence.half is None else _partial_sentence(chain, evidence.half)
         return (
-            f"The schema fits no revision that can be told: what {one} does cannot be read from its script, so that it "
-            f"would fit anything. {other}"
+            f"The schema matches no revision: the operations of {unreadable} cannot be read from its script, so it "
+            f"would match any schema. {rest}"
         )
     if evidence.fits:
         also = "".join(
-            f" It would fit {_named(chain, one)} too, provided that {_left_behind(evidence, one)}."
-            for one in evidence.loosely[:LOOSELY_NAMED]
+            f" It also matches {_named(chain, candidate)}, if {_left_behind(evidence, candidate)}."
+            for candidate in evidence.loosely[:LOOSELY_NAMED]
         )
-        return f"The schema fits {_listed(chain, evidence.fits)}.{also}"
+        return f"The schema matches {_listed(chain, evidence.fits)}.{also}"
     if evidence.loosely:
         left = _left_behind(evidence, evidence.loosely[0])
-        half = "" if evidence.half is None else f" {_of_a_half(chain, evidence.half)}"
-        return f"The schema fits {_listed(chain, evidence.loosely)}, provided that {left}; it fits none exactly.{half}"
+        half = "" if evidence.half is None else f" {_partial_sentence(chain, evidence.half)}"
+        return f"The schema matches {_listed(chain, evidence.loosely)}, if {left}. There is no exact match.{half}"
     if evidence.half is not None:
-        return f"The schema fits no revision. {_of_a_half(chain, evidence.half)}"
-    return f"The schema fits no revision. {_nearest(chain, evidence)}"
+        return f"The schema matches no revision. {_partial_sentence(chain, evidence.half)}"
+    return f"The schema matches no revision. {_closest(chain, evidence)}"
 
 
-def _nearest(chain: Chain, evidence: Evidence) -> str:
-    wrong = [f"{text} {AS_A_VERB[state]}".rstrip() for state, text in told_differences(evidence.differences)]
+def _closest(chain: Chain, evidence: Evidence) -> str:
+    wrong = [f"{text} {AS_A_VERB[state]}".rstrip() for state, text in worded_differences(evidence.differences)]
     return (
-        f"Nearest is {_named(chain, evidence.nearest or ())}, with "
+        f"The closest is {_named(chain, evidence.nearest or ())}, with "
         f"{len(wrong)} difference{'' if len(wrong) == 1 else 's'}: {_some(wrong, '; ')}."
     )
 
 
 def _listed(chain: Chain, candidates: Sequence[Revisions]) -> str:
-    """'42a1 (Update token)', or 'these two, which it cannot tell apart: …'."""
+    """Return '42a1 (Update token)', or 'these two equally: …'."""
     if len(candidates) == 1:
         return _named(chain, candidates[0])
-    names = _some([_named(chain, one) for one in candidates], "; ")
-    return f"these {_number(len(candidates))}, which it cannot tell apart: {names}"
+    names = _some([_named(chain, candidate) for candidate in candidates], "; ")
+    return f"these {_number(len(candidates))} equally: {names}"
 
 
 def _named(chain: Chain, current: Revisions) -> str:
-    """A current revision with its message, where it is one revision; base by what it means."""
+    """Return the revisions, with the message if there is one revision."""
     if not current:
-        return "a database before the first revision"
+        return "base (before the first revision)"
     message = formats.one_line(chain.by_id[current[0]].message) if len(current) == 1 else ""
     return " and ".join(current) + (f" ({message})" if message else "")
 
@@ -169,8 +176,8 @@ def _number(count: int) -> str:
 
 
 def _left_behind(evidence: Evidence, current: Revisions) -> str:
-    """What a current revision does not explain: 'a rollback, or a run that broke off, left type entity behind'."""
-    return f"a rollback, or a run that broke off, left {_some(evidence.left[current], ' and ') or 'something'} behind"
+    """Return what a candidate does not explain: 'a rollback or an interrupted run left type entity behind'."""
+    return f"a rollback or an interrupted run left {_some(evidence.left[current], ' and ') or 'something'} behind"
 
 
 def _some(texts: Sequence[str], between: str) -> str:
@@ -178,73 +185,80 @@ def _some(texts: Sequence[str], between: str) -> str:
     return between.join(texts[:NAMED_AT_MOST]) + more
 
 
-def _of_a_half(chain: Chain, half: PartiallyApplied) -> str:
+def _partial_sentence(chain: Chain, half: PartiallyApplied) -> str:
     done, missing, doubt = (half.real(places) for places in (half.done, half.missing, half.doubt))
     count = len(done) + len(missing) + len(doubt)
-    what = "Half" if half.direction == "upgrade" else "Half of the way back"
-    texts = [operations.doing(one) for one in missing]
-    unseen = f", {len(doubt)} no schema shows" if doubt else ""
-    verb = "is" if len(done) == 1 else "are"
+    what = "" if half.direction == "upgrade" else "The downgrade of "
+    texts = [operations.doing(operation) for operation in missing]
+    unseen = f", {len(doubt)} {_are(doubt)} not visible in the schema" if doubt else ""
     or_else = (
-        f" Or it is {half.or_else} that was begun: it asks the database what to do, so no schema shows what it did."
+        f" Or {half.or_else} was started: it asks the database what to do, so the schema does not show what it did."
         if half.or_else
         else ""
     )
-    lacks = "this one is missing" if len(texts) == 1 else "these are missing" if texts else "none is seen to be missing"
+    lacks = f"{len(texts)} {_are(texts)} missing: {_some(texts, '; ')}" if texts else "none is missing"
     return (
-        f"{what} of {_named(chain, (half.revision,))} is there: of its {count} operations {len(done)} {verb} "
-        f"done{unseen}, {lacks}{': ' if texts else ''}{_some(texts, '; ')}.{or_else}"
+        f"{what}{_named(chain, (half.revision,))} is partially applied: {len(done)} of its {count} operations "
+        f"{_are(done)} done{unseen}, {lacks}.{or_else}"
     )
+
+
+def _are(items: Sequence[object]) -> str:
+    return "is" if len(items) == 1 else "are"
 
 
 def _details(evidence: Evidence) -> Iterator[tuple[str, str]]:
     half = evidence.half
     if half is None:
-        yield from told_differences(evidence.differences)
+        yield from worded_differences(evidence.differences)
         return
-    for place, operation in enumerate(half.operations):
+    for index, operation in enumerate(half.operations):
         if not isinstance(operation, Autocommit):
-            state = "done" if place in half.done else "missing" if place in half.missing else "not seen"
+            state = "done" if index in half.done else "missing" if index in half.missing else "not seen"
             yield state, operations.doing(operation)
 
 
-def told_differences(differences: Sequence[tuple[Fact, bool]]) -> list[tuple[str, str]]:
-    """Each with its state: of a table or column that is missing whole, not its parts; what differs, in one."""
-    found = []
+def worded_differences(differences: Sequence[tuple[Fact, bool]]) -> list[tuple[str, str]]:
+    """Return (state, text) for each difference.
+
+    A missing table or column stands for its parts. A fact that is missing in one form and exists in another is one
+    difference.
+    """
+    relevant = []
     for missing in (True, False):
-        facts = {fact for fact, of in differences if of is missing}
-        whole = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
-        whole |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
-        whole |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
-        whole |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
-        found += [(fact, missing) for fact in facts if not _is_part(fact, whole)]
-    wanted = {fact.place: fact for fact, missing in found if missing}
-    there = {fact.place for fact, missing in found if not missing}
-    told = []
-    for fact, missing in sorted(found, key=lambda one: (one[0].table, one[0].name, not one[1], str(one[0]))):
-        other = wanted.get(fact.place)
+        facts = {fact for fact, is_missing in differences if is_missing is missing}
+        owners = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
+        owners |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
+        owners |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
+        owners |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
+        relevant += [(fact, missing) for fact in facts if not _is_part(fact, owners)]
+    expected = {fact.place: fact for fact, missing in relevant if missing}
+    live = {fact.place for fact, missing in relevant if not missing}
+    worded = []
+    for fact, missing in sorted(relevant, key=lambda item: (item[0].table, item[0].name, not item[1], str(item[0]))):
+        other = expected.get(fact.place)
         if not missing and other is not None:
-            told.append(("different", _told_apart(fact, other)))
-        elif not missing or fact.place not in there:
-            told.append(("missing" if missing else "too much", str(fact)))
-    return told
+            worded.append(("different", _difference(fact, other)))
+        elif not missing or fact.place not in live:
+            worded.append(("missing" if missing else "too much", str(fact)))
+    return worded
 
 
-def _told_apart(fact: Fact, wanted: Fact) -> str:
-    if fact.kind == "null":
+def _difference(live: Fact, expected: Fact) -> str:
+    if live.kind == "null":
         states = {"null": "may be null", "not null": "is not null"}
-        return f"{fact.table}.{fact.name} {states[fact.value]}, and {states[wanted.value]} by the scripts"
-    return f"{fact}, not {wanted.value or 'none'}"
+        return f"{live.table}.{live.name} {states[live.value]}, but {states[expected.value]} in the scripts"
+    return f"{live}, not {expected.value or 'none'}"
 
 
-def _is_part(fact: Fact, whole: set[tuple[str, str]]) -> bool:
-    """Whether something is said already with the table or the column that it is of."""
+def _is_part(fact: Fact, owners: set[tuple[str, str]]) -> bool:
+    """Return whether the difference in the table or the column of the fact includes the fact."""
     if fact.kind in ("table", "enum"):
         return False
-    return (fact.table, "") in whole or (fact.kind != "column" and (fact.table, fact.name) in whole)
+    return (fact.table, "") in owners or (fact.kind != "column" and (fact.table, fact.name) in owners)
 
 
-# -- of the current revision
+# -- the current revision
 
 
 def _current(table: VersionTable | None) -> Revisions:
@@ -252,52 +266,52 @@ def _current(table: VersionTable | None) -> Revisions:
 
 
 def _current_matches(chain: Chain, evidence: Evidence, table: VersionTable | None) -> bool | None:
-    """Whether the current revision fits; None where the chain does not have it, or nobody can read it."""
+    """Return whether the current revision matches the schema; None if it is not in the chain or cannot be read."""
     if not evidence.tables or (table is not None and (table.rows is None or chain.unknown(table.rows))):
         return None
     return not evidence.contradicts(_current(table))
 
 
-def _of_current(chain: Chain, table: VersionTable | None, *, fits: bool | None) -> str:
+def _current_sentence(chain: Chain, table: VersionTable | None, *, fits: bool | None) -> str:
     if table is not None and table.rows is None:
         return f"The current revision cannot be read. {table.problem or ''}".rstrip()
     current = _current(table)
     if table is None:
-        says = "There is no version table, as if nothing were applied"
+        fact = "There is no version table, as if nothing was applied"
     elif not current:
-        says = "The version table is empty, as if nothing were applied"
+        fact = "The version table is empty, as if nothing was applied"
     else:
-        says = f"The current revision says {', '.join(current)}"
+        fact = f"The current revision is {', '.join(current)}"
     if unknown := chain.unknown(current):
-        return f"{says}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
+        return f"{fact}. The scripts do not contain {', '.join(unknown) if len(current) > 1 else 'this revision'}."
     if fits is None:
-        return f"{says}."
-    return f"{says}: that {'fits' if fits else 'does not fit'}."
+        return f"{fact}."
+    return f"{fact}: this {'matches' if fits else 'does not match'} the schema."
 
 
-def _way_on(chain: Chain, evidence: Evidence, current: Revisions) -> tuple[str, str | None]:
-    """What to do about a current revision that is not right, and the command for it."""
+def _next(chain: Chain, evidence: Evidence, current: Revisions) -> tuple[str, str | None]:
+    """Return what to do about a current revision that does not match, and the command for it."""
     if evidence.half is not None and evidence.loosely:
         return (
-            "Either way a migration would fail on what is there, and 'finish' does what is missing. This shows the "
-            "plan for it:"
+            "In both cases a migration would fail on objects that already exist. 'finish' does the missing operations. "
+            "To see its plan:"
         ), "magetui plan finish"
     if evidence.half is not None:
         return (
-            "Before anything is stamped or migrated, 'finish' does what is missing of it, or 'undo' takes back what is "
-            "done; each shows its plan first. This would show the one to finish it:"
+            "Before you stamp or migrate, do the missing operations ('finish') or take back the others ('undo'). "
+            "Each shows its plan first. To see the plan to finish:"
         ), "magetui plan finish"
     fitting = evidence.fits or evidence.loosely
     if not fitting:
-        return "Before anything is stamped or migrated, find out where the differences come from.", None
+        return FIND_OUT, None
     if len(fitting) == 1 and len(fitting[0]) > 1:
-        return "", None  # a current revision of several rows is more than one command
+        return "", None  # a current revision of several rows needs more than one command
     unknown = chain.unknown(current)
     instead = f" --replace-unknown-revision {unknown[0]}" if unknown else ""
     if len(fitting) > 1:
         return (
-            "Once you know which of them, R, it is, this would set the current revision:",
+            "Find out which of these revisions, R, the database is at. Then set the current revision:",
             f"magetui stamp R{instead}",
         )
     target = fitting[0][0] if fitting[0] else "base"
-    return "If that is where the database is, this would set the current revision:", f"magetui stamp {target}{instead}"
+    return "If the database is at this revision, set the current revision:", f"magetui stamp {target}{instead}"

@@ -1,4 +1,4 @@
-"""`evidence`: which revision the schema fits, told of real databases whose current revision is right, wrong, unknown or gone."""
+"""`evidence` on real databases whose current revision is right, wrong, unknown or missing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path,
     before = behind.content
     text = told(magetui, mage_home, behind.url)
     assert spoken(text) == (
-        f"The schema fits {BEHIND} (Update token column type). The current revision says {BEHIND}: that fits. "
-        "This is evidence, not proof: rows that scripts have changed are not seen. Nothing is stamped unless you do it."
+        f"The schema matches {BEHIND} (Update token column type). "
+        f"The current revision is {BEHIND}: this matches the schema. "
+        "This is evidence, not proof: changed rows leave no trace in the schema. Nothing is stamped unless you do it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
     assert f"applied       {BEHIND}   Update token column type  [fits, current revision]\n" in text.stdout
@@ -66,8 +67,8 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
     behind.rows(f"update alembic_version set version_num = '{HEAD}'")
     text = told(magetui, mage_home, behind.url)
     assert (
-        f"The schema fits {BEHIND} (Update token column type). The current revision says {HEAD}: that does not fit. "
-        in spoken(text)
+        f"The schema matches {BEHIND} (Update token column type). "
+        f"The current revision is {HEAD}: this does not match the schema. " in spoken(text)
     )
     assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
@@ -80,7 +81,7 @@ def test_an_empty_version_table_names_the_revision_to_stamp(
 ) -> None:
     behind.rows("delete from alembic_version")
     text = told(magetui, mage_home, behind.url)
-    assert "The version table is empty, as if nothing were applied: that does not fit." in spoken(text)
+    assert "The version table is empty, as if nothing was applied: this does not match the schema." in spoken(text)
     assert f"  magetui stamp {BEHIND}\n" in text.stdout
 
 
@@ -90,7 +91,7 @@ def test_an_unknown_current_revision_is_to_be_replaced_and_no_other(
 ) -> None:
     behind.rows("update alembic_version set version_num = '256d6a12a927'")
     text = told(magetui, mage_home, behind.url)
-    assert "The current revision says 256d6a12a927, and the scripts do not have that revision." in spoken(text)
+    assert "The current revision is 256d6a12a927. The scripts do not contain this revision." in spoken(text)
     document = told(magetui, mage_home, behind.url, "--json").json
     assert document["current_matches"] is None
     assert document["next"] == f"magetui stamp {BEHIND} --replace-unknown-revision 256d6a12a927"
@@ -105,12 +106,13 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
     pg_database.rows("alter table permission add column user_id integer, add column entity_name varchar(255)")
     text = told(magetui, mage_home, pg_database.url)
     assert (
-        f"The schema fits no revision. Half of {HALF} (Add user_id to Roles and more entity columns to Permissions) is "
-        "there: of its 7 operations 2 are done, these are missing: adds permission.entity_type (VARCHAR(255), null); "
+        f"The schema matches no revision. {HALF} (Add user_id to Roles and more entity columns to Permissions) is "
+        "partially applied: 2 of its 7 operations are done, 5 are missing: adds "
+        "permission.entity_type (VARCHAR(255), null); "
         "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
         "(id); "
     ) in spoken(text)
-    assert f"The current revision says {BEFORE_HALF}: that does not fit." in spoken(text)
+    assert f"The current revision is {BEFORE_HALF}: this does not match the schema." in spoken(text)
     assert "magetui stamp" not in text.stdout
     assert f"partial       {HALF}" in text.stdout
     document = told(magetui, mage_home, pg_database.url, "--json").json
@@ -127,7 +129,7 @@ def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
     database.rows("alter table pipeline_run drop column variables")
     text = told(magetui, mage_home, database.url)
     assert (
-        f"The schema fits no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
+        f"The schema matches no revision. The closest is {HEAD} (Create GenericJob), with 3 differences: column "
         "pipeline_run.variables is missing; table tag_association is missing; user.email of type text, not character "
         "varying(255). "
     ) in spoken(text)
@@ -138,12 +140,9 @@ def test_what_the_schema_cannot_tell_apart_is_said(
 ) -> None:
     migrate_with_alembic(pg_database.url, mage_home, "90d978a8aef8")
     said = spoken(told(magetui, mage_home, pg_database.url))
-    assert "The schema fits these two, which it cannot tell apart: " in said
-    assert (
-        "provided that a rollback, or a run that broke off, left value 'CONDITION_FAILED' of type blockrunstatus "
-        "behind." in said
-    )
-    assert "The current revision says 90d978a8aef8: that fits." in said
+    assert "The schema matches these two equally: " in said
+    assert "if a rollback or an interrupted run left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
+    assert "The current revision is 90d978a8aef8: this matches the schema." in said
 
 
 def test_nothing_is_proposed_while_the_current_revision_cannot_be_read(
@@ -165,15 +164,17 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     said = spoken(magetui("evidence", "--config", project.ini))
-    assert said.startswith("The schema fits rev3 and rev2. The current revision says rev2, rev3: that fits. ")
+    assert said.startswith(
+        "The schema matches rev3 and rev2. The current revision is rev2, rev3: this matches the schema. "
+    )
 
 
 def test_an_empty_database_is_before_the_first_revision(
     magetui: Magetui, mage_home: Path, sqlite_database: SqliteDatabase
 ) -> None:
     assert spoken(told(magetui, mage_home, sqlite_database.url)).startswith(
-        "The schema fits a database before the first revision. "
-        "There is no version table, as if nothing were applied: that fits. "
+        "The schema matches base (before the first revision). "
+        "There is no version table, as if nothing was applied: this matches the schema. "
     )
     assert not sqlite_database.path.exists()
 
@@ -182,7 +183,9 @@ def test_scripts_that_make_nothing_say_so(magetui: Magetui, tmp_path: Path, sqli
     project = make_project(tmp_path / "project", [Revision("rev1", None, "Nothing")], sqlite_database.url)
     done = magetui("evidence", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith("The scripts make no table, so the schema cannot say where the database is.")
+    assert spoken(done).startswith(
+        "The scripts create no tables, so the schema cannot show which revisions were applied."
+    )
     assert "magetui stamp" not in done.stdout
 
 

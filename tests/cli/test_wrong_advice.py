@@ -166,9 +166,9 @@ def test_script_that_cannot_be_read_explains_nothing(
     assert "not quite what rev1 should have: missing:" in finding["message"]
     said = incident("evidence", "--json").json
     assert (said["next"], said["current_matches"]) == (None, False)
-    assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
+    assert "The closest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
     if not also:
-        assert "what rev2 (Anything) does cannot be read from its script" in said["conclusion"][0]
+        assert "the operations of rev2 (Anything) cannot be read from its script" in said["conclusion"][0]
     pg_database.rows("delete from alembic_version")
     assert incident("evidence", "--json").json["next"] is None
     pg_database.rows("insert into alembic_version values ('rev1')")
@@ -205,7 +205,7 @@ def test_operations_of_a_half_are_counted_alike_wherever_they_are_told(
     incident.migrated("rev1")
     pg_database.rows("alter table a add column x integer")
     assert "2 operations are missing of 3." in incident.finding("evidence-contradicts")["message"]
-    assert "of its 3 operations 1 is done, these are missing" in " ".join(incident("evidence").stdout.split())
+    assert "1 of its 3 operations is done, 2 are missing" in " ".join(incident("evidence").stdout.split())
 
 
 @ON_POSTGRESQL
@@ -233,7 +233,7 @@ def test_nothing_of_a_revisions_own_is_said_to_be_left_behind(
     )
     incident.migrated("rev2")
     assert (
-        "It would fit rev1 (Type) too, provided that a rollback, or a run that broke off, left value 'z' of type st "
+        "It also matches rev1 (Type), if a rollback or an interrupted run left value 'z' of type st "
         "behind." in " ".join(incident("evidence").stdout.split())
     )
 
@@ -260,7 +260,9 @@ def test_half_of_what_the_current_revision_says_was_run_is_to_be_verified_first(
     incident.migrated("rev1")
     sqlite_database.rows("drop index ix")
     assert "'magetui verify' runs the scripts beside it" in incident.finding("evidence-contradicts")["message"]
-    assert "rev1 was run whole by that: 'magetui verify'" in " ".join(incident("evidence").stdout.split())
+    assert "By the current revision, rev1 is completely applied. First of all, 'magetui verify'" in " ".join(
+        incident("evidence").stdout.split()
+    )
     assert incident("verify").status == 3
 
 

@@ -64,13 +64,13 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
     )
     common = ("--mage-path", mage_home, "--url", broken.url)
     evidence = magetui(*common, "evidence")
-    assert "it fits none exactly. Half of 6aecc9bc451c" in " ".join(evidence.stdout.split())
+    assert "There is no exact match. 6aecc9bc451c" in " ".join(evidence.stdout.split())
     with pytest.raises(RefusedError, match=r"PostgreSQL takes no value of a type away.*'finish'"):
         plan_repair(broken.workspace, "undo")
 
     done = magetui(*common, "finish", "--yes")
     assert done.status == 0, done
-    assert f"Done. The database now says {ADDS_VALUES}." in done.stdout
+    assert f"Done. Current revision: {ADDS_VALUES}." in done.stdout
     assert broken.schema == broken.after
     assert "leftover-value" not in magetui(*common, "diagnose").stdout
 

@@ -95,7 +95,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   read")
     terminal.wait_for("BEHIND BY 1 · next M")
     terminal.press("M")
-    asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To go on, type the database's name:")
+    asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")
     assert "Migrate   prod-eu  PRODUCTION" in asked
     assert "give up on a lock after 7 " in asked
     terminal.wait_for("y Yes")

@@ -26,7 +26,9 @@ def test_a_revision_is_read_through_by_keys_alone(terminal: Terminal) -> None:
     terminal.press("o")
     terminal.wait_for(r"^ Down\W+drops index ix_generic_job_status of generic_job")
     terminal.press("e")
-    terminal.wait_for(r"^ Evidence\W+applied: all that can still be seen of it is there\W+there +table generic_job")
+    terminal.wait_for(
+        r"^ Evidence\W+applied: everything that is still visible of it exists\W+exists +table generic_job"
+    )
     terminal.press("s")
     terminal.wait_for(r"^ SQL\W+Up\W+CREATE TYPE jobtype AS ENUM")
     terminal.press("v")
@@ -50,9 +52,9 @@ def test_an_emptied_current_revision_is_found_again_by_the_schema(
     terminal.press("escape")
     terminal.wait_for("2 Revisions")
     terminal.press("e")
-    terminal.wait_for(rf"The schema fits {BEHIND} \(Update token column type\)\.")
+    terminal.wait_for(rf"The schema matches {BEHIND} \(Update token column type\)\.")
     said = terminal.wait_for(rf"applied +fits {BEHIND}  Update token column type")
-    assert "The version table is empty, as if nothing were applied: that does not fit." in said
+    assert "The version table is empty, as if nothing was applied: this does not match the schema." in said
     assert "This is evidence, not proof" in said
     assert f"magetui stamp {BEHIND}" in said
     assert "s Stamp" in said
@@ -78,7 +80,7 @@ def test_every_operation_of_a_half_applied_revision_is_told(
     terminal = open_screen(pg_database.url, until="EVIDENCE CONTRADICTS")
     terminal.wait_for("next e  see which revision the schema fits")
     terminal.press("e")
-    terminal.wait_for(r"Half of 526c4523d5d5")
+    terminal.wait_for(r"526c4523d5d5 .* is partially applied")
     terminal.press("o")
     terminal.wait_for(r"done +adds permission\.user_id \(INTEGER, null\).*missing +adds permission\.options")
     terminal.press("escape")
@@ -122,7 +124,7 @@ def test_escape_codes_and_markup_in_a_script_are_shown_as_text(
     terminal.press("enter")
     terminal.wait_for(rf"creates table {re.escape(EVIL)} \(1 column\)")
     terminal.wait_for(rf"runs SQL: UPDATE t SET a = '{re.escape(EVIL)}'")
-    terminal.wait_for("nothing: it moves the current revision alone")
+    terminal.wait_for("nothing: it only sets the current revision")
     terminal.press("G")
     terminal.wait_for(rf"^ # {re.escape(EVIL)}")
     assert b"\x1b[31m\x07" not in terminal.output
