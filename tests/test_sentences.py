@@ -6,6 +6,7 @@ import pytest
 
 from magetui.model import operations as made
 from magetui.model.schema import Column, ForeignKey, Index
+from magetui.protocol.codec import kinds
 from magetui.text.operations import NOTHING, doing, doings
 
 ENTITY = Column("entity", "entity", nullable=True)
@@ -65,6 +66,12 @@ SENTENCES = [
         made.Other("CreateTableCommentOp"),
         "does Alembic's CreateTableCommentOp, which magetui does not check",
     ),
+    (made.AddEnumValue("mood", None, "ok"), "add enum value"),
+    (made.RenameEnumValue("mood", None, "ok", "fine"), "rename enum value"),
+    (made.RenameType("mood", None, "temper"), "rename type"),
+    (made.RenameIndex("i", None, "j"), "rename index"),
+    (made.Unclear(frozenset({"t"})), "unclear"),
+    (made.UnclearTable(frozenset({"t"}), table="t"), "unclear table"),
 ]
 
 
@@ -74,7 +81,7 @@ def test_each_operation_is_one_sentence(operation: made.Operation, sentence: str
 
 
 def test_every_kind_of_operation_has_one() -> None:
-    assert {type(operation) for operation, _ in SENTENCES} == set(made.KINDS.values())
+    assert {type(operation) for operation, _ in SENTENCES} == set(kinds(made.Operation).values())
 
 
 def test_sql_is_cut_and_escape_codes_are_shown_as_text() -> None:

@@ -28,7 +28,8 @@ from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
 from magetui.model.schema import EnumType, TableDetail
-from magetui.protocol.replayed import Replayed, decode
+from magetui.protocol import codec
+from magetui.protocol.replayed import Replayed
 from magetui.protocol.requests import ReplayRequest
 
 ELSEWHERE = (
@@ -138,7 +139,7 @@ def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: Fals
         apart=rehearsal.place == "apart",
         operator=operator(),
     )
-    replayed = decode(workspace.ask_while_held(request, "be replayed", stop))
+    replayed = codec.decode(Replayed, workspace.ask_while_held(request, "be replayed", stop))
     _require_built(workspace, rehearsal, replayed)
     with workspace.reading() as connection:
         details = workspace.backend.table_details(connection)

@@ -6,9 +6,8 @@ the dialect's DDL spells them. No database is read to make an operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 
@@ -19,6 +18,7 @@ ConstraintKind = Literal["primary", "foreign", "unique", "check", "exclude"]
 class Operation:
     """One operation of a revision. `kind` is its name in JSON."""
 
+    TAG: ClassVar[str] = "kind"
     kind: ClassVar[str] = ""
 
 
@@ -238,58 +238,18 @@ class Recorded:
     undecidable: str | None = None
 
 
-def _subclasses(base: type[Operation]) -> Iterator[type[Operation]]:
-    for subclass in base.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The operations of one revision, in both directions."""
 
+    revision: str
+    upgrade: Recorded
+    downgrade: Recorded
 
-# `slots=True` makes each class twice; the second one, which the module's name means, comes last and stays.
-KINDS: Mapping[str, type[Operation]] = {kind.kind: kind for kind in _subclasses(Operation) if kind.kind}
+    def recorded(self, direction: str) -> Recorded:
+        """Return the recorded operations of a direction, 'upgrade' or 'downgrade'."""
+        return self.upgrade if direction == "upgrade" else self.downgrade
 
-
-def encode(recorded: Recorded) -> dict[str, Any]:
-    """As JSON will have it."""
-    return {"operations": [encode_one(one) for one in recorded.operations], "undecidable": recorded.undecidable}
-
-
-def encode_one(operation: Operation) -> dict[str, Any]:
-    return {"kind": operation.kind, **asdict(operation)}
-
-
-def decode(values: Mapping[str, Any]) -> Recorded:
-    """What `encode` made, read back. Raises `KeyError` or `TypeError` for anything else."""
-    return Recorded(tuple(decode_one(one) for one in values["operations"]), values["undecidable"])
-
-
-def decode_one(values: Mapping[str, Any]) -> Operation:
-    """One operation, as `encode_one` wrote it."""
-    kind = KINDS[values["kind"]]
-    return kind(**{key: _typed(key, value) for key, value in values.items() if key != "kind"})
-
-
-def _typed(key: str, value: Any) -> Any:
-    if isinstance(value, dict):
-        return _part(PARTS[key], value)
-    if isinstance(value, (list, tuple)):
-        return tuple(_part(PARTS[key], one) if isinstance(one, dict) else one for one in value)
-    return value
-
-
-def _part(part: type[Any], values: Mapping[str, Any]) -> Any:
-    known = FIELDS[part]
-    return part(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
-
-
-PARTS: Mapping[str, type[Any]] = {
-    "columns": Column,
-    "column": Column,
-    "index": Index,
-    "indexes": Index,
-    "foreign_key": ForeignKey,
-    "foreign_keys": ForeignKey,
-    "constraints": Constraint,
-}
-FIELDS: Mapping[type[Any], frozenset[str]] = {
-    part: frozenset(field.name for field in fields(part)) for part in PARTS.values()
-}
+    def operations(self, direction: str) -> tuple[Operation, ...]:
+        """Return the operations of a direction, 'upgrade' or 'downgrade'."""
+        return self.recorded(direction).operations

@@ -1,49 +1,53 @@
-"""What can happen in a run, in the past tense: the lines of its journal.
+"""The events of a run, in the past tense: the lines of its journal.
 
-Every front end, the log and the post-mortem read these and nothing else. Durations are milliseconds, times ISO 8601
-in UTC. A reader that meets an event or a field it does not know passes over it, so journals outlive versions.
+The screen, the command line, the action log and the report read these events and nothing else. Durations are
+milliseconds, times are ISO 8601 in UTC. A reader ignores events and fields that it does not know, so that a journal
+can be read by older and newer versions. `codec.FORMAT` is the number of the format; format 1 is translated on reading.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from magetui.model.plan import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
-from magetui.model.sessions import HeldLock, LockWait, Session, StatementProgress
-
-FORMAT = 2  # of the journal; format 1 had no such field
-RENAMED_SINCE_1 = {"marker": "current", "target": "target_revision"}  # fields of format 1, in which no other has these
+from magetui.model.sessions import LockWait, Session, StatementProgress
+from magetui.protocol import codec
+from magetui.protocol.codec import FORMAT
+from magetui.protocol.redaction import clean_json
 
 Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What every event has: when it happened."""
+    """Any event. `event` is its name in the journal, `at` the time when it happened."""
 
-    name: ClassVar[str] = ""
+    TAG: ClassVar[str] = "event"
+    event: ClassVar[str] = ""
     at: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    name: ClassVar[str] = "run-started"
+    """A run started, or an action that no child carries out: then `target_revision` says what it was done to."""
+
+    event: ClassVar[str] = "run-started"
     run: int
     verb: RunVerb
-    target_revision: str  # of an action that no child carries out: what it was done to
+    target_revision: str
     current: tuple[str, ...]
     steps: tuple[PlannedStep, ...]
-    database: str  # the URL, redacted
+    database: str  # the redacted URL
     project: str
     pid: int
     user: str
     host: str
     lock_timeout_ms: int
     statement_timeout_ms: int
-    machine: str = ""  # see `machine.identity`
+    machine: str = ""  # see `machine.identity`: a pid is valid on that machine only
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
     format: int = FORMAT
@@ -51,9 +55,9 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class MutexAwaited(Event):
-    """Somebody else is migrating; `holder` and `note` say who, where that can be known."""
+    """Another migration holds the mutex. `holder` and `note` say which, if the server shows it."""
 
-    name: ClassVar[str] = "mutex-awaited"
+    event: ClassVar[str] = "mutex-awaited"
     timeout_ms: int
     holder: Session | None = None
     note: str | None = None
@@ -61,13 +65,13 @@ class MutexAwaited(Event):
 
 @dataclass(frozen=True, slots=True)
 class MutexTaken(Event):
-    name: ClassVar[str] = "mutex-taken"
+    event: ClassVar[str] = "mutex-taken"
     waited_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class StepStarted(Event):
-    name: ClassVar[str] = "step-started"
+    event: ClassVar[str] = "step-started"
     number: int
     of: int
     revision: str
@@ -77,7 +81,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepEnded(Event):
-    name: ClassVar[str] = "step-ended"
+    event: ClassVar[str] = "step-ended"
     number: int
     revision: str
     elapsed_ms: int
@@ -85,75 +89,75 @@ class StepEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened(Event):
-    """The migrating connection: the server's number of it, and the name under which the server lists it."""
+    """The migrating connection opened: its session number on the server, and its application name there."""
 
-    name: ClassVar[str] = "session-opened"
+    event: ClassVar[str] = "session-opened"
     session: int
     application: str
 
 
 @dataclass(frozen=True, slots=True)
 class StatementStarted(Event):
-    name: ClassVar[str] = "statement-started"
+    event: ClassVar[str] = "statement-started"
     number: int
     sql: str
-    session: int | None = None  # the server's number of the migrating session
+    session: int | None = None  # the migrating session, by its number on the server
 
 
 @dataclass(frozen=True, slots=True)
 class StatementEnded(Event):
-    name: ClassVar[str] = "statement-ended"
+    event: ClassVar[str] = "statement-ended"
     number: int
     elapsed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressMade(Event):
-    """How far the statement has come; at most once a second."""
+    """The progress of the statement, at most once a second."""
 
-    name: ClassVar[str] = "progress-made"
+    event: ClassVar[str] = "progress-made"
     number: int
     progress: StatementProgress
 
 
 @dataclass(frozen=True, slots=True)
 class LockAwaited(Event):
-    """The migrating session waits: for what, since when, and who is in the way (a new event when that changes).
+    """The migrating session waits for a lock. A new event follows when the sessions in the wait queue change.
 
-    Of many sessions the first are listed; `more_behind` counts the others that wait behind us.
+    Long lists of sessions are cut; `more_behind` counts the waiters behind the run that are not listed.
     """
 
-    name: ClassVar[str] = "lock-awaited"
+    event: ClassVar[str] = "lock-awaited"
     since: str
     timeout_ms: int
     waits_for: LockWait | None
-    blockers: tuple[Session, ...]  # those in the way, and those in theirs
+    blockers: tuple[Session, ...]  # the sessions that block the run, and their blockers
     waiting_behind: tuple[Session, ...] = ()
     more_behind: int = 0
-    session: int | None = None  # our own
-    blocked_by: tuple[int, ...] = ()  # the blockers of our own session, as far as they are listed
-    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that are only before it in the wait queue
+    session: int | None = None  # of the run itself
+    blocked_by: tuple[int, ...] = ()  # the blockers of the run itself, as far as they are listed
+    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that are only before the run in the wait queue
 
 
 @dataclass(frozen=True, slots=True)
 class LockObtained(Event):
-    name: ClassVar[str] = "lock-obtained"
+    event: ClassVar[str] = "lock-obtained"
     waited_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPrinted(Event):
-    """A line that the scripts or env.py wrote to stdout or stderr."""
+    """A script or env.py wrote a line to stdout or stderr."""
 
-    name: ClassVar[str] = "output-printed"
+    event: ClassVar[str] = "output-printed"
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(Event):
-    """A lock was not to be had in time: the run begins anew in `retry_in_ms`, or not, for a `reason`."""
+    """The run could not get a lock in time. It retries in `retry_in_ms`; if that is None, `reason` says why not."""
 
-    name: ClassVar[str] = "attempt-failed"
+    event: ClassVar[str] = "attempt-failed"
     number: int
     of: int
     error: str
@@ -163,9 +167,9 @@ class AttemptFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionSignalled(Event):
-    """The operator cancelled the query of a session that was in the way, or ended the session."""
+    """The operator cancelled the query of a session, or ended the session."""
 
-    name: ClassVar[str] = "session-signalled"
+    event: ClassVar[str] = "session-signalled"
     action: SignalAction
     session: Session
     operator: str  # 'user@host'
@@ -173,122 +177,95 @@ class SessionSignalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ServerFellSilent(Event):
-    """Nothing was heard from the server since then, over a connection of the run's own and a new one."""
+    """The server has not answered since then, neither on the run's own connection nor on a new one."""
 
-    name: ClassVar[str] = "server-fell-silent"
+    event: ClassVar[str] = "server-fell-silent"
     since: str
     limit_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAnswered(Event):
-    name: ClassVar[str] = "server-answered"
+    event: ClassVar[str] = "server-answered"
     silent_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBroke(Event):
-    """The run's connection is gone; for so long the server is tried, to read back what the database says."""
+    """The run's connection broke. The run tries for `tries_ms` to connect again and read the current revision."""
 
-    name: ClassVar[str] = "connection-broke"
+    event: ClassVar[str] = "connection-broke"
     tries_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class LineDropped(Event):
-    """The program that began the run is gone, and the run was to be cancelled in that case."""
+    """The program that started the run is gone, and the run was to be cancelled in that case."""
 
-    name: ClassVar[str] = "line-dropped"
+    event: ClassVar[str] = "line-dropped"
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested(Event):
-    name: ClassVar[str] = "cancel-requested"
+    event: ClassVar[str] = "cancel-requested"
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
-    """How it ended; `current` was read back from the database afterwards, None where that was not possible."""
+    """The run ended. `current` was read from the database afterwards; None if it could not be read."""
 
-    name: ClassVar[str] = "run-ended"
+    event: ClassVar[str] = "run-ended"
     outcome: Outcome
     current: tuple[str, ...] | None
     elapsed_ms: int
-    committed: bool = False  # whether anything was committed: if not, the database is as it was
+    committed: bool = False  # whether anything was committed; if not, the database is unchanged
     error: str | None = None
-    where: str | None = None  # the script's file and line, where a script failed
+    where: str | None = None  # the script's file and line, if a script failed
     statement: str | None = None
 
 
-# What the program itself put there; a password that happens to be 'done' must not tear an outcome apart.
+# The program itself writes these fields. If a password is 'done', hiding it must not change an outcome.
 EXACT = frozenset(
-    {"at", "since", "began", "verb", "outcome", "direction", "revision", "target_revision", "current", "action"}
-    | {"on_disconnect"}
+    {
+        "event",
+        "at",
+        "since",
+        "began",
+        "verb",
+        "outcome",
+        "direction",
+        "revision",
+        "target_revision",
+        "current",
+        "action",
+        "on_disconnect",
+    }
 )
 
-KINDS: Mapping[str, type[Event]] = {kind.name: kind for kind in Event.__subclasses__()}
+# The names of fields in format 1. No event of a later format has a field of these names.
+FORMAT_1_NAMES = {
+    "run-started": {"marker": "current", "target": "target_revision"},
+    "run-ended": {"marker": "current"},
+}
 
 
 def encode(event: Event, clean: Callable[[str], str] = str) -> str:
-    """The event as one line of JSON, without the line's end; `clean` goes over the texts in it."""
-    values = {"event": event.name, **_cleaned(asdict(event), clean)}
+    """Return the event as one line of JSON without a line end; `clean` is applied to the texts in it."""
+    values = clean_json(codec.encode(event), clean, EXACT)
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def decode(line: str) -> Event | None:
-    """The event on a line made by `encode`; None for one this version does not know."""
-    values: dict[str, Any] = json.loads(line)
-    kind = KINDS.get(values.pop("event", ""))
-    if kind is None:
-        return None
-    known = {field.name for field in fields(kind)}
-    return kind(**{key: _typed(key, value) for key, value in _translated(values).items() if key in known})
+def decode(line: str) -> Event:
+    """Return the event on a line of a journal.
+
+    Raises `ValueError` if the line is no JSON, and its subclass `CodecError` if this version does not know the event.
+    """
+    return codec.decode(Event, _from_format_1(json.loads(line)))
 
 
-def _translated(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an event as this format names them."""
-    return {RENAMED_SINCE_1.get(key, key): value for key, value in values.items()}
-
-
-def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {key: inner if key in EXACT else _cleaned(inner, clean) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(inner, clean) for inner in value]
-    return value
-
-
-def _typed(key: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if key == "session" and isinstance(value, int):
-        return value  # a server's number of one
-    make = MADE.get(key)
-    if make is not None:
-        return make(value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _sessions(values: list[dict[str, Any]]) -> tuple[Session, ...]:
-    return tuple(_session(one) for one in values)
-
-
-def _session(values: dict[str, Any]) -> Session:
-    known = {field.name for field in fields(Session)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known}
-    holds = tuple(HeldLock(**held) for held in values.pop("holds", ()))
-    waits_for = values.pop("waits_for", None)
-    return Session(**values, waits_for=LockWait(**waits_for) if waits_for else None, holds=holds)
-
-
-MADE: Mapping[str, Callable[[Any], Any]] = {
-    "steps": lambda values: tuple(PlannedStep(**step) for step in values),
-    "blockers": _sessions,
-    "waiting_behind": _sessions,
-    "holder": _session,
-    "session": _session,
-    "waits_for": lambda values: LockWait(**values),
-    "progress": lambda values: StatementProgress(**values),
-}
+def _from_format_1(values: Any) -> Any:
+    """Return the event with its present field names, if it has the field names of format 1."""
+    names = FORMAT_1_NAMES.get(values.get("event", "")) if isinstance(values, dict) else None
+    if names is None or names.keys().isdisjoint(values):
+        return values
+    return {"format": 1, **{names.get(key, key): value for key, value in values.items()}}

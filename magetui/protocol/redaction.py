@@ -8,7 +8,8 @@ every text that leaves the program is searched for the secrets that the URL held
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
@@ -110,3 +111,12 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return SQL_PASSWORD.sub(rf"\1{HIDDEN}", KEYWORD.sub(rf"\g<key>{HIDDEN}", text))
+
+
+def clean_json(value: Any, clean: Callable[[str], str], exact: Collection[str] = ()) -> Any:
+    """Return the JSON value with `clean` applied to each text in it, except the values of the keys in `exact`."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {key: item if key in exact else clean_json(item, clean, exact) for key, item in value.items()}
+    return [clean_json(item, clean, exact) for item in value] if isinstance(value, list) else value

@@ -1,21 +1,19 @@
-"""What a replay answers with, as a value: whoever reads it needs neither Alembic nor a driver."""
+"""The answer of a replay, as a value: code that reads it needs neither Alembic nor a database driver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from magetui.model.schema import Column, Constraint, EnumType, ForeignKey, Index, Table, TableDetail
+from magetui.model.schema import EnumType, TableDetail
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What the chain makes, or why that is not known.
+    """The schema that the chain creates, or the reason why it is not known.
 
-    `refused`: the replay may not be done there, as a sentence; `elsewhere`, whether it could be in a database apart.
-    `failed`: a script raised this; `hint` says why it may
-    be the scratch place's doing. Both at `revision`, where one had begun.
+    `refused`: a sentence that says why the replay is not possible on that server; `elsewhere`: whether it is possible
+    in a scratch database. `failed`: the error that a script raised; `hint`: how the scratch database may have caused
+    that error. Both happened at `revision`, if a revision had started.
     """
 
     schema: str | None = None
@@ -28,26 +26,3 @@ class Replayed:
     hint: str | None = None
     revision: str | None = None
     where: str | None = None
-
-
-def decode(values: Mapping[str, Any]) -> Replayed:
-    """What a replay told, as `asdict` made it. Raises `KeyError` or `TypeError` for anything else."""
-    enums = tuple(EnumType(one["schema"], one["name"], tuple(one["values"])) for one in values["enums"])
-    return Replayed(**{**values, "tables": tuple(map(_detail, values["tables"])), "enums": enums})
-
-
-def _detail(values: Mapping[str, Any]) -> TableDetail:
-    def parts(name: str, kind: Callable[..., Any]) -> tuple[Any, ...]:
-        return tuple(
-            kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in part.items()})
-            for part in values[name]
-        )
-
-    return TableDetail(
-        Table(**values["table"]),
-        parts("columns", Column),
-        tuple(values["primary_key"]),
-        parts("indexes", Index),
-        parts("foreign_keys", ForeignKey),
-        parts("constraints", Constraint),
-    )

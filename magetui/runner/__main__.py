@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from magetui.protocol import events
+from magetui.protocol import codec, events
 from magetui.protocol.journal import Journal, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
 from magetui.protocol.requests import (
@@ -140,9 +140,9 @@ def _answer(request: Question | ReplayRequest) -> None:
     if isinstance(request, ReplayRequest):
         from magetui.runner.replay import replay
 
-        document = json.dumps(replay(request, _kept_line()))
+        document = json.dumps(codec.encode(replay(request, _kept_line())))
     else:
-        document = json.dumps(_told(request))
+        document = json.dumps(codec.encode(_told(request)))
     with suppress(ValueError):  # a script has closed it
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:

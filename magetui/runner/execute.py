@@ -49,6 +49,7 @@ class Run:
 
     def __init__(self, request: Request, journal: Journal, line: int | None = None) -> None:
         self._request = request
+        self._plan = request.plan
         self._line = line if request.on_disconnect == "cancel" else None
         self._journal = journal
         self._url = make_url(request.url)
@@ -71,10 +72,10 @@ class Run:
             events.RunStarted(
                 at=now(),
                 run=request.run,
-                verb=request.verb,
-                target_revision=request.target_revision,
-                current=request.current,
-                steps=request.steps,
+                verb=self._plan.verb,
+                target_revision=self._plan.target_revision,
+                current=self._plan.current,
+                steps=self._plan.steps,
                 database=redact_url(request.url),
                 project=request.scripts.script_location,
                 pid=os.getpid(),
@@ -107,7 +108,7 @@ class Run:
         if outcome == "lost":
             self._journal.append(events.ConnectionBroke(at=now(), tries_ms=round(READ_BACK_SECONDS * 1000)))
         current = self._read_back(patient=outcome == "lost")
-        reached = current is not None and sorted(current) == sorted(request.result)
+        reached = current is not None and sorted(current) == sorted(self._plan.result)
         if reached and (outcome == "lost" or self._left_in_peace):
             outcome, failure = "done", None  # the connection broke after the commit; env.py ended the process
         elif outcome == "done" and current is not None and not reached:
@@ -115,7 +116,7 @@ class Run:
             failure = Failure(
                 "failed",
                 f"The scripts ended without an error, and yet the current revision is {_spoken(current)}, "
-                f"not {_spoken(request.result)}: what they did was not committed, or not here.",
+                f"not {_spoken(self._plan.result)}: what they did was not committed, or not here.",
             )
         self._journal.append(
             events.RunEnded(
@@ -136,22 +137,24 @@ class Run:
     def _change(self) -> None:
         request = self._request
         self._require_sessions()
-        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), request.verb)
+        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), self._plan.verb)
         with ExitStack() as held:
             held.callback(mutex.release)
             self._again_after_lock_timeout(lambda: self._take(mutex))
             current = self._current()
-            if request.verb == "migrate" and sorted(current) == sorted(request.result) != sorted(request.current):
+            if self._plan.verb == "migrate" and sorted(current) == sorted(self._plan.result) != sorted(
+                self._plan.current
+            ):
                 return  # somebody who held the mutex before us did this very work
-            if sorted(current) != sorted(request.current):
+            if sorted(current) != sorted(self._plan.current):
                 raise RunRefused(
-                    f"The plan was made for the current revision {_spoken(request.current)}, and the database now says "
+                    f"The plan was made for the current revision {_spoken(self._plan.current)}, and the database now says "
                     f"{_spoken(current)}: somebody else changed it. Nothing was done; look again and plan anew."
                 )
             self._listen()
-            if request.repair is not None:
+            if self._plan.repair is not None:
                 self._again_after_lock_timeout(self._mend)
-            elif request.replace_unknown is not None:
+            elif self._plan.replace_unknown is not None:
                 self._again_after_lock_timeout(self._compare_and_swap)
             else:
                 self._again_after_lock_timeout(lambda: self._run_alembic(mutex))
@@ -191,7 +194,7 @@ class Run:
             current = self._current()
         except (SQLAlchemyError, VersionTableUnreadable, OSError) as unread:
             return f"the current revision cannot be read: {self._explained(unread)[0].message}"
-        if sorted(current) != sorted(self._request.current):
+        if sorted(current) != sorted(self._plan.current):
             return f"the current revision is {_spoken(current)} by now"
         return None
 
@@ -239,9 +242,9 @@ class Run:
             lambda connection: not scripts.several or self._is_target(connection, mutex),
             lambda context: self._make_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
-            destination_rev=self._request.target_revision,
+            destination_rev=self._plan.target_revision,
             transactional_ddl=True,
-            purge=self._request.purge,
+            purge=self._plan.purge,
         )
         with environment:
             if scripts.kind == "alembic":
@@ -259,24 +262,24 @@ class Run:
                     environment.run_migrations()
 
     def _make_schema(self, context: MigrationContext, mutex: Mutex) -> None:
-        if self._request.create_schema is not None:
+        if self._plan.creates_schema is not None:
             self._require_met(self._is_target(context.connection, mutex))
-            create_schema(context, self._request.create_schema)
+            create_schema(context, self._plan.creates_schema)
 
     def _steps(self, script: ScriptDirectory, heads: Any, connection: Connection | None, mutex: Mutex) -> Iterator[Any]:
         """Alembic's own steps, one by one, refused where they are not those that were consented to."""
         self._require_target(connection, heads, mutex)
         steps: Sequence[RevisionStep | StampStep]
-        if self._request.verb == "migrate":
-            steps = script._upgrade_revs(self._request.target_revision, heads)
-        elif self._request.verb == "rollback":
-            steps = script._downgrade_revs(self._request.target_revision, heads)
+        if self._plan.verb == "migrate":
+            steps = script._upgrade_revs(self._plan.target_revision, heads)
+        elif self._plan.verb == "rollback":
+            steps = script._downgrade_revs(self._plan.target_revision, heads)
         else:
-            steps = script._stamp_revs(self._request.target_revision, heads)
-        planned = self._request.steps
+            steps = script._stamp_revs(self._plan.target_revision, heads)
+        planned = self._plan.steps
         revisions = [step.revision.revision for step in steps if isinstance(step, RevisionStep)]
         # As sets: on a branched chain the order of downgrades is Alembic's own, by the order of rows and files.
-        if self._request.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in planned):
+        if self._plan.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in planned):
             raise RunRefused("The migration scripts are not what they were when the plan was made. Plan anew.")
         numbers = {step.revision: number for number, step in enumerate(planned, start=1)}
         for step in steps:
@@ -288,10 +291,10 @@ class Run:
     def _require_target(self, connection: Connection | None, heads: Any, mutex: Mutex) -> None:
         """Refuse where env.py works on another database, or another version table, than the plan was made for."""
         self._require_met(self._is_target(connection, mutex))
-        if not self._request.purge and sorted(heads) != sorted(self._request.current):
+        if not self._plan.purge and sorted(heads) != sorted(self._plan.current):
             raise RunRefused(
                 f"env.py works on a version table that says {_spoken(tuple(heads))}, and the plan was made for "
-                f"{_spoken(self._request.current)}: it configures a version table of its own. Nothing was done."
+                f"{_spoken(self._plan.current)}: it configures a version table of its own. Nothing was done."
             )
 
     def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
@@ -327,10 +330,10 @@ class Run:
 
     def _compare_and_swap(self) -> None:
         """Replace exactly the unknown current revision that was named, in one statement, or refuse."""
-        request, unknown = self._request, self._request.replace_unknown
+        request, unknown = self._request, self._plan.replace_unknown
         assert unknown is not None
-        new = None if request.target_revision == "base" else request.target_revision
-        with self._told(request.steps[0], 1, 1), self._writer().begin() as connection:
+        new = None if self._plan.target_revision == "base" else self._plan.target_revision
+        with self._told(self._plan.steps[0], 1, 1), self._writer().begin() as connection:
             if not replace_current(connection, request.scripts, unknown, new):
                 raise RunRefused(f"The current revision {unknown} is not there any more. Nothing was changed.")
 
@@ -339,10 +342,10 @@ class Run:
         from magetui.runner.repair import ScriptsChanged, mend
 
         request = self._request
-        assert request.repair is not None
-        with self._told(request.steps[0], 1, 1), self._writer().connect() as connection:
+        assert self._plan.repair is not None
+        with self._told(self._plan.steps[0], 1, 1), self._writer().connect() as connection:
             try:
-                mend(connection, request.scripts, request.repair, request.result)
+                mend(connection, request.scripts, self._plan.repair, self._plan.result)
             except ScriptsChanged as error:
                 raise RunRefused(str(error)) from error
 

@@ -38,32 +38,32 @@ class LiveDataRead(BaseException):
     """The script asked the database something. No script's `except Exception` shall take it for an answer."""
 
 
-def record(request: RecordRequest) -> dict[str, dict[str, Any]]:
-    """For each revision asked for, `{"upgrade": …, "downgrade": …}` as `operations.encode` writes it.
+def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
+    """Return the recordings of the revisions in the request.
 
-    Each script is loaded by itself, so that one that cannot be imported leaves the others as they are.
+    Each script is loaded by itself, so that a script that cannot be imported does not affect the others.
     """
     config = alembic_config(request.scripts, None)
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
-        return {
-            revision: _of_file(request, file) for revision, file in zip(request.revisions, request.files, strict=True)
-        }
+        return tuple(
+            _record_file(request, revision, file)
+            for revision, file in zip(request.revisions, request.files, strict=True)
+        )
 
 
-def _of_file(request: RecordRequest, file: str) -> dict[str, Any]:
+def _record_file(request: RecordRequest, revision: str, file: str) -> recorded.Recording:
     path = Path(file)
     try:
         module = load_python_file(str(path.parent), path.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does when it is imported
-        said = str(error).strip().partition("\n")[0]
-        unknown = recorded.encode(recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {said}"))
-        return {"upgrade": unknown, "downgrade": unknown}
-    return {
-        direction: recorded.encode(
-            Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
-        )
+        reason = str(error).strip().partition("\n")[0]
+        unknown = recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {reason}")
+        return recorded.Recording(revision, unknown, unknown)
+    upgrade, downgrade = (
+        Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
         for direction in ("upgrade", "downgrade")
-    }
+    )
+    return recorded.Recording(revision, upgrade, downgrade)
 
 
 def _function(module: Any, direction: str, request: RecordRequest) -> Callable[[], None] | None:

@@ -15,7 +15,6 @@ import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -35,9 +34,9 @@ from magetui.runner.render import refuse_connections
 LEFT = 3  # this process's exit status where whoever asked is gone
 
 
-def replay(request: ReplayRequest, line: int) -> dict[str, Any]:
-    """Replay, read, and leave nothing; the answer as JSON will have it. `line`: whose end means that nobody waits."""
-    return asdict(_Replay(request, line).replayed())
+def replay(request: ReplayRequest, line: int) -> Replayed:
+    """Replay, read, and leave nothing. `line`: whose end means that nobody waits."""
+    return _Replay(request, line).replayed()
 
 
 class _Replay:

@@ -22,7 +22,6 @@ from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.schema.live import read_live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import decode
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.recorder import record
 from tests.support.alembic_project import Revision, make_project
@@ -252,7 +251,4 @@ def recorded_here(workspace: Workspace, revisions: list[str]) -> Mapping[str, Re
     """What the child would answer, without its start."""
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
     request = RecordRequest(workspace.project.scripts, workspace.target.dialect, tuple(revisions), files)
-    return {
-        revision: Recording(revision, decode(answer["upgrade"]), decode(answer["downgrade"]))
-        for revision, answer in record(request).items()
-    }
+    return {recording.revision: recording for recording in record(request)}

@@ -22,10 +22,7 @@ def of_chain(workspace: Workspace, dialect: str) -> dict[str, dict[str, recorded
     revisions = tuple(revision.revision for revision in workspace.chain.revisions)
     files = tuple(str(revision.path) for revision in workspace.chain.revisions)
     made = record(RecordRequest(workspace.project.scripts, dialect, revisions, files))
-    return {
-        revision: {direction: recorded.decode(values) for direction, values in both.items()}
-        for revision, both in made.items()
-    }
+    return {one.revision: {"upgrade": one.upgrade, "downgrade": one.downgrade} for one in made}
 
 
 def of_script(tmp_path: Path, upgrade: str, dialect: str = "postgresql") -> recorded.Recorded:

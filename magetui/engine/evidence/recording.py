@@ -1,7 +1,7 @@
-"""What the chain's revisions do, both ways, as typed operations; asked of the child, and kept by the scripts' content.
+"""The operations of the chain's revisions, in both directions. The child process records them, and a cache keeps them.
 
-A kept answer is as good as a new one while the script's file, the dialect and this program are the same: a module that
-a script imports is taken not to change what the script does.
+A cached recording is valid while the content of the script, the dialect and the version of this program are the same.
+A module that a script imports is assumed not to change what the script does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,125 +25,163 @@ from magetui.model.operations import (
     Other,
     RebuildTable,
     Recorded,
-    decode,
+    Recording,
 )
+from magetui.protocol import codec
+from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
 if TYPE_CHECKING:
     from magetui.model.plan import Plan
 
+__all__ = ["Direction", "Recording", "record_revisions", "recorded_steps"]
+
 Direction = str  # 'upgrade' or 'downgrade'
-Answer = dict[str, Any]  # of the child about one revision, 'upgrade' and 'downgrade', and the digest of its 'script'
+DIRECTIONS = ("upgrade", "downgrade")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What one revision does, each way."""
+class _CacheEntry:
+    """A recording, and the SHA-256 digest of the script that it was made from."""
 
-    revision: str
-    upgrade: Recorded
-    downgrade: Recorded
+    script: str
+    recording: Recording
 
-    def recorded(self, direction: Direction) -> Recorded:
-        return self.upgrade if direction == "upgrade" else self.downgrade
 
-    def operations(self, direction: Direction) -> tuple[Operation, ...]:
-        return self.recorded(direction).operations
+@dataclass(frozen=True, slots=True)
+class _CacheFile:
+    """The cache of a project's scripts for a dialect; an entry is decoded when its revision is asked for."""
+
+    format: int
+    entries: Mapping[str, Any]
 
 
 def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[str, Recording]:
-    """The recordings of those revisions, by id. Needs no database, only its dialect.
+    """Return the recordings of the revisions by id. This needs no database, only its dialect.
 
-    Raises `MagetuiError` where the scripts cannot be asked.
+    Raises `MagetuiError` if the child process cannot read the scripts.
     """
-    known = workspace.chain.by_id
-    digests = {revision: hashlib.sha256(known[revision].path.read_bytes()).hexdigest() for revision in revisions}
-    file = _kept_file(workspace)
-    kept = _read(file)
-    missing = tuple(one for one, digest in digests.items() if one not in kept or kept[one]["script"] != digest)
+    chain = workspace.chain.by_id
+    digests = {revision: hashlib.sha256(chain[revision].path.read_bytes()).hexdigest() for revision in revisions}
+    file = _cache_file(workspace)
+    entries = _read_cache(file)
+    cached = {revision: _cached_recording(entries.get(revision), digest) for revision, digest in digests.items()}
+    recordings = {revision: recording for revision, recording in cached.items() if recording is not None}
+    missing = tuple(revision for revision in digests if revision not in recordings)
     if missing:
-        scripts = tuple(str(known[revision].path) for revision in missing)
-        request = RecordRequest(workspace.project.scripts, workspace.target.dialect, missing, scripts)
-        answers = _cleaned(workspace.ask(request, "say what they do"), workspace.clean)
-        kept = {one: answer for one, answer in kept.items() if one in known}
-        kept.update((one, {"script": digests[one], **answer}) for one, answer in answers.items())
-        with suppress(OSError):  # then it is asked again next time
-            _keep(file, {one: answer for one, answer in kept.items() if not _failed(answer)})
-    return {
-        one: Recording(one, *(_as_done(decode(kept[one][way])) for way in ("upgrade", "downgrade"))) for one in digests
-    }
+        made = {recording.revision: recording for recording in _ask_child(workspace, missing)}
+        fresh = {
+            revision: codec.encode(_CacheEntry(digests[revision], recording))
+            for revision, recording in made.items()
+            if _is_complete(recording)
+        }
+        kept = {revision: entry for revision, entry in entries.items() if revision in chain and revision not in made}
+        with suppress(OSError):  # then the child is asked again next time
+            _write_cache(file, kept | fresh)
+        recordings |= made
+    return {revision: _without_lost_constraints(recordings[revision]) for revision in digests}
 
 
-def _as_done(recorded: Recorded) -> Recorded:
-    """Without the constraints that Alembic loses: a batch operation on SQLite leaves out, and says nothing, each that
-    is on a column by the name that the same batch gives it (alembic.operations.batch, `_transfer_elements_to_new_table`
-    looks for it among the table's columns as they were). Each operation keeps its place.
+def _ask_child(workspace: Workspace, revisions: tuple[str, ...]) -> tuple[Recording, ...]:
+    """Return new recordings without the credentials that a script may have put into its SQL or an error message."""
+    files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
+    request = RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files)
+    answer = clean_json(workspace.ask(request, "say what they do"), workspace.clean)
+    recordings: tuple[Recording, ...] = codec.decode(tuple[Recording, ...], answer)
+    return recordings
+
+
+def _is_complete(recording: Recording) -> bool:
+    """Whether the script could be followed. If not, what it lacked may be installed next time."""
+    return not any("cannot be" in (recording.recorded(direction).undecidable or "") for direction in DIRECTIONS)
+
+
+def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, str, Recorded]]:
+    """Return (revision, direction, recorded operations) for each step of a plan, except a stamp, which runs none.
+
+    Raises `MagetuiError` if the child process cannot read the scripts.
     """
-    table: tuple[str, str | None] | None = None
-    renamed: set[str] = set()
-    made: list[Operation] = []
-    for one in recorded.operations:
-        if isinstance(one, RebuildTable):
-            table, renamed = (one.table, one.schema), set()
-        elif not isinstance(one, OnTable) or (one.table, one.schema) != table:
-            table = None if isinstance(one, OnTable) else table
-        elif isinstance(one, AlterColumn) and one.new_name not in (None, one.column):
-            renamed.add(one.new_name or "")
-        elif isinstance(one, AddConstraint):
-            columns = one.columns if one.foreign_key is None else one.foreign_key.columns
-            if not renamed.isdisjoint(columns):
-                made.append(Other(f"{one.name or one.constraint} constraint, lost where its batch renames the column"))
-                continue
-        made.append(one)
-    return replace(recorded, operations=tuple(made))
-
-
-def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, Direction, Recorded]]:
-    """What each step of a plan does that runs something: its revision, direction, and operations. Raises as above."""
     if plan.repair is not None:
-        made = Recorded(tuple(step.operation for step in plan.repair.steps))
-        return [(plan.repair.revision, plan.verb, made)]
+        recorded = Recorded(tuple(step.operation for step in plan.repair.steps))
+        return [(plan.repair.revision, plan.verb, recorded)]
     steps = [step for step in plan.steps if step.direction != "stamp"]
     recordings = record_revisions(workspace, [step.revision for step in steps])
     return [(step.revision, step.direction, recordings[step.revision].recorded(step.direction)) for step in steps]
 
 
-def _cleaned(said: Any, clean: Callable[[str], str]) -> Any:
-    """Without the credentials that a script may have put into its SQL or an error's text."""
-    if isinstance(said, str):
-        return clean(said)
-    if isinstance(said, dict):
-        return {key: _cleaned(value, clean) for key, value in said.items()}
-    return [_cleaned(one, clean) for one in said] if isinstance(said, list) else said
+# -- constraints that Alembic loses
 
 
-def _failed(answer: Answer) -> bool:
-    """Whether a script could not be followed: what it lacked may be there next time."""
-    return any("cannot be" in str(answer[way]["undecidable"]) for way in ("upgrade", "downgrade"))
+def _without_lost_constraints(recording: Recording) -> Recording:
+    upgrade, downgrade = (_with_lost_constraints_marked(recording.recorded(direction)) for direction in DIRECTIONS)
+    return replace(recording, upgrade=upgrade, downgrade=downgrade)
 
 
-def _kept_file(workspace: Workspace) -> Path:
-    """One for a project's scripts and a dialect: a file for each script would take longer to read than all the rest."""
+def _with_lost_constraints_marked(recorded: Recorded) -> Recorded:
+    """Replace the constraints that Alembic loses by `Other`, so that each operation keeps its index.
+
+    On SQLite a batch operation silently omits a constraint on a column that the same batch renames, if the constraint
+    uses the new name: `_transfer_elements_to_new_table` in `alembic.operations.batch` looks for that name among the
+    columns that the table had before.
+    """
+    table: tuple[str, str | None] | None = None
+    renamed: set[str] = set()
+    operations: list[Operation] = []
+    for operation in recorded.operations:
+        if isinstance(operation, RebuildTable):
+            table, renamed = (operation.table, operation.schema), set()
+        elif not isinstance(operation, OnTable) or (operation.table, operation.schema) != table:
+            table = None if isinstance(operation, OnTable) else table
+        elif isinstance(operation, AlterColumn) and operation.new_name not in (None, operation.column):
+            renamed.add(operation.new_name or "")
+        elif isinstance(operation, AddConstraint):
+            key = operation.foreign_key
+            if not renamed.isdisjoint(operation.columns if key is None else key.columns):
+                name = operation.name or operation.constraint
+                operations.append(Other(f"{name} constraint, lost where its batch renames the column"))
+                continue
+        operations.append(operation)
+    return replace(recorded, operations=tuple(operations))
+
+
+# -- the cache
+
+
+def _cache_file(workspace: Workspace) -> Path:
+    """Return the path of the cache for the project's scripts and the dialect.
+
+    It is one file for all scripts: reading a file for each script would take longer than all the rest.
+    """
     base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
-    whose = [__version__, workspace.target.dialect, scripts.script_location, *scripts.version_locations]
-    whose += [str(said) for said in (scripts.arguments, scripts.naming) if said]
-    name = hashlib.sha256("\n".join(whose).encode()).hexdigest()
+    key = [__version__, str(codec.FORMAT), workspace.target.dialect, scripts.script_location]
+    key += [*scripts.version_locations, *(str(option) for option in (scripts.arguments, scripts.naming) if option)]
+    name = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return Path(base) / "magetui" / "operations" / f"{name}.json"
 
 
-def _read(file: Path) -> dict[str, Answer]:
+def _read_cache(file: Path) -> Mapping[str, Any]:
+    """Return the entries in the file. An unreadable file, or one of another format, has none: it is rebuilt."""
     try:
-        answers: dict[str, Answer] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        cache = codec.decode(_CacheFile, json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # also not UTF-8, no JSON, or another shape
         return {}
-    return answers
+    return cache.entries if cache.format == codec.FORMAT else {}
 
 
-def _keep(file: Path, answers: Mapping[str, Answer]) -> None:
-    """Whole or not at all, and for the owner alone: a script's SQL may hold what is not everybody's business."""
+def _cached_recording(values: Any, digest: str) -> Recording | None:
+    """Return the recording in an entry, or None if it has another shape or the script has changed since."""
+    try:
+        entry = codec.decode(_CacheEntry, values)
+    except codec.CodecError:
+        return None
+    return entry.recording if entry.script == digest else None
+
+
+def _write_cache(file: Path, entries: Mapping[str, Any]) -> None:
+    """Replace the file in one step, readable by its owner only: a script's SQL may be confidential."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = file.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as made:
-        json.dump(answers, made)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        json.dump(codec.encode(_CacheFile(codec.FORMAT, entries)), stream)
     unfinished.replace(file)

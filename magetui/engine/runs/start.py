@@ -78,21 +78,13 @@ def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
     """What the child is told, of a run without a number as yet."""
     return Request(
         run=0,
-        verb=plan.verb,
         url=workspace.target.text,
         scripts=workspace.project.scripts,
-        target_revision=plan.target_revision,
-        current=plan.current,
-        steps=plan.steps,
+        plan=plan,
         mutex_key=workspace.project.mutex_key,
         timeouts=limits.timeouts,
         lock_retries=limits.lock_retries,
         on_disconnect=limits.on_disconnect,
-        result=plan.result,
-        purge=plan.purge,
-        replace_unknown=plan.replace_unknown,
-        repair=plan.repair,
-        create_schema=plan.creates_schema,
         operator=operator(),
     )
 
