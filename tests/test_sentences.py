@@ -1,4 +1,4 @@
-"""What a revision does, in words: one line for each kind of operation, safe to show."""
+"""The operations of a revision in words: one line for each kind of operation, safe to show."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ SENTENCES = [
         made.Other("CreateTableCommentOp"),
         "does Alembic's CreateTableCommentOp, which magetui does not check",
     ),
-    (made.AddEnumValue("mood", None, "ok"), "add enum value"),
-    (made.RenameEnumValue("mood", None, "ok", "fine"), "rename enum value"),
-    (made.RenameType("mood", None, "temper"), "rename type"),
-    (made.RenameIndex("i", None, "j"), "rename index"),
-    (made.Unclear(frozenset({"t"})), "unclear"),
-    (made.UnclearTable(frozenset({"t"}), table="t"), "unclear table"),
+    (made.AddEnumValue("mood", None, "ok"), "adds value 'ok' to type mood"),
+    (made.RenameEnumValue("mood", None, "ok", "fine"), "renames value 'ok' of type mood to 'fine'"),
+    (made.RenameType("mood", None, "temper"), "renames type mood to temper"),
+    (made.RenameIndex("i", None, "j"), "renames index i to j"),
+    (made.Unclear(frozenset({"t"})), "runs SQL that magetui cannot read"),
+    (made.UnclearTable(frozenset({"t"}), table="t"), "runs SQL on table t that magetui cannot read"),
 ]
 
 

@@ -1,10 +1,10 @@
-"""Flags, environment and configuration files, made into one frozen `Settings`.
+"""The settings: flags, environment variables and configuration files, made into one frozen `Settings`.
 
-What is nearer to the command wins: a flag, then what the named target says, then a `MAGETUI_` variable, then the
-project's file, then the operator's own, then the default. With one exception: what guards cannot be taken back by a
-file, so `read_only = true` in either file holds.
+The source nearest to the command wins: a flag, then the named target, then a `MAGETUI_` variable, then the project's
+file, then the operator's own file, then the default. There is one exception: no file can take back a protection, so
+`read_only = true` in either file holds.
 
-Where there is no file, nothing that reads files is imported.
+If there is no file, the module that reads files is not imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from magetui.config.options import OPTIONS, PREFIX, Option, meant
+from magetui.config.options import OPTIONS, PREFIX, Option, parsed
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
 
@@ -31,7 +31,7 @@ NONE: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class LookedFor:
-    """A place where a configuration file is looked for."""
+    """A configuration file that magetui looks for."""
 
     whose: Literal["yours", "project"]
     path: Path
@@ -40,7 +40,7 @@ class LookedFor:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A setting's value, and what said so: a flag, a variable, a file, or nobody (`DEFAULT`)."""
+    """The value of a setting and its source: a flag, a variable, a file, or `DEFAULT`."""
 
     value: Any = field(repr=False)
     source: str
@@ -48,7 +48,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator said: what to look at (`selection`), how to answer, and what runs begin with."""
+    """All settings: the database and project (`selection`), the output, and the limits of runs."""
 
     selection: Selection
     json: bool = False
@@ -59,40 +59,40 @@ class Settings:
     lock_retries: int = 0
     on_disconnect: Literal["continue", "cancel"] = "continue"
     pg_dump: str | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)  # of the actions that have another than the default
+    keys: Mapping[str, str] = field(default_factory=dict)  # only of actions whose key was changed
     targets: tuple[NamedTarget, ...] = ()
-    base: Selection | None = None  # `selection` as it is without a target's name
+    base: Selection | None = None  # the `selection` without a named target
     origins: Mapping[str, Value] = field(default_factory=dict, repr=False)
     files: tuple[LookedFor, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, terminal: bool) -> Settings:
-    """Settings from parsed flags; colours only on a terminal that did not ask for none (no-color.org).
+    """Return the settings of parsed flags. Colours need a terminal, and no wish for no colours (no-color.org).
 
-    Raises `UsageError` for a file or variable that says what it cannot mean, and for a target that there is not.
+    Raises `UsageError` for a wrong value in a file or a variable, and for a target that does not exist.
     """
-    own_place = _own_place(environment)
-    own = _read(own_place, own_place.path)
-    said = {option.name: _said(option, values, environment) for option in OPTIONS}
-    place = said["project_path"] or _of_file("project_path", own)
-    project_place = _looked_for("project", Path(place.value if place is not None else "") / PROJECT_FILE)
-    project = _read(project_place, own_place.path)
+    own_file = _own_file(environment)
+    own = _read(own_file, own_file.path)
+    given = {option.name: _given(option, values, environment) for option in OPTIONS}
+    folder = given["project_path"] or _of_file("project_path", own)
+    project_file = _looked_for("project", Path(folder.value if folder is not None else "") / PROJECT_FILE)
+    project = _read(project_file, own_file.path)
     targets = _targets(own, project)
     origins = {
-        option.name: said[option.name]
+        option.name: given[option.name]
         or _of_file(option.name, project)
         or _of_file(option.name, own)
         or Value(option.default, DEFAULT)
         for option in OPTIONS
     }
     read_only = _of_file("read_only", own)
-    if read_only is not None and read_only.value and said["read_only"] is None:
+    if read_only is not None and read_only.value and given["read_only"] is None:
         origins["read_only"] = read_only
     base = _base(values, origins)
     target = _target(values, environment, targets)
     return Settings(
-        base if target is None else _aimed(target, base, origins),
+        base if target is None else _with_target(target, base, origins),
         json=bool(values.get("json")),
         colour=bool(terminal and not (origins["no_color"].value or environment.get("TERM") == "dumb")),
         mouse=not origins["no_mouse"].value,
@@ -105,12 +105,12 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
         targets=targets,
         base=base,
         origins=origins,
-        files=(own_place, project_place),
+        files=(own_file, project_file),
         warnings=_warnings(own, project),
     )
 
 
-def _own_place(environment: Mapping[str, str]) -> LookedFor:
+def _own_file(environment: Mapping[str, str]) -> LookedFor:
     base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
     return _looked_for("yours", Path(base).expanduser() / "magetui" / OWN_FILE)
 
@@ -118,22 +118,22 @@ def _own_place(environment: Mapping[str, str]) -> LookedFor:
 def _looked_for(whose: Literal["yours", "project"], path: Path) -> LookedFor:
     try:
         return LookedFor(whose, path.absolute(), path.is_file())
-    except PermissionError:  # somebody else's home, as under sudo: what is there is not for us
+    except PermissionError:  # the home of another user, as under sudo
         return LookedFor(whose, path.absolute(), found=False)
 
 
-def _read(place: LookedFor, own_path: Path) -> FileSettings | None:
-    if not place.found:
+def _read(file: LookedFor, own_path: Path) -> FileSettings | None:
+    if not file.found:
         return None
     from magetui.config.files import read_file
 
-    return read_file(place.path, own=place.whose == "yours", own_path=own_path)
+    return read_file(file.path, own=file.whose == "yours", own_path=own_path)
 
 
-def _said(option: Option, values: Mapping[str, Any], environment: Mapping[str, str]) -> Value | None:
-    """What a flag says, or else a variable."""
+def _given(option: Option, values: Mapping[str, Any], environment: Mapping[str, str]) -> Value | None:
+    """Return the value of a flag, or else of a variable."""
     value = values.get(option.name)
-    if value is not None and value is not False:  # 0 is said, and a switch that is not set is not
+    if value is not None and value is not False:  # 0 is a value; False is a switch that was not given
         return Value(value, option.flag)
     text = environment.get(option.variable)
     if option.name == "no_color" and text is None and environment.get("NO_COLOR"):
@@ -141,7 +141,7 @@ def _said(option: Option, values: Mapping[str, Any], environment: Mapping[str, s
     if text is None or (text == "" and option.kind != "switch"):
         return None
     try:
-        return Value(meant(option, text), option.variable)
+        return Value(parsed(option, text), option.variable)
     except ValueError as error:
         raise UsageError(f"{option.variable} in the environment {error}.") from None
 
@@ -151,24 +151,25 @@ def _of_file(name: str, file: FileSettings | None) -> Value | None:
 
 
 def _targets(own: FileSettings | None, project: FileSettings | None) -> tuple[NamedTarget, ...]:
-    """All named targets, the operator's own first: a project's file takes no name from that."""
-    found = {target.name: target for file in (project, own) if file is not None for target in file.targets}
-    first = [target.name for target in own.targets] if own is not None else []
-    return tuple(found.pop(name) for name in [*first, *(name for name in list(found) if name not in first)])
+    """Return all named targets, the operator's own first. A project's file cannot replace a target of the operator."""
+    own_targets = own.targets if own is not None else ()
+    names = {target.name for target in own_targets}
+    others = project.targets if project is not None else ()
+    return (*own_targets, *(target for target in others if target.name not in names))
 
 
 def _warnings(own: FileSettings | None, project: FileSettings | None) -> tuple[str, ...]:
-    said = [line for file in (own, project) if file is not None for line in file.warnings]
+    warnings = [line for file in (own, project) if file is not None for line in file.warnings]
     if own is not None and project is not None:
         names = {target.name for target in own.targets}
         for target in project.targets:
             if target.name in names:
-                said.append(f"{project.path}: the target '{target.name}' is left out, since yours of that name counts.")
-    return tuple(said)
+                warnings.append(f"{project.path}: the target '{target.name}' is ignored: your own file has this name.")
+    return tuple(warnings)
 
 
 def _base(values: Mapping[str, Any], origins: Mapping[str, Value]) -> Selection:
-    """What is looked at where no target is named."""
+    """Return the selection without a named target."""
     return Selection(
         url=values.get("url"),
         read_only=bool(origins["read_only"].value),
@@ -182,10 +183,10 @@ def _base(values: Mapping[str, Any], origins: Mapping[str, Value]) -> Selection:
 def _target(
     values: Mapping[str, Any], environment: Mapping[str, str], targets: tuple[NamedTarget, ...]
 ) -> NamedTarget | None:
-    """The target that was named, if one was."""
+    """Return the named target, or None if no target is named."""
     name, source = values.get("target"), "--target"
     if name is not None and values.get("url") is not None:
-        raise UsageError("--url and --target name a database each: say one of them.")
+        raise UsageError("--url and --target each name a database: use one of the two.")
     if name is None and values.get("url") is None:
         name, source = environment.get(TARGET_VARIABLE) or None, TARGET_VARIABLE
     if name is None:
@@ -196,12 +197,12 @@ def _target(
     from magetui.config.nearest import nearest
 
     named = [target.name for target in targets]
-    known = f"Named are: {', '.join(named)}." if named else "No file names any: 'magetui config' says where they go."
+    known = f"Targets: {', '.join(named)}." if named else "No file names a target: 'magetui config' shows the files."
     raise UsageError(f"{source}: there is no target '{name}'{nearest(name, named) or '.'} {known}")
 
 
-def _aimed(target: NamedTarget, base: Selection, origins: dict[str, Value]) -> Selection:
-    """The target, and what a flag says of the project, which wins over it; `origins` learns what the target says."""
+def _with_target(target: NamedTarget, base: Selection, origins: dict[str, Value]) -> Selection:
+    """Return the selection of the target. Flags about the project win; `origins` learns what the target sets."""
     chosen = target.chosen(base)
     flags: dict[str, Any] = {name: getattr(base, name) for name in PROJECT if origins[name].source.startswith("--")}
     for name in PROJECT:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
+    AddEnumValue,
     AlterColumn,
     Autocommit,
     CreateIndex,
@@ -28,7 +29,12 @@ from magetui.model.operations import (
     Other,
     RebuildTable,
     Recorded,
+    RenameEnumValue,
+    RenameIndex,
     RenameTable,
+    RenameType,
+    Unclear,
+    UnclearTable,
 )
 from magetui.model.schema import Column
 from magetui.text import formats
@@ -103,6 +109,19 @@ def _worded(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0
             if operation.begins:
                 return "commits the changes so far; each later statement commits by itself"
             return "starts a transaction again"
+        case AddEnumValue():
+            return f"adds value '{operation.value}' to type {_named(operation.schema, operation.name)}"
+        case RenameEnumValue():
+            name = _named(operation.schema, operation.name)
+            return f"renames value '{operation.value}' of type {name} to '{operation.new_value}'"
+        case RenameType():
+            return f"renames type {_named(operation.schema, operation.name)} to {operation.new_name}"
+        case RenameIndex():
+            return f"renames index {_named(operation.schema, operation.name)} to {operation.new_name}"
+        case UnclearTable():
+            return f"runs SQL on table {_named(operation.schema, operation.table)} that magetui cannot read"
+        case Unclear():
+            return "runs SQL that magetui cannot read"
         case Other():
             return f"does Alembic's {operation.name}, which magetui does not check"
         case _:

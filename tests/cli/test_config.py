@@ -59,7 +59,7 @@ def test_config_tells_each_setting_where_it_came_from_and_no_secret(
         "  url       postgresql://mage:***@db2/mage",
     ):
         assert " ".join(line.split()) in " ".join(told.stdout.split()), told
-    assert f"magetui: {project}: 'python' is left out, since this file came with the project" in told.stderr
+    assert f"magetui: {project}: 'python' is ignored, because this file comes with the project" in told.stderr
     document = magetui("--json", "--target", "prod-eu", "config")
     said = document.json
     assert said["target"] == "prod-eu"

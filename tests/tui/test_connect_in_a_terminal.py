@@ -181,10 +181,10 @@ def test_what_a_projects_file_may_not_say_is_told_on_the_screen(
     mage_sqlite_url: str, open_screen: OpenScreen, own: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "magetui.toml").write_text("python = './evil'\n")
-    terminal = open_screen(mage_sqlite_url, until="Configuration.*'python' is left out", size=(120, 40))
+    terminal = open_screen(mage_sqlite_url, until="Configuration.*'python' is ignored", size=(120, 40))
     terminal.press("c")
     terminal.wait_for(FOOTER)
-    assert "'python' is left out" not in terminal.screen(), "a notice does not cover the screen that is opened"
+    assert "'python' is ignored" not in terminal.screen(), "a notice does not cover the screen that is opened"
     terminal.press("escape")
     terminal.wait_for("4 Log.* config ")
     terminal.wait_for("UP TO DATE")
