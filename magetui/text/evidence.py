@@ -298,8 +298,8 @@ def _next(chain: Chain, evidence: Evidence, current: Revisions) -> tuple[str, st
         ), "magetui plan finish"
     if evidence.half is not None:
         return (
-            "Before you stamp or migrate, do the missing operations ('finish') or take back the others ('undo'). "
-            "Each shows its plan first. To see the plan to finish:"
+            "Before you stamp or migrate, finish this revision ('finish') or take back its operations ('undo'). "
+            "Both show the plan first. To see the plan to finish:"
         ), "magetui plan finish"
     fitting = evidence.fits or evidence.loosely
     if not fitting:

@@ -189,41 +189,55 @@ def way(record: RunRecord, subject: str = "current revision ", *, brief: bool = 
 
 
 def run_conclusion(record: RunRecord) -> str:
-    """Return how a run ended and the current revision after it, in one or two sentences."""
-    if record.outcome == "running":
+    """Return how a run ended and the current revision after it: 'Done. Current revision: a.'"""
+    details = run_details(record)
+    if record.alive or record.verb in WITHOUT_VERSION_ROW:
+        return details
+    return f"{OUTCOMES[record.outcome].capitalize()}. {details}"
+
+
+def run_details(record: RunRecord) -> str:
+    """Return the conclusion without the outcome, for a reader who sees the outcome above it."""
+    if record.alive:
         return f"Run {record.run} is still running."
     if record.verb == "backup":
         return f"Backup written: {plain(record.target_revision)}."
     if record.verb in SIGNALLED:
         return " ".join(f"{signal(sent)}." for sent in record.signals)
     if record.outcome == "done":
-        return f"Done. Current revision: {current(record.current_after)}."
-    return _why(record) if record.outcome == "refused" else f"{_why(record)} {_what_is_left(record)}"
+        return f"Current revision: {current(record.current_after)}."
+    why = _why(record)
+    return why if record.outcome == "refused" else " ".join(part for part in (why, _what_is_left(record)) if part)
 
 
 def _why(record: RunRecord) -> str:
-    """Return the reason why a run did not end as planned, as sentences."""
-    reason = {
-        "failed": f"The run failed: {one_line(record.error or 'no reason was given')}",
-        "cancelled": "The run was cancelled.",
-        "lock-timeout": one_line(record.error or "Could not get the lock within the lock timeout.")
-        if not record.mutex_taken and not record.attempts
-        else f"Could not get the lock within {duration(record.lock_timeout_ms)}.",
-        "statement-timeout": "A statement exceeded the statement timeout and was cancelled.",
-        "refused": one_line(record.error or "The run was refused."),
-        "lost": f"The connection to the server was lost: {one_line((record.error or '').strip().partition(chr(10))[0])}"
-        if record.broke
-        else f"The run was lost: {one_line(record.error or 'the connection broke')}",
-    }[record.outcome]
-    if not reason.endswith("."):
-        reason += "."
-    if record.where and record.outcome == "failed":
-        reason += f" At {plain(record.where)}."
-    if record.line_dropped and record.outcome == "cancelled":
-        reason += " The program that started the run was gone, and on-disconnect was set to cancel."
-    if record.outcome == "lock-timeout" and record.attempts and record.attempts[-1].reason:
-        reason += f" No retry: {one_line(record.attempts[-1].reason)}."
-    return reason
+    """Return what is known of the reason beyond the outcome, as sentences; '' if nothing is known."""
+    error = one_line(record.error or "")
+    match record.outcome:
+        case "failed":
+            where = f" At {plain(record.where)}." if record.where else ""
+            return f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}"
+        case "cancelled" if record.line_dropped:
+            return "The program that started the run was gone, and on-disconnect was set to cancel."
+        case "lock-timeout":
+            waited_for_mutex = not record.mutex_taken and not record.attempts
+            limit = "the lock timeout" if waited_for_mutex else duration(record.lock_timeout_ms)
+            known = error if waited_for_mutex else ""
+            why = known or f"Could not get the lock within {limit}"
+            reason = record.attempts[-1].reason if record.attempts else None
+            return f"{_sentence(why)} {_sentence(f'No retry: {one_line(reason)}')}" if reason else _sentence(why)
+        case "refused":
+            return _sentence(error or "The reason is unknown")
+        case "lost" if record.broke:
+            first = (record.error or "").strip().partition("\n")[0]
+            return _sentence(f"The connection to the server was lost: {one_line(first)}")
+        case "lost":
+            return _sentence(error or "The connection broke")
+    return ""
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def _what_is_left(record: RunRecord) -> str:

@@ -25,7 +25,6 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
         ("limits", _limits(limits) if limits and not by_hand else ""),
         ("ended", record.ended or ("not yet" if record.alive else "unknown")),
         ("took", formats.duration(record.elapsed_ms)),
-        ("outcome", formats.OUTCOMES[record.outcome]),
         ("current", "" if by_hand else formats.way(record, "")),
     ]
     for name, value in facts:

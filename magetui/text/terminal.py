@@ -208,7 +208,6 @@ class Text:
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("still running" if record.alive else "unknown")),
             ("took", formats.duration(record.elapsed_ms)),
-            ("outcome", formats.OUTCOMES[record.outcome]),
             ("current", formats.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)

@@ -69,7 +69,7 @@ def test_ctrl_c_cancels_the_statement_and_rolls_all_of_it_back(
     assert nobody_works_any_more(database)
     assert database.content == before
     told = magetui("runs", 2)
-    assert "The run was cancelled. The database is unchanged. Current revision: rev1." in told.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in told.stdout
 
 
 def test_run_is_cancelled_from_another_terminal(
@@ -81,10 +81,10 @@ def test_run_is_cancelled_from_another_terminal(
     elsewhere = magetui("runs", 2, "--cancel")
     assert elsewhere.status == 0, elsewhere
     assert "Run 2 was asked to stop." in elsewhere.stderr
-    assert "The run was cancelled. The database is unchanged. Current revision: rev1." in elsewhere.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in elsewhere.stdout
     ended = live.end()
     assert ended.status == 130, ended
-    assert "The run was cancelled." in ended.stdout
+    assert "Cancelled. " in ended.stdout
     assert database.content == before
     too_late = magetui("runs", 2, "--cancel")
     assert "Run 2 has already ended." in too_late.stderr
@@ -118,7 +118,7 @@ def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
     assert SLOW[database.dialect] in named(journal(state_dir, 2), "run-ended")[0]["statement"]
     assert database.content == before
     told = magetui("runs", 2)
-    assert "A statement exceeded the statement timeout and was cancelled." in told.stdout
+    assert "Statement timeout. The database is unchanged. Current revision: rev1." in told.stdout
 
 
 def test_ctrl_c_while_waiting_for_a_lock(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_ctrl_c_while_waiting_for_a_lock(pg_database: PostgresDatabase, magetui:
         live.interrupt()
         ended = live.end()
         assert ended.status == 130, ended
-        assert "The run was cancelled. The database is unchanged. Current revision: rev2." in ended.stdout
+        assert "Cancelled. The database is unchanged. Current revision: rev2." in ended.stdout
         assert pg_database.content == before
 
 
@@ -145,7 +145,7 @@ def test_ctrl_c_while_somebody_else_migrates(pg_database: PostgresDatabase, mage
         live.interrupt()
         ended = live.end()
     assert ended.status == 130, ended
-    assert "The run was cancelled." in ended.stdout
+    assert "Cancelled. " in ended.stdout
     assert pg_database.content == before
 
 
@@ -159,7 +159,7 @@ def test_ctrl_c_at_the_very_beginning_cancels_too_and_the_end_is_told(
     ended = live.end()
     assert ended.status == 130, ended
     assert "cancelling …" in ended.stderr
-    assert "The run was cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
     assert database.content == before
 
 

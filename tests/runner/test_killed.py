@@ -49,7 +49,7 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
         assert "ended without a word" in killed.json["error"]
 
         told = magetui(*common, "runs", 2)
-        assert "It was lost" in told.stdout
+        assert "Lost. " in told.stdout
         assert "Current revision: rev1." in told.stdout
         listed = magetui(*common, "runs", "--json").json["runs"]
         assert [(run["run"], run["outcome"], run["alive"]) for run in listed] == [

@@ -56,10 +56,7 @@ def test_run_that_is_to_be_cancelled_then_is_cancelled_when_its_command_line_die
     assert ended["outcome"] == "cancelled"
     assert pg_database.content == before
     told = magetui("--config", project.ini, "runs", 2)
-    assert (
-        "The run was cancelled. The program that started the run was gone, and on-disconnect was set to cancel."
-        in told.stdout
-    )
+    assert "Cancelled. The program that started the run was gone, and on-disconnect was set to cancel." in told.stdout
     assert "The database is unchanged. Current revision: rev1." in told.stdout
 
 

@@ -126,7 +126,7 @@ def test_cancel_in_the_pause_between_two_attempts_ends_the_run(
         live.interrupt()
         ended = live.end()
         assert ended.status == 130, ended
-        assert "The run was cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
+        assert "Cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
         assert len(named(journal(state_dir, 2), "attempt-failed")) <= 3
 
 

@@ -122,7 +122,7 @@ def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterw
     terminal.press("escape")
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     consent(terminal, mage.name)
-    terminal.wait_for(rf"Done\. Current revision: {BEFORE_HEAD}")
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert (tmp_path / "before.dump").stat().st_size > 1_000
 
 

@@ -148,7 +148,7 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     terminal.press("t")
     terminal.wait_for(rf"End session {second}\?")
     terminal.press("y")
-    terminal.wait_for(rf"Done\. Current revision: {BEFORE_HEAD}", 30)
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
     terminal.wait_gone("t Terminate")
     assert mage.current == [BEFORE_HEAD]
@@ -192,7 +192,7 @@ def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
     terminal.wait_for(rf"{asked} session {root}\?.*{CONSENT}")
     pressed = time.time()
     terminal.press("y")
-    terminal.wait_for(rf"Done\. Current revision: {TWO_BEFORE_HEAD}", 30)
+    terminal.wait_for(rf"DONE\s+Current revision: {TWO_BEFORE_HEAD}", 30)
     assert [pid for _, pid in signalled(state_dir, 1)] == [root]
     events = journal(state_dir)
     [ended] = named(events, "session-signalled")

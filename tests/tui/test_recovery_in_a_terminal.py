@@ -28,7 +28,7 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     terminal.wait_for("DROP TABLE generic_job")
     consent(terminal, mage.name)
-    terminal.wait_for(rf"Done\. Current revision: {BEFORE_HEAD}")
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 1")
@@ -101,7 +101,7 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
         again.press("enter")
         again.wait_for("WAITING")
         holder.rollback()
-        again.wait_for(rf"Done\. Current revision: {BEFORE_HEAD}")
+        again.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert magetui("runs", "1", "--json").json["outcome"] == "done"
 
 
