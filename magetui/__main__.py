@@ -1,4 +1,4 @@
-"""The way in: a verb goes to the command line, none opens the full-screen program."""
+"""The entry point: with a verb the command line runs, without a verb the full-screen program opens."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
 
 
 def main() -> None:
-    """Run and exit with the status that `magetui.cli.main` documents."""
+    """Run the program and exit with a status that `magetui.cli.main` documents."""
     from magetui.cli.main import Screens, run
 
     status = run(sys.argv[1:], Screens(open=_open, practise=_practise))
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        # A worker that still waits, for a server that never answers say: nobody wants its answer any more.
+        # A worker may still wait for a server that never answers. Nobody needs that answer any more.
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()

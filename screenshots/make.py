@@ -17,7 +17,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.target.selection import Selection
 from magetui.tui.app import MagetuiApp
 from magetui.tui.panes.schema import SchemaPane

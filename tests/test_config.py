@@ -1,4 +1,4 @@
-"""The configuration files: which of several sayings counts, what is wrong with one, what a project's may not say."""
+"""The configuration files: which source wins, what is wrong with a file, what a file of a project may not set."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from magetui.config import DEFAULT, Settings, settings_of
 from magetui.config.keys import ACTIONS
 from magetui.config.options import OPTIONS, TARGET_OPTIONS
-from magetui.config.targets import asked_for_name, named_target
+from magetui.config.settings import DEFAULT, Settings, settings_of
+from magetui.config.targets import named_target
 from magetui.engine.errors import ConnectError, UsageError
 from magetui.engine.target import passwords
 from magetui.engine.target.passwords import Passwords, ask_password
@@ -124,17 +124,23 @@ def test_a_target_says_what_is_looked_at_and_a_flag_of_the_project_wins_over_it(
         ("lock_retries = = 1", "is not TOML: Invalid value (at line 1, column 16)."),
         (f"lock_retries = {'[' * 5000}", "nested too deeply."),
         ("targets = 5", "'targets' must be a table, [targets.NAME]."),
-        ('[targets."a b"]\nurl = "sqlite://"', "a target's name is made of letters, digits, '.', '_' and '-'"),
+        (
+            '[targets."a b"]\nurl = "sqlite://"',
+            "the name of a target has at most 40 letters, digits, '.', '_' and '-'.",
+        ),
         ('[targets.a]\nulr = "sqlite://"', "there is no setting 'ulr' of the target 'a'; did you mean 'url'?"),
-        ("[targets.a]\nproduction = true", "the target 'a' says of no database: give it a url"),
+        ("[targets.a]\nproduction = true", "the target 'a' names no database: give it a url"),
         ('[targets.a]\nurl = "sqlite://"\ncolour = "pink"', "'targets.a.colour' must be red or green or"),
         (
             '[targets.a]\nurl = "sqlite://"\npassword_command = 5',
             "must be a command: one text, or a list of its words.",
         ),
-        ('[keys]\nmigrat = "M"', "[keys] names 'migrat', which is no action; did you mean 'migrate'?"),
-        ('[keys]\nmigrate = "b"', "the key b would be both 'migrate' and 'rollback': give one of them another"),
-        ('[keys]\nmigrate = "j"', "'migrate' cannot have the key j: lists and questions are answered with it."),
+        ('[keys]\nmigrat = "M"', "[keys] names 'migrat', which is not an action; did you mean 'migrate'?"),
+        (
+            '[keys]\nmigrate = "b"',
+            "the key b would mean both 'migrate' and 'rollback': change one of the two",
+        ),
+        ('[keys]\nmigrate = "j"', "'migrate' cannot have the key j: lists and questions need this key."),
         (
             '[keys]\nmigrate = "hyper+x"',
             "the key of 'migrate' must be one character, ctrl+ and a letter, or f1 to f12.",
@@ -154,8 +160,8 @@ def test_two_keys_may_change_places(files: Files) -> None:
 def test_a_target_that_there_is_not_is_told_with_those_there_are(files: Files) -> None:
     own = '[targets.prod-eu]\nurl = "sqlite://"\n[targets.staging]\nurl = "sqlite://"'
     said = files.complaint(own, target="prod")
-    assert said == "--target: there is no target 'prod'; did you mean 'prod-eu'? Named are: prod-eu, staging."
-    assert "say one of them" in files.complaint(own, target="staging", url="sqlite://")
+    assert said == "--target: there is no target 'prod'; did you mean 'prod-eu'? Targets: prod-eu, staging."
+    assert "use one of the two" in files.complaint(own, target="staging", url="sqlite://")
 
 
 def test_a_variable_that_cannot_be_meant_is_named(files: Files) -> None:
@@ -191,12 +197,12 @@ def test_a_projects_file_runs_nothing_and_takes_no_name_from_ones_own(files: Fil
     said = "\n".join(settings.warnings)
     for left_out in ("'python'", "'mage_path'", "'scratch_url'", "'pg_dump'", "[keys]", "'password_command' of the"):
         assert f"{files.project}: {left_out}" in said
-    assert f"Only your own file may say it, {files.own}." in said
-    assert "the target 'prod' is left out, since yours of that name counts" in said
+    assert f"Only your own file may set it: {files.own}." in said
+    assert "the target 'prod' is ignored: your own file has this name" in said
 
 
 def test_a_projects_file_does_not_lead_out_of_its_folder(files: Files) -> None:
-    assert "leads out of the project's folder" in files.complaint("", 'config = "../elsewhere/alembic.ini"')
+    assert "is outside the project's folder" in files.complaint("", 'config = "../elsewhere/alembic.ini"')
 
 
 def test_a_password_that_others_can_read_is_warned_of(files: Files) -> None:
@@ -236,9 +242,6 @@ def test_a_production_database_is_known_by_whatever_leads_to_it(files: Files) ->
     assert other is not None
     assert not other.production
     assert named_target(targets, Selection(), "postgresql://db9/mage") is None
-    assert asked_for_name(False, alias) == (True, "this is alias, which is PRODUCTION")
-    assert asked_for_name(False, other)[0] is False
-    assert asked_for_name(True, None) == (True, "this may destroy data")
 
 
 # -- commands that give passwords

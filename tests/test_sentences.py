@@ -1,4 +1,4 @@
-"""What a revision does, in words: one line for each kind of operation, safe to show."""
+"""The operations of a revision in words: one line for each kind of operation, safe to show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SENTENCES = [
     ),
     (made.DropTable("job", None), "drops table job"),
     (made.RenameTable("job", None, "task"), "renames table job to task"),
-    (made.RebuildTable("job", None), "rebuilds table job as a copy, with what follows"),
+    (made.RebuildTable("job", None), "rebuilds table job as a copy, with the changes that follow"),
     (made.AddColumn("role", None, ENTITY), "adds role.entity (entity, null)"),
     (made.AddColumn("role", None, COUNT), "adds role.count (INTEGER, not null, default '0')"),
     (made.DropColumn("role", None, "entity"), "drops role.entity"),
@@ -31,7 +31,7 @@ SENTENCES = [
     ),
     (made.AlterColumn("role", None, "a", nullable=True, default="1"), "changes role.a: may be null, default 1"),
     (made.AlterColumn("role", None, "a", drops_default=True), "changes role.a: no default"),
-    (made.AlterColumn("role", None, "a"), "changes role.a: nothing that is looked at here"),
+    (made.AlterColumn("role", None, "a"), "changes role.a: nothing that magetui checks"),
     (made.CreateIndex("t", None, Index("i", ("a", "b"))), "creates index i on t (a, b)"),
     (
         made.CreateIndex("t", None, Index("i", ("a",), unique=True), concurrently=True),
@@ -48,7 +48,7 @@ SENTENCES = [
     ),
     (
         made.AddConstraint("t", None, "check", "c", definition="a > 0", valid=False),
-        "adds check c to t: a > 0, without a look at the rows that are there",
+        "adds check c to t: a > 0, without checking existing rows",
     ),
     (made.DropConstraint("t", None, "f", "foreign"), "drops foreign key f of t"),
     (made.DropConstraint("t", None, None, None), "drops constraint without a name of t"),
@@ -60,18 +60,18 @@ SENTENCES = [
     (made.DropType("mood", None), "drops type mood"),
     (made.ExecuteSql("UPDATE t\n   SET a = 1"), "runs SQL: UPDATE t SET a = 1"),
     (made.InsertRows("t", None, 1), "inserts 1 row into t"),
-    (made.Autocommit(begins=True), "commits what came before; what follows commits statement by statement"),
-    (made.Autocommit(begins=False), "begins a transaction again"),
+    (made.Autocommit(begins=True), "commits the changes so far; each later statement commits by itself"),
+    (made.Autocommit(begins=False), "starts a transaction again"),
     (
         made.Other("CreateTableCommentOp"),
-        "does Alembic's CreateTableCommentOp, which changes nothing that is looked at here",
+        "does Alembic's CreateTableCommentOp, which magetui does not check",
     ),
-    (made.AddEnumValue("mood", None, "ok"), "add enum value"),
-    (made.RenameEnumValue("mood", None, "ok", "fine"), "rename enum value"),
-    (made.RenameType("mood", None, "temper"), "rename type"),
-    (made.RenameIndex("i", None, "j"), "rename index"),
-    (made.Unclear(frozenset({"t"})), "unclear"),
-    (made.UnclearTable(frozenset({"t"}), table="t"), "unclear table"),
+    (made.AddEnumValue("mood", None, "ok"), "adds value 'ok' to type mood"),
+    (made.RenameEnumValue("mood", None, "ok", "fine"), "renames value 'ok' of type mood to 'fine'"),
+    (made.RenameType("mood", None, "temper"), "renames type mood to temper"),
+    (made.RenameIndex("i", None, "j"), "renames index i to j"),
+    (made.Unclear(frozenset({"t"})), "runs SQL that magetui cannot read"),
+    (made.UnclearTable(frozenset({"t"}), table="t"), "runs SQL on table t that magetui cannot read"),
 ]
 
 
@@ -95,9 +95,9 @@ def test_a_direction_says_when_it_does_nothing_and_why_it_may_do_more() -> None:
     assert doings(made.Recorded(())) == (NOTHING,)
     reading = "it reads the database: SELECT 1"
     assert doings(made.Recorded((), reading)) == (
-        "what it does cannot be known beforehand, since it reads the database: SELECT 1",
+        "what it does cannot be known in advance: it reads the database: SELECT 1",
     )
     assert doings(made.Recorded((made.DropTable("t", None),), reading)) == (
         "drops table t",
-        "what else it does cannot be known beforehand, since it reads the database: SELECT 1",
+        "what else it does cannot be known in advance: it reads the database: SELECT 1",
     )

@@ -1,4 +1,4 @@
-"""What is said of a run in one line: an arrow is a current revision that moved, and nothing else."""
+"""A run in one line: an arrow means that the current revision moved."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The plain command line: parse, ask the engine, print."""
+"""The command line: parse the arguments, ask the engine, print the answer."""

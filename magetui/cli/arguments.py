@@ -1,4 +1,4 @@
-"""The parser, made from the registry of verbs; its complaints never repeat what was typed."""
+"""The parser of the command line, made from the registry of verbs. Its errors never repeat what was typed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from magetui import __version__
 from magetui.config.options import BY_NAME
 from magetui.verbs import COMMON, VERBS, Parameter, Verb
 
-UNRECOGNIZED = "unrecognized arguments: "  # argparse's words
+UNRECOGNIZED = "unrecognized arguments: "  # as argparse words it
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, whose complaints must not repeat an argument: it may hold a credential."""
+    """An argparse parser whose errors repeat no argument, because an argument may be a credential."""
 
     def error(self, message: str) -> NoReturn:
         from magetui.protocol.redaction import redact
@@ -36,26 +36,26 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="magetui",
         parents=[common],
-        description="Recover a database whose Alembic migrations have gone wrong. Without a verb: the screen.",
+        description="Recover a database whose Alembic migrations went wrong. Without a verb, the screen opens.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"magetui {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb_name", parser_class=Parser)
-    for one in VERBS:
-        _add_verb(verbs, one, common)
+    for verb in VERBS:
+        _add_verb(verbs, verb, common)
     return parser
 
 
-def _add_verb(verbs: Any, one: Verb, common: argparse.ArgumentParser) -> None:
+def _add_verb(verbs: Any, verb: Verb, common: argparse.ArgumentParser) -> None:
     parser = verbs.add_parser(
-        one.name,
+        verb.name,
         parents=[common],
-        help=one.summary,
-        description=f"{one.summary} ({one.danger}).",
+        help=verb.summary,
+        description=f"{verb.summary} ({verb.danger}).",
         allow_abbrev=False,
     )
-    for parameter in one.parameters:
-        # What the configuration may say has its default there, after everything that was said.
+    for parameter in verb.parameters:
+        # A setting has its default in the configuration, which must see whether the flag was given.
         _add(parser, parameter, argparse.SUPPRESS if parameter.key in BY_NAME else parameter.default)
 
 

@@ -1,4 +1,4 @@
-"""The verb `backup`: how far it has come is said on stderr, where the file is and how to restore it on stdout."""
+"""The verb `backup`: progress goes to stderr, the file and the command that restores it go to stdout."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from typing import Any, NoReturn
 
 from magetui.backends.backup import BackupProgress
 from magetui.cli.output import answer, complain
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.backup import BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError
 from magetui.engine.workspace import Workspace
 from magetui.text import documents, formats
+from magetui.text.run_events import blocker
 
 INTERRUPTED = 130
-TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0  # between two words about the progress
+TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0  # between two reports of the progress
 WIDTH = 79
 
 
 def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
-    """See `make_backup`; 5 where a lock was not to be had, 130 where it was cancelled."""
+    """Make a backup and return the exit status: 5 after a lock timeout, 130 if the backup was cancelled."""
     workspace = Workspace(settings.selection)
     request = BackupRequest(
         output=Path(values["output"]) if values.get("output") else None,
@@ -36,51 +37,51 @@ def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
     progress = Progress(terminal=sys.stderr.isatty())
     try:
         with _signals_interrupt():
-            made = make_backup(workspace, request, progress.tell)
+            backup = make_backup(workspace, request, progress.show)
     except LockTimeoutError as error:
         progress.end()
         for session in error.sessions:
-            complain(f"in the way: {formats.session_line(session)}")
+            complain(blocker(session))
         raise
     except KeyboardInterrupt:
         progress.end()
-        complain("magetui: the backup was cancelled; there is none, and no file was left.")
+        complain("magetui: the backup was cancelled. No file was left.")
         return INTERRUPTED
     finally:
         progress.end()
-    if made.unrecorded:
-        complain(formats.plain(made.unrecorded))
-    answer(settings, lambda: documents.backup_document(made), lambda text: text.backup(made))
+    if backup.unrecorded:
+        complain(formats.plain(backup.unrecorded))
+    answer(settings, lambda: documents.backup_document(backup), lambda text: text.backup(backup))
     return 0
 
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """A lost terminal and a request to end are heard as ctrl+c is, so that they leave no more behind."""
+    """Treat SIGTERM and SIGHUP as ctrl+c, so that they leave no partial file either."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup means it
-    for number in heard:
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
 
 
 class Progress:
-    """One line that is written over on a terminal; now and then a line of its own where there is none."""
+    """Shows progress: one line that is overwritten on a terminal, or a new line now and then without a terminal."""
 
     def __init__(self, *, terminal: bool) -> None:
         self._terminal = terminal
         self._next = time.monotonic() + (0 if terminal else LOG_SECONDS)
         self._open = False
 
-    def tell(self, progress: BackupProgress) -> None:
+    def show(self, progress: BackupProgress) -> None:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + (TERMINAL_SECONDS if self._terminal else LOG_SECONDS)
@@ -94,7 +95,7 @@ class Progress:
             complain(line)
 
     def end(self) -> None:
-        """Leave the line that was written over."""
+        """Leave the line that was overwritten."""
         if self._open:
             complain("")
             self._open = False

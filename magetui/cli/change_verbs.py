@@ -1,4 +1,4 @@
-"""The verbs that change a database: plan, consent, run, follow, and what the database says afterwards."""
+"""The verbs that change a database: plan, ask for consent, run, follow, and report the current revision."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from magetui.cli.consent import consent
+from magetui.cli.consent import require_consent
 from magetui.cli.output import answer, complain, print_lines
 from magetui.cli.read_verbs import show_plan
-from magetui.cli.run_follower import Interrupts, followed, told_lost
-from magetui.config import LIMITS, Settings
-from magetui.config.targets import asked_for_name, named_target
+from magetui.cli.run_follower import Interrupts, followed, read_lost
+from magetui.config.settings import LIMITS, Settings
+from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
+from magetui.engine.preview.preview import Preview
 from magetui.engine.runs import follow, start
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
 from magetui.text import documents, formats, terminal
+from magetui.text import preview as previews
+from magetui.text.consent import plan_consent
 from magetui.text.sql_script import sql_script
 
 STATUS: Mapping[str, int] = {
@@ -36,7 +39,7 @@ STATUS: Mapping[str, int] = {
 
 
 def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
-    """The function of a changing verb."""
+    """Return the function of a changing verb."""
 
     def changed(settings: Settings, values: Mapping[str, Any]) -> int:
         workspace = Workspace(settings.selection)
@@ -47,48 +50,54 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
                 _print_sql(settings, reading, plan)
                 return 0
             if plan.empty:
-                answer(
-                    settings,
-                    lambda: documents.nothing_done_document(plan),
-                    lambda _text: [plan.summary],
-                )
+                answer(settings, lambda: documents.nothing_done_document(plan), lambda _text: [plan.summary])
                 return 0
             if settings.selection.read_only:
                 raise RefusedError("--read-only is set, so nothing is changed.")
             if plan.forbidden is not None:
                 raise RefusedError(f"{plan.forbidden} Nothing was changed.")
             _announce(workspace, plan)
-            doubted = False if values.get("yes") else _foretell(reading, plan)
-        for line in said_by_files(settings):
-            complain(line)
-        named = named_target(settings.targets, settings.selection, workspace.target.redacted)
-        asks_name, why = asked_for_name(plan.destroys, named, doubted=doubted)
-        if named is not None and named.production:
-            complain(f"  this is {named.called}")
-        consent(values, f"{plan.summary}. Go on?", plan.database if asks_name else None, why)
-        limits = start.Limits(
-            Timeouts(
-                lock_ms=int(settings.lock_timeout_seconds * 1000),
-                statement_ms=int(settings.statement_timeout_seconds * 1000),
-            ),
-            lock_retries=settings.lock_retries,
-            on_disconnect=settings.on_disconnect,
-        )
-        with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
-            started = start.start(workspace, plan, limits)
-            interrupts.began(started.run)
-            complain(f"run {started.run} began; ctrl+c cancels it")
-            record = followed(follow.follow(os.environ, started))
-            if record.outcome == "lost":
-                record = told_lost(settings, record, just_ended=True)
-            answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
-        return STATUS[record.outcome]
+            preview = None if values.get("yes") else _preview(reading, plan)
+        _ask(settings, values, workspace, plan, preview)
+        return STATUS[_run(settings, workspace, plan)]
 
     return changed
 
 
+def _ask(
+    settings: Settings, values: Mapping[str, Any], workspace: Workspace, plan: Plan, preview: Preview | None
+) -> None:
+    for line in limits_of_files(settings):
+        complain(line)
+    named = named_target(settings.targets, settings.selection, workspace.target.redacted)
+    if values.get("yes") and named is not None and named.production:
+        complain(f"  this is {named.called}")
+    require_consent(values, plan_consent(plan, named, preview))
+
+
+def _run(settings: Settings, workspace: Workspace, plan: Plan) -> str:
+    """Run the plan, follow the run, print its record, and return its outcome."""
+    limits = start.Limits(
+        Timeouts(
+            lock_ms=int(settings.lock_timeout_seconds * 1000),
+            statement_ms=int(settings.statement_timeout_seconds * 1000),
+        ),
+        lock_retries=settings.lock_retries,
+        on_disconnect=settings.on_disconnect,
+    )
+    with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
+        started = start.start(workspace, plan, limits)
+        interrupts.started(started.run)
+        complain(f"run {started.run} started; ctrl+c cancels it")
+        record = followed(started)
+        if record.outcome == "lost":
+            record = read_lost(settings, record, just_ended=True)
+        answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
+    return record.outcome
+
+
 def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
-    """Nothing but SQL on stdout, exactly as it is unless a terminal would obey it."""
+    """Print nothing but SQL on stdout, unchanged unless a terminal would obey a character of it."""
     if settings.json:
         show_plan(settings, reading, plan)
         return
@@ -98,13 +107,13 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     print_lines(map(formats.plain, lines) if sys.stdout.isatty() else lines)
 
 
-def said_by_files(settings: Settings) -> list[str]:
-    """The limits that a file sets for this run: a file that came with the project sets none unsaid."""
-    of_files = {name: settings.origins[name] for name in LIMITS if name in settings.origins}
+def limits_of_files(settings: Settings) -> list[str]:
+    """Return the limits of this run that a file sets, as lines: a file of the project sets no limit unnoticed."""
+    files = {str(file.path) for file in settings.files}
     return [
-        formats.plain(f"  {name} {said.value}, from {said.source}")
-        for name, said in of_files.items()
-        if said.source in {str(file.path) for file in settings.files}
+        formats.plain(f"  {name} {settings.origins[name].value}, from {settings.origins[name].source}")
+        for name in LIMITS
+        if name in settings.origins and settings.origins[name].source in files
     ]
 
 
@@ -116,27 +125,23 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
         complain(formats.plain(f"  {step.direction} {step.revision}  {step.message}"))
     if plan.verb == "stamp":
         complain(f"  {formats.verifying(plan.target_revision)}")
-    for line in terminal.works(plan):
+    for line in terminal.repair_lines(plan):
         complain(line)
 
 
-def _foretell(reading: Reading, plan: Plan) -> bool:
-    """For whoever is asked for consent: whom it locks out, what is lost, and what else is to be known.
-
-    Whether the schema speaks against what a stamp would say of it.
-    """
+def _preview(reading: Reading, plan: Plan) -> Preview | None:
+    """Print the preview for the operator who is asked for consent. Returns None if it could not be made."""
     from magetui.engine.preview.preview import preview_plan
     from magetui.text.terminal import Text
 
     try:
         preview = preview_plan(reading, plan)
     except MagetuiError as error:
-        what = "Whether the schema fits is" if plan.verb == "stamp" else "What it locks and loses is"
-        complain(f"{what} not known. {error.message}")
-        return False
+        complain(previews.unavailable(plan, error.message))
+        return None
     for line in Text(colour=False).preview(preview):
         complain(line)
     for step in preview.steps:
         for warning in step.warnings:
             complain(formats.plain(f"  {step.revision}: {warning}"))
-    return plan.verb == "stamp" and preview.doubt is not None
+    return preview

@@ -1,6 +1,6 @@
-"""The verb `config`: the files that were looked for, each setting and what it came from, keys and named targets.
+"""The verb `config`: the configuration files, each setting with its source, the keys, and the named targets.
 
-It connects to nothing and runs no command, and no password is in what it says.
+The verb connects to no database and runs no command. Its output contains no password.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from magetui.cli.output import answer
-from magetui.config import Settings, Value
 from magetui.config.keys import ACTIONS
 from magetui.config.options import BY_NAME
-from magetui.config.targets import NamedTarget
+from magetui.config.settings import Settings, Value
+from magetui.config.targets import PRODUCTION, NamedTarget
 from magetui.protocol.redaction import HIDDEN, redact_url
 from magetui.text import formats
 from magetui.text.terminal import columns
@@ -21,7 +21,7 @@ FILES = {"yours": "your file", "project": "the project's"}
 
 
 def show_configuration(settings: Settings, _values: Mapping[str, Any]) -> int:
-    """The verb's exit status: what is wrong with a file was said before."""
+    """Print the configuration and return 0. An error in a file was reported before."""
     answer(settings, lambda: _document(settings), lambda _text: _lines(settings))
     return 0
 
@@ -32,7 +32,8 @@ def _document(settings: Settings) -> dict[str, Any]:
         "target": settings.selection.target,
         "url": _url(settings),
         "settings": {
-            name: {"value": _told(name, said.value), "source": said.source} for name, said in settings.origins.items()
+            name: {"value": _shown(name, setting.value), "source": setting.source}
+            for name, setting in settings.origins.items()
         },
         "keys": {action: settings.keys.get(action, key) for action, key in ACTIONS.items()},
         "targets": [_target(target) for target in settings.targets],
@@ -59,7 +60,7 @@ def _target(target: NamedTarget) -> dict[str, Any]:
 
 
 def _password(target: NamedTarget) -> str | None:
-    """What a target's password comes from, without it, and without the command, which may have one in it."""
+    """Return where the password of a target comes from. The command is not shown: it may contain a password."""
     if target.password_command is not None:
         return "password_command"
     return "url" if target.url is not None and HIDDEN in redact_url(target.url) else None
@@ -70,19 +71,19 @@ def _url(settings: Settings) -> str | None:
     return None if url is None else redact_url(url)
 
 
-def _told(name: str, value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
     return redact_url(value) if BY_NAME[name].kind == "url" and value is not None else value
 
 
 def _lines(settings: Settings) -> Iterable[str]:
-    return map(formats.plain, _said(settings))
+    return map(formats.plain, _all_lines(settings))
 
 
-def _said(settings: Settings) -> Iterable[str]:
+def _all_lines(settings: Settings) -> Iterable[str]:
     for file in settings.files:
-        yield f"{FILES[file.whose]:<15}{file.path}{'' if file.found else '  (there is none)'}"
+        yield f"{FILES[file.whose]:<15}{file.path}{'' if file.found else '  (not found)'}"
     yield ""
-    yield from columns([("target", *_target_said(settings)), *map(_row, settings.origins.items())])
+    yield from columns([("target", *_chosen_target(settings)), *map(_row, settings.origins.items())])
     if settings.keys:
         yield ""
         yield from columns(
@@ -93,37 +94,37 @@ def _said(settings: Settings) -> Iterable[str]:
         yield from _target_lines(target)
 
 
-def _target_said(settings: Settings) -> tuple[str, str]:
+def _chosen_target(settings: Settings) -> tuple[str, str]:
     chosen = settings.selection
     if chosen.target is not None:
         return chosen.target, "--target or MAGETUI_TARGET"
     if chosen.url is not None:
         return _url(settings) or "", chosen.url_source
-    return "none", "found by the environment or the project: 'magetui diagnose' tells"
+    return "none", "the environment or the project decides: 'magetui diagnose' shows the result"
 
 
-def _row(said: tuple[str, Value]) -> tuple[str, str, str]:
-    name, value = said
-    told = _told(name, value.value)
-    if isinstance(told, bool):
-        told = "true" if told else "false"
-    elif isinstance(told, float):
-        told = f"{told:g}"
-    return name, "none" if told is None else str(told), value.source
+def _row(origin: tuple[str, Value]) -> tuple[str, str, str]:
+    name, setting = origin
+    value = _shown(name, setting.value)
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return name, "none" if value is None else str(value), setting.source
 
 
 def _target_lines(target: NamedTarget) -> Iterable[str]:
-    marks = [mark for mark, said in (("PRODUCTION", target.production), ("read-only", target.read_only)) if said]
+    marks = [mark for mark, holds in ((PRODUCTION, target.production), ("read-only", target.read_only)) if holds]
     yield formats.plain(
         "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
     )
-    told = _target(target)
-    password = {"password_command": "given by its password_command", "url": "in the URL", None: "none here"}
+    values = _target(target)
+    password = {"password_command": "from its password_command", "url": "in the URL", None: "none here"}
     rows = [
-        ("", name, str(told[name]))
+        ("", name, str(values[name]))
         for name in ("url", "project_path", "config", "section", "mage_path", "python", "colour")
-        if told[name]
+        if values[name]
     ]
-    rows.append(("", "password", password[told["password"]]))
+    rows.append(("", "password", password[values["password"]]))
     rows.append(("", "source", target.file))
     yield from columns(rows)

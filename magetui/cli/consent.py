@@ -1,4 +1,4 @@
-"""Consent on a terminal: the default is no; what destroys data, or changes production, wants a name typed."""
+"""Consent on a terminal. The default is no."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from magetui.engine.errors import RefusedError
+from magetui.text.consent import Consent
 
 
-def consent(values: Mapping[str, Any], question: str, name: str | None = None, why: str = "") -> None:
-    """Ask on the terminal; with `name` it wants that typed, and says `why`. Raises `RefusedError` for all but a yes."""
+def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
+    """Ask for the consent on the terminal, unless `--yes` gave it. Raises `RefusedError` for every other answer."""
     if values.get("yes"):
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("There is no terminal to ask for consent on. Nothing was changed. Say --yes to go on.")
-    wanted = "y or N" if name is None else f"{why}; type the database's name, {name}"
-    sys.stderr.write(f"{question} [{wanted}] ")
+        raise RefusedError("There is no terminal to ask for consent. Nothing was changed. To consent, add --yes.")
+    sys.stderr.write(f"{consent.prompt} [y/N] " if consent.name is None else f"{consent.prompt}\n> ")
     sys.stderr.flush()
-    answer = sys.stdin.readline().strip()
-    if answer.lower() in ("y", "yes") if name is None else answer == name:
-        return
-    raise RefusedError("Not confirmed. Nothing was changed.")
+    if not consent.is_given(sys.stdin.readline().strip()):
+        raise RefusedError("Not confirmed. Nothing was changed.")

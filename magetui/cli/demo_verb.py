@@ -1,15 +1,15 @@
-"""A practice incident without a terminal: where it is, and what to type."""
+"""The verb `demo` without a terminal: it builds a practice incident and prints where it is and what to type."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from magetui.cli.output import print_lines
-from magetui.config import Settings
+from magetui.cli.output import answer
+from magetui.config.settings import Settings
 from magetui.engine.demo.demo import LOOSE_SECONDS, Demo, Scenario, build_demo
+from magetui.text import documents
 
 WRAP = 100
 TRY: dict[Scenario, tuple[str, ...]] = {
@@ -20,28 +20,15 @@ TRY: dict[Scenario, tuple[str, ...]] = {
 }
 
 
-def tell_practice(settings: Settings, values: Mapping[str, Any]) -> int:
-    """Build the incident, leave it for the verbs to be tried on, and say what to type."""
+def show_practice(settings: Settings, values: Mapping[str, Any]) -> int:
+    """Build the incident and print the commands to try. The incident stays until its folder is deleted."""
     demo = build_demo(values["scenario"], tied=False)
-    print_lines([json.dumps(_document(demo), indent=1)] if settings.json else _lines(demo))
+    answer(settings, lambda: documents.demo_document(demo, _commands(demo)), lambda _text: _lines(demo))
     return 0
 
 
 def _commands(demo: Demo) -> list[str]:
     return [f"magetui --config {demo.config} {verb}" for verb in TRY[demo.scenario]]
-
-
-def _document(demo: Demo) -> dict[str, object]:
-    return {
-        "scenario": demo.scenario,
-        "folder": str(demo.folder),
-        "config": str(demo.config),
-        "database": str(demo.database),
-        "state_home": str(demo.state_home),
-        "holder": demo.holder_pid,
-        "story": demo.story,
-        "commands": _commands(demo),
-    }
 
 
 def _lines(demo: Demo) -> Iterable[str]:
@@ -50,9 +37,9 @@ def _lines(demo: Demo) -> Iterable[str]:
     yield ""
     yield from textwrap.wrap(demo.story, WRAP)
     if demo.holder is not None:
-        yield f"The lock is held by process {demo.holder_pid}, for {LOOSE_SECONDS // 60} minutes from now."
+        yield f"Process {demo.holder_pid} holds the lock, for {LOOSE_SECONDS // 60} minutes from now."
     yield ""
-    yield f"export XDG_STATE_HOME={demo.state_home}    # keeps practice runs apart from real ones"
+    yield f"export XDG_STATE_HOME={demo.state_home}    # keeps practice runs apart from real runs"
     yield from _commands(demo)
     yield ""
     yield "Delete the folder when you are done."

@@ -1,4 +1,4 @@
-"""The command line's dispatch: one line of arguments in, one exit status out.
+"""Dispatch of the command line: arguments in, exit status out.
 
 Exit statuses: 0 done or healthy; 1 failed; 2 wrong usage; 3 `diagnose` found something to act on; 4 refused or not
 confirmed; 5 a lock timeout; 130 cancelled.
@@ -6,7 +6,6 @@ confirmed; 5 a lock timeout; 130 cancelled.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
-from magetui.config import settings_of
+from magetui.config.settings import settings_of
 from magetui.engine.errors import MagetuiError
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
     from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130
@@ -29,14 +28,14 @@ Handler = Callable[["Settings", Mapping[str, Any]], int]
 
 @dataclass(frozen=True, slots=True)
 class Screens:
-    """The full-screen program, as the command line is handed it: it stands on the same floor and is not known here."""
+    """Opens the full-screen program. The command line receives these functions, as it may not import the screen."""
 
     open: Callable[[Settings], int]
     practise: Callable[[Settings, str], int]
 
 
 def run(arguments: Sequence[str], screens: Screens) -> int:
-    """Carry out one command line; returns the exit status."""
+    """Carry out one command line and return the exit status."""
     values = vars(parser().parse_args(arguments))
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -51,11 +50,13 @@ def run(arguments: Sequence[str], screens: Screens) -> int:
         return _handler(name)(settings, values)
     except MagetuiError as error:
         if values.get("json"):
-            print_lines([json.dumps({"error": error.message, "status": error.status})])
+            from magetui.text.documents import as_json, error_document
+
+            print_lines([as_json(error_document(error))])
         complain(f"magetui: {error.message}")
         return error.status
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader went away; nothing more is to be said
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader went away
         return 1
     except KeyboardInterrupt:
         complain("magetui: interrupted; nothing was changed.")
@@ -64,14 +65,14 @@ def run(arguments: Sequence[str], screens: Screens) -> int:
 
 def _no_terminal() -> int:
     complain(
-        "magetui: the full-screen program needs a terminal. Without one, use the verbs: "
+        "magetui: the full-screen program needs a terminal. Without a terminal, use the verbs: "
         "magetui diagnose, magetui --help."
     )
     return 2
 
 
 def _handler(name: str) -> Handler:
-    """The function of a verb; importing it imports what that verb needs."""
+    """Return the function of a verb. Importing the function imports only what the verb needs."""
     if verb(name).changes:
         from magetui.cli.change_verbs import handler
 
@@ -89,9 +90,9 @@ def _handler(name: str) -> Handler:
 
         return show_configuration
     if name == "demo":
-        from magetui.cli.demo_verb import tell_practice
+        from magetui.cli.demo_verb import show_practice
 
-        return tell_practice
+        return show_practice
     from magetui.cli.read_verbs import HANDLERS
 
     return HANDLERS[name]

@@ -1,21 +1,23 @@
-"""What the command line prints: answers to stdout, as text or one JSON document; everything else to stderr."""
+"""The output of the command line: answers go to stdout, as text or one JSON document; all else goes to stderr."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
 
 
 def answer(
     settings: Settings, document: Callable[[], Mapping[str, Any]], lines: Callable[[Any], Iterable[str]]
 ) -> None:
+    """Print the answer of a verb: the document with `--json`, otherwise the lines that `lines` makes with a `Text`."""
     if settings.json:
-        print_lines([json.dumps(document(), ensure_ascii=False, indent=1, default=str)])
+        from magetui.text.documents import as_json
+
+        print_lines([as_json(document())])
     else:
         from magetui.text.terminal import Text
 

@@ -1,16 +1,15 @@
-"""The verbs that read: each asks the engine once, prints, and returns its exit status."""
+"""The verbs that read. Each asks the engine once, prints the answer and returns the exit status."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
-from magetui.cli.consent import consent
+from magetui.cli.consent import require_consent
 from magetui.cli.output import answer, complain, print_lines
-from magetui.cli.run_follower import followed, told_lost
-from magetui.config import Settings
+from magetui.cli.run_follower import followed, read_lost
+from magetui.config.settings import Settings
 from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
@@ -23,6 +22,7 @@ from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
 from magetui.text import documents, formats
+from magetui.text.consent import signal_consent
 
 INTERRUPTED = 130
 
@@ -52,7 +52,7 @@ def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
-    from magetui.engine.evidence.evidence import gather_evidence  # starts a child, and loads what only it needs
+    from magetui.engine.evidence.evidence import gather_evidence  # loads modules that no other verb needs
     from magetui.text.evidence import conclude
 
     workspace = Workspace(settings.selection)
@@ -61,11 +61,11 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
     with open_reading(workspace) as reading:
         evidence = gather_evidence(reading)
         table = reading.overview.version_table
-    found = conclude(chain, evidence, table, workspace.target.clean)
+    conclusion = conclude(chain, evidence, table, workspace.target.clean)
     answer(
         settings,
-        lambda: documents.evidence_document(chain, evidence, found),
-        lambda text: text.evidence(chain, found),
+        lambda: documents.evidence_document(chain, evidence, conclusion),
+        lambda text: text.evidence(chain, conclusion),
     )
     return 0
 
@@ -73,20 +73,20 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = Workspace(settings.selection)
     if values.get("cancel") is not None and values.get("terminate") is not None:
-        raise UsageError("'locks' takes one of --cancel and --terminate.")
+        raise UsageError("'locks' takes --cancel or --terminate, not both.")
     if values.get("terminate") is not None:
         return _signal(settings, values, workspace, "terminate")
     if values.get("cancel") is not None:
         return _signal(settings, values, workspace, "cancel")
     sessions = listing.list_sessions(workspace)
     answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
-    if (unseen := listing.hidden(workspace)) is not None:
-        complain(unseen)
+    if (hidden := listing.hidden(workspace)) is not None:
+        complain(hidden)
     return 0
 
 
 def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace, action: SignalAction) -> int:
-    """Cancel or end a session, on consent; 1 where it is read back that it goes on."""
+    """Cancel the query of a session, or end the session, after consent. Returns 1 if the session continues."""
     from magetui.text.terminal import wrapped
 
     session = listing.find_session(workspace, values[action])
@@ -99,12 +99,10 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     for line in wrapped(signals.loss(session, action), 78):
         complain(line)
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
-    where = f" It is on {named.called}." if named is not None and named.production else ""
-    consent(values, f"{'End this session?' if action == 'terminate' else 'Cancel its query?'}{where}")
-    done = (signals.end_session if action == "terminate" else signals.end_query)(workspace, session)
-    document = {"action": action, "session": asdict(done.session), "settled": done.settled, "message": done.message}
-    answer(settings, lambda: document, lambda _text: [done.message])
-    return 1 if done.settled is False else 0
+    require_consent(values, signal_consent(action, session.pid, named))
+    signalled = (signals.end_session if action == "terminate" else signals.end_query)(workspace, session)
+    answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
+    return 1 if signalled.settled is False else 0
 
 
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
@@ -122,23 +120,23 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
     number = values.get("id")
     for flag in ("cancel", "report"):
         if values.get(flag) and number is None:
-            raise UsageError(f"'runs --{flag}' wants the run's number.")
+            raise UsageError(f"'runs --{flag}' needs the number of a run.")
     if number is None:
         records = follow.list_runs(os.environ)
         answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
         return 0
     if values.get("cancel"):
         asked = follow.cancel(os.environ, number)
-        complain(f"Run {number} was asked to stop." if asked else f"Run {number} has ended already.")
+        complain(f"Run {number} was asked to stop." if asked else f"Run {number} has already ended.")
     record = follow.read_run(os.environ, number)
     if record.alive:
         try:
-            record = followed(follow.follow(os.environ, number))
+            record = followed(number)
         except KeyboardInterrupt:
-            complain(f"no longer following; run {number} goes on")
+            complain(f"no longer following run {number}; the run continues")
             return INTERRUPTED
     if record.outcome == "lost":
-        record = told_lost(settings, record)
+        record = read_lost(settings, record)
     if values.get("report") and not settings.json:
         from magetui.text.run_report import report
 

@@ -1,9 +1,9 @@
-"""Refreshes `mage_releases.json`, for whoever maintains magetui, when Mage has made new releases.
+"""Refresh `mage_releases.json` after new releases of Mage. This is for the maintainers of magetui.
 
     git clone --bare --filter=blob:none … mage      # Mage's public repository
     uv run python -m magetui.cli.releases --repository mage
 
-What changed is for `git diff` to show, and for the tests to approve.
+`git diff` shows the changes, and the tests check them.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ OURS = Path(releases.__file__).with_name(releases.DATA)
 
 
 def refresh(arguments: Sequence[str]) -> int:
-    """Read the tags and rewrite the data; 1 where a tag could not be read, whose row then stays as it was."""
+    """Read the tags and rewrite the data. Returns 1 if a tag could not be read; the row of that tag stays as it was."""
     parser = argparse.ArgumentParser(prog="python -m magetui.cli.releases", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repository", required=True, type=Path, help="a clone of Mage's public repository, with tags")
     parser.add_argument("--output", type=Path, default=OURS, help="the file to refresh (default: the one in use)")
     chosen = parser.parse_args(arguments)
     try:
         data = json.loads(chosen.output.read_text(encoding="utf-8"))
-        found = list(read_tags(chosen.repository))
-        tagged = [one for one in found if isinstance(one, TaggedRelease)]
+        tags = list(read_tags(chosen.repository))
+        tagged = [tag for tag in tags if isinstance(tag, TaggedRelease)]
         new = refreshed(data, tagged)
         write_data(chosen.output, new)
     except (MagetuiError, OSError) as error:
         complain(f"magetui: {error}")
         return error.status if isinstance(error, MagetuiError) else 1
-    unread = [one for one in found if isinstance(one, UnreadTag)]
-    for one in unread:
-        complain(f"tag {one.tag} is passed over: {one.problem}")
+    unread = [tag for tag in tags if isinstance(tag, UnreadTag)]
+    for tag in unread:
+        complain(f"tag {tag.tag} is skipped: {tag.problem}")
     changed = sum(row not in data["releases"] for row in new["releases"])
     newest = new["releases"][-1]
     print_lines(
         [
-            f"{len(tagged)} tags were read, {changed} of {len(new['releases'])} releases are new or changed",
-            f"the newest is {newest['version']}, at {newest['head']}",
+            f"{len(tagged)} tags read, {changed} of {len(new['releases'])} releases are new or changed",
+            f"the newest release is {newest['version']}, at {newest['head']}",
         ]
     )
     return 1 if unread else 0

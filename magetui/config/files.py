@@ -1,7 +1,7 @@
-"""The configuration files: read, checked to the last key, and what a project's file may not say is left out.
+"""Reads and checks the configuration files, and ignores the settings that a file of a project may not set.
 
-Imported only where there is a file. A wrong file is told in one sentence that names the file and the key, and never
-repeats a value, which may be a secret.
+This module is imported only if a file exists. An error names the file and the key in one sentence. It never repeats a
+value, because a value may be secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OTHERS_READ = 0o044
 
 @dataclass(frozen=True, slots=True)
 class FileSettings:
-    """What one file says; `warnings` are sentences on what of it was left out, or is unwise."""
+    """The settings of one file. `warnings` are sentences on ignored settings and on risks."""
 
     path: str
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -37,15 +37,15 @@ class FileSettings:
 
 
 def read_file(path: Path, *, own: bool, own_path: Path) -> FileSettings:
-    """What a file says. `own`: it is the operator's, which stands at `own_path`, and no project's.
+    """Return the settings of a file. `own` is true for the operator's file, whose path is `own_path`.
 
-    Raises `UsageError` where it cannot be read or says what it cannot mean.
+    Raises `UsageError` if the file cannot be read or has a wrong value.
     """
     return _Reader(path, own, own_path).read()
 
 
 class _Reader:
-    """Reads one file, and gathers what is to be said of it."""
+    """Reads one file and collects its warnings."""
 
     def __init__(self, path: Path, own: bool, own_path: Path) -> None:
         self._path = path
@@ -67,7 +67,7 @@ class _Reader:
             elif self._may(option):
                 values[name] = self._value(option, name, value)
         keys = self._keys(document.get("keys", {}))
-        targets = tuple(self._target(name, said) for name, said in document.get("targets", {}).items())
+        targets = tuple(self._target(name, table) for name, table in document.get("targets", {}).items())
         self._warn_of_readers([values.get("scratch_url"), *(target.url for target in targets)])
         return FileSettings(str(self._path), values, keys, targets, tuple(self._warnings))
 
@@ -80,25 +80,25 @@ class _Reader:
             why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise UsageError(f"{self._path} is not TOML: {why}.") from None
         except RecursionError:
-            raise UsageError(f"{self._path} is not TOML that can be read: it is nested too deeply.") from None
+            raise UsageError(f"{self._path} is nested too deeply.") from None
 
-    def _keys(self, said: Mapping[str, object]) -> Mapping[str, str]:
-        if said and not self._own:
-            self._left_out("[keys]", "keys are for you to choose")
+    def _keys(self, table: Mapping[str, object]) -> Mapping[str, str]:
+        if table and not self._own:
+            self._ignored("[keys]", "keys are your own choice")
             return {}
         try:
-            return checked_keys(said)
+            return checked_keys(table)
         except ValueError as error:
             self._wrong(f"{error}.")
 
-    def _target(self, name: str, said: object) -> NamedTarget:
+    def _target(self, name: str, table: object) -> NamedTarget:
         if not NAME.fullmatch(name):
-            self._wrong("a target's name is made of letters, digits, '.', '_' and '-', at most 40.")
-        if not isinstance(said, dict):
+            self._wrong("the name of a target has at most 40 letters, digits, '.', '_' and '-'.")
+        if not isinstance(table, dict):
             self._wrong(f"'targets.{name}' must be a table, [targets.{name}].")
         options = {option.name: option for option in TARGET_OPTIONS}
         values: dict[str, Any] = {}
-        for key, value in said.items():
+        for key, value in table.items():
             if key not in options:
                 self._unknown(key, options, f" of the target '{name}'")
             elif self._may(options[key], f" of the target '{name}'"):
@@ -109,7 +109,7 @@ class _Reader:
                     else self._value(options[key], where, value)
                 )
         if not any(values.get(key) for key in ("url", "project_path", "config", "mage_path", "name")):
-            self._wrong(f"the target '{name}' says of no database: give it a url, or the config of its project.")
+            self._wrong(f"the target '{name}' names no database: give it a url, or the config of its project.")
         return NamedTarget(
             name,
             str(self._path),
@@ -119,33 +119,33 @@ class _Reader:
         )
 
     def _may(self, option: Option, where: str = "") -> bool:
-        """Whether this file may say it; else it is left out, and that is said."""
+        """Return whether this file may set the option. If not, warn that the setting is ignored."""
         if self._own or not option.own:
             return True
-        self._left_out(f"'{option.name}'{where}", "what it names may run a program, or is yours to choose")
+        self._ignored(f"'{option.name}'{where}", "it may run a program, or is your own choice")
         return False
 
-    def _left_out(self, what: str, why: str) -> None:
+    def _ignored(self, what: str, why: str) -> None:
         self._warnings.append(
-            f"{self._path}: {what} is left out, since this file came with the project: {why}. "
-            f"Only your own file may say it, {self._own_path}."
+            f"{self._path}: {what} is ignored, because this file comes with the project: {why}. "
+            f"Only your own file may set it: {self._own_path}."
         )
 
     def _value(self, option: Option, name: str, value: object) -> Any:
         try:
-            found = checked(option, value)
+            result = checked(option, value)
         except ValueError as error:
             self._wrong(f"'{name}' {error}.")
         if option.kind != "path":
-            return found
+            return result
         folder = self._path.resolve().parent
-        path = folder / Path(found).expanduser()
+        path = folder / Path(result).expanduser()
         if not self._own and not path.resolve().is_relative_to(folder):
-            self._wrong(f"'{name}' leads out of the project's folder; a project's file may not.")
+            self._wrong(f"'{name}' is outside the project's folder, which a file of the project may not name.")
         return str(path)
 
     def _command(self, name: str, value: object) -> tuple[str, ...]:
-        """The words of a command. A text is split at its spaces, quotes heeded, and no shell sees it."""
+        """Return the words of a command. A text is split as a shell splits it, but no shell runs it."""
         try:
             words = shlex.split(value) if isinstance(value, str) else value
         except ValueError:
@@ -155,13 +155,13 @@ class _Reader:
         return (str(Path(words[0]).expanduser()) if words[0].startswith("~") else words[0], *words[1:])
 
     def _warn_of_readers(self, urls: list[str | None]) -> None:
-        """A password in a file that others can read is no secret."""
+        """Warn if the file has a password and other users of this machine can read the file."""
         from magetui.protocol.redaction import HIDDEN, redact_url
 
         if any(url and HIDDEN in redact_url(url) for url in urls) and self._path.stat().st_mode & OTHERS_READ:
             self._warnings.append(
                 f"{self._path} holds a password, and others on this machine can read it: chmod 600 {self._path}"
-                + ("" if self._own else ", and see to it that it is not committed")
+                + ("" if self._own else ", and make sure that the file is not committed")
             )
 
     def _unknown(self, name: str, known: Any, where: str = "") -> NoReturn:

@@ -1,7 +1,7 @@
-"""What the configuration files may say, each setting once: its kind, its default, and who may say it.
+"""The settings, each defined once: its kind, its default, and which file may set it.
 
-A setting goes by one name: `lock_retries` in a file is `--lock-retries` on the command line and
-`MAGETUI_LOCK_RETRIES` in the environment.
+A setting has one name: `lock_retries` in a file is `--lock-retries` on the command line and `MAGETUI_LOCK_RETRIES` in
+the environment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting. `own`: only the operator's own file may say it, not one that came with a project."""
+    """A setting. If `own`, only the operator's own file may set it, not a file that comes with a project."""
 
     name: str
     kind: Kind
@@ -35,8 +35,8 @@ class Option:
         return f"{PREFIX}{self.name.upper()}"
 
 
-# What names a program, or where one is looked for, or what a key does, is the operator's own to say: a file that came
-# with a repository would otherwise have its own code run when somebody opens the program there.
+# Only the operator's own file may name a program, the place of a program, or a key. Otherwise a file in a repository
+# could run its own code when somebody opens magetui there.
 OPTIONS: tuple[Option, ...] = (
     Option("project_path", "path", own=True),
     Option("config", "path"),
@@ -65,8 +65,8 @@ TARGET_OPTIONS: tuple[Option, ...] = (
 )
 
 
-def meant(option: Option, text: str) -> Any:
-    """What a text says, as in a variable. Raises `ValueError` with what it must be."""
+def parsed(option: Option, text: str) -> Any:
+    """Return the value of a text, as in a variable. Raises `ValueError` that says what the value must be."""
     if option.kind == "switch":
         if text.lower() in ("1", "true", "yes", "on"):
             return True
@@ -81,7 +81,7 @@ def meant(option: Option, text: str) -> Any:
 
 
 def checked(option: Option, value: object) -> Any:
-    """A value as a file has it. Raises `ValueError` with what it must be; the value itself may be a secret."""
+    """Return a value of a file. Raises `ValueError` that says what the value must be; the value may be a secret."""
     if option.kind == "switch":
         if not isinstance(value, bool):
             raise ValueError("must be true or false")
@@ -94,7 +94,7 @@ def checked(option: Option, value: object) -> Any:
         raise ValueError("must be a text")
     if any(ord(character) < 32 for character in value):
         raise ValueError("must be a text on one line")
-    return meant(option, value)
+    return parsed(option, value)
 
 
 def _number(option: Option, text: str) -> float:

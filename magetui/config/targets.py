@@ -1,4 +1,4 @@
-"""Targets that the configuration gives a name, and which of them a database is."""
+"""Named targets of the configuration, and which named target a database is."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class NamedTarget:
     colour: str | None = None
     project_path: str | None = None
     config: str | None = None
-    section: str | None = None  # of an alembic.ini
+    section: str | None = None  # the section of alembic.ini
     mage_path: str | None = None
     python: str | None = None
     read_only: bool = False
-    folder: str = "."  # that a relative SQLite path is taken from
+    folder: str = "."  # relative SQLite paths start here
 
     @property
     def source(self) -> str:
-        """Where its URL came from, as it is told."""
+        """Return where the URL of the target came from, for the operator."""
         return f"target {self.name} of {self.file}"
 
     @property
     def called(self) -> str:
-        """Its name as it is shown, with the mark of production."""
+        """Return the name to show, with the mark of production."""
         return f"{self.name}  {PRODUCTION}" if self.production else self.name
 
     def chosen(self, base: Selection) -> Selection:
-        """`base`, pointed at this target: what the target does not say stays."""
+        """Return `base` with the settings of this target. A setting that the target does not have stays."""
         names_project = any((self.project_path, self.config, self.mage_path, self.section))
         return replace(
             base,
@@ -66,9 +66,9 @@ class NamedTarget:
 
 
 def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str | None) -> NamedTarget | None:
-    """The target that was chosen by its name; else one whose URL leads to the same database as `url`, redacted or not.
+    """Return the target chosen by name, or a target whose URL leads to the same database as `url`, redacted or not.
 
-    So a production database is known as one when Mage's variables lead to it, or a target that does not say so.
+    So a production database is recognized if the variables of Mage lead to it, or a target without the mark does.
     """
     if not targets:
         return None
@@ -81,10 +81,14 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
         try:
             return address(parse_target(text, "", Path(folder)).url)
         except ConnectError:
-            return None  # it is told to whoever chooses that target
+            return None  # an operator who chooses this target gets the error
 
     wanted = leads_to(url, ".") if url else None
-    same = [one for one in targets if wanted is not None and one.url and leads_to(one.url, one.folder) == wanted]
+    same = [
+        target
+        for target in targets
+        if wanted is not None and target.url and leads_to(target.url, target.folder) == wanted
+    ]
     production = next((target for target in same if target.production), None)
     chosen = next((target for target in targets if target.name == selection.target), None)
     if chosen is None:
@@ -93,21 +97,8 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
 
 
 def address(url: URL) -> tuple[object, ...]:
-    """What tells one database from another: kind, host, port, name; with the query's, where libpq takes them there."""
+    """Return what identifies a database: kind, host, port and name. libpq also takes host and port from the query."""
     kind = url.get_backend_name()
     host = url.host or url.query.get("host") or ("localhost" if kind != "sqlite" else None)
     port = str(url.port or url.query.get("port") or PORTS.get(kind, ""))
     return (kind, "localhost" if host in ("127.0.0.1", "::1") else host, port, url.database)
-
-
-def asked_for_name(destroys: bool, named: NamedTarget | None, *, doubted: bool = False) -> tuple[bool, str]:
-    """Whether whoever consents to a change has to type the database's name, and why.
-
-    `doubted`: whether the schema speaks against what a stamp would say of it.
-    """
-    why = "the schema speaks against it" if doubted else "this may destroy data"
-    if named is None or not named.production:
-        return destroys or doubted, why
-    if destroys or doubted:
-        return True, f"{why} on {named.name}, which is {PRODUCTION}"
-    return True, f"this is {named.name}, which is {PRODUCTION}"

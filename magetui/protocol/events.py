@@ -135,6 +135,8 @@ class LockAwaited(Event):
     waiting_behind: tuple[Session, ...] = ()
     more_behind: int = 0
     session: int | None = None  # of the run itself
+    blocked_by: tuple[int, ...] = ()  # the blockers of the run itself, as far as they are listed
+    queued_behind: tuple[int, ...] = ()  # those of `blocked_by` that are only before the run in the wait queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Waits:
             return  # the wait ended before the sessions were read
         blockers = tuple(blockers_of(own, by_pid))
         waiters = waiters_behind(own, {blocker.pid for blocker in blockers}, sessions)
-        self._report(session.waits_for, blockers, waiters, own)
+        self._report(session.waits_for, blockers, waiters, session)
 
     def over(self) -> None:
         """Write that the run got its lock, if it was waiting."""
@@ -67,16 +67,21 @@ class Waits:
             self._began, self._reported = None, None
 
     def _report(
-        self, waits_for: LockWait, blockers: tuple[Session, ...], waiters: tuple[Session, ...], own: int | None
+        self, waits_for: LockWait, blockers: tuple[Session, ...], waiters: tuple[Session, ...], own: Session | None
     ) -> None:
+        pid = None if own is None else own.pid
         listed = (blockers[:MOST_LISTED], waiters[:MOST_LISTED])
-        pids = {own, *(session.pid for sessions in listed for session in sessions)}
+        pids = {pid, *(session.pid for sessions in listed for session in sessions)}
         first_blockers, first_waiters = (tuple(_among(session, pids) for session in sessions) for sessions in listed)
+        listed_own = None if own is None else _among(own, pids)
+        blocked_by, queued_behind = (listed_own.blocked_by, listed_own.queued_behind) if listed_own else ((), ())
         news = (
             waits_for,
             tuple(map(_without_times, first_blockers)),
             tuple(map(_without_times, first_waiters)),
             len(waiters),
+            blocked_by,
+            queued_behind,
         )
         if news == self._reported:
             return
@@ -90,7 +95,9 @@ class Waits:
                 blockers=first_blockers,
                 waiting_behind=first_waiters,
                 more_behind=len(waiters) - len(first_waiters),
-                session=own,
+                session=pid,
+                blocked_by=blocked_by,
+                queued_behind=queued_behind,
             )
         )
 

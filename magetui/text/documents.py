@@ -1,28 +1,45 @@
-"""The JSON documents: PRODUCT's stable keys, made from the engine's results and from nothing else."""
+"""The JSON documents of the command line, whose keys are documented and stable.
+
+Each function turns one result of the engine into a document. `as_json` writes every document, so the number of the
+format is in this one place. A change that breaks a reader of the documents raises the number; a new key does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from magetui.engine.backup import Backup
-from magetui.engine.diagnosis.diagnosis import Diagnosis
-from magetui.engine.preview.preview import Preview, TableEffect
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.runs.record import RunRecord
-from magetui.model.plan import Plan, PlanStep
-from magetui.model.schema import Table, TableDetail
-from magetui.model.sessions import Session
-
 if TYPE_CHECKING:
+    from magetui.engine.backup import Backup
+    from magetui.engine.demo.demo import Demo
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.errors import MagetuiError
     from magetui.engine.evidence.verdict import Evidence
+    from magetui.engine.preview.preview import Preview, TableEffect
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.runs.record import RunRecord
+    from magetui.engine.sessions.signals import Signalled
     from magetui.engine.verify import Verification
+    from magetui.model.plan import Plan, PlanStep
+    from magetui.model.schema import Table, TableDetail
+    from magetui.model.sessions import Session
     from magetui.text.evidence import Conclusion
     from magetui.text.verification import Verdict
 
+FORMAT = 2  # format 1 had no number, and named the current revision otherwise
 Document = dict[str, Any]
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON text, with the number of its format as the first key."""
+    return json.dumps({"format": FORMAT, **document}, ensure_ascii=False, indent=1, default=str)
+
+
+def error_document(error: MagetuiError) -> Document:
+    return {"error": error.message, "status": error.status}
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> Document:
@@ -60,39 +77,49 @@ def details_document(details: Sequence[TableDetail]) -> Document:
     return {"tables": documents}
 
 
-def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Document:
-    """`fits` and `loosely` are lists of current revisions, each a list of revisions; the empty one is base."""
+def evidence_document(chain: Chain, evidence: Evidence, conclusion: Conclusion) -> Document:
+    """Return the document of `evidence`.
+
+    `fits` and `loosely` are lists of candidates for the current revision. Each candidate is a list of revisions, and
+    the empty list is base.
+    """
     partial = evidence.partial
     return {
-        "conclusion": list(found.sentences),
-        "next": found.command,
-        "current": list(found.current),
-        "current_matches": found.current_matches,
+        "conclusion": list(conclusion.sentences),
+        "next": conclusion.command,
+        "current": list(conclusion.current),
+        "current_matches": conclusion.current_matches,
         "fits": [list(current) for current in evidence.fits],
         "loosely": [list(current) for current in evidence.loosely],
         "half": None if partial is None else {"revision": partial.revision, "direction": partial.direction},
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
-        "details": [{"state": state, "message": text} for state, text in found.details],
-        "revisions": [{**asdict(one), "message": chain.by_id[one.revision].message} for one in found.revisions],
+        "details": [{"state": state, "message": text} for state, text in conclusion.details],
+        "revisions": [
+            {**asdict(revision), "message": chain.by_id[revision.revision].message} for revision in conclusion.revisions
+        ],
     }
 
 
-def verification_document(found: Verification, verdict: Verdict) -> Document:
-    """`place`: memory, schema or apart (then with `scratch`, a redacted URL); `chosen`: named, current revision or evidence."""
-    rehearsal = found.rehearsal
+def verification_document(verification: Verification, verdict: Verdict) -> Document:
+    """Return the document of `verify`.
+
+    `place` is where the schema was built: `memory`, `schema` (a scratch schema) or `apart` (the scratch database
+    `scratch`, a redacted URL). `chosen` is where the revision came from: `named`, `current` or `evidence`.
+    """
+    rehearsal = verification.rehearsal
     return {
         "conclusion": list(verdict.sentences),
-        "equal": found.equal,
+        "equal": verification.equal,
         "revisions": list(rehearsal.revisions),
         "chosen": rehearsal.chosen,
         "place": rehearsal.place,
         "scratch": rehearsal.scratch,
-        "server_version": found.server,
-        "tables": found.tables,
+        "server_version": verification.server,
+        "tables": verification.tables,
         "differences": [{"state": state, "message": text} for state, text in verdict.details],
         "beside": list(verdict.beside),
-        "unread": sorted({fact.table for fact in found.unread}),
-        "elapsed_ms": found.elapsed_ms,
+        "unread": sorted({fact.table for fact in verification.unread}),
+        "elapsed_ms": verification.elapsed_ms,
     }
 
 
@@ -112,20 +139,22 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "steps": [
             {
                 **asdict(step),
-                "undecidable": seen.undecidable if seen is not None else None,
-                "warnings": list(seen.warnings) if seen is not None else [],
-                "locks": [_effect(one) for one in seen.effects] if seen is not None else [],
+                "undecidable": previewed.undecidable if previewed is not None else None,
+                "warnings": list(previewed.warnings) if previewed is not None else [],
+                "locks": [_lock(effect) for effect in previewed.effects] if previewed is not None else [],
             }
-            for step, seen in zip_longest(steps, preview.steps)
+            for step, previewed in zip_longest(steps, preview.steps)
         ],
         "losses": [asdict(loss) for loss in preview.losses.known],
         "undecidable_losses": list(preview.losses.undecidable),
     }
 
 
-def _effect(one: TableEffect) -> Document:
-    mode = "" if one.effect.mode is None else one.effect.mode.pg_locks
-    return {**asdict(one.effect), "mode": mode, "rows": one.rows, "bytes": one.bytes, "holders": list(one.holders)}
+def _lock(effect: TableEffect) -> Document:
+    forecast = effect.effect
+    mode = "" if forecast.mode is None else forecast.mode.pg_locks
+    sizes = {"rows": effect.rows, "bytes": effect.bytes, "holders": list(effect.holders)}
+    return {**asdict(forecast), "mode": mode, **sizes}
 
 
 def run_document(record: RunRecord) -> Document:
@@ -157,7 +186,7 @@ def run_document(record: RunRecord) -> Document:
 
 
 def nothing_done_document(plan: Plan) -> Document:
-    """The document of a changing verb that found nothing to do."""
+    """Return the document of a changing verb that has nothing to do: a run without a number."""
     current = list(plan.current)
     return {
         "run": None,
@@ -173,15 +202,37 @@ def nothing_done_document(plan: Plan) -> Document:
     }
 
 
-def backup_document(made: Backup) -> Document:
+def backup_document(backup: Backup) -> Document:
     return {
-        "file": str(made.file),
-        "bytes": made.bytes,
-        "elapsed_ms": made.elapsed_ms,
-        "restore": made.restore,
-        "database": made.database,
+        "file": str(backup.file),
+        "bytes": backup.bytes,
+        "elapsed_ms": backup.elapsed_ms,
+        "restore": backup.restore,
+        "database": backup.database,
     }
 
 
 def runs_document(records: Sequence[RunRecord]) -> Document:
     return {"runs": [run_document(record) for record in records]}
+
+
+def signal_document(signalled: Signalled) -> Document:
+    return {
+        "action": signalled.action,
+        "session": asdict(signalled.session),
+        "settled": signalled.settled,
+        "message": signalled.message,
+    }
+
+
+def demo_document(demo: Demo, commands: Sequence[str]) -> Document:
+    return {
+        "scenario": demo.scenario,
+        "folder": str(demo.folder),
+        "config": str(demo.config),
+        "database": str(demo.database),
+        "state_home": str(demo.state_home),
+        "holder": demo.holder_pid,
+        "story": demo.story,
+        "commands": list(commands),
+    }

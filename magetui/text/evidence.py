@@ -98,7 +98,7 @@ def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
 # -- one revision
 
 
-def spoken_state(evidence: RevisionEvidence) -> str:
+def state_sentence(evidence: RevisionEvidence) -> str:
     """Return what the schema says of one revision."""
     match evidence.state:
         case "applied":
@@ -115,7 +115,7 @@ def spoken_state(evidence: RevisionEvidence) -> str:
             return f"undecidable: {formats.one_line(evidence.why or 'the reason is not known')}"
 
 
-def seen(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
+def results(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
     """Yield each change of a revision after its state: 'there', 'gone', 'missing' or 'still there'."""
     for facts, added, removed in ((evidence.there, "there", "gone"), (evidence.missing, "missing", "still there")):
         yield from ((added, formats.one_line(fact)) for fact in facts if not fact.startswith(REMOVED))

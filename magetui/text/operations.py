@@ -1,7 +1,7 @@
-"""What a revision does, in plain sentences: one for each operation. Both front ends say it in these words.
+"""The operations of a revision in words: one line for each operation, for the command line and the screen.
 
-They begin with what the script does ('adds role.entity (entity, null)'), so that they can stand in a list as well as
-behind 'missing'. Names and SQL are a script's text and may hold anything: they are made safe to show.
+A line starts with a verb ('adds role.entity (entity, null)'), so that it fits in a list and after 'missing'. Names and
+SQL come from a script and may contain anything, so they are made safe to show.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from magetui.model.operations import (
     AddColumn,
     AddConstraint,
+    AddEnumValue,
     AlterColumn,
     Autocommit,
     CreateIndex,
@@ -28,7 +29,12 @@ from magetui.model.operations import (
     Other,
     RebuildTable,
     Recorded,
+    RenameEnumValue,
+    RenameIndex,
     RenameTable,
+    RenameType,
+    Unclear,
+    UnclearTable,
 )
 from magetui.model.schema import Column
 from magetui.text import formats
@@ -36,7 +42,7 @@ from magetui.text import formats
 SQL_WIDTH = 100
 RUNS_SQL = "runs SQL: "
 VALUES_NAMED = 6
-NOTHING = "nothing: it moves the current revision alone"
+NOTHING = "nothing: it only sets the current revision"
 CONSTRAINTS = {
     "primary": "primary key",
     "foreign": "foreign key",
@@ -47,21 +53,21 @@ CONSTRAINTS = {
 }
 
 
-def doings(way: Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
-    """One direction of a revision: a sentence an operation, and why there may be more."""
-    said = tuple(doing(operation, sql_width) for operation in way.operations)
-    if way.undecidable is None:
-        return said or (NOTHING,)
-    what = "what else it does" if said else "what it does"
-    return (*said, f"{what} cannot be known beforehand, since {formats.one_line(way.undecidable)}")
+def doings(recorded: Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
+    """Return a line for each operation of one direction of a revision, and why there may be more operations."""
+    lines = tuple(doing(operation, sql_width) for operation in recorded.operations)
+    if recorded.undecidable is None:
+        return lines or (NOTHING,)
+    what = "what else it does" if lines else "what it does"
+    return (*lines, f"{what} cannot be known in advance: {formats.one_line(recorded.undecidable)}")
 
 
 def doing(operation: Operation, sql_width: int = SQL_WIDTH) -> str:
-    """One operation as one line; a script's own SQL is cut at `sql_width` columns."""
-    return formats.one_line(_said(operation, sql_width))
+    """Return one operation as one line. SQL of the script is cut at `sql_width` columns."""
+    return formats.one_line(_worded(operation, sql_width))
 
 
-def _said(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0912 - a sentence an operation
+def _worded(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0912 - a case for each operation
     match operation:
         case CreateTable():
             return f"creates table {_table(operation)} ({_parts(operation)})"
@@ -70,7 +76,7 @@ def _said(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR091
         case RenameTable():
             return f"renames table {_table(operation)} to {operation.new_name}"
         case RebuildTable():
-            return f"rebuilds table {_table(operation)} as a copy, with what follows"
+            return f"rebuilds table {_table(operation)} as a copy, with the changes that follow"
         case AddColumn():
             return f"adds {_table(operation)}.{operation.column.name} ({_column(operation.column)})"
         case DropColumn():
@@ -101,10 +107,23 @@ def _said(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR091
             return f"inserts {formats.rows(operation.rows)} into {_table(operation)}"
         case Autocommit():
             if operation.begins:
-                return "commits what came before; what follows commits statement by statement"
-            return "begins a transaction again"
+                return "commits the changes so far; each later statement commits by itself"
+            return "starts a transaction again"
+        case AddEnumValue():
+            return f"adds value '{operation.value}' to type {_named(operation.schema, operation.name)}"
+        case RenameEnumValue():
+            name = _named(operation.schema, operation.name)
+            return f"renames value '{operation.value}' of type {name} to '{operation.new_value}'"
+        case RenameType():
+            return f"renames type {_named(operation.schema, operation.name)} to {operation.new_name}"
+        case RenameIndex():
+            return f"renames index {_named(operation.schema, operation.name)} to {operation.new_name}"
+        case UnclearTable():
+            return f"runs SQL on table {_named(operation.schema, operation.table)} that magetui cannot read"
+        case Unclear():
+            return "runs SQL that magetui cannot read"
         case Other():
-            return f"does Alembic's {operation.name}, which changes nothing that is looked at here"
+            return f"does Alembic's {operation.name}, which magetui does not check"
         case _:
             return operation.kind.replace("-", " ")
 
@@ -118,7 +137,7 @@ def _table(operation: OnTable) -> str:
 
 
 def _parts(table: CreateTable) -> str:
-    """'9 columns, 2 indexes, 1 foreign key'."""
+    """Return '9 columns, 2 indexes, 1 foreign key'."""
     parts = [_counted(len(table.columns), "column", "columns")]
     if table.indexes:
         parts.append(_counted(len(table.indexes), "index", "indexes"))
@@ -127,8 +146,8 @@ def _parts(table: CreateTable) -> str:
     return ", ".join(parts)
 
 
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
+def _counted(count: int, singular: str, plural: str) -> str:
+    return f"{count} {singular if count == 1 else plural}"
 
 
 def _column(column: Column) -> str:
@@ -148,18 +167,18 @@ def _changes(change: AlterColumn) -> str:
         parts.append(f"default {change.default}")
     if change.drops_default:
         parts.append("no default")
-    return ", ".join(parts) or "nothing that is looked at here"
+    return ", ".join(parts) or "nothing that magetui checks"
 
 
 def _constraint(added: AddConstraint) -> str:
     name = f" {added.name}" if added.name else ""
     kind, table = CONSTRAINTS[added.constraint], _table(added)
-    unchecked = "" if added.valid else ", without a look at the rows that are there"
+    unchecked = "" if added.valid else ", without checking existing rows"
     if added.foreign_key is not None:
         key = added.foreign_key
-        there = f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
+        referred = f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
         deleted = f", on delete {key.on_delete.lower()}" if key.on_delete else ""
-        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {there}{deleted}{unchecked}"
+        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {referred}{deleted}{unchecked}"
     if added.constraint == "check":
         return f"adds {kind}{name} to {table}: {added.definition or ''}{unchecked}"
     return f"adds {kind}{name} to {table} ({', '.join(added.columns)})"

@@ -1,7 +1,7 @@
-"""A plan as an SQL script, for whoever has to have a change carried out by somebody else.
+"""A plan as an SQL script, for an operator who must hand the change to somebody else.
 
-It is whole or not at all: in one transaction, as far as the scripts do not end it themselves, with the current revision set at
-its very end. A script without that would leave a database whose next migration fails.
+The script runs in one transaction, as far as the migration scripts do not end the transaction themselves. It sets the
+current revision at its end, because the next migration would fail without it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from magetui.text import formats
 
 
 def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Iterator[str]:
-    """The lines of the script. Raises `RefusedError` where a step's SQL cannot be known beforehand.
+    """Yield the lines of the script. Raises `RefusedError` if the SQL of a step cannot be known in advance.
 
-    `version_table`: its name as it is to be written, with its schema where it has one.
+    `version_table` is the name of the version table, with its schema if it has one.
     """
     hidden = next((step for step in steps if step.problem), None)
     if hidden is not None:
         raise RefusedError(
-            f"There is no SQL for revision {hidden.revision}: {hidden.problem} 'magetui plan' shows what is known of "
-            "the other steps."
+            f"There is no SQL for revision {hidden.revision}: {hidden.problem} 'magetui plan' shows the SQL of the "
+            "other steps."
         )
     yield f"-- {formats.one_line(plan.summary)}"
     yield f"-- {formats.one_line(plan.url)}"
@@ -39,6 +39,6 @@ def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Ite
         yield f"-- {step.direction} {formats.one_line(f'{step.revision}  {step.message}')}"
         yield from (step.sql or "").splitlines()
     yield ""
-    if plan.repair is None:  # whose SQL has it already
+    if plan.repair is None:  # the SQL of a repair sets the current revision itself
         yield from (f"{statement};" for statement in plan.version_table_sql)
     yield "COMMIT;"

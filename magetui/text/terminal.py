@@ -1,4 +1,4 @@
-"""Results as text for a terminal or a pipe. Nothing here asks a database anything."""
+"""The results of the engine as text for a terminal or a pipe. Nothing in this module reads a database."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import Session
 from magetui.text import formats, operations
 from magetui.text import preview as previews
+from magetui.text.run_events import blocker
 
 if TYPE_CHECKING:
     from magetui.text.evidence import Conclusion
@@ -28,13 +29,13 @@ STATES = {"pending": "pending", "running": "running", "done": "done", "stopped":
 COLOURS = {"critical": "31;1", "warning": "33", "info": "36", "ok": "32"}
 WRAP = 100
 RESTORING = {
-    "postgresql": "To restore it into a new database beside this one (PGPASSWORD, or you, say the password):",
-    "sqlite": "To restore it, while Mage, or whatever uses the file, is stopped:",
+    "postgresql": "To restore it into a new database on the same server (set PGPASSWORD, or type the password):",
+    "sqlite": "To restore it, stop Mage and every other program that uses the file. Then:",
 }
 
 
 class Text:
-    """Lines of text, with colours only where they are wanted; never colour alone."""
+    """Makes lines of text. Colours are optional, and no fact is shown by colour alone."""
 
     def __init__(self, *, colour: bool) -> None:
         self._colour = colour
@@ -68,18 +69,18 @@ class Text:
         yield f"{formats.duration(diagnosis.elapsed_ms)}, nothing was changed"
 
     def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
-        said = []
+        names = []
         for revision in revisions:
             release = spoken_releases(revision) if kind == "mage" else None
-            said.append(formats.plain(revision) + (f"  ({release})" if release else ""))
-        return ", ".join(said) or "nothing"
+            names.append(formats.plain(revision) + (f"  ({release})" if release else ""))
+        return ", ".join(names) or "nothing"
 
     def finding(self, finding: Finding) -> Iterable[str]:
         label = self.paint(f"{LABELS[finding.severity]:<9}", COLOURS[finding.severity])
         yield f"{label} {finding.code}"
         for line in wrapped(formats.plain(finding.message), WRAP - 10):
             yield f"          {line}"
-        if finding.next == "connect":  # a screen, and no verb
+        if finding.next == "connect":  # a screen, not a verb
             yield "          next: check --url and the environment"
         elif finding.next:
             yield f"          next: magetui {finding.next}"
@@ -137,19 +138,20 @@ class Text:
             for constraint in detail.constraints:
                 yield formats.plain(f"  {constraint.kind} {constraint.name or ''} {constraint.definition}")
 
-    def evidence(self, chain: Chain, found: Conclusion) -> Iterable[str]:
-        for sentence in found.sentences:
+    def evidence(self, chain: Chain, conclusion: Conclusion) -> Iterable[str]:
+        for sentence in conclusion.sentences:
             yield from wrapped(sentence, WRAP)
-        if found.command:
-            yield f"  {formats.plain(found.command)}"  # on one line, to be copied
-        if found.details:
+        if conclusion.command:
+            yield f"  {formats.plain(conclusion.command)}"  # on one line, to be copied
+        if conclusion.details:
             yield ""
-        for state, text in found.details:
+        for state, text in conclusion.details:
             yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
         yield ""
-        for one in found.revisions:
-            mark = f"  [{marks}]" if (marks := found.marks(one.revision)) else ""
-            yield formats.plain(f"{one.state:<12}  {one.revision:<14} {chain.by_id[one.revision].message}{mark}")
+        for evidence in conclusion.revisions:
+            revision = evidence.revision
+            mark = f"  [{marks}]" if (marks := conclusion.marks(revision)) else ""
+            yield formats.plain(f"{evidence.state:<12}  {revision:<14} {chain.by_id[revision].message}{mark}")
 
     def verification(self, verdict: Verdict) -> Iterable[str]:
         first, *others = verdict.sentences
@@ -182,7 +184,7 @@ class Text:
             yield f"  {formats.creating(plan.creates_schema)}"
         if plan.verb == "stamp" and not plan.empty:
             yield f"  {formats.verifying(plan.target_revision)}"
-        yield from works(plan)
+        yield from repair_lines(plan)
         yield from self.preview(preview)
         for number, step in enumerate(steps, start=1):
             yield formats.plain(f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}")
@@ -194,7 +196,7 @@ class Text:
                 yield f"       {formats.one_line(step.problem)}"
 
     def preview(self, preview: Preview) -> Iterable[str]:
-        """Whom it locks out and what is lost, a line for each."""
+        """Yield the locks and the data loss of a plan, a line for each."""
         for heading, text in previews.overview(preview):
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 
@@ -204,36 +206,35 @@ class Text:
         yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target_revision} on {record.database}")
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
-            ("ended", record.ended or ("goes on" if record.alive else "unknown")),
+            ("ended", record.ended or ("still running" if record.alive else "unknown")),
             ("took", formats.duration(record.elapsed_ms)),
-            ("outcome", formats.OUTCOMES[record.outcome]),
             ("current", formats.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
-        not_begun = [step for step in record.steps if step.state == "pending"]
+        pending = [step for step in record.steps if step.state == "pending"]
         for step in record.steps:
-            if step in not_begun:
+            if step in pending:
                 continue
             took = formats.duration(step.elapsed_ms)
             line = f"  {STATES[step.state]:<11} {step.direction:<9} {step.revision}  {step.message}  {took}"
             yield formats.plain(line).rstrip()
-        if not_begun:
-            yield f"  {len(not_begun)} more not begun"
+        if pending:
+            yield f"  {len(pending)} more not started"
         for session in record.blockers:
-            yield f"  in the way: {formats.session_line(session)}"
+            yield f"  {blocker(session)}"
         yield formats.run_conclusion(record)
 
-    def backup(self, made: Backup) -> Iterable[str]:
+    def backup(self, backup: Backup) -> Iterable[str]:
         yield from columns(
             [
-                ("backup", formats.plain(str(made.file))),
-                ("database", formats.plain(made.database)),
-                ("size", formats.size(made.bytes)),
-                ("took", formats.duration(made.elapsed_ms)),
+                ("backup", formats.plain(str(backup.file))),
+                ("database", formats.plain(backup.database)),
+                ("size", formats.size(backup.bytes)),
+                ("took", formats.duration(backup.elapsed_ms)),
             ]
         )
-        yield RESTORING.get(made.dialect, "To restore it:")
-        yield formats.plain(made.restore)
+        yield RESTORING.get(backup.dialect, "To restore it:")
+        yield formats.plain(backup.restore)
 
     def runs(self, records: Sequence[RunRecord]) -> Iterable[str]:
         if not records:
@@ -257,51 +258,54 @@ class Text:
 
 
 def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
-    """Columns as wide as their widest cell, two spaces apart."""
+    """Yield the lines with each column as wide as its widest cell, two spaces apart."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)] if lines else []
     for line in lines:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
-    """What joins each session of a tree to those above it: '├ ', '│  └ ', …; below `deepest` it goes no further in."""
-    made = [""] * len(branches)
-    later: list[bool] = []  # by depth, whether a session follows there under the same one
-    for place in range(len(branches) - 1, -1, -1):
-        depth = branches[place].depth
-        followed = depth < len(later) and later[depth]
+    """Return the lines that join each session of a tree to its parent: '├ ', '│  └ ', …
+
+    Sessions deeper than `deepest` are indented no further.
+    """
+    lines = [""] * len(branches)
+    later: list[bool] = []  # by depth: whether a later session has the same parent
+    for index in range(len(branches) - 1, -1, -1):
+        depth = branches[index].depth
+        has_sibling = depth < len(later) and later[depth]
         del later[depth:]
         later += [False] * (depth - len(later)) + [True]
         if depth:
-            bars = "".join("│  " if goes_on else "   " for goes_on in later[1:depth][-deepest:])
-            made[place] = bars + ("├ " if followed else "└ ")
-    return made
+            bars = "".join("│  " if continues else "   " for continues in later[1:depth][-deepest:])
+            lines[index] = bars + ("├ " if has_sibling else "└ ")
+    return lines
 
 
 def waits(branch: tree.Branch, since: str) -> str:
-    """What a session waits for and behind whom: a lock that is held, or only a place in the queue."""
+    """Return what a session waits for and which sessions block it: by a lock, or only by their place in the queue."""
     session = branch.session
     what = formats.wanted(session.waits_for)
-    said = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
+    parts = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
     if branch.circle:
-        said.append("in a circle with those below: a deadlock")
+        parts.append("in a deadlock with the sessions below")
     if branch.also:
-        said.append(f"behind {_numbers(branch.also)} too")
-    said += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
+        parts.append(f"also behind {_numbers(branch.also)}")
+    parts += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
     unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:
-        said.append(f"behind {_numbers(unseen)}, which is not seen here")
-    return ", ".join(part for part in said if part)
+        parts.append(f"behind {_numbers(unseen)}, not visible here")
+    return ", ".join(part for part in parts if part)
 
 
 def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
-    """The locks that a session holds, those on `wanted` relations first."""
+    """Return the locks that a session holds, first the locks on `wanted` relations."""
     modes: dict[str, list[str]] = {}
-    for held in sorted(session.holds, key=lambda one: one.relation not in wanted):
-        modes.setdefault(held.relation, []).append(formats.mode(held.mode))
-    said = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
+    for lock in sorted(session.holds, key=lambda lock: lock.relation not in wanted):
+        modes.setdefault(lock.relation, []).append(formats.mode(lock.mode))
+    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
     more = f" and {len(modes) - most} more" if len(modes) > most else ""
-    return f"holds {', '.join(said)}{more}"
+    return f"holds {', '.join(locks)}{more}"
 
 
 def _numbers(pids: Sequence[int], most: int = 3) -> str:
@@ -310,18 +314,18 @@ def _numbers(pids: Sequence[int], most: int = 3) -> str:
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
-    """`text` in lines of at most `width` columns, all but the first indented; a quoted command stays in one piece."""
+    """Return `text` in lines of `width` columns, indented after the first. Quoted commands stay on one line."""
     import re
     import textwrap
 
-    whole = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda command: command[0].replace(" ", "\xa0"), text)
-    lines = textwrap.wrap(whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    text = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda match: match[0].replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines] or [""]
 
 
-def works(plan: Plan) -> Iterable[str]:
-    """What a repair does, an operation a line, and what is to be known of it."""
-    for work in plan.repair.steps if plan.repair is not None else ():
-        yield f"    {operations.doing(work.operation)}"
+def repair_lines(plan: Plan) -> Iterable[str]:
+    """Yield the operations of a repair, one a line, and the notes on them."""
+    for step in plan.repair.steps if plan.repair is not None else ():
+        yield f"    {operations.doing(step.operation)}"
     for note in plan.notes:
         yield from wrapped(f"  ! {formats.plain(note)}", WRAP, 4)

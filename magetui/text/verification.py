@@ -1,7 +1,7 @@
-"""What a verification amounts to, in sentences: the same on the command line and the screen.
+"""The result of `verify` in sentences, for the command line and the screen.
 
-First whether the live schema is what the revision makes, then what was compared with what, then what was not compared.
-Before it, what building it means, for whoever is asked for consent.
+The first sentence says whether the live schema equals the schema of the revision. Then follow what was compared and
+what was not. `announced` tells the operator who is asked for consent what will be built.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING
 from magetui.engine.evidence.summary import group_differences
 from magetui.text import formats
 
+FIND_OUT = "Before you stamp or migrate, find out where the differences come from."
+
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.verify import Rehearsal, Verification
 
-NOT_COMPARED = "Rows, views, functions, triggers and rights were not compared, nor what an env.py would add."
+NOT_COMPARED = "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes."
 SOURCES = {
     "named": "",
-    "current": ", where the current revision is",
-    "evidence": ", which the schema looks like, since the current revision names no revision of the chain",
+    "current": ", the current revision",
+    "evidence": ", the closest match, as the current revision is not in the chain",
 }
 BESIDE_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of a verification, without credentials. `details`: each difference, after what is wrong with it."""
+    """The sentences on a verification, without credentials. `details` are the differences as (state, text)."""
 
     sentences: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
@@ -37,74 +39,69 @@ class Verdict:
 
 
 def announced(chain: Chain, rehearsal: Rehearsal, clean: Callable[[str], str]) -> tuple[str, ...]:
-    """What is going to be built, and what that means for the database, as sentences."""
+    """Return what `verify` will build and what this means for the database, as sentences."""
     count = len(rehearsal.steps)
-    steps = "no revision" if not count else "1 revision" if count == 1 else f"{count} revisions"
-    what = f"This builds the schema of {_named(chain, rehearsal)} from nothing, {steps}"
+    steps = "no revisions" if not count else "1 revision" if count == 1 else f"{count} revisions"
+    what = f"This builds the schema of {_named(chain, rehearsal)} from nothing ({steps})"
     match rehearsal.place:
         case "memory":
-            said: tuple[str, ...] = (f"{what}, in memory.",)
+            sentences: tuple[str, ...] = (f"{what} in memory.",)
         case "apart":
             where = f"in the scratch database {rehearsal.scratch}"
-            said = (f"{what}, {where}, in one transaction that is taken back.",)
+            sentences = (f"{what} {where}, in one transaction that is rolled back.",)
         case _:
-            said = (
-                f"{what}, in a scratch schema of this database.",
-                "It runs the scripts in one transaction that is never committed: nobody else sees it, no table that is "
-                "there is locked, and nothing of it is left, even if this program is killed.",
+            sentences = (
+                f"{what} in a scratch schema of this database.",
+                "The scripts run in one transaction that is never committed. Nobody else sees the scratch schema, no "
+                "existing table is locked, and nothing is left, even if this program is killed.",
             )
-    return tuple(formats.plain(clean(one)) for one in said)
+    return tuple(formats.plain(clean(sentence)) for sentence in sentences)
 
 
-def judge(chain: Chain, found: Verification, clean: Callable[[str], str]) -> Verdict:
-    """What the verification says; `clean` takes credentials out of a text."""
-    rehearsal = found.rehearsal
-    name = _named(chain, rehearsal)
-    source = SOURCES[rehearsal.chosen] and f"{SOURCES[rehearsal.chosen]},"
-    details = group_differences(found.differences)
-    if found.equal and found.unread:
-        first = f"As far as it could be read, the live schema is what {name}{source} makes."
-    elif found.equal:
-        first = f"The live schema is exactly what {name}{source} makes."
+def judge(chain: Chain, verification: Verification, clean: Callable[[str], str]) -> Verdict:
+    """Return the verdict of a verification. `clean` removes credentials from a text."""
+    rehearsal = verification.rehearsal
+    name = f"{_named(chain, rehearsal)}{SOURCES[rehearsal.chosen]}"
+    details = group_differences(verification.differences)
+    if verification.equal and verification.unread:
+        first = f"As far as magetui could read it, the live schema equals the schema of {name}."
+    elif verification.equal:
+        first = f"The live schema equals the schema of {name}."
     else:
         count = "1 difference" if len(details) == 1 else f"{len(details)} differences"
-        first = f"The live schema is not what {name}{source} makes: {count}."
-    said = [first, f"{_compared(found)} {NOT_COMPARED}"]
-    if found.unread:
-        names = _some(sorted({fact.table for fact in found.unread}))
-        said.append(f"Not all could be read, since somebody has it locked: {names}. 'magetui locks' shows who.")
-    beside = tuple(formats.plain(str(fact)) for fact in found.beside)
+        first = f"The live schema has {count} from the schema of {name}."
+    sentences = [first, f"{_compared(verification)} {NOT_COMPARED}"]
+    if verification.unread:
+        names = _some(sorted({fact.table for fact in verification.unread}))
+        sentences.append(f"Could not read {names}: another session holds a lock. 'magetui locks' shows the session.")
+    beside = tuple(formats.plain(str(fact)) for fact in verification.beside)
     if beside:
-        said.append(f"The chain knows nothing of {_some(beside)}: that is no difference.")
-    if not found.equal:
-        said.append(
-            "Before anything is stamped or migrated, find out where the differences come from."
-            if rehearsal.chosen != "evidence"
-            else "If another revision is meant, name it: magetui verify R"
-        )
+        sentences.append(f"The chain does not mention {_some(beside)}: this is not a difference.")
+    if not verification.equal:
+        sentences.append(FIND_OUT if rehearsal.chosen != "evidence" else "To check another revision: magetui verify R")
     return Verdict(
-        tuple(formats.plain(clean(one)) for one in said),
+        tuple(formats.plain(clean(sentence)) for sentence in sentences),
         tuple((state, formats.one_line(clean(text))) for state, text in details),
         beside,
-        found.equal,
+        verification.equal,
     )
 
 
-def _compared(found: Verification) -> str:
-    tables = "1 table" if found.tables == 1 else f"{found.tables} tables"
-    place = {
+def _compared(verification: Verification) -> str:
+    tables = "1 table" if verification.tables == 1 else f"{verification.tables} tables"
+    where = {
         "memory": "in memory",
-        "schema": "in a scratch schema, of which nothing is left",
-        "apart": f"in the scratch database {found.rehearsal.scratch}, where nothing is left",
-    }[found.rehearsal.place]
-    took = formats.duration(found.elapsed_ms)
-    return f"It was compared with {tables} built from nothing {place} (version {found.server}, {took})."
+        "schema": "in a scratch schema, which is gone",
+        "apart": f"in the scratch database {verification.rehearsal.scratch}, which is empty again",
+    }[verification.rehearsal.place]
+    took = formats.duration(verification.elapsed_ms)
+    return f"Compared with {tables} built from nothing {where} (version {verification.server}, {took})."
 
 
 def _named(chain: Chain, rehearsal: Rehearsal) -> str:
     revisions = rehearsal.revisions
     if not revisions:
-        return "a database before the first revision"
+        return "base (before the first revision)"
     message = formats.one_line(chain.by_id[revisions[0]].message) if len(revisions) == 1 else ""
     return " and ".join(revisions) + (f" ({message})" if message else "")
 

@@ -45,7 +45,7 @@ from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.revisions.graph import Chain

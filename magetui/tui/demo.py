@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine.demo.demo import build_demo
 from magetui.engine.target.selection import Selection
 from magetui.tui.opening import open_app

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.tui.app import MagetuiApp
 
 BACKUP_SECONDS = 15.0  # how long a backup may take to clear away what it had written

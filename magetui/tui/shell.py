@@ -16,7 +16,7 @@ from textual.dom import DOMNode
 from textual.worker import Worker
 
 if TYPE_CHECKING:
-    from magetui.config import Settings
+    from magetui.config.settings import Settings
     from magetui.config.targets import NamedTarget
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis

@@ -113,7 +113,7 @@ def test_locked_table_is_status_5_and_says_who_has_it(
 ) -> None:
     with role_table.session(LOCK) as holder:
         done = magetui("--url", role_table.url, "backup", "--lock-timeout-seconds", "0.5", cwd=folder)
-        assert f"in the way: {holder.info.backend_pid}  mage  mage-server" in done.stderr
+        assert f"blocker: {holder.info.backend_pid}  mage  mage-server" in done.stderr
     assert done.status == 5, done
     assert done.stdout == ""
     assert "A table is locked" in done.stderr
@@ -131,7 +131,7 @@ def test_backup_that_is_stopped_is_status_130_and_leaves_neither_a_file_nor_a_se
         live.interrupt(number)
         done = live.end()
         assert done.status == 130, done
-        assert "cancelled; there is none, and no file was left" in done.stderr
+        assert "cancelled. No file was left" in done.stderr
         assert done.stdout == ""
         assert not list(folder.iterdir())
         eventually(lambda: not role_table.rows(OURS))
@@ -204,7 +204,7 @@ def test_sqlite_database_is_backed_up_while_it_is_used(
     assert done.status == 0, done
     [file] = folder.iterdir()
     assert re.fullmatch(r"data-\d{8}T\d{6}Z\.db", file.name)
-    assert "To restore it, while Mage, or whatever uses the file, is stopped:" in done.stdout
+    assert "To restore it, stop Mage and every other program that uses the file. Then:" in done.stdout
     assert done.stdout.splitlines()[-1].endswith(f"cp {file} {sqlite_database.path}")
 
 

@@ -160,7 +160,7 @@ def test_no_terminal_to_consent_on(magetui: Magetui, project: AlembicProject, sq
     for answer in ("", "y\n", f"{sqlite_database.path}\n"):
         outcome = magetui("--config", project.ini, "--url", sqlite_database.url, "migrate", stdin=answer)
         assert outcome.status == 4, outcome
-        assert "There is no terminal to ask for consent on. Nothing was changed." in told(outcome)
+        assert "There is no terminal to ask for consent. Nothing was changed." in told(outcome)
         assert not sqlite_database.path.exists()
 
 

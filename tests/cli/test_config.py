@@ -55,11 +55,11 @@ def test_config_tells_each_setting_where_it_came_from_and_no_secret(
         f"scratch_url postgresql://mage:***@db0/scratch {own}",
         "key  migrate  M instead of m",
         "[targets.prod-eu]  PRODUCTION  Orchestration, Frankfurt",
-        "  password  given by its password_command",
+        "  password  from its password_command",
         "  url       postgresql://mage:***@db2/mage",
     ):
         assert " ".join(line.split()) in " ".join(told.stdout.split()), told
-    assert f"magetui: {project}: 'python' is left out, since this file came with the project" in told.stderr
+    assert f"magetui: {project}: 'python' is ignored, because this file comes with the project" in told.stderr
     document = magetui("--json", "--target", "prod-eu", "config")
     said = document.json
     assert said["target"] == "prod-eu"
@@ -76,8 +76,8 @@ def test_config_tells_each_setting_where_it_came_from_and_no_secret(
 def test_without_a_file_it_says_where_they_go(magetui: Magetui, state_dir: Path, tmp_path: Path) -> None:
     told = magetui("config")
     assert told.status == 0
-    assert f"{os.environ['XDG_CONFIG_HOME']}/magetui/config.toml  (there is none)" in told.stdout
-    assert f"{tmp_path}/magetui.toml  (there is none)" in told.stdout
+    assert f"{os.environ['XDG_CONFIG_HOME']}/magetui/config.toml  (not found)" in told.stdout
+    assert f"{tmp_path}/magetui.toml  (not found)" in told.stdout
 
 
 def test_a_wrong_file_ends_every_verb_with_status_2(magetui: Magetui, own: Path) -> None:
@@ -86,12 +86,12 @@ def test_a_wrong_file_ends_every_verb_with_status_2(magetui: Magetui, own: Path)
     for verb in ("config", "diagnose", "runs", "demo"):
         outcome = magetui(verb)
         assert (outcome.status, outcome.stdout, outcome.stderr) == (2, "", f"magetui: {sentence}\n")
-    assert magetui("--json", "history").json == {"error": sentence, "status": 2}
+    assert magetui("--json", "history").json == {"format": 2, "error": sentence, "status": 2}
 
 
 def test_a_configuration_that_is_not_there_costs_nothing(tmp_path: Path, own: Path) -> None:
     program = (
-        "import json, sys\nfrom magetui.config import settings_of\nimport os\n"
+        "import json, sys\nfrom magetui.config.settings import settings_of\nimport os\n"
         "settings_of({}, os.environ, terminal=False)\nprint(json.dumps(sorted(sys.modules)))"
     )
     heavy = {"sqlalchemy", "textual", "alembic", "boto3", "psycopg2"}
@@ -163,7 +163,9 @@ def test_a_change_to_production_wants_the_databases_name_and_tells_what_files_se
     command = Magetui.command("--url", sqlite_database.url, "--config", project.ini, "migrate")
     for answer, status in (("y", 4), (sqlite_database.path.name, 0)):
         with Terminal(command, (200, 30), cwd=tmp_path) as terminal:
-            asked = terminal.wait_for(r"this is prod, which is PRODUCTION; type the database's name, data\.db\]")
+            asked = terminal.wait_for(
+                r"This is prod, which is PRODUCTION\. To continue, type the database's name: data\.db"
+            )
             assert f"lock_retries 2, from {own}" in asked.replace("\n", "")
             terminal.press(answer, "enter")
             assert terminal.wait_exit() == status

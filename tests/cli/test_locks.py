@@ -85,7 +85,7 @@ def test_on_a_terminal_only_a_yes_ends_a_session(
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
     command = [sys.executable, "-m", "magetui", "--url", pg_database.url, "locks", "--terminate", str(pid)]
     with Terminal(command, cwd=tmp_path) as terminal:
-        screen = terminal.wait_for(r"End this session\? \[y or N\]")
+        screen = terminal.wait_for(r"End session \d+\? \[y/N\]")
         assert "What it has not committed is rolled back; its client sees an error." in " ".join(screen.split())
         terminal.press(answer, "enter")
         assert terminal.wait_exit() == (0 if answer == "y" else 4)

@@ -141,7 +141,7 @@ def test_pooler_that_keeps_sessions_is_as_good_as_the_server(
     with debian_database.session("select * from t3") as holder:
         blocked = magetui(*common, "rollback", "--revision", "-1", "--yes", "--lock-timeout-seconds", "4")
         assert blocked.status == 5, blocked
-        assert f"in the way: {holder.info.backend_pid}  mage  mage-server" in blocked.stdout
+        assert f"blocker: {holder.info.backend_pid}  mage  mage-server" in blocked.stdout
     assert magetui(*common, "rollback", "--revision", "-1", "--yes").status == 0
     assert debian_database.current == ["rev2"]
     saved = magetui(*common, "backup")

@@ -215,7 +215,7 @@ def test_finishing_that_fails_leaves_the_half_as_it_was(shelves: Shelves) -> Non
     before = shelves.database.content
     failed = shelves("finish", "--yes")
     assert failed.status == 1, failed
-    assert "The database is as it was before the run: rev1." in failed.stdout
+    assert "The database is unchanged. Current revision: rev1." in failed.stdout
     assert shelves.database.content == before
 
 

@@ -104,7 +104,7 @@ def test_mages_chain_is_migrated_and_rolled_back_through_a_secret(
     rolled_back = ran("rollback", "--revision", "-1", "--yes")
     assert rolled_back.status == 0, rolled_back
     [(current,)] = kept.database.rows("SELECT version_num FROM alembic_version")
-    assert f"The database now says {current}" in rolled_back.stdout
+    assert f"Current revision: {current}" in rolled_back.stdout
     runs, report, shown = ran("runs"), ran("runs", "2", "--report"), ran("diagnose")
     assert [line.split()[3] for line in runs.stdout.splitlines()] == ["rollback", "migrate"]
     assert (runs.status, report.status, shown.status) == (0, 0, 3)

@@ -80,10 +80,10 @@ def test_a_database_at_the_head_is_exactly_what_its_scripts_make(
     before = at_head.content
     text = told(magetui, mage_home, at_head.url)
     assert spoken(text).startswith(
-        f"The live schema is exactly what {HEAD} (Create GenericJob), where the current revision is, makes. "
-        "It was compared with 18 tables built from nothing in "
+        f"The live schema equals the schema of {HEAD} (Create GenericJob), the current revision. "
+        "Compared with 18 tables built from nothing in "
     )
-    assert "Rows, views, functions, triggers and rights were not compared" in spoken(text)
+    assert "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes." in spoken(text)
     document = told(magetui, mage_home, at_head.url, "--json").json
     assert document["equal"] is True
     assert (document["revisions"], document["chosen"]) == ([HEAD], "current")
@@ -139,8 +139,8 @@ def test_an_unknown_current_revision_is_replaced_by_what_the_schema_looks_like(
         pg_database.rows(statement)
         said = spoken(told(magetui, mage_home, pg_database.url))
         assert said.startswith(
-            f"The live schema is exactly what {BEFORE_HEAD} (Add UserProject table), which the schema looks like, "
-            "since the current revision names no revision of the chain, makes. "
+            f"The live schema equals the schema of {BEFORE_HEAD} (Add UserProject table), the closest match, "
+            "as the current revision is not in the chain. "
         )
 
 
@@ -155,7 +155,7 @@ def test_what_a_rollback_left_behind_and_what_the_chain_does_not_know(
     document = told(magetui, mage_home, pg_database.url, "--json").json
     assert (document["equal"], document["beside"]) == (True, ["table reporting", "type mood"])
     said = spoken(told(magetui, mage_home, pg_database.url))
-    assert "The chain knows nothing of table reporting, type mood: that is no difference." in said
+    assert "The chain does not mention table reporting, type mood: this is not a difference." in said
     pg_database.rows("create type jobtype as enum ('UPLOAD')")
     left = told(magetui, mage_home, pg_database.url, "--json", status=3).json["differences"]
     assert left == [{"state": "too much", "message": "type jobtype"}]
@@ -178,7 +178,7 @@ def test_a_locked_table_is_said_to_be_unread_not_different(
     with database.session("lock table block_run in access exclusive mode"):
         text = told(magetui, mage_home, database.url)
         document = told(magetui, mage_home, database.url, "--json").json
-    assert spoken(text).startswith("As far as it could be read, the live schema is what ")
+    assert spoken(text).startswith("As far as magetui could read it, the live schema equals the schema of ")
     assert document["unread"] == ["block_run"]
 
 
@@ -188,7 +188,7 @@ def test_consent_is_asked_for_and_read_only_refuses(
     common = ("verify", "--mage-path", mage_home, "--url")
     unasked = magetui(*common, mage_pg_url)
     assert unasked.status == 4
-    assert "There is no terminal to ask for consent on. Nothing was changed. Say --yes to go on." in unasked.stderr
+    assert "There is no terminal to ask for consent. Nothing was changed. To consent, add --yes." in unasked.stderr
     assert "one transaction that is never committed" in " ".join(unasked.stderr.split())
     refused = magetui(*common, mage_pg_url, "--yes", "--read-only")
     assert refused.status == 4
@@ -255,9 +255,7 @@ def test_an_ordinary_project_and_a_current_revision_of_two_branches(
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     done = magetui("verify", "--yes", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith(
-        "The live schema is exactly what rev2 and rev3, where the current revision is, makes. "
-    )
+    assert spoken(done).startswith("The live schema equals the schema of rev2 and rev3, the current revision. ")
 
 
 def test_an_empty_database_is_what_no_revision_makes(
@@ -266,7 +264,9 @@ def test_an_empty_database_is_what_no_revision_makes(
     project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
     done = magetui("verify", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith("The live schema is exactly what a database before the first revision, where")
+    assert spoken(done).startswith(
+        "The live schema equals the schema of base (before the first revision), the current revision."
+    )
     assert not sqlite_database.path.exists()
     assert magetui("verify", "rev1", "--config", project.ini).status == 3
     assert magetui("verify", "nosuch", "--config", project.ini).status == 2

@@ -104,7 +104,7 @@ def test_unknown_revision_is_stamped_away(build: Build) -> None:
     assert diagnosis.json["current"] == [UNKNOWN]
 
     verified = verbs("verify")
-    assert (verified.status, "The live schema is exactly what" in verified.stdout) == (0, True), verified
+    assert (verified.status, "The live schema equals the schema of" in verified.stdout) == (0, True), verified
 
     refused = verbs("migrate", "--yes")
     assert refused.status == 4, refused
@@ -133,7 +133,7 @@ def test_half_applied_fails_to_migrate_and_stays_as_it_was_until_it_is_cleared_u
     failed = verbs("migrate", "--yes")
     assert failed.status == 1
     assert "table pause already exists" in failed.stdout
-    assert f"The database is as it was before the run: {BEHIND}." in failed.stdout
+    assert f"The database is unchanged. Current revision: {BEHIND}." in failed.stdout
     assert rows(demo, everything) == before
 
     finished = verbs("finish", "--yes", "--json")
@@ -154,8 +154,8 @@ def test_locked_makes_a_rollback_wait_for_a_process_that_it_names(build: Build) 
     waited = verbs("rollback", "--revision", "-1", "--lock-timeout-seconds", "4", "--yes")
     assert waited.status == 5, waited
     assert "WAITING for write lock on the database file" in waited.stderr
-    assert f"in the way: {holder}  " in waited.stderr
-    assert f"The database is as it was before the run: {HEAD}." in waited.stdout
+    assert f"blocker: {holder}  " in waited.stderr
+    assert f"The database is unchanged. Current revision: {HEAD}." in waited.stdout
 
     demo.close()
     assert demo.holder is not None

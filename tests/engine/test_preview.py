@@ -56,14 +56,14 @@ def test_rollback_names_the_tables_it_locks_and_the_values_it_loses(mage: Postgr
     lines = said(foretold(mage.url, "rollback", FROM_ROLES, mage_path=str(mage_home)))
     assert lines["locks"][0].startswith("access exclusive on role (20 rows), user (1 row), ")
     assert lines["loses"] == ["column role.user_id, set in 7 rows"]
-    assert lines["first"] == ["'magetui backup' keeps what would be lost"]
+    assert lines["first"] == ["'magetui backup' saves the data that would be lost"]
 
 
 def test_rollback_that_a_row_would_stop_says_so_beforehand(mage: PostgresDatabase, mage_home: str) -> None:
     mage.rows("INSERT INTO block_run (block_uuid, status) VALUES ('b', 'CONDITION_FAILED')")
     lines = said(foretold(mage.url, "rollback", FROM_STATUS, mage_path=str(mage_home)))
     assert lines["fails"] == [
-        "if nothing is done about the 1 row that has 'CONDITION_FAILED' in block_run.status, a value that is removed"
+        "unless you first change the 1 row that has 'CONDITION_FAILED' in block_run.status: this value is removed"
     ]
 
 
@@ -113,5 +113,5 @@ def test_sqlite_rollback_says_what_it_loses(mage_sqlite_url: str, mage_home: str
     lines = said(foretold(mage_sqlite_url, "rollback", FROM_ROLES, mage_path=str(mage_home)))
     assert lines == {
         "loses": ["column role.user_id, set in 1 row"],
-        "first": ["'magetui backup' keeps what would be lost"],
+        "first": ["'magetui backup' saves the data that would be lost"],
     }

@@ -125,7 +125,7 @@ def test_refreshing_reads_the_tags_and_keeps_what_has_none(tmp_path: Path, capsy
         ("0.1.11", "ddd", 1, "version commit"),
     ]
     assert [row["date"] for row in told[1:4]] == ["2026-02-03", "2026-02-03", "2026-05-06"]
-    assert "3 tags were read, 3 of 5 releases are new or changed" in capsys.readouterr().out
+    assert "3 tags read, 3 of 5 releases are new or changed" in capsys.readouterr().out
     assert refresh(["--repository", str(repository.folder), "--output", str(file)]) == 0
     assert file.read_text() == text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "home", "mage"]
@@ -139,7 +139,7 @@ def test_a_tag_whose_head_cannot_be_told_is_passed_over_and_named(
     repository.release("0.1.1", {"bbb": "aaa", "ccc": "aaa"})
     file = data(tmp_path / "data.json", v0_1_1="bbb")
     assert refresh(["--repository", str(repository.folder), "--output", str(file)]) == 1
-    assert "tag 0.1.1 is passed over: The chain has 2 heads" in capsys.readouterr().err
+    assert "tag 0.1.1 is skipped: The chain has 2 heads" in capsys.readouterr().err
     assert [row["head"] for row in json.loads(file.read_text())["releases"]] == ["aaa", "bbb"]
 
 

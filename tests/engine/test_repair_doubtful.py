@@ -70,7 +70,7 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
 
     done = magetui(*common, "finish", "--yes")
     assert done.status == 0, done
-    assert f"Done. The database now says {ADDS_VALUES}." in done.stdout
+    assert f"Done. Current revision: {ADDS_VALUES}." in done.stdout
     assert broken.schema == broken.after
     assert "leftover-value" not in magetui(*common, "diagnose").stdout
 

@@ -29,7 +29,7 @@ def test_second_migrate_names_the_first_and_finds_its_work_done(
         wait_for_statement(state_dir, REWRITE)
         second = Live(magetui.start(*migrate))
         second.hears("WAITING for the migration mutex, up to 1 min")
-        second.hears(r"in the way: \d+  mage  magetui run 1 mutex")
+        second.hears(r"blocker: \d+  mage  magetui run 1 mutex")
         running = magetui("--config", project.ini, "diagnose", "--json").json
         assert "migration-running" in [finding["code"] for finding in running["findings"]]
         gate.rollback()
@@ -58,8 +58,8 @@ def test_second_migrate_of_a_sqlite_file_names_the_first_and_finds_its_work_done
         writer.execute("ROLLBACK")
         one, two = first.end(), second.end()
     assert (one.status, two.status) == (0, 0), f"{one}\n{two}"
-    assert "Done. The database now says rev3." in one.stdout
-    assert "Done. The database now says rev3." in two.stdout
+    assert "Done. Current revision: rev3." in one.stdout
+    assert "Done. Current revision: rev3." in two.stdout
     assert sqlite_database.current == ["rev3"]
     healthy = magetui("--config", project.ini, "diagnose")
     assert healthy.status == 0, healthy  # nobody is said to be migrating still
@@ -95,10 +95,10 @@ def test_starting_mage_that_holds_its_lock_is_named_and_given_up_on(
 
         told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 1)
         assert told.status == 5, told
-        assert f"in the way: {pid}  mage  mage-server" in told.stderr
+        assert f"blocker: {pid}  mage  mage-server" in told.stderr
         assert "SELECT pg_advisory_lock(1)" in told.stderr
         assert "Nothing was done." in told.stdout
-        assert "The database is as it was before the run: 1a737bdee53b." in told.stdout
+        assert "The database is unchanged. Current revision: 1a737bdee53b." in told.stdout
         assert pg_database.content == before
 
 
@@ -108,7 +108,7 @@ def test_starting_mage_that_gives_its_lock_back_is_waited_for(
     common = ("--mage-path", mage_home, "--url", pg_database.url)
     with pg_database.session("SELECT pg_advisory_lock(1)", "mage-server") as mage:
         live = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
-        live.hears(f"in the way: {mage.info.backend_pid}  mage  mage-server")
+        live.hears(f"blocker: {mage.info.backend_pid}  mage  mage-server")
         mage.cursor().execute("SELECT pg_advisory_unlock(1)")
         ended = live.end()
     assert ended.status == 0, ended

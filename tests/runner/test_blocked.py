@@ -58,11 +58,11 @@ def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
         assert told.status == 5, told
         # who: pid, user, application, state, and its query
         assert "WAITING for access exclusive on user, up to 4.0 s" in told.stderr
-        assert f"in the way: {pid}  mage  mage-server" in told.stderr
+        assert f"blocker: {pid}  mage  mage-server" in told.stderr
         assert "idle in transaction" in told.stderr
         assert READS_USER in told.stderr
-        assert "A lock was not to be had within 4.0 s." in told.stdout
-        assert f"The database is as it was before the run: {PREFERENCES}." in told.stdout
+        assert "Could not get the lock within 4.0 s." in told.stdout
+        assert f"The database is unchanged. Current revision: {PREFERENCES}." in told.stdout
         assert at_preferences.current == [PREFERENCES]
         assert at_preferences.content == before
 
@@ -89,7 +89,7 @@ def test_blocker_that_ends_in_time_lets_the_rollback_through(
 ) -> None:
     with at_preferences.session(READS_USER) as server:
         live = Live(magetui.start(*rollback, "--lock-timeout-seconds", 60, "--json"))
-        live.hears(f"in the way: {server.info.backend_pid}  mage  mage-server")
+        live.hears(f"blocker: {server.info.backend_pid}  mage  mage-server")
         server.rollback()
         ended = live.end()
     assert ended.status == 0, ended
@@ -108,11 +108,11 @@ def test_sessions_queueing_behind_the_run_are_told_too(
         closing(at_preferences.server.connect(at_preferences.name, application_name="late-request")) as late,
     ):
         live = Live(magetui.start(*rollback, "--lock-timeout-seconds", 60))
-        live.hears("in the way: ")
+        live.hears("blocker: ")
         late_pid = late.info.backend_pid
         asking = threading.Thread(target=lambda: late.cursor().execute('SELECT count(*) FROM "user"'))
         asking.start()
-        live.hears(f"waiting behind us: {late_pid}  mage  late-request")
+        live.hears(f"waiter: {late_pid}  mage  late-request")
         server.rollback()
         ended = live.end()
         asking.join(timeout=20)
@@ -126,7 +126,7 @@ def test_terminating_the_blocker_with_the_locks_verb_lets_the_run_through(
     with at_preferences.session(READS_USER) as server:
         pid = server.info.backend_pid
         live = Live(magetui.start(*rollback, "--lock-timeout-seconds", 60))
-        live.hears(f"in the way: {pid}")
+        live.hears(f"blocker: {pid}")
         found = magetui(*common, "locks", "--json").json["sessions"]
         [waiting] = [session for session in found if session["blocked_by"]]
         assert waiting["blocked_by"] == [pid]
@@ -163,8 +163,8 @@ def test_write_lock_on_a_sqlite_file_is_waited_for_named_and_given_up(
         told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 4)
         assert told.status == 5, told
         assert "WAITING for write lock on the database file, up to 4.0 s" in told.stderr
-        assert f"in the way: {os.getpid()}" in told.stderr
-        assert "The database is as it was before the run: rev2." in told.stdout
+        assert f"blocker: {os.getpid()}" in told.stderr
+        assert "The database is unchanged. Current revision: rev2." in told.stdout
         [waited] = named(journal(state_dir, 2), "lock-awaited")
         [ended] = named(journal(state_dir, 2), "run-ended")
         assert moment(ended) - moment(waited) > 0.5
@@ -190,7 +190,7 @@ def test_reader_of_a_sqlite_file_holds_up_the_commit_alone(
         told = magetui(*common, "migrate", "--yes", "--lock-timeout-seconds", 4)
         assert told.status == 5, told
         assert "WAITING" in told.stderr
-        assert "The database is as it was before the run: rev2." in told.stdout
+        assert "The database is unchanged. Current revision: rev2." in told.stdout
         assert sqlite_database.content == before
         live = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
         live.hears("WAITING")

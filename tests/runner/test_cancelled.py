@@ -69,7 +69,7 @@ def test_ctrl_c_cancels_the_statement_and_rolls_all_of_it_back(
     assert nobody_works_any_more(database)
     assert database.content == before
     told = magetui("runs", 2)
-    assert "It was cancelled. The database is as it was before the run: rev1." in told.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in told.stdout
 
 
 def test_run_is_cancelled_from_another_terminal(
@@ -81,13 +81,13 @@ def test_run_is_cancelled_from_another_terminal(
     elsewhere = magetui("runs", 2, "--cancel")
     assert elsewhere.status == 0, elsewhere
     assert "Run 2 was asked to stop." in elsewhere.stderr
-    assert "It was cancelled. The database is as it was before the run: rev1." in elsewhere.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in elsewhere.stdout
     ended = live.end()
     assert ended.status == 130, ended
-    assert "It was cancelled." in ended.stdout
+    assert "Cancelled. " in ended.stdout
     assert database.content == before
     too_late = magetui("runs", 2, "--cancel")
-    assert "Run 2 has ended already." in too_late.stderr
+    assert "Run 2 has already ended." in too_late.stderr
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before-it-began", "after-it-ended"])
@@ -99,10 +99,10 @@ def test_ctrl_c_that_comes_too_late_for_a_run_is_answered(
     with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
         if early:
             signal.raise_signal(signal.SIGINT)
-        interrupts.began(1)
+        interrupts.started(1)
         if not early:
             signal.raise_signal(signal.SIGINT)
-    assert capfd.readouterr().err == "run 1 has ended already, so it is not cancelled\n"
+    assert capfd.readouterr().err == "run 1 has already ended, so it is not cancelled\n"
 
 
 def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
@@ -118,7 +118,7 @@ def test_statement_timeout_ends_the_statement_and_rolls_all_of_it_back(
     assert SLOW[database.dialect] in named(journal(state_dir, 2), "run-ended")[0]["statement"]
     assert database.content == before
     told = magetui("runs", 2)
-    assert "A statement took longer than its timeout and was ended." in told.stdout
+    assert "Statement timeout. The database is unchanged. Current revision: rev1." in told.stdout
 
 
 def test_ctrl_c_while_waiting_for_a_lock(pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_ctrl_c_while_waiting_for_a_lock(pg_database: PostgresDatabase, magetui:
         live.interrupt()
         ended = live.end()
         assert ended.status == 130, ended
-        assert "It was cancelled. The database is as it was before the run: rev2." in ended.stdout
+        assert "Cancelled. The database is unchanged. Current revision: rev2." in ended.stdout
         assert pg_database.content == before
 
 
@@ -145,7 +145,7 @@ def test_ctrl_c_while_somebody_else_migrates(pg_database: PostgresDatabase, mage
         live.interrupt()
         ended = live.end()
     assert ended.status == 130, ended
-    assert "It was cancelled." in ended.stdout
+    assert "Cancelled. " in ended.stdout
     assert pg_database.content == before
 
 
@@ -159,7 +159,7 @@ def test_ctrl_c_at_the_very_beginning_cancels_too_and_the_end_is_told(
     ended = live.end()
     assert ended.status == 130, ended
     assert "cancelling …" in ended.stderr
-    assert "It was cancelled. The database is as it was before the run: rev1." in ended.stdout
+    assert "Cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
     assert database.content == before
 
 
@@ -169,11 +169,11 @@ def test_ctrl_c_on_who_merely_follows_leaves_the_run_alone(
     live = Live(magetui.start(*common, "migrate", "--yes"))
     running_statement(state_dir, database)
     follower = Live(magetui.start("runs", 2))
-    follower.hears("step 2 of 2  rev3")
+    follower.hears("step 2 of 2: upgrade rev3")
     follower.interrupt()
     ended = follower.end()
     assert ended.status == 130, ended
-    assert "no longer following; run 2 goes on" in ended.stderr
+    assert "no longer following run 2; the run continues" in ended.stderr
     assert magetui("runs", "--json").json["runs"][0]["alive"] is True
     live.interrupt()
     assert live.end().status == 130

@@ -89,7 +89,7 @@ def test_failing_revision_leaves_the_database_as_it_was_and_its_line_is_named(
     assert said in failed.stdout
     script = project.versions / third(lines).file_name
     assert f"At {script}, line {line_of(script, words)}." in failed.stdout
-    assert "The database is as it was before the run: rev1." in failed.stdout
+    assert "The database is unchanged. Current revision: rev1." in failed.stdout
     assert database.content == before
 
     found = magetui("--config", project.ini, "diagnose", "--json")
@@ -146,9 +146,9 @@ def test_mage_revision_that_fails_leaves_the_database_as_it_was(
     assert failed.status == 1, failed
     script = broken_mage / SCRIPTS / "versions" / "0227396a216c_add_userproject_table.py"
     assert f"At {script}, line {line_of(script, 'no_such_table')}." in failed.stdout
-    assert "The database is as it was before the run: 526c4523d5d5." in failed.stdout
+    assert "The database is unchanged. Current revision: 526c4523d5d5." in failed.stdout
     assert "rolled back upgrade   42a14d6143f1" in failed.stdout
-    assert "1 more not begun" in failed.stdout
+    assert "1 more not started" in failed.stdout
     assert database.content == before
     # With the script mended, which is what a new release brings, all of it goes through.
     done = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes")
@@ -165,7 +165,7 @@ def test_failure_late_in_mages_chain_leaves_an_empty_sqlite_file_empty(
     before = sqlite_database.content
     failed = magetui("--mage-path", broken_mage, "--url", sqlite_database.url, "migrate", "--yes")
     assert failed.status == 1, failed
-    assert "The database is as it was before the run: nothing." in failed.stdout
+    assert "The database is unchanged. Current revision: nothing." in failed.stdout
     assert sqlite_database.content == before
 
 
@@ -177,8 +177,8 @@ def test_what_a_revision_committed_by_itself_stays_and_is_told(
     assert failed.status == 1, failed
     current = pg_database.current
     assert current == ["e7beb59b44f9"]  # dfe49d040487 is the last of the three
-    assert f"Part of it was committed and stays. The database now says {current[0]}." in failed.stdout
-    assert "as it was before" not in failed.stdout
+    assert f"Part of the run was committed and stays. Current revision: {current[0]}." in failed.stdout
+    assert "unchanged" not in failed.stdout
     found = magetui("--mage-path", mage_home, "--url", pg_database.url, "diagnose", "--json").json
     assert found["current"] == current
     # The value is there already, and Mage's revision does not say IF NOT EXISTS: it cannot run again.
@@ -187,7 +187,7 @@ def test_what_a_revision_committed_by_itself_stays_and_is_told(
     again = magetui(*common, "migrate", "--yes")
     assert again.status == 1, again
     assert 'enum label "CONDITION_FAILED" already exists' in again.stdout
-    assert "The database is as it was before the run: e7beb59b44f9." in again.stdout
+    assert "The database is unchanged. Current revision: e7beb59b44f9." in again.stdout
     assert pg_database.content == before
     # Adding the value was all that the revision does: so the current revision may say that it is applied.
     assert magetui(*common, "stamp", "dfe49d040487", "--yes").status == 0

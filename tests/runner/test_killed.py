@@ -49,8 +49,8 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
         assert "ended without a word" in killed.json["error"]
 
         told = magetui(*common, "runs", 2)
-        assert "It was lost" in told.stdout
-        assert "The database now says rev1." in told.stdout
+        assert "Lost. " in told.stdout
+        assert "Current revision: rev1." in told.stdout
         listed = magetui(*common, "runs", "--json").json["runs"]
         assert [(run["run"], run["outcome"], run["alive"]) for run in listed] == [
             (2, "lost", False),
@@ -88,7 +88,7 @@ def test_second_migrate_right_after_a_kill_names_the_session_that_is_still_there
         )
         second = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 60))
         second.hears("WAITING for access exclusive on big")
-        second.hears(rf"in the way: {session}  mage  ")
+        second.hears(rf"blocker: {session}  mage  ")
         os.kill(child_of(state_dir, 2), signal.SIGKILL)
         gate.rollback()
         first = live.end()
@@ -121,7 +121,7 @@ def test_server_restart_in_the_middle_is_told_as_lost_and_a_second_migrate_finis
 
     told = magetui(*common, "runs", 2)
     assert "The connection to the server was lost: " in told.stdout
-    assert "The database now says rev1." in told.stdout
+    assert "Current revision: rev1." in told.stdout
     found = magetui(*common, "diagnose", "--json").json
     assert found["pending"] == ["rev2", "rev3"]
     assert codes(found) == ["behind"]
@@ -147,7 +147,7 @@ def test_server_that_stays_down_leaves_a_run_that_says_it_does_not_know(
     assert down.json["findings"][0]["facts"]["cause"] == "refused"
     pg_database.server.start()
     told = magetui(*common, "runs", 2)
-    assert "The database now says rev1." in told.stdout
+    assert "Current revision: rev1." in told.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "hung-up"])
@@ -170,12 +170,12 @@ def test_run_goes_on_without_its_command_line_and_can_be_followed_again(
         ]
 
         again = Live(magetui.start("runs", 2))
-        again.hears("step 1 of 2  rev2  Rewrite big …")
+        again.hears("step 1 of 2: upgrade rev2  Rewrite big")
         gate.rollback()
         told = again.end()
     assert told.status == 0, told
-    assert "step 2 of 2  rev3" in told.stderr
-    assert "Done. The database now says rev3." in told.stdout
+    assert "step 2 of 2: upgrade rev3" in told.stderr
+    assert "Done. Current revision: rev3." in told.stdout
     assert pg_database.current == ["rev3"]
     assert named(journal(state_dir, 2), "run-ended")[0]["outcome"] == "done"
 

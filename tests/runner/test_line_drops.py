@@ -56,8 +56,8 @@ def test_run_that_is_to_be_cancelled_then_is_cancelled_when_its_command_line_die
     assert ended["outcome"] == "cancelled"
     assert pg_database.content == before
     told = magetui("--config", project.ini, "runs", 2)
-    assert "It was cancelled. The program that began it was gone, and it was to be cancelled then." in told.stdout
-    assert "The database is as it was before the run: rev1." in told.stdout
+    assert "Cancelled. The program that started the run was gone, and on-disconnect was set to cancel." in told.stdout
+    assert "The database is unchanged. Current revision: rev1." in told.stdout
 
 
 def test_ctrl_c_is_still_a_cancel_and_no_dropped_line(
@@ -89,7 +89,7 @@ def test_network_that_is_silent_for_a_while_delays_a_run_and_loses_nothing(
         gate.rollback()
         ended = live.end()
     assert ended.status == 0, ended
-    assert "Done. The database now says rev3." in ended.stdout
+    assert "Done. Current revision: rev3." in ended.stdout
     assert pg_database.current == ["rev3"]
     assert pg_database.rows(REWRITTEN_ROWS)
 
@@ -138,7 +138,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
         eventually(lambda: not pg_database.rows(gone), 30)
         told = magetui("--config", ini, "runs", 2)
         assert "The connection to the server was lost: " in told.stdout
-        assert "The database now says rev1." in told.stdout
+        assert "Current revision: rev1." in told.stdout
     assert pg_database.content == before
 
 

@@ -70,7 +70,7 @@ def test_migrate_makes_the_schema_that_alembic_alone_makes(
 ) -> None:
     done = magetui("--mage-path", mage_home, "--url", database.url, "migrate", "--yes")
     assert done.status == 0, done
-    assert f"Done. The database now says {HEAD}." in done.stdout
+    assert f"Done. Current revision: {HEAD}." in done.stdout
     if isinstance(database, SqliteDatabase):
         other = SqliteDatabase(tmp_path / "other.db")
         migrate_with_alembic(other.url, mage_home)
@@ -94,7 +94,7 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     down = magetui(*common, "rollback", "--revision", "-1", "--yes")
     assert down.status == 0, down
     assert "downgrade 39d36f1dab73  Create GenericJob" in down.stderr
-    assert "Done. The database now says 0227396a216c." in down.stdout
+    assert "Done. Current revision: 0227396a216c." in down.stdout
     assert database.current == ["0227396a216c"]
     behind = magetui(*common, "diagnose", "--json")
     assert behind.status == 3
@@ -168,7 +168,7 @@ def test_types_left_behind_by_a_rollback_stop_the_next_migrate_and_nothing_else_
     assert failed.status == 1, failed
     assert "already exists" in failed.stdout
     assert "c07a23ff782b_add_initial_tables.py, line " in failed.stdout
-    assert "The database is as it was before the run: nothing." in failed.stdout
+    assert "The database is unchanged. Current revision: nothing." in failed.stdout
     assert pg_database.content == before
 
 

@@ -80,9 +80,9 @@ def test_mage_is_found_by_its_launcher_and_its_environment_stays_as_it_was(
     package = str(site_packages(mage_venv) / "mage_ai")
     assert found.json["project"] | {"kind": "mage", "version": VERSION, "location": package} == found.json["project"]
     assert [finding["code"] for finding in found.json["findings"]] == ["empty-database"]
-    assert f"Done. The database now says {BEFORE}." in magetui("migrate", "--revision", BEFORE, "--yes").stdout
-    assert "Done. The database now says b9a2d6d0a2c7." in magetui("rollback", "--revision", "-1", "--yes").stdout
-    assert f"Done. The database now says {BEFORE}." in magetui("stamp", BEFORE, "--yes").stdout
+    assert f"Done. Current revision: {BEFORE}." in magetui("migrate", "--revision", BEFORE, "--yes").stdout
+    assert "Done. Current revision: b9a2d6d0a2c7." in magetui("rollback", "--revision", "-1", "--yes").stdout
+    assert f"Done. Current revision: {BEFORE}." in magetui("stamp", BEFORE, "--yes").stdout
     assert pg_database.current == [BEFORE]
     assert "The schema matches b9a2d6d0a2c7" in magetui("evidence").stdout
     assert "Done. The database now says b9a2d6d0a2c7." in magetui("stamp", "b9a2d6d0a2c7", "--yes").stdout
@@ -119,7 +119,7 @@ def test_mage_that_starts_during_a_migration_waits_and_finds_its_work_done(
     writer.rollback()
     migrated, started = ours.end(), mage.end()
     assert (migrated.status, started.status) == (0, 0), f"{migrated}\n{started}"
-    assert f"Done. The database now says {HEAD}." in migrated.stdout
+    assert f"Done. Current revision: {HEAD}." in migrated.stdout
     assert "Running upgrade" not in started.stderr
     assert "Will assume transactional DDL" in started.stderr  # it did look
     assert pg_database.current == [HEAD]
@@ -146,15 +146,15 @@ def test_migration_during_a_starting_mage_names_it_and_gives_up_or_waits_its_tur
     assert running["facts"]["pid"] == pid
     given_up = magetui("migrate", "--yes", "--lock-timeout-seconds", 1)
     assert given_up.status == 5, given_up
-    assert f"in the way: {pid}  mage" in given_up.stderr
+    assert f"blocker: {pid}  mage" in given_up.stderr
     assert "Somebody else is migrating this database" in given_up.stdout
-    assert f"The database is as it was before the run: {BEFORE}." in given_up.stdout
+    assert f"The database is unchanged. Current revision: {BEFORE}." in given_up.stdout
     ours = Live(magetui.start("migrate", "--yes", "--lock-timeout-seconds", 120))
     ours.hears("WAITING for the migration mutex, up to 2 min", 60)
     writer.rollback()
     started, migrated = mage.end(), ours.end()
     assert (started.status, migrated.status) == (0, 0), f"{started}\n{migrated}"
     assert f"Running upgrade 0227396a216c -> {HEAD}" in started.stderr
-    assert f"Done. The database now says {HEAD}." in migrated.stdout
+    assert f"Done. Current revision: {HEAD}." in migrated.stdout
     assert pg_database.current == [HEAD]
     assert magetui("verify", "--yes").status == 0

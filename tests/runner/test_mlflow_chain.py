@@ -68,7 +68,7 @@ def test_mlflow_goes_up_and_down_through_its_own_env_py(
         assert told["project"]["python"] == str(folders[0] / ".venv" / "bin" / "python")
         assert len(told["pending"]) == COUNT
 
-        assert f"Done. The database now says {HEAD}." in run("migrate", "--yes")
+        assert f"Done. Current revision: {HEAD}." in run("migrate", "--yes")
         assert ask("upgrade", "head") == "done\n"
         assert schema(urls[0], scripts) == schema(urls[1], scripts)
 
@@ -76,11 +76,11 @@ def test_mlflow_goes_up_and_down_through_its_own_env_py(
         failed = run("rollback", "--revision", "base", "--yes", status=1)
         assert fails in failed
         assert f"At {scripts / 'versions' / floor}_" in failed
-        assert f"The database is as it was before the run: {HEAD}." in failed
+        assert f"The database is unchanged. Current revision: {HEAD}." in failed
         assert database.content == before
         assert fails in ask("downgrade", "base")
 
-        assert f"Done. The database now says {floor}." in run("rollback", "--revision", floor, "--yes")
+        assert f"Done. Current revision: {floor}." in run("rollback", "--revision", floor, "--yes")
         assert ask("downgrade", floor) == "done\n"
         assert schema(urls[0], scripts) == schema(urls[1], scripts)
     assert database.current == [floor]

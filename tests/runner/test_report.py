@@ -22,18 +22,18 @@ WAIT = LockWait("role", "ACCESS EXCLUSIVE")
 
 
 def at(seconds: float) -> str:
-    """So many seconds after the run's beginning."""
+    """Return the stamp of a moment so many seconds after the start of the run."""
     return f"2026-05-01T12:00:{seconds:06.3f}Z"
 
 
-def told(*happened: events.Event) -> str:
-    """The lines of what happened, without what stands above them."""
-    began = events.RunStarted(
+def worded(*happened: events.Event) -> str:
+    """Return the lines of the events, without the head of the report."""
+    started = events.RunStarted(
         at(0), 3, "migrate", "head", ("rev1",), (), "postgresql://db/mage", "scripts", 4711, "mage", "db1", 10_000, 0
     )
-    everything = [began, *happened]
+    everything = [started, *happened]
     lines = list(report(fold(RunRecord(run=3), everything), everything))
-    return "\n".join(lines[lines.index("What happened, in minutes and seconds since it began:") :])
+    return "\n".join(lines[lines.index("Events, in minutes and seconds since the start:") :])
 
 
 def awaited(seconds: float) -> events.LockAwaited:
@@ -41,25 +41,25 @@ def awaited(seconds: float) -> events.LockAwaited:
 
 
 def test_a_wait_that_ends_with_the_lock_says_so() -> None:
-    said = told(
+    said = worded(
         events.StatementStarted(at(1), 1, "ALTER TABLE role ADD COLUMN x integer"),
         awaited(1.1),
         events.LockObtained(at(3.1), 2_000),
         events.StatementEnded(at(4), 1, 3_000),
     )
-    assert "0:03.100    waited 2.0 s for access exclusive on role, then had it" in said
+    assert "0:03.100  got the lock after 2.0 s: access exclusive on role" in said
     assert "0:04.000    took 3.0 s\n" in f"{said}\n"
 
 
 def test_a_wait_whose_end_is_noticed_after_its_statement_has_ended_is_told_with_the_statement() -> None:
-    said = told(
+    said = worded(
         events.StatementStarted(at(1), 1, "DROP INDEX ix_role"),
         awaited(1.1),
         events.StatementEnded(at(3), 1, 2_000),
         events.LockObtained(at(3.2), 2_100),
     )
-    assert "0:03.000    took 2.0 s, up to 1.9 s of it waiting for its lock" in said
-    assert "then had it" not in said
+    assert "0:03.000    took 2.0 s, of which up to 1.9 s waiting for the lock" in said
+    assert "got the lock" not in said
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_wait_whose_end_is_noticed_after_its_statement_has_ended_is_told_with_
 def test_a_wait_that_ends_without_the_lock_does_not_say_that_it_was_had(failed: events.Event) -> None:
     begun = events.StatementStarted(at(1), 1, "DROP INDEX ix_role")
     noticed = events.LockObtained(at(11.1), 10_000)
-    said = told(begun, awaited(1.1), noticed, failed)
-    assert "waited 10.0 s for access exclusive on role, and waits no more" in said
-    assert "waited" not in told(begun, awaited(1.1), failed, noticed)
+    said = worded(begun, awaited(1.1), noticed, failed)
+    assert "stopped waiting after 10.0 s: access exclusive on role" in said
+    assert "stopped waiting" not in worded(begun, awaited(1.1), failed, noticed)
 
 
 def test_ten_minutes_of_progress_are_told_by_the_tenth() -> None:
@@ -83,7 +83,7 @@ def test_ten_minutes_of_progress_are_told_by_the_tenth() -> None:
         events.ProgressMade(at(n / 20), 1, StatementProgress("rewriting table", "big", None, n, 1_000, "bytes"))
         for n in range(1, 1_001)
     ]
-    said = told(events.StatementStarted(at(0), 1, "ALTER TABLE big ALTER id TYPE bigint"), *made)
+    said = worded(events.StatementStarted(at(0), 1, "ALTER TABLE big ALTER id TYPE bigint"), *made)
     assert len(re.findall("rewriting table on big", said)) == 11
     assert "rewriting table on big: 50 %, 500 B of 1000 B" in said
 
@@ -104,12 +104,12 @@ def test_an_attempt_without_the_lock_and_one_with_it_read_as_a_story(
     said = magetui(*common, "runs", 2, "--report").stdout
     for pattern in (
         r"^run 2: rollback to rev1$",
-        r"^  limits    gives up on a lock after 3\.0 s, begins again up to 5 times after a lock timeout$",
-        r"^ +0:\d\d\.\d{3}    waits for access exclusive on t2$",
-        rf"^ +in the way: {pid}  mage  mage-server  127\.0\.0\.1  idle in transaction, ",
-        r"attempt 1 of 6 did not get its lock \(.*lock timeout.*\); the run begins again in ",
+        r"^  limits    lock timeout 3\.0 s, up to 5 retries after a lock timeout$",
+        r"^ +0:\d\d\.\d{3}  WAITING for access exclusive on t2, up to 3\.0 s$",
+        rf"^ +blocker: {pid}  mage  mage-server  127\.0\.0\.1  idle in transaction, ",
+        r"attempt 1 of 6 could not get the lock; next attempt in .*\n +.*lock timeout",
         r"^ +0:\d\d\.\d{3}  ended: done$",
     ):
         assert re.search(pattern, said, re.MULTILINE), f"{pattern}\n{said}"
-    assert said.index("waits for access exclusive") < said.index("attempt 1 of 6") < said.index("ended: done")
+    assert said.index("WAITING for access exclusive") < said.index("attempt 1 of 6") < said.index("ended: done")
     assert not re.search(r"[ \t]$", said, re.MULTILINE)

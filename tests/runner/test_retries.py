@@ -75,8 +75,8 @@ def test_blocker_that_comes_and_goes_is_outlived(
     assert ended.status == 0, ended
     assert pg_database.current == ["rev2"] == ended.json["current_after"]
     # Each attempt was said, and what it did was undone before the next: t2 was made once.
-    assert "attempt 1 of 6 did not get its lock; the run begins again in" in ended.stderr
-    assert "attempt 2 of 6 did not get its lock; the run begins again in" in ended.stderr
+    assert "attempt 1 of 6 could not get the lock; next attempt in" in ended.stderr
+    assert "attempt 2 of 6 could not get the lock; next attempt in" in ended.stderr
     assert [attempt["number"] for attempt in ended.json["attempts"]][:2] == [1, 2]
     assert [step["state"] for step in ended.json["steps"]] == ["done"]
     pauses = [attempt["retry_in_ms"] for attempt in ended.json["attempts"]]
@@ -95,10 +95,8 @@ def test_all_attempts_used_up_leaves_the_database_as_it_was(
     with pg_database.session(READS_T1):
         ended = magetui("--config", project.ini, "migrate", "--yes", *ENOUGH, 1)
     assert ended.status == 5, ended
-    assert (
-        "attempt 2 of 2 did not get its lock; it is not tried again, since all 2 attempts were used up" in ended.stderr
-    )
-    assert "The database is as it was before the run: rev1." in ended.stdout
+    assert "attempt 2 of 2 could not get the lock; no retry: all 2 attempts were used up" in ended.stderr
+    assert "The database is unchanged. Current revision: rev1." in ended.stdout
     assert pg_database.content == before
 
 
@@ -109,7 +107,7 @@ def test_what_an_autocommit_block_committed_is_not_done_twice(
     with pg_database.session(READS_T1):
         ended = magetui("--config", project.ini, "migrate", "--yes", *ENOUGH, 5)
     assert ended.status == 5, ended
-    assert "attempt 1 of 6 did not get its lock; it is not tried again" in ended.stderr
+    assert "attempt 1 of 6 could not get the lock; no retry" in ended.stderr
     assert "attempt 2" not in ended.stderr
     assert (
         "since part of it is committed already, as an autocommit_block does, and cannot be done twice" in ended.stdout
@@ -128,7 +126,7 @@ def test_cancel_in_the_pause_between_two_attempts_ends_the_run(
         live.interrupt()
         ended = live.end()
         assert ended.status == 130, ended
-        assert "It was cancelled. The database is as it was before the run: rev1." in ended.stdout
+        assert "Cancelled. The database is unchanged. Current revision: rev1." in ended.stdout
         assert len(named(journal(state_dir, 2), "attempt-failed")) <= 3
 
 
@@ -143,7 +141,7 @@ def test_mutex_that_another_holds_is_tried_for_again(
             cursor.execute("SELECT pg_advisory_unlock_all()")
         ended = live.end()
     assert ended.status == 0, ended
-    assert "attempt 1 of 10 did not get its lock; the run begins again" in ended.stderr
+    assert "attempt 1 of 10 could not get the lock; next attempt" in ended.stderr
     assert pg_database.current == ["rev2"]
 
 
@@ -175,6 +173,6 @@ def test_sqlite_file_that_is_locked_for_a_while_is_tried_again(
         writer.rollback()
         ended = live.end()
     assert ended.status == 0, ended
-    assert "attempt 1 of 6 did not get its lock; the run begins again in" in ended.stderr
-    assert "Done. The database now says rev2." in ended.stdout
+    assert "attempt 1 of 6 could not get the lock; next attempt in" in ended.stderr
+    assert "Done. Current revision: rev2." in ended.stdout
     assert sqlite_database.current == ["rev2"]

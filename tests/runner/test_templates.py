@@ -29,13 +29,13 @@ def goes_up_and_down(magetui: Magetui, project: AlembicProject, database: Databa
     assert before.json["pending"] == ["rev1", "rev2", "rev3"], before
     assert before.json["findings"][0]["code"] == "empty-database", before
     assert "CREATE TABLE t3" in run("plan", "migrate")
-    assert "Done. The database now says rev3." in run("migrate", "--yes")
+    assert "Done. Current revision: rev3." in run("migrate", "--yes")
     assert database.current == ["rev3"]
     assert database.rows("select count(*) from t3") == [(0,)]
     assert magetui(*flags, "diagnose", cwd=project.directory).status == 0
-    assert "The database now says rev1." in run("rollback", "--revision", "-2", "--yes")
+    assert "Current revision: rev1." in run("rollback", "--revision", "-2", "--yes")
     assert database.current == ["rev1"]
-    assert "The database now says rev2." in run("stamp", "rev2", "--yes")
+    assert "Current revision: rev2." in run("stamp", "rev2", "--yes")
     assert database.current == ["rev2"]
     contradicted = magetui(*flags, "diagnose", "--json", cwd=project.directory).json
     assert "evidence-contradicts" in [finding["code"] for finding in contradicted["findings"]]

@@ -116,13 +116,13 @@ def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterw
 ) -> None:
     mage.rows("INSERT INTO generic_job (job_type) VALUES ('CANCEL_PIPELINE_RUN')")
     terminal.press("b")
-    terminal.wait_for(r"first +a backup \(B\) keeps what would be lost")
+    terminal.wait_for(r"first +a backup \(B\) saves the data that would be lost")
     write_to(terminal, "before.dump")
     terminal.wait_for("DONE")
     terminal.press("escape")
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     consent(terminal, mage.name)
-    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert (tmp_path / "before.dump").stat().st_size > 1_000
 
 

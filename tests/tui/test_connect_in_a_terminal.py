@@ -95,7 +95,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   read")
     terminal.wait_for("BEHIND BY 1 · next M")
     terminal.press("M")
-    asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To go on, type the database's name:")
+    asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")
     assert "Migrate   prod-eu  PRODUCTION" in asked
     assert "give up on a lock after 7 " in asked
     terminal.wait_for("y Yes")
@@ -181,10 +181,10 @@ def test_what_a_projects_file_may_not_say_is_told_on_the_screen(
     mage_sqlite_url: str, open_screen: OpenScreen, own: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "magetui.toml").write_text("python = './evil'\n")
-    terminal = open_screen(mage_sqlite_url, until="Configuration.*'python' is left out", size=(120, 40))
+    terminal = open_screen(mage_sqlite_url, until="Configuration.*'python' is ignored", size=(120, 40))
     terminal.press("c")
     terminal.wait_for(FOOTER)
-    assert "'python' is left out" not in terminal.screen(), "a notice does not cover the screen that is opened"
+    assert "'python' is ignored" not in terminal.screen(), "a notice does not cover the screen that is opened"
     terminal.press("escape")
     terminal.wait_for("4 Log.* config ")
     terminal.wait_for("UP TO DATE")

@@ -126,7 +126,7 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     screen = terminal.wait_for(rf"{reader} +mage", 30)
     [opened] = named(journal(state_dir), "session-opened")
     for pattern in (
-        r"in the way, and this run with those waiting behind us",
+        r"blockers, this run and its waiters",
         rf"^ {root} +mage +mage-server",
         r"BLOCKS 3  holds role \(access share\)",
         rf"^ └ {second} +mage +psql",
@@ -148,7 +148,7 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     terminal.press("t")
     terminal.wait_for(rf"End session {second}\?")
     terminal.press("y")
-    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}", 30)
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
     terminal.wait_gone("t Terminate")
     assert mage.current == [BEFORE_HEAD]
@@ -176,7 +176,7 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     assert told in screen
     assert "next l see the sessions" in screen
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=60, steps="1 step")
-    terminal.wait_for(rf"WAITING +for access exclusive on user_project.*in the way.*^ {pid} +mage +nightly")
+    terminal.wait_for(rf"WAITING +for access exclusive on user_project.*blockers.*^ {pid} +mage +nightly")
     terminal.press("x")
     terminal.wait_for("CANCELLED")
 
@@ -192,7 +192,7 @@ def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
     terminal.wait_for(rf"{asked} session {root}\?.*{CONSENT}")
     pressed = time.time()
     terminal.press("y")
-    terminal.wait_for(rf"Done\. The database now says {TWO_BEFORE_HEAD}", 30)
+    terminal.wait_for(rf"DONE\s+Current revision: {TWO_BEFORE_HEAD}", 30)
     assert [pid for _, pid in signalled(state_dir, 1)] == [root]
     events = journal(state_dir)
     [ended] = named(events, "session-signalled")
@@ -210,7 +210,7 @@ def test_while_a_run_waits_with_its_tree_few_bytes_are_written(
     terminal.wait_for("WAITING")
     for _ in range(3):
         crowd.waiting("SELECT * FROM user_project")
-    terminal.wait_for("waiting behind us", 30)
+    terminal.wait_for("this run and its waiters", 30)
     eventually(lambda: waited(terminal, 120) >= 10, 30)
     first, began, before = waited(terminal, 120), time.monotonic(), len(terminal.output)
     eventually(lambda: waited(terminal, 120) >= first + 12, 40)  # across a moment at which the ages are drawn anew

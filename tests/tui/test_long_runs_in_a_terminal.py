@@ -96,7 +96,7 @@ def test_a_long_statement_shows_how_far_it_has_come_and_how_long_it_took_before(
         terminal.wait_for(said)
         terminal.wait_for(r"▶ rev4 +Make big better +running +\d+\.0 s +took [\d.]+ m?s in run 1")
         gate.rollback()
-        terminal.wait_for(r"Done\. The database now says rev4")
+        terminal.wait_for(r"DONE\s+Current revision: rev4")
         assert "█" not in terminal.screen()
 
 
@@ -117,7 +117,7 @@ def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_r
         again.press("enter")
         again.wait_for(r"▶ rev2 +Rewrite big")
         gate.rollback()
-        again.wait_for(r"Done\. The database now says rev3")
+        again.wait_for(r"DONE\s+Current revision: rev3")
     assert pg_database.current == ["rev3"]
     assert (state_dir / "runs" / "2.jsonl").read_bytes().startswith(before)
     whole(state_dir)
@@ -145,8 +145,8 @@ def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
         terminal.wait_exit()
         eventually(lambda: named(journal(state_dir, 2), "run-ended"), 20)
     told = magetui("--config", project.ini, "runs", 2)
-    assert "It was cancelled. The program that began it was gone, and it was to be cancelled then." in told.stdout
-    assert "The database is as it was before the run: rev1." in told.stdout
+    assert "Cancelled. The program that started the run was gone, and on-disconnect was set to cancel." in told.stdout
+    assert "The database is unchanged. Current revision: rev1." in told.stdout
     assert pg_database.content == before
     again = open_terminal("--config", project.ini)
     again.wait_for("BEHIND BY 2")
@@ -171,7 +171,7 @@ def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done
         gate.rollback()  # the server goes on, unheard
         proxy.resume()
         terminal.wait_gone("NO ANSWER", 30)
-        terminal.wait_for(r"Done\. The database now says rev3", 30)
+        terminal.wait_for(r"DONE\s+Current revision: rev3", 30)
     assert pg_database.current == ["rev3"]
     whole(state_dir)
 
@@ -213,7 +213,7 @@ def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
     assert path.stat().st_mode & 0o777 == 0o600
     said = magetui("--config", project.ini, "runs", 2, "--report").stdout
     assert path.read_text() == said
-    assert "step 1 of 2 began: upgrade rev2  Rewrite big" in said
+    assert "step 1 of 2: upgrade rev2  Rewrite big" in said
     terminal.press("y")
     terminal.wait_for("The report is copied")
     [copied] = re.findall(rb"\x1b\]52;c;([^\x07\x1b]*)", terminal.output)
@@ -233,11 +233,11 @@ def test_a_locked_sqlite_file_shows_the_process_that_has_it_and_the_time_left(op
     screen = terminal.wait_for("└ this run")
     for pattern in (
         r"WAITING +for write lock on the database file",
-        r"processes in the way",
+        r"blocking processes",
         rf"^ {pid[1]} +\S+ +python +local +writing",
         r"BLOCKS 1  holds scheduler\.db",
         r"└ this run",
     ):
         assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
     os.kill(int(pid[1]), signal.SIGKILL)
-    terminal.wait_for(r"Done\. The database now says c46b8f03e7d1")
+    terminal.wait_for(r"DONE\s+Current revision: c46b8f03e7d1")

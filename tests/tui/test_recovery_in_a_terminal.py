@@ -28,7 +28,7 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     terminal.wait_for("DROP TABLE generic_job")
     consent(terminal, mage.name)
-    terminal.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+    terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 1")
@@ -53,8 +53,8 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         terminal.wait_for(rf"{holder.info.backend_pid}  mage  mage-server")
         first = eventually(lambda: waited(terminal, 10))
         eventually(lambda: waited(terminal, 10) > first)
-        terminal.wait_for("GAVE UP WAITING FOR A LOCK", 30)
-        terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
+        terminal.wait_for("LOCK TIMEOUT", 30)
+        terminal.wait_for(rf"The database is unchanged\.\s+Current revision: {HEAD}")
         terminal.wait_for("next  l  see who holds it, then   p  plan it again")
         terminal.wait_for("^esc Close l Locks p Plan again .*Help$")
         terminal.press("t")  # nobody is at the cursor any more
@@ -70,9 +70,7 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
     terminal.press("escape")
     terminal.wait_for("4 Log")
     terminal.press("u")
-    terminal.wait_for(
-        rf"gave up waiting for a lock.*current revision stayed {HEAD} \(wanted {TO_BEFORE_USER_PREFERENCES}\)"
-    )
+    terminal.wait_for(rf"lock timeout.*current revision stayed {HEAD} \(wanted {TO_BEFORE_USER_PREFERENCES}\)")
 
 
 def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
@@ -85,7 +83,7 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
         terminal.wait_for("WAITING")
         terminal.press("x")
         terminal.wait_for("CANCELLED")
-        terminal.wait_for(rf"The database is as it was before the\s+run: {HEAD}")
+        terminal.wait_for(rf"The database is unchanged\.\s+Current revision: {HEAD}")
         terminal.wait_for("next  p  plan it again   e  see what the schema says now")
 
 
@@ -103,7 +101,7 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
         again.press("enter")
         again.wait_for("WAITING")
         holder.rollback()
-        again.wait_for(rf"Done\. The database now says {BEFORE_HEAD}")
+        again.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert magetui("runs", "1", "--json").json["outcome"] == "done"
 
 

@@ -122,7 +122,7 @@ def test_escape_codes_and_markup_in_a_script_are_shown_as_text(
     terminal.press("enter")
     terminal.wait_for(rf"creates table {re.escape(EVIL)} \(1 column\)")
     terminal.wait_for(rf"runs SQL: UPDATE t SET a = '{re.escape(EVIL)}'")
-    terminal.wait_for("nothing: it moves the current revision alone")
+    terminal.wait_for("nothing: it only sets the current revision")
     terminal.press("G")
     terminal.wait_for(rf"^ # {re.escape(EVIL)}")
     assert b"\x1b[31m\x07" not in terminal.output

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magetui.config import Settings
+from magetui.config.settings import Settings
 from magetui.engine import plan
 from magetui.engine.target.selection import Selection
 from magetui.tui.app import MagetuiApp

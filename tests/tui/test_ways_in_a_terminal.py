@@ -36,7 +36,7 @@ def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
     terminal.wait_for("y Yes")
     assert pg_database.rows("select 1 from pg_namespace where nspname = 'mage_prod'") == []
     terminal.press("y", "enter")
-    terminal.wait_for(rf"Done\. The database now says {HEAD}", 60)
+    terminal.wait_for(rf"DONE\s+Current revision: {HEAD}", 60)
     assert pg_database.rows("select version_num from mage_prod.alembic_version") == [(HEAD,)]
     terminal.press("escape")
     terminal.wait_for("UP TO DATE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -34,11 +34,15 @@ class Earlier:
 
 
 def follow(
-    environment: Mapping[str, str], started: StartedRun | int, stop: Callable[[], bool] = lambda: False
+    environment: Mapping[str, str],
+    started: StartedRun | int,
+    stop: Callable[[], bool] = lambda: False,
+    hear: Callable[[Sequence[events.Event]], None] = lambda _events: None,
 ) -> Iterator[RunRecord]:
     """The run's record now, and again whenever its journal grows, until the child has ended.
 
     `stop` is asked at each pulse: once it says so nobody listens any more, and nothing more is read.
+    `hear` receives the events that are new to the record.
 
     Raises as `read_run`.
     """
@@ -50,6 +54,7 @@ def follow(
         alive = journal.is_alive(path)  # asked before reading: what is written in between is read next time
         fresh = list(reader.read())
         record = fold(record, fresh)
+        hear(fresh)
         if not alive:
             break
         if fresh:

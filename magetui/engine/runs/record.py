@@ -51,6 +51,8 @@ class Wait:
     note: str | None = None  # about the holder of the mutex
     more_behind: int = 0
     session: int | None = None
+    blocked_by: tuple[int, ...] = ()  # of the run's own session
+    queued_behind: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
                 waiting_behind=event.waiting_behind,
                 more_behind=event.more_behind,
                 session=event.session,
+                blocked_by=event.blocked_by,
+                queued_behind=event.queued_behind,
             )
             return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
         case events.AttemptFailed():

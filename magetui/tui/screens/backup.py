@@ -23,7 +23,7 @@ from textual.widgets import Button, Footer, Input, Static
 from magetui.tui.backup_job import BackupWork
 from magetui.tui.loading import load_engine
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.screens.run import Kept
+from magetui.tui.screens.run import StableText
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE, Question
 from magetui.tui.widgets.run_lines import drawn_bar
@@ -88,7 +88,7 @@ class BackupScreen(OverScreen):
             yield _field("", "timeout", f"{self.magetui.settings.lock_timeout_seconds:g}")
             yield Static(" s", markup=False, classes="label")
         with VerticalScroll():
-            yield Kept("looking how large the database is …", id="backup-text")
+            yield StableText("looking how large the database is …", id="backup-text")
         yield Question()
         with Horizontal(classes="consent"):
             yield Button("No", id="no", compact=True)
@@ -305,7 +305,7 @@ class BackupScreen(OverScreen):
         return [Content(f"{bar}  {formats.size(made.written)} of at most {formats.size(made.most)}"), Content(at)]
 
     def _say(self, *lines: Content) -> None:
-        self.query_one("#backup-text", Kept).tell(Content("\n").join(lines))
+        self.query_one("#backup-text", StableText).show(Content("\n").join(lines))
 
     def action_cancel(self) -> None:
         if self._backup is not None:

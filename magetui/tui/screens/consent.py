@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from magetui.text.consent import QUESTION, signal_consent
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE
@@ -19,8 +20,6 @@ from magetui.tui.widgets.sessions import facts
 if TYPE_CHECKING:
     from magetui.model.plan import SignalAction
     from magetui.model.sessions import Session
-
-QUESTIONS = {"cancel": "Cancel the query of session", "terminate": "End session"}
 
 
 class SessionScreen(ScrolledScreen):
@@ -70,11 +69,12 @@ class ConsentScreen(ScrolledScreen):
         yield Static(Content.styled(signals.loss(self._session, self._action), WARNING), id="loss", markup=False)
         with VerticalScroll():
             yield Static(Content("\n").join(facts(self._session)), markup=False)
-        yield Static(f"Do it? {CHOICE}", id="question", markup=False)
+        yield Static(f"{QUESTION} {CHOICE}", id="question", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((f" {QUESTIONS[self._action]} {self._session.pid}?", STRONG), f"   {self.magetui.place}")
+        question = signal_consent(self._action, self._session.pid, None).prompt
+        self.entitle((f" {question}", STRONG), f"   {self.magetui.place}")
 
     def action_refuse(self) -> None:
         self.action_close()

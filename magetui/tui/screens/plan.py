@@ -14,7 +14,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Footer, Input, Static
 
-from magetui.config.targets import asked_for_name, named_target
+from magetui.config.targets import named_target
+from magetui.text.consent import plan_consent
 from magetui.tui.loading import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
@@ -197,19 +198,19 @@ class PlanScreen(OverScreen):
             self._ask("")
             return
         self._describe()
-        asks_name, why = asked_for_name(plan.destroys, message.named, doubted=message.foreseen.doubted)
+        consent = plan_consent(plan, message.named, message.foreseen.preview)
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
             self._ask("This is only shown: --read-only is set, so nothing is changed.", WARNING)
         elif plan.forbidden is not None:
             self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
-        elif asks_name:
+        elif consent.name is not None:
             name.display = True
-            self._ask(f"{why[0].upper()}{why[1:]}. To go on, type the database's name: {plan.database}", WARNING)
+            self._ask(consent.prompt, WARNING)
         else:
             yes.disabled = False
-            self._ask(f"Do it? {CHOICE}")
+            self._ask(f"{consent.prompt} {CHOICE}")
 
     def on_plan_screen_learned(self, message: Learned) -> None:
         if message.question == self._question:

@@ -1,7 +1,7 @@
-"""The run screen: a run's journal as it grows, who is in the way, and how it ended.
+"""The run screen: the journal of a run as it grows, the blockers, and how the run ended.
 
-It follows the journal and nothing else, so a run of this program, one that goes on since the line dropped, and one of
-last month are shown by the same code. Leaving the screen leaves the run alone.
+The screen follows the journal and nothing else. So the same code shows a run of this program, a run that continues
+after a disconnect, and a run of last month. Closing the screen does not touch the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PRIVATE = 0o600
 PULSE_SECONDS = 0.25
-AGE_SECONDS = 10  # how often the ages of waiting sessions are drawn anew
+AGE_SECONDS = 10  # between two updates of the ages of waiting sessions
 
 
 class RunScreen(OverScreen):
@@ -46,24 +46,24 @@ class RunScreen(OverScreen):
 
     NAME = "Run"
     ABOUT = (
-        "A run as its journal tells it: steps and statements with their times and, while it waits, for what, how long "
-        "against the lock timeout, and the sessions in the way as a tree: move in it with j and k, c cancels the query "
-        "of the one at the cursor and t ends it; both ask first, and enter shows all of it. x asks the run to stop: "
-        "the statement is cancelled and rolled back. D or escape leaves this screen; the run goes on, and u shows it "
-        "again. Of one that ended short, the line 'next' says which keys help then. w writes the run's report, all "
-        "that has happened in it so far, to a file, and y copies it."
+        "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "
+        "lock timeout, and the blockers as a tree. In the tree, j and k move, c cancels the query of a session, t ends "
+        "a session, and enter shows all facts of a session; c and t ask first. x cancels the run: the statement is "
+        "cancelled and its changes are rolled back. D or escape closes this screen; the run continues, and u shows it "
+        "again. After a run that did not end as planned, the line 'next' names the keys that help. w writes the report "
+        "of the run to a file, and y copies the report."
     )
     WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach", "leave"}
-    TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. It goes on; x cancels it, esc leaves it alone."
+    TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. The run continues; x cancels it, esc closes."
     BINDINGS = [
-        Binding("escape", "leave('live')", "Leave", tooltip="leave this screen; the run goes on"),
+        Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
         Binding("escape", "leave('ended')", "Close"),
         Binding("x", "cancel", "Cancel the run"),
-        Binding("D", "detach", "Detach", tooltip="leave this screen; the run goes on"),
-        Binding("l", "next('l')", "Locks", tooltip="see who holds what, and who waits for it"),
+        Binding("D", "detach", "Detach", tooltip="close this screen; the run continues"),
+        Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits"),
         Binding("l", "app.locks", "Locks", show=False),
-        Binding("e", "next('e')", "Evidence", tooltip="see what the schema says now"),
-        Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing is done yet"),
+        Binding("e", "next('e')", "Evidence", tooltip="see which revision the schema matches now"),
+        Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing changes yet"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy the run's report (OSC 52)"),
         Binding("w", "write", "Write", show=False, tooltip="write the run's report to a file"),
         Binding("j,down", "scroll('down')", "Down", show=False),
@@ -71,21 +71,21 @@ class RunScreen(OverScreen):
     ]
 
     class Grown(Message):
-        """The journal has grown, or the run has ended."""
+        """The journal grew, or the run ended."""
 
         def __init__(self, record: RunRecord) -> None:
             self.record = record
             super().__init__()
 
     class EarlierRead(Message):
-        """It is known how long the steps took in earlier runs."""
+        """The durations of the steps in earlier runs were read."""
 
         def __init__(self, earlier: Mapping[tuple[str, str], Earlier]) -> None:
             self.earlier = earlier
             super().__init__()
 
     class Reported(Message):
-        """The report was written, or is here to be copied."""
+        """The report was written to a file, or is ready to be copied."""
 
         def __init__(self, text: str, path: Path | None) -> None:
             self.text = text
@@ -99,21 +99,21 @@ class RunScreen(OverScreen):
         self._timer: Timer | None = None
         self._earlier: Mapping[tuple[str, str], Earlier] | None = None
         self._asked = False
-        self._live = False  # whether it was seen to go on: a past run's end is no news
-        self._told: tuple[Wait, float] | None = None  # the wait that is shown, and when it came (time.monotonic())
-        self._shown: tuple[Wait | None, int] = (None, 0)  # the wait, and how much later, that the tree is made from
+        self._live = False  # whether the run was seen running: the end of a past run is no news
+        self._wait: tuple[Wait, float] | None = None  # the present wait, and when it came (time.monotonic())
+        self._shown: tuple[Wait | None, int] = (None, 0)  # the wait of the tree, and the seconds added to its ages
 
     def compose(self) -> ComposeResult:
-        yield Kept(id="title")
-        yield Kept("starting …", id="run-head")
-        yield Kept(id="run-bar")
-        yield Kept(id="run-statement")
-        yield Kept(id="run-progress")
-        yield Kept(id="run-way")
+        yield StableText(id="title")
+        yield StableText("starting …", id="run-head")
+        yield StableText(id="run-bar")
+        yield StableText(id="run-statement")
+        yield StableText(id="run-progress")
+        yield StableText(id="run-tree-title")
         yield SessionRows(id="run-sessions")
-        yield Kept(id="run-leaving")
+        yield StableText(id="run-leaving")
         with VerticalScroll(id="run-body"):
-            yield Kept(id="run-text")
+            yield StableText(id="run-text")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -133,9 +133,9 @@ class RunScreen(OverScreen):
         worker = get_current_worker()
         for record in follow.follow(self.magetui.environment, self._run, lambda: worker.is_cancelled):
             if record.outcome == "lost":
-                with suppress(MagetuiError):  # its conclusion says that the current revision could not be read
+                with suppress(MagetuiError):  # the conclusion says that the current revision could not be read
                     workspace = self.magetui.open_workspace()
-                    record = follow.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - told more of
+                    record = follow.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - a more complete record
             self.post_message(self.Grown(record))
 
     def on_run_screen_grown(self, message: Grown) -> None:
@@ -156,7 +156,7 @@ class RunScreen(OverScreen):
 
     @work(thread=True, group="earlier", exit_on_error=False)
     def _read_earlier(self, steps: list[tuple[str, str]]) -> None:
-        """Apart from the following, which is not to wait for twenty journals."""
+        """Read earlier runs in a worker of their own: twenty journals must not delay the view of the run."""
         load_engine()
         from magetui.engine.runs import follow
 
@@ -184,10 +184,10 @@ class RunScreen(OverScreen):
     def action_detach(self) -> None:
         self.action_close()
 
-    # -- what comes next, once it has ended
+    # -- after the end of the run
 
     def _is_here(self, record: RunRecord) -> bool:
-        """Whether the database that is looked at is the run's."""
+        """Return whether the program is connected to the database of the run."""
         diagnosis = self.magetui.diagnosis
         return diagnosis is not None and diagnosis.target.url == record.database
 
@@ -208,7 +208,7 @@ class RunScreen(OverScreen):
 
     @work(thread=True, group="cancel", exit_on_error=False)
     def _cancel(self, run: int) -> None:
-        """In a thread, since a child that has only just begun is waited for."""
+        """Ask the run to stop. This runs in a thread because it may wait for a child process that has just started."""
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
@@ -218,14 +218,14 @@ class RunScreen(OverScreen):
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("cancel", error.message))
             return
-        if asked:  # else it has ended meanwhile, which its journal tells
-            self.app.call_from_thread(self._tell_asked)
+        if asked:  # otherwise the run ended in the meantime, and its journal says so
+            self.app.call_from_thread(self._show_asked)
 
-    def _tell_asked(self) -> None:
+    def _show_asked(self) -> None:
         self._asked = True
         self._show()
 
-    # -- taking the report along
+    # -- the report
 
     def action_copy(self) -> None:
         if self.record is not None:
@@ -257,24 +257,24 @@ class RunScreen(OverScreen):
     def on_run_screen_reported(self, message: Reported) -> None:
         if message.path is None:
             self.app.copy_to_clipboard(message.text)
-            self.notify("The report is copied, if the terminal allows it (OSC 52).", timeout=3)
+            self.notify("Report copied, if the terminal allows it (OSC 52).", timeout=3)
         else:
             self.magetui.note("write", str(message.path))
-            self.notify(f"The report is in {message.path}", markup=False)
+            self.notify(f"Report written to {message.path}", markup=False)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one("#run-body", VerticalScroll), f"scroll_{where}")(animate=False)
 
-    # -- the sessions in the way
+    # -- the tree of sessions
 
     def _show_sessions(self, record: RunRecord) -> None:
-        """The tree: made anew when there is news of the wait, and every `AGE_SECONDS` for the ages in it."""
+        """Show the tree of sessions. It is updated if the wait changes, and every `AGE_SECONDS` for the ages."""
         wait, rows = record.wait, self.query_one(SessionRows)
         if wait is None:
-            self._told = None
-        elif self._told is None or self._told[0] != wait:
-            self._told = (wait, time.monotonic())
-        later = int(time.monotonic() - self._told[1]) // AGE_SECONDS * AGE_SECONDS if self._told else 0
+            self._wait = None
+        elif self._wait is None or self._wait[0] != wait:
+            self._wait = (wait, time.monotonic())
+        later = int(time.monotonic() - self._wait[1]) // AGE_SECONDS * AGE_SECONDS if self._wait else 0
         if self._shown == (wait, later):
             return
         self._shown = (wait, later)
@@ -296,42 +296,42 @@ class RunScreen(OverScreen):
             return
         moment = datetime.now(timezone.utc)
         width, height = max(20, self.size.width - 4), self.size.height
-        self.query_one("#title", Kept).tell(run_lines.title_line(record, moment))
+        self.query_one("#title", StableText).show(run_lines.title_line(record, moment))
         parts = {
             "#run-head": run_lines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
             "#run-bar": run_lines.bar_lines(record.wait, moment),
             "#run-statement": run_lines.statement_lines(record, moment),
             "#run-progress": run_lines.progress_lines(record.progress),
-            "#run-way": run_lines.way_lines(record),
+            "#run-tree-title": run_lines.tree_lines(record),
             "#run-leaving": [run_lines.leaving_line(record, self.magetui.key_of("runs"))],
             "#run-text": run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
         }
         for name, lines in parts.items():
-            self.query_one(name, Kept).tell(Content("\n").join(lines))
+            self.query_one(name, StableText).show(Content("\n").join(lines))
         self._show_sessions(record)
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner may read. Raises `OSError`, `FileExistsError` where there is one already."""
+    """Write a file that only its owner can read. Raises `OSError`; `FileExistsError` if the file exists."""
     path.touch(PRIVATE, exist_ok=False)
     path.write_text(text, encoding="utf-8")
 
 
-class Kept(Static):
-    """Text of which only what has become another is drawn anew: a run that waits is not to cost bytes over SSH."""
+class StableText(Static):
+    """Text that draws only its changed parts, because a waiting run should cost few bytes over SSH."""
 
     def __init__(self, text: str = "", *, id: str) -> None:
         super().__init__(id=id, markup=False)
-        self._told = Content(text)
+        self._content = Content(text)
         self.display = bool(text)
 
     def render(self) -> Content:
-        return self._told
+        return self._content
 
-    def tell(self, content: Content) -> None:
-        if content.is_same(self._told):
+    def show(self, content: Content) -> None:
+        if content.is_same(self._content):
             return
-        before, self._told = self._told, content
+        before, self._content = self._content, content
         self.display = bool(content)
         changed = changed_regions(before, content, self.content_size.width)
         if changed is None:
@@ -341,17 +341,17 @@ class Kept(Static):
 
 
 def changed_regions(before: Content, after: Content, width: int) -> list[Region] | None:
-    """Where two texts differ, line by line; None where what follows may have moved."""
+    """Return where two texts differ, line by line; None if later lines may have moved."""
     old, new = before.split("\n", allow_blank=True), after.split("\n", allow_blank=True)
     if len(old) != len(new):
         return None
     regions = []
-    for place, (one, other) in enumerate(zip(old, new, strict=True)):
-        if max(one.cell_length, other.cell_length) > width:
-            return None  # it may be broken over lines
-        if not one.is_same(other):
-            pairs = zip(one.plain, other.plain, strict=False)
-            same = next((i for i, (was, now) in enumerate(pairs) if was != now), 0)
-            kept = one[:same].cell_length if one[:same].is_same(other[:same]) else 0
-            regions.append(Region(kept, place, max(one.cell_length, other.cell_length) - kept, 1))
+    for number, (was, now) in enumerate(zip(old, new, strict=True)):
+        if max(was.cell_length, now.cell_length) > width:
+            return None  # the line may be wrapped
+        if not was.is_same(now):
+            pairs = zip(was.plain, now.plain, strict=False)
+            same = next((i for i, (left, right) in enumerate(pairs) if left != right), 0)
+            start = was[:same].cell_length if was[:same].is_same(now[:same]) else 0
+            regions.append(Region(start, number, max(was.cell_length, now.cell_length) - start, 1))
     return regions

@@ -8,6 +8,7 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
+from magetui.text.consent import QUESTION
 from magetui.tui.screens.details import ScrolledScreen
 from magetui.tui.theme import STRONG
 from magetui.tui.widgets.question import CHOICE
@@ -33,7 +34,7 @@ class VerifyScreen(ScrolledScreen):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         with VerticalScroll():
-            yield VerdictView(f"Do it? {CHOICE}", id="verdict")
+            yield VerdictView(f"{QUESTION} {CHOICE}", id="verdict")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:

@@ -35,11 +35,6 @@ class Foreseen:
     preview: Preview | None = None
     unforetold: str | None = None  # why nobody knows what it locks and loses
 
-    @property
-    def doubted(self) -> bool:
-        """Whether the schema speaks against it."""
-        return self.preview is not None and self.preview.doubt is not None
-
 
 def plan_lines(plan: Plan, foreseen: Foreseen, on_disconnect: OnDisconnect, width: int) -> Content:
     """The whole plan, for a screen of `width` columns."""
@@ -66,7 +61,7 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
         yield Content.styled(f"v verifies first that the schema is what {plan.target_revision} makes.", QUIET)
     if plan.destroys:
         yield Content("What is dropped goes with the data in it.")
-    yield from (Content(fitted(line, width).rstrip()) for line in terminal.works(plan))
+    yield from (Content(fitted(line, width).rstrip()) for line in terminal.repair_lines(plan))
 
 
 def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
@@ -76,8 +71,7 @@ def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
     from magetui.text.terminal import wrapped
 
     if foreseen.unforetold:
-        what = "Whether the schema fits is" if plan.verb == "stamp" else "What it locks and loses is"
-        yield Content.styled(f"{what} not known. {formats.plain(foreseen.unforetold)}", WARNING)
+        yield Content.styled(previews.unavailable(plan, foreseen.unforetold), WARNING)
     elif foreseen.preview is None:
         if not plan.empty and plan.verb != "stamp":
             yield Content.styled("looking what it would lose …", QUIET)

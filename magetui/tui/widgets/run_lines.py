@@ -1,6 +1,6 @@
-"""The lines of the run screen, made from a run's record and the moment: what of it is said where.
+"""The lines of the run screen, made from the record of a run and the present moment.
 
-Each part changes by itself and as seldom as it can, since what has not changed is not drawn again.
+The screen draws only the parts that changed, so each part is a function of its own and changes as rarely as possible.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from magetui.engine.runs.follow import Earlier
     from magetui.engine.runs.record import Outcome, RunRecord, Wait
     from magetui.model.sessions import Session, StatementProgress
+    from magetui.text.run_events import Notice
 
 BAR_WIDTH = 20
 MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
 OUTPUT_LINES = 12
-AGAIN, SCHEMA = ("p", "plan it again"), ("e", "see what the schema says now")
+AGAIN, SCHEMA = ("p", "plan again"), ("e", "compare the schema")
 NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
     "running": (),
     "done": (),
     "failed": (SCHEMA, AGAIN),
     "cancelled": (AGAIN, SCHEMA),
-    "lock-timeout": (("l", "see who holds it, then"), AGAIN),
-    "statement-timeout": (("l", "see what keeps the server busy, then"), AGAIN),
-    "refused": (("p", "plan anew, from what the database says now"),),
+    "lock-timeout": (("l", "see the blockers, then"), AGAIN),
+    "statement-timeout": (("l", "see the sessions, then"), AGAIN),
+    "refused": (("p", "plan again, from the present state"),),
     "lost": (SCHEMA, AGAIN),
 }
-NO_SESSION = -1  # the number of our own session, where the server gives none
+NO_SESSION = -1  # stands for the number of our session if the server has no sessions
 
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
-    """Which run it is, how far, for how long, and of which database."""
+    """Return the number of the run, its target, its progress, its duration and its database."""
     from magetui.text import formats
 
     elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
@@ -46,86 +47,84 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     clock = formats.duration(elapsed // 1000 * 1000 if record.alive and elapsed else elapsed)
     count = len(record.steps)
     steps = f"step {min(done + 1, count)} of {count}" if record.alive else f"{done} of {count} done"
-    place = f"   {steps} ·" if count else "  "
+    progress = f"   {steps} ·" if count else "  "
     to = "" if record.verb in formats.WITHOUT_VERSION_ROW else "to "
     return Content.assemble(
         (f" Run {record.run}", STRONG),
         f" · {formats.plain(record.verb)} {to}{formats.plain(record.target_revision)}",
-        (f"{place} {clock}   {formats.plain(formats.place(record.database))}", QUIET),
+        (f"{progress} {clock}   {formats.plain(formats.place(record.database))}", QUIET),
     )
 
 
 def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) -> list[Content]:
-    """What is always in view: how it ended and what to do then, what keeps it from going on, or what it waits for.
+    """Return the lines that are always in view: how the run ended and what to do, or what the run waits for now.
 
-    It is `here` where the database that is looked at is its own, so that keys act on that one.
+    `asked` means that the run is being cancelled from here. `here` means that the keys act on the database of the run.
     """
-    from magetui.text import formats
+    from magetui.text import formats, run_events
 
     lines: list[Content] = []
     if not record.alive:
         style = GOOD if record.outcome == "done" else CRITICAL
         return [
             Content.styled(formats.OUTCOMES[record.outcome].upper(), style),
-            Content(formats.run_conclusion(record)),
+            Content(formats.run_details(record)),
             *next_lines(record, here=here),
-            Content.styled("w writes the report of this run to a file, y copies it", QUIET),
+            Content.styled("w writes the report of this run to a file; y copies the report", QUIET),
         ]
     if asked or record.cancel_requested:
-        why = "the program that began it is gone, so " if record.line_dropped else ""
-        said = f"CANCELLING: {why}the statement is asked to stop, and what it did is rolled back"
-        lines.append(Content.styled(said, WARNING))
+        lines.append(notice_line(run_events.cancelling(record)))
     if record.silent_since is not None:
-        clock = local_clock(record.silent_since)
-        said = f"  the server has not answered since {clock}; the run gives up if it stays silent"
-        lines.append(Content.assemble(("NO ANSWER", WARNING), said))
+        lines.append(notice_line(run_events.silent(local_clock(record.silent_since))))
     if record.broke is not None:
-        clock = local_clock(record.broke)
-        said = f"  the connection broke at {clock}; the server is tried again, to read what the database says now"
-        lines.append(Content.assemble(("LOST", CRITICAL), said))
+        lines.append(notice_line(run_events.broke(local_clock(record.broke)), CRITICAL))
     lines += attempt_lines(record, moment)
     if record.wait is not None:
-        wait = record.wait
-        lines.append(Content.assemble(("WAITING", WARNING), f"  for {formats.wanted(wait.waits_for)}"))
-        if wait.note:
-            lines.append(Content(formats.plain(wait.note)))
+        lines.append(notice_line(run_events.waiting(record.wait)))
+        if record.wait.note:
+            lines.append(Content(formats.plain(record.wait.note)))
     return lines
 
 
+def notice_line(notice: Notice, style: str = WARNING) -> Content:
+    heading, sentence = notice
+    return Content.assemble((heading, style), f"  {sentence}")
+
+
 def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
-    """What to do after a run that ended short: keys of the run screen, and what each is for."""
+    """Return what to do after a run that did not end as planned: (key of the run screen, purpose)."""
     from magetui.text import formats
 
     if record.verb in formats.WITHOUT_VERSION_ROW:
         return ()
     if record.session_left:
         return (("l", "see its session, which keeps its locks"), SCHEMA)
-    kept = record.outcome in ("cancelled", "statement-timeout") and not record.unchanged
-    return NEXT["failed" if kept else record.outcome]
+    changed = record.outcome in ("cancelled", "statement-timeout") and not record.unchanged
+    return NEXT["failed" if changed else record.outcome]
 
 
 def next_lines(record: RunRecord, *, here: bool) -> list[Content]:
-    """The keys that come next, on one line; none for a run on another database than the one that is looked at."""
+    """Return the next keys on one line, or how to reach the database of the run if it is another database."""
     steps = next_steps(record)
     if not steps:
         return []
     if not here:
-        return [Content.styled("next  esc goes back; to act on this run's database, connect to it", QUIET)]
+        return [Content.styled("next  esc closes; to act on the database of this run, connect to it", QUIET)]
     parts: list[str | tuple[str, str]] = []
-    for key, said in steps:
-        parts += [("   " if parts else "next  ", QUIET), (key, STRONG), f"  {said}"]
+    for key, purpose in steps:
+        parts += [("   " if parts else "next  ", QUIET), (key, STRONG), f"  {purpose}"]
     return [Content.assemble(*parts)]
 
 
 def leaving_line(record: RunRecord, key: str) -> Content:
-    """That leaving the screen of a live run stops nothing; `key` shows the run again."""
+    """Return the line that leaving the screen stops nothing. `key` shows the run again."""
     if not record.alive:
         return Content("")
-    return Content.styled(f"The run goes on when this screen is left; {key} shows it again.", QUIET)
+    return Content.styled(f"The run continues if you close this screen; {key} shows it again.", QUIET)
 
 
 def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
-    """Which attempt it is, after one that failed, or when the next one begins."""
+    """Return which attempt runs after a failed attempt, or when the next attempt starts."""
     from magetui.text import formats
 
     if not record.attempts or record.attempts[-1].retry_in_ms is None:
@@ -137,32 +136,32 @@ def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
         return [Content.assemble((now, STRONG), (f"   {formats.one_line(last.error, 60)}", QUIET))]
     return [
         Content.assemble(
-            (f"{now} begins in {left / 1000:.1f} s", WARNING), (f"   {formats.one_line(last.error)}", QUIET)
+            (f"{now} starts in {left / 1000:.1f} s", WARNING), (f"   {formats.one_line(last.error)}", QUIET)
         )
     ]
 
 
 def bar_lines(wait: Wait | None, moment: datetime) -> list[Content]:
-    """The time waited against its limit: the one line that changes all the time."""
+    """Return the time waited and its limit. This line changes all the time."""
     from magetui.text import formats
 
     if wait is None:
         return []
     waited = since_ms(wait.since, moment) or 0
     if not wait.timeout_ms:
-        return [Content(f"{formats.duration(waited // 1000 * 1000)}, without a limit")]
+        return [Content(f"{formats.duration(waited // 1000 * 1000)}, no lock timeout")]
     bar = drawn_bar(waited, wait.timeout_ms)
     return [Content(f"{bar}  {min(waited, wait.timeout_ms) / 1000:.1f} of {wait.timeout_ms / 1000:g} s")]
 
 
 def drawn_bar(done: int, total: int) -> str:
-    """'█████░░░░░', of `BAR_WIDTH` columns."""
+    """Return '█████░░░░░', of `BAR_WIDTH` columns."""
     full = round(min(1.0, done / total) * BAR_WIDTH)
     return "█" * full + "░" * (BAR_WIDTH - full)
 
 
 def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
-    """The statement that runs, or ran last."""
+    """Return the present or last statement."""
     from magetui.text import formats
 
     if record.statement is None or record.outcome == "done":
@@ -175,32 +174,31 @@ def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
 
 
 def progress_lines(progress: StatementProgress | None) -> list[Content]:
-    """How far the statement has come, as a bar where it is known how far it has to go."""
+    """Return the progress of the statement, with a bar if the total is known."""
     from magetui.text import formats
 
     if progress is None:
         return []
     bar = drawn_bar(progress.done, progress.total) if progress.total else ""
-    said = (formats.doing(progress), bar, formats.share(progress), formats.counted(progress), formats.phase(progress))
-    return [Content("  ".join(part for part in said if part))]
+    parts = (formats.doing(progress), bar, formats.share(progress), formats.counted(progress), formats.phase(progress))
+    return [Content("  ".join(part for part in parts if part))]
 
 
-def way_lines(record: RunRecord) -> list[Content]:
-    """What the tree of sessions below it is."""
+def tree_lines(record: RunRecord) -> list[Content]:
+    """Return the heading of the tree of sessions."""
     wait = record.wait
     if wait is None:
         return []
     if not wait.blockers and not wait.waiting_behind:
-        return [] if wait.note else [Content.styled("who is in the way cannot be seen", QUIET)]
-    said = "processes in the way" if record.database.startswith("sqlite") else "in the way"
-    said += ", and this run with those waiting behind us" if wait.waiting_behind else ""
+        return [] if wait.note else [Content.styled("the blockers are not visible", QUIET)]
+    heading = "blocking processes" if record.database.startswith("sqlite") else "blockers"
+    heading += ", this run and its waiters" if wait.waiting_behind else ""
     more = f" ({wait.more_behind} more: l shows them)" if wait.more_behind else ""
-    return [Content.styled(said + more, QUIET)]
+    return [Content.styled(heading + more, QUIET)]
 
 
 def sessions_in(record: RunRecord, wait: Wait, later_ms: int) -> list[Session]:
-    """Everybody in a wait, ourselves among them, `later_ms` after it was told."""
-    ours = own_session(record, wait)
+    """Return all sessions of a wait and our own, `later_ms` after the journal recorded them."""
     others = [
         replace(
             session,
@@ -209,37 +207,28 @@ def sessions_in(record: RunRecord, wait: Wait, later_ms: int) -> list[Session]:
         )
         for session in (*wait.blockers, *wait.waiting_behind)
     ]
-    return [*others, ours] if wait.blockers or wait.waiting_behind else []
+    return [*others, own_session(record, wait)] if wait.blockers or wait.waiting_behind else []
 
 
 def own_session(record: RunRecord, wait: Wait) -> Session:
-    """The run's own session; which of those in the way it waits for itself is read off what they hold.
+    """Return the session of the run.
 
-    A journal tells them nearest first, and no more.
+    SQLite and old journals do not say which blockers are its own. Then the first blocker, the nearest, stands for them.
     """
     from magetui.model.sessions import Session
 
-    relation = wait.waits_for.relation if wait.waits_for else None
-    everything = wait.waits_for is not None and wait.waits_for.mode == "ACCESS EXCLUSIVE"  # is in conflict with all
-    holders = [one.pid for one in wait.blockers if everything and any(h.relation == relation for h in one.holds)]
-    queue = [
-        one.pid
-        for one in wait.blockers
-        if relation is not None and one.pid not in holders and one.waits_for and one.waits_for.relation == relation
-    ]
-    nearest = [one.pid for one in wait.blockers[:1]]
     return Session(
         pid=wait.session if wait.session is not None else NO_SESSION,
         user=record.user,
         application=record.application,
         client=None,
         state="active",
-        query=None,  # which stands above the tree
+        query=None,  # the screen shows the query above the tree
         transaction_ms=None,
         query_ms=None,
         waits_for=wait.waits_for,
-        blocked_by=tuple(dict.fromkeys([*holders, *queue] or nearest)),
-        queued_behind=tuple(queue),
+        blocked_by=wait.blocked_by or tuple(blocker.pid for blocker in wait.blockers[:1]),
+        queued_behind=wait.queued_behind,
     )
 
 
@@ -251,18 +240,18 @@ def body_lines(
     width: int,
     height: int,
 ) -> list[Content]:
-    """What there may be more of than there is room for: steps, who was in the way, output."""
-    from magetui.text import formats
+    """Return the lines that may need more room than the screen has: steps, events, blockers, output."""
+    from magetui.text import formats, run_events
 
     groups = [step_lines(record, moment, earlier, width=width, room=max(4, height - 14))]
-    told = [(one.at, formats.attempt(one)) for one in record.attempts]
-    told += [(one.at, formats.signal(one)) for one in record.signals]
-    groups.append([Content(f"{local_clock(at)}  {said}") for at, said in sorted(told)])
+    happened = [(attempt.at, run_events.attempt(attempt)) for attempt in record.attempts]
+    happened += [(signal.at, formats.signal(signal)) for signal in record.signals]
+    groups.append([Content(f"{local_clock(at)}  {sentence}") for at, sentence in sorted(happened)])
     if not record.alive and record.blockers:
-        groups.append(session_lines("who was in the way", record.blockers, width, most_sessions(height)))
+        groups.append(session_lines("blockers", record.blockers, width, most_sessions(height)))
     if record.output:
         lines = [Content(f"  {formats.plain(line)}") for line in record.output[-OUTPUT_LINES:]]
-        groups.append([Content.styled("what the scripts printed", QUIET), *lines])
+        groups.append([Content.styled("output of the scripts", QUIET), *lines])
     shown = [group for group in groups if group]
     return [line for number, group in enumerate(shown) for line in ([Content("")] if number else []) + group]
 
@@ -270,13 +259,16 @@ def body_lines(
 def step_lines(
     record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], Earlier], *, width: int, room: int
 ) -> list[Content]:
-    """The steps around the one that runs, with how long that one took in an `earlier` run; others are counted."""
+    """Return the steps around the present step, and how many steps come before and after.
+
+    The present step shows its duration in an `earlier` run.
+    """
     from magetui.text import formats
 
-    place = next((i for i, s in enumerate(record.steps) if s.state in ("running", "stopped")), None)
-    if place is None:
-        place = sum(step.state == "done" for step in record.steps)
-    first = max(0, min(place - room // 2, len(record.steps) - room))
+    present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
+    if present is None:
+        present = sum(step.state == "done" for step in record.steps)
+    first = max(0, min(present - room // 2, len(record.steps) - room))
     lines = [Content.styled(f"  {first} steps before", QUIET)] if first else []
     for step in record.steps[first : first + room]:
         took = step.elapsed_ms
@@ -303,23 +295,23 @@ def step_lines(
 
 
 def session_lines(heading: str, sessions: Sequence[Session], width: int, most: int) -> list[Content]:
-    """The tree of sessions; those that there is no room for are counted."""
+    """Return the tree of at most `most` sessions, and how many more there are."""
     lines = [Content.styled(heading, QUIET), *(row.content for row in session_rows(sessions[:most], width))]
     return [*lines, Content(f"and {len(sessions) - most} more")] if len(sessions) > most else lines
 
 
 def most_sessions(height: int) -> int:
-    """How many sessions there is room for on a screen."""
+    """Return how many sessions fit on a screen of `height` lines."""
     return max(1, (height - 12) // 2)
 
 
 def since_ms(stamp: str | None, moment: datetime) -> int | None:
-    """Milliseconds from an ISO 8601 UTC stamp to `moment`."""
+    """Return the milliseconds from an ISO 8601 UTC stamp to `moment`."""
     if stamp is None:
         return None
     return int((moment - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds() * 1000)
 
 
 def local_clock(stamp: str) -> str:
-    """The time of day here, of an ISO 8601 UTC stamp."""
+    """Return the local time of day of an ISO 8601 UTC stamp."""
     return f"{datetime.fromisoformat(stamp.replace('Z', '+00:00')).astimezone():%H:%M:%S}"
