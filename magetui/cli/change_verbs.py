@@ -72,11 +72,11 @@ def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
             lock_retries=settings.lock_retries,
             on_disconnect=settings.on_disconnect,
         )
-        with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
-            started = start.start(workspace, plan, limits)
+        with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
+            started = start.start_run(workspace, plan, limits)
             interrupts.began(started.run)
             complain(f"run {started.run} began; ctrl+c cancels it")
-            record = followed(follow.follow(os.environ, started))
+            record = followed(follow.follow_run(os.environ, started))
             if record.outcome == "lost":
                 record = told_lost(settings, record, just_ended=True)
             answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))

@@ -79,7 +79,7 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
         return _signal(settings, values, workspace, "cancel")
     sessions = listing.list_sessions(workspace)
     answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
-    if (unseen := listing.hidden(workspace)) is not None:
+    if (unseen := listing.visibility_problem(workspace)) is not None:
         complain(unseen)
     return 0
 
@@ -95,12 +95,12 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     complain(formats.session_line(session))
     if session.query:
         complain(f"  {formats.one_line(session.query, 100)}")
-    for line in wrapped(signals.loss(session, action), 78):
+    for line in wrapped(signals.consequences(session, action), 78):
         complain(line)
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     where = f" It is on {named.called}." if named is not None and named.production else ""
     consent(values, f"{'End this session?' if action == 'terminate' else 'Cancel its query?'}{where}")
-    done = (signals.end_session if action == "terminate" else signals.end_query)(workspace, session)
+    done = (signals.end_session if action == "terminate" else signals.cancel_query)(workspace, session)
     document = {"action": action, "session": asdict(done.session), "settled": done.settled, "message": done.message}
     answer(settings, lambda: document, lambda _text: [done.message])
     return 1 if done.settled is False else 0
@@ -125,12 +125,12 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
         return 0
     if values.get("cancel"):
-        asked = follow.cancel(os.environ, number)
+        asked = follow.cancel_run(os.environ, number)
         complain(f"Run {number} was asked to stop." if asked else f"Run {number} has ended already.")
     record = follow.read_run(os.environ, number)
     if record.alive:
         try:
-            record = followed(follow.follow(os.environ, number))
+            record = followed(follow.follow_run(os.environ, number))
         except KeyboardInterrupt:
             complain(f"no longer following; run {number} goes on")
             return INTERRUPTED

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from magetui.cli.output import complain
 from magetui.config import Settings
 from magetui.engine.errors import MagetuiError
-from magetui.engine.runs.follow import tell_lost
+from magetui.engine.runs.follow import inspect_lost_run
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.workspace import Workspace
 from magetui.text import formats
@@ -127,7 +127,7 @@ class Told:
 def told_lost(settings: Settings, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
     """What the database says now, where it can be asked; the record as it is where not."""
     try:
-        return tell_lost(Workspace(settings.selection), record, just_ended=just_ended)
+        return inspect_lost_run(Workspace(settings.selection), record, just_ended=just_ended)
     except MagetuiError as error:
         complain(f"magetui: what the database says now could not be read: {error.message}")
         return record

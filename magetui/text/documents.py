@@ -79,13 +79,13 @@ def evidence_document(chain: Chain, evidence: Evidence, found: Conclusion) -> Do
 
 def verification_document(found: Verification, verdict: Verdict) -> Document:
     """`place`: memory, schema or apart (then with `scratch`, a redacted URL); `chosen`: named, current revision or evidence."""
-    rehearsal = found.rehearsal
+    rehearsal = found.plan
     return {
         "conclusion": list(verdict.sentences),
         "equal": found.equal,
         "revisions": list(rehearsal.revisions),
         "chosen": rehearsal.chosen,
-        "place": rehearsal.place,
+        "place": rehearsal.mode,
         "scratch": rehearsal.scratch,
         "server_version": found.server,
         "tables": found.tables,

@@ -9,7 +9,7 @@ from magetui.engine.backup import Backup
 from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.preview.preview import Preview
-from magetui.engine.project.releases import first_releases, spoken_releases
+from magetui.engine.project.releases import first_releases, release_range
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.sessions import listing, tree
@@ -70,7 +70,7 @@ class Text:
     def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
         said = []
         for revision in revisions:
-            release = spoken_releases(revision) if kind == "mage" else None
+            release = release_range(revision) if kind == "mage" else None
             said.append(formats.plain(revision) + (f"  ({release})" if release else ""))
         return ", ".join(said) or "nothing"
 
@@ -89,7 +89,7 @@ class Text:
         heads, first = set(chain.heads), first_releases(chain)
         for revision in chain.revisions:
             mark = "head" if revision.revision in heads else "    "
-            release = spoken_releases(revision.revision)
+            release = release_range(revision.revision)
             if release is None and revision.revision in first:
                 release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
@@ -162,7 +162,7 @@ class Text:
     def sessions(self, sessions: Sequence[Session]) -> Iterable[str]:
         if not sessions:
             yield "no other sessions"
-        branches = tree.tree(sessions)
+        branches = tree.wait_tree(sessions)
         for branch, joint in zip(branches, joints(branches), strict=True):
             session, under = branch.session, " " * (len(joint) + 4)
             behind = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
@@ -285,8 +285,8 @@ def waits(branch: tree.Branch, since: str) -> str:
     said = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
     if branch.circle:
         said.append("in a circle with those below: a deadlock")
-    if branch.also:
-        said.append(f"behind {_numbers(branch.also)} too")
+    if branch.other_blockers:
+        said.append(f"behind {_numbers(branch.other_blockers)} too")
     said += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
     unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:

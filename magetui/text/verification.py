@@ -15,7 +15,7 @@ from magetui.text.evidence import told_differences
 
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
-    from magetui.engine.verify import Rehearsal, Verification
+    from magetui.engine.verify import ReplayPlan, Verification
 
 NOT_COMPARED = "Rows, views, functions, triggers and rights were not compared, nor what an env.py would add."
 SOURCES = {
@@ -36,12 +36,12 @@ class Verdict:
     equal: bool
 
 
-def announced(chain: Chain, rehearsal: Rehearsal, clean: Callable[[str], str]) -> tuple[str, ...]:
+def announced(chain: Chain, rehearsal: ReplayPlan, clean: Callable[[str], str]) -> tuple[str, ...]:
     """What is going to be built, and what that means for the database, as sentences."""
     count = len(rehearsal.steps)
     steps = "no revision" if not count else "1 revision" if count == 1 else f"{count} revisions"
     what = f"This builds the schema of {_named(chain, rehearsal)} from nothing, {steps}"
-    match rehearsal.place:
+    match rehearsal.mode:
         case "memory":
             said: tuple[str, ...] = (f"{what}, in memory.",)
         case "apart":
@@ -58,7 +58,7 @@ def announced(chain: Chain, rehearsal: Rehearsal, clean: Callable[[str], str]) -
 
 def judge(chain: Chain, found: Verification, clean: Callable[[str], str]) -> Verdict:
     """What the verification says; `clean` takes credentials out of a text."""
-    rehearsal = found.rehearsal
+    rehearsal = found.plan
     name = _named(chain, rehearsal)
     source = SOURCES[rehearsal.chosen] and f"{SOURCES[rehearsal.chosen]},"
     details = told_differences(found.differences)
@@ -73,7 +73,7 @@ def judge(chain: Chain, found: Verification, clean: Callable[[str], str]) -> Ver
     if found.unread:
         names = _some(sorted({fact.table for fact in found.unread}))
         said.append(f"Not all could be read, since somebody has it locked: {names}. 'magetui locks' shows who.")
-    beside = tuple(formats.plain(str(fact)) for fact in found.beside)
+    beside = tuple(formats.plain(str(fact)) for fact in found.unrelated)
     if beside:
         said.append(f"The chain knows nothing of {_some(beside)}: that is no difference.")
     if not found.equal:
@@ -95,13 +95,13 @@ def _compared(found: Verification) -> str:
     place = {
         "memory": "in memory",
         "schema": "in a scratch schema, of which nothing is left",
-        "apart": f"in the scratch database {found.rehearsal.scratch}, where nothing is left",
-    }[found.rehearsal.place]
+        "apart": f"in the scratch database {found.plan.scratch}, where nothing is left",
+    }[found.plan.mode]
     took = formats.duration(found.elapsed_ms)
     return f"It was compared with {tables} built from nothing {place} (version {found.server}, {took})."
 
 
-def _named(chain: Chain, rehearsal: Rehearsal) -> str:
+def _named(chain: Chain, rehearsal: ReplayPlan) -> str:
     revisions = rehearsal.revisions
     if not revisions:
         return "a database before the first revision"

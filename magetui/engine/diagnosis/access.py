@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magetui.engine.diagnosis.finding import Finding
-from magetui.engine.preflight import missing_schema, no_schema, nowhere, pooled, quoted
+from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
 from magetui.engine.schema.snapshot import DatabaseState
 from magetui.model.server import Pooler
 
@@ -13,7 +13,7 @@ from magetui.model.server import Pooler
 def access_findings(state: DatabaseState, *, to_do: bool) -> Iterator[Finding]:
     """`to_do`: whether there is something to migrate, which makes more of what would be in the way."""
     server = state.server
-    if nowhere(state):
+    if lacks_schema(state):
         yield _nowhere_finding(state)
     elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
@@ -43,20 +43,20 @@ def _nowhere_finding(state: DatabaseState) -> Finding:
     server = state.server
     if missing_schema(state) is None:
         facts = {"schema": server.closed_schemas[0], "user": server.user}
-        return Finding("missing-rights", "critical", no_schema(state), facts, "connect")
+        return Finding("missing-rights", "critical", schema_problem(state), facts, "connect")
     elsewhere = any(not table.effective for table in state.version_tables)
     creatable = server.may_create_schemas and server.read_only is None
     return Finding(
         "schema-missing",
         "critical",
-        no_schema(state),
+        schema_problem(state),
         {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
         "migrate" if creatable and not elsewhere else "connect",
     )
 
 
 def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
-    objection = pooled(pooler)
+    objection = pooler_problem(pooler)
     facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
     if objection is None:
         message = (

@@ -10,7 +10,7 @@ from typing import Any
 from magetui.engine.diagnosis.access import access_findings
 from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.diagnosis.leftovers import leftover_findings
-from magetui.engine.preflight import nowhere
+from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
@@ -44,7 +44,7 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
 def findings_of(project: Project, chain: Chain, state: DatabaseState, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """What the state means: about the current revision, the server, and the sessions in the way."""
     current = _current_findings(project, chain, state, pending)
-    to_do = nowhere(state) or any(finding.severity in ("warning", "critical") for finding in current)
+    to_do = lacks_schema(state) or any(finding.severity in ("warning", "critical") for finding in current)
     return (
         *current,
         *leftover_findings(chain, state, pending),
@@ -105,7 +105,7 @@ def _current_findings(project: Project, chain: Chain, state: DatabaseState, pend
                 "connect",
             )
         )
-    if nowhere(state):
+    if lacks_schema(state):
         pass  # it is told with the schema that is missing
     elif table is None and not others:
         missing = f"The file {state.file_missing} does not exist yet. " if state.file_missing else ""
@@ -216,7 +216,7 @@ def _release_facts(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
     return {
-        "releases": origin.spoken,
+        "releases": origin.release_range,
         "first_release": origin.first,
         "running": origin.running,
         "pin": origin.pin,
@@ -226,8 +226,8 @@ def _release_facts(origin: Origin | None) -> dict[str, Any]:
 def _left_by(origin: Origin) -> str:
     """Of a database that is behind: which Mage left it so, and how to run that one instead of migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
-    if origin.spoken:
-        return f" It was written by {origin.spoken}{runs}. To run that again instead: '{origin.command}'."
+    if origin.release_range:
+        return f" It was written by {origin.release_range}{runs}. To run that again instead: '{origin.command}'."
     return (
         f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. The least is "
         f"migrated by '{origin.command}'."
@@ -237,7 +237,7 @@ def _left_by(origin: Origin) -> str:
 def _runs_on(origin: Origin) -> str:
     """Of a database at the head: which Mage runs on it without migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
-    return f" It belongs to {origin.spoken}{runs}." if origin.spoken else ""
+    return f" It belongs to {origin.release_range}{runs}." if origin.release_range else ""
 
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
@@ -258,13 +258,13 @@ def _belongs(origin: Origin | None, chain: Chain) -> str:
     stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
-    if origin.spoken is None:
+    if origin.release_range is None:
         return (
             f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head: a newer "
             f"one may, or a version of somebody's own. {stamp}"
         )
     runs = f"; you run {origin.running}" if origin.running else ""
-    written = f"It was written by {origin.spoken}{runs}."
+    written = f"It was written by {origin.release_range}{runs}."
     if origin.ahead and len(chain.heads) == 1:
         return (
             f"{written} The database is ahead of your Mage. Run that release again: '{origin.command}'. Or, with that "

@@ -157,7 +157,7 @@ class PlanScreen(OverScreen):
         try:
             made = plan.make_plan(workspace, self._verb, revision or None, self._replace_unknown, self._in_doubt)
             holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
-            earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
+            earlier = follow.earlier_steps(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
             foreseen = Foreseen(holding, earlier)
             if made.verb == "stamp" and not made.empty:  # what speaks against it is known before it can be consented to
                 foreseen = _weighed(workspace, made, foreseen)

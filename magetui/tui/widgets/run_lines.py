@@ -16,7 +16,7 @@ from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
 
 if TYPE_CHECKING:
-    from magetui.engine.runs.follow import Earlier
+    from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import Outcome, RunRecord, Wait
     from magetui.model.sessions import Session, StatementProgress
 
@@ -246,7 +246,7 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 def body_lines(
     record: RunRecord,
     moment: datetime,
-    earlier: Mapping[tuple[str, str], Earlier],
+    earlier: Mapping[tuple[str, str], EarlierStep],
     *,
     width: int,
     height: int,
@@ -268,7 +268,7 @@ def body_lines(
 
 
 def step_lines(
-    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], Earlier], *, width: int, room: int
+    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
 ) -> list[Content]:
     """The steps around the one that runs, with how long that one took in an `earlier` run; others are counted."""
     from magetui.text import formats
