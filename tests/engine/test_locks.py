@@ -197,14 +197,14 @@ def test_a_number_that_is_another_sessions_by_now_is_not_hit(
 def test_a_query_that_came_after_the_one_consented_to_is_not_cancelled(workspace: Workspace, crowd: Sessions) -> None:
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
-    with pytest.raises(RefusedError, match="runs another query by now"):
+    with pytest.raises(RefusedError, match="runs another query now"):
         signals.cancel_query(workspace, replace(session, query="SELECT 1"))
     assert found(workspace, pid).state == "active"
 
 
 def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspace: Workspace, crowd: Sessions) -> None:
     session = found(workspace, crowd.holding("SELECT * FROM role").info.backend_pid)
-    with pytest.raises(RefusedError, match="Only ending the session gives its locks back"):
+    with pytest.raises(RefusedError, match="Only ending the session releases its locks"):
         signals.cancel_query(workspace, session)
 
 
@@ -212,7 +212,7 @@ def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspac
     ("application", "sentence"),
     [
         ("magetui run 7 ada@db1", r"run 7 of magetui\. Cancel the run instead: 'magetui runs 7 --cancel'"),
-        ("magetui", "one of magetui's own"),
+        ("magetui", "belongs to magetui"),
     ],
 )
 def test_magetuis_own_sessions_are_left_alone(
@@ -247,15 +247,15 @@ def test_a_role_without_privileges_sees_less_and_is_told_what_it_takes(
         with pytest.raises(RefusedError) as refused:
             signals.end_session(plain, session)
         assert refused.value.message == (
-            f"The role plain_{name} may not end session {others}: that takes membership in the role "
+            f"The role plain_{name} may not end session {others}: that requires membership in the role "
             f"colleague_{name}, or in pg_signal_backend."
         )
-        with pytest.raises(RefusedError, match="mage is a superuser, and that takes a superuser"):
+        with pytest.raises(RefusedError, match="mage is a superuser, which requires a superuser"):
             signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), supers))
         assert journal(state_dir) == []
         asked = signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), others))
         assert asked.settled is None
-        assert "takes membership in pg_read_all_stats" in asked.message
+        assert "requires membership in pg_read_all_stats" in asked.message
         assert signals.end_session(seen_by("signaller"), found(seen_by("signaller"), others)).settled
     finally:
         crowd.close()

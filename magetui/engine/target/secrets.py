@@ -46,7 +46,7 @@ BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException
 
 
 def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
-    """Return the database that a secret of AWS Secrets Manager describes, as Mage reads it (0.9.80, services/aws).
+    """Return the database that a secret of AWS Secrets Manager describes, as mage-ai 0.9.80 reads it (services/aws).
 
     Raises `ConnectError` (`secret`), which holds neither the secret nor credentials.
     """
@@ -65,8 +65,8 @@ def azure_text(secret: str, environment: Mapping[str, str]) -> str:
     vault = environment.get("AZURE_KEY_VAULT_URL")
     if not vault:
         _fail(
-            f"AZURE_SECRET_DB_CONN_URL names the secret '{secret}', but AZURE_KEY_VAULT_URL, the secret's vault, is not "
-            "set.",
+            f"AZURE_SECRET_DB_CONN_URL names the secret '{secret}', but AZURE_KEY_VAULT_URL, the secret's vault, is "
+            "not set.",
             "Set AZURE_KEY_VAULT_URL as the Mage server has it, such as https://NAME.vault.azure.net.",
         )
     where = f"secret '{secret}' (Azure Key Vault {redact(vault, ())})"
