@@ -87,8 +87,8 @@ class Verification:
 def plan_replay(workspace: Workspace, revision: str | None = None) -> ReplayPlan:
     """Return what `verify` would build: `revision`, else the current revision, else the best match by evidence.
 
-    Nothing is built. Raises `RefusedError` with advice if the replay is not allowed, and whatever `gather_evidence`
-    raises.
+    Nothing is built. Raises `RefusedError` with advice if the replay is not allowed, and the errors of
+    `gather_evidence`.
     """
     if workspace.backend.name == "mssql":
         raise RefusedError("magetui cannot replay a chain on SQL Server yet, so it has no schema to compare with.")
@@ -178,8 +178,8 @@ def _choose_revisions(
     from magetui.engine.evidence.evidence import gather_evidence
 
     evidence = gather_evidence(workspace)
-    half = () if evidence.half is None else (evidence.half.revision,)
-    candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or half)
+    partial_revision = () if evidence.half is None else (evidence.half.revision,)
+    candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or partial_revision)
     if not evidence.tables or not candidate:
         raise UsageError("The chain does not have the current revision. Name the one to verify: magetui verify R")
     return candidate, "evidence"

@@ -270,7 +270,7 @@ def test_what_cannot_be_recorded_is_said_and_not_undone(workspace: Workspace, cr
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
     done = signals.end_session(workspace, found(workspace, pid))
     assert done.settled
-    assert f"Session {pid} has ended. It is not on record" in done.message
+    assert f"Session {pid} has ended. The signal is not on record" in done.message
 
 
 def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_is_slow(

@@ -31,7 +31,7 @@ class AlembicFiles:
     version_folders: tuple[Path, ...]
     prepended: tuple[str, ...] = ()
     url: str | None = field(default=None, repr=False)
-    url_place: str = ""
+    url_source: str = ""
     databases: tuple[str, ...] = ()  # the sections in `databases`, an option of Alembic's multidb template
 
 
@@ -60,7 +60,7 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
     script_folder = _script_folder(str(location), folder, prepended)
     if not script_folder.is_dir():
         raise ProjectError(f"{where} says script_location = {location}, but there is no such folder: {script_folder}.")
-    url, place = _url(sections, section, name, ini)
+    url, url_source = _url(sections, section, name, ini)
     return AlembicFiles(
         ini=ini if sections or not options else None,
         toml=toml if options else None,
@@ -69,7 +69,7 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
         version_folders=tuple(_version_folders(merged, script_folder, folder)),
         prepended=tuple(str(_absolute(path, folder)) for path in prepended),
         url=url,
-        url_place=place,
+        url_source=url_source,
         databases=tuple(_list_option(merged, "databases", r"[,\s]+")),
     )
 

@@ -45,7 +45,7 @@ class Project:
     scripts: Scripts
     found: str
     url: str | None = field(default=None, repr=False)
-    url_place: str = ""  # the option and file of that URL
+    url_source: str = ""  # the option and file of that URL
     databases: tuple[str, ...] = ()  # sections of an alembic.ini that each name a database
     doubt: str | None = None  # the error, if env.py could not be asked
     others: tuple[str, ...] = ()  # redacted URLs of further databases that env.py works on
@@ -139,7 +139,7 @@ def alembic_project(file: Path, name: str | None = None) -> Project:
         ),
         found=str(location),
         url=files.url,
-        url_place=files.url_place,
+        url_source=files.url_source,
         databases=files.databases,
     )
 
@@ -154,7 +154,7 @@ def find_alembic_file(folder: Path) -> Path | None:
     return None
 
 
-def configured(project: Project, environment: Environment, url: URL | None) -> Project:
+def with_env_options(project: Project, environment: Environment, url: URL | None) -> Project:
     """Return the project with the options that its env.py configures for the database of `url`."""
     options = _options_for(environment, url, project.folder)
     if options is None:
@@ -180,14 +180,14 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
     """
     literal = None
     if project.url is not None and not project.url.startswith(PLACEHOLDER):
-        literal = parse_target(project.url, project.url_place, project.folder)
+        literal = parse_target(project.url, project.url_source, project.folder)
     urls = list(
         dict.fromkeys(call.url for call in environment.databases if call.url and not call.url.startswith(PLACEHOLDER))
     )
     if literal is not None and (named or not urls or _matching(environment, literal.url, project.folder) is not None):
         return literal
     if len(urls) == 1:
-        note = f"; {project.url_place} is another one" if literal is not None else ""
+        note = f"; {project.url_source} is another one" if literal is not None else ""
         return parse_target(urls[0], f"made by env.py in {project.scripts.script_location}{note}", project.folder)
     if project.databases:
         raise ConnectError(
@@ -201,7 +201,7 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
     if project.url is not None and PLACEHOLDER_DIALECT in (environment.error or PLACEHOLDER_DIALECT):
         raise ConnectError(
             "bad-url",
-            f"{project.url_place} is still the text that 'alembic init' wrote, and env.py makes no other URL. "
+            f"{project.url_source} is still the text that 'alembic init' wrote, and env.py makes no other URL. "
             "Write the database's URL there, or give it with --url.",
         )
     why = f"could not be asked for it ({environment.error})" if environment.error else "connects to no database"

@@ -134,7 +134,7 @@ def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Sig
         try:
             actions.record_signal(workspace, live, action, runs, moment)
         except StateError as error:
-            unrecorded = f" This is not on record: {error.path} cannot be written."
+            unrecorded = f" The signal is not on record: {error.path} cannot be written."
         settled, effect = _read_back(workspace, connection, live, action, sent)
     return Signalled(live, action, settled, effect + unrecorded)
 
