@@ -1,4 +1,7 @@
-"""The verbs, each said once: the command line, the keys, the palette and the help are all made from this list."""
+"""The verbs of the program. The command line, the keys, the palette and the help are all made from this list.
+
+It imports nothing of ours, so that the command line can print its help before anything is loaded.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +11,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Danger = Literal["reads", "writes a file", "builds what it takes back", "changes the database", "destroys data"]
-
+Danger = Literal["reads", "writes a file", "writes and rolls back", "changes the database", "destroys data"]
 
 MOST_RETRIES = 1_000
 MOST_SECONDS = 2_000_000  # PostgreSQL counts milliseconds in 31 bits
 
 
 def seconds(text: str) -> float:
-    """A time limit: 0 for none, else at least the millisecond that databases count in."""
+    """Return a time limit: 0 for no limit, else at least one millisecond, the unit of the databases."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"this must be a number of seconds, from 0 to {MOST_SECONDS:,}")
+        raise argparse.ArgumentTypeError(f"this must be a number of seconds from 0 to {MOST_SECONDS:,}")
     return max(value, 0.001) if value else 0.0
 
 
 def count(text: str) -> int:
-    """A whole number, 0 or more."""
+    """Return an integer from 0 to `MOST_RETRIES`."""
     if not text.isdecimal() or int(text) > MOST_RETRIES:
-        raise argparse.ArgumentTypeError(f"this must be a whole number, from 0 to {MOST_RETRIES:,}")
+        raise argparse.ArgumentTypeError(f"this must be an integer from 0 to {MOST_RETRIES:,}")
     return int(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A flag (`--revision`) or, without dashes, a positional argument; `metavar` None makes a flag a switch."""
+    """A flag such as `--revision`, or a positional argument without dashes. A flag without `metavar` is a switch."""
 
     name: str
     help: str
     metavar: str | None = None
     required: bool = False
     kind: Callable[[str], str | float] = str
-    default: str | float | None = None  # of what the configuration may say it is there
+    default: str | float | None = None  # settings of the configuration have their defaults there
     choices: tuple[str, ...] = ()
 
     @property
@@ -51,13 +53,13 @@ class Parameter:
 
     @property
     def key(self) -> str:
-        """The name a parsed value goes by."""
+        """Return the key of the parsed value."""
         return self.name.lstrip("-").replace("-", "_").lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing the program does. `key` is its key on the screen, `title` its words there."""
+    """One function of the program. `key` is its key on the screen, and `title` its label there."""
 
     name: str
     title: str
@@ -71,58 +73,59 @@ class Verb:
         return self.danger in ("changes the database", "destroys data")
 
 
-REVISION = Parameter("--revision", "a revision's id, a part of it, or -1, -2 … to count back", "R")
+REVISION = Parameter("--revision", "a revision's id, the start of an id, or -1, -2 … to count back", "R")
 LOCK_TIMEOUT = Parameter(
     "--lock-timeout-seconds",
-    "give up when a lock is not had within S (default: 10; 0: never)",
+    "give up if a lock takes longer than S (default: 10; 0: never)",
     "S",
     kind=seconds,
 )
+YES = Parameter("--yes", "do it without asking")
 LIMITS = (
-    Parameter("--yes", "do it without asking"),
+    YES,
     LOCK_TIMEOUT,
     Parameter(
         "--statement-timeout-seconds",
-        "end a statement that takes longer (default: none)",
+        "cancel a statement that takes longer than S (default: none)",
         "S",
         kind=seconds,
     ),
     Parameter(
         "--lock-retries",
-        "begin anew up to N times after a lock timeout that left nothing behind (default: 0)",
+        "retry up to N times after a lock timeout, if nothing was committed (default: 0)",
         "N",
         kind=count,
     ),
     Parameter(
         "--on-disconnect",
-        "when this program or its terminal is gone: let the run go on (the default), or cancel it",
+        "if this program or its terminal is gone: continue the run (the default), or cancel it",
         "WHAT",
         choices=("continue", "cancel"),
     ),
-    Parameter("--sql", "print the whole as an SQL script, current revision included, and change nothing"),
+    Parameter("--sql", "print everything as an SQL script, current revision included, and change nothing"),
 )
 IN_DOUBT = Parameter(
     "--in-doubt",
-    "what no schema shows, such as rows that were changed: run it, or skip it since it was run",
+    "operations that no schema shows, such as changed rows: run them, or skip them as already done",
     "WHAT",
     choices=("run", "skip"),
 )
 COMMON = (
-    Parameter("--url", "the database's SQLAlchemy URL; else from the environment or the project", "URL"),
-    Parameter("--target", "a target that the configuration names; see 'magetui config'", "NAME"),
+    Parameter("--url", "the database's SQLAlchemy URL (default: from the environment or the project)", "URL"),
+    Parameter("--target", "a target of the configuration; see 'magetui config'", "NAME"),
     Parameter("--project-path", "the project's folder (default: this one)", "DIR"),
     Parameter("--config", "an alembic.ini, or a pyproject.toml with [tool.alembic]", "FILE"),
-    Parameter("--name", "the section of alembic.ini to use, where it names several databases", "SECTION"),
-    Parameter("--mage-path", "where mage_ai is installed: a site-packages folder, or the package", "DIR"),
+    Parameter("--name", "the section of alembic.ini to use, if it names several databases", "SECTION"),
+    Parameter("--mage-path", "the folder of mage_ai: a site-packages folder, or the package", "DIR"),
     Parameter(
         "--python",
-        "the interpreter that Mage or the project runs under; else the project's .venv or $VIRTUAL_ENV",
+        "the interpreter of Mage or the project (default: the project's .venv, or $VIRTUAL_ENV)",
         "FILE",
     ),
-    Parameter("--scratch-url", "an empty PostgreSQL database, for verify to build schemas in", "URL"),
+    Parameter("--scratch-url", "an empty PostgreSQL database where verify builds schemas", "URL"),
     Parameter("--read-only", "refuse every verb that changes something"),
     Parameter("--json", "print one JSON document"),
-    Parameter("--no-color", "no colours"),
+    Parameter("--no-color", "use no colours"),
     Parameter("--no-mouse", "leave the mouse to the terminal"),
 )
 
@@ -130,14 +133,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "diagnose",
         "Diagnose",
-        "say what state the database's migrations are in, and what to do next",
+        "show the state of the database's migrations, and what to do next",
         "reads",
         key="d",
     ),
     Verb(
         "history",
         "History",
-        "list every revision of the chain; needs no database, imports no script",
+        "list all revisions of the chain, without a database and without importing a script",
         "reads",
     ),
     Verb(
@@ -153,37 +156,37 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "evidence",
         "Evidence",
-        "say which revision the schema fits, whatever the current revision says",
+        "show which revision the schema matches, regardless of the current revision",
         "reads",
         key="e",
     ),
     Verb(
         "verify",
         "Verify",
-        "build the schema of a revision from nothing, and show every difference from the live one",
-        "builds what it takes back",
+        "build the schema of a revision from nothing, and show every difference from the live schema",
+        "writes and rolls back",
         key="v",
         parameters=(
-            Parameter("R", "the revision: an id, head or base (default: where the current revision is)", "R"),
-            Parameter("--yes", "do it without asking"),
+            Parameter("R", "the revision: an id, head or base (default: the current revision)", "R"),
+            YES,
         ),
     ),
     Verb(
         "locks",
         "Locks",
-        "show the sessions, what they hold and wait for; cancel or end one",
+        "show the sessions and their locks, who waits for whom; cancel a query or end a session",
         "reads",
         key="l",
         parameters=(
-            Parameter("--cancel", "cancel what session PID is running", "PID", kind=int),
-            Parameter("--terminate", "end session PID; what it had not committed is lost", "PID", kind=int),
-            Parameter("--yes", "do it without asking"),
+            Parameter("--cancel", "cancel the query of session PID", "PID", kind=int),
+            Parameter("--terminate", "end session PID; its uncommitted work is lost", "PID", kind=int),
+            YES,
         ),
     ),
     Verb(
         "plan",
         "Plan",
-        "show what a changing verb would do, and change nothing",
+        "show what a changing verb would do, without changing anything",
         "reads",
         key="p",
         parameters=(
@@ -235,7 +238,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "finish",
         "Finish",
-        "do what is missing of a revision that is half there, and set the current revision to it",
+        "finish a partially applied revision, and set the current revision to it",
         "changes the database",
         key="f",
         parameters=(IN_DOUBT, *LIMITS),
@@ -243,7 +246,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "undo",
         "Undo",
-        "take back what is done of a revision that is half there, and set the current revision before it",
+        "undo a partially applied revision, and set the current revision to the one before it",
         "destroys data",
         key="U",
         parameters=LIMITS,
@@ -251,32 +254,32 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "backup",
         "Back up",
-        "write the whole database to one file, with pg_dump or SQLite's online backup",
+        "write the complete database to one file, with pg_dump or SQLite's online backup",
         "writes a file",
         key="B",
         parameters=(
             Parameter("--output", "the file to write (default: the database's name and the time, here)", "FILE"),
             Parameter("--pg-dump", "the pg_dump to use (default: the one on PATH)", "FILE"),
             LOCK_TIMEOUT,
-            Parameter("--anyway", "begin even where the disk may turn out too small"),
+            Parameter("--anyway", "start even if the disk may be too small"),
         ),
     ),
     Verb(
         "runs",
         "Runs",
-        "list past and present runs; tell one, or follow it while it goes on",
+        "list past and present runs; show one run, or follow it while it continues",
         "reads",
         key="u",
         parameters=(
-            Parameter("ID", "the run to tell or follow", "ID", kind=int),
+            Parameter("ID", "the run to show or follow", "ID", kind=int),
             Parameter("--cancel", "ask the run to stop"),
-            Parameter("--report", "tell all of the run, statement by statement, for the incident report"),
+            Parameter("--report", "print everything about the run, statement by statement, for the incident report"),
         ),
     ),
     Verb(
         "config",
         "Configuration",
-        "show each setting and what it came from, the files that are looked for, the named targets",
+        "show each setting and its source, the configuration files, and the named targets",
         "reads",
     ),
     Verb(
@@ -298,5 +301,5 @@ VERBS: tuple[Verb, ...] = (
 
 
 def verb(name: str) -> Verb:
-    """The verb of that name. Raises `KeyError`."""
-    return {one.name: one for one in VERBS}[name]
+    """Return the verb with the name. Raises `KeyError`."""
+    return {verb.name: verb for verb in VERBS}[name]

@@ -115,9 +115,9 @@ def test_a_target_says_what_is_looked_at_and_a_flag_of_the_project_wins_over_it(
     [
         ("lock_timout_seconds = 5", "there is no setting 'lock_timout_seconds'; did you mean 'lock_timeout_seconds'?"),
         (f'zzz = "{SECRET}"', "there is no setting 'zzz'."),
-        (f'lock_retries = "{SECRET}"', "'lock_retries' must be a whole number, from 0 to 1,000."),
-        ("lock_retries = true", "'lock_retries' must be a whole number, from 0 to 1,000."),
-        ("lock_timeout_seconds = -1", "'lock_timeout_seconds' must be a number of seconds, from 0 to 2,000,000."),
+        (f'lock_retries = "{SECRET}"', "'lock_retries' must be an integer from 0 to 1,000."),
+        ("lock_retries = true", "'lock_retries' must be an integer from 0 to 1,000."),
+        ("lock_timeout_seconds = -1", "'lock_timeout_seconds' must be a number of seconds from 0 to 2,000,000."),
         ('read_only = "yes"', "'read_only' must be true or false."),
         ('on_disconnect = "stop"', "'on_disconnect' must be continue or cancel."),
         ("scratch_url = 5", "'scratch_url' must be a text."),
@@ -165,7 +165,7 @@ def test_a_target_that_there_is_not_is_told_with_those_there_are(files: Files) -
 
 
 def test_a_variable_that_cannot_be_meant_is_named(files: Files) -> None:
-    with pytest.raises(UsageError, match="MAGETUI_LOCK_RETRIES in the environment must be a whole number"):
+    with pytest.raises(UsageError, match="MAGETUI_LOCK_RETRIES in the environment must be an integer"):
         files.settings(environment={"MAGETUI_LOCK_RETRIES": SECRET})
 
 

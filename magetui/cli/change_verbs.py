@@ -85,8 +85,8 @@ def _run(settings: Settings, workspace: Workspace, plan: Plan) -> str:
         lock_retries=settings.lock_retries,
         on_disconnect=settings.on_disconnect,
     )
-    with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
-        started = start.start(workspace, plan, limits)
+    with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
+        started = start.start_run(workspace, plan, limits)
         interrupts.started(started.run)
         complain(f"run {started.run} started; ctrl+c cancels it")
         record = followed(started)

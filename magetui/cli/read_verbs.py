@@ -80,7 +80,7 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
         return _signal(settings, values, workspace, "cancel")
     sessions = listing.list_sessions(workspace)
     answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
-    if (hidden := listing.hidden(workspace)) is not None:
+    if (hidden := listing.visibility_problem(workspace)) is not None:
         complain(hidden)
     return 0
 
@@ -96,11 +96,11 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     complain(formats.session_line(session))
     if session.query:
         complain(f"  {formats.one_line(session.query, 100)}")
-    for line in wrapped(signals.loss(session, action), 78):
+    for line in wrapped(signals.consequences(session, action), 78):
         complain(line)
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session.pid, named))
-    signalled = (signals.end_session if action == "terminate" else signals.end_query)(workspace, session)
+    signalled = (signals.end_session if action == "terminate" else signals.cancel_query)(workspace, session)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0
 
@@ -126,7 +126,7 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
         return 0
     if values.get("cancel"):
-        asked = follow.cancel(os.environ, number)
+        asked = follow.cancel_run(os.environ, number)
         complain(f"Run {number} was asked to stop." if asked else f"Run {number} has already ended.")
     record = follow.read_run(os.environ, number)
     if record.alive:

@@ -17,7 +17,7 @@ from pathlib import Path
 from magetui.cli.output import complain, print_lines
 from magetui.engine.errors import MagetuiError
 from magetui.engine.project import releases
-from magetui.engine.project.release_tags import TaggedRelease, UnreadTag, read_tags, refreshed, write_data
+from magetui.engine.project.release_tags import TaggedRelease, UnreadTag, merge_releases, read_tags, write_data
 
 OURS = Path(releases.__file__).with_name(releases.DATA)
 
@@ -32,7 +32,7 @@ def refresh(arguments: Sequence[str]) -> int:
         data = json.loads(chosen.output.read_text(encoding="utf-8"))
         tags = list(read_tags(chosen.repository))
         tagged = [tag for tag in tags if isinstance(tag, TaggedRelease)]
-        new = refreshed(data, tagged)
+        new = merge_releases(data, tagged)
         write_data(chosen.output, new)
     except (MagetuiError, OSError) as error:
         complain(f"magetui: {error}")

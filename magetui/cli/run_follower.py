@@ -67,7 +67,7 @@ def followed(run: StartedRun | int) -> RunRecord:
         for line in teller.live_lines(happened):
             complain(line)
 
-    for record in follow.follow(os.environ, run, hear=hear):  # noqa: B007 - the last record is the result
+    for record in follow.follow_run(os.environ, run, hear=hear):  # noqa: B007 - the last record is the result
         pass
     return record
 
@@ -75,7 +75,7 @@ def followed(run: StartedRun | int) -> RunRecord:
 def read_lost(settings: Settings, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
     """Add the current revision to the record of a lost run, if the database can be read."""
     try:
-        return follow.tell_lost(Workspace(settings.selection), record, just_ended=just_ended)
+        return follow.inspect_lost_run(Workspace(settings.selection), record, just_ended=just_ended)
     except MagetuiError as error:
         complain(f"magetui: could not read the current revision: {error.message}")
         return record

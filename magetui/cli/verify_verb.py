@@ -8,7 +8,7 @@ from typing import Any
 from magetui.cli.consent import require_consent
 from magetui.cli.output import answer, complain
 from magetui.config.settings import Settings
-from magetui.engine.verify import rehearse, verify
+from magetui.engine.verify import plan_replay, verify
 from magetui.engine.workspace import Workspace
 from magetui.text import documents
 from magetui.text.consent import Consent
@@ -23,7 +23,7 @@ def verified(settings: Settings, values: Mapping[str, Any]) -> int:
 
     workspace = Workspace(settings.selection)
     chain = workspace.chain
-    rehearsal = rehearse(workspace, values.get("r"))
+    rehearsal = plan_replay(workspace, values.get("r"))
     for sentence in announced(chain, rehearsal, workspace.clean):
         for line in wrapped(sentence, 78):
             complain(line)

@@ -1,7 +1,7 @@
-"""A backup: the whole database in one file, as it was at one moment, while everybody goes on using it.
+"""Backups: the complete database in one file, as it was at one moment, while everybody keeps working.
 
-It is a read of the database. Nothing of it is left that is not whole: it is written under an unfinished name, which
-is given its own at the end, and taken away where there is none.
+A backup only reads the database. An incomplete backup never stays on the disk: the file is written under an unfinished
+name, gets its final name at the end, and is deleted if the backup fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
-from magetui.engine.preflight import pooled
+from magetui.engine.preflight import pooler_problem
 from magetui.engine.runs.actions import record_backup
 from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
@@ -28,26 +28,27 @@ from magetui.protocol.requests import NAME_LIMIT
 
 PRIVATE = 0o600
 UNFINISHED = ".unfinished"
-ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock that a backup has to wait for
+ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock mode that blocks a backup
 
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """What the operator said of a backup: `output` None is a name of our own in the current directory.
+    """The operator's request.
 
-    `anyway`: begin even where the disk may turn out too small. `pg_dump` None is the one on PATH.
+    If `output` is None, the file is in the current directory, named after the database and the time. If `pg_dump` is
+    None, the one on PATH is used. `anyway` starts the backup even if the disk may be too small.
     """
 
     output: Path | None = None
     pg_dump: str | None = None
     lock_timeout_ms: int = 10_000
     anyway: bool = False
-    of: str | None = None  # the database's redacted URL, where somebody was shown it
+    database: str | None = None  # the redacted URL that the operator saw, if any
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A finished backup: an absolute path, and what to type to restore it, in which no credential stands."""
+    """A finished backup: its absolute path, and the command that restores it, which holds no credentials."""
 
     file: Path
     bytes: int
@@ -55,26 +56,29 @@ class Backup:
     restore: str
     database: str  # the URL, redacted
     dialect: str
-    unrecorded: str | None = None  # why `runs` will not tell of it, as a sentence
+    unrecorded: str | None = None  # why the backup is not among the recorded runs, as a sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """A backup before it is made: its file, what that takes at most, and what the disk has left, in bytes."""
+class BackupEstimate:
+    """A backup before it is made: its file, its largest possible size, and the free space on the disk, in bytes."""
 
     file: Path
-    most: int
-    free: int
+    max_bytes: int
+    free_bytes: int
     dialect: str
     database: str  # the URL, redacted
 
     @property
     def fits(self) -> bool:
-        return self.most <= self.free
+        return self.max_bytes <= self.free_bytes
 
 
-def foresee_backup(workspace: Workspace, request: BackupRequest) -> Foreseen:
-    """What a backup would be; nothing is written. Raises as `make_backup`, but not for a disk with too little room."""
+def estimate_backup(workspace: Workspace, request: BackupRequest) -> BackupEstimate:
+    """Return the file and the sizes of a backup without writing anything.
+
+    Raises the errors of `make_backup`, except for too little disk space.
+    """
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
@@ -83,33 +87,33 @@ def foresee_backup(workspace: Workspace, request: BackupRequest) -> Foreseen:
         raise _explained(workspace, error, request) from None
     except OSError as error:
         raise MagetuiError(f"The backup cannot be written to {file}: {error.strerror}.") from error
-    return Foreseen(file, job.most, free, workspace.backend.name, workspace.target.redacted)
+    return BackupEstimate(file, job.most, free, workspace.backend.name, workspace.target.redacted)
 
 
 def make_backup(
-    workspace: Workspace, request: BackupRequest, told: Callable[[BackupProgress], None] = lambda _progress: None
+    workspace: Workspace, request: BackupRequest, on_progress: Callable[[BackupProgress], None] = lambda _progress: None
 ) -> Backup:
-    """Back the database up; `told` hears how far it has come, and what it raises ends the backup.
+    """Back up the database and record the backup. An exception from `on_progress` ends the backup.
 
-    Raises `RefusedError` where there is a file already, too little room or another database than was shown,
-    `UsageError` for a place that cannot be, `LockTimeoutError`, `ConnectError`, and `MagetuiError` for what else may
-    go wrong. Then there is no file.
+    Raises `RefusedError` if the file exists, the disk is too small or the target is not the database that the operator
+    saw; `UsageError` if the path is not usable; `LockTimeoutError`, `ConnectError`, and `MagetuiError` for other
+    failures. After an error there is no file.
     """
     started = time.monotonic()
-    if request.of is not None:
-        workspace.require_target(request.of)
+    if request.database is not None:
+        workspace.require_target(request.database)
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
         if not request.anyway:
             _require_room(file.parent, job.most)
-        with _written(file) as unfinished:
-            job.write(unfinished, told)
+        with _unfinished(file) as unfinished:
+            job.write(unfinished, on_progress)
     except BackupFailedError as error:
         raise _explained(workspace, error, request) from None
     except OSError as error:
-        raise MagetuiError(f"The backup cannot be written to {file}: {error.strerror}. Nothing was left.") from error
-    made = Backup(
+        raise MagetuiError(f"The backup cannot be written to {file}: {error.strerror}. No file was left.") from error
+    backup = Backup(
         file=file,
         bytes=file.stat().st_size,
         elapsed_ms=int((time.monotonic() - started) * 1000),
@@ -118,10 +122,10 @@ def make_backup(
         dialect=workspace.backend.name,
     )
     try:
-        record_backup(workspace, made.file, _megabytes(made.bytes), made.elapsed_ms)
+        record_backup(workspace, backup.file, _megabytes(backup.bytes), backup.elapsed_ms)
     except StateError as error:
-        return replace(made, unrecorded=f"It is not on record: {error.path} cannot be written.")
-    return made
+        return replace(backup, unrecorded=f"The backup is not on record: {error.path} cannot be written.")
+    return backup
 
 
 def _job(workspace: Workspace, request: BackupRequest) -> BackupJob:
@@ -129,36 +133,32 @@ def _job(workspace: Workspace, request: BackupRequest) -> BackupJob:
     options = BackupOptions(request.lock_timeout_ms, name, request.pg_dump)
     with workspace.reading() as connection:
         pooler = workspace.backend.server(connection).pooler
-        objection = pooled(pooler) if pooler is not None else None
-        if objection is not None:
-            raise RefusedError(f"{objection} There is no backup, and no file was left.")
+        problem = pooler_problem(pooler) if pooler is not None else None
+        if problem is not None:
+            raise RefusedError(f"{problem} There is no backup, and no file was left.")
         return workspace.backend.backup(connection, workspace.target.url, options)
 
 
 def _destination(workspace: Workspace, output: Path | None) -> Path:
     if output is None:
         database = database_file(workspace.target.url)
-        known_as = database.stem if database is not None else workspace.target.url.database
+        name = database.stem if database is not None else workspace.target.url.database
+        safe_name = re.sub(r"[^\w.-]", "_", name or workspace.backend.name)
         moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        name = re.sub(r"[^\w.-]", "_", known_as or workspace.backend.name)
-        output = Path(f"{name}-{moment}{workspace.backend.backup_suffix}")
+        output = Path(f"{safe_name}-{moment}{workspace.backend.backup_suffix}")
     file = output.expanduser().absolute()
     if file.is_dir():
-        raise UsageError(f"{file} is a directory; --output wants the name of a file in it.")
+        raise UsageError(f"{file} is a directory. Give --output the name of a file in it.")
     if not file.parent.is_dir():
         raise UsageError(f"There is no directory {file.parent} to write the backup to.")
-    _require_new(file)
+    if os.path.lexists(file):
+        raise _already_exists(file)
     return file
 
 
-def _require_new(file: Path) -> None:
-    if os.path.lexists(file):
-        raise _taken(file)
-
-
-def _taken(file: Path) -> RefusedError:
+def _already_exists(file: Path) -> RefusedError:
     return RefusedError(
-        f"There is a file {file} already, and a backup overwrites nothing. Choose another file (--output)."
+        f"The file {file} already exists, and a backup overwrites nothing. Choose another file (--output)."
     )
 
 
@@ -167,8 +167,8 @@ def _require_room(folder: Path, most: int) -> None:
     if free < most:
         raise RefusedError(
             f"The disk of {folder} has {_megabytes(free)} left, and the database takes {_megabytes(most)}. Nothing was "
-            "written. Choose a larger disk with --output; or say --anyway, since a compressed dump is often smaller: "
-            "should the disk fill up, the dump is taken away again."
+            "written. Choose a larger disk with --output. Or give --anyway, since a compressed dump is often smaller: "
+            "if the disk fills up, the dump is deleted again."
         )
 
 
@@ -177,35 +177,38 @@ def _megabytes(count: int) -> str:
 
 
 @contextmanager
-def _written(file: Path) -> Iterator[Path]:
-    """An empty file to be filled, for its owner's eyes alone, which becomes `file` at the end, or goes."""
+def _unfinished(file: Path) -> Iterator[Path]:
+    """Yield an empty file that only its owner can read. It becomes `file` at the end, or is deleted after an error."""
     unfinished = file.with_name(file.name + UNFINISHED)
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     except FileExistsError:
         raise RefusedError(
-            f"There is a file {unfinished}: another backup is being written there, or one was killed. If none is, "
-            "delete it."
+            f"The file {unfinished} exists: another backup is writing it, or a killed backup left it. If no backup is "
+            "running, delete it."
         ) from None
     try:
         os.close(descriptor)
         yield unfinished
-        _give_name(unfinished, file)
+        _publish(unfinished, file)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def _give_name(unfinished: Path, file: Path) -> None:
-    """Call it `file` too, or raise `RefusedError`: renaming it would overwrite what has come there meanwhile."""
+def _publish(unfinished: Path, file: Path) -> None:
+    """Give the backup its final name. Raises `RefusedError` if the name was taken meanwhile.
+
+    A plain rename would overwrite that other file, so this makes a hard link.
+    """
     try:
         os.link(unfinished, file)
     except FileExistsError:
-        raise _taken(file) from None
-    except OSError:  # a file system without hard links: there the name is taken first, by a file of ours
+        raise _already_exists(file) from None
+    except OSError:  # a file system without hard links: take the name first with an empty file
         try:
             os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
         except FileExistsError:
-            raise _taken(file) from None
+            raise _already_exists(file) from None
         try:
             unfinished.rename(file)
         except OSError:
@@ -220,18 +223,18 @@ def _explained(workspace: Workspace, error: BackupFailedError, request: BackupRe
     if error.cause != "lock-timeout":
         return MagetuiError(f"{message.rstrip('.')}. There is no backup, and no file was left.")
     return LockTimeoutError(
-        f"{message} It was not to be read within {request.lock_timeout_ms / 1000:g} s. There is no backup, and no file "
-        "was left. 'magetui locks' shows who is in the way; --lock-timeout-seconds waits longer.",
-        _in_the_way(workspace),
+        f"{message} Could not read it within {request.lock_timeout_ms / 1000:g} s. There is no backup, and no file was "
+        "left. 'magetui locks' shows the blockers. --lock-timeout-seconds waits longer.",
+        _blockers(workspace),
     )
 
 
-def _in_the_way(workspace: Workspace) -> tuple[Session, ...]:
-    """The sessions that keep readers out: those that hold such a lock, then those that wait for one."""
+def _blockers(workspace: Workspace) -> tuple[Session, ...]:
+    """Return the sessions that block readers: those that hold ACCESS EXCLUSIVE, then those that wait for it."""
     with workspace.reading() as connection:
         sessions = workspace.backend.sessions(connection)
     if workspace.backend.name == "sqlite":
         return sessions
-    holding = [one for one in sessions if any(held.mode == ACCESS_EXCLUSIVE for held in one.holds)]
-    waiting = [one for one in sessions if one.waits_for is not None and one.waits_for.mode == ACCESS_EXCLUSIVE]
-    return (*holding, *(one for one in waiting if one not in holding))
+    holders = [session for session in sessions if any(lock.mode == ACCESS_EXCLUSIVE for lock in session.holds)]
+    waiters = [s for s in sessions if s.waits_for is not None and s.waits_for.mode == ACCESS_EXCLUSIVE]
+    return (*holders, *(session for session in waiters if session not in holders))

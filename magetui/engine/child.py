@@ -1,7 +1,7 @@
-"""Asking the project's own code a question: in a child process, for a bounded time.
+"""Questions to the project's own code, each answered by a child process within a bounded time.
 
-Most questions need no database. One that has one is asked over a pipe that stays open: however this program ends, the
-pipe ends with it, and the child leaves.
+Most questions need no database. A question that uses the database goes over a pipe that stays open. If this program
+ends for any reason, the pipe closes and the child leaves.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from magetui.protocol.requests import Question, ReplayRequest, encode
 from magetui.runner.__main__ import BOOT
 
 ANSWER_SECONDS = 60
-HELD_SECONDS = 900  # a long chain takes its time
-LEAVING_SECONDS = 5  # a child whose pipe ended cancels its statement first
+HELD_SECONDS = 900  # a replay of a long chain takes minutes
+LEAVING_SECONDS = 5  # a child whose pipe was closed first cancels its statement
 PULSE_SECONDS = 0.05
 
 
 class NoAnswerError(MagetuiError):
-    """The child gave no answer; the message says why, as the end of a sentence."""
+    """The child gave no answer. The message gives the reason, as the end of a sentence."""
 
 
 class StoppedError(MagetuiError):
@@ -37,10 +37,9 @@ class StoppedError(MagetuiError):
 
 def answer(interpreter: str, folder: Path, question: Question, seconds: float = ANSWER_SECONDS) -> Any:
     """Return the JSON document that a child under `interpreter` answers with. Raises `NoAnswerError`."""
-    ours = package_root()
     try:
         child = subprocess.run(
-            [interpreter, "-c", BOOT, ours],
+            _command(interpreter),
             input=encode(question),
             capture_output=True,
             timeout=seconds,
@@ -53,25 +52,25 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
     except subprocess.CalledProcessError as error:
         raise NoAnswerError(_last_line(error.stderr)) from None
     except ValueError:
-        raise NoAnswerError("the process ended without a word") from None
+        raise NoAnswerError("the process ended without an answer") from None
     except OSError as error:
         raise NoAnswerError(f"the interpreter {interpreter} cannot be started: {error}") from None
 
 
 def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, stop: Callable[[], bool]) -> Any:
-    """Return the answer of a child that ends when this program does, or when `stop`, asked at each pulse, returns True.
+    """Return the answer of a child that ends when this program ends, or when `stop` returns True.
 
-    Raises `StoppedError` in that case, and `NoAnswerError` as `answer` does.
+    `stop` is polled every `PULSE_SECONDS`. Raises `StoppedError` if the child was stopped, and `NoAnswerError` as
+    `answer` does.
     """
-    ours = package_root()
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
-            [interpreter, "-c", BOOT, ours],
+            _command(interpreter),
             stdin=subprocess.PIPE,
-            stdout=answer,
+            stdout=output,
             stderr=complaints,
             cwd=folder,
-            start_new_session=True,  # ctrl+c is heard here, and the pipe tells the child
+            start_new_session=True,  # ctrl+c reaches this program alone, which then closes the pipe
         )
         assert child.stdin is not None
         try:
@@ -81,21 +80,25 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
             while child.poll() is None and time.monotonic() < deadline and not stop():
                 time.sleep(PULSE_SECONDS)
         except BrokenPipeError:
-            child.wait(LEAVING_SECONDS)  # it could not begin: what it said follows
+            child.wait(LEAVING_SECONDS)  # the child could not start; its complaints are read below
         finally:
             status = child.poll()
-            _part(child)
+            _close(child)
         if status is None:
             raise StoppedError("the child was stopped")
-        answer.seek(0)
+        output.seek(0)
         complaints.seek(0)
         if status != 0:
             raise NoAnswerError(_last_line(complaints.read()))
-        return json.loads(answer.read())
+        return json.loads(output.read())
 
 
-def _part(child: subprocess.Popen[bytes]) -> None:
-    """End the pipe, and the child where it does not hear of it."""
+def _command(interpreter: str) -> list[str]:
+    return [interpreter, "-c", BOOT, package_root()]
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    """Close the pipe, and kill the child if it does not leave."""
     assert child.stdin is not None
     with suppress(BrokenPipeError):
         child.stdin.close()
@@ -107,5 +110,5 @@ def _part(child: subprocess.Popen[bytes]) -> None:
 
 
 def _last_line(complaints: bytes) -> str:
-    said = redact(complaints.decode(errors="replace"), ()).strip().splitlines()
-    return said[-1] if said else "no reason given"
+    lines = redact(complaints.decode(errors="replace"), ()).strip().splitlines()
+    return lines[-1] if lines else "no reason given"

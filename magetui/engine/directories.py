@@ -1,4 +1,7 @@
-"""The directories that the program uses: its state, and the one that its own package is imported from."""
+"""The directories that the program uses: its state directory, and the directory that its package is imported from.
+
+They are separate so that nothing else has to be imported to find them.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from pathlib import Path
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
-    """Where runs are recorded: `$XDG_STATE_HOME/magetui`, by default `~/.local/state/magetui`."""
+    """Return the directory of the runs' records: `$XDG_STATE_HOME/magetui`, by default `~/.local/state/magetui`."""
     base = environment.get("XDG_STATE_HOME")
     state = Path(base) if base else Path(environment.get("HOME", "~"), ".local", "state")
     return state.expanduser() / "magetui"
 
 
 def package_root() -> str:
-    """The directory to put on `sys.path` so that another interpreter can import this program."""
+    """Return the directory to put on `sys.path` so that another interpreter can import this program."""
     return str(Path(__file__).resolve().parents[2])

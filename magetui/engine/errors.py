@@ -1,4 +1,7 @@
-"""The one tree of errors: each is a sentence with its data, says what to do next, and knows its exit status."""
+"""All errors of the program: each has a message with advice, its data, and its exit status.
+
+They are in one module that imports nothing at run time. So an error can be raised or caught before anything is loaded.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:  # so that an error can be raised, or caught, before anything is loaded
+if TYPE_CHECKING:
     from magetui.model.server import ConnectCause
     from magetui.model.sessions import Session
 
@@ -19,17 +22,17 @@ ADVICE: dict[ConnectCause, str] = {
     "no-database": "Check the database's name, or create it.",
     "too-many-connections": "Wait for a connection to become free, or end idle ones.",
     "driver-missing": "Install the driver into the environment magetui runs in.",
-    "not-a-database": "Check the path: the file is something else, or damaged.",
+    "not-a-database": "Check the path: the file is not a database, or it is damaged.",
     "not-readable": "Check the path and its permissions.",
     "bad-url": "Give a URL such as postgresql://user:password@host:5432/database or sqlite:////path/to/file.db.",
     "secret": "Check the secret's name and the rights to read it.",
     "pooler": "Connect to the server itself, or let the pooler's administrator allow it.",
-    "other": "The server's own words are above.",
+    "other": "The server's own message is above.",
 }
 
 
 class MagetuiError(Exception):
-    """What went wrong, what it means here and what to do next, as one text; `status` is the exit status."""
+    """The base of all errors. The message tells what failed, why, and what to do next; `status` is the exit status."""
 
     status = 1
 
@@ -39,15 +42,15 @@ class MagetuiError(Exception):
 
 
 class UsageError(MagetuiError):
-    """A flag or argument that cannot be right."""
+    """A flag or argument is wrong."""
 
     status = 2
 
 
 class ConnectError(MagetuiError):
-    """The database cannot be reached or used; `cause` is one of PRODUCT's causes of `cannot-connect`.
+    """The database cannot be reached or used; `cause` is a cause of the finding `cannot-connect`.
 
-    `advice` is what to do next, where something better than the cause's own is known.
+    `advice` replaces the cause's own advice if better advice is known.
     """
 
     def __init__(self, cause: ConnectCause, message: str, advice: str | None = None) -> None:
@@ -56,18 +59,18 @@ class ConnectError(MagetuiError):
 
     @staticmethod
     def advised() -> frozenset[str]:
-        """All causes."""
+        """Return the causes that have advice, which are all of them."""
         return frozenset(ADVICE)
 
 
 class ProjectError(MagetuiError):
-    """There are no migration scripts where they were looked for."""
+    """The project has no migration scripts at the expected path."""
 
     status = 2
 
 
 class RevisionError(MagetuiError):
-    """A revision that was named does not exist, or several match; `candidates` are those that do."""
+    """No revision matches the given id, or several do; `candidates` are the revisions that match."""
 
     status = 2
 
@@ -77,17 +80,17 @@ class RevisionError(MagetuiError):
 
 
 class ChainError(MagetuiError):
-    """The scripts are broken so that nothing can be planned from them."""
+    """The scripts are broken, so nothing can be planned from them."""
 
 
 class RefusedError(MagetuiError):
-    """A change that may not be made in the present state, or was not consented to."""
+    """The change is not allowed in the current state, or the operator did not consent to it."""
 
     status = 4
 
 
 class LockTimeoutError(MagetuiError):
-    """A lock was not to be had in time; `sessions` are those that have it, or wait for it first."""
+    """A lock timed out; `sessions` hold the lock, or wait for it first."""
 
     status = 5
 
@@ -97,18 +100,18 @@ class LockTimeoutError(MagetuiError):
 
 
 class StateError(MagetuiError):
-    """The state directory cannot be written, so a run could leave no record and is not begun; or cannot be read."""
+    """The state directory cannot be written or read. Without it a run would leave no record, so no run starts."""
 
     def __init__(self, path: Path, error: OSError, doing: Literal["write", "read"] = "write") -> None:
         self.path = path
-        what = "written in" if doing == "write" else "read in"
+        done = "written" if doing == "write" else "read"
         super().__init__(
-            f"The record of runs cannot be {what} {path}: {error.strerror}. Nothing was done. "
+            f"The record of runs cannot be {done} in {path}: {error.strerror}. Nothing was done. "
             f"Set XDG_STATE_HOME to a directory that you may {doing}."
         )
 
 
 class RunNotFoundError(MagetuiError):
-    """There is no journal of that run."""
+    """No journal exists for the run."""
 
     status = 2

@@ -1,8 +1,8 @@
-"""Importing what is large and imported late, one thread at a time.
+"""Late imports of large libraries, one thread at a time.
 
-SQLAlchemy's and Alembic's modules import each other. Two threads that enter such a ring at different modules may get
-one that is only half made: Python breaks what would be a deadlock of its import locks that way. Threads that go through
-`load` first find everything made.
+The modules of SQLAlchemy and Alembic import each other in circles. If two threads enter such a circle at different
+modules, Python breaks the deadlock of its import locks, and one thread gets a partly initialised module. Threads that
+import through `load` always get complete modules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _turn = threading.Lock()
 
 
 def load(*modules: str) -> None:
-    """Import `modules`, by their full names; after the first time it costs nothing."""
+    """Import `modules`, given by their full names. The second call costs nothing."""
     with _turn:
         for name in modules:
             import_module(name)

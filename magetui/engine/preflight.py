@@ -1,4 +1,7 @@
-"""Why a server, or what stands before it, forbids to be changed: told before anybody is asked for consent."""
+"""Preflight checks of the server: the reasons why the server, its pooler or its schemas forbid a change.
+
+The plan reports them before it asks for consent. The diagnosis reports them as findings.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,33 @@ from magetui.model.server import Pooler
 
 
 def forbidden(state: Overview, verb: ChangeVerb) -> str | None:
-    """Why nothing can be changed there by that verb; None where it can."""
+    """Return the reason why the verb cannot change the database, as sentences, or None if it can."""
     server = state.server
     if server.read_only is not None:
         return server.read_only
-    if server.pooler is not None and (objection := pooled(server.pooler)) is not None:
-        return objection
-    if not nowhere(state):
+    if server.pooler is not None and (problem := pooler_problem(server.pooler)) is not None:
+        return problem
+    if not lacks_schema(state):
         return None
     missing = missing_schema(state)
-    return None if missing is not None and server.may_create_schemas and verb == "migrate" else no_schema(state)
+    may_create = missing is not None and server.may_create_schemas and verb == "migrate"
+    return None if may_create else schema_problem(state)
 
 
-def nowhere(state: Overview) -> bool:
-    """Whether no schema is there where a table could be made, nor a version table that has been made before."""
+def lacks_schema(state: Overview) -> bool:
+    """Return True if no schema of the search_path can hold a new table, and no version table exists yet."""
     server = state.server
     named = bool(server.missing_schemas or server.closed_schemas)
     return named and server.schema is None and state.version_table is None
 
 
 def missing_schema(state: Overview) -> str | None:
-    """The schema that has to be created before anything else; None where one is there, whoever may use it."""
-    return state.server.missing_schemas[0] if nowhere(state) and not state.server.closed_schemas else None
+    """Return the schema to create before anything else, or None if a schema exists, even one that is closed to us."""
+    return state.server.missing_schemas[0] if lacks_schema(state) and not state.server.closed_schemas else None
 
 
-def no_schema(state: Overview) -> str:
-    """Of a database where `nowhere` holds: why, and who has to do what."""
+def schema_problem(state: Overview) -> str:
+    """Return why `lacks_schema` holds and who has to do what, as sentences."""
     server, schema = state.server, missing_schema(state)
     if schema is None:
         closed = server.closed_schemas[0]
@@ -46,35 +50,32 @@ def no_schema(state: Overview) -> str:
     if not server.may_create_schemas:
         return (
             f"The schema {schema}, which the search_path names, does not exist, and the role {server.user} may not "
-            f"create one in the database {server.database}. Let its owner do it: CREATE SCHEMA {quoted(schema)} "
+            f"create a schema in the database {server.database}. Let its owner do it: CREATE SCHEMA {quoted(schema)} "
             f"AUTHORIZATION {quoted(server.user or 'public')}."
         )
     return f"The schema {schema}, which the search_path names, does not exist. 'magetui migrate' creates it first."
 
 
 def quoted(name: str) -> str:
-    """As PostgreSQL writes a name where it is not plain."""
+    """Return the name as PostgreSQL writes it: in double quotes unless it is plain."""
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
-def pooled(pooler: Pooler) -> str | None:
-    """Why what needs a session of its own cannot be done through a pooler; None where it can."""
-    said = f"A connection pooler is in between{_because(pooler)}"
+def pooler_problem(pooler: Pooler) -> str | None:
+    """Return why work that needs a session of its own cannot go through this pooler, or None if it can."""
     if pooler.keeps_sessions and pooler.dropped is None:
         return None
-    return f"{said} Connect to the server itself: {pooler.server}."
-
-
-def _because(pooler: Pooler) -> str:
     if pooler.dropped is not None:
-        return f", and it dropped the search_path of the URL, {pooler.dropped}."
-    if pooler.keeps_sessions is None:
-        return (
-            ", and whether it keeps a session for each client cannot be told, since it gave no second one. Without "
-            "that, neither locks nor timeouts hold."
+        reason = f"and it dropped the search_path of the URL, {pooler.dropped}."
+    elif pooler.keeps_sessions is None:
+        reason = (
+            "and it cannot be determined if it keeps a session for each client, since it gave no second session. "
+            "Without that, neither locks nor timeouts hold."
         )
-    return (
-        ", and it gives each transaction another session of the server: no migration lock holds there, nor a timeout, "
-        "and a setting would be left to other clients."
-    )
+    else:
+        reason = (
+            "and it gives each transaction another session of the server. No migration lock or timeout holds "
+            "there, and a setting would be left to other clients."
+        )
+    return f"A connection pooler is in between, {reason} Connect to the server itself: {pooler.server}."

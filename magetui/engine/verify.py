@@ -1,19 +1,19 @@
-"""Verify by replay: the schema that a current revision should have, built from nothing, against the live one.
+"""Verify by replay: compare the live schema with the schema that a revision's scripts build on an empty database.
 
-It is the strongest check there is of a current revision. What scripts decide in code is decided there too, and both schemas are
-read from servers, so that they are compared to the letter: tables, columns, types, defaults, keys, indexes, constraints
-and enum types. Rows, views, functions, triggers and rights are not looked at.
+A replay is the strongest check of the current revision. It also runs the decisions that scripts make in code, and
+both schemas are read from servers. So the comparison is exact: tables, columns, types, defaults, keys, indexes,
+constraints and enum types. It does not cover rows, views, functions, triggers and rights.
 
-SQLite's is built in memory. PostgreSQL's is built in a scratch schema of the live database, in one transaction that is
-never committed, or in a database that was named for it; see `backends.postgresql_scratch`. It rests on no `env.py`; see
-`runner.replay`.
+SQLite schemas are built in memory. PostgreSQL schemas are built in a scratch schema of the live database, in one
+transaction that is never committed, or in a scratch database that the operator names (`backends.postgresql.scratch`).
+A replay uses no `env.py` (`runner.replay`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.schema.facts import Fact, table_name, type_of
-from magetui.engine.schema.snapshot import Reading, open_reading
+from magetui.engine.schema.snapshot import Overview, Reading, open_reading
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
@@ -32,49 +32,51 @@ from magetui.protocol import codec
 from magetui.protocol.replayed import Replayed
 from magetui.protocol.requests import ReplayRequest
 
-ELSEWHERE = (
-    f"Give an empty database that is there for nothing else with --scratch-url (or {SCRATCH_VARIABLE}): there it can "
-    "do no harm."
+SCRATCH_DATABASE = (
+    f"an empty database that serves no other purpose with --scratch-url (or {SCRATCH_VARIABLE}): the replay can do no "
+    "harm there."
 )
-WAIT = Callable[[], bool]
+ADVICE = f"Name {SCRATCH_DATABASE}"
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """A replay as it would be done.
+class ReplayPlan:
+    """A replay before it runs.
 
-    `chosen`: where the revisions come from. `place`: in memory, in a scratch schema of the live database, or in a
-    database apart, `scratch` being its URL without credentials.
+    `chosen` tells where the revisions come from: named by the operator, the current revision, or the evidence.
+    `mode` tells where the schema is built: in memory, in a scratch schema of the live database, or apart in a scratch
+    database, whose URL without credentials is `scratch`.
     """
 
     revisions: tuple[str, ...]
     chosen: Literal["named", "current", "evidence"]
-    steps: tuple[str, ...]  # the revisions that are replayed, in order
-    place: Literal["memory", "schema", "apart"]
-    database: str  # the live one's URL, redacted
-    usual: str | None  # the schema where unqualified names go in it
+    steps: tuple[str, ...]  # the revisions to replay, in order
+    mode: Literal["memory", "schema", "apart"]
+    database: str  # the live database's URL, redacted
+    default_schema: str | None  # of the live database
     scratch: str | None = None
 
     @property
     def needs_consent(self) -> bool:
-        """Whether it writes, even if it takes it back, where live data is."""
-        return self.place == "schema"
+        """Return True if the replay writes to the live database, even though it rolls everything back."""
+        return self.mode == "schema"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How the live schema differs from the replayed one.
+    """The differences between the live schema and the replayed schema.
 
-    `differences`: each fact with whether it is missing; else it is too much. `beside`: what the chain knows nothing
-    of. `unread`: what could not be compared, since somebody had the table locked.
+    `differences` pairs each fact with True if the live schema lacks it, and False if only the live schema has it.
+    `unrelated` are tables and types that no revision creates. `unread` are facts that could not be compared because
+    another session had locked the table.
     """
 
-    rehearsal: Rehearsal
+    plan: ReplayPlan
     differences: tuple[tuple[Fact, bool], ...]
-    beside: tuple[Fact, ...]
+    unrelated: tuple[Fact, ...]
     unread: tuple[Fact, ...]
-    tables: int  # that were compared
-    server: str  # the version that the schema was built on
+    tables: int  # how many were compared
+    server: str  # version of the server that built the schema
     elapsed_ms: int
 
     @property
@@ -82,98 +84,97 @@ class Verification:
         return not self.differences
 
 
-def rehearse(workspace: Workspace, revision: str | None = None) -> Rehearsal:
-    """What `verify` would do: for `revision`, else for the current revision, else for what the schema looks like. Builds nothing.
+def plan_replay(workspace: Workspace, revision: str | None = None) -> ReplayPlan:
+    """Return what `verify` would build: `revision`, else the current revision, else the best match by evidence.
 
-    Raises `RefusedError` where it may not be done, with what would help; and as `gather_evidence`.
+    Nothing is built. Raises `RefusedError` with advice if the replay is not allowed, and the errors of
+    `gather_evidence`.
     """
     with open_reading(workspace) as reading:
         return _rehearsed(reading, revision)
 
 
-def _rehearsed(reading: Reading, revision: str | None) -> Rehearsal:
+def _rehearsed(reading: Reading, revision: str | None) -> ReplayPlan:
     workspace = reading.workspace
     if workspace.backend.name == "mssql":
-        raise RefusedError("A chain is not replayed on SQL Server yet, so there is nothing to compare its schema with.")
+        raise RefusedError("magetui cannot replay a chain on SQL Server yet, so it has no schema to compare with.")
     chain = workspace.chain
-    chain.upgrade_steps((), "heads")  # a broken chain raises here
-    database = workspace.target.redacted
-    state = reading.overview
-    revisions, chosen = _chosen(reading, chain, revision)
-    steps = tuple(one.revision for one in reversed(chain.revisions) if one.revision in chain.applied(revisions))
+    chain.upgrade_steps((), "heads")  # raises if the chain is broken
+    overview = reading.overview
+    revisions, chosen = _choose_revisions(reading, chain, revision)
+    applied = chain.applied(revisions)
+    steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
+    plan = partial(
+        ReplayPlan,
+        revisions=revisions,
+        chosen=chosen,
+        steps=steps,
+        database=workspace.target.redacted,
+        default_schema=overview.server.schema,
+    )
     if workspace.backend.name == "sqlite":
         if workspace.selection.scratch_url is not None:
-            raise UsageError("A schema of SQLite's is replayed in memory: --scratch-url is for PostgreSQL.")
+            raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")
         _require_inside(reading, chain, steps, "Nothing was replayed.")
-        return Rehearsal(revisions, chosen, steps, "memory", database, state.server.schema)
+        return plan(mode="memory")
     scratch = workspace.scratch
     if scratch is not None:
         if scratch.dialect != workspace.target.dialect:
-            raise UsageError(f"The scratch database has to be {workspace.target.dialect} too, not {scratch.dialect}.")
-        return Rehearsal(revisions, chosen, steps, "apart", database, state.server.schema, scratch.redacted)
-    if workspace.selection.read_only:
-        raise RefusedError(
-            "--read-only is set, and a replay builds a scratch schema in the database, though it takes it back. "
-            f"{ELSEWHERE}"
-        )
-    if state.server.read_only is not None:
-        raise RefusedError(f"{state.server.read_only} So no scratch schema can be built in it. {ELSEWHERE}")
-    if state.server.pooler is not None:
-        raise RefusedError(
-            "A connection pooler is in between, and a replay sets up a session of its own. Connect to the server "
-            f"itself: {state.server.pooler.server}. {ELSEWHERE.replace('Give', 'Or give')}"
-        )
-    _require_inside(reading, chain, steps, f"Nothing was replayed. {ELSEWHERE}")
-    return Rehearsal(revisions, chosen, steps, "schema", database, state.server.schema)
+            raise UsageError(f"The scratch database must be {workspace.target.dialect} too, not {scratch.dialect}.")
+        return plan(mode="apart", scratch=scratch.redacted)
+    _require_scratch_schema(workspace, overview)
+    _require_inside(reading, chain, steps, f"Nothing was replayed. {ADVICE}")
+    return plan(mode="schema")
 
 
-def verify(workspace: Workspace, rehearsal: Rehearsal, stop: WAIT = lambda: False) -> Verification:
-    """Build it, read it, take it back, and compare. Consent is the caller's to have asked for.
+def verify(workspace: Workspace, plan: ReplayPlan, stop: Callable[[], bool] = lambda: False) -> Verification:
+    """Build the planned schema, read it, roll it back, and compare it with the live schema.
 
-    `stop` is asked while it is built. Raises `RefusedError` where a script reaches outside of the scratch place, or the
-    database is another one by now, `MagetuiError` where one fails, or the live schema cannot be read.
+    The caller must have asked for consent. `stop` is polled during the build. Raises `RefusedError` if a script
+    reaches outside of the scratch schema or the target has changed since the plan, and `MagetuiError` if a script
+    fails or the live schema cannot be read.
     """
     started = time.monotonic()
-    workspace.require_target(rehearsal.database)
-    target = workspace.scratch if rehearsal.place == "apart" else workspace.target
+    workspace.require_target(plan.database)
+    target = workspace.scratch if plan.mode == "apart" else workspace.target
     assert target is not None
     request = ReplayRequest(
         scripts=workspace.project.scripts,
-        url="sqlite://" if rehearsal.place == "memory" else target.text,
-        revisions=rehearsal.revisions,
-        schema=rehearsal.usual,
-        apart=rehearsal.place == "apart",
+        url="sqlite://" if plan.mode == "memory" else target.text,
+        revisions=plan.revisions,
+        schema=plan.default_schema,
+        apart=plan.mode == "apart",
         operator=operator(),
     )
     replayed = codec.decode(Replayed, workspace.ask_while_held(request, "be replayed", stop))
-    _require_built(workspace, rehearsal, replayed)
+    _require_built(workspace, plan, replayed)
     with open_reading(workspace) as reading:
         live = reading.snapshot
     recordings = record_revisions(workspace, workspace.chain.by_id)
-    known = _known_names(recordings.values(), workspace.target.dialect, rehearsal.usual)
-    compared = _Compared(workspace, rehearsal.usual, replayed)
-    missing, extra, beside, unread = compared.against(live.details, live.enum_types, known)
-    differences = [*((fact, True) for fact in missing), *((fact, False) for fact in extra)]
+    known = _names_in_chain(recordings.values(), workspace.target.dialect, plan.default_schema)
+    expected = _ReplayedSchema(workspace, plan.default_schema, replayed)
+    difference = expected.compare(live.details, live.enum_types, known)
+    differences = [*((fact, True) for fact in difference.missing), *((fact, False) for fact in difference.extra)]
     return Verification(
-        rehearsal,
-        tuple(sorted(differences, key=lambda one: (one[0].table, not one[1], str(one[0])))),
-        tuple(sorted(beside, key=str)),
-        tuple(sorted(unread, key=str)),
-        compared.tables,
+        plan,
+        tuple(sorted(differences, key=lambda pair: (pair[0].table, not pair[1], str(pair[0])))),
+        tuple(sorted(difference.unrelated, key=str)),
+        tuple(sorted(difference.unread, key=str)),
+        expected.table_count,
         replayed.server,
         int((time.monotonic() - started) * 1000),
     )
 
 
-# -- which revision
+# -- choosing the revision
 
 
-def _chosen(
+def _choose_revisions(
     reading: Reading, chain: Chain, revision: str | None
 ) -> tuple[tuple[str, ...], Literal["named", "current", "evidence"]]:
     if revision is not None:
-        found = chain.resolve(revision)
-        return (() if found == "base" else (found,)), "named"
+        resolved = chain.resolve(revision)
+        return (() if resolved == "base" else (resolved,)), "named"
     state = reading.overview
     table = state.version_table
     if table is not None and table.rows is None:
@@ -183,66 +184,80 @@ def _chosen(
     from magetui.engine.evidence.evidence import gather_evidence
 
     evidence = gather_evidence(reading)
-    half = () if evidence.partial is None else (evidence.partial.revision,)
-    candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or half)
+    partial_revision = () if evidence.partial is None else (evidence.partial.revision,)
+    candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or partial_revision)
     if not evidence.tables or not candidate:
-        raise UsageError(
-            "The current revision names no revision of the chain. Name the one to verify: magetui verify R"
-        )
+        raise UsageError("The chain does not have the current revision. Name the one to verify: magetui verify R")
     return candidate, "evidence"
 
 
-# -- whether it may be replayed
+# -- checks before and after the replay
 
 
-def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], instead: str) -> None:
-    """Refuse a chain whose scripts reach outside of a scratch place, as far as their recorded operations tell.
+def _require_scratch_schema(workspace: Workspace, state: Overview) -> None:
+    """Raise `RefusedError` if no scratch schema can be built in the live database."""
+    if workspace.selection.read_only:
+        raise RefusedError(
+            "--read-only is set, and a replay builds a scratch schema in the database, even though it rolls it back. "
+            f"{ADVICE}"
+        )
+    if state.server.read_only is not None:
+        raise RefusedError(f"{state.server.read_only} So no scratch schema can be built in it. {ADVICE}")
+    if state.server.pooler is not None:
+        raise RefusedError(
+            "A connection pooler is in between, and a replay needs a session of its own. Connect to the server "
+            f"itself: {state.server.pooler.server}. Or name {SCRATCH_DATABASE}"
+        )
 
-    What cannot be told beforehand is looked at again where it is executed.
+
+def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], advice: str) -> None:
+    """Raise `RefusedError` if a recorded operation reaches outside of the scratch schema.
+
+    The child checks again while it executes, since some scripts hide their statements from the recorder.
     """
     workspace, state = reading.workspace, reading.snapshot
-    schemas = {one.schema for one in state.tables if one.schema}
-    schemas |= {one.schema for one in state.version_tables if one.schema}
+    schemas = {table.schema for table in state.tables if table.schema}
+    schemas |= {table.schema for table in state.version_tables if table.schema}
     schemas |= {"public", *filter(None, (state.server.schema, workspace.project.scripts.version_table_schema))}
-    schemas |= {one.schema for one in state.enum_types if one.schema}
+    schemas |= {enum.schema for enum in state.enum_types if enum.schema}
     recordings = record_revisions(workspace, steps)
     for revision, recording in recordings.items():
         for operation in recording.operations("upgrade"):
-            reached = next(_reached(workspace, asdict(operation), schemas), None)
-            if reached is not None:
-                raise RefusedError(f"Revision {_named(chain, revision)} reaches {workspace.clean(reached)}. {instead}")
+            outside = next(_outside_references(workspace, asdict(operation), schemas), None)
+            if outside is not None:
+                raise RefusedError(f"Revision {_label(chain, revision)} reaches {workspace.clean(outside)}. {advice}")
 
 
-def _reached(workspace: Workspace, part: Any, schemas: set[str], key: str = "") -> Iterator[str]:
-    """What an operation reaches outside, one after the other: by schemas that it names, and by its texts."""
+def _outside_references(workspace: Workspace, part: Any, schemas: set[str], key: str = "") -> Iterator[str]:
+    """Yield each reference of an operation to the outside: schemas that it names, and references in its SQL text."""
     if isinstance(part, Mapping):
         for name, value in part.items():
-            yield from _reached(workspace, value, schemas, name)
+            yield from _outside_references(workspace, value, schemas, name)
     elif isinstance(part, (list, tuple)):
         for value in part:
-            yield from _reached(workspace, value, schemas, key)
+            yield from _outside_references(workspace, value, schemas, key)
     elif isinstance(part, str):
         if key in ("schema", "referred_schema"):
             if workspace.backend.name != "sqlite":
                 yield f"the schema {part}"
-        elif (found := workspace.backend.outreach(part, schemas)) is not None:
-            yield found
+        elif (reference := workspace.backend.outreach(part, schemas)) is not None:
+            yield reference
 
 
-def _require_built(workspace: Workspace, rehearsal: Rehearsal, replayed: Replayed) -> None:
-    at = f"Revision {_named(workspace.chain, replayed.revision)}: " if replayed.revision else ""
+def _require_built(workspace: Workspace, plan: ReplayPlan, replayed: Replayed) -> None:
+    at = f"Revision {_label(workspace.chain, replayed.revision)}: " if replayed.revision else ""
     if replayed.refused is not None:
-        instead = f" {ELSEWHERE}" if replayed.elsewhere and rehearsal.place == "schema" else ""
-        said = workspace.clean(replayed.refused)
-        raise RefusedError(f"{at}{said} The replay was ended, and nothing of it is left.{instead}")
+        advice = f" {ADVICE}" if replayed.elsewhere and plan.mode == "schema" else ""
+        reason = workspace.clean(replayed.refused)
+        raise RefusedError(f"{at}{reason} The replay was ended and rolled back completely.{advice}")
     if replayed.failed is not None:
         where = f" At {replayed.where}." if replayed.where else ""
         hint = f" {replayed.hint}" if replayed.hint else ""
-        said = " ".join(workspace.clean(replayed.failed).split()).rstrip(".")
-        raise MagetuiError(f"{at or 'The replay failed: '}{said}.{where} Nothing of the replay is left.{hint}")
+        reason = " ".join(workspace.clean(replayed.failed).split()).rstrip(".")
+        raise MagetuiError(f"{at or 'The replay failed: '}{reason}.{where} Nothing of the replay is left.{hint}")
 
 
-def _named(chain: Chain, revision: str) -> str:
+def _label(chain: Chain, revision: str) -> str:
     message = chain.by_id[revision].message if revision in chain.by_id else ""
     return f"{revision} ({message})" if message else revision
 
@@ -250,94 +265,99 @@ def _named(chain: Chain, revision: str) -> str:
 # -- comparing
 
 
-def _known_names(recordings: Iterable[Recording], dialect: str, usual: str | None) -> frozenset[str]:
-    """The tables and types that any revision makes, either way, as far as its operations tell."""
+def _names_in_chain(recordings: Iterable[Recording], dialect: str, default_schema: str | None) -> frozenset[str]:
+    """Return the tables and types that any revision creates, upgrading or downgrading, as far as it was recorded."""
     operations: list[Operation] = []
     for recording in recordings:
         for operation in (*recording.operations("upgrade"), *recording.operations("downgrade")):
             is_sql = isinstance(operation, ExecuteSql)
             operations += operations_of(operation.sql, dialect) if is_sql else (operation,)  # type: ignore[attr-defined]
-    made = set()
-    for one in operations:
-        if isinstance(one, CreateTable) or (isinstance(one, UnclearTable) and one.makes):
-            made.add(table_name(one.table, one.schema, usual))
-        elif isinstance(one, RenameTable):
-            made |= {table_name(name, one.schema, usual) for name in (one.table, one.new_name)}
-        elif isinstance(one, CreateType):
-            made.add(table_name(one.name, one.schema, usual))
-    return frozenset(made)
+    names = set()
+    for operation in operations:
+        if isinstance(operation, CreateTable) or (isinstance(operation, UnclearTable) and operation.makes):
+            names.add(table_name(operation.table, operation.schema, default_schema))
+        elif isinstance(operation, RenameTable):
+            both = (operation.table, operation.new_name)
+            names |= {table_name(name, operation.schema, default_schema) for name in both}
+        elif isinstance(operation, CreateType):
+            names.add(table_name(operation.name, operation.schema, default_schema))
+    return frozenset(names)
 
 
-class _Compared:
-    """The replayed schema, to be compared with a live one."""
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    missing: set[Fact] = field(default_factory=set)
+    extra: set[Fact] = field(default_factory=set)
+    unrelated: set[Fact] = field(default_factory=set)
+    unread: set[Fact] = field(default_factory=set)
 
-    def __init__(self, workspace: Workspace, usual: str | None, replayed: Replayed) -> None:
+
+class _ReplayedSchema:
+    """The replayed schema, which is compared with a live schema."""
+
+    def __init__(self, workspace: Workspace, default_schema: str | None, replayed: Replayed) -> None:
         scripts = workspace.project.scripts
-        self._usual = usual
-        self._spelled = without_schemas((usual, replayed.schema))
-        # SQLite keeps a type as it was typed, in either case.
-        self._types = partial(type_of, dialect="sqlite") if workspace.backend.name == "sqlite" else self._spelled
-        self._wanted = exact_facts(replayed.tables, replayed.schema or usual, self._spelled, self._types)
-        self._wanted_enums = exact_enums(replayed.enums, replayed.schema or usual)
+        self._default_schema = default_schema
+        self._unqualify = without_schemas((default_schema, replayed.schema))
+        # SQLite keeps a type name as it was typed, in either case.
+        self._types = partial(type_of, dialect="sqlite") if workspace.backend.name == "sqlite" else self._unqualify
         self._version_tables = {
             scripts.version_table,
-            table_name(scripts.version_table, scripts.version_table_schema, usual),
+            table_name(scripts.version_table, scripts.version_table_schema, default_schema),
         }
-        self._forget_version_tables(self._wanted)
-        self.tables = len(self._wanted)
+        self._tables = self._facts(replayed.tables, replayed.schema or default_schema)
+        self._enums = exact_enums(replayed.enums, replayed.schema or default_schema)
+        self.table_count = len(self._tables)
 
-    def _forget_version_tables(self, tables: dict[str, frozenset[Fact]]) -> None:
-        for name in self._version_tables:
-            tables.pop(name, None)
+    def compare(self, details: Iterable[TableDetail], enums: Iterable[EnumType], known: frozenset[str]) -> _Difference:
+        """Compare with live tables and enum types; `known` are the names that any revision creates."""
+        difference = _Difference()
+        live_tables = self._facts(details, self._default_schema)
+        for name in self._names_to_compare(self._tables, live_tables, "table", known, difference):
+            expected, live = self._tables.get(name, frozenset()), live_tables.get(name, frozenset())
+            hidden = {fact for fact in live if UNREAD in fact.value}
+            hidden_places = {fact.place for fact in hidden}
+            difference.unread.update(hidden)
+            difference.missing.update(fact for fact in expected - live if fact.place not in hidden_places)
+            difference.extra.update(fact for fact in live - expected if fact.place not in hidden_places)
+        live_enums = exact_enums(enums, self._default_schema)
+        for name in self._names_to_compare(self._enums, live_enums, "enum", known, difference):
+            self._compare_enum(name, self._enums.get(name), live_enums.get(name), difference)
+        return difference
 
-    def against(
-        self, details: Iterable[TableDetail], enums: Iterable[EnumType], known: frozenset[str]
-    ) -> tuple[set[Fact], set[Fact], set[Fact], set[Fact]]:
-        """What is missing there, what is too much, what is beside it, and what could not be read."""
-        live = exact_facts(details, self._usual, self._spelled, self._types)
-        self._forget_version_tables(live)
-        missing: set[Fact] = set()
-        extra: set[Fact] = set()
-        beside: set[Fact] = set()
-        unread: set[Fact] = set()
-        for name in {*self._wanted, *live}:
-            if name not in self._wanted and not self._is_of_chain(name, known):
-                beside |= {Fact("table", name)} if self._is_near(name) else set()
-                continue
-            wanted, there = self._wanted.get(name, frozenset()), live.get(name, frozenset())
-            hidden = {fact for fact in there if UNREAD in fact.value}
-            places = {fact.place for fact in hidden}
-            unread |= hidden
-            missing |= {fact for fact in wanted - there if fact.place not in places}
-            extra |= {fact for fact in there - wanted if fact.place not in places}
-        self._compare_enums(exact_enums(enums, self._usual), known, missing, extra, beside)
-        return missing, extra, beside, unread
+    def _facts(self, details: Iterable[TableDetail], default_schema: str | None) -> dict[str, frozenset[Fact]]:
+        """Return the facts of each table, without the version table."""
+        tables = exact_facts(details, default_schema, self._unqualify, self._types)
+        return {name: facts for name, facts in tables.items() if name not in self._version_tables}
 
-    def _compare_enums(
+    def _names_to_compare(
         self,
-        live: Mapping[str, tuple[str, ...]],
+        expected: Iterable[str],
+        live: Iterable[str],
+        kind: Literal["table", "enum"],
         known: frozenset[str],
-        missing: set[Fact],
-        extra: set[Fact],
-        beside: set[Fact],
+        difference: _Difference,
+    ) -> Iterator[str]:
+        """Yield the names that the chain knows. Record the others as unrelated if their schema is the chain's."""
+        for name in {*expected, *live}:
+            if name in known or name in self._tables or name in self._enums:
+                yield name
+            elif self._shares_schema(name):
+                difference.unrelated.add(Fact(kind, name))
+
+    @staticmethod
+    def _compare_enum(
+        name: str, expected: tuple[str, ...] | None, live: tuple[str, ...] | None, difference: _Difference
     ) -> None:
-        for name in {*self._wanted_enums, *live}:
-            wanted, there = self._wanted_enums.get(name), live.get(name)
-            if wanted is None and not self._is_of_chain(name, known):
-                beside |= {Fact("enum", name)} if self._is_near(name) else set()
-                continue
-            wanted_facts = enum_facts(name, wanted) if wanted is not None else frozenset()
-            facts = enum_facts(name, there) if there is not None else frozenset()
-            missing |= wanted_facts - facts
-            extra |= facts - wanted_facts
-            if wanted and there and wanted != there and sorted(wanted) == sorted(there):
-                missing.add(Fact("enum-order", name, "", ", ".join(wanted)))
-                extra.add(Fact("enum-order", name, "", ", ".join(there)))
+        expected_facts = enum_facts(name, expected) if expected is not None else frozenset()
+        live_facts = enum_facts(name, live) if live is not None else frozenset()
+        difference.missing.update(expected_facts - live_facts)
+        difference.extra.update(live_facts - expected_facts)
+        if expected and live and expected != live and sorted(expected) == sorted(live):
+            difference.missing.add(Fact("enum-order", name, "", ", ".join(expected)))
+            difference.extra.add(Fact("enum-order", name, "", ", ".join(live)))
 
-    def _is_of_chain(self, name: str, known: frozenset[str]) -> bool:
-        return name in known or name in self._wanted or name in self._wanted_enums
-
-    def _is_near(self, name: str) -> bool:
-        """Whether it is in a schema that the chain works in; what is elsewhere is no concern of it."""
+    def _shares_schema(self, name: str) -> bool:
+        """Return True if the chain creates tables in the name's schema. Other schemas are not its concern."""
         schema = name.rpartition(".")[0]
-        return not schema or any(other.startswith(f"{schema}.") for other in self._wanted)
+        return not schema or any(other.startswith(f"{schema}.") for other in self._tables)

@@ -30,9 +30,9 @@ from magetui.engine.project.project import (
     MAGE_VARIABLES,
     PLACEHOLDER,
     Project,
-    configured,
     find_project,
     project_target,
+    with_env_options,
 )
 from magetui.engine.revisions.graph import Chain, read_chain
 from magetui.engine.target.passwords import Passwords
@@ -89,7 +89,7 @@ class Workspace:
         if located.kind == "mage":
             return located
         target = self._target_if_any()  # `target` uses `located`: with `project` it would not end
-        return configured(located, self.asked, target.url if target is not None else None)
+        return with_env_options(located, self.asked, target.url if target is not None else None)
 
     @property
     def target(self) -> Target:

@@ -106,13 +106,13 @@ def verification_document(verification: Verification, verdict: Verdict) -> Docum
     `place` is where the schema was built: `memory`, `schema` (a scratch schema) or `apart` (the scratch database
     `scratch`, a redacted URL). `chosen` is where the revision came from: `named`, `current` or `evidence`.
     """
-    rehearsal = verification.rehearsal
+    rehearsal = verification.plan
     return {
         "conclusion": list(verdict.sentences),
         "equal": verification.equal,
         "revisions": list(rehearsal.revisions),
         "chosen": rehearsal.chosen,
-        "place": rehearsal.place,
+        "place": rehearsal.mode,
         "scratch": rehearsal.scratch,
         "server_version": verification.server,
         "tables": verification.tables,

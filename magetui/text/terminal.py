@@ -9,7 +9,7 @@ from magetui.engine.backup import Backup
 from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.preview.preview import Preview
-from magetui.engine.project.releases import first_releases, spoken_releases
+from magetui.engine.project.releases import first_releases, release_range
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.sessions import listing, tree
@@ -71,7 +71,7 @@ class Text:
     def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
         names = []
         for revision in revisions:
-            release = spoken_releases(revision) if kind == "mage" else None
+            release = release_range(revision) if kind == "mage" else None
             names.append(formats.plain(revision) + (f"  ({release})" if release else ""))
         return ", ".join(names) or "nothing"
 
@@ -90,7 +90,7 @@ class Text:
         heads, first = set(chain.heads), first_releases(chain)
         for revision in chain.revisions:
             mark = "head" if revision.revision in heads else "    "
-            release = spoken_releases(revision.revision)
+            release = release_range(revision.revision)
             if release is None and revision.revision in first:
                 release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
@@ -164,7 +164,7 @@ class Text:
     def sessions(self, sessions: Sequence[Session]) -> Iterable[str]:
         if not sessions:
             yield "no other sessions"
-        branches = tree.tree(sessions)
+        branches = tree.wait_tree(sessions)
         for branch, joint in zip(branches, joints(branches), strict=True):
             session, under = branch.session, " " * (len(joint) + 4)
             behind = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
@@ -289,8 +289,8 @@ def waits(branch: tree.Branch, since: str) -> str:
     parts = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
     if branch.circle:
         parts.append("in a deadlock with the sessions below")
-    if branch.also:
-        parts.append(f"also behind {_numbers(branch.also)}")
+    if branch.other_blockers:
+        parts.append(f"also behind {_numbers(branch.other_blockers)}")
     parts += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
     unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:

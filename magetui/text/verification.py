@@ -17,7 +17,7 @@ FIND_OUT = "Before you stamp or migrate, find out where the differences come fro
 
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
-    from magetui.engine.verify import Rehearsal, Verification
+    from magetui.engine.verify import ReplayPlan, Verification
 
 NOT_COMPARED = "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes."
 SOURCES = {
@@ -38,12 +38,12 @@ class Verdict:
     equal: bool
 
 
-def announced(chain: Chain, rehearsal: Rehearsal, clean: Callable[[str], str]) -> tuple[str, ...]:
+def announced(chain: Chain, rehearsal: ReplayPlan, clean: Callable[[str], str]) -> tuple[str, ...]:
     """Return what `verify` will build and what this means for the database, as sentences."""
     count = len(rehearsal.steps)
     steps = "no revisions" if not count else "1 revision" if count == 1 else f"{count} revisions"
     what = f"This builds the schema of {_named(chain, rehearsal)} from nothing ({steps})"
-    match rehearsal.place:
+    match rehearsal.mode:
         case "memory":
             sentences: tuple[str, ...] = (f"{what} in memory.",)
         case "apart":
@@ -60,7 +60,7 @@ def announced(chain: Chain, rehearsal: Rehearsal, clean: Callable[[str], str]) -
 
 def judge(chain: Chain, verification: Verification, clean: Callable[[str], str]) -> Verdict:
     """Return the verdict of a verification. `clean` removes credentials from a text."""
-    rehearsal = verification.rehearsal
+    rehearsal = verification.plan
     name = f"{_named(chain, rehearsal)}{SOURCES[rehearsal.chosen]}"
     details = group_differences(verification.differences)
     if verification.equal and verification.unread:
@@ -74,7 +74,7 @@ def judge(chain: Chain, verification: Verification, clean: Callable[[str], str])
     if verification.unread:
         names = _some(sorted({fact.table for fact in verification.unread}))
         sentences.append(f"Could not read {names}: another session holds a lock. 'magetui locks' shows the session.")
-    beside = tuple(formats.plain(str(fact)) for fact in verification.beside)
+    beside = tuple(formats.plain(str(fact)) for fact in verification.unrelated)
     if beside:
         sentences.append(f"The chain does not mention {_some(beside)}: this is not a difference.")
     if not verification.equal:
@@ -92,13 +92,13 @@ def _compared(verification: Verification) -> str:
     where = {
         "memory": "in memory",
         "schema": "in a scratch schema, which is gone",
-        "apart": f"in the scratch database {verification.rehearsal.scratch}, which is empty again",
-    }[verification.rehearsal.place]
+        "apart": f"in the scratch database {verification.plan.scratch}, which is empty again",
+    }[verification.plan.mode]
     took = formats.duration(verification.elapsed_ms)
     return f"Compared with {tables} built from nothing {where} (version {verification.server}, {took})."
 
 
-def _named(chain: Chain, rehearsal: Rehearsal) -> str:
+def _named(chain: Chain, rehearsal: ReplayPlan) -> str:
     revisions = rehearsal.revisions
     if not revisions:
         return "base (before the first revision)"

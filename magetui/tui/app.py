@@ -322,7 +322,7 @@ class MagetuiApp(Shell):
         from magetui.tui.screens.run import RunScreen
 
         try:
-            started = start.start(self.open_workspace(), plan, limits)
+            started = start.start_run(self.open_workspace(), plan, limits)
         except MagetuiError as error:
             self.post_message(ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)

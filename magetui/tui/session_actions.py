@@ -51,7 +51,7 @@ def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRow
     from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
-    act = signals.end_session if action == "terminate" else signals.end_query
+    act = signals.end_session if action == "terminate" else signals.cancel_query
     try:
         signalled = act(app.open_workspace(), session)
         settled, message = signalled.settled, signalled.message

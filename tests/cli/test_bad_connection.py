@@ -26,7 +26,7 @@ from tests.support.postgres import PASSWORD, PostgresServer
             f"postgresql://mage:{SECRET}@db1:port/x",
             "cannot be understood: 'postgresql://mage:***@db1:port/x'.",
         ),
-        (f"postgres://mage:{SECRET}@db1/x", "begins with postgres://; SQLAlchemy wants postgresql://."),
+        (f"postgres://mage:{SECRET}@db1/x", "starts with postgres://; SQLAlchemy wants postgresql://."),
         (f"foo://mage:{SECRET}@db1/x", "There is no database kind or driver 'foo'."),
         (f"mysql://mage:{SECRET}@db1/x", "magetui does not know the database kind 'mysql'."),
     ],

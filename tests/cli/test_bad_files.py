@@ -29,7 +29,9 @@ def test_file_that_is_not_a_database(magetui: Magetui, project: AlembicProject, 
     file.write_text("These are the notes of the meeting.\n" * 100)
     before = file.read_bytes()
     url = f"sqlite:///{file}"
-    cannot_connect(magetui, project.ini, url, "not-a-database", str(file), "the file is something else, or damaged")
+    cannot_connect(
+        magetui, project.ini, url, "not-a-database", str(file), "the file is not a database, or it is damaged"
+    )
     assert file.read_bytes() == before
     nothing_begun()
 

@@ -24,9 +24,9 @@ from tests.support.waiting import eventually
     [
         (("migrate", "--revision", "ffff"), "There is no revision 'ffff' in the chain of 3."),
         (("stamp", "ffff"), "There is no revision 'ffff' in the chain of 3."),
-        (("rollback", "--revision", "ffff"), "'magetui history' lists those there are."),
-        (("plan", "migrate", "--revision", "rev"), "Several revisions begin with 'rev': rev1, rev2, rev3."),
-        (("migrate", "--revision", "rev"), "Several revisions begin with 'rev': rev1, rev2, rev3."),
+        (("rollback", "--revision", "ffff"), "'magetui history' lists all."),
+        (("plan", "migrate", "--revision", "rev"), "Several revisions start with 'rev': rev1, rev2, rev3."),
+        (("migrate", "--revision", "rev"), "Several revisions start with 'rev': rev1, rev2, rev3."),
         (("stamp", "rev"), "Give more of the id."),
         (
             ("rollback", "--revision", "-3"),
@@ -110,7 +110,7 @@ def test_scripts_that_are_broken(
     for verb in (MIGRATE, STAMP, ("plan", "migrate")):
         refused = magetui("--config", project.ini, *verb)
         assert refused.status == 1, refused
-        assert "Alembic cannot work with these scripts until that is mended." in told(refused)
+        assert "Alembic cannot use these scripts until this is fixed." in told(refused)
 
     history = magetui("--config", project.ini, "history", "--json")
     assert history.status == 1, history
@@ -185,7 +185,7 @@ def test_time_limit_that_cannot_be_meant(
 ) -> None:
     outcome = magetui("--config", project.ini, "--url", sqlite_database.url, "migrate", "--yes", f"{flag}={value}")
     assert outcome.status == 2, outcome
-    assert f"argument {flag}: this must be a number of seconds, from 0 to 2,000,000." in told(outcome)
+    assert f"argument {flag}: this must be a number of seconds from 0 to 2,000,000." in told(outcome)
     nothing_begun()
 
 

@@ -200,7 +200,7 @@ def test_what_stands_in_the_way_is_a_sentence(
     assert "The scripts follow one another in a circle" in broken.stderr
     nothing = magetui("evidence", cwd=tmp_path)
     assert nothing.status == 2
-    assert "There are no migration scripts to look at" in nothing.stderr
+    assert "No migration scripts were found" in nothing.stderr
     for outcome in (refused, broken, nothing):
         assert outcome.stdout == ""
         assert "Traceback" not in outcome.stderr

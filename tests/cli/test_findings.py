@@ -151,7 +151,7 @@ def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database:
     assert "several-heads" in [finding["code"] for finding in done.json["findings"]]
     refused = magetui("migrate", "--yes", "--config", project.ini)
     assert refused.status == 2
-    assert "'head' says too little" in refused.stderr
+    assert "'head' is ambiguous" in refused.stderr
     assert {finding["next"] for finding in done.json["findings"]} == {"history"}, "which head, is for somebody to say"
     for head in ("rev2@head", "rev3"):
         migrated = magetui("migrate", "--revision", head, "--yes", "--config", project.ini)

@@ -65,7 +65,7 @@ def test_a_query_is_cancelled_after_it_is_said_what_that_costs(
     unasked = magetui(*common)
     assert unasked.status == 4, unasked
     asked = " ".join(unasked.stderr.split())
-    for said in (f"{pid} mage mage-scheduler", SLEEPS, "What its transaction has not committed is rolled back"):
+    for said in (f"{pid} mage mage-scheduler", SLEEPS, "The uncommitted work of its transaction is rolled back"):
         assert said in asked
     assert journal(state_dir) == []
     done = magetui(*common, "--yes", "--json")
@@ -75,7 +75,7 @@ def test_a_query_is_cancelled_after_it_is_said_what_that_costs(
     assert named(journal(state_dir), "session-signalled")[0]["action"] == "cancel"
     again = magetui(*common, "--yes")
     assert again.status == 4, again
-    assert "runs no query that could be cancelled" in again.stderr
+    assert "runs no query to cancel" in again.stderr
 
 
 @pytest.mark.parametrize("answer", ["y", "n", ""])
@@ -86,7 +86,7 @@ def test_on_a_terminal_only_a_yes_ends_a_session(
     command = [sys.executable, "-m", "magetui", "--url", pg_database.url, "locks", "--terminate", str(pid)]
     with Terminal(command, cwd=tmp_path) as terminal:
         screen = terminal.wait_for(r"End session \d+\? \[y/N\]")
-        assert "What it has not committed is rolled back; its client sees an error." in " ".join(screen.split())
+        assert "Its uncommitted work is rolled back, and its client sees an error." in " ".join(screen.split())
         terminal.press(answer, "enter")
         assert terminal.wait_exit() == (0 if answer == "y" else 4)
         assert (f"Session {pid} has ended." in terminal.screen()) is (answer == "y")

@@ -117,7 +117,7 @@ def test_role_without_rights_is_told_what_its_owner_has_to_do(
         assert advice in text(told)
         refused = magetui(*common, "migrate", "--yes")
         assert refused.status == 4, refused
-        assert f"may not create one in the database {pg_database.name}" in text(refused)
+        assert f"may not create a schema in the database {pg_database.name}" in text(refused)
         assert advice in text(refused)
         pg_database.rows("create schema team")
         closed = magetui(*common, "migrate", "--yes")

@@ -264,7 +264,7 @@ def test_what_is_not_there_yet_says_so(operator: Operator) -> None:
     evidence = operator("evidence")
     assert evidence.status == 1 and "not compared with the revisions yet" in evidence.stderr, evidence
     verified = operator("verify", "--yes")
-    assert verified.status == 4 and "not replayed on SQL Server yet" in verified.stderr, verified
+    assert verified.status == 4 and "cannot replay a chain on SQL Server yet" in verified.stderr, verified
     finished = operator("finish", "--yes")
     assert finished.status == 1 and "not compared with the revisions yet" in finished.stderr, finished
 

@@ -218,8 +218,8 @@ def test_a_scratch_database_of_the_wrong_kind_is_wrong_usage(
     magetui: Magetui, mage_home: Path, mage_pg_url: str, mage_sqlite_url: str
 ) -> None:
     for url, scratch, said in (
-        (mage_pg_url, mage_sqlite_url, "The scratch database has to be postgresql too, not sqlite."),
-        (mage_sqlite_url, mage_pg_url, "A schema of SQLite's is replayed in memory"),
+        (mage_pg_url, mage_sqlite_url, "The scratch database must be postgresql too, not sqlite."),
+        (mage_sqlite_url, mage_pg_url, "SQLite schemas are replayed in memory"),
     ):
         done = magetui("verify", "--scratch-url", scratch, "--mage-path", mage_home, "--url", url)
         assert done.status == 2

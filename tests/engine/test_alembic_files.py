@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from magetui.engine.errors import ProjectError
-from magetui.engine.project.project import alembic_project, has_alembic
+from magetui.engine.project.project import alembic_project, find_alembic_file
 
 
 def folders(tmp_path: Path, *names: str) -> list[Path]:
@@ -48,7 +48,7 @@ def test_pyproject_toml_alone_and_with_an_alembic_ini_beside_it(tmp_path: Path) 
         '[tool.alembic]\nscript_location = "%(here)s/db/migrations"\nprepend_sys_path = ["."]\n'
         'version_locations = ["one", "%(here)s/100%% two"]\n'
     )
-    assert has_alembic(tmp_path) == toml
+    assert find_alembic_file(tmp_path) == toml
     project = alembic_project(toml)
     assert project.version_locations == (one, two)
     assert (project.location, project.url, project.scripts.prepended) == (toml, None, (str(tmp_path),))

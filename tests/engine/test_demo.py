@@ -77,7 +77,7 @@ def test_the_command_line_offers_every_scenario() -> None:
 
 
 def test_a_scenario_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"There is no scenario 'fire'. There are: behind, unknown-revision"):
+    with pytest.raises(UsageError, match=r"There is no scenario 'fire'. Choose one of: behind, unknown-revision"):
         build_demo("fire", tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
     alter = crowd.waiting("ALTER TABLE pipeline_run ADD COLUMN x integer")
     readers = [crowd.waiting("SELECT * FROM pipeline_run") for _ in range(2)]
 
-    branches = tree.tree(listing.list_sessions(workspace))
+    branches = tree.wait_tree(listing.list_sessions(workspace))
     told = {branch.session.pid: branch for branch in branches}
     assert [(branch.session.pid, branch.depth) for branch in branches] == [
         (root, 0), (b, 1), (alter, 2), *((pid, 3) for pid in sorted(readers)),
@@ -97,29 +97,29 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
 
     a.rollback()
     eventually(lambda: not found(workspace, b).blocked_by)
-    after = tree.tree(listing.list_sessions(workspace))
+    after = tree.wait_tree(listing.list_sessions(workspace))
     assert [(branch.session.pid, branch.depth) for branch in after][:2] == [(b, 0), (alter, 1)]
     assert after[0].waiting == 3
 
 
 def test_one_that_holds_the_lock_comes_before_one_that_is_only_ahead_in_the_queue() -> None:
-    branches = {b.session.pid: b for b in tree.tree([one(1), one(2, 1), one(3, 2, 1, queued=(2,))])}
+    branches = {b.session.pid: b for b in tree.wait_tree([one(1), one(2, 1), one(3, 2, 1, queued=(2,))])}
     assert branches[3].above == 1
     assert not branches[3].queued
-    both = {b.session.pid: b for b in tree.tree([one(1), one(2), one(3, 1, 2)])}
-    assert both[3].also == (2,)
+    both = {b.session.pid: b for b in tree.wait_tree([one(1), one(2), one(3, 1, 2)])}
+    assert both[3].other_blockers == (2,)
     assert both[2].waiting == 1
     assert "also behind 2" in waits(both[3], "")
 
 
 def test_a_circle_begins_somewhere_and_is_called_a_deadlock() -> None:
-    branches = tree.tree([one(4, 3), one(1, 3), one(2, 1), one(3, 2)])
+    branches = tree.wait_tree([one(4, 3), one(1, 3), one(2, 1), one(3, 2)])
     assert [(b.session.pid, b.depth) for b in branches] == [(1, 0), (2, 1), (3, 2), (4, 3)]
     assert "deadlock" in waits(branches[0], "")
 
 
 def test_a_blocker_that_is_not_seen_is_named() -> None:
-    [alone] = tree.tree([one(5, 77)])
+    [alone] = tree.wait_tree([one(5, 77)])
     assert alone.depth == 0
     assert waits(alone, "") == "waits for access share on role, behind 77, not visible here"
 
@@ -128,7 +128,7 @@ def test_chains_and_crowds_of_thousands_take_no_time() -> None:
     chain = [one(1), *(one(pid, pid - 1) for pid in range(2, 5_001))]
     crowd = [one(pid, 5_001, queued=()) for pid in range(5_002, 10_001)]
     began = time.monotonic()
-    branches = tree.tree([*chain, one(5_001), *crowd])
+    branches = tree.wait_tree([*chain, one(5_001), *crowd])
     drawn = joints(branches)
     assert time.monotonic() - began < 6
     assert len(branches) == 10_000
@@ -144,7 +144,7 @@ def test_a_prepared_transaction_in_the_way_is_said_to_be_one() -> None:
         with sessions(database) as crowd:
             crowd.holding("SELECT * FROM role", "PREPARE TRANSACTION 'left over'")
             pid = crowd.waiting("ALTER TABLE role ADD COLUMN x integer")
-            branch = next(b for b in tree.tree(listing.list_sessions(workspace)) if b.session.pid == pid)
+            branch = next(b for b in tree.wait_tree(listing.list_sessions(workspace)) if b.session.pid == pid)
             assert branch.unseen == (listing.PREPARED,)
             assert "behind a prepared transaction" in waits(branch, "")
             with pytest.raises(RefusedError, match="ROLLBACK PREPARED"):
@@ -160,7 +160,7 @@ def test_a_query_is_cancelled_and_its_session_stays_and_both_are_on_record(
 ) -> None:
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
-    done = signals.end_query(workspace, session)
+    done = signals.cancel_query(workspace, session)
     assert done.settled
     assert "it is idle in transaction (aborted) now" in done.message
     [signalled] = named(journal(state_dir), "session-signalled")
@@ -197,22 +197,22 @@ def test_a_number_that_is_another_sessions_by_now_is_not_hit(
 def test_a_query_that_came_after_the_one_consented_to_is_not_cancelled(workspace: Workspace, crowd: Sessions) -> None:
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
-    with pytest.raises(RefusedError, match="runs another query by now"):
-        signals.end_query(workspace, replace(session, query="SELECT 1"))
+    with pytest.raises(RefusedError, match="runs another query now"):
+        signals.cancel_query(workspace, replace(session, query="SELECT 1"))
     assert found(workspace, pid).state == "active"
 
 
 def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspace: Workspace, crowd: Sessions) -> None:
     session = found(workspace, crowd.holding("SELECT * FROM role").info.backend_pid)
-    with pytest.raises(RefusedError, match="Only ending the session gives its locks back"):
-        signals.end_query(workspace, session)
+    with pytest.raises(RefusedError, match="Only ending the session releases its locks"):
+        signals.cancel_query(workspace, session)
 
 
 @pytest.mark.parametrize(
     ("application", "sentence"),
     [
         ("magetui run 7 ada@db1", r"run 7 of magetui\. Cancel the run instead: 'magetui runs 7 --cancel'"),
-        ("magetui", "one of magetui's own"),
+        ("magetui", "belongs to magetui"),
     ],
 )
 def test_magetuis_own_sessions_are_left_alone(
@@ -247,15 +247,15 @@ def test_a_role_without_privileges_sees_less_and_is_told_what_it_takes(
         with pytest.raises(RefusedError) as refused:
             signals.end_session(plain, session)
         assert refused.value.message == (
-            f"The role plain_{name} may not end session {others}: that takes membership in the role "
+            f"The role plain_{name} may not end session {others}: that requires membership in the role "
             f"colleague_{name}, or in pg_signal_backend."
         )
-        with pytest.raises(RefusedError, match="mage is a superuser, and that takes a superuser"):
-            signals.end_query(seen_by("signaller"), found(seen_by("signaller"), supers))
+        with pytest.raises(RefusedError, match="mage is a superuser, which requires a superuser"):
+            signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), supers))
         assert journal(state_dir) == []
-        asked = signals.end_query(seen_by("signaller"), found(seen_by("signaller"), others))
+        asked = signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), others))
         assert asked.settled is None
-        assert "takes membership in pg_read_all_stats" in asked.message
+        assert "requires membership in pg_read_all_stats" in asked.message
         assert signals.end_session(seen_by("signaller"), found(seen_by("signaller"), others)).settled
     finally:
         crowd.close()
@@ -270,7 +270,7 @@ def test_what_cannot_be_recorded_is_said_and_not_undone(workspace: Workspace, cr
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
     done = signals.end_session(workspace, found(workspace, pid))
     assert done.settled
-    assert f"Session {pid} has ended. It is not on record" in done.message
+    assert f"Session {pid} has ended. The signal is not on record" in done.message
 
 
 def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_is_slow(
@@ -289,7 +289,7 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
     monkeypatch.setattr(
         signals, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
     )
-    told = signals.end_query(workspace, found(workspace, pid))
+    told = signals.cancel_query(workspace, found(workspace, pid))
     assert told.settled is False
     assert "still runs that query" in told.message
 
@@ -304,7 +304,7 @@ def test_a_process_that_has_a_sqlite_file_locked_is_not_ours_to_signal(sqlite_da
 
 def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, crowd: Sessions) -> None:
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    with closing(listing.looks(workspace)) as looks:
+    with closing(listing.poll_sessions(workspace)) as looks:
         for _ in range(3):
             look = next(looks)
             assert pid in [session.pid for session in look.sessions]

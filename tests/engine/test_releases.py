@@ -1,4 +1,4 @@
-"""A current revision tells which Mage wrote it and which to pin; and the data behind that is refreshed from Mage's own tags."""
+"""The current revision tells which Mage wrote it and which to pin. The data is refreshed from Mage's own tags."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from magetui.cli.releases import OURS, refresh
-from magetui.engine.project.release_tags import VERSIONS, refreshed, write_data
+from magetui.engine.project.release_tags import VERSIONS, merge_releases, write_data
 from magetui.engine.project.releases import (
     first_releases,
     origin_of,
+    release_range,
     releases,
     releases_at,
-    spoken_releases,
     version_key,
 )
 from magetui.engine.revisions.graph import Chain, read_chain
@@ -34,17 +34,17 @@ def chain(mage_home: Path) -> Chain:
 
 def test_a_current_revision_belongs_to_the_releases_that_stopped_there(chain: Chain) -> None:
     assert VERSION in releases_at(HEAD)
-    assert spoken_releases(HEAD) == f"mage-ai {releases_at(HEAD)[0]} to {releases_at(HEAD)[-1]}"
-    assert spoken_releases("0123456789ab") is None
+    assert release_range(HEAD) == f"mage-ai {releases_at(HEAD)[0]} to {releases_at(HEAD)[-1]}"
+    assert release_range("0123456789ab") is None
     assert len({release.version for release in releases()}) == len(releases())
     before = origin_of("0227396a216c", chain, "0.9.70")
-    assert (before.spoken, before.pin, before.ahead) == ("mage-ai 0.9.71 to 0.9.76", "0.9.76", True)
+    assert (before.release_range, before.pin, before.ahead) == ("mage-ai 0.9.71 to 0.9.76", "0.9.76", True)
     assert before.command == "pip install mage-ai==0.9.76"
 
 
 def test_a_current_revision_where_no_release_stopped_belongs_to_the_first_that_has_it(chain: Chain) -> None:
     origin = origin_of(NO_RELEASE_STOPPED, chain, VERSION)
-    assert (origin.spoken, origin.first, origin.ahead) == (None, "0.9.32", False)
+    assert (origin.release_range, origin.first, origin.ahead) == (None, "0.9.32", False)
     assert origin.pin in releases_at("9f3b46404196")  # the head of 0.9.32, which comes next: the least is migrated
     assert set(first_releases(chain)) == set(chain.by_id)
 
@@ -60,7 +60,7 @@ def test_the_release_to_pin_is_one_that_is_known_for_certain(chain: Chain) -> No
 
 def test_a_revision_of_no_release_and_the_chain_of_another_project_belong_to_none() -> None:
     origin = origin_of("0123456789ab", Chain((), ()), VERSION)
-    assert (origin.spoken, origin.first, origin.command, origin.ahead) == (None, None, None, False)
+    assert (origin.release_range, origin.first, origin.command, origin.ahead) == (None, None, None, False)
     assert not first_releases(Chain((), ()))
 
 
@@ -157,5 +157,5 @@ def test_what_is_no_clone_is_said_and_nothing_is_written(tmp_path: Path, capsys:
 def test_the_data_in_use_is_as_the_command_writes_it(tmp_path: Path) -> None:
     """So that refreshing it shows what is new, and nothing else."""
     copy = tmp_path / "data.json"
-    write_data(copy, refreshed(json.loads(OURS.read_text()), []))
+    write_data(copy, merge_releases(json.loads(OURS.read_text()), []))
     assert copy.read_text() == OURS.read_text()

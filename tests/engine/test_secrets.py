@@ -1,12 +1,9 @@
-"""Mage's database in a secret store: read as Mage reads it, and each way to fail told by a sentence of its own."""
+"""A database in AWS Secrets Manager: read as Mage reads it, and each way to fail told by a sentence of its own."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
 import time
-import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,29 +11,25 @@ from threading import Barrier
 
 import pytest
 
-from magetui.engine.errors import ConnectError
 from magetui.engine.target import secrets
 from magetui.engine.target.selection import Selection
-from magetui.engine.target.target import Target, mage_target, parse_target
+from magetui.engine.target.target import Target, parse_target
 from magetui.engine.workspace import Workspace
 from tests.support.leaks import nowhere
 from tests.support.postgres import PASSWORD
 from tests.support.readings import diagnose
 from tests.support.secret_stores import (
     ACCESS_KEY,
-    IDENTITY_HEADER,
     REGION,
     SECRET_KEY,
     SESSION_TOKEN,
-    TOKEN,
     Answers,
     SecretsManager,
-    Vault,
     aws_environment,
-    make_certificate,
     refusal,
     serving,
 )
+from tests.support.secret_targets import CONFIDENTIAL, failing, opened, silent_server
 
 DATABASE = {
     "username": "mage",
@@ -46,31 +39,6 @@ DATABASE = {
     "port": 6432,
     "dbname": "orchestration",
 }
-CONFIDENTIAL = (PASSWORD, SECRET_KEY, SESSION_TOKEN, IDENTITY_HEADER, TOKEN)
-
-
-def opened(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Target:
-    """The target in this environment, which is the process's own, as in the program."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    return Workspace(Selection(), environment).target
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *confidential: str) -> str:
-    """What is said where the secret cannot be used; nothing confidential is in it, nor in its traceback."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ConnectError) as raised:
-        mage_target(environment, Path())
-    assert raised.value.cause == "secret"
-    told = "".join(traceback.format_exception(raised.value))
-    nowhere([told], *CONFIDENTIAL)
-    for one in confidential:
-        assert one not in told
-    return raised.value.message
-
-
-# -- AWS
 
 
 def test_a_secret_is_the_database(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
@@ -115,17 +83,17 @@ def without(key: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (PASSWORD, "is not JSON of an object. Mage wants an object with username, password, engine, host, dbname"),
-        ([PASSWORD], "is not JSON of an object."),
-        (f"postgresql://mage:{PASSWORD}@db1/x", "is not JSON of an object."),
+        (PASSWORD, "is not a JSON object. Mage wants an object with username, password, engine, host, dbname"),
+        ([PASSWORD], "is not a JSON object."),
+        (f"postgresql://mage:{PASSWORD}@db1/x", "is not a JSON object."),
         (without("password"), "lacks 'password'."),
         ({"username": "mage", "password": PASSWORD}, "lacks 'engine', 'host' and 'dbname'."),
         ({**DATABASE, "host": ""}, "lacks 'host'."),
         ({**DATABASE, "dbname": {"a": PASSWORD}}, "lacks 'dbname'."),
         ({**DATABASE, "engine": "mysql-s3cret"}, "its 'engine' is not 'postgres'."),
-        ({**DATABASE, "port": PASSWORD}, "has a 'port' that is none."),
-        ({**DATABASE, "port": 0}, "has a 'port' that is none."),
-        ({**DATABASE, "host": f"{PASSWORD}@db1"}, "has a 'host' or 'dbname' that cannot be one."),
+        ({**DATABASE, "port": PASSWORD}, "has a 'port' that is not a port number."),
+        ({**DATABASE, "port": 0}, "has a 'port' that is not a port number."),
+        ({**DATABASE, "host": f"{PASSWORD}@db1"}, "has an invalid 'host' or 'dbname'."),
     ],
 )
 def test_a_secret_that_describes_no_database(
@@ -146,7 +114,7 @@ def test_a_secret_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, secrets_m
     told = failing(monkeypatch, secrets_manager.environment("prod/nowhere"))
     assert told == (
         f"There is no secret 'prod/nowhere' (AWS Secrets Manager, {REGION}). "
-        "Check AWS_DB_SECRETS_NAME, the region, and which account the keys are of."
+        "Check AWS_DB_SECRETS_NAME, the region, and the account of the keys."
     )
 
 
@@ -154,8 +122,8 @@ def test_a_secret_that_is_to_be_deleted(monkeypatch: pytest.MonkeyPatch, secrets
     secrets_manager.put("prod/deleted", DATABASE)
     secrets_manager.client().delete_secret(SecretId="prod/deleted", RecoveryWindowInDays=7)
     told = failing(monkeypatch, secrets_manager.environment("prod/deleted"))
-    assert "does not give out the secret 'prod/deleted'" in told
-    assert "If it is marked for deletion, restore it" in told
+    assert "does not return the secret 'prod/deleted'" in told
+    assert "If the secret is marked for deletion, restore it" in told
 
 
 def test_without_a_region_it_is_mages_default(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
@@ -170,12 +138,12 @@ def test_without_a_region_it_is_mages_default(monkeypatch: pytest.MonkeyPatch, s
 @pytest.mark.parametrize("region", ["", " "])
 def test_a_region_that_is_empty(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), "AWS_DEFAULT_REGION": region})
-    assert "AWS_DEFAULT_REGION, the region it is in, is empty" in told
+    assert "AWS_DEFAULT_REGION, the secret's region, is empty" in told
 
 
 def test_a_region_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     told = failing(monkeypatch, {**aws_environment("http://127.0.0.1:1"), "AWS_DEFAULT_REGION": "Ireland (eu)"})
-    assert "AWS has no region of that name" in told
+    assert "AWS has no region with that name" in told
 
 
 @pytest.mark.parametrize(
@@ -186,12 +154,12 @@ def test_a_region_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
             "User: arn:aws:iam::1:user/mage is not authorized to perform: secretsmanager:GetSecretValue",
             ("does not let these credentials read", "arn:aws:iam::1:user/mage", "They need secretsmanager:GetSecret"),
         ),
-        ("ExpiredTokenException", "", ("The AWS credentials have expired", "AWS_SESSION_TOKEN anew.")),
+        ("ExpiredTokenException", "", ("The AWS credentials have expired", "AWS_SESSION_TOKEN again.")),
         ("UnrecognizedClientException", "", ("does not know these credentials", "Check AWS_ACCESS_KEY_ID")),
         ("InvalidSignatureException", "", ("does not accept the signature", "this machine's clock")),
         ("DecryptionFailure", "", ("cannot decrypt", "KMS key")),
-        ("ThrottlingException", "", ("asked too often", "Try again in a moment.")),
-        ("UnheardOfException", "", ("it answered UnheardOfException", "name the database with --url")),
+        ("ThrottlingException", "", ("gets too many requests", "Try again in a moment.")),
+        ("UnheardOfException", "", ("it answered UnheardOfException", "give the database with --url")),
     ],
 )
 def test_a_refusal_is_told_by_what_it_means(
@@ -240,7 +208,7 @@ def test_a_role_of_the_machine_is_used_where_no_key_is_set(
 
 
 def test_a_metadata_service_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
-    monkeypatch.setattr(secrets, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(secrets, "MAX_SECONDS", 3.0)
     keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"}
     hasty = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": silent, "AWS_METADATA_SERVICE_TIMEOUT": "60"}
     began = time.monotonic()
@@ -251,9 +219,8 @@ def test_a_metadata_service_that_is_silent_is_not_waited_for(monkeypatch: pytest
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """An address where connections are taken and nothing is ever said."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with silent_server() as address:
+        yield address
 
 
 def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
@@ -264,10 +231,10 @@ def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, silent:
 @pytest.mark.parametrize(
     ("endpoint", "sentence"),
     [
-        ("http://127.0.0.1:1", "AWS cannot be reached at http://127.0.0.1:1, which refuses or does not exist"),
+        ("http://127.0.0.1:1", "reached at http://127.0.0.1:1, which refuses connections or does not exist"),
         ("http://no-such-host.invalid", "AWS cannot be reached at http://no-such-host.invalid,"),
         ("http://user:s3cret@127.0.0.1:1", "AWS cannot be reached at http://user:***@127.0.0.1:1,"),
-        ("nonsense", "could not be asked for: Invalid endpoint: nonsense. Check AWS_ENDPOINT_URL"),
+        ("nonsense", "could not be requested: Invalid endpoint: nonsense. Check AWS_ENDPOINT_URL"),
     ],
 )
 def test_an_endpoint_where_nobody_is(monkeypatch: pytest.MonkeyPatch, endpoint: str, sentence: str) -> None:
@@ -275,7 +242,7 @@ def test_an_endpoint_where_nobody_is(monkeypatch: pytest.MonkeyPatch, endpoint: 
 
 
 def test_a_server_that_is_not_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for status, sentence in ((200, "holds no text"), (503, "did not give out the secret"), (302, "did not give out")):
+    for status, sentence in ((200, "holds no text"), (503, "did not return the secret"), (302, "did not return")):
         with serving(Answers(status, {"hello": "world"})) as stranger:
             assert sentence in failing(monkeypatch, aws_environment(stranger.url))
 
@@ -317,90 +284,3 @@ def test_two_readings_do_not_wait_for_one_another(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(name, value)
         found = [threads.submit(lambda: Workspace(Selection()).target.url.password) for _ in range(2)]
         assert [one.result(timeout=20) for one in found] == [PASSWORD, PASSWORD]
-
-
-# -- Azure
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificate(tmp_path_factory.mktemp("vault"))
-
-
-@pytest.fixture
-def vault(certificate: Path) -> Iterator[Vault]:
-    """A vault with one good secret, asked through the SDK over TLS with a managed identity's token."""
-    served = Vault(certificate, {"mage-url": f"postgresql://mage:{PASSWORD}@db1:6432/orchestration"})
-    with serving(served):
-        yield served
-
-
-def test_a_key_vaults_secret_is_the_whole_url(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
-    target = opened(monkeypatch, vault.environment("mage-url", certificate))
-    assert target.redacted == "postgresql://mage:***@db1:6432/orchestration"
-    assert target.source == "Azure Key Vault, AZURE_SECRET_DB_CONN_URL"
-    assert target.url.password == PASSWORD
-    assert target.clean(f"{PASSWORD} {IDENTITY_HEADER}") == "*** ***"
-    assert vault.asked == 1
-
-
-@pytest.mark.parametrize("content", ["s3cret", '{"password": "s3cret"}', "foo://mage:s3cret@db1/x", "mage:s3cret@db1"])
-def test_a_key_vaults_secret_that_is_no_url_is_not_quoted(
-    monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path, content: str
-) -> None:
-    vault.secrets["other"] = content
-    told = failing(monkeypatch, vault.environment("other", certificate), content)
-    assert told.startswith("The secret 'other' in Azure Key Vault holds no URL of a database that can be understood.")
-
-
-def test_a_key_vaults_secret_that_is_empty(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
-    vault.secrets["empty"] = ""
-    assert "is empty. Mage wants the database's URL in it." in failing(
-        monkeypatch, vault.environment("empty", certificate)
-    )
-
-
-@pytest.mark.parametrize(
-    ("refuses", "sentence"),
-    [
-        ((404, "SecretNotFound"), "There is no secret 'mage-url' (Azure Key Vault https://127.0.0.1:"),
-        ((403, "Forbidden"), "Azure does not let this identity read the secret 'mage-url'"),
-        ((400, "BadParameter"), "it answered with status 400."),
-    ],
-)
-def test_a_key_vault_that_refuses(
-    monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path, refuses: tuple[int, str], sentence: str
-) -> None:
-    vault.refuses = refuses
-    assert sentence in failing(monkeypatch, vault.environment("mage-url", certificate))
-
-
-def test_an_identity_that_gets_no_token(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
-    environment = {**vault.environment("mage-url", certificate), "IDENTITY_HEADER": "another-header"}
-    told = failing(monkeypatch, environment, "another-header")
-    assert told.startswith("There are no Azure credentials that work to read the secret 'mage-url'")
-
-
-def test_a_key_vault_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
-    monkeypatch.setattr(secrets, "READ_SECONDS", 0.5)
-    began = time.monotonic()
-    nobody = {"AZURE_SECRET_DB_CONN_URL": "mage-url"}
-    refused = failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": "https://127.0.0.1:1"})
-    assert refused.startswith("The vault cannot be reached, or does not exist, so the secret 'mage-url'")
-    address = silent.replace("http:", "https:")
-    assert "does not answer" in failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": address})
-    assert time.monotonic() - began < 2 * secrets.PATIENCE_SECONDS
-    for no_vault, sentence in (("nonsense", "could not be"), ("http://127.0.0.1:1", "could not be")):
-        assert sentence in failing(monkeypatch, {**nobody, "AZURE_KEY_VAULT_URL": no_vault})
-
-
-def test_no_vault_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = failing(monkeypatch, {"AZURE_SECRET_DB_CONN_URL": "mage-url"})
-    assert "AZURE_KEY_VAULT_URL, the vault it is in, is not set." in told
-
-
-def test_without_the_extra_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "azure.identity", None)  # what Python makes of a module that is not there
-    with pytest.raises(ConnectError, match=r"uv tool install --compile-bytecode '\.\[azure\]'") as raised:
-        opened(monkeypatch, {"AZURE_SECRET_DB_CONN_URL": "x", "AZURE_KEY_VAULT_URL": "https://127.0.0.1:1"})
-    assert raised.value.cause == "driver-missing"

@@ -123,12 +123,12 @@ def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_h
 
 def test_a_project_whose_env_py_makes_the_url_asks_for_it(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "").ini
-    with pytest.raises(ConnectError, match=r"could not be asked for it.*Name the database with --url"):
+    with pytest.raises(ConnectError, match=r"could not be asked for it.*Give the database with --url"):
         _ = Workspace(Selection(config=str(ini)), {}).target
 
 
 def test_nothing_to_look_at_says_what_to_name(project: Path) -> None:
-    with pytest.raises(ProjectError, match=r"Name one: --config .*, --mage-path .*, or --python"):
+    with pytest.raises(ProjectError, match=r"Give --config .*, --mage-path .*, or --python"):
         _ = Workspace(Selection(project_path=str(project)), {}).target
 
 
@@ -189,7 +189,7 @@ def test_an_at_sign_in_the_query_is_no_end_of_a_password() -> None:
         ("mage:secret@db1/x", "cannot be understood"),
         ("postgresql://mage:secret@db1:port/x", "cannot be understood"),
         ("sqlite:/x.db", "cannot be understood"),
-        ("postgres://mage:secret@db1/x", "begins with postgres://; SQLAlchemy wants postgresql://"),
+        ("postgres://mage:secret@db1/x", "starts with postgres://; SQLAlchemy wants postgresql://"),
         ("foo://mage:secret@db1/x", "no database kind or driver 'foo'"),
         ("postgresql+foo://mage:secret@db1/x", r"no database kind or driver 'postgresql\+foo'"),
     ],

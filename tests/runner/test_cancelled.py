@@ -96,7 +96,7 @@ def test_ctrl_c_that_comes_too_late_for_a_run_is_answered(
 ) -> None:
     project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
-    with Interrupts(lambda run: follow.cancel(os.environ, run)) as interrupts:
+    with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
         if early:
             signal.raise_signal(signal.SIGINT)
         interrupts.started(1)

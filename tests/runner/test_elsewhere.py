@@ -161,7 +161,7 @@ def test_a_run_on_another_machine_is_not_signalled_from_here(magetui: Magetui, s
         holder.stdout.readline()
         refused = magetui("runs", "7", "--cancel")
         assert refused.status == 4, refused
-        assert "goes on, on another-pod: cancel it there" in refused.stderr
+        assert "continues on another-pod: cancel it there" in refused.stderr
         assert bystander.poll() is None
         holder.kill()
     bystander.kill()

@@ -70,7 +70,7 @@ def test_a_url_that_nobody_has_written_yet(magetui: Magetui, tmp_path: Path) -> 
     project = with_env(tmp_path / "project", NOWHERE, "")
     told = magetui("diagnose", cwd=project.directory)
     assert told.status == 3, told
-    assert f"sqlalchemy.url in {project.ini} is still what 'alembic init' wrote" in sentence(told)
+    assert f"sqlalchemy.url in {project.ini} is still the text that 'alembic init' wrote" in sentence(told)
 
 
 def test_env_py_wins_over_a_literal_url_and_that_is_said(
@@ -92,7 +92,7 @@ def test_an_env_py_that_fails_is_told_without_secrets_and_with_a_way_out(
     told = magetui("diagnose", cwd=project.directory)
     assert told.status == 3, told
     assert "could not be asked for it (RuntimeError: no vault for postgresql://shop:***@db/shop)" in sentence(told)
-    assert "Name the database with --url" in sentence(told)
+    assert "Give the database with --url" in sentence(told)
     assert "hunter22" not in str(told)
     assert magetui("history", cwd=project.directory).status == 0
     assert magetui("--url", sqlite_database.url, "diagnose", cwd=project.directory).status == 3
@@ -102,7 +102,7 @@ def test_an_env_py_that_fails_is_told_without_secrets_and_with_a_way_out(
     ("does", "said"),
     [
         ("sys.exit(3)", "it ended the process with status 3"),
-        ("os._exit(0)", "the process ended without a word"),
+        ("os._exit(0)", "the process ended without an answer"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )

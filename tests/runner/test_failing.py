@@ -208,7 +208,7 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     project.add(between)
     (project.versions / "rev2_create_t2.py").unlink()
     project.add(Revision(id="rev2", down="between", message="Create t2"))
-    *_, last = follow.follow(os.environ, start.start(workspace, plan, start.Limits()))
+    *_, last = follow.follow_run(os.environ, start.start_run(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
     assert "not what they were when the plan was made" in (last.error or "")
     assert not [event for event in journal(state_dir, 2) if event["event"] == "step-started"]
@@ -223,10 +223,10 @@ def test_run_that_cannot_be_started_is_not_on_record_and_the_next_one_takes_its_
     plan = make_plan(Workspace(selection), "migrate", None)
     moved = project.ini.rename(tmp_path / "moved.ini")
     with pytest.raises(MagetuiError, match=r"alembic\.ini"):
-        start.start(Workspace(selection), plan, start.Limits())
+        start.start_run(Workspace(selection), plan, start.Limits())
     moved.rename(project.ini)
     with pytest.raises(MagetuiError, match="The interpreter /no/such/python cannot be started"):
-        start.start(Workspace(replace(selection, python="/no/such/python")), plan, start.Limits())
+        start.start_run(Workspace(replace(selection, python="/no/such/python")), plan, start.Limits())
     assert follow.list_runs(os.environ) == ()
     assert list((state_dir / "runs").iterdir()) == []
 

@@ -135,5 +135,5 @@ def test_killed_run_that_had_room_for_last_words_has_said_none(
         live = Live(magetui.start("--config", project.ini, "migrate", "--yes", "--json"))
         wait_for_statement(state_dir, REWRITE, run=2)
         os.kill(child_of(state_dir, 2), signal.SIGKILL)
-        assert "ended without a word" in live.end().json["error"]
+        assert "ended without a report" in live.end().json["error"]
     eventually(lambda: not (state_dir / "runs" / "1.stderr").exists())  # of a run that ended well

@@ -46,7 +46,7 @@ def test_killed_child_is_told_as_lost_and_a_second_migrate_finishes(
         assert killed.status == 1, killed
         assert killed.json["outcome"] == "lost"
         assert killed.json["current_before"] == killed.json["current_after"] == ["rev1"]
-        assert "ended without a word" in killed.json["error"]
+        assert "ended without a report" in killed.json["error"]
 
         told = magetui(*common, "runs", 2)
         assert "Lost. " in told.stdout

@@ -125,7 +125,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
     workspace = Workspace(Selection(config=str(ini)), {**os.environ})
     with closed_gate(pg_database):
         plan = make_plan(workspace, "migrate", None)
-        started = start.start(workspace, plan, start.Limits(Timeouts(silence_ms=1_000)))
+        started = start.start_run(workspace, plan, start.Limits(Timeouts(silence_ms=1_000)))
         session = wait_for_statement(state_dir, REWRITE, run=2)["session"]
         proxy.stall()
         assert wait_for(state_dir, "server-fell-silent")

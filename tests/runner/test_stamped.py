@@ -128,7 +128,7 @@ def test_current_revision_that_moved_since_the_plan_refuses_the_run(
     database.rows(f"UPDATE alembic_version SET version_num = '{moved}'")
     before = database.content
 
-    *_, last = follow.follow(os.environ, start.start(workspace, plan, start.Limits()))
+    *_, last = follow.follow_run(os.environ, start.start_run(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
     assert f"made for the current revision {planned}, and the database now says {moved}" in (last.error or "")
     assert last.current_after == (moved,)

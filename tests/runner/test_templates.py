@@ -73,9 +73,7 @@ def test_of_several_databases_one_is_changed_and_the_others_are_left_alone(
     project = make_from_template(tmp_path / "project", "multidb", sqlite_database.url, other.url)
     asked = magetui("diagnose", cwd=project.directory)
     assert asked.status == 3, asked
-    assert "names several databases: engine1, engine2. Say which one with --name engine1" in " ".join(
-        asked.stdout.split()
-    )
+    assert "names several databases: engine1, engine2. Choose one with --name engine1" in " ".join(asked.stdout.split())
     goes_up_and_down(magetui, project, sqlite_database, "--name", "engine1")
     assert other.rows("select name from sqlite_master") == []
     told = magetui("--name", "engine2", "diagnose", "--json", cwd=project.directory).json

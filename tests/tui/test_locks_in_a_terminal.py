@@ -94,7 +94,7 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
         screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{CONSENT}").split())
         for fact in ("user mage", "application mage-server", "client 127.0.0.1", "state idle in transaction",
                      "open for", "SELECT * FROM role WHERE id = 4",
-                     "What it has not committed is rolled back; its client sees an error."):  # fmt: skip
+                     "Its uncommitted work is rolled back, and its client sees an error."):  # fmt: skip
             assert fact in screen
         terminal.press(no)
         terminal.wait_for("1 session,")

@@ -28,7 +28,7 @@ HELP = r"^ Help$"  # its title: the footer of any screen names it too
 # it does not look again by itself in that time.
 PATIENT = """
 from magetui.engine import secrets
-secrets.READ_SECONDS, secrets.PATIENCE_SECONDS = 100, 200.0
+secrets.READ_SECONDS, secrets.MAX_SECONDS = 100, 200.0
 from magetui.tui.screens import main
 main.REST_SECONDS = main.LONGEST_REST
 from magetui.__main__ import main as start

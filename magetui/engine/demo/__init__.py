@@ -1,1 +1,1 @@
-"""Practice incidents."""
+"""Practice incidents, each in a temporary folder of its own."""

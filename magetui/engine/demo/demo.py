@@ -1,8 +1,8 @@
-"""Practice incidents: a small project of our own and an SQLite database in a state that people are paged for.
+"""Practice incidents: a small project of our own, and a SQLite database in a state that people are paged for.
 
-Nobody should meet their first unknown current revision in production. The project's scripts lie in `demo_project` and
-really run. The database comes from SQL that was read off them, since running the chain up would cost a second
-and opening the demo should not; a test holds the two against each other.
+Nobody should see their first unknown revision in production. The project's scripts are in `demo_project`, and they
+really run. The database comes from SQL that was recorded from them: running the chain would take a second, and the
+demo should open at once. A test compares the two.
 """
 
 from __future__ import annotations
@@ -33,32 +33,30 @@ STATES: Mapping[Scenario, tuple[str, ...]] = {
 }
 STORIES: Mapping[Scenario, str] = {
     "behind": (
-        "The scheduler was upgraded this morning and its migrations were not: it will not start. Two "
-        "revisions are pending. See what they would do, migrate, and then take the last one back."
+        "The scheduler was upgraded this morning, but its migrations were not run, so it does not start. Two "
+        "revisions are pending. Look at their plan, migrate, and then roll back by one."
     ),
     "unknown-revision": (
-        "Somebody deployed a branch, then the old release again, and the scheduler says \"Can't locate "
-        'revision". The current revision is 3fe8d1b64a05, which no script here has. Its author swears that the branch '
-        "only moved the current revision, so the schema is the head's: look at it, then stamp the head in place of "
-        "exactly that current revision."
+        "Somebody deployed a branch, then the old release again, and the scheduler reports \"Can't locate "
+        'revision". The current revision is 3fe8d1b64a05, which no script here has. The author of the branch says that '
+        "it only changed the current revision, so the schema is the head's. Check the schema, then stamp the head in "
+        "place of exactly that unknown revision."
     ),
     "half-applied": (
-        "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept what had been "
-        "done by then: the table pause, and an empty copy of the table task. Migrating fails on them; see "
-        "that it leaves everything as it was. Then finish that revision, or undo what is there of it, and migrate "
-        "once more."
+        "The machine ran out of memory in the middle of revision c46b8f03e7d1, and SQLite kept the operations that "
+        "were done: the table pause, and an empty copy of the table task. Migrating fails on them, and it leaves "
+        "everything as it was. Try it. Then finish that revision, or undo its partial work and migrate again."
     ),
     "locked": (
-        "The release has to be taken back, and some process has been sitting on the database's write lock "
-        "since its job went wrong. Roll back by one: watch it wait, see who is in the way, and see it give "
-        "up at its lock timeout with nothing changed. Then kill that process from another shell, and roll "
-        "back again."
+        "The release must be rolled back, but a process has held the database's write lock since its job went "
+        "wrong. Roll back by one: watch the run wait, see the blocker, and see the run give up at its lock timeout "
+        "with nothing changed. Then kill that process from another shell, and roll back again."
     ),
 }
 
-TIED_SECONDS = 30 * 60  # for how long the locked scenario's holder holds on while the demo is open
-LOOSE_SECONDS = 2 * 60  # and where nobody stays to end it
-# Arguments: the database, for how many seconds, and whether it ends with its stdin, when its parent is gone.
+TIED_SECONDS = 30 * 60  # how long the lock holder of `locked` lives while the demo is open
+LOOSE_SECONDS = 2 * 60  # how long it lives if nobody stays to end it
+# Arguments: the database, the number of seconds, and 'tied' if it ends when its stdin closes, with its parent.
 HOLDER = """
 import select, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -71,27 +69,27 @@ select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], float(sys.ar
 
 @dataclass(frozen=True)
 class Demo:
-    """A practice incident. Use it in `with`, or `close` it: that ends the holder and deletes the folder."""
+    """A practice incident. Use it in `with`, or call `close`, which ends the lock holder and deletes the folder."""
 
     scenario: Scenario
-    folder: Path  # all of it; deleted in the end
+    folder: Path  # holds everything; deleted at the end
     config: Path  # the alembic.ini
     database: Path
-    story: str  # what has happened and what to try, for somebody who was just woken
-    state_home: Path  # for XDG_STATE_HOME, so that practice runs stay apart from real ones
+    story: str  # the incident and the steps to try
+    state_home: Path  # for XDG_STATE_HOME, so that practice runs are not mixed with real runs
     holder: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def holder_pid(self) -> int | None:
-        """The process that holds the write lock, in the scenario `locked`."""
+        """Return the pid of the process that holds the write lock, in the scenario `locked`."""
         return self.holder.pid if self.holder is not None else None
 
     def environment(self, outer: Mapping[str, str]) -> dict[str, str]:
-        """The environment in which verbs work on this demo and on nothing else."""
+        """Return the environment in which verbs work only on this demo."""
         return {**outer, "XDG_STATE_HOME": str(self.state_home), "XDG_CACHE_HOME": str(self.folder / "cache")}
 
     def close(self) -> None:
-        """End the holder and delete the folder."""
+        """End the lock holder and delete the folder."""
         _end(self.holder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -103,20 +101,20 @@ class Demo:
 
 
 def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = True) -> Demo:
-    """Build a scenario in a folder of its own, inside `directory` or where temporary files go.
+    """Build a scenario in a folder of its own, inside `directory` or the system's temporary folder.
 
-    The holder of `locked` ends with this process; where it is not `tied`, after two minutes. Raises
-    `UsageError` for a scenario that there is not, `MagetuiError` where the folder cannot be written.
+    The lock holder of `locked` ends with this process if it is `tied`, else after two minutes. Raises `UsageError` for
+    an unknown scenario, and `MagetuiError` if the folder cannot be written.
     """
     chosen = next((known for known in SCENARIOS if known == scenario), None)
     if chosen is None:
-        raise UsageError(f"There is no scenario '{scenario}'. There are: {', '.join(SCENARIOS)}.")
+        raise UsageError(f"There is no scenario '{scenario}'. Choose one of: {', '.join(SCENARIOS)}.")
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"magetui-{chosen}-", dir=directory)).resolve()
         shutil.copytree(PROJECT, folder / "scheduler", ignore=NOT_COPIED)
     except OSError as error:
-        where = directory or tempfile.gettempdir()
-        raise MagetuiError(f"The practice project cannot be written in {where}: {error.strerror}.") from error
+        parent = directory or tempfile.gettempdir()
+        raise MagetuiError(f"The practice project cannot be written in {parent}: {error.strerror}.") from error
     database = folder / "scheduler" / "scheduler.db"
     statements = "".join((PROJECT / "states" / name).read_text(encoding="utf-8") for name in STATES[chosen])
     with closing(sqlite3.connect(database)) as connection:
@@ -133,20 +131,20 @@ def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = Tru
 
 
 def _start_holder(database: Path, *, tied: bool) -> subprocess.Popen[bytes]:
-    """A process that has the write lock when this returns."""
-    seconds, bond = (TIED_SECONDS, "tied") if tied else (LOOSE_SECONDS, "loose")
+    """Start a process that holds the write lock when this function returns."""
+    seconds, mode = (TIED_SECONDS, "tied") if tied else (LOOSE_SECONDS, "loose")
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(database), str(seconds), bond],
+        [sys.executable, "-c", HOLDER, str(database), str(seconds), mode],
         stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # ctrl+c on the terminal is not for it
+        start_new_session=True,  # ctrl+c on the terminal does not reach it
     )
     assert holder.stdout is not None
     with holder.stdout as answer:
         if not answer.readline():
             holder.wait()
-            raise MagetuiError("The process that was to hold the practice database's lock did not get it.")
+            raise MagetuiError("The process that should hold the practice database's lock did not get it.")
     return holder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magetui.engine.diagnosis.finding import Finding
-from magetui.engine.preflight import missing_schema, no_schema, nowhere, pooled, quoted
+from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
 from magetui.engine.schema.snapshot import Overview
 from magetui.model.server import Pooler
 
@@ -13,7 +13,7 @@ from magetui.model.server import Pooler
 def access_findings(overview: Overview, *, to_do: bool) -> Iterator[Finding]:
     """Yield the findings. `to_do`: whether there is something to migrate, which makes obstacles more severe."""
     server = overview.server
-    if nowhere(overview):
+    if lacks_schema(overview):
         yield _nowhere_finding(overview)
     elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
@@ -43,20 +43,20 @@ def _nowhere_finding(overview: Overview) -> Finding:
     server = overview.server
     if missing_schema(overview) is None:
         facts = {"schema": server.closed_schemas[0], "user": server.user}
-        return Finding("missing-rights", "critical", no_schema(overview), facts, "connect")
+        return Finding("missing-rights", "critical", schema_problem(overview), facts, "connect")
     elsewhere = any(not table.effective for table in overview.version_tables)
     creatable = server.may_create_schemas and server.read_only is None
     return Finding(
         "schema-missing",
         "critical",
-        no_schema(overview),
+        schema_problem(overview),
         {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
         "migrate" if creatable and not elsewhere else "connect",
     )
 
 
 def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
-    objection = pooled(pooler)
+    objection = pooler_problem(pooler)
     facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
     if objection is None:
         message = (

@@ -11,7 +11,7 @@ from typing import Any
 from magetui.engine.diagnosis.access import access_findings
 from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.diagnosis.leftovers import leftover_findings
-from magetui.engine.preflight import nowhere
+from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
@@ -45,7 +45,7 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
 def findings_of(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """Return the findings about the current revision, leftovers, access, the server, and blocking sessions."""
     current = _current_findings(project, chain, overview, pending)
-    to_do = nowhere(overview) or any(finding.severity in ("warning", "critical") for finding in current)
+    to_do = lacks_schema(overview) or any(finding.severity in ("warning", "critical") for finding in current)
     return (
         *current,
         *leftover_findings(chain, overview, pending),
@@ -105,7 +105,7 @@ def _current_findings(project: Project, chain: Chain, overview: Overview, pendin
                 "connect",
             )
         )
-    if nowhere(overview):
+    if lacks_schema(overview):
         pass  # the finding about the missing schema says it
     elif table is None and not others:
         missing = f"The file {overview.file_missing} does not exist yet. " if overview.file_missing else ""
@@ -217,7 +217,7 @@ def _release_facts(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
     return {
-        "releases": origin.spoken,
+        "releases": origin.release_range,
         "first_release": origin.first,
         "running": origin.running,
         "pin": origin.pin,
@@ -227,8 +227,8 @@ def _release_facts(origin: Origin | None) -> dict[str, Any]:
 def _describe_origin_behind(origin: Origin) -> str:
     """Return which Mage left a database behind the head, and how to run that Mage instead of migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
-    if origin.spoken:
-        return f" It was written by {origin.spoken}{runs}. To run that again instead: '{origin.command}'."
+    if origin.release_range:
+        return f" It was written by {origin.release_range}{runs}. To run that again instead: '{origin.command}'."
     return (
         f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. "
         f"'{origin.command}' migrates the least."
@@ -238,7 +238,7 @@ def _describe_origin_behind(origin: Origin) -> str:
 def _describe_origin_at_head(origin: Origin) -> str:
     """Return which Mage runs on a database at the head without migrating."""
     runs = f"; you run {origin.running}" if origin.running else ""
-    return f" It belongs to {origin.spoken}{runs}." if origin.spoken else ""
+    return f" It belongs to {origin.release_range}{runs}." if origin.release_range else ""
 
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
@@ -259,13 +259,13 @@ def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
     stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
-    if origin.spoken is None:
+    if origin.release_range is None:
         return (
             f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head. A newer "
             f"release may have it, or a modified version of Mage. {stamp}"
         )
     runs = f"; you run {origin.running}" if origin.running else ""
-    written = f"It was written by {origin.spoken}{runs}."
+    written = f"It was written by {origin.release_range}{runs}."
     if origin.ahead and len(chain.heads) == 1:
         return (
             f"{written} The database is ahead of your Mage. Run that release again: '{origin.command}'. Or, with that "

@@ -1,4 +1,7 @@
-"""What a project's `alembic.ini` and `pyproject.toml` say, read as Alembic reads them but running nothing."""
+"""A project's `alembic.ini` and `pyproject.toml`, read as Alembic reads them, but without running code.
+
+A location such as 'package:migrations' is searched on the disk, while Alembic would import the package.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ TRUE = ("1", "yes", "true", "on")
 
 @dataclass(frozen=True, slots=True)
 class AlembicFiles:
-    """Where the scripts are, by which files; `url` is what an alembic.ini says literally."""
+    """The paths of the scripts and of the files that name them. `url` is the literal text of an alembic.ini."""
 
     ini: Path | None
     toml: Path | None
@@ -28,15 +31,15 @@ class AlembicFiles:
     version_folders: tuple[Path, ...]
     prepended: tuple[str, ...] = ()
     url: str | None = field(default=None, repr=False)
-    url_place: str = ""
-    databases: tuple[str, ...] = ()  # the sections that `databases` names, as Alembic's multidb template has it
+    url_source: str = ""
+    databases: tuple[str, ...] = ()  # the sections in `databases`, an option of Alembic's multidb template
 
 
 def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
-    """What the file says, an alembic.ini or a pyproject.toml, and the other one beside it.
+    """Read an alembic.ini or a pyproject.toml, together with the other file in the same folder.
 
-    `name` is a section of the alembic.ini: one for Alembic itself, or one that only names a database. Raises
-    `ProjectError` where a file cannot be read, names no scripts, or has no such section.
+    `name` is a section of the alembic.ini, either for Alembic itself or only for a database. Raises `ProjectError` if a
+    file cannot be read, names no scripts, or has no such section.
     """
     folder = file.resolve().parent
     toml, ini = folder / "pyproject.toml", folder / "alembic.ini"
@@ -47,27 +50,27 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
     sections = _ini_sections(ini) if ini.is_file() or file.suffix != ".toml" else {}
     options = _toml_options(toml) if toml.is_file() or file.suffix == ".toml" else {}
     section = _section(sections, name, ini)
-    said = {**options, **sections.get(section, {})}
-    location = said.get("script_location")
+    merged = {**options, **sections.get(section, {})}
+    location = merged.get("script_location")
     where = toml if file.suffix == ".toml" else ini
     if not location:
         kind = "[tool.alembic] table" if where == toml else f"[{section}] section"
         raise ProjectError(f"{where} has no script_location in its {kind}.")
-    prepended = tuple(_listed(said, "prepend_sys_path", r"[,\s:]+"))
+    prepended = tuple(_list_option(merged, "prepend_sys_path", r"[,\s:]+"))
     script_folder = _script_folder(str(location), folder, prepended)
     if not script_folder.is_dir():
-        raise ProjectError(f"{where} says script_location = {location}, and there is no such folder: {script_folder}.")
-    url, place = _url(sections, section, name, ini)
+        raise ProjectError(f"{where} says script_location = {location}, but there is no such folder: {script_folder}.")
+    url, url_source = _url(sections, section, name, ini)
     return AlembicFiles(
         ini=ini if sections or not options else None,
         toml=toml if options else None,
         section=section,
         script_folder=script_folder,
-        version_folders=tuple(_version_folders(said, script_folder, folder)),
-        prepended=tuple(str(_absolute(one, folder)) for one in prepended),
+        version_folders=tuple(_version_folders(merged, script_folder, folder)),
+        prepended=tuple(str(_absolute(path, folder)) for path in prepended),
         url=url,
-        url_place=place,
-        databases=tuple(_listed(said, "databases", r"[,\s]+")),
+        url_source=url_source,
+        databases=tuple(_list_option(merged, "databases", r"[,\s]+")),
     )
 
 
@@ -76,50 +79,50 @@ def _ini_sections(ini: Path) -> dict[str, dict[str, str]]:
     try:
         with ini.open(encoding="utf-8") as file:
             parser.read_file(file)
-        # The sections for logging have percent signs of their own.
-        wanted = [name for name in parser.sections() if _matters(parser[name])]
+        # Only these sections are interpolated: the logging sections have percent signs of their own.
+        wanted = [name for name in parser.sections() if _is_relevant(parser[name])]
         return {name: dict(parser.items(name)) for name in wanted}
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The configuration {ini} cannot be read: {error}.") from error
     except configparser.Error as error:
-        # Without the error's own text: it quotes the line, which may hold the URL's password.
+        # The error's own text is left out: it quotes the line, which may hold the URL's password.
         raise ProjectError(
             f"The configuration {ini} cannot be understood ({type(error).__name__}). "
             "A % in a value, such as in a URL, must be doubled."
         ) from error
 
 
-def _matters(section: Mapping[str, str]) -> bool:
+def _is_relevant(section: Mapping[str, str]) -> bool:
     keys = section.keys()
     return "script_location" in keys or "sqlalchemy.url" in keys or getattr(section, "name", "") == MAIN_SECTION
 
 
 def _toml_options(toml: Path) -> dict[str, Any]:
-    """The table [tool.alembic], its texts with `%(here)s` filled in; empty where there is none."""
+    """Return the table [tool.alembic] with `%(here)s` replaced in its texts, or an empty one if it is missing."""
     try:
-        said = read_toml(toml)
+        document = read_toml(toml)
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The configuration {toml} cannot be read: {error}.") from error
     except ValueError as error:
         raise ProjectError(f"The configuration {toml} cannot be understood: {error}.") from error
-    tool = said.get("tool", {})
+    tool = document.get("tool", {})
     options = tool.get("alembic", {}) if isinstance(tool, dict) else {}
     try:
-        return {key: _filled(value, toml.parent) for key, value in options.items()}
+        return {key: _interpolated(value, toml.parent) for key, value in options.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(
             f"[tool.alembic] in {toml} cannot be understood: {error}. A % in a value must be doubled."
         ) from error
 
 
-def _filled(value: Any, here: Path) -> Any:
+def _interpolated(value: Any, here: Path) -> Any:
     if isinstance(value, str):
         return value % {"here": here.as_posix()}
-    return [_filled(one, here) for one in value] if isinstance(value, list) else value
+    return [_interpolated(item, here) for item in value] if isinstance(value, list) else value
 
 
 def _section(sections: Mapping[str, Mapping[str, str]], name: str | None, ini: Path) -> str:
-    """The section that Alembic is to use: the one named, unless that names a database alone."""
+    """Return the section that Alembic uses: the named section, unless that is only for a database."""
     if name is None:
         return MAIN_SECTION
     if name not in sections:
@@ -137,33 +140,35 @@ def _url(
 
 
 def _script_folder(location: str, folder: Path, prepended: Iterable[str]) -> Path:
-    """The folder, also of a location such as 'package.part:migrations'."""
+    """Return the scripts' folder, which the location may also give as 'package.part:migrations'."""
     package, colon, inside = location.partition(":")
     if not colon or Path(location).is_absolute():
         return _absolute(location, folder)
     part = Path(*package.split("."), *inside.split(":"))
-    places = [*(_absolute(one, folder) for one in prepended), folder, folder / "src"]
-    return next((place / part for place in places if (place / part).is_dir()), folder / part)
+    parents = [*(_absolute(path, folder) for path in prepended), folder, folder / "src"]
+    return next((parent / part for parent in parents if (parent / part).is_dir()), folder / part)
 
 
-def _version_folders(said: Mapping[str, Any], script_folder: Path, folder: Path) -> Iterable[Path]:
-    listed = _listed(said, "version_locations", r"[,\s]+")
-    deep = str(said.get("recursive_version_locations", "")).lower() in TRUE
-    for place in [_script_folder(one, folder, ()) for one in listed] or [script_folder / "versions"]:
-        yield place
-        if deep:
-            yield from sorted(one for one in place.rglob("*") if one.is_dir() and one.name != "__pycache__")
+def _version_folders(options: Mapping[str, Any], script_folder: Path, folder: Path) -> Iterable[Path]:
+    locations = _list_option(options, "version_locations", r"[,\s]+")
+    recursive = str(options.get("recursive_version_locations", "")).lower() in TRUE
+    for versions in [_script_folder(path, folder, ()) for path in locations] or [script_folder / "versions"]:
+        yield versions
+        if recursive:
+            yield from sorted(path for path in versions.rglob("*") if path.is_dir() and path.name != "__pycache__")
 
 
-def _listed(said: Mapping[str, Any], key: str, usual: str) -> list[str]:
-    """A list of TOML, or a text in parts: what parts them says path_separator, or else the pattern `usual`."""
-    value = said.get(key) or []
+def _list_option(options: Mapping[str, Any], key: str, default_separator: str) -> list[str]:
+    """Return an option's items: a list in TOML, else a text that is split at path_separator or the default pattern."""
+    value = options.get(key) or []
     if isinstance(value, list):
-        return [str(one) for one in value]
-    named = said.get("path_separator") or (said.get("version_path_separator") if key == "version_locations" else None)
+        return [str(item) for item in value]
+    named = options.get("path_separator")
+    if not named and key == "version_locations":
+        named = options.get("version_path_separator")
     separator = {"os": os.pathsep, "newline": "\n", ":": ":", ";": ";"}.get(str(named or ""))
     if key == "databases" or (separator is None and named != "space"):
-        parts = re.split(usual, value)
+        parts = re.split(default_separator, value)
     else:
         parts = value.split(separator)
     return [part.strip() for part in parts if part.strip()]

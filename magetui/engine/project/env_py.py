@@ -1,14 +1,13 @@
-"""What a project's `env.py` connects to and configures.
+"""A project's `env.py`: the databases that it connects to and the options that it configures.
 
-What stands in its text as a constant is read from there. Only where that does not tell, `env.py` is run, in a child
-that can reach no database (see `runner.probe`), and asked.
+Constants are read from its text. Only if the text does not tell, a child process runs `env.py` and reports its calls.
+That child can reach no database (`runner.probe`).
 """
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +19,18 @@ from magetui.protocol.requests import ProbeRequest, Scripts
 
 PROBE_SECONDS = 20
 PAIRS = ("arguments", "naming")
-# What an env.py says that does not take the URL from its configuration as it stands there.
+# Names in the text of an env.py that builds its own URL and does not take it from its configuration.
 MAKES_URL = frozenset(
     {"set_main_option", "set_section_option", "create_engine", "create_async_engine", "environ", "getenv", "create"}
 )
 NOT_THE_PROJECTS = frozenset({"node_modules", "site-packages", "venv", "env", "__pycache__"})
-FILES_LOOKED_AT = 5_000
+FILES_SEARCHED = 5_000
 TAKES_URL = frozenset({"engine_from_config", "async_engine_from_config"})
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """One call of `context.configure`; `None` where it says nothing."""
+    """One call of `context.configure`; options that it does not give are None."""
 
     url: str | None = field(default=None, repr=False)
     version_table: str | None = None
@@ -45,7 +44,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is known of an env.py: the databases it works on, and why it could not be asked, if so."""
+    """An env.py's answer: the databases that it works on, and the error if it could not be asked."""
 
     databases: tuple[Configured, ...] = ()
     error: str | None = None
@@ -53,38 +52,39 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class EnvText:
-    """What the text of an env.py tells: `configured` is None where only running it can tell."""
+    """The facts in the text of an env.py. `configured` is None if only running it can tell."""
 
     makes_url: bool
     configured: Configured | None
-    has_metadata: bool = False  # whether it configures a target_metadata, which may name constraints
+    has_metadata: bool = False  # True if it configures a target_metadata, which may name constraints
 
 
 def read_env_text(file: Path) -> EnvText:
-    """What can be read without running it. A file that cannot be read has nothing to say, and will not run either."""
+    """Read an env.py without running it. An unreadable file configures nothing, and it will not run either."""
     try:
         tree = tree_of(file.read_bytes(), str(file))
     except (OSError, SyntaxError, ValueError):
         return EnvText(makes_url=False, configured=Configured())
-    names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in _named(tree)}
+    nodes = (node for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name)))
+    names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in nodes}
     makes_url = bool(names & MAKES_URL) or not names & TAKES_URL or _sets_url(tree)
     return EnvText(makes_url, _configured(tree), _has_metadata(tree))
 
 
 def mentions_naming(folder: Path) -> bool:
-    """Whether a script of the project's, its models included, speaks of a naming convention.
+    """Return True if a Python file of the project, such as its models, mentions a naming convention.
 
-    Only then is env.py run for it. Libraries and hidden folders are left out, and so is what lies beyond a few
-    thousand files.
+    Only then does env.py have to run for it. The search skips libraries and hidden folders, and it stops after
+    `FILES_SEARCHED` files.
     """
-    looked_at = 0
+    searched = 0
     for path, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".") and one not in NOT_THE_PROJECTS]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_THE_PROJECTS]
         for name in files:
             if not name.endswith(".py"):
                 continue
-            looked_at += 1
-            if looked_at > FILES_LOOKED_AT:
+            searched += 1
+            if searched > FILES_SEARCHED:
                 return False
             with suppress(OSError):
                 if b"naming_convention" in Path(path, name).read_bytes():
@@ -93,33 +93,18 @@ def mentions_naming(folder: Path) -> bool:
 
 
 def _has_metadata(tree: ast.AST) -> bool:
-    """Whether a call of `configure` is given a target_metadata that the text does not say to be None."""
-    none = {
-        target.id
-        for node in getattr(tree, "body", ())
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    given = [
-        keyword.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and _is_configure(node.func)
-        for keyword in node.keywords
-        if keyword.arg in ("target_metadata", None)
-    ]
+    """Return True if a call of `configure` passes a target_metadata that is not None by the text."""
+    constants = _constants(tree)
     return any(
-        not (isinstance(one, ast.Constant) and one.value is None) and not (isinstance(one, ast.Name) and one.id in none)
-        for one in given
+        not (isinstance(value, ast.Constant) and value.value is None)
+        and not (isinstance(value, ast.Name) and constants.get(value.id, value) is None)
+        for call in _configure_calls(tree)
+        for value in (keyword.value for keyword in call.keywords if keyword.arg in ("target_metadata", None))
     )
 
 
-def _named(tree: ast.AST) -> Iterator[ast.Attribute | ast.Name]:
-    return (node for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name)))
-
-
 def _sets_url(tree: ast.AST) -> bool:
-    """Whether it says `section["sqlalchemy.url"] = …`."""
+    """Return True if the text assigns `section["sqlalchemy.url"] = …`."""
     return any(
         isinstance(node, ast.Subscript)
         and isinstance(node.ctx, ast.Store)
@@ -130,17 +115,10 @@ def _sets_url(tree: ast.AST) -> bool:
 
 
 def _configured(tree: ast.AST) -> Configured | None:
-    """The version table, where each call of `configure` gives the same one as a constant."""
-    constants = {
-        target.id: node.value.value
-        for node in getattr(tree, "body", ())
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_configure(node.func)]
-    found: set[tuple[str | None, str | None]] = set()
-    for call in calls:
+    """Return the version table if each call of `configure` passes the same constant, else None."""
+    constants = _constants(tree)
+    tables: set[tuple[str | None, str | None]] = set()
+    for call in _configure_calls(tree):
         given: dict[str | None, object] = {}
         for keyword in call.keywords:
             if keyword.arg is None:
@@ -153,11 +131,26 @@ def _configured(tree: ast.AST) -> Configured | None:
                     given[keyword.arg] = value.value
                 else:
                     return None
-        found.add(tuple(_text(given.get(name)) for name in ("version_table", "version_table_schema")))  # type: ignore[arg-type]
-    if len(found) > 1:
+        tables.add((_text(given.get("version_table")), _text(given.get("version_table_schema"))))
+    if len(tables) > 1:
         return None
-    table, schema = found.pop() if found else (None, None)
+    table, schema = tables.pop() if tables else (None, None)
     return Configured(version_table=table, version_table_schema=schema)
+
+
+def _constants(tree: ast.AST) -> dict[str, object]:
+    """Return the constants that the module assigns to names at its top level."""
+    return {
+        target.id: node.value.value
+        for node in getattr(tree, "body", ())
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _configure_calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_configure(node.func)]
 
 
 def _is_configure(function: ast.expr) -> bool:
@@ -171,13 +164,13 @@ def _text(value: object) -> str | None:
 
 
 def ask_env(interpreter: str, folder: Path, scripts: Scripts, url: str | None) -> Environment:
-    """What env.py says when it is run where it reaches no database. Never raises for what it does."""
+    """Run env.py where it can reach no database, and return what it configures. Its errors are part of the answer."""
     try:
-        said: dict[str, Any] = answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS)
+        document: dict[str, Any] = answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS)
     except NoAnswerError as error:
         return Environment(error=error.message)
     databases = tuple(
-        Configured(**{**one, **{pairs: tuple((name, value) for name, value in one[pairs]) for pairs in PAIRS}})
-        for one in said["databases"]
+        Configured(**{**call, **{pairs: tuple((name, value) for name, value in call[pairs]) for pairs in PAIRS}})
+        for call in document["databases"]
     )
-    return Environment(databases, said["error"])
+    return Environment(databases, document["error"])

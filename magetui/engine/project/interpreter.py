@@ -1,8 +1,8 @@
-"""The Python that a project's scripts run under: the one named, else the project's own, else ours.
+"""The Python interpreter that a project's scripts run under: the named one, else the project's own, else ours.
 
-A project's `env.py` imports the project, which only its own environment can. It is looked for where tools make one:
-`.venv` in the project's folder or above it (uv, Poetry, venv), `$UV_PROJECT_ENVIRONMENT`, Poetry's own place, and
-`$VIRTUAL_ENV`. One without Alembic is passed over.
+A project's `env.py` imports the project, which works only in the project's environment. The search covers the places
+where tools create environments: `$UV_PROJECT_ENVIRONMENT`, `.venv` in the project's folder or above it (uv, Poetry,
+venv), Poetry's cache, and `$VIRTUAL_ENV`. It skips an environment that has no Alembic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OURS = "this program's own"
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """Its path, and why it is this one."""
+    """An interpreter's path, and the reason why it was chosen."""
 
     path: str
     why: str
@@ -36,7 +36,7 @@ class Interpreter:
 def find_interpreter(
     environment: Mapping[str, str], folder: Path, named: str | None, source: str = "--python"
 ) -> Interpreter:
-    """The interpreter for the scripts of an Alembic project in `folder`."""
+    """Return the interpreter for the scripts of an Alembic project in `folder`."""
     if named is not None:
         return Interpreter(named, source)
     lacking: list[str] = []
@@ -53,17 +53,15 @@ def find_interpreter(
 
 
 def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
-    """Homes of environments, and why one might be meant, the likeliest first."""
-    root = next((one for one in (folder, *folder.parents) if _is_root(one)), folder)
+    """Yield the folder of each candidate environment with the reason for it, the most likely one first."""
+    root = next((path for path in (folder, *folder.parents) if _is_root(path)), folder)
     if named := environment.get("UV_PROJECT_ENVIRONMENT"):
         yield root / named, "$UV_PROJECT_ENVIRONMENT"
-    place = folder
-    while True:
-        yield place / ".venv", "the project's .venv"
-        if place in (root, place.parent):
+    for path in (folder, *folder.parents):
+        yield path / ".venv", "the project's .venv"
+        if path == root:
             break
-        place = place.parent
-    yield from ((home, "the project's Poetry environment") for home in _of_poetry(environment, root))
+    yield from ((home, "the project's Poetry environment") for home in _poetry_environments(environment, root))
     if virtual := environment.get("VIRTUAL_ENV"):
         yield Path(virtual), "$VIRTUAL_ENV"
 
@@ -72,15 +70,15 @@ def _is_root(folder: Path) -> bool:
     return any((folder / name).exists() for name in PROJECT_ROOT)
 
 
-def _of_poetry(environment: Mapping[str, str], root: Path) -> list[Path]:
-    """Where Poetry keeps the environments of this project, by the name that it makes of the project's and the path."""
+def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Path]:
+    """Return Poetry's environments of this project. Poetry builds their names from the project's name and path."""
     if not (root / "poetry.lock").is_file() or not (root / "pyproject.toml").is_file():
         return []
     try:
-        said = read_toml(root / "pyproject.toml")
+        document = read_toml(root / "pyproject.toml")
     except (OSError, ValueError):
-        return []  # whoever needs the file says what is wrong with it
-    name = said.get("project", {}).get("name") or said.get("tool", {}).get("poetry", {}).get("name")
+        return []  # a module that needs the file reports the problem
+    name = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
     if not isinstance(name, str):
         return []
     caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
@@ -88,9 +86,8 @@ def _of_poetry(environment: Mapping[str, str], root: Path) -> list[Path]:
     homes = Path(environment.get("POETRY_VIRTUALENVS_PATH") or Path(cache) / "virtualenvs")
     digest = base64.urlsafe_b64encode(hashlib.sha256(os.fsencode(os.path.realpath(root))).digest()).decode()[:8]
     clean = re.sub(r'[ $`!*@"\\\r\n\t]', "_", name.lower())[:42]
-    return sorted(
-        one for one in (homes.iterdir() if homes.is_dir() else ()) if one.name.startswith(f"{clean}-{digest}-py")
-    )
+    prefix = f"{clean}-{digest}-py"
+    return sorted(home for home in (homes.iterdir() if homes.is_dir() else ()) if home.name.startswith(prefix))
 
 
 def _has_alembic(python: Path) -> bool:
@@ -101,9 +98,10 @@ def _has_alembic(python: Path) -> bool:
 
 
 def ask(python: str, question: str) -> str:
-    """What that interpreter prints to a line of Python, at `/`, since a folder's modules would win; '' where it fails.
+    """Return what the interpreter prints for a line of Python, or '' if it fails.
 
-    Nothing is written beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
+    The interpreter runs at `/`, since modules in the current folder would hide its own, and it writes no bytecode
+    beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
     """
     done = subprocess.run(
         [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],

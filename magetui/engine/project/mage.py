@@ -1,7 +1,8 @@
-"""Mage AI's installation, found without importing it.
+"""The installed Mage AI, found without importing it.
 
-Mage pins its dependencies so hard that this program cannot live in its environment; so it lives in its own and looks
-for Mage where the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or where a flag says.
+Mage pins its dependencies so strictly that this program cannot share its environment. So this program has its own
+environment and searches for Mage as the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or
+at the path of a flag.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from magetui.engine.errors import ProjectError
 from magetui.engine.project.interpreter import ask
 
 MIGRATIONS = Path("orchestration", "db", "migrations")
-# Under the interpreter that was named: where would `import mage_ai` come from?
+# Asked under the named interpreter: which folder would `import mage_ai` load?
 QUESTION = "import importlib.util as u; s = u.find_spec('mage_ai'); print(s.submodule_search_locations[0] if s else '')"
 
 
 @dataclass(frozen=True, slots=True)
 class Mage:
-    """An installed Mage: its package's folder, its version, and how it was found."""
+    """An installed Mage: its package folder, its version, and how it was found."""
 
     package: Path  # …/site-packages/mage_ai
     version: str | None
@@ -37,20 +38,18 @@ class Mage:
 
 
 def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str | None) -> Mage | None:
-    """The installed Mage: by flag, else in this environment, `$VIRTUAL_ENV`, or behind `mage` on PATH.
+    """Return the installed Mage: by flag, else in this environment, `$VIRTUAL_ENV`, or behind `mage` on PATH.
 
-    Raises `ProjectError` where a flag names a place without one.
+    Raises `ProjectError` if `mage_path` has no Mage, or if a named or found interpreter cannot be asked.
     """
     if mage_path is not None:
         return _at_path(Path(mage_path))
     if python is not None:
-        package = _asked(python)
-        if package is None:
-            return None
-        return _mage(package, f"--python {python}")
+        package = _mage_package(python)
+        return None if package is None else _installed(package, f"--python {python}")
     spec = importlib.util.find_spec("mage_ai")
     if spec is not None and spec.submodule_search_locations:
-        return _mage(Path(next(iter(spec.submodule_search_locations))), "this environment")
+        return _installed(Path(next(iter(spec.submodule_search_locations))), "this environment")
     candidates = []
     if virtual := environment.get("VIRTUAL_ENV"):
         candidates.append((str(Path(virtual, "bin", "python")), "$VIRTUAL_ENV"))
@@ -59,21 +58,21 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
         if interpreter:
             candidates.append((interpreter, f"the launcher {launcher}"))
     for interpreter, found in candidates:
-        if os.access(interpreter, os.X_OK) and (package := _asked(interpreter)):
-            return _mage(package, found)
+        if os.access(interpreter, os.X_OK) and (package := _mage_package(interpreter)):
+            return _installed(package, found)
     return None
 
 
 def _at_path(path: Path) -> Mage:
     for package in (path.resolve(), path.resolve() / "mage_ai"):
-        if (package / MIGRATIONS / "versions").is_dir():
-            return Mage(package=package, version=_version_of(package), found=f"--mage-path {path}")
+        if mage := _installed(package, f"--mage-path {path}"):
+            return mage
     raise ProjectError(
         f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
     )
 
 
-def _mage(package: Path, found: str) -> Mage | None:
+def _installed(package: Path, found: str) -> Mage | None:
     if not (package / MIGRATIONS / "versions").is_dir():
         return None
     return Mage(package=package, version=_version_of(package), found=found)
@@ -90,7 +89,7 @@ def _version_of(package: Path) -> str | None:
 
 
 def _interpreter_of(launcher: Path) -> str | None:
-    """The interpreter in a launcher's first line (`#!/path/python`, or the shell trick of long paths)."""
+    """Return the interpreter in a launcher's first line: `#!/path/python`, or the shell command for long paths."""
     with launcher.open("rb") as file:
         head = file.read(1024).decode(errors="replace")
     if through_env := re.match(r"#!\s*/usr/bin/env\s+(\S*python\S*)", head):
@@ -99,9 +98,9 @@ def _interpreter_of(launcher: Path) -> str | None:
     return match[1] if match else None
 
 
-def _asked(python: str) -> Path | None:
+def _mage_package(python: str) -> Path | None:
     try:
-        place = ask(python, QUESTION)
+        folder = ask(python, QUESTION)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProjectError(f"The interpreter {python} could not be asked for Mage: {error}.") from error
-    return Path(place) if place else None
+    return Path(folder) if folder else None

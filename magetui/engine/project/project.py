@@ -1,4 +1,8 @@
-"""The project: where the migration scripts come from, an installed Mage, an `alembic.ini` or a `pyproject.toml`."""
+"""The project: an installed Mage, or the folder of an `alembic.ini` or a `pyproject.toml`, with its migration scripts.
+
+This module chooses among them and finds the database that the scripts are for. The modules beside it each read one
+source: `alembic_ini`, `env_py`, `mage`.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,9 @@ from magetui.engine.target.target import Target, parse_target
 from magetui.protocol.redaction import redact_url
 from magetui.protocol.requests import Scripts
 
-MAGE_MUTEX_KEY = 1  # what Mage itself passes to pg_advisory_lock when it starts
-PLACEHOLDER = "driver://"  # what 'alembic init' writes as the URL, to be replaced
-PLACEHOLDER_DIALECT = "sqlalchemy.dialects:driver"  # in SQLAlchemy's error about it
+MAGE_MUTEX_KEY = 1  # the key that Mage itself passes to pg_advisory_lock when it starts
+PLACEHOLDER = "driver://"  # the start of the URL that 'alembic init' writes
+PLACEHOLDER_DIALECT = "sqlalchemy.dialects:driver"  # in SQLAlchemy's error about that URL
 MAGE_VARIABLES = (
     "MAGE_DATABASE_CONNECTION_URL",
     "AWS_DB_SECRETS_NAME",
@@ -32,27 +36,27 @@ MAGE_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Migration scripts and how to run them; `url` is what an alembic.ini says literally."""
+    """Migration scripts and how to run them. `url` is the literal text of an alembic.ini."""
 
     kind: Literal["mage", "alembic"]
     version: str | None  # of Mage
     location: Path  # mage_ai's folder, or the alembic.ini
-    folder: Path  # where its scripts expect to be run
+    folder: Path  # the working directory that its scripts expect
     scripts: Scripts
     found: str
     url: str | None = field(default=None, repr=False)
-    url_place: str = ""  # where that URL stands
+    url_source: str = ""  # the option and file of that URL
     databases: tuple[str, ...] = ()  # sections of an alembic.ini that each name a database
-    doubt: str | None = None  # why env.py could not be asked what it configures
+    doubt: str | None = None  # the error, if env.py could not be asked
     others: tuple[str, ...] = ()  # redacted URLs of further databases that env.py works on
 
     @property
     def version_locations(self) -> tuple[Path, ...]:
-        return tuple(Path(place) for place in self.scripts.version_locations)
+        return tuple(Path(folder) for folder in self.scripts.version_locations)
 
     @property
     def mutex_key(self) -> int:
-        """Mage's own key for Mage's chain; for others one of 63 bits made from the version table's name."""
+        """Return Mage's own key for Mage's chain, else 63 bits of a hash of the version table's name."""
         if self.kind == "mage":
             return MAGE_MUTEX_KEY
         name = f"magetui:{self.scripts.version_table_schema or ''}.{self.scripts.version_table}"
@@ -68,17 +72,17 @@ def find_project(
     project_path: Path,
     chosen: Selection = Selection(),  # noqa: B008 - it is frozen
 ) -> Project:
-    """The project that flags name; else Alembic's files in the folder, unless Mage's variables are set; else Mage.
+    """Return the project of the flags, else Alembic's files in the folder, else the installed Mage.
 
-    Raises `ProjectError` where there is none.
+    If one of Mage's variables is set, Mage comes before Alembic's files. Raises `ProjectError` if there is no project.
     """
     if chosen.config is not None:
         return alembic_project(Path(chosen.config), chosen.name)
     if not project_path.is_dir():
         raise ProjectError(f"--project-path {project_path} is not a folder.")
-    file = has_alembic(project_path)
-    mage_meant = chosen.mage_path is not None or any(environment.get(name) for name in MAGE_VARIABLES)
-    if file is not None and not mage_meant:
+    file = find_alembic_file(project_path)
+    prefers_mage = chosen.mage_path is not None or any(environment.get(name) for name in MAGE_VARIABLES)
+    if file is not None and not prefers_mage:
         return alembic_project(file, chosen.name)
     mage = find_mage(environment, chosen.mage_path, chosen.python)
     if mage is not None:
@@ -86,9 +90,9 @@ def find_project(
     if file is not None:
         return alembic_project(file, chosen.name)
     raise ProjectError(
-        f"There are no migration scripts to look at: no alembic.ini or [tool.alembic] in {project_path.resolve()}, and "
-        "no installed Mage was found. Name one: --config path/to/alembic.ini, --mage-path path/to/site-packages, or "
-        "--python the interpreter that Mage runs under."
+        f"No migration scripts were found: no alembic.ini or [tool.alembic] in {project_path.resolve()}, and no "
+        "installed Mage. Give --config path/to/alembic.ini, --mage-path path/to/site-packages, or --python with the "
+        "interpreter that Mage runs under."
     )
 
 
@@ -109,9 +113,9 @@ def mage_project(mage: Mage, project_path: Path) -> Project:
 
 
 def alembic_project(file: Path, name: str | None = None) -> Project:
-    """A project by its alembic.ini or pyproject.toml, read as Alembic reads it but running nothing.
+    """Return the project of an alembic.ini or pyproject.toml, read as Alembic reads it, but without running code.
 
-    Raises `ProjectError` where the file cannot be read or names no scripts.
+    Raises `ProjectError` if the file cannot be read or names no scripts.
     """
     files = read_alembic_files(file, name)
     location = files.ini if files.toml is None or file.suffix != ".toml" else files.toml
@@ -126,7 +130,7 @@ def alembic_project(file: Path, name: str | None = None) -> Project:
         scripts=Scripts(
             kind="alembic",
             script_location=str(files.script_folder),
-            version_locations=tuple(str(place) for place in files.version_folders),
+            version_locations=tuple(str(folder) for folder in files.version_folders),
             config_file=None if files.ini is None else str(files.ini),
             toml_file=None if files.toml is None else str(files.toml),
             section=files.section,
@@ -135,13 +139,13 @@ def alembic_project(file: Path, name: str | None = None) -> Project:
         ),
         found=str(location),
         url=files.url,
-        url_place=files.url_place,
+        url_source=files.url_source,
         databases=files.databases,
     )
 
 
-def has_alembic(folder: Path) -> Path | None:
-    """The alembic.ini of a folder, or its pyproject.toml where that has a table for Alembic."""
+def find_alembic_file(folder: Path) -> Path | None:
+    """Return the folder's alembic.ini, or its pyproject.toml if that has a table for Alembic."""
     ini, toml = folder / "alembic.ini", folder / "pyproject.toml"
     if ini.is_file():
         return ini
@@ -150,85 +154,83 @@ def has_alembic(folder: Path) -> Path | None:
     return None
 
 
-def configured(project: Project, environment: Environment, url: URL | None) -> Project:
-    """The project with what its env.py configures for the database of `url`."""
-    one = of_database(environment, url, project.folder)
-    others = tuple(
-        dict.fromkeys(
-            redact_url(other.url) for other in environment.databases if other.url and one and other.url != one.url
-        )
+def with_env_options(project: Project, environment: Environment, url: URL | None) -> Project:
+    """Return the project with the options that its env.py configures for the database of `url`."""
+    options = _options_for(environment, url, project.folder)
+    if options is None:
+        return replace(project, doubt=environment.error)
+    urls = [call.url for call in environment.databases if call.url and call.url != options.url]
+    others = tuple(dict.fromkeys(redact_url(other) for other in urls))
+    scripts = replace(
+        project.scripts,
+        several=project.scripts.several or bool(others),
+        version_table=options.version_table or project.scripts.version_table,
+        version_table_schema=options.version_table_schema or project.scripts.version_table_schema,
+        arguments=options.arguments,
+        naming=options.naming,
     )
-    several = project.scripts.several or bool(others)
-    scripts = replace(project.scripts, several=several)
-    if one is not None:
-        scripts = replace(
-            scripts,
-            version_table=one.version_table or scripts.version_table,
-            version_table_schema=one.version_table_schema or scripts.version_table_schema,
-            arguments=one.arguments,
-            naming=one.naming,
-        )
-    return replace(project, scripts=scripts, doubt=environment.error if one is None else None, others=others)
+    return replace(project, scripts=scripts, doubt=None, others=others)
 
 
 def project_target(project: Project, environment: Environment, *, named: bool) -> Target:
-    """The database that the scripts are for: the one that env.py connects to, where it says so, else the literal URL.
+    """Return the database that the scripts are for: the one that env.py connects to, else the literal URL.
 
-    `named`: whether the operator named the section that the literal URL stands in. Raises `ConnectError` where none
-    can be told.
+    `named` is True if the operator named the section of the literal URL, which then wins. Raises `ConnectError` if the
+    database cannot be determined.
     """
     literal = None
     if project.url is not None and not project.url.startswith(PLACEHOLDER):
-        literal = parse_target(project.url, project.url_place, project.folder)
-    made = {one.url: one for one in environment.databases if one.url and not one.url.startswith(PLACEHOLDER)}
-    if literal is not None and (named or not made or _matching(environment, literal.url, project.folder) is not None):
+        literal = parse_target(project.url, project.url_source, project.folder)
+    urls = list(
+        dict.fromkeys(call.url for call in environment.databases if call.url and not call.url.startswith(PLACEHOLDER))
+    )
+    if literal is not None and (named or not urls or _matching(environment, literal.url, project.folder) is not None):
         return literal
-    if len(made) == 1:
-        [url] = made
-        also = f"; {project.url_place} is another one" if literal is not None else ""
-        return parse_target(url, f"made by env.py in {project.scripts.script_location}{also}", project.folder)
+    if len(urls) == 1:
+        note = f"; {project.url_source} is another one" if literal is not None else ""
+        return parse_target(urls[0], f"made by env.py in {project.scripts.script_location}{note}", project.folder)
     if project.databases:
         raise ConnectError(
             "bad-url",
             f"{project.location} names several databases: {', '.join(project.databases)}. "
-            f"Say which one with --name {project.databases[0]}, or with --url.",
+            f"Choose one with --name {project.databases[0]}, or with --url.",
         )
-    if made:
-        shown = ", ".join(redact_url(url) for url in made)
-        raise ConnectError("bad-url", f"env.py works on {len(made)} databases: {shown}. Name one of them with --url.")
+    if urls:
+        shown = ", ".join(redact_url(url) for url in urls)
+        raise ConnectError("bad-url", f"env.py works on {len(urls)} databases: {shown}. Choose one with --url.")
     if project.url is not None and PLACEHOLDER_DIALECT in (environment.error or PLACEHOLDER_DIALECT):
         raise ConnectError(
             "bad-url",
-            f"{project.url_place} is still what 'alembic init' wrote, and env.py makes no other. "
-            "Write the database's URL there, or name it with --url.",
+            f"{project.url_source} is still the text that 'alembic init' wrote, and env.py makes no other URL. "
+            "Write the database's URL there, or give it with --url.",
         )
-    why = f"could not be asked for it ({environment.error})" if environment.error else "connects to none"
+    why = f"could not be asked for it ({environment.error})" if environment.error else "connects to no database"
     raise ConnectError(
         "bad-url",
-        f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself, and that {why}. "
-        "Name the database with --url: a run is refused where env.py connects to another one.",
+        f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself, and env.py {why}. "
+        "Give the database with --url: a run is refused if env.py connects to another database.",
     )
 
 
-def of_database(environment: Environment, url: URL | None, folder: Path) -> Configured | None:
-    """What env.py configures for that database; where it works on one alone, for that."""
-    found = None if url is None else _matching(environment, url, folder)
-    alone = len({one.url for one in environment.databases}) == 1
-    return environment.databases[0] if found is None and alone else found
+def _options_for(environment: Environment, url: URL | None, folder: Path) -> Configured | None:
+    """Return the options that env.py configures for the database. If it works on a single database, it is that one."""
+    matching = None if url is None else _matching(environment, url, folder)
+    is_single = len({call.url for call in environment.databases}) == 1
+    return environment.databases[0] if matching is None and is_single else matching
 
 
 def _matching(environment: Environment, url: URL, folder: Path) -> Configured | None:
-    wanted = _named(url)
-    return next((one for one in environment.databases if one.url and _place(one.url, folder) == wanted), None)
+    wanted = _identity(url)
+    return next((c for c in environment.databases if c.url and _identity_of(c.url, folder) == wanted), None)
 
 
-def _place(text: str, folder: Path) -> tuple[object, ...] | None:
+def _identity_of(text: str, folder: Path) -> tuple[object, ...] | None:
     try:
-        return _named(parse_target(text, "env.py", folder).url)
+        return _identity(parse_target(text, "env.py", folder).url)
     except ConnectError:
         return None
 
 
-def _named(url: URL) -> tuple[object, ...]:
-    """What names a database, whatever the driver and the user."""
+def _identity(url: URL) -> tuple[object, ...]:
+    """Return the parts of a URL that identify the database, without the driver and the user."""
     return (url.get_backend_name(), url.host, url.port, url.database)

@@ -1,6 +1,7 @@
-"""Reads Mage's releases off a clone of its public repository: of each release's tag the head of its chain.
+"""Mage's releases, read from a clone of its public repository: the head of the chain at the tag of each release.
 
-Nothing of the repository is checked out or run. Git gives each tag's scripts, and the chain's own reader their headers.
+Nothing of the repository is checked out or run. Git delivers the scripts of each tag, and `read_chain` reads their
+headers. It is separate from `releases` because only the maintainers run it, to refresh the data.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from magetui.engine.revisions.graph import read_chain
 VERSIONS = Path("mage_ai", MIGRATIONS, "versions").as_posix()
 RELEASE_TAG = re.compile(r"v?(\d+\.\d+\.\d+)")
 ABOUT = (
-    "Which Alembic revision is the head of each release of mage-ai. Read off the public repository: the release tag "
-    "where there is one, else the commit that set the version (such a row can be one release off). Refreshed by: "
-    "python -m magetui.cli.releases --repository DIR, a clone of Mage's public repository with its tags."
+    "The Alembic revision that is the head of each release of mage-ai. Read from the public repository: from the "
+    "release tag if there is one, else from the commit that set the version (such a row can be one release off). "
+    "Refreshed by: python -m magetui.cli.releases --repository DIR, a clone of Mage's public repository with its tags."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedRelease:
-    """What a tag says: `revisions` is how many its chain has, `date` the day of its commit."""
+    """A tag's release: `date` is the day of its commit, `revisions` the number of revisions in its chain."""
 
     version: str
     date: str
@@ -43,16 +44,16 @@ class TaggedRelease:
 
 @dataclass(frozen=True, slots=True)
 class UnreadTag:
-    """A tag of which no head can be told, and why."""
+    """A tag whose head cannot be determined, and why."""
 
     tag: str
     problem: str
 
 
 def read_tags(repository: Path) -> Iterator[TaggedRelease | UnreadTag]:
-    """The releases of a clone, oldest first; tags from before Mage had a database are passed over.
+    """Yield the releases of a clone, oldest first. Skips tags from before Mage had a database.
 
-    Raises `UsageError` where there is no clone, or it has no such tag.
+    Raises `UsageError` if `repository` is no clone, or has no release tag.
     """
     tags = sorted(
         (tag for tag in _git(repository, "tag", "--list").splitlines() if RELEASE_TAG.fullmatch(tag)),
@@ -70,7 +71,7 @@ def _read_tag(repository: Path, tag: str) -> TaggedRelease | UnreadTag:
     archive = _git_bytes(repository, "archive", "--format=tar", f"{commit}:{VERSIONS}")
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar.getmembers():
-            content = tar.extractfile(member)  # None for what is no file
+            content = tar.extractfile(member)  # None if it is not a file
             if content is not None and "/" not in member.name:
                 Path(folder, member.name).write_bytes(content.read())
         chain = read_chain([Path(folder)])
@@ -81,15 +82,15 @@ def _read_tag(repository: Path, tag: str) -> TaggedRelease | UnreadTag:
     return TaggedRelease(version, date, chain.heads[0], len(chain.revisions))
 
 
-def refreshed(data: Mapping[str, Any], tagged: Sequence[TaggedRelease]) -> dict[str, Any]:
-    """The data with what the tags say, which is surer than what stood there; releases without a tag stay."""
+def merge_releases(data: Mapping[str, Any], tagged: Sequence[TaggedRelease]) -> dict[str, Any]:
+    """Return the data with the tags' releases, which replace older rows. Releases without a tag stay."""
     rows = {row["version"]: row for row in data["releases"]}
-    rows |= {one.version: {**asdict(one), "from": "tag"} for one in tagged}
+    rows |= {release.version: {**asdict(release), "from": "tag"} for release in tagged}
     return {"about": ABOUT, "releases": sorted(rows.values(), key=lambda row: version_key(row["version"]))}
 
 
 def write_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Write the data whole or not at all, a release a line, so that a difference is read at a glance."""
+    """Write the data completely or not at all, one release per line, so that a diff is easy to read."""
     rows = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in data["releases"])
     about = json.dumps(data["about"], ensure_ascii=False)
     unfinished = path.with_name(f"{path.name}.unfinished")
@@ -102,7 +103,7 @@ def _git(repository: Path, *arguments: str) -> str:
 
 
 def _git_bytes(repository: Path, *arguments: str) -> bytes:
-    # Git's variables would have it look elsewhere; a hook sets them, say.
+    # Git's own variables, which hooks set, would make it read another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(repository), *arguments]
     try:
@@ -110,6 +111,6 @@ def _git_bytes(repository: Path, *arguments: str) -> bytes:
     except OSError as error:
         raise UsageError(f"git cannot be run: {error}.") from error
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())
-        raise UsageError(f"{repository} cannot be read as a git repository: git {arguments[0]} says {said}.")
+        complaint = " ".join(done.stderr.decode(errors="replace").split())
+        raise UsageError(f"{repository} cannot be read as a git repository: git {arguments[0]} says {complaint}.")
     return done.stdout

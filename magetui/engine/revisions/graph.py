@@ -1,12 +1,13 @@
-"""The chain: the graph that Alembic makes of the scripts' headers, none of them being run.
+"""The chain: the graph of a project's revisions, read from their headers without running a script.
 
-The graph itself (heads, partial ids, relative steps, branches) is Alembic's `RevisionMap` over those rows.
+The graph itself (heads, partial ids, relative steps, branches) is Alembic's `RevisionMap` over these headers. It is
+only built if it is needed: a chain without branches answers most questions from its list of revisions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,13 @@ from magetui.model.plan import PlannedStep
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
 
-# What Alembic takes for a script: alembic/script/base.py, _only_source_rev_file.
+# The names that Alembic accepts for scripts: alembic/script/base.py, _only_source_rev_file.
 SCRIPT_NAME = re.compile(r"(?!\.#|__init__).*\.py$")
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The revisions as a graph. Methods raise `ChainError` where the scripts' problems leave no graph."""
+    """The revisions as a graph. Methods raise `ChainError` if the scripts' problems leave no graph."""
 
     revisions: tuple[Revision, ...]  # newest first, parents after their children
     problems: tuple[ChainProblem, ...]
@@ -37,24 +38,28 @@ class Chain:
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """Revisions that no other one follows, in the order of `revisions`."""
+        """Return the revisions that no other revision follows, in the order of `revisions`."""
         followed = {parent for revision in self.revisions for parent in revision.down_revisions}
         return tuple(r.revision for r in self.revisions if r.revision not in followed)
 
     @cached_property
-    def _is_a_line(self) -> bool:
-        """Whether each revision stands on the one before it and on nothing else: then no graph has to be loaded."""
-        stands_on = [(*revision.down_revisions, *revision.depends_on) for revision in self.revisions]
-        return stands_on == [*((revision.revision,) for revision in self.revisions[1:]), ()]
+    def _is_linear(self) -> bool:
+        """Return True if each revision has exactly one parent, the one before it. Then no graph has to be built."""
+        parents = [(*revision.down_revisions, *revision.depends_on) for revision in self.revisions]
+        return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
     @property
     def broken(self) -> bool:
-        """Whether Alembic itself would refuse to work with these scripts."""
-        return any(problem.code != "several-heads" for problem in self.problems)
+        """Return True if Alembic would refuse to work with these scripts."""
+        return self._first_problem is not None
+
+    @property
+    def _first_problem(self) -> ChainProblem | None:
+        return next((problem for problem in self.problems if problem.code != "several-heads"), None)
 
     @cached_property
     def revision_map(self) -> RevisionMap:
-        """Alembic's graph over the headers that were read. Raises `ChainError`."""
+        """Return Alembic's graph over the headers. Raises `ChainError`."""
         load(*ALEMBIC)
         from alembic.script.revision import Revision as Row
         from alembic.script.revision import RevisionMap
@@ -72,15 +77,14 @@ class Chain:
         return RevisionMap(rows)
 
     def require_graph(self) -> None:
-        """Raises `ChainError` where the scripts are no graph that Alembic could work with."""
-        broken = next((problem for problem in self.problems if problem.code != "several-heads"), None)
-        if broken is not None:
-            raise ChainError(f"{broken.message} Alembic cannot work with these scripts until that is mended.")
+        """Raise `ChainError` if Alembic cannot work with these scripts."""
+        if self._first_problem is not None:
+            raise ChainError(f"{self._first_problem.message} Alembic cannot use these scripts until this is fixed.")
 
     def resolve(self, wanted: str) -> str:
-        """The full id for an id, a part of one, a label, 'head', the head of a branch ('label@head') or 'base'.
+        """Return the full id for an id or its start, a label, 'head', the head of a branch ('label@head') or 'base'.
 
-        Raises `RevisionError` where there is none, or several.
+        Raises `RevisionError` if no revision matches, or several do.
         """
         if wanted == "base":
             return "base"
@@ -89,7 +93,7 @@ class Chain:
             if len(self.heads) != 1:
                 heads = ", ".join(self.heads)
                 raise RevisionError(
-                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' says too little. Name one.",
+                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' is ambiguous. Name one.",
                     self.heads,
                 )
             return self.heads[0]
@@ -98,7 +102,7 @@ class Chain:
         matches = [wanted] if wanted in self.by_id else [r for r in self.by_id if r.startswith(wanted)]
         if len(matches) > 1:
             raise RevisionError(
-                f"Several revisions begin with '{wanted}': {', '.join(sorted(matches))}. Give more of the id.",
+                f"Several revisions start with '{wanted}': {', '.join(sorted(matches))}. Give more of the id.",
                 sorted(matches),
             )
         if matches:
@@ -107,36 +111,36 @@ class Chain:
         if labelled:
             return labelled[0]
         raise RevisionError(
-            f"There is no revision '{wanted}' in the chain of {len(self.revisions)}. "
-            "'magetui history' lists those there are."
+            f"There is no revision '{wanted}' in the chain of {len(self.revisions)}. 'magetui history' lists all."
         )
 
     def _head_of(self, wanted: str) -> str:
-        """The head of a branch, by its label or one of its ids."""
+        """Return the head of a branch, given by its label or one of its ids."""
         branch = self.resolve(wanted.removesuffix("@head"))
         heads = [head for head in self.heads if branch in self.applied((head,))]
         if len(heads) != 1:
-            raise RevisionError(f"'{wanted}' is not one revision: {', '.join(heads) or 'none'}. Name it.", heads)
+            matches = ", ".join(heads) or "none"
+            raise RevisionError(f"'{wanted}' does not match exactly one revision: {matches}. Name the revision.", heads)
         return heads[0]
 
     def upgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """The steps from `current` to `target` (an id, or 'heads'), in the order in which they run."""
+        """Return the steps from `current` to `target` (an id, or 'heads'), in the order in which they run."""
         ids = self._iterate(target, tuple(current), down=False)
         return tuple(PlannedStep(id, "upgrade", self.by_id[id].message) for id in reversed(ids))
 
     def downgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """The steps from `current` back to `target` (an id or 'base'), in the order in which they run."""
+        """Return the steps from `current` back to `target` (an id or 'base'), in the order in which they run."""
         ids = self._iterate(tuple(current), target, down=True)
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
 
     def before(self, current: Sequence[str], count: int) -> str:
-        """Where going back `count` steps from `current` ends: an id, or 'base'.
+        """Return the revision `count` steps before `current`: an id, or 'base'.
 
-        Raises `RevisionError` where the chain is shorter than that, or the current revision is not one revision.
+        Raises `RevisionError` if the chain is shorter, or if there is not exactly one current revision.
         """
         if len(current) != 1:
             raise RevisionError(
-                f"'-{count}' needs one current revision to count from, and there are {len(current)} ({', '.join(current)}). "
+                f"'-{count}' needs exactly one current revision, but there are {len(current)} ({', '.join(current)}). "
                 "Name the revision to go back to."
             )
         steps = self.downgrade_steps(current, "base")
@@ -148,41 +152,41 @@ class Chain:
         return parents[0] if parents else "base"
 
     def after(self, current: Sequence[str], count: int) -> str:
-        """Where going forward `count` steps from `current` ends."""
+        """Return the revision `count` steps after `current`. Raises `RevisionError` if that is beyond the head."""
         steps = self.upgrade_steps(current, self.resolve("head"))
         if count > len(steps):
-            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
+            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} steps away.")
         return steps[count - 1].revision
 
     def pending(self, current: Sequence[str]) -> tuple[str, ...]:
-        """The revisions an upgrade would run, in order; none where scripts or current revision leave that open."""
+        """Return the revisions that an upgrade would run, in order; empty if the scripts or `current` are broken."""
         if self.broken or self.unknown(current) or not self.heads:
             return ()
-        if self._is_a_line and len(current) <= 1:
+        if self._is_linear and len(current) <= 1:
             line = [revision.revision for revision in reversed(self.revisions)]
             return tuple(line[line.index(current[0]) + 1 :] if current else line)
         try:
             return tuple(step.revision for step in self.upgrade_steps(current, "heads"))
         except RevisionError:
-            return ()  # current revisions that contradict one another
+            return ()  # the current revisions contradict one another
 
     def contradicts(self, current: Sequence[str]) -> bool:
-        """Whether the rows cannot all be true: one twice, or one that another already includes."""
+        """Return True if the rows contradict each other: a revision twice, or a revision that another one includes."""
         if self.unknown(current):
             return False
         return len(set(current)) != len(current) or any(
-            one in self.applied((other,)) for one in current for other in current if one != other
+            revision in self.applied((other,)) for revision in current for other in current if revision != other
         )
 
     def unknown(self, current: Iterable[str]) -> tuple[str, ...]:
-        """Those of `current` that the chain does not have."""
-        return tuple(one for one in current if one not in self.by_id)
+        """Return the current revisions that the chain does not have."""
+        return tuple(revision for revision in current if revision not in self.by_id)
 
     def applied(self, current: Sequence[str]) -> frozenset[str]:
-        """The revisions that a database at `current` went through."""
+        """Return the revisions that a database at `current` has applied."""
         if self.broken or not current or self.unknown(current):
             return frozenset()
-        if self._is_a_line and len(current) == 1:
+        if self._is_linear and len(current) == 1:
             return frozenset(self.by_id) - frozenset(self.pending(current))
         return frozenset(step.revision for step in self.downgrade_steps(current, "base"))
 
@@ -191,62 +195,38 @@ class Chain:
         from alembic.script.revision import RevisionError as AlembicRevisionError
 
         try:
-            found = revisions.iterate_revisions(
+            rows = revisions.iterate_revisions(
                 upper, lower if lower else None, implicit_base=not down, select_for_downgrade=down
             )
-            return [row.revision for row in found if row is not None]
+            return [row.revision for row in rows if row is not None]
         except AlembicRevisionError as error:
             raise RevisionError(f"{str(error).rstrip('.')}.") from error
 
 
 def read_chain(version_locations: Iterable[Path]) -> Chain:
-    """Read the headers of all scripts in the folders. Nothing is imported; problems are in the result."""
+    """Read the headers of all scripts in the folders. Nothing is imported, and problems are part of the result."""
     revisions: list[Revision] = []
     problems: list[ChainProblem] = []
     for folder in version_locations:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if SCRIPT_NAME.match(path.name) and path.is_file():
-                found = read_script(path)
-                if isinstance(found, Revision):
-                    revisions.append(found)
+                script = read_script(path)
+                if isinstance(script, Revision):
+                    revisions.append(script)
                 else:
-                    problems.append(found)
+                    problems.append(script)
     if not revisions and not problems:
-        places = ", ".join(str(folder) for folder in version_locations)
-        problems.append(ChainProblem("no-scripts", f"There are no migration scripts in {places}."))
+        folders = ", ".join(str(folder) for folder in version_locations)
+        problems.append(ChainProblem("no-scripts", f"There are no migration scripts in {folders}."))
     ordered, graph_problems = _ordered(revisions)
     return Chain(ordered, (*problems, *graph_problems))
 
 
 def _ordered(revisions: list[Revision]) -> tuple[tuple[Revision, ...], list[ChainProblem]]:
-    """Newest first, each revision before its parents; and what is wrong with the graph."""
-    problems: list[ChainProblem] = []
-    by_id: dict[str, Revision] = {}
-    for revision in revisions:
-        if revision.revision in by_id:
-            other = by_id[revision.revision]
-            problems.append(
-                ChainProblem(
-                    "duplicate-revision",
-                    f"Two scripts are both revision {revision.revision}: {other.path.name} and {revision.path.name}.",
-                    (other.path, revision.path),
-                    (revision.revision,),
-                )
-            )
-        else:
-            by_id[revision.revision] = revision
-    _resolve_parents(by_id)
-    for revision in by_id.values():
-        for parent in (*revision.down_revisions, *revision.depends_on):
-            if parent not in by_id:
-                problems.append(
-                    ChainProblem(
-                        "missing-parent",
-                        f"{revision.path.name} follows revision {parent}, and no script declares that.",
-                        (revision.path,),
-                        (revision.revision, parent),
-                    )
-                )
+    """Return the revisions newest first, each before its parents, and the problems of their graph."""
+    by_id, problems = _unique(revisions)
+    _resolve_dependencies(by_id)
+    problems += _missing_parents(by_id)
     newest_first, left_over = _sorted_newest_first(by_id)
     in_cycle = [revision for revision in left_over if _on_cycle(revision.revision, by_id)]
     if in_cycle:
@@ -272,8 +252,42 @@ def _ordered(revisions: list[Revision]) -> tuple[tuple[Revision, ...], list[Chai
     return chain.revisions, problems
 
 
-def _resolve_parents(by_id: dict[str, Revision]) -> None:
-    """Replace labels and partial ids in `depends_on` and `down_revision` by full ids, as Alembic does."""
+def _unique(revisions: Iterable[Revision]) -> tuple[dict[str, Revision], list[ChainProblem]]:
+    """Return the first script of each revision id, and a problem for each further script."""
+    by_id: dict[str, Revision] = {}
+    problems: list[ChainProblem] = []
+    for revision in revisions:
+        if revision.revision in by_id:
+            other = by_id[revision.revision]
+            problems.append(
+                ChainProblem(
+                    "duplicate-revision",
+                    f"Two scripts are both revision {revision.revision}: {other.path.name} and {revision.path.name}.",
+                    (other.path, revision.path),
+                    (revision.revision,),
+                )
+            )
+        else:
+            by_id[revision.revision] = revision
+    return by_id, problems
+
+
+def _missing_parents(by_id: Mapping[str, Revision]) -> list[ChainProblem]:
+    return [
+        ChainProblem(
+            "missing-parent",
+            f"{revision.path.name} follows revision {parent}, but no script declares that revision.",
+            (revision.path,),
+            (revision.revision, parent),
+        )
+        for revision in by_id.values()
+        for parent in _parents(revision)
+        if parent not in by_id
+    ]
+
+
+def _resolve_dependencies(by_id: dict[str, Revision]) -> None:
+    """Replace labels and partial ids in `depends_on` by full ids, as Alembic does."""
     labels = {label: r.revision for r in by_id.values() for label in r.branch_labels}
 
     def full(wanted: str) -> str:
@@ -281,7 +295,7 @@ def _resolve_parents(by_id: dict[str, Revision]) -> None:
             return wanted
         if wanted in labels:
             return labels[wanted]
-        matches = [one for one in by_id if one.startswith(wanted)]
+        matches = [revision for revision in by_id if revision.startswith(wanted)]
         return matches[0] if len(matches) == 1 else wanted
 
     for revision in list(by_id.values()):
@@ -290,21 +304,18 @@ def _resolve_parents(by_id: dict[str, Revision]) -> None:
 
 
 def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], list[Revision]]:
-    """Children before parents (depth of the walk kept off the stack), and what is left over: cycles and all below."""
-    parents = {
-        revision.revision: {p for p in (*revision.down_revisions, *revision.depends_on) if p in by_id}
-        for revision in by_id.values()
-    }
+    """Return children before parents, and the rest: revisions in cycles and their ancestors. Uses no recursion."""
+    parents = {id: {p for p in _parents(revision) if p in by_id} for id, revision in by_id.items()}
     children = dict.fromkeys(by_id, 0)
-    for one in by_id:
-        for parent in parents[one]:
+    for id in by_id:
+        for parent in parents[id]:
             children[parent] += 1
-    ready = sorted((one for one in by_id if not children[one]), key=lambda one: by_id[one].created or "")
+    ready = sorted((id for id in by_id if not children[id]), key=lambda id: by_id[id].created or "")
     ordered: list[Revision] = []
     while ready:
-        one = ready.pop()
-        ordered.append(by_id[one])
-        for parent in sorted(parents[one]):
+        id = ready.pop()
+        ordered.append(by_id[id])
+        for parent in sorted(parents[id]):
             children[parent] -= 1
             if not children[parent]:
                 ready.append(parent)
@@ -312,19 +323,19 @@ def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], li
     return ordered, [revision for revision in by_id.values() if revision.revision not in placed]
 
 
-def _on_cycle(start: str, by_id: dict[str, Revision]) -> bool:
+def _on_cycle(start: str, by_id: Mapping[str, Revision]) -> bool:
     seen: set[str] = set()
     frontier = _parents(by_id[start])
     while frontier:
-        one = frontier.pop()
-        if one == start:
+        id = frontier.pop()
+        if id == start:
             return True
-        if one in by_id and one not in seen:
-            seen.add(one)
-            frontier.extend(_parents(by_id[one]))
+        if id in by_id and id not in seen:
+            seen.add(id)
+            frontier.extend(_parents(by_id[id]))
     return False
 
 
 def _parents(revision: Revision) -> list[str]:
-    """What has to run before it."""
+    """Return the revisions that must run before this one."""
     return [*revision.down_revisions, *revision.depends_on]

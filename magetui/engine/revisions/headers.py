@@ -1,7 +1,7 @@
-"""One script's header, read from its syntax tree and not by running it.
+"""Headers of migration scripts, read from their syntax trees without running them.
 
-Importing the scripts would run strangers' code, and fails wherever the project's own package cannot be imported. A
-syntax tree gives the same header, shows a script that Python could not load, and costs 70 microseconds a file.
+Importing a script would run unknown code, and it fails if the project's own package cannot be imported. A syntax tree
+gives the same header, reports a script that Python cannot load, and costs 70 microseconds per file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ProblemCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One script's header; `path` is its file, `created` as the script's docstring has it."""
+    """The header of one script. `created` is the date in the script's docstring, as it is written there."""
 
     revision: str
     down_revisions: tuple[str, ...]
@@ -37,7 +37,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class ChainProblem:
-    """What is wrong with the scripts themselves, and the files it stands in."""
+    """A problem of the scripts themselves, with the files and revisions that have it."""
 
     code: ProblemCode
     message: str
@@ -46,7 +46,7 @@ class ChainProblem:
 
 
 def read_script(path: Path) -> Revision | ChainProblem:
-    """One script's header, or why it cannot be had."""
+    """Return the script's header, or the problem that makes it unreadable."""
     try:
         tree = tree_of(path.read_bytes(), str(path))
     except SyntaxError as error:
@@ -60,7 +60,7 @@ def read_script(path: Path) -> Revision | ChainProblem:
             try:
                 header[name] = ast.literal_eval(value)
             except ValueError:
-                message = f"{path.name} computes its {name}, which cannot be known without running it."
+                message = f"{path.name} computes its {name}, so it cannot be read without running the script."
                 return ChainProblem("unreadable-script", message, (path,))
     if not isinstance(header.get("revision"), str):
         message = f"{path.name} does not declare its revision."
@@ -91,4 +91,4 @@ def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
 def _as_tuple(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else tuple(str(one) for one in value)
+    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)

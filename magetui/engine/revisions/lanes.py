@@ -1,4 +1,7 @@
-"""The chain's branches as lanes, to be drawn beside its revisions: one column a line of development."""
+"""The chain's branches as lanes, to be drawn beside its revisions: one column for each line of development.
+
+The layout is separate from the drawing, so that it can be tested without a screen.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from magetui.engine.revisions.graph import Chain
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Where one revision stands: its column among those that pass by; columns of None are free."""
+    """The lanes in one revision's row: the revision's own column, and for each column if a lane passes through it."""
 
     column: int
     passing: tuple[bool, ...]
@@ -19,7 +22,7 @@ class Lane:
         return len(self.passing)
 
     def drawn(self, glyph: str) -> str:
-        """'│ ● ' with the revision's glyph in its column."""
+        """Return the row as text, such as '│ ● ', with the revision's glyph in its column."""
         return "".join(
             f"{glyph if number == self.column else '│' if passes else ' '} "
             for number, passes in enumerate(self.passing)
@@ -27,24 +30,32 @@ class Lane:
 
 
 def lanes_of(chain: Chain) -> dict[str, Lane]:
-    """A lane for every revision, walking from the heads down; a lane is free again below a branch's end."""
-    waiting: list[str | None] = []  # the revision that each lane leads to next
+    """Return the lane of every revision.
+
+    The walk goes from the heads down. Each column leads to the revision that continues it, and a column is free again
+    below the end of its branch. Example: heads c and b, both children of a, give c '● ', b '│ ● ' and a '● │ '. In the
+    row of a, both columns lead to a; it takes the first one.
+    """
+    waiting: list[str | None] = []  # the next revision of each column
     lanes: dict[str, Lane] = {}
     for revision in chain.revisions:
-        mine = [column for column, leads_to in enumerate(waiting) if leads_to == revision.revision]
-        if not mine:
-            free = waiting.index(None) if None in waiting else len(waiting)
-            waiting[free : free + 1] = [revision.revision]
-            mine = [free]
-        lanes[revision.revision] = Lane(mine[0], tuple(leads_to is not None for leads_to in waiting))
-        for column in mine:
+        columns = [column for column, leads_to in enumerate(waiting) if leads_to == revision.revision]
+        if not columns:
+            columns = [_take_free_column(waiting, revision.revision)]
+        lanes[revision.revision] = Lane(columns[0], tuple(leads_to is not None for leads_to in waiting))
+        for column in columns:
             waiting[column] = None
         for number, parent in enumerate(p for p in revision.down_revisions if p in chain.by_id):
             if number == 0:
-                waiting[mine[0]] = parent
+                waiting[columns[0]] = parent
             elif parent not in waiting:
-                free = waiting.index(None) if None in waiting else len(waiting)
-                waiting[free : free + 1] = [parent]
+                _take_free_column(waiting, parent)
         while waiting and waiting[-1] is None:
             waiting.pop()
     return lanes
+
+
+def _take_free_column(waiting: list[str | None], revision: str) -> int:
+    free = waiting.index(None) if None in waiting else len(waiting)
+    waiting[free : free + 1] = [revision]
+    return free

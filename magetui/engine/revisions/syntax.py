@@ -1,7 +1,7 @@
-"""Syntax trees of scripts, made by one thread at a time.
+"""Syntax trees of Python scripts, built by one thread at a time.
 
-Some releases of Python 3.11 count how deep a tree is in one place for all threads, and end with a SystemError, "AST
-constructor recursion depth mismatch", where two make one at once (CPython issue 106905).
+Some releases of Python 3.11 count the depth of a tree in one variable for all threads. If two threads parse at once,
+they raise SystemError, "AST constructor recursion depth mismatch" (CPython issue 106905).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _turn = threading.Lock()
 
 
 def tree_of(text: str | bytes, name: str = "a script") -> ast.Module:
-    """The tree of a script, which an error calls `name`. Raises `SyntaxError` or `ValueError` where it is none."""
+    """Return the script's syntax tree. Raises `SyntaxError` or `ValueError`, which call the script `name`."""
     with _turn, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whatever Python thinks of a stranger's escapes
+        warnings.simplefilter("ignore")  # such as warnings of invalid escape sequences
         return ast.parse(text, filename=name)

@@ -1,7 +1,7 @@
-"""What the version table will say after a plan, found by Alembic's own rules over the chain that was read as text.
+"""The changes that a plan makes to the version table.
 
-Branches, merges and `depends_on` make the answer more than 'the target'. Alembic's step and head classes know it;
-here they work on our rows, and instead of a table they change a set and note the statement.
+Branches, merges and `depends_on` make the result more complex than 'the target'. So Alembic's own step and head
+classes compute it over the chain that was read as text. In place of a table they change a set and note the statements.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """The rows afterwards, the statements that make them so, and whether all rows are replaced first."""
+    """The resulting rows, and the statements that write them. `purge` is True if all rows are deleted first."""
 
     result: tuple[str, ...]
     statements: tuple[str, ...]
@@ -31,9 +31,9 @@ class VersionChange:
 
 
 def version_change(chain: Chain, verb: ChangeVerb, current: Sequence[str], target: str, table: str) -> VersionChange:
-    """What a verb does to the version table `table` (as it is to be written in SQL).
+    """Return the change of the version table, whose name `table` is written as in SQL.
 
-    Raises `RevisionError` where Alembic finds that there is no way.
+    Raises `RevisionError` if Alembic finds no path from `current` to `target`.
     """
     load(*ALEMBIC)
     from alembic.runtime.migration import HeadMaintainer
@@ -43,17 +43,17 @@ def version_change(chain: Chain, verb: ChangeVerb, current: Sequence[str], targe
     heads = _Heads(() if purge else current, table)
     try:
         for step in _steps(chain, verb, () if purge else tuple(current), target):
-            HeadMaintainer.update_to_step(cast("HeadMaintainer", heads), step)  # its rules, on our set
+            HeadMaintainer.update_to_step(cast("HeadMaintainer", heads), step)
     except (CommandError, AssertionError) as error:
-        raise RevisionError(f"There is no way from {', '.join(current) or 'nothing'} to {target}: {error}") from error
-    emptied = (f"DELETE FROM {table}",) if purge else ()
-    return VersionChange(tuple(sorted(heads.heads)), (*emptied, *heads.statements), purge)
+        raise RevisionError(f"There is no path from {', '.join(current) or 'nothing'} to {target}: {error}") from error
+    delete_all = (f"DELETE FROM {table}",) if purge else ()
+    return VersionChange(tuple(sorted(heads.heads)), (*delete_all, *heads.statements), purge)
 
 
 def _steps(chain: Chain, verb: ChangeVerb, current: tuple[str, ...], target: str) -> Sequence[RevisionStep | StampStep]:
     from alembic.script import ScriptDirectory
 
-    with tempfile.TemporaryDirectory() as folder:  # Alembic asks that there be one, and reads nothing from it
+    with tempfile.TemporaryDirectory() as folder:  # Alembic requires a folder, but reads nothing from it
         script = ScriptDirectory(folder)
     script.revision_map = chain.revision_map
     for row in script.revision_map._revision_map.values():
@@ -67,7 +67,7 @@ def _steps(chain: Chain, verb: ChangeVerb, current: tuple[str, ...], target: str
 
 
 class _Heads:
-    """What Alembic's `HeadMaintainer` works on: a set here, and the statements noted."""
+    """Stand in for Alembic's `HeadMaintainer`: keep the heads in a set, and note the statements."""
 
     def __init__(self, heads: Sequence[str], table: str) -> None:
         self.heads = set(heads)

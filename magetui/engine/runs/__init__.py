@@ -1,1 +1,1 @@
-"""Runs: starting one, following one, and reading the ones on record."""
+"""Runs: one execution of a plan each, with a number, a journal and an outcome."""

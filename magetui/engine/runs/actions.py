@@ -1,4 +1,7 @@
-"""Actions that no child process carries out, put on record: a signalled session, a backup."""
+"""Records of actions that no child process carries out: a signalled session, a finished backup.
+
+This program writes their journals itself. Otherwise they look like runs, so that one list shows all of them.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from magetui.protocol import events, journal
 from magetui.protocol.machine import identity
 
 
-def kept_waiting(workspace: Workspace, session: Session) -> tuple[int, ...]:
-    """The runs of this database that go on and that the session was, or is, in the way of. Raises `StateError`."""
+def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
+    """Return the live runs of this database that the session has ever blocked. Raises `StateError`."""
     return tuple(
         record.run
         for record in list_runs(workspace.environment, NEWEST_RUNS)
@@ -30,43 +33,43 @@ def kept_waiting(workspace: Workspace, session: Session) -> tuple[int, ...]:
 
 
 def record_signal(
-    workspace: Workspace, session: Session, action: SignalAction, waiting: Sequence[int], moment: str
+    workspace: Workspace, session: Session, action: SignalAction, runs: Sequence[int], moment: str
 ) -> None:
-    """Put on record that the operator cancelled or ended a session at that moment (ISO 8601, UTC).
+    """Record that the operator cancelled or ended the session at `moment` (ISO 8601, UTC).
 
-    It goes into the journals of the runs that it kept `waiting`, which may have ended since, or else into one of its
-    own. Raises `StateError` where none can be written.
+    The record goes into the journals of the `runs` that the session blocked, even if they have ended since. If there
+    are none, it gets a journal of its own. Raises `StateError` if nothing can be written.
     """
     directory = runs_directory(workspace.environment)
     signalled = events.SessionSignalled(at=moment, action=action, session=session, operator=operator())
     try:
-        for run in waiting:
+        for run in runs:
             with journal.opened(journal_path(directory, run)) as descriptor:
                 journal.Journal(descriptor, workspace.target.secrets).append(signalled)
-        if not waiting:
-            _record_alone(workspace, directory, signalled.action, f"session {signalled.session.pid}", signalled)
+        if not runs:
+            _record_action(workspace, directory, action, f"session {session.pid}", signalled)
     except OSError as error:
         raise StateError(directory, error) from error
 
 
 def record_backup(workspace: Workspace, file: Path, size: str, elapsed_ms: int) -> None:
-    """Put a backup that was made on record, by itself. Raises `StateError` where that cannot be written."""
+    """Record a finished backup in a journal of its own. Raises `StateError` if it cannot be written."""
     directory = runs_directory(workspace.environment)
     try:
-        _record_alone(workspace, directory, "backup", f"{file} ({size})", elapsed_ms=elapsed_ms)
+        _record_action(workspace, directory, "backup", f"{file} ({size})", elapsed_ms=elapsed_ms)
     except OSError as error:
         raise StateError(directory, error) from error
 
 
-def _record_alone(
+def _record_action(
     workspace: Workspace,
     directory: Path,
     verb: RunVerb,
     target: str,
-    *told: events.Event,
+    *happened: events.Event,
     elapsed_ms: int = 0,
 ) -> None:
-    """A journal of something that was done at once, in this process, and not by a run."""
+    """Write the complete journal of an action that this process has carried out."""
     number, descriptor = new_journal(directory)
     try:
         own = journal.Journal(descriptor, workspace.target.secrets)
@@ -88,7 +91,7 @@ def _record_alone(
                 machine=identity(),
             )
         )
-        for event in told:
+        for event in happened:
             own.append(event)
         own.append(events.RunEnded(at=journal.now(), outcome="done", current=None, elapsed_ms=elapsed_ms))
     finally:

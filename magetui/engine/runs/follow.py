@@ -1,4 +1,8 @@
-"""Runs read from their journals: the running ones as they grow, the past ones complete."""
+"""Reading runs from their journals: a live run while its journal grows, past runs complete; and cancelling a live run.
+
+A journal is the only source. So the program follows a run that it started itself in the same way as a run that was
+started before an SSH connection dropped. The database is asked only about lost runs, whose journals have no end.
+"""
 
 from __future__ import annotations
 
@@ -20,38 +24,36 @@ from magetui.protocol import events, journal
 from magetui.protocol.machine import identity
 
 FOLLOW_PULSE_SECONDS = 0.1
-NEWEST_RUNS = 20  # among which one that goes on is looked for
-BEGIN_SECONDS = 10.0  # how long a child may take to write its first event
+NEWEST_RUNS = 20  # how many runs are searched for live ones
+FIRST_EVENT_SECONDS = 10.0  # how long a child may take to write its first event
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """How long a step took in an earlier run, on whichever database that was."""
+class EarlierStep:
+    """The duration of a step in an earlier run, on any database."""
 
     elapsed_ms: int
     run: int
     database: str
 
 
-def follow(
+def follow_run(
     environment: Mapping[str, str],
     started: StartedRun | int,
     stop: Callable[[], bool] = lambda: False,
     hear: Callable[[Sequence[events.Event]], None] = lambda _events: None,
 ) -> Iterator[RunRecord]:
-    """The run's record now, and again whenever its journal grows, until the child has ended.
+    """Yield the run's record, and again each time its journal grows, until the child has ended.
 
-    `stop` is asked at each pulse: once it says so nobody listens any more, and nothing more is read.
-    `hear` receives the events that are new to the record.
-
-    Raises as `read_run`.
+    `stop` is polled every `FOLLOW_PULSE_SECONDS`; if it returns True, nothing more is read. `hear` receives the events
+    that are new to the record. Raises the errors of `read_run`.
     """
     run = started if isinstance(started, int) else started.run
-    read_run(environment, run)  # or say why it cannot be read
+    read_run(environment, run)  # raises if the journal cannot be read
     path = journal_path(runs_directory(environment), run)
     reader, record = journal.Reader(path), RunRecord(run=run)
     while not stop():
-        alive = journal.is_alive(path)  # asked before reading: what is written in between is read next time
+        alive = journal.is_alive(path)  # asked before reading, so that the child's last events are not missed
         fresh = list(reader.read())
         record = fold(record, fresh)
         hear(fresh)
@@ -68,7 +70,7 @@ def follow(
 
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
-    """One run's record as it is now. Raises `RunNotFoundError`, `StateError` where it may not be read."""
+    """Return the run's record as it is now. Raises `RunNotFoundError`, or `StateError` if it may not be read."""
     directory = runs_directory(environment)
     try:
         path = require_journal(directory, run)
@@ -80,10 +82,10 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
-    """Everything that a run's journal says, in the order in which it happened. Raises as `read_run`.
+    """Return all events of the run's journal, sorted by time. Raises the errors of `read_run`.
 
-    A signal that an operator sent is put on record by another process, which may come after what the signal brought
-    about: the moments tell.
+    The order in the file can differ: an operator's signal is written by another process, possibly after the events
+    that it caused.
     """
     directory = runs_directory(environment)
     try:
@@ -92,26 +94,14 @@ def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event,
         raise StateError(directory, error, "read") from error
 
 
-def took_before(environment: Mapping[str, str], steps: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Earlier]:
-    """How long steps, as (revision, direction), took when they were last done, from the newest journals."""
-    wanted = set(steps)
-    found: dict[tuple[str, str], Earlier] = {}
-    for record in list_runs(environment, NEWEST_RUNS) if wanted else ():
-        for step in record.steps:
-            key = (step.revision, step.direction)
-            if key in wanted and key not in found and step.elapsed_ms is not None and not record.alive:
-                found[key] = Earlier(step.elapsed_ms, record.run, record.database)
-    return found
-
-
 def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
-    """The runs on record, newest first; only the `most` newest, if given. Those of other users are passed over.
+    """Return the runs on record, newest first, at most `most` of them. Skips runs of other users.
 
-    Raises `StateError` where the directory may not be read.
+    Raises `StateError` if the directory may not be read.
     """
     directory = runs_directory(environment)
     try:
-        os.scandir(directory).close()  # `Path.glob` passes over what it may not read
+        os.scandir(directory).close()  # `Path.glob` ignores a directory that it may not read
         readable = (n for n in reversed(run_numbers(directory)) if os.access(journal_path(directory, n), os.R_OK))
     except (FileNotFoundError, NotADirectoryError):
         return ()
@@ -120,46 +110,63 @@ def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[
     return tuple(read_run(environment, number) for number in islice(readable, most))
 
 
-def tell_lost(workspace: Workspace, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
-    """For a run whose child died untold: what its database says now, and whether its session is still there.
+def earlier_steps(
+    environment: Mapping[str, str], steps: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], EarlierStep]:
+    """Return how long each step, given as (revision, direction), took in the newest run that completed it.
 
-    Where the run has `just_ended`, that is the current revision after it, too; later, others may have changed it. Raises
-    `MagetuiError` where the database cannot be read.
+    Only the `NEWEST_RUNS` newest runs are searched.
+    """
+    wanted = set(steps)
+    earlier: dict[tuple[str, str], EarlierStep] = {}
+    for record in list_runs(environment, NEWEST_RUNS) if wanted else ():
+        for step in record.steps:
+            key = (step.revision, step.direction)
+            if key in wanted and key not in earlier and step.elapsed_ms is not None and not record.alive:
+                earlier[key] = EarlierStep(step.elapsed_ms, record.run, record.database)
+    return earlier
+
+
+def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
+    """Add to a lost run what the database says now: the current revision, and if the run's session still exists.
+
+    Returns other runs unchanged. If the run has `just_ended`, the current revision is also recorded as its result;
+    later, others may have changed it. Raises `MagetuiError` if the database cannot be read.
     """
     if record.outcome != "lost" or record.database != workspace.target.redacted:
         return record
     with open_reading(workspace) as reading:
         current = reading.overview.current
-    left = False
+    session_left = False
     if record.session is not None:
         with workspace.reading() as connection:
-            left = workspace.backend.session_exists(connection, record.session, record.application)
+            session_left = workspace.backend.session_exists(connection, record.session, record.application)
     return replace(
         record,
         current_now=current,
         current_after=current if just_ended else record.current_after,
-        session_left=left,
+        session_left=session_left,
     )
 
 
-def cancel(environment: Mapping[str, str], run: int) -> bool:
-    """Ask a run to stop: it cancels its statement, rolls back and records how it ended. False where it has ended.
+def cancel_run(environment: Mapping[str, str], run: int) -> bool:
+    """Ask a run to stop. It cancels its statement, rolls back and records its outcome. Returns False if it has ended.
 
-    Raises `RunNotFoundError`, `RefusedError` where it cannot be asked from here, or not yet.
+    Raises `RunNotFoundError`, and `RefusedError` if the run is on another machine or its process is not known yet.
     """
     record = read_run(environment, run)
     path = journal_path(runs_directory(environment), run)
-    deadline = time.monotonic() + BEGIN_SECONDS
+    deadline = time.monotonic() + FIRST_EVENT_SECONDS
     while record.pid is None and record.alive and time.monotonic() < deadline:
-        time.sleep(FOLLOW_PULSE_SECONDS)  # its child has only just been started
+        time.sleep(FOLLOW_PULSE_SECONDS)  # the child has only just been started
         record = read_run(environment, run)
     if record.machine and record.machine != identity() and journal.is_alive(path):
-        raise RefusedError(f"Run {run} goes on, on {record.host or 'another machine'}: cancel it there.")
-    # The lock on the journal is the child's: while it is held, the number is still that process's own.
+        raise RefusedError(f"Run {run} continues on {record.host or 'another machine'}: cancel it there.")
+    # The child holds the journal's lock. While the lock is held, no other process can have this pid.
     if not journal.is_alive(path):
         return False
     if record.pid is None:
-        raise RefusedError(f"Run {run} has not said yet which process it is, so it was not asked to stop: ask again.")
+        raise RefusedError(f"Run {run} has not recorded its process yet, so it was not asked to stop: ask again.")
     try:
         os.kill(record.pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -168,15 +175,14 @@ def cancel(environment: Mapping[str, str], run: int) -> bool:
 
 
 def _closed(record: RunRecord, path: Path) -> RunRecord:
-    """The record of a run whose child is gone; where it said no last word, it is lost."""
+    """Return the record of a run whose child has ended. If the journal has no outcome, the run is lost."""
     if record.outcome != "running":
         return record
     complaints = path.with_suffix(".stderr")
-    words = complaints.read_text(errors="replace").strip().splitlines() if complaints.is_file() else []
-    error = (
-        words[-1] if words else "The process that ran it ended without a word: it was killed, or the machine went down."
-    )
-    if words and record.pid is None:
-        error = f"The process could not begin: {error}"
+    lines = complaints.read_text(errors="replace").strip().splitlines() if complaints.is_file() else []
+    if not lines:
+        error = "The run's process ended without a report: it was killed, or the machine went down."
+    else:
+        error = f"The process could not start: {lines[-1]}" if record.pid is None else lines[-1]
     steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
     return replace(record, outcome="lost", error=error, steps=steps, wait=None)

@@ -1,4 +1,7 @@
-"""Where the journals of runs are, and their numbers."""
+"""The journals of runs as files: `<state directory>/runs/<number>.jsonl`, which only their owner can read.
+
+The module is separate because everything in this package finds its journal here. `record` knows their contents.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,20 @@ def runs_directory(environment: Mapping[str, str]) -> Path:
     return state_directory(environment) / "runs"
 
 
+def journal_path(directory: Path, run: int) -> Path:
+    return directory / f"{run}.jsonl"
+
+
+def run_numbers(directory: Path) -> list[int]:
+    """Return the numbers of the runs on record, in ascending order."""
+    return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
+
+
 def new_journal(directory: Path) -> tuple[int, int]:
-    """The next free number and the descriptor of its journal, already locked."""
+    """Create the journal of the next run. Return its number and a descriptor that holds the journal's lock.
+
+    Raises `StateError` if it cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = max(run_numbers(directory), default=0)
@@ -26,26 +41,19 @@ def new_journal(directory: Path) -> tuple[int, int]:
             try:
                 return number, journal.create(journal_path(directory, number))
             except FileExistsError:
-                continue  # somebody else took that number just now
+                continue  # another process has just taken this number
     except OSError as error:
         raise StateError(directory, error) from error
 
 
-def journal_path(directory: Path, run: int) -> Path:
-    return directory / f"{run}.jsonl"
-
-
-def run_numbers(directory: Path) -> list[int]:
-    return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
-
-
 def require_journal(directory: Path, run: int) -> Path:
+    """Return the path of the run's journal. Raises `RunNotFoundError` if it does not exist."""
     path = journal_path(directory, run)
     if not path.is_file():
-        raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists those there are.")
+        raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists the runs.")
     return path
 
 
 def operator() -> str:
-    """Who is at it, for those who meet a run on the server: 'user@host', in ASCII as the server keeps names."""
+    """Return 'user@host', which tells others on the server who runs this. ASCII, as PostgreSQL keeps session names."""
     return f"{getpass.getuser()}@{socket.gethostname()}".encode("ascii", "replace").decode()

@@ -1,7 +1,7 @@
-"""What a journal says of a run, folded into one record, event by event.
+"""One run as a record, which is folded from the events of its journal.
 
-A record says the same whether the run goes on in this very program, was started before the line dropped, or ended a
-month ago, because it is made of the journal's events and of nothing else.
+The journal's events are the only input. So the record is the same for a run of this program, for a run that started
+before an SSH connection dropped, and for a run that ended a month ago. The module is pure: it reads no file.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class StatementRecord:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a run waits for at this moment, since when, how long it will, and who is in the way.
+    """A wait that continues now: the lock, its start (ISO 8601), the timeout, and the blockers.
 
-    `session` is the run's own on the server; `more_behind` counts those behind it that are not listed.
+    `session` is the run's own session on the server. `more_behind` counts the waiters behind the run that are not in
+    `waiting_behind`.
     """
 
     since: str
@@ -57,7 +58,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One that failed for want of a lock; `retry_in_ms` None where it was the last one, for a `reason`."""
+    """An attempt that did not get its lock. If it was the last one, `retry_in_ms` is None and `reason` tells why."""
 
     at: str
     number: int
@@ -79,7 +80,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a journal says of one run. `outcome` is 'running' while its child lives, 'lost' where it died untold."""
+    """One run. Its `outcome` is 'running' while its child lives, and 'lost' if the child died without recording one."""
 
     run: int
     verb: str = ""
@@ -87,22 +88,22 @@ class RunRecord:
     outcome: Outcome = "running"
     current_before: tuple[str, ...] = ()
     current_after: tuple[str, ...] | None = None
-    current_now: tuple[str, ...] | None = None  # of a lost run: what the database says today
+    current_now: tuple[str, ...] | None = None  # the current revision today, of a lost run
     steps: tuple[StepRecord, ...] = ()
     statement: StatementRecord | None = None
     statements: int = 0
     progress: StatementProgress | None = None  # of the statement
     wait: Wait | None = None
-    blockers: tuple[Session, ...] = ()  # everybody who was ever in the way
-    attempts: tuple[Attempt, ...] = ()  # those that failed
+    blockers: tuple[Session, ...] = ()  # every session that has ever blocked the run
+    attempts: tuple[Attempt, ...] = ()  # only failed ones
     signals: tuple[Signal, ...] = ()
-    silent_since: str | None = None  # nothing was heard from the server since then
-    broke: str | None = None  # when its connection did
-    answers: int = 0  # how often it was heard again after such a silence
+    silent_since: str | None = None  # the server has not answered since then
+    broke: str | None = None  # when the connection broke
+    answers: int = 0  # how often the server answered again after a silence
     error: str | None = None
     where: str | None = None
     committed: bool = False
-    output: tuple[str, ...] = ()  # the last lines; all of them stand in the journal
+    output: tuple[str, ...] = ()  # the last lines; the journal has all of them
     output_lines: int = 0
     cancel_requested: bool = False
     line_dropped: bool = False
@@ -111,16 +112,16 @@ class RunRecord:
     user: str = ""
     host: str = ""
     pid: int | None = None
-    session: int | None = None  # the server's number of the migrating session
-    application: str = ""  # and its name there
-    session_left: bool = False  # of a lost run: whether that session is there today
+    session: int | None = None  # the migrating session's number on the server
+    application: str = ""  # its application name
+    session_left: bool = False  # True if a lost run's session still exists
     started: str | None = None
     ended: str | None = None
     elapsed_ms: int | None = None
     lock_timeout_ms: int = 0
     lock_retries: int = 0
     machine: str = ""
-    mutex_taken: bool = False  # before that, nothing of the migration was begun
+    mutex_taken: bool = False  # the migration starts only after that
 
     @property
     def alive(self) -> bool:
@@ -128,13 +129,13 @@ class RunRecord:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the database is known to be as it was before the run."""
+        """Return True if the database is known to be as it was before the run."""
         ended_short = self.outcome not in ("running", "done", "lost")
         return ended_short and not self.committed and self.current_after == self.current_before
 
 
 def fold(record: RunRecord, happened: Iterable[events.Event]) -> RunRecord:
-    """The record after the events."""
+    """Return the record after the events."""
     for event in happened:
         record = _folded(record, event)
     return record
@@ -221,7 +222,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(record, cancel_requested=True)
         case events.RunEnded():
             steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
-            if event.outcome not in ("done", "lost") and not event.committed:  # rolled back, all of it
+            if event.outcome not in ("done", "lost") and not event.committed:  # everything was rolled back
                 steps = tuple(replace(s, state="undone") if s.state == "done" else s for s in steps)
             return replace(
                 record,
@@ -242,8 +243,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
 
 def _with_step(record: RunRecord, number: int, **changes: object) -> tuple[StepRecord, ...]:
     return tuple(
-        replace(step, **changes) if place == number else step  # type: ignore[arg-type]
-        for place, step in enumerate(record.steps, start=1)
+        replace(step, **changes) if position == number else step  # type: ignore[arg-type]
+        for position, step in enumerate(record.steps, start=1)
     )
 
 

@@ -1,6 +1,7 @@
-"""Runs: started in a child process, followed through their journals, told from them for ever after.
+"""Starting a run: a child process that carries out a plan and survives this program.
 
-Journals lie in `<state dir>/runs/<number>.jsonl`, readable by their owner alone. What they say is in `records`.
+The request goes to the child through a pipe, since it holds credentials. From then on the child's journal is the only
+channel; `follow` reads it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from magetui.runner.__main__ import BOOT
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How a run behaves where it is kept waiting, or its starter is gone."""
+    """How long a run waits, how often it retries, and what it does if this program is gone."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     lock_retries: int = 0
@@ -34,48 +35,49 @@ class Limits:
 class StartedRun:
     """A run whose child this program started.
 
-    The pipe to it stays open: where the run is to be cancelled when its starter is gone, its end says so.
+    The pipe to the child stays open. If the run is to be cancelled when this program is gone, the closed pipe tells
+    the child.
     """
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)
 
     def part(self) -> None:
-        """Leave the run to itself: what happens to this program is of no concern to it any more."""
+        """Detach the run: from now on it continues, whatever happens to this program."""
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError, ValueError):  # it has ended, or was left before
+        with suppress(BrokenPipeError, ValueError):  # the run has ended, or was detached before
             self.process.stdin.write(PARTING)
             self.process.stdin.close()
 
 
-def start(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
-    """Begin a run of the plan in a child of its own session, which outlives this program.
+def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
+    """Start a run of the plan in a child process with a session of its own, which survives this program.
 
-    Consent is the caller's to have asked for. Raises `RefusedError` in read-only mode or where the target is not the
-    planned one, `StateError` where no record can be kept, `MagetuiError` where the interpreter cannot be started.
+    The caller must have asked for consent. Raises `RefusedError` in read-only mode or if the target is not the planned
+    one, `StateError` if no record can be kept, and `MagetuiError` if the interpreter cannot be started.
     """
     if workspace.selection.read_only:
         raise RefusedError("--read-only is set, so nothing is changed.")
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
     workspace.require_target(plan.url)
-    request = _request(workspace, plan, limits)  # all that may fail is asked before there is a run on record
+    request = _request(workspace, plan, limits)  # everything that can fail comes before the run is on record
     command, folder = [workspace.interpreter, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)
     number, descriptor = new_journal(directory)
     path = journal_path(directory, number)
     try:
-        return _begun(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
-    except MagetuiError:  # no child was started; the record of one that may live is never taken away
-        for left in (path, path.with_suffix(".stderr")):
-            left.unlink(missing_ok=True)
+        return _start_child(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
+    except MagetuiError:  # no child was started; the record of a child that may live is never deleted
+        for file in (path, path.with_suffix(".stderr")):
+            file.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
 
 
 def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
-    """What the child is told, of a run without a number as yet."""
+    """Return the child's request, without the run's number, which is not known yet."""
     return Request(
         run=0,
         url=workspace.target.text,
@@ -89,19 +91,17 @@ def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
     )
 
 
-def _begun(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:
-    """The child of a run whose journal is made, what the child complains of going to a file."""
-    told = memoryview(encode(request))
-    ours = package_root()
+def _start_child(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:
+    """Start the child of a run whose journal exists. The file `complaints` receives its stderr."""
     try:
-        complaints.unlink(missing_ok=True)  # of an earlier run of that number, whose journal was deleted
+        complaints.unlink(missing_ok=True)  # left by an earlier run with this number whose journal was deleted
         stderr = complaints.open("xb")
     except OSError as error:
         raise StateError(complaints.parent, error) from error
     with stderr:
         try:
             process = subprocess.Popen(
-                [*command, ours, str(descriptor), str(complaints)],
+                [*command, package_root(), str(descriptor), str(complaints)],
                 stdin=subprocess.PIPE,
                 bufsize=0,
                 stdout=subprocess.DEVNULL,
@@ -111,10 +111,11 @@ def _begun(request: Request, command: list[str], folder: Path, complaints: Path,
                 cwd=folder,
             )
         except OSError as error:
-            said = f"The interpreter {command[0]} cannot be started: {error}. Nothing was done."
-            raise MagetuiError(said) from error
+            message = f"The interpreter {command[0]} cannot be started: {error}. Nothing was done."
+            raise MagetuiError(message) from error
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it ended before it listened: its record says so, with what it wrote to stderr
-        while told:
-            told = told[process.stdin.write(told) :]
+    unsent = memoryview(encode(request))
+    with suppress(BrokenPipeError):  # the child has ended already; its record and stderr tell why
+        while unsent:
+            unsent = unsent[process.stdin.write(unsent) :]
     return StartedRun(request.run, process)

@@ -1,1 +1,1 @@
-"""Sessions of the database: listing them, the wait queue, and ending one."""
+"""Sessions of the database: the list, the wait queue as a tree, and signals that cancel a query or end a session."""

@@ -1,7 +1,7 @@
-"""Sessions, what they hold and wait for, the tree of who waits for whom, and ending what is in the way.
+"""The list of the database's sessions: locks that they hold, locks that they wait for, and their queries.
 
-Ending a session is somebody else's work lost, so it is done to the very session that was consented to or not at all:
-a number may have been given to another in the meantime. What is said afterwards was read back.
+The list leaves out sessions of magetui that nobody has to act on, and it removes credentials from queries. It is
+separate from `signals` because most screens only read.
 """
 
 from __future__ import annotations
@@ -17,56 +17,59 @@ from magetui.engine.errors import RefusedError
 from magetui.engine.workspace import APPLICATION_NAME, Workspace
 from magetui.model.sessions import Session
 
-# A run's watcher and the holder of its mutex: no concern of the operator's, the migrating session stands for them.
+# A run's watcher and the holder of its mutex. The list shows the migrating session in their place.
 OWN_HELPER = re.compile(r"^magetui run \d+ (watcher|mutex)\b")
 OWN_RUN = re.compile(r"^magetui run (\d+)\b")
 OWN = "magetui"
-PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (manual, 9.26)
+PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (PostgreSQL manual, 9.26)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The sessions at one moment, and how many seconds the server is to be left alone before the next look."""
+class Poll:
+    """The sessions at one moment, and the number of seconds to leave the server alone before the next poll."""
 
     sessions: tuple[Session, ...]
     rest: float
 
 
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
-    """The other sessions of the database. Raises `ConnectError`."""
+    """Return the other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return _shown(all_sessions(workspace, connection))
+        return _relevant(all_sessions(workspace, connection))
 
 
 def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
     """Return the sessions of a snapshot as `list_sessions` shows them, without credentials."""
-    return _shown(_cleaned(workspace, sessions))
+    return _relevant(_without_credentials(workspace, sessions))
 
 
-def hidden(workspace: Workspace) -> str | None:
-    """That the sessions of others may not be seen at all, as a sentence; None where they may."""
+def visibility_problem(workspace: Workspace) -> str | None:
+    """Return a sentence if the server hides the sessions of other users completely, else None.
+
+    PostgreSQL always shows that a session exists.
+    """
     if workspace.backend.name != "mssql":
-        return None  # PostgreSQL shows that they are there
+        return None
     with workspace.reading() as connection:
         return workspace.backend.server(connection).hidden
 
 
-def looks(workspace: Workspace) -> Generator[Look, None, None]:
-    """Look at the sessions over one connection, as often as the caller asks; close it when done. Raises as reading.
+def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
+    """Yield the sessions over one connection, as often as the caller asks. The caller closes the generator.
 
-    A new connection for each look would cost the server more than the look.
+    A new connection for each poll would cost the server more than the poll. Raises `ConnectError`.
     """
     with workspace.reading() as connection:
         poller = SessionPoller(workspace.backend)
         while True:
             sessions, rest = poller.poll(connection)
-            yield Look(_shown(_cleaned(workspace, sessions)), rest)
+            yield Poll(_relevant(_without_credentials(workspace, sessions)), rest)
 
 
 def find_session(workspace: Workspace, pid: int) -> Session:
-    """The session of that number. Raises `RefusedError` where there is none."""
+    """Return the session with the number `pid`. Raises `RefusedError` if there is none."""
     if pid == PREPARED:
-        raise RefusedError(no_session_of_prepared("ended from here"))
+        raise RefusedError(prepared_transaction_message("ended from here"))
     with workspace.reading() as connection:
         session = next((s for s in all_sessions(workspace, connection) if s.pid == pid), None)
     if session is None:
@@ -74,8 +77,21 @@ def find_session(workspace: Workspace, pid: int) -> Session:
     return session
 
 
-def _shown(sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Without the sessions that only watch a run, and those of a reading, which are gone by the next look."""
+def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
+    """Return every session, those of magetui included."""
+    return _without_credentials(workspace, workspace.backend.sessions(connection))
+
+
+def prepared_transaction_message(action: str) -> str:
+    """Return why a prepared transaction cannot be acted on, and what ends it. `action` is a participle."""
+    return (
+        f"The blocker is a prepared transaction: it has no session that could be {action}. ROLLBACK PREPARED or COMMIT "
+        "PREPARED ends it. pg_prepared_xacts lists it."
+    )
+
+
+def _relevant(sessions: Sequence[Session]) -> tuple[Session, ...]:
+    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
     return tuple(s for s in sessions if not OWN_HELPER.search(s.application or "") and not _only_reads(s))
 
 
@@ -83,17 +99,7 @@ def _only_reads(session: Session) -> bool:
     return session.application == APPLICATION_NAME and not session.holds and session.waits_for is None
 
 
-def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
-    return _cleaned(workspace, workspace.backend.sessions(connection))
-
-
-def _cleaned(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
-    clean = workspace.target.clean  # a colleague's ALTER ROLE … PASSWORD is nobody's business
+def _without_credentials(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
+    """Remove credentials from the queries: another user's ALTER ROLE … PASSWORD holds one."""
+    clean = workspace.target.clean
     return tuple(replace(s, query=clean(s.query)) if s.query else s for s in sessions)
-
-
-def no_session_of_prepared(done: str) -> str:
-    return (
-        f"What is in the way is a prepared transaction: it has no session that could be {done}. ROLLBACK PREPARED or "
-        "COMMIT PREPARED ends it; pg_prepared_xacts lists it."
-    )

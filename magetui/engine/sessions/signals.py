@@ -1,4 +1,9 @@
-"""Cancelling a query and ending a session, with the effect read back."""
+"""Signals to sessions: cancelling a query and ending a session.
+
+Ending a session destroys somebody's uncommitted work. So the signal goes to exactly the session that the operator
+consented to, or nothing happens: the server may have given the pid to another session meanwhile. The reported effect
+is read back from the server.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +17,23 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
-from magetui.engine.sessions.listing import OWN, OWN_RUN, PREPARED, all_sessions, no_session_of_prepared
+from magetui.engine.sessions.listing import OWN, OWN_RUN, PREPARED, all_sessions, prepared_transaction_message
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import SignalAction
 from magetui.model.sessions import Session
 from magetui.protocol.journal import now
 
 READ_BACK_SECONDS = 1.0
+FIRST_PAUSE_SECONDS = 0.02  # between two checks of the effect; each pause is twice as long as the last
 DOES: Mapping[SignalAction, str] = {"cancel": "cancel the query of", "terminate": "end"}
 
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """What became of a session that was cancelled or ended, as read back; `settled` None where it cannot be seen."""
+    """The effect of a signal, as read back.
+
+    `settled` is True if the query or session has ended, False if it continues, and None if the role cannot see it.
+    """
 
     session: Session
     action: SignalAction
@@ -32,123 +41,119 @@ class Signalled:
     message: str
 
 
-def loss(session: Session, action: SignalAction) -> str:
-    """What it costs, as sentences for the one who is to consent."""
+def consequences(session: Session, action: SignalAction) -> str:
+    """Return what the action costs, as sentences for the operator who is asked for consent."""
     if _is_background(session):
         return (
-            "This is no client: it is a process of the server's own. To cancel it is harmless, its work is done again "
-            "later by itself."
+            "This is a process of the server itself, not a client. Cancelling it is harmless: the server does its work "
+            "again later."
         )
     if action == "terminate":
-        return "Its connection is closed. What it has not committed is rolled back; its client sees an error."
+        return "Its connection is closed. Its uncommitted work is rolled back, and its client sees an error."
     return (
-        "The session stays, and its query is given up. What its transaction has not committed is rolled back; its "
-        "client sees an error."
+        "The session stays, and its query is cancelled. The uncommitted work of its transaction is rolled back, and "
+        "its client sees an error."
     )
 
 
 def objection(workspace: Workspace, session: Session, action: SignalAction) -> str | None:  # noqa: PLR0911 - a case each
-    """Why that is not done to this session, where it can be told without asking the server; None where it may be."""
+    """Return why the action is not done to this session, without asking the server, or None if it may be done."""
     pid, state = session.pid, session.state or ""
     run = OWN_RUN.match(session.application or "")
     if workspace.selection.read_only:
         return "--read-only is set, so no session is touched."
     if workspace.backend.name == "sqlite":
-        who = f" ({session.application})" if session.application else ""
+        program = f" ({session.application})" if session.application else ""
         return (
-            f"{pid} is a process of this machine{who}, not a session of a server, so it is not magetui's to signal. If "
-            f"it is yours, end it where it runs, or with: kill {pid}"
+            f"{pid} is a process of this machine{program}, not a session of a server, so magetui does not signal it. "
+            f"If the process is yours, end it where it runs, or with: kill {pid}"
         )
     if pid == PREPARED:
-        return no_session_of_prepared("signalled")
+        return prepared_transaction_message("signalled")
     if workspace.backend.name == "mssql" and action == "cancel":
         return (
-            f"SQL Server cannot cancel the query of session {pid} and leave the session. Only ending the session gives "
-            "its locks back."
+            f"SQL Server cannot cancel the query of session {pid} and keep the session. Only ending the session "
+            "releases its locks."
         )
-    if run is not None and not _is_of_a_lost_run(workspace, session):
+    if run is not None and not _belongs_to_lost_run(workspace, session):
         return f"Session {pid} is run {run[1]} of magetui. Cancel the run instead: 'magetui runs {run[1]} --cancel'."
     if run is None and (session.application or "").startswith(OWN):
-        return f"Session {pid} is one of magetui's own, which only reads. It is left alone."
+        return f"Session {pid} belongs to magetui, and it only reads. It is left alone."
     if _is_background(session):
         if action == "terminate":
-            return f"{pid} is a process of the server's own ({session.application}). Cancel what it does instead."
+            return f"{pid} is a process of the server itself ({session.application}). Cancel its work instead."
         return None
     if action == "cancel" and state.startswith("idle in transaction"):
-        return (
-            f"Session {pid} runs no query that could be cancelled: it sits {state}. "
-            "Only ending the session gives its locks back."
-        )
+        return f"Session {pid} runs no query to cancel: it is {state}. Only ending the session releases its locks."
     if action == "cancel" and state == "idle":
-        return f"Session {pid} runs no query that could be cancelled: it is idle."
+        return f"Session {pid} runs no query to cancel: it is idle."
     return None
 
 
-def end_query(workspace: Workspace, session: Session) -> Signalled:
-    """Cancel what the session runs; it stays. For what was consented to: see the module.
+def cancel_query(workspace: Workspace, session: Session) -> Signalled:
+    """Cancel the query of exactly this session, which the operator consented to. The session stays.
 
-    Takes up to about a second, to read back what became of it. Raises `RefusedError` where it is not done.
+    Reading back the effect takes up to about a second. Raises `RefusedError` if nothing was done.
     """
     return _signal(workspace, session, "cancel")
 
 
 def end_session(workspace: Workspace, session: Session) -> Signalled:
-    """End the session: what it had not committed is rolled back. Otherwise as `end_query`."""
+    """End exactly this session; its uncommitted work is rolled back. Otherwise like `cancel_query`."""
     return _signal(workspace, session, "terminate")
 
 
 def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
     backend = workspace.backend
-    refusal = objection(workspace, session, action)
-    if refusal is not None:
-        raise RefusedError(refusal)
+    _require_allowed(workspace, session, action)
     with workspace.reading() as connection:
-        found = _same(workspace, connection, session)
-        if found is None:
+        live = _same_session(workspace, connection, session)
+        if live is None:
             raise RefusedError(f"Session {session.pid} has ended by itself. Nothing was done.")
-        # What was told of it may be old by now: a run's journal is written when there is news.
-        refusal = objection(workspace, found, action)
-        if refusal is not None:
-            raise RefusedError(refusal)
-        if action == "cancel" and session.state == "active" and None not in (session.query, found.query):
+        # The given session may be old: a run's journal is only written when there is news.
+        _require_allowed(workspace, live, action)
+        if action == "cancel" and session.state == "active" and None not in (session.query, live.query):
             clean = workspace.target.clean
-            if clean(found.query or "") != clean(session.query or ""):
-                raise RefusedError(f"Session {session.pid} runs another query by now. Nothing was done: look again.")
-        waiting = _kept_waiting(workspace, found)
-        moment = now()  # before what it brings about
+            if clean(live.query or "") != clean(session.query or ""):
+                raise RefusedError(f"Session {session.pid} runs another query now. Nothing was done: look again.")
+        runs = _blocked_runs(workspace, live)
+        moment = now()  # before the signal, so that the journal orders it before its effect
         try:
-            act = backend.cancel if action == "cancel" else backend.terminate
-            reached = act(connection, session.pid, session.began or found.began)
+            send = backend.cancel if action == "cancel" else backend.terminate
+            reached = send(connection, session.pid, session.began or live.began)
         except PermissionError as error:
             raise RefusedError(str(error)) from None
         except DBAPIError as error:
             if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
                 raise
-            raise RefusedError(_no_privilege(workspace, found, action, error)) from None
-        signalled = time.monotonic()
+            raise RefusedError(_missing_privilege(workspace, live, action, error)) from None
+        sent = time.monotonic()
         if not reached:
             raise RefusedError(f"Session {session.pid} has ended by itself. Nothing was done.")
-        message = ""
+        unrecorded = ""
         try:
-            actions.record_signal(workspace, found, action, waiting, moment)
+            actions.record_signal(workspace, live, action, runs, moment)
         except StateError as error:
-            message = f" It is not on record: {error.path} cannot be written."
-        settled, said = _read_back(workspace, connection, found, action, signalled)
-    return Signalled(found, action, settled, said + message)
+            unrecorded = f" The signal is not on record: {error.path} cannot be written."
+        settled, effect = _read_back(workspace, connection, live, action, sent)
+    return Signalled(live, action, settled, effect + unrecorded)
 
 
-def _kept_waiting(workspace: Workspace, session: Session) -> tuple[int, ...]:
+def _require_allowed(workspace: Workspace, session: Session, action: SignalAction) -> None:
+    reason = objection(workspace, session, action)
+    if reason is not None:
+        raise RefusedError(reason)
+
+
+def _blocked_runs(workspace: Workspace, session: Session) -> tuple[int, ...]:
     try:
-        return actions.kept_waiting(workspace, session)
+        return actions.runs_blocked_by(workspace, session)
     except StateError:
-        return ()  # that nothing can be put on record is said when it is tried
+        return ()  # the failing record is reported when it is written
 
 
-def _is_of_a_lost_run(workspace: Workspace, session: Session) -> bool:
-    """Whether our own records have a run whose process is dead, on this database, with that very session.
-
-    Then nobody is there to be asked to cancel it instead.
-    """
+def _belongs_to_lost_run(workspace: Workspace, session: Session) -> bool:
+    """Return True if the session belongs to a recorded run whose process is dead. Nobody is left to cancel that run."""
     return any(
         record.outcome == "lost"
         and record.database == workspace.target.redacted
@@ -157,60 +162,63 @@ def _is_of_a_lost_run(workspace: Workspace, session: Session) -> bool:
     )
 
 
-def _same(workspace: Workspace, connection: Connection, session: Session) -> Session | None:
-    """The session as it is now; None where it is gone, or its number is another's."""
-    now = next((s for s in all_sessions(workspace, connection) if s.pid == session.pid), None)
-    if now is None:
+def _same_session(workspace: Workspace, connection: Connection, session: Session) -> Session | None:
+    """Return the session as it is now, or None if it has ended, even if another session has its pid."""
+    live = next((s for s in all_sessions(workspace, connection) if s.pid == session.pid), None)
+    if live is None:
         return None
-    if now.began is not None and session.began is not None:
-        return now if now.began == session.began else None
-    return now if (now.user, now.application) == (session.user, session.application) else None
+    if live.began is not None and session.began is not None:
+        return live if live.began == session.began else None
+    return live if (live.user, live.application) == (session.user, session.application) else None
 
 
 def _read_back(
-    workspace: Workspace, connection: Connection, session: Session, action: SignalAction, signalled: float
+    workspace: Workspace, connection: Connection, session: Session, action: SignalAction, sent: float
 ) -> tuple[bool | None, str]:
-    """Whether it had its effect, looked at for up to `READ_BACK_SECONDS`, and that in words."""
-    pid, pause = session.pid, 0.02
+    """Return `Signalled.settled` and its message, checked for up to `READ_BACK_SECONDS`."""
+    pid, pause = session.pid, FIRST_PAUSE_SECONDS
     while True:
-        since_ms = (time.monotonic() - signalled) * 1000
-        now = _same(workspace, connection, session)
-        if now is None:
+        since_ms = (time.monotonic() - sent) * 1000
+        live = _same_session(workspace, connection, session)
+        if live is None:
             return True, f"Session {pid} has ended." if action == "terminate" else f"Session {pid} is gone."
         if action == "cancel":
-            if now.state is None:
+            if live.state is None:
                 return None, (
-                    f"Session {pid} was asked to cancel its query. Whether it did is not shown to this role: that "
-                    "takes membership in pg_read_all_stats."
+                    f"Session {pid} was asked to cancel its query. This role cannot see the effect: that requires "
+                    "membership in pg_read_all_stats."
                 )
-            if not _still_runs(now, session, since_ms):
-                held = " and still holds locks" if now.holds else ""
-                return True, f"Session {pid} no longer runs that query: it is {now.state} now{held}."
-        if time.monotonic() - signalled > READ_BACK_SECONDS:
-            still = "is still there" if action == "terminate" else "still runs that query"
+            if not _still_runs(live, session, since_ms):
+                locks = " and still holds locks" if live.holds else ""
+                return True, f"Session {pid} no longer runs that query: it is {live.state} now{locks}."
+        if time.monotonic() - sent > READ_BACK_SECONDS:
+            still = "still exists" if action == "terminate" else "still runs that query"
             return False, f"Session {pid} was asked to stop, and {still} after {READ_BACK_SECONDS:g} s."
         time.sleep(pause)
         pause *= 2
 
 
-def _still_runs(now: Session, before: Session, since_ms: float) -> bool:
-    """Whether it is the same execution: a client may have sent the same query again.
+def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
+    """Return True if it is the same execution of the query: a client may have sent the same query again.
 
-    `since_ms` is from the signal until the server was asked, not until it had answered: the line may be slow.
+    `since_ms` counts from the signal until the query to the server, not until its answer: the network may be slow.
     """
-    return now.state == "active" and now.query == before.query and (now.query_ms is None or now.query_ms > since_ms)
+    return live.state == "active" and live.query == before.query and (live.query_ms is None or live.query_ms > since_ms)
 
 
 def _is_background(session: Session) -> bool:
-    """Whether it is a process of the server's own: every client has a role."""
+    """Return True for a process of the server itself: every client has a role."""
     return session.user is None and session.pid != PREPARED
 
 
-def _no_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
+def _missing_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
     role = workspace.target.url.username or "used here"
-    begin = f"The role {role} may not {DOES[action]} session {session.pid}"
+    failure = f"The role {role} may not {DOES[action]} session {session.pid}"
     if _is_background(session):
-        return f"{begin}: a process of the server's own takes a superuser (or pg_signal_autovacuum_worker, from 18 on)."
+        return (
+            f"{failure}: a process of the server itself requires a superuser (or pg_signal_autovacuum_worker, from 18 "
+            "on)."
+        )
     if "superuser" in str(error.orig).lower():
-        return f"{begin}: {session.user} is a superuser, and that takes a superuser."
-    return f"{begin}: that takes membership in the role {session.user}, or in pg_signal_backend."
+        return f"{failure}: {session.user} is a superuser, which requires a superuser."
+    return f"{failure}: that requires membership in the role {session.user}, or in pg_signal_backend."

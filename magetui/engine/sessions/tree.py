@@ -1,4 +1,8 @@
-"""The tree of who waits for whom."""
+"""The wait queue as a tree: each session stands under the session that it waits for.
+
+Sessions wait for each other in a graph. A tree shows each session once, so it can be printed line by line. The module
+is separate because it is pure: it reads no database.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ from magetui.model.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A session in the tree, under the session `above` (None for a root, whose `depth` is 0).
+    """A session in the tree, under the session `above` (None for a root, which has depth 0).
 
-    `waiting` counts those behind it, all the way, or at least those that it keeps waiting itself: one that waits for
-    several stands under one of them alone. `queued`: the one above holds nothing that this one needs, it only
-    stands before it in the queue. `unseen`: blockers that are not among the sessions. `circle`: a root because it and
-    those below wait for one another.
+    `waiting` counts the sessions below it, and at least the sessions that it blocks directly: a session that waits for
+    several blockers stands under only one of them. `queued` is True if the session above holds no lock that this
+    session needs, but is before it in the queue. `unseen` are the pids of blockers that are not in the list. `circle`
+    is True for a root that waits for a session below it (a deadlock).
     """
 
     session: Session
@@ -28,17 +32,18 @@ class Branch:
     circle: bool = False
 
     @property
-    def also(self) -> tuple[int, ...]:
-        """Others among the sessions that hold what it waits for: when the one above has ended, they are in the way."""
-        soft = {*self.session.queued_behind, self.session.pid, self.above, *self.unseen}
-        return tuple(pid for pid in self.session.blocked_by if pid not in soft)
+    def other_blockers(self) -> tuple[int, ...]:
+        """Return the other listed blockers: they still block the session after the session above has ended."""
+        excluded = {*self.session.queued_behind, self.session.pid, self.above, *self.unseen}
+        return tuple(pid for pid in self.session.blocked_by if pid not in excluded)
 
 
-def tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
-    """Every session once: root blockers with most behind them first, each waiting one under whom it waits for.
+def wait_tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
+    """Return every session once: root blockers first, those with the most waiters before the others.
 
-    A session that waits for several stands under one that holds what it wants, rather than under one that is only
-    before it in the queue. Linear in the number of sessions and edges, without recursion.
+    A session with several blockers stands under one that holds its lock, not under one that is only before it in the
+    queue. Example: 2 waits for 1, and 3 waits for 1 behind 2. The branches are 1 (waiting 2), 2 and 3, both below 1.
+    The time is linear in sessions and edges, and there is no recursion: a queue may be thousands of sessions long.
     """
     by_pid = {session.pid: session for session in sessions}
     above = {session.pid: _above(session, by_pid) for session in sessions}
@@ -75,13 +80,14 @@ def tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
 
 
 def _above(session: Session, by_pid: Mapping[int, Session]) -> int | None:
-    soft = set(session.queued_behind)
-    seen = [pid for pid in session.blocked_by if pid in by_pid and pid != session.pid]
-    return next((pid for pid in seen if pid not in soft), seen[0] if seen else None)
+    """Return the blocker to place the session under: a lock holder if possible, else one that is ahead in the queue."""
+    blockers = [pid for pid in session.blocked_by if pid in by_pid and pid != session.pid]
+    holders = [pid for pid in blockers if pid not in session.queued_behind]
+    return next(iter([*holders, *blockers]), None)
 
 
 def _cut_circles(above: dict[int, int | None]) -> set[int]:
-    """Make the lowest number of each circle a root; returns those."""
+    """Make the session with the lowest pid of each circle a root, and return these pids."""
     cut: set[int] = set()
     done: set[int] = set()
     for start in above:
@@ -100,7 +106,7 @@ def _cut_circles(above: dict[int, int | None]) -> set[int]:
 
 
 def _walk(roots: Sequence[int], below: Mapping[int | None, Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """(pid, depth) from the roots down, each before those under it."""
+    """Yield (pid, depth) from the roots down, each session before the sessions below it."""
     stack = [(pid, 0) for pid in reversed(roots)]
     while stack:
         pid, depth = stack.pop()

@@ -1,1 +1,1 @@
-"""The database that the operator chose, and how to open it."""
+"""The target: the database that the operator chose, and the credentials that open it."""

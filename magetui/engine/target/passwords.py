@@ -1,7 +1,7 @@
-"""Passwords that a command gives, such as `pass show db/prod` or a cloud's command for a token.
+"""Passwords that a command prints, such as `pass show db/prod` or a cloud's command for a token.
 
-It is run without a shell, and without a terminal, so that it cannot draw over the screen. Of what it prints only the
-first line is taken, and nothing of it is ever shown: neither that nor its complaints.
+The command runs without a shell, and without a terminal, so that it cannot draw over the screen. Only the first line
+of its output is used. None of its output is ever shown, on stdout or stderr.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from typing import NoReturn
 from magetui.engine.errors import ConnectError
 
 COMMAND_SECONDS = 30.0
-LOOK_SECONDS = 0.2  # between two looks whether a silent command has ended
+POLL_SECONDS = 0.2  # between two checks if a silent command has ended
 MOST_BYTES = 65_536
-WANTED = "Its first line has to be the password."
+WANTED = "Its first line must be the password."
 
 
 class Passwords:
-    """What commands have given, for as long as the program runs. Each is run once, and anew after `forget`."""
+    """The passwords that commands have printed, kept while the program runs.
+
+    Each command runs once, and again after `forget`.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], str] = {}
@@ -33,24 +36,24 @@ class Passwords:
         self._turn = threading.Lock()
 
     def of(self, command: tuple[str, ...], owner: str, environment: Mapping[str, str]) -> str:
-        """The password of the target `owner`. Raises `ConnectError` (`secret`), in which nothing of it stands."""
+        """Return the password of the target `owner`. Raises `ConnectError` (`secret`), which holds no secret."""
         with self._turn:
             turn = self._turns.setdefault(command, threading.Lock())
-        with turn:  # two threads that want the same one have it run once
+        with turn:  # two threads that want the same password run its command once
             if command not in self._known:
                 self._known[command] = ask_password(command, owner, environment)
             return self._known[command]
 
     def forget(self, command: tuple[str, ...] | None) -> None:
-        """The server did not accept it."""
+        """Forget the command's password, since the server did not accept it."""
         if command is not None:
             self._known.pop(command, None)
 
 
 def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str, str]) -> str:
-    """The first line that the command prints, within `COMMAND_SECONDS`.
+    """Return the first line that the command prints within `COMMAND_SECONDS`.
 
-    Raises `ConnectError` (`secret`), in which nothing of what it printed stands.
+    Raises `ConnectError` (`secret`), which holds none of the command's output.
     """
     where = f"The password_command of target {owner}"
     try:
@@ -63,10 +66,10 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no command"
-        _fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' says which.")
+        why = getattr(error, "strerror", None) or "it is not a command"
+        _fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
     try:
-        said = _said(process, time.monotonic() + COMMAND_SECONDS)
+        output = _output(process, time.monotonic() + COMMAND_SECONDS)
     except (TimeoutError, subprocess.TimeoutExpired):
         _fail(
             f"{where} did not end within {COMMAND_SECONDS:g} s.",
@@ -74,43 +77,46 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         )
     finally:
         if process.poll() is None:
-            with suppress(ProcessLookupError):  # it, and what it started
+            with suppress(ProcessLookupError):  # the command and its own children
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-    if len(said) > MOST_BYTES:
+    if len(output) > MOST_BYTES:
         _fail(f"{where} prints more than a password.", WANTED)
     if process.returncode:
         how = f"with status {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
-        _fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; nothing it prints is shown here.")
-    return _first_line(said, where)
+        _fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
+    return _first_line(output, where)
 
 
-def _said(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """What it prints until it has ended; what it left running may hold its output open. Raises `TimeoutError`."""
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """Return the output of the command until it has ended. Raises `TimeoutError`.
+
+    The end of the output is not awaited: a child that the command left running may hold it open.
+    """
     assert process.stdout is not None
-    said = b""
+    output = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while len(said) <= MOST_BYTES:
+        while len(output) <= MOST_BYTES:
             ended = process.poll() is not None
-            if selector.select(0 if ended else LOOK_SECONDS):
+            if selector.select(0 if ended else POLL_SECONDS):
                 chunk = os.read(process.stdout.fileno(), MOST_BYTES)
-                said += chunk
+                output += chunk
                 if not chunk:
                     process.wait(max(0.0, deadline - time.monotonic()))
-                    return said
+                    return output
             elif ended:
-                return said
+                return output
             if time.monotonic() > deadline:
                 raise TimeoutError
-    return said
+    return output
 
 
-def _first_line(said: bytes, where: str) -> str:
+def _first_line(output: bytes, where: str) -> str:
     try:
-        line = said.decode().split("\n", 1)[0].rstrip("\r")
+        line = output.decode().split("\n", 1)[0].rstrip("\r")
     except UnicodeDecodeError:
         line = ""
     if not line or "\0" in line:

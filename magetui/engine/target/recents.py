@@ -1,7 +1,7 @@
-"""Recent targets: the databases that were connected to last, without anything that opens them.
+"""Recent targets: the databases of the last connections, without their credentials.
 
-One file of JSON in the state directory, readable by its owner alone and written whole, so that nobody reads half of
-it. It is a convenience: one that cannot be read counts as empty.
+They are one JSON file in the state directory. Only its owner can read it, and it is replaced as a unit, so that no
+reader sees a part of it. The file is a convenience: an unreadable file counts as empty.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECRET_KEY = re.compile(SECRET_KEYS, re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A database and the project it was looked at with; `url` has no password, `at` is ISO 8601 in UTC."""
+    """A database and the project it was opened with. `url` has no password, and `at` is ISO 8601 in UTC."""
 
     url: str
     source: str
@@ -40,7 +40,7 @@ class Recent:
     python: str | None = None
 
     def chosen(self, base: Selection) -> Selection:
-        """`base`, pointed at this target."""
+        """Return `base` with this target."""
         return replace(
             base,
             url=self.url,
@@ -54,33 +54,34 @@ class Recent:
 
 
 def recent_targets(environment: Mapping[str, str]) -> tuple[Recent, ...]:
-    """Those on record, the latest first."""
+    """Return the recent targets, the latest first."""
     try:
-        said = json.loads(_file(environment).read_text(encoding="utf-8"))
-        found = [Recent(**one) for one in said["targets"]]
+        document = json.loads(_file(environment).read_text(encoding="utf-8"))
+        targets = [Recent(**target) for target in document["targets"]]
     except (OSError, ValueError, TypeError, KeyError):
         return ()
-    return tuple(one for one in found if all(isinstance(part, str | None) for part in asdict(one).values()))[:MOST]
+    valid = (target for target in targets if all(isinstance(value, str | None) for value in asdict(target).values()))
+    return tuple(valid)[:MOST]
 
 
 def remember(environment: Mapping[str, str], selection: Selection, target: Target) -> None:
-    """Put a database that was connected to first. Raises `OSError` where that cannot be written."""
+    """Record a database as the latest target. Raises `OSError` if the file cannot be written."""
     url = without_credentials(target)
     if url is None:
         return
     project = {name: getattr(selection, name) for name in PROJECT}
-    for name in ("project_path", "config", "mage_path"):  # the next start may be in another folder
+    for name in ("project_path", "config", "mage_path"):  # absolute, since the next start may be in another folder
         if project[name] is not None or name == "project_path":
             project[name] = str(Path(project[name] or ".").absolute())
     latest = Recent(url, target.source, now(), selection.target, **project)
-    others = [one for one in recent_targets(environment) if replace(one, at=latest.at, source=latest.source) != latest]
+    others = [t for t in recent_targets(environment) if replace(t, at=latest.at, source=latest.source) != latest]
     file = _file(environment)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({"targets": [asdict(one) for one in [latest, *others][:MOST]]}, stream, indent=1)
+            json.dump({"targets": [asdict(target) for target in [latest, *others][:MOST]]}, stream, indent=1)
         unfinished.replace(file)
     except OSError:
         unfinished.unlink(missing_ok=True)
@@ -88,10 +89,11 @@ def remember(environment: Mapping[str, str], selection: Selection, target: Targe
 
 
 def without_credentials(target: Target) -> str | None:
-    """A target's URL as it can be connected to once more, given the password; None where it cannot be told apart."""
+    """Return the target's URL without the password. Returns None if a secret cannot be separated from the URL."""
     old = target.url
     query = {key: value for key, value in old.query.items() if not SECRET_KEY.fullmatch(key)}
-    url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)  # `set` keeps it
+    # A new URL, since `URL.set(password=None)` keeps the password.
+    url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)
     text = url.render_as_string(hide_password=False)
     return None if HIDDEN in redact_url(text) else text
 

@@ -1,15 +1,18 @@
-"""What the operator pointed at. It imports nothing, so that a front end can be drawn before anything is loaded."""
+"""The operator's selection of a target and a project.
+
+It is separate because it imports nothing: a front end can be drawn before any library is loaded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-PROJECT = ("project_path", "config", "name", "mage_path", "python")  # of a selection, what names the scripts
+PROJECT = ("project_path", "config", "name", "mage_path", "python")  # the fields that select the scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Flags that choose a target and a project; everything else is found."""
+    """The flags that choose a target and a project. The program finds everything else."""
 
     url: str | None = field(default=None, repr=False)
     project_path: str | None = None
@@ -19,11 +22,11 @@ class Selection:
     python: str | None = None
     read_only: bool = False
     scratch_url: str | None = field(default=None, repr=False)
-    # What these came from, as it is told.
+    # Where these values came from, as the screen shows it.
     url_source: str = "--url"
     python_source: str = "--python"
     scratch_source: str = "--scratch-url"
-    url_folder: str | None = None  # that a relative SQLite path is taken from
-    target: str | None = None  # the name that the configuration has for it
-    password: str | None = field(default=None, repr=False)  # for a URL that lacks it
-    password_command: tuple[str, ...] | None = field(default=None, repr=False)  # what gives it instead
+    url_folder: str | None = None  # the folder of a relative SQLite path
+    target: str | None = None  # the target's name in the configuration
+    password: str | None = field(default=None, repr=False)  # for a URL without a password
+    password_command: tuple[str, ...] | None = field(default=None, repr=False)  # the command that prints the password

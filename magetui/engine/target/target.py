@@ -1,4 +1,8 @@
-"""The target: which database, and where its URL came from. Credentials stay in `Target.url` alone."""
+"""The target: the URL of the database and where it came from.
+
+Credentials stay in `Target.url` only. URLs are parsed here, not by SQLAlchemy alone, because Mage's users write
+passwords that are not percent-encoded.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,9 @@ from magetui.engine.errors import ConnectError
 from magetui.engine.target.secrets import aws_database, azure_text
 from magetui.protocol.redaction import redact, redact_url, secrets_of
 
-# user:password@rest, where the password may hold any character and ends at the last @ (as Mage takes it).
+# user:password@rest. The password may hold any character and ends at the last @, as in Mage.
 AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$")
-# ?user=mage@server, as Azure names its users: an @ in the query, which SQLAlchemy would split at.
+# ?user=mage@server, as Azure names its users. SQLAlchemy would split the URL at that @.
 AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
 PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
 LIBPQ_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -26,16 +30,16 @@ VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database: its URL (a secret), the URL to show, and where it came from."""
+    """A database: its URL (a secret), the redacted URL to show, and the source of the URL."""
 
     url: URL = field(repr=False)
     redacted: str
     source: str
-    credentials: tuple[str, ...] = field(default=(), repr=False)  # of secret stores, in the environment
+    credentials: tuple[str, ...] = field(default=(), repr=False)  # further secrets in the environment
 
     @property
     def text(self) -> str:
-        """The URL with its credentials: for the child's request alone."""
+        """Return the URL with its credentials, which is for the child's request only."""
         return self.url.render_as_string(hide_password=False)
 
     @property
@@ -44,7 +48,7 @@ class Target:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not stand in anything that is shown or kept."""
+        """Return the texts that must not occur in anything that is shown or stored."""
         return (*secrets_of(self.text), *self.credentials)
 
     @property
@@ -52,39 +56,37 @@ class Target:
         return self.url.password is not None or "password" in self.url.query
 
     def with_password(self, password: str) -> Target:
-        """The target with a password that its URL lacks; SQLite's files have none."""
+        """Return the target with the password. SQLite targets have no password and stay unchanged."""
         if self.dialect == "sqlite":
             return self
-        if self.url.username is None and self.dialect == "postgresql":  # a URL's text has none without a user
+        if self.url.username is None and self.dialect == "postgresql":  # a URL without a user cannot hold a password
             url = self.url.update_query_dict({"password": password})
         else:
             url = self.url.set(password=password)
         return replace(self, url=url, redacted=redact_url(url.render_as_string(hide_password=True)))
 
     def clean(self, text: str) -> str:
-        """`text` without this target's credentials."""
+        """Return `text` without this target's credentials."""
         return redact(text, self.secrets)
 
 
 def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
-    """A target from a URL as somebody wrote it, whose password may not be percent-encoded.
+    """Parse a URL as a person wrote it, possibly with a password that is not percent-encoded.
 
-    A relative path, of SQLite's file or of a certificate, is taken from `folder` (default: the current one) and made
-    absolute, since the run's process works in the project's folder.
-
-    Raises `ConnectError` (`bad-url`), in which no credential stands.
+    A relative path of a SQLite file or a certificate is resolved against `folder` (default: the current one), since the
+    run's process works in the project's folder. Raises `ConnectError` (`bad-url`), which holds no credentials.
     """
-    url = _parsed(text.strip())
+    url = _parse_url(text.strip())
     if url is None:
         raise ConnectError("bad-url", f"The URL from {source} cannot be understood: {redact_url(text)!r}.")
     dialect = url.get_backend_name()
     if dialect == "postgres":
-        raise ConnectError("bad-url", f"The URL from {source} begins with postgres://; SQLAlchemy wants postgresql://.")
+        raise ConnectError("bad-url", f"The URL from {source} starts with postgres://; SQLAlchemy wants postgresql://.")
     file = database_file(url)
     is_uri = (url.database or "").startswith("file:")
     if file is not None and (not is_uri or "uri" in url.query):
         path = str((folder or Path.cwd()).resolve() / file)
-        # As a URI's path only what would end it, or stand for another character, is encoded (sqlite.org/uri.html).
+        # In a URI's path only the characters with a special meaning are encoded (sqlite.org/uri.html).
         url = url.set(database="file:" + re.sub("[%?#]", lambda match: quote(match[0]), path) if is_uri else path)
     if dialect == "postgresql":
         url = url.update_query_dict(
@@ -94,26 +96,26 @@ def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
 
 
 def _named_files(url: URL, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files that libpq is to read, by absolute paths."""
+    """Yield the parameters that name files for libpq, with absolute paths."""
     for key in LIBPQ_FILES:
         value = url.query.get(key)
         if isinstance(value, str) and value:
             yield key, folder.resolve() / value
 
 
-def _parsed(text: str) -> URL | None:
-    """The URL; a password with `@ : / % #` as they are ends at the last `@` and is taken as it stands."""
+def _parse_url(text: str) -> URL | None:
+    """Return the URL. A password with plain `@ : / % #` ends at the last `@` and is used literally."""
     if AT_IN_QUERY.match(text):
         address, _, query = text.partition("?")
         text = f"{address}?{query.replace('@', '%40')}"
     match = AUTHORITY.match(text)
     if match and PLAUSIBLE_REST.match(match["rest"]) and not _is_encoded(match["password"]):
-        rest = _made(f"{match['scheme']}://{match['user']}@{match['rest']}")
+        rest = _make_url(f"{match['scheme']}://{match['user']}@{match['rest']}")
         return rest.set(password=match["password"]) if rest is not None else None
-    return _made(text)
+    return _make_url(text)
 
 
-def _made(text: str) -> URL | None:
+def _make_url(text: str) -> URL | None:
     try:
         url = make_url(text)
         url.get_dialect()
@@ -134,14 +136,14 @@ def _made(text: str) -> URL | None:
 
 
 def _is_encoded(password: str) -> bool:
-    """Whether a password can be a percent-encoded one: no reserved characters, every % begins a code."""
+    """Return True if the password can be percent-encoded: no reserved characters, and every % starts a code."""
     return not re.search(r"[@:/#?\[\]\s]", password) and not re.search(r"%(?![0-9A-Fa-f]{2})", password)
 
 
 def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
-    """The database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
+    """Return the database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
 
-    Raises `ConnectError` where the environment names one that cannot be used.
+    Raises `ConnectError` if the environment names a database that cannot be used.
     """
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
@@ -165,7 +167,7 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
 
 
 def _azure_target(secret: str, environment: Mapping[str, str], project_path: Path) -> Target:
-    """The database of a URL in a Key Vault. What cannot be understood is not quoted: it may be another secret."""
+    """Return the database of a URL in a Key Vault. An invalid URL is not quoted: it may be another secret."""
     text = azure_text(secret, environment)
     try:
         return parse_target(text, "Azure Key Vault, AZURE_SECRET_DB_CONN_URL", project_path)
@@ -174,13 +176,13 @@ def _azure_target(secret: str, environment: Mapping[str, str], project_path: Pat
             raise
         raise ConnectError(
             "secret",
-            f"The secret '{secret}' in Azure Key Vault holds no URL of a database that can be understood.",
-            "Mage wants one such as postgresql://user:password@host:5432/database.",
+            f"The secret '{secret}' in Azure Key Vault does not hold a valid URL of a database.",
+            "Mage wants a URL such as postgresql://user:password@host:5432/database.",
         ) from None
 
 
 def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Path, str]:
-    """Mage's default: mage-ai.db in its variables directory, and what decided where that is."""
+    """Return Mage's default database, mage-ai.db in its variables directory, and the source of that directory."""
     project = project_path.resolve()
     directory, source = environment.get("MAGE_DATA_DIR"), "MAGE_DATA_DIR"
     if not directory:
@@ -195,7 +197,7 @@ def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Pa
 
 
 def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None:
-    """`variables_dir` of Mage's metadata.yaml, a top-level key whose value may name environment variables."""
+    """Return `variables_dir` of Mage's metadata.yaml, a top-level key whose value may name environment variables."""
     if not metadata.is_file():
         return None
     for line in metadata.read_text(errors="replace").splitlines():
@@ -207,7 +209,7 @@ def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None
 
 
 def database_file(url: URL) -> Path | None:
-    """The file of a SQLite database; None for any other, and for one in memory."""
+    """Return the file of a SQLite database, or None for other databases and databases in memory."""
     if url.get_backend_name() != "sqlite":
         return None
     from magetui.backends.sqlite.files import database_path

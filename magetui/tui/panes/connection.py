@@ -90,7 +90,7 @@ class ConnectionPane(Pane):
         self.query_one(Static).update(Content.assemble(("NOT READY\n", CRITICAL), message))
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
-        from magetui.engine.project.releases import spoken_releases
+        from magetui.engine.project.releases import release_range
         from magetui.text import formats
 
         mage = diagnosis.project.kind == "mage"
@@ -98,7 +98,7 @@ class ConnectionPane(Pane):
         def spoken(revisions: tuple[str, ...], none: str) -> str:
             said = []
             for one in revisions:
-                release = spoken_releases(one) if mage else None
+                release = release_range(one) if mage else None
                 said.append(formats.plain(one) + (f" ({release})" if release else ""))
             return ", ".join(said) or none
 

@@ -86,7 +86,7 @@ def revision_rows(
     chain: Chain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
     """The chain's rows for a width: problems and unknown current revisions first, then the revisions with their lanes."""
-    from magetui.engine.project.releases import first_releases, spoken_releases
+    from magetui.engine.project.releases import first_releases, release_range
     from magetui.engine.revisions.lanes import lanes_of
     from magetui.text import formats
 
@@ -109,7 +109,7 @@ def revision_rows(
         here = revision.revision in current
         glyph = "●" if revision.revision in applied else "○" if known else "·"
         drawn = lanes[revision.revision].drawn(glyph)
-        release = (spoken_releases(revision.revision) or "").removeprefix("mage-ai ")
+        release = (release_range(revision.revision) or "").removeprefix("mage-ai ")
         if not release and revision.revision in first:
             release = f"first in {first[revision.revision].version}"
         date = (revision.created or "")[:10]

@@ -30,7 +30,7 @@ from magetui.tui.widgets.run_lines import drawn_bar
 from magetui.verbs import seconds
 
 if TYPE_CHECKING:
-    from magetui.engine.backup import BackupRequest, Foreseen
+    from magetui.engine.backup import BackupEstimate, BackupRequest
 
 FIELDS = ("file", "pg-dump", "timeout")
 PULSE_SECONDS = 0.25
@@ -61,7 +61,7 @@ class BackupScreen(OverScreen):
     class Sized(Message):
         """It is known what the backup would be, or why there can be none; `question` counts what was asked."""
 
-        def __init__(self, question: int, foreseen: Foreseen | None, problem: str = "") -> None:
+        def __init__(self, question: int, foreseen: BackupEstimate | None, problem: str = "") -> None:
             self.question = question
             self.foreseen = foreseen
             self.problem = problem
@@ -70,7 +70,7 @@ class BackupScreen(OverScreen):
     def __init__(self, running: BackupWork | None = None) -> None:
         super().__init__()
         self._backup = running
-        self._foreseen: Foreseen | None = None
+        self._foreseen: BackupEstimate | None = None
         self._question = 0  # of the latest asked; answers to earlier ones are not listened to
         self._asked: tuple[str, ...] = ()  # what the fields said then
         self._timer: Timer | None = None
@@ -145,11 +145,11 @@ class BackupScreen(OverScreen):
     @work(thread=True, exclusive=True, group="size", exit_on_error=False)
     def _foresee(self, question: int, request: BackupRequest) -> None:
         load_engine()
-        from magetui.engine.backup import foresee_backup
+        from magetui.engine.backup import estimate_backup
         from magetui.engine.errors import MagetuiError
 
         try:
-            self.post_message(self.Sized(question, foresee_backup(self.magetui.open_workspace(), request)))
+            self.post_message(self.Sized(question, estimate_backup(self.magetui.open_workspace(), request)))
         except MagetuiError as error:
             self.post_message(self.Sized(question, None, error.message))
 
@@ -179,10 +179,10 @@ class BackupScreen(OverScreen):
         dialect = self._foreseen.dialect if self._foreseen else diagnosis.target.dialect if diagnosis else None
         return dialect == "postgresql"
 
-    def _expected(self, foreseen: Foreseen) -> list[Content]:
+    def _expected(self, foreseen: BackupEstimate) -> list[Content]:
         from magetui.text import formats
 
-        size, free = formats.size(foreseen.most), formats.size(foreseen.free)
+        size, free = formats.size(foreseen.max_bytes), formats.size(foreseen.free_bytes)
         if foreseen.dialect == "postgresql":
             size = f"{size} on the server, indexes included; the file is compressed, and often much smaller"
         left = f"{free} left on the disk of {formats.plain(str(foreseen.file.parent))}"
@@ -225,7 +225,7 @@ class BackupScreen(OverScreen):
         if request is not None and self._foreseen is not None and self._backup is None:
             # Too small a disk was foreseen, and is consented to.
             foreseen = self._foreseen
-            request = replace(request, output=foreseen.file, anyway=not foreseen.fits, of=foreseen.database)
+            request = replace(request, output=foreseen.file, anyway=not foreseen.fits, database=foreseen.database)
             self._backup = self.magetui.start_backup(request, foreseen.file)
             self._backup.watched = True
             self._watch()

@@ -66,7 +66,9 @@ class ConsentScreen(ScrolledScreen):
         from magetui.engine.sessions import signals
 
         yield Static(id="title", markup=False)
-        yield Static(Content.styled(signals.loss(self._session, self._action), WARNING), id="loss", markup=False)
+        yield Static(
+            Content.styled(signals.consequences(self._session, self._action), WARNING), id="loss", markup=False
+        )
         with VerticalScroll():
             yield Static(Content("\n").join(facts(self._session)), markup=False)
         yield Static(f"{QUESTION} {CHOICE}", id="question", markup=False)

@@ -24,7 +24,7 @@ from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import SessionRows
 
 if TYPE_CHECKING:
-    from magetui.engine.sessions.listing import Look
+    from magetui.engine.sessions.listing import Poll
 
 AGAIN_SECONDS = 2.0  # after a look that failed
 PULSE_SECONDS = 0.2  # how soon a thread notices that nobody looks any more
@@ -47,7 +47,7 @@ class LocksScreen(OverScreen):
     class Looked(Message):
         """The sessions were read, or could not be."""
 
-        def __init__(self, look: Look | None, problem: str = "") -> None:
+        def __init__(self, look: Poll | None, problem: str = "") -> None:
             self.look = look
             self.problem = problem
             super().__init__()
@@ -95,7 +95,7 @@ class LocksScreen(OverScreen):
         worker = get_current_worker()
         while not worker.is_cancelled:
             try:
-                with closing(listing.looks(self.magetui.open_workspace())) as looks:
+                with closing(listing.poll_sessions(self.magetui.open_workspace())) as looks:
                     for look in looks:
                         if worker.is_cancelled:
                             return

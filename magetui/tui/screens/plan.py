@@ -161,7 +161,9 @@ class PlanScreen(OverScreen):
                 made = plan.make_plan(reading, self._verb, revision or None, self._replace_unknown, self._in_doubt)
                 sessions = listing.shown_sessions(workspace, reading.overview.sessions)
                 holding = tuple((s.pid, formats.session_line(s)) for s in sessions if s.holds)
-                earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
+                earlier = follow.earlier_steps(
+                    self.magetui.environment, [(s.revision, s.direction) for s in made.steps]
+                )
                 foreseen = Foreseen(holding, earlier)
                 if (
                     made.verb == "stamp" and not made.empty

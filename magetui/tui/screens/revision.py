@@ -223,10 +223,12 @@ class RevisionScreen(ScrolledScreen):
             ("depends on", ", ".join(one.depends_on)),
             ("labels", ", ".join(one.branch_labels)),
             ("created", one.created or ""),
-            ("head of", origin.spoken or ""),
+            ("head of", origin.release_range or ""),
             (
                 "first in",
-                f"mage-ai {origin.first}; no release stopped at it" if origin.first and not origin.spoken else "",
+                f"mage-ai {origin.first}; no release stopped at it"
+                if origin.first and not origin.release_range
+                else "",
             ),
             ("its Mage", origin.command or ""),
         ]

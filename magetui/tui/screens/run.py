@@ -32,7 +32,7 @@ from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.sessions import Own, SessionRows
 
 if TYPE_CHECKING:
-    from magetui.engine.runs.follow import Earlier
+    from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import RunRecord, Wait
     from magetui.engine.runs.start import StartedRun
 
@@ -80,7 +80,7 @@ class RunScreen(OverScreen):
     class EarlierRead(Message):
         """The durations of the steps in earlier runs were read."""
 
-        def __init__(self, earlier: Mapping[tuple[str, str], Earlier]) -> None:
+        def __init__(self, earlier: Mapping[tuple[str, str], EarlierStep]) -> None:
             self.earlier = earlier
             super().__init__()
 
@@ -97,7 +97,7 @@ class RunScreen(OverScreen):
         self._run = run
         self.record: RunRecord | None = None
         self._timer: Timer | None = None
-        self._earlier: Mapping[tuple[str, str], Earlier] | None = None
+        self._earlier: Mapping[tuple[str, str], EarlierStep] | None = None
         self._asked = False
         self._live = False  # whether the run was seen running: the end of a past run is no news
         self._wait: tuple[Wait, float] | None = None  # the present wait, and when it came (time.monotonic())
@@ -131,11 +131,11 @@ class RunScreen(OverScreen):
         from magetui.engine.runs import follow
 
         worker = get_current_worker()
-        for record in follow.follow(self.magetui.environment, self._run, lambda: worker.is_cancelled):
+        for record in follow.follow_run(self.magetui.environment, self._run, lambda: worker.is_cancelled):
             if record.outcome == "lost":
                 with suppress(MagetuiError):  # the conclusion says that the current revision could not be read
                     workspace = self.magetui.open_workspace()
-                    record = follow.tell_lost(workspace, record, just_ended=self._live)  # noqa: PLW2901 - a more complete record
+                    record = follow.inspect_lost_run(workspace, record, just_ended=self._live)  # noqa: PLW2901 - a more complete record
             self.post_message(self.Grown(record))
 
     def on_run_screen_grown(self, message: Grown) -> None:
@@ -160,7 +160,7 @@ class RunScreen(OverScreen):
         load_engine()
         from magetui.engine.runs import follow
 
-        self.post_message(self.EarlierRead(follow.took_before(self.magetui.environment, steps)))
+        self.post_message(self.EarlierRead(follow.earlier_steps(self.magetui.environment, steps)))
 
     def on_run_screen_earlier_read(self, message: EarlierRead) -> None:
         self._earlier = message.earlier
@@ -214,7 +214,7 @@ class RunScreen(OverScreen):
         from magetui.engine.runs import follow
 
         try:
-            asked = follow.cancel(self.magetui.environment, run)
+            asked = follow.cancel_run(self.magetui.environment, run)
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("cancel", error.message))
             return

@@ -13,7 +13,7 @@ from magetui.tui.widgets.rows import fitted
 
 if TYPE_CHECKING:
     from magetui.engine.preview.preview import Preview
-    from magetui.engine.runs.follow import Earlier
+    from magetui.engine.runs.follow import EarlierStep
     from magetui.model.plan import OnDisconnect, Plan, PlanStep
 
 SQL_LINES_A_STEP = 200
@@ -29,7 +29,7 @@ class Foreseen:
     """What is known beside the plan itself; `steps` and `preview` None while they are being asked for."""
 
     holding: tuple[tuple[int | None, str], ...] = ()  # sessions with locks, and each as a line
-    earlier: Mapping[tuple[str, str], Earlier] = field(default_factory=dict)
+    earlier: Mapping[tuple[str, str], EarlierStep] = field(default_factory=dict)
     steps: tuple[PlanStep, ...] | None = None
     unrendered: str | None = None  # why there is no SQL
     preview: Preview | None = None

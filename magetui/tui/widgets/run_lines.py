@@ -16,7 +16,7 @@ from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
 
 if TYPE_CHECKING:
-    from magetui.engine.runs.follow import Earlier
+    from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import Outcome, RunRecord, Wait
     from magetui.model.sessions import Session, StatementProgress
     from magetui.text.run_events import Notice
@@ -235,7 +235,7 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 def body_lines(
     record: RunRecord,
     moment: datetime,
-    earlier: Mapping[tuple[str, str], Earlier],
+    earlier: Mapping[tuple[str, str], EarlierStep],
     *,
     width: int,
     height: int,
@@ -257,7 +257,7 @@ def body_lines(
 
 
 def step_lines(
-    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], Earlier], *, width: int, room: int
+    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
 ) -> list[Content]:
     """Return the steps around the present step, and how many steps come before and after.
 

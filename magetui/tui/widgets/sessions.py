@@ -125,7 +125,7 @@ def session_rows(sessions: Sequence[Session], width: int, *, own: Own | None = N
     from magetui.engine.sessions import tree
     from magetui.text.terminal import joints
 
-    branches = _counting(tree.tree(sessions), own, more)
+    branches = _counting(tree.wait_tree(sessions), own, more)
     wanted = {one.waits_for.relation for one in sessions if one.waits_for and one.waits_for.relation}
     lines = joints(branches, DEEPEST)
     cells = [_cells(one.session, joint, own) for one, joint in zip(branches, lines, strict=True)]

@@ -19,7 +19,7 @@ from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 
 if TYPE_CHECKING:
-    from magetui.engine.verify import Rehearsal
+    from magetui.engine.verify import ReplayPlan
     from magetui.text.verification import Verdict
     from magetui.tui.shell import Shell
 
@@ -33,7 +33,7 @@ class VerdictView(Static):
     class Rehearsed(Message):
         """What would be built is known, or why nothing can be (`problem`)."""
 
-        def __init__(self, question: int, rehearsal: Rehearsal | None, said: tuple[str, ...], problem: str) -> None:
+        def __init__(self, question: int, rehearsal: ReplayPlan | None, said: tuple[str, ...], problem: str) -> None:
             self.question = question
             self.rehearsal = rehearsal
             self.said = said
@@ -61,7 +61,7 @@ class VerdictView(Static):
         self.stage: Stage = "idle"
         self._asks = question
         self._question = 0  # of the latest one asked; answers to earlier ones are not listened to
-        self._rehearsal: Rehearsal | None = None
+        self._rehearsal: ReplayPlan | None = None
 
     def verify(self, revision: str | None) -> None:
         """Begin; where consent was asked for, this is it; while it is at work, it goes on."""
@@ -103,7 +103,7 @@ class VerdictView(Static):
 
         workspace = self._magetui.open_workspace()
         try:
-            rehearsal = replay.rehearse(workspace, revision)
+            rehearsal = replay.plan_replay(workspace, revision)
             said = announced(workspace.chain, rehearsal, workspace.clean)
         except (MagetuiError, OSError) as error:
             self.post_message(self.Rehearsed(question, None, (), str(error)))
@@ -123,14 +123,14 @@ class VerdictView(Static):
         lines = [*map(Content, message.said), Content.styled(self._asks, WARNING)]
         self._show("asked", Content("\n").join(lines))
 
-    def _build(self, rehearsal: Rehearsal) -> None:
+    def _build(self, rehearsal: ReplayPlan) -> None:
         count = len(rehearsal.steps)
         revisions = "1 revision" if count == 1 else f"{count} revisions"
         self._show("building", Content.styled(f"replaying {revisions} from nothing, and comparing …", QUIET))
         self._judge(self._question, rehearsal)
 
     @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
-    def _judge(self, question: int, rehearsal: Rehearsal) -> None:
+    def _judge(self, question: int, rehearsal: ReplayPlan) -> None:
         from magetui.engine import verify as replay
         from magetui.engine.errors import MagetuiError
         from magetui.text.verification import judge
