@@ -17,7 +17,7 @@ from tests.support.terminal import Terminal
 OpenScreen = Callable[..., Terminal]
 
 BEFORE_HEAD = "0227396a216c"  # of Mage's chain
-LOCK_TIMEOUT = "give up on a lock after"  # the label of its field
+LOCK_TIMEOUT = "lock timeout"  # the label of its field
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def choose(terminal: Terminal, revision: str, timeout: int) -> None:
     terminal.press("tab")
     terminal.wait_in_field(LOCK_TIMEOUT)
     terminal.press(*str(timeout))
-    terminal.wait_for(rf"after {timeout} ")
+    terminal.wait_for(rf"lock timeout {timeout} ")
     terminal.press("enter")
     terminal.wait_for("y Yes")
 
