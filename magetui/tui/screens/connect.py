@@ -55,7 +55,7 @@ class ConnectScreen(OverScreen):
         "down. Enter connects. A password in a URL is hidden while you type. It is better to leave it out and to type "
         "it into its own field when the server asks for it. magetui does not store passwords. The current database "
         "stays until the new one is connected. Named targets are in the configuration file; 'magetui config' shows "
-        "where that is."
+        "its path."
     )
     BINDINGS = [
         Binding("enter", "connect", "Connect"),
@@ -117,7 +117,7 @@ class ConnectScreen(OverScreen):
 
     @property
     def _needs_password(self) -> bool:
-        """Whether the current database refused the connection because of its password."""
+        """True if the current database refused the connection because of its password."""
         findings = self.magetui.diagnosis.findings if self.magetui.diagnosis is not None else ()
         refused = (finding for finding in findings if finding.code == "cannot-connect")
         return any(finding.facts.get("cause") == "password" for finding in refused)

@@ -37,7 +37,7 @@ class PlanFacts:
 
     @property
     def doubted(self) -> bool:
-        """Whether the schema contradicts the plan."""
+        """True if the schema contradicts the plan."""
         return self.preview is not None and self.preview.doubt is not None
 
 
