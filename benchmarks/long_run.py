@@ -144,7 +144,7 @@ def _follow_to_the_end(
     """Re-attach: seconds until it is offered and until it is shown, then resident MB and bytes a second at the end."""
     started = time.monotonic()
     with Terminal(command, SIZE, environment) as terminal:
-        terminal.wait_for(r"Run 1 \(migrate\) goes on", 60)
+        terminal.wait_for(r"Run 1 \(migrate\) continues", 60)
         offered = time.monotonic() - started
         terminal.press("u")
         terminal.wait_for("1 on record")

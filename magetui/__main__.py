@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _open(settings: Settings) -> int:
-    from magetui.tui.opening import open_app
+    from magetui.tui.launch import open_app
 
     return open_app(settings)
 

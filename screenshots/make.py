@@ -1,9 +1,9 @@
-"""Makes the screenshots anew: the program itself, against a real PostgreSQL with Mage's real chain.
+"""Make the screenshots again: the real program on a real PostgreSQL server with Mage's real chain.
 
     uv run python -m screenshots.make
 
-A server from the test suite's wheel is started, Mage's chain is run to a revision two behind the head, a session
-is left idle in a transaction, and the app exports what it shows as SVG.
+The script starts a server from the test suite's wheel, runs Mage's chain to a revision that is two behind the head, and
+leaves a session idle in a transaction. The app then exports its screens as SVG.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ analyze;
 
 
 async def settled(pilot: Pilot[int], wanted: str, patience: int = 200) -> None:
-    """Wait until the screen shows `wanted`, in steps of 50 ms, `patience` of them at the most."""
+    """Wait until the screen shows `wanted`, for up to `patience` steps of 50 ms. Raises `TimeoutError`."""
     for _ in range(patience):
         await pilot.pause(0.05)
         if wanted in "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips()):
@@ -47,7 +47,7 @@ async def settled(pilot: Pilot[int], wanted: str, patience: int = 200) -> None:
 
 
 def save(app: MagetuiApp, name: str) -> None:
-    """Write what the app shows, with the reader's own monospace font instead of one fetched from elsewhere."""
+    """Write the app's screen, with the reader's own monospace font instead of a downloaded one."""
     svg = re.sub(r"@font-face \{.*?\}", "", app.export_screenshot(), flags=re.DOTALL)
     (HERE / name).write_text(svg.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
 
@@ -58,7 +58,7 @@ async def take(environment: Mapping[str, str]) -> None:
     app = MagetuiApp(settings, environment)
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot, "BEHIND BY 2")
-        await settled(pilot, "block_run")  # the tables come after the state
+        await settled(pilot, "block_run")  # the tables follow after the state
         app.main_screen.query_one(SchemaPane).rows.select("public\1user")
         await pilot.press("3", "enter", "G")
         await settled(pilot, "ix_user_email")
@@ -87,7 +87,7 @@ async def take(environment: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Start a server, prepare it, take the screenshots."""
+    """Start and prepare a server, and take the screenshots."""
     with tempfile.TemporaryDirectory() as state, PostgresServer(16) as server:
         url = server.create_database("mage")
         migrate_with_alembic(url, mage_directory(), BEHIND)

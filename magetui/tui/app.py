@@ -1,28 +1,25 @@
-"""The full-screen program: asks the engine in workers, and routes what comes back to the screens."""
+"""The full-screen program: asks the engine in workers, and routes the answers to the screens."""
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.reactive import Reactive
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState, get_current_worker
+from textual.worker import get_current_worker
 
 from magetui.config.targets import NamedTarget, named_target
-from magetui.engine.target.passwords import Passwords
 from magetui.tui import jobs
-from magetui.tui.backup_job import BackupWork
+from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
-from magetui.tui.hangup import watch_for_hangup
-from magetui.tui.keys import key_of, keymap
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
+from magetui.tui.keys import keymap
+from magetui.tui.lifecycle import LifecycleApp
 from magetui.tui.messages import (
     ActionFailed,
     Answer,
@@ -37,10 +34,8 @@ from magetui.tui.messages import (
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import rests
 from magetui.tui.screens.main import MainScreen
-from magetui.tui.shell import Shell
-from magetui.tui.theme import CRITICAL, THEME, style_sheets
+from magetui.tui.theme import CRITICAL, THEME
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
@@ -50,20 +45,18 @@ if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
-    from magetui.engine.runs.start import Limits, StartedRun
+    from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
-    from magetui.engine.target.target import Target
-    from magetui.engine.workspace import Workspace
     from magetui.model.plan import ChangeVerb, Plan
 
 
-class MagetuiApp(Shell):
-    """Holds what the operator chose, and the latest diagnosis; the screens hold what they show."""
+class MagetuiApp(LifecycleApp):
+    """Holds the operator's selection and the latest diagnosis. The screens hold what they show."""
 
     TITLE = "magetui"
     COMMANDS = {VerbCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    NOTIFICATION_TIMEOUT = 8  # seconds; what is to be read for longer stands in the log
+    NOTIFICATION_TIMEOUT = 8  # seconds; the log keeps the text for longer
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "command_palette", "Commands", key_display=":", id="commands"),
         Binding("ctrl+p", "command_palette", "Commands", show=False),
@@ -72,128 +65,44 @@ class MagetuiApp(Shell):
         Binding("ctrl+c", "quit", "Quit", show=False),
     ]
 
-    # From the start, rather than set: setting it would make every style anew.
+    # A default instead of an assignment, which would compute every style a second time.
     theme: Reactive[str] = Reactive(THEME)
 
     def __init__(
         self, settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None
     ) -> None:
-        super().__init__(css_path=list(style_sheets()), ansi_color=True)
-        self.environment: Mapping[str, str] = os.environ if environment is None else environment
-        self.settings = settings
-        self.selection = self.first_selection = settings.selection
-        self.named: NamedTarget | None = None  # what the configuration knows of the database that is looked at
+        super().__init__(settings, environment)
         self.main_screen = MainScreen(briefing)
+        self.named: NamedTarget | None = None
         self.diagnosis: Diagnosis | None = None
         self.chain: Chain | None = None
-        self._seen: Diagnosis | str | None = None  # as it was read, before evidence was added; or why it was not
-        self.place = self.first_place = ""
-        self.going: set[int] = set()  # runs that went on when they were last seen
-        self.started: list[StartedRun] = []  # the lines to those that were begun here
-        self.backup: BackupWork | None = None  # the latest
-        self._passwords = Passwords()  # that commands gave
-        self._targets: set[Target] = set()  # that were looked at: their credentials are in nothing that is shown
-        self._leaving = False
+        self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
+        self.database_label = self.first_label = ""
 
     def get_default_screen(self) -> Screen[None]:
-        """The screen that the program opens with."""
+        """Return the screen that the program opens with."""
         return self.main_screen
 
     def on_mount(self) -> None:
-        watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
         self.set_keymap(keymap(self.settings.keys))
         self.call_after_refresh(self._read_first)
 
     def _read_first(self) -> None:
-        """After the first paint, so that loading the database's libraries does not hold it up."""
+        """Read after the first paint, so that loading the database's libraries does not delay the paint."""
         self.read_state()
-        self.read_runs(wanted=False)
+        self.read_runs(requested=False)
         self.main_screen.warn(self.settings.warnings)
 
-    def open_workspace(self, selection: Selection | None = None) -> Workspace:
-        """A workspace on what is chosen now; made anew each time, so that scripts and secrets are read anew."""
-        from magetui.engine.workspace import Workspace
-
-        return Workspace(selection or self.selection, self.environment, self._targets, self._passwords)
-
-    def key_of(self, action: str) -> str:
-        """The key that an action has, by the name that it has in the configuration."""
-        return key_of(action, self.settings.keys)
-
-    # -- leaving
-
-    def _hang_up(self) -> None:
-        """The line dropped: runs are not parted from, and those that are to be cancelled then find that we are gone."""
-        self.started.clear()
-        if self.backup is not None:
-            self.backup.cancel()
-        self.exit(0)
-
-    async def action_quit(self) -> None:
-        """Leave; where that would cancel a backup, say so first."""
-        if self.backup is not None and self.backup.alive and not self.backup.warned:
-            self.backup.warned = True
-            self.notify(
-                f"A backup is being written. Leave once more to cancel it; {self.key_of('backup')} shows it.",
-                severity="warning",
-            )
-            return
-        self.exit()
-
-    def exit(self, *arguments: Any, **options: Any) -> None:
-        """Leave; what is pressed from here on is not listened to."""
-        self._leaving = True
-        super().exit(*arguments, **options)
-
-    async def run_action(self, action: Any, *arguments: Any, **options: Any) -> bool:
-        """Do what a key says; nothing once the program is being left, nor what cannot be seen."""
-        if self._leaving or rests(self.screen, str(action)):
-            return False
-        return await super().run_action(action, *arguments, **options)
-
-    def _fatal_error(self) -> None:
-        """Tell of an error that ends the program. Textual's own telling shows variables, and URLs are in them."""
-        from rich.text import Text
-
-        self._exit_renderables.append(Text(self.cleaned(traceback.format_exc())))
-        self._close_messages_no_wait()
-
-    def cleaned(self, text: str) -> str:
-        """`text` without the credentials of what is, or was, looked at; asks no secret store, which may take long."""
-        from magetui.protocol.redaction import redact, secrets_of, store_secrets
-
-        for selection in (self.selection, self.first_selection):
-            for url in filter(
-                None, (selection.url, selection.scratch_url, self.environment.get("MAGETUI_SCRATCH_URL"))
-            ):
-                text = redact(text, secrets_of(url))
-        for target in tuple(self._targets):
-            text = target.clean(text)
-        return redact(text, store_secrets(self.environment))
-
-    @on(Worker.StateChanged)
-    def tell_unforeseen(self, event: Worker.StateChanged) -> None:
-        """An error that nobody foresaw is said, not swallowed; the screen lives on.
-
-        Whoever has workers of its own passes their changes on: that message is told to its owner alone.
-        """
-        if event.state is WorkerState.ERROR:
-            error = event.worker.error
-            said = self.cleaned(f"{type(error).__name__} in {event.worker.name}: {error}")
-            self.post_message(ActionFailed("error", said))
-            if event.worker.group == "state":
-                self.post_message(ReadingFailed(self.selection, said))
-
-    # -- reading
+    # -- reading the state
 
     def action_refresh(self) -> None:
         self.main_screen.query_one(ConnectionPane).show_reading()
         self.read_state()
 
     def read_state(self) -> None:
-        """Read what is chosen now."""
+        """Read the current database."""
         self.workers.cancel_group(self, "quiet")
-        self.main_screen.rest()
+        self.main_screen.schedule_refresh()
         self._read_state(self.selection)
 
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
@@ -202,26 +111,26 @@ class MagetuiApp(Shell):
         for message in jobs.state(self.open_workspace(selection)):
             self.post_message(message)
 
-    @on(MainScreen.Rested)
+    @on(MainScreen.RefreshDue)
     def _read_quietly(self) -> None:
-        """Look whether something has changed, unless somebody is looking."""
+        """Look for changes, unless a worker reads already."""
         if any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers):
-            self.main_screen.rest()
+            self.main_screen.schedule_refresh()
         else:
-            self._read_changes(self.selection, self._seen, frozenset(self.going))
+            self._read_changes(self.selection, self._seen, frozenset(self.live_runs))
 
     @work(thread=True, exclusive=True, group="quiet", exit_on_error=False)
-    def _read_changes(self, selection: Selection, seen: Diagnosis | str | None, going: frozenset[int]) -> None:
+    def _read_changes(self, selection: Selection, seen: Diagnosis | str | None, live_runs: frozenset[int]) -> None:
         load_engine()
         worker, started = get_current_worker(), time.monotonic()
-        for message in jobs.changes(self.open_workspace(selection), seen, going):
-            if worker.is_cancelled:  # it is read in full, at the operator's wish
+        for message in jobs.changes(self.open_workspace(selection), seen, live_runs):
+            if worker.is_cancelled:  # the operator asked for a complete reading
                 return
             self.post_message(message)
-        self.call_later(self.main_screen.rest, time.monotonic() - started)
+        self.call_later(self.main_screen.schedule_refresh, time.monotonic() - started)
 
     def _is_past(self, answer: Answer) -> bool:
-        """Whether it was asked of a database that is not looked at any more."""
+        """Return whether the answer is about a database that is not the current one any more."""
         return answer.selection != self.selection
 
     @on(StateRead)
@@ -231,12 +140,12 @@ class MagetuiApp(Shell):
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
-        place = formats.place(message.diagnosis.target.url or "")
+        label = formats.place(message.diagnosis.target.url or "")
         if self.selection == self.first_selection:
-            self.first_place = place
+            self.first_label = label
         self.named = named_target(self.settings.targets, self.selection, message.diagnosis.target.url)
-        self.place = place if self.named is None else f"{self.named.called}  {place}"
-        self.main_screen.show_header(place, message.diagnosis, self.named, read_only=self.selection.read_only)
+        self.database_label = label if self.named is None else f"{self.named.called}  {label}"
+        self.main_screen.show_header(label, message.diagnosis, self.named, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
 
     @on(TablesRead)
@@ -266,56 +175,56 @@ class MagetuiApp(Shell):
         if not self._is_past(message):
             self.main_screen.query_one(SchemaPane).show_details(message.details)
 
+    # -- reading the runs
+
     @work(thread=True, group="runs", exit_on_error=False)
-    def read_runs(self, *, wanted: bool) -> None:
+    def read_runs(self, *, requested: bool) -> None:
         load_engine()
-        for message in jobs.past_runs(self.open_workspace(), wanted=wanted):
+        for message in jobs.past_runs(self.open_workspace(), requested=requested):
             self.post_message(message)
 
     @on(RunsRead)
     def _runs_read(self, message: RunsRead) -> None:
-        if message.wanted:
-            from magetui.tui.screens.details import RunsScreen
+        if message.requested:
+            from magetui.tui.screens.runs import RunsScreen
 
             self.push_screen(RunsScreen(message.records))
             return
         self.main_screen.query_one(LogPane).add_runs(list(reversed(message.records)), message.database)
-        alive = next((record for record in message.records if record.alive and record.run not in self.going), None)
-        self.going |= {record.run for record in message.records if record.alive}
-        if alive is not None:
-            self.notify(
-                f"Run {alive.run} ({alive.verb}) goes on: {self.key_of('runs')} shows it.",
-                title="A run goes on",
-            )
+        live = [record for record in message.records if record.alive]
+        new = next((record for record in live if record.run not in self.live_runs), None)
+        self.live_runs |= {record.run for record in live}
+        if new is not None:
+            self.notify(f"Run {new.run} ({new.verb}) continues: {self.key_of('runs')} shows it.", title="Live run")
 
     # -- changing
 
     def action_change(self, name: ChangeVerb, revision: str | None = None) -> None:
-        """Open the plan screen of a verb for `revision`, else for the one that the operator most likely means."""
+        """Open the plan screen of a verb, for `revision` or for the likely target."""
         if self.selection.read_only:
-            self.notify("--read-only is set, so nothing is changed.", severity="warning")
+            self.notify("--read-only is set: magetui changes nothing.", severity="warning")
         else:
             self.action_plan(name, revision)
 
     def action_plan(self, name: ChangeVerb = "migrate", revision: str | None = None) -> None:
-        """Show what a verb would do; with --read-only too, since looking changes nothing."""
-        from magetui.tui.screens.plan import PlanScreen
-
-        meant, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
-        self.push_screen(PlanScreen(name, verb(name).title, revision or meant, unknown))
+        """Show what a verb would do. This works with --read-only too, since a plan changes nothing."""
+        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
+        self._push_plan(name, revision or target, unknown)
 
     def plan_again(self, record: RunRecord) -> None:
-        """Show the plan of a run that ended short anew, from the present state."""
+        """Show the plan of a run that ended early, made again from the present state."""
+        name = cast("ChangeVerb", record.verb)
+        _, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
+        self._push_plan(name, "" if name in ("finish", "undo") else record.target_revision, unknown)
+
+    def _push_plan(self, name: ChangeVerb, revision: str, unknown: str | None) -> None:
         from magetui.tui.screens.plan import PlanScreen
 
-        name = cast("ChangeVerb", record.verb)
-        _, unknown = self.main_screen.meant(name, self.chain, self.diagnosis)
-        revision = "" if name in ("finish", "undo") else record.target_revision
         self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits) -> None:
-        """Begin a run that was consented to, and show it."""
+        """Start a run that the operator consented to, and show it."""
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import start
@@ -327,24 +236,50 @@ class MagetuiApp(Shell):
             self.post_message(ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)
             return
-        self.going.add(started.run)
-        self.started.append(started)
+        self.live_runs.add(started.run)
+        self.started_runs.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))
 
+    def run_seen(self, run: int) -> None:
+        """Remember that a run is alive, so that its end is noticed."""
+        self.live_runs.add(run)
+
+    def run_ended(self, record: RunRecord) -> None:
+        """Add the end of a run to the log and read the state again."""
+        self.live_runs.discard(record.run)
+        self.main_screen.query_one(LogPane).add(entry_of(record))
+        self.read_state()
+
+    @on(RunEnded)
+    def _run_ended_unseen(self, message: RunEnded) -> None:
+        self.run_ended(message.record)
+        self.notify(entry_of(message.record).text, title="Run ended", markup=False)
+
+    @on(ActionFailed)
+    def _action_failed(self, message: ActionFailed) -> None:
+        self.note(message.verb, message.problem, style=CRITICAL)
+        self.notify(message.problem, severity="error", markup=False)
+
+    def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
+        """Add a line to the log pane."""
+        self.main_screen.note(verb, text, took, style)
+
+    # -- backups
+
     def action_backup(self) -> None:
-        """Back up, or show the backup that is being written."""
+        """Plan a backup, or show the backup that is being written."""
         from magetui.tui.screens.backup import BackupScreen
 
         self._push_once(BackupScreen(self.backup if self.backup is not None and self.backup.alive else None))
 
-    def start_backup(self, request: BackupRequest, file: Path) -> BackupWork:
-        """Begin a backup that was consented to."""
-        self.backup = BackupWork(request, file, self.place)
+    def start_backup(self, request: BackupRequest, file: Path) -> BackupJob:
+        """Start a backup that the operator consented to."""
+        self.backup = BackupJob(request, file, self.database_label)
         self._back_up(self.backup, self.selection)
         return self.backup
 
     @work(thread=True, group="backup", exit_on_error=False)
-    def _back_up(self, backup: BackupWork, selection: Selection) -> None:
+    def _back_up(self, backup: BackupJob, selection: Selection) -> None:
         backup.run(self.open_workspace(selection))
         self.post_message(BackupEnded(backup))
 
@@ -352,35 +287,11 @@ class MagetuiApp(Shell):
     def _backup_ended(self, message: BackupEnded) -> None:
         self.main_screen.show_backup(message.backup)
 
-    @on(ActionFailed)
-    def _action_failed(self, message: ActionFailed) -> None:
-        self.main_screen.note(message.verb, message.problem, style=CRITICAL)
-        self.notify(message.problem, severity="error", markup=False)
-
-    def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
-        """Add a line to the log pane."""
-        self.main_screen.note(verb, text, took, style)
-
-    def run_seen(self, run: int) -> None:
-        """Remember that a run is alive, so that its end is noticed."""
-        self.going.add(run)
-
-    def run_ended(self, record: RunRecord) -> None:
-        """A run that was looked at has ended: note it, and read what the database says now."""
-        self.going.discard(record.run)
-        self.main_screen.query_one(LogPane).add(entry_of(record))
-        self.read_state()
-
-    @on(RunEnded)
-    def _run_ended_unseen(self, message: RunEnded) -> None:
-        self.run_ended(message.record)
-        self.notify(entry_of(message.record).text, title="A run has ended", markup=False)
-
     # -- sessions
 
     @on(SessionRows.SessionOpened)
     def _session_opened(self, message: SessionRows.SessionOpened) -> None:
-        from magetui.tui.screens.consent import SessionScreen
+        from magetui.tui.screens.session import SessionScreen
 
         self.push_screen(SessionScreen(message.session))
 
@@ -393,6 +304,7 @@ class MagetuiApp(Shell):
     # -- the other screens
 
     def _push_once(self, screen: Screen[None]) -> None:
+        """Open a screen, unless a screen of its type is in front."""
         if type(self.screen) is not type(screen):
             self.push_screen(screen)
 
@@ -409,28 +321,27 @@ class MagetuiApp(Shell):
     def action_verify(self) -> None:
         from magetui.tui.screens.verify import VerifyScreen
 
-        if not isinstance(self.screen, VerifyScreen):
-            self.push_screen(VerifyScreen())
+        self._push_once(VerifyScreen())
 
     def action_runs(self) -> None:
-        self.read_runs(wanted=True)
+        self.read_runs(requested=True)
 
     def action_connect(self) -> None:
         from magetui.tui.screens.connect import ConnectScreen
 
         self.push_screen(ConnectScreen())
 
-    def connect_to(self, selection: Selection, place: str) -> None:
-        """Look at another database from now on, which was connected to and is shown as `place`."""
+    def connect_to(self, selection: Selection, label: str) -> None:
+        """Make another database the current one. The connect screen has connected to it already."""
         self.selection = selection
         self.diagnosis = self.chain = self._seen = self.named = None
-        self.place = place
-        self.main_screen.show_reading(self.place)
+        self.database_label = label
+        self.main_screen.show_reading(label)
         self.read_state()
-        self.read_runs(wanted=False)
+        self.read_runs(requested=False)
 
     def action_help(self) -> None:
-        """Say what has the focus, and every key that acts now."""
+        """Show the help of the focused pane or of the screen in front."""
         from magetui.tui.screens.base import OverScreen
         from magetui.tui.screens.help import HelpScreen
 

@@ -1,7 +1,7 @@
-"""A backup that is being written, whichever screen is looked at: how far it has come, and how it ended.
+"""A backup that is being written: its progress, and its result.
 
-It outlives its screen, so that the operator can look around meanwhile, and not the program: it is a thread of that.
-Whoever ends the program ends it first, so that it can take away what it had written.
+The job outlives its screen, so that the operator can look around during the backup. It is a thread of the program and
+cannot outlive the program. Whoever ends the program cancels the job first, so that the job can delete its file.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ class CancelledError(Exception):
     """Raised inside the backup, to end it."""
 
 
-class BackupWork:
-    """One backup. `run` is called once, in a thread; the other members are read in the program's own."""
+class BackupJob:
+    """One backup. `run` is called once, in a thread of its own; the program's thread reads the other members."""
 
-    def __init__(self, request: BackupRequest, file: Path, place: str) -> None:
+    def __init__(self, request: BackupRequest, file: Path, database: str) -> None:
         self.file = file
-        self.place = place  # the database, as it is shown
+        self.database = database  # its label on the screen
         self.progress: BackupProgress | None = None
         self.made: Backup | None = None
-        self.problem = ""  # why there is none, once it has ended so
-        self.sessions: tuple[Session, ...] = ()  # that were in the way of it
-        self.watched = False  # whether its screen is in front
-        self.warned = False  # whether the operator was told what leaving means
+        self.problem = ""  # why the job ended without a backup
+        self.blockers: tuple[Session, ...] = ()  # the sessions that held the lock which the backup did not get
+        self.watched = False  # whether the backup screen is in front
+        self.warned = False  # whether the operator was warned that quitting cancels the backup
         self._request = request
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -46,33 +46,33 @@ class BackupWork:
         return self.alive and self._stop.is_set()
 
     def cancel(self) -> None:
-        """Ask it to end; it does within moments, and leaves no file."""
+        """Ask the backup to end. It ends within moments and leaves no file."""
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended within so many seconds."""
+        """Wait up to `seconds` and return whether the backup has ended."""
         return self._ended.wait(seconds)
 
     def run(self, workspace: Workspace) -> None:
-        """Write it."""
+        """Write the backup."""
         from magetui.engine.backup import make_backup
         from magetui.engine.errors import LockTimeoutError, MagetuiError
 
-        problem = "It was broken off by an error of this program."
+        problem = "An unexpected error ended the backup."
         try:
-            self.made = make_backup(workspace, self._request, self._told)
+            self.made = make_backup(workspace, self._request, self._report)
             problem = ""
         except CancelledError:
-            problem = "It was cancelled. There is no backup, and no file was left."
+            problem = "The backup was cancelled. It left no file."
         except LockTimeoutError as error:
-            problem, self.sessions = error.message, error.sessions
+            problem, self.blockers = error.message, error.sessions
         except MagetuiError as error:
             problem = error.message
         finally:
             self.problem = problem
             self._ended.set()
 
-    def _told(self, progress: BackupProgress) -> None:
+    def _report(self, progress: BackupProgress) -> None:
         if self._stop.is_set():
             raise CancelledError
         self.progress = progress

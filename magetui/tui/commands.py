@@ -1,4 +1,4 @@
-"""The command palette: every verb of the registry that has a key on the screen."""
+"""The command palette: every verb that has a key on the screen, and three commands of the screen itself."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from magetui.tui.shell import Shell
 from magetui.verbs import VERBS
 
 EXTRAS = (
-    ("Connect to another database", "connect", "by its name, or its URL"),
-    ("Help", "help", "what has the focus, and every key"),
-    ("Quit", "quit", "leave; a run goes on by itself"),
+    ("Connect to another database", "connect", "by its name or its URL"),
+    ("Help", "help", "show the help of this screen and its keys"),
+    ("Quit", "quit", "close magetui; a run continues"),
 )
 
 
 class VerbCommands(Provider):
-    """Verbs and the few things beside them; over another screen, only what belongs everywhere."""
+    """Offer the verbs and the extra commands. Over another screen, offer only help and quit."""
 
-    def _all(self) -> list[tuple[str, str, Callable[[], object]]]:
+    def _commands(self) -> list[tuple[str, str, Callable[[], object]]]:
         key_of = cast("Shell", self.app).key_of
         verbs = [
             (f"{verb.title}  ({key_of(verb.name)})", action_of(verb), verb.summary)
@@ -31,16 +31,16 @@ class VerbCommands(Provider):
             if verb.key is not None
         ]
         extras = [(f"{title}  ({key_of(action)})", f"app.{action}", about) for title, action, about in EXTRAS]
-        everything = [*verbs, *extras] if isinstance(self.screen, MainScreen) else extras[1:]
-        return [(title, about, partial(self.app.run_action, action)) for title, action, about in everything]
+        commands = [*verbs, *extras] if isinstance(self.screen, MainScreen) else extras[1:]
+        return [(title, about, partial(self.app.run_action, action)) for title, action, about in commands]
 
     async def discover(self) -> Hits:
-        for title, about, command in self._all():
+        for title, about, command in self._commands():
             yield DiscoveryHit(title, command, help=about)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for title, about, command in self._all():
+        for title, about, command in self._commands():
             score = max(matcher.match(title), matcher.match(about))
             if score > 0:
                 yield Hit(score, matcher.highlight(title), command, help=about)

@@ -1,8 +1,8 @@
-"""Leaving when the terminal is gone. Textual would read its end of input over and over, at full speed.
+"""Leave when the terminal is gone. Textual would read the end of input again and again, at full speed.
 
-A thread sleeps in `poll` until the kernel says that the terminal hung up: it costs nothing meanwhile. Then the app is
-asked to leave and, should writing farewell to a dead terminal hold it up, the process is ended all the same. A run is
-another process and goes on.
+A thread sleeps in `poll` until the kernel reports that the terminal hung up, which costs nothing. Then the app is asked
+to leave. If writing to the dead terminal holds up the app, the process ends after `GRACE_SECONDS`. A run is another
+process and continues.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HUNG_UP_STATUS = 128 + signal.SIGHUP
 
 
 def watch_for_hangup(leave: Callable[[], None]) -> None:
-    """Call `leave` from another thread when the terminal on stdin is gone; then see to it that the process ends."""
+    """Call `leave` from another thread when the terminal on stdin is gone, then make sure that the process ends."""
     gone = threading.Event()
     signal.signal(signal.SIGHUP, lambda _number, _frame: gone.set())
 

@@ -1,4 +1,4 @@
-"""What the app's workers ask the engine, in threads of their own, and the messages that they bring back."""
+"""The questions that the app's workers ask the engine, each in a thread, and the messages with the answers."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ PAST_RUNS = 20
 
 
 def state(workspace: Workspace) -> Iterator[Message]:
-    """Diagnose, list the tables, and weigh what they say of the current revision, which takes longest and is told apart."""
+    """Diagnose, list the tables, then add the evidence, which takes longest and so gets a message of its own."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.errors import MagetuiError
     from magetui.engine.schema.snapshot import open_reading
 
-    chosen = workspace.selection
+    selection = workspace.selection
     with open_reading(workspace) as reading:
         try:
             diagnosis = diagnose(reading)
         except MagetuiError as error:
-            yield ReadingFailed(chosen, error.message)
+            yield ReadingFailed(selection, error.message)
             return
-        yield StateRead(chosen, diagnosis, workspace.chain, diagnosis)
-        yield TablesRead(chosen, _tables(reading, diagnosis))
+        yield StateRead(selection, diagnosis, workspace.chain, diagnosis)
+        yield TablesRead(selection, _tables(reading, diagnosis))
         if diagnosis.target.database is not None:
-            yield from _remembered(workspace)
-        weighed = add_evidence(reading, diagnosis)
-    if weighed.findings != diagnosis.findings:
-        yield StateRead(chosen, weighed, workspace.chain, diagnosis)
+            yield from _remember(workspace)
+        with_evidence = add_evidence(reading, diagnosis)
+    if with_evidence.findings != diagnosis.findings:
+        yield StateRead(selection, with_evidence, workspace.chain, diagnosis)
 
 
-def changes(workspace: Workspace, seen: Diagnosis | str | None, going: Collection[int]) -> Iterator[Message]:
-    """What has become another since `seen` was read (a text where nothing could be); nothing where all is as it was.
+def changes(workspace: Workspace, seen: Diagnosis | str | None, live_runs: Collection[int]) -> Iterator[Message]:
+    """Yield what changed since `seen` was read. Yield nothing if nothing changed.
 
-    Nothing is read while a run of this database goes on, which tells of itself; of the runs `going` it is told that
-    they have ended.
+    `seen` is a text if the last reading failed. Of the `live_runs`, each one that has ended gets a message. While a run
+    of this database continues, nothing is read, since the run reports its own progress.
     """
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.errors import MagetuiError, RunNotFoundError
     from magetui.engine.runs import follow
     from magetui.engine.schema.snapshot import open_reading
 
-    chosen = workspace.selection
-    for run in sorted(going):
-        with suppress(RunNotFoundError):  # somebody has deleted its journal: it cannot be told of
+    selection = workspace.selection
+    for run in sorted(live_runs):
+        with suppress(RunNotFoundError):  # somebody deleted the journal
             record = follow.read_run(workspace.environment, run)
             if not record.alive:
                 yield RunEnded(record)
@@ -66,18 +66,18 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, going: Collectio
             diagnosis = diagnose(reading)
         except MagetuiError as error:
             if error.message != seen:
-                yield ReadingFailed(chosen, error.message)
+                yield ReadingFailed(selection, error.message)
             return
         if not isinstance(seen, str) and seen is not None and replace(diagnosis, elapsed_ms=seen.elapsed_ms) == seen:
             return
         tables = _tables(reading, diagnosis)
-        weighed = add_evidence(reading, diagnosis)
-    yield StateRead(chosen, weighed, workspace.chain, diagnosis, quiet=True)
-    yield TablesRead(chosen, tables)
+        with_evidence = add_evidence(reading, diagnosis)
+    yield StateRead(selection, with_evidence, workspace.chain, diagnosis, quiet=True)
+    yield TablesRead(selection, tables)
 
 
-def _remembered(workspace: Workspace) -> Iterator[Message]:
-    """Keep it among the recent targets; not a file that there is not."""
+def _remember(workspace: Workspace) -> Iterator[Message]:
+    """Add the database to the recent targets. A SQLite file that does not exist is not added."""
     from magetui.engine.target.recents import remember
     from magetui.engine.target.target import database_file
 
@@ -87,11 +87,11 @@ def _remembered(workspace: Workspace) -> Iterator[Message]:
     try:
         remember(workspace.environment, workspace.selection, workspace.target)
     except OSError as error:
-        yield ActionFailed("connect", f"The recent targets cannot be written: {error.strerror}.")
+        yield ActionFailed("connect", f"Cannot write the recent targets: {error.strerror}.")
 
 
 def _tables(reading: Reading, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
-    """The tables, or why there are none to be had; what could not be connected to a moment ago is not asked again."""
+    """Return the tables, or why they could not be listed. If the diagnosis could not connect, do not try again."""
     from magetui.engine.errors import MagetuiError
 
     try:
@@ -111,19 +111,19 @@ def details(workspace: Workspace, schema: str | None, name: str) -> Iterator[Mes
         yield ActionFailed("schema", error.message)
 
 
-def past_runs(workspace: Workspace, *, wanted: bool) -> Iterator[Message]:
-    """The runs on record: all where `wanted`, else for the log those of this database and what goes on."""
+def past_runs(workspace: Workspace, *, requested: bool) -> Iterator[Message]:
+    """Read all recorded runs if `requested`. Otherwise read this database's runs and the live runs, for the log."""
     from magetui.engine.errors import MagetuiError, StateError
     from magetui.engine.runs.follow import list_runs
 
     try:
-        records = list_runs(workspace.environment, None if wanted else PAST_RUNS)
+        records = list_runs(workspace.environment, None if requested else PAST_RUNS)
     except StateError as error:
         yield ActionFailed("runs", error.message)
         return
     database = None
-    if not wanted:
-        with suppress(MagetuiError):  # no database is named: then they are told of all
+    if not requested:
+        with suppress(MagetuiError):  # no database is named: the log shows the runs of every database
             database = workspace.target.redacted
             records = tuple(record for record in records if record.alive or record.database == database)
-    yield RunsRead(records, wanted=wanted, database=database)
+    yield RunsRead(records, requested=requested, database=database)

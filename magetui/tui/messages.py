@@ -1,4 +1,4 @@
-"""What workers found out, on its way to the app: messages carry values, handlers own what is shown."""
+"""Messages from workers to the app. A message carries values; its handler decides what is shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.target.selection import Selection
     from magetui.model.schema import Table, TableDetail
-    from magetui.tui.backup_job import BackupWork
+    from magetui.tui.backup_job import BackupJob
 
 
 class Answer(Message):
-    """What was read of the database that `selection` chose, which may not be the one that is chosen by now."""
+    """Facts that were read from the database of `selection`. The operator may have connected to another one since."""
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
@@ -26,7 +26,7 @@ class Answer(Message):
 class StateRead(Answer):
     """The database's state and the scripts were read.
 
-    `bare` is the diagnosis before evidence was added to it; `quiet` where nobody had asked for it.
+    `bare` is the diagnosis before evidence was added. `quiet` is true if the program read without the operator's wish.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class StateRead(Answer):
 
 
 class TablesRead(Answer):
-    """The tables were listed; a sentence where they could not be."""
+    """The tables were listed, or a sentence says why they could not be listed."""
 
     def __init__(self, selection: Selection, tables: tuple[Table, ...] | str) -> None:
         self.tables = tables
@@ -48,7 +48,7 @@ class TablesRead(Answer):
 
 
 class ReadingFailed(Answer):
-    """There is nothing to read: no scripts, or no database named."""
+    """Nothing could be read: there are no scripts, or no database is named."""
 
     def __init__(self, selection: Selection, problem: str) -> None:
         self.problem = problem
@@ -56,7 +56,7 @@ class ReadingFailed(Answer):
 
 
 class DetailsRead(Answer):
-    """A table's details were read."""
+    """The details of a table were read."""
 
     def __init__(self, selection: Selection, details: tuple[TableDetail, ...]) -> None:
         super().__init__(selection)
@@ -64,20 +64,20 @@ class DetailsRead(Answer):
 
 
 class RunsRead(Message):
-    """The runs on record were read; `wanted` where the operator asked to see them.
+    """The recorded runs were read. `requested` is true if the operator asked for the runs screen.
 
-    `database` is the one that is looked at, as records name it.
+    `database` is the redacted URL of the current database, which is how records name it.
     """
 
-    def __init__(self, records: tuple[RunRecord, ...], *, wanted: bool, database: str | None) -> None:
+    def __init__(self, records: tuple[RunRecord, ...], *, requested: bool, database: str | None) -> None:
         self.records = records
-        self.wanted = wanted
+        self.requested = requested
         self.database = database
         super().__init__()
 
 
 class RunEnded(Message):
-    """A run has ended while nobody looked at it."""
+    """A run ended while its screen was not in front."""
 
     def __init__(self, record: RunRecord) -> None:
         self.record = record
@@ -85,15 +85,15 @@ class RunEnded(Message):
 
 
 class BackupEnded(Message):
-    """A backup was made, or could not be."""
+    """A backup was made, or it failed."""
 
-    def __init__(self, backup: BackupWork) -> None:
+    def __init__(self, backup: BackupJob) -> None:
         self.backup = backup
         super().__init__()
 
 
 class ActionFailed(Message):
-    """What the operator asked for could not be done."""
+    """An action of the operator failed. `verb` is its name in the log."""
 
     def __init__(self, verb: str, problem: str) -> None:
         self.verb = verb

@@ -1,4 +1,4 @@
-"""Cancelling a query and ending a session from the screen: the objection, the consent, the effect read back."""
+"""Cancel a query or end a session from the screen: check that it is allowed, ask for consent, act, show the result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from magetui.tui.screens.consent import ConsentScreen
+from magetui.tui.screens.session import ConsentScreen
 from magetui.tui.theme import CRITICAL, WARNING
 from magetui.tui.widgets.sessions import SessionRows
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def ask_to_signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """Refuse with a sentence, or ask for consent and act on it; `rows` are told when that has been read back."""
-    _work(app, action, lambda: _object(app, session, action, rows))
+    """Refuse with a sentence, or ask for consent and act. `rows` gets a message when the effect was read back."""
+    _work(app, action, lambda: _check(app, session, action, rows))
 
 
 def _work(app: Shell, name: str, work: Callable[[], None]) -> None:
-    """On the app, since the operator may have left the screen before it is done."""
+    """Run the work in a worker of the app, since the operator may leave the screen before the work is done."""
     app.run_worker(work, name=name, group="signal", thread=True, exit_on_error=False)
 
 
-def _object(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """In a worker, since which database it is may have to be asked of a secret store: refuse, or ask for consent."""
+def _check(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
+    """Refuse, or ask for consent. Runs in a worker, since a secret store may have to name the database."""
     from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
@@ -39,7 +39,7 @@ def _object(app: Shell, session: Session, action: SignalAction, rows: SessionRow
     def ask() -> None:
         if refusal is not None:
             app.notify(refusal, severity="warning", markup=False)
-        elif rows.is_attached and rows.screen is app.screen:  # not left meanwhile, nor asked already
+        elif rows.is_attached and rows.screen is app.screen:  # the operator is still here and was not asked yet
             consented = partial(_work, app, action, lambda: _signal(app, session, action, rows))
             app.push_screen(ConsentScreen(session, action, consented))
 
@@ -47,7 +47,7 @@ def _object(app: Shell, session: Session, action: SignalAction, rows: SessionRow
 
 
 def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """In a worker: act, and tell what was read back."""
+    """Act in a worker, and show the effect that was read back."""
     from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
@@ -58,9 +58,13 @@ def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRow
     except MagetuiError as error:
         settled, message = False, error.message
 
-    def tell() -> None:
-        app.note(action, message, style="" if settled else CRITICAL if settled is False else WARNING)
+    def show() -> None:
+        app.note(
+            "end" if action == "terminate" else action,
+            message,
+            style="" if settled else CRITICAL if settled is False else WARNING,
+        )
         app.notify(message, severity="information" if settled else "warning", markup=False)
         rows.post_message(SessionRows.Signalled())
 
-    app.call_from_thread(tell)
+    app.call_from_thread(show)

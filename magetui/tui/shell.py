@@ -1,7 +1,7 @@
-"""The shell: what panes, screens and widgets may ask of the app, without knowing the app itself.
+"""The shell: what panes, screens and widgets may ask of the app.
 
 The app imports every screen, so a screen that imported the app would close a circle. This abstract class has the
-members that screens use; `MagetuiApp` is the only class that implements it.
+members that screens use; `MagetuiApp` is the only class that implements all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
     from magetui.engine.workspace import Workspace
     from magetui.model.plan import ChangeVerb, Plan
-    from magetui.tui.backup_job import BackupWork
+    from magetui.tui.backup_job import BackupJob
 
 
 class Shell(App[int]):
@@ -35,12 +35,12 @@ class Shell(App[int]):
     environment: Mapping[str, str]
     settings: Settings
     selection: Selection
-    first_selection: Selection
-    named: NamedTarget | None  # what the configuration says about the database on the screen
+    first_selection: Selection  # the database that the program was started on
+    named: NamedTarget | None  # the configuration's entry of the current database
     diagnosis: Diagnosis | None
     chain: Chain | None
-    place: str
-    first_place: str
+    database_label: str  # how the screens name the current database
+    first_label: str
 
     @abstractmethod
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
@@ -51,11 +51,7 @@ class Shell(App[int]):
         """Return the key of an action, by its name in the configuration."""
 
     @abstractmethod
-    def cleaned(self, text: str) -> str:
-        """Return `text` without the credentials of any database that was opened."""
-
-    @abstractmethod
-    def tell_unforeseen(self, event: Worker.StateChanged) -> None:
+    def show_unexpected_error(self, event: Worker.StateChanged) -> None:
         """Show an error that nobody expected in a worker."""
 
     @abstractmethod
@@ -75,16 +71,16 @@ class Shell(App[int]):
         """Open the evidence screen."""
 
     @abstractmethod
-    def connect_to(self, selection: Selection, place: str) -> None:
-        """Look at another database from now on."""
+    def connect_to(self, selection: Selection, label: str) -> None:
+        """Make another database the current one."""
 
     @abstractmethod
     def plan_again(self, record: RunRecord) -> None:
-        """Show the plan of a run that ended short, made again from the present state."""
+        """Show the plan of a run that ended early, made again from the present state."""
 
     @abstractmethod
     def start_run(self, plan: Plan, limits: Limits) -> object:
-        """Start a run that was consented to, and show it."""
+        """Start a run that the operator consented to, and show it."""
 
     @abstractmethod
     def run_seen(self, run: int) -> None:
@@ -92,13 +88,13 @@ class Shell(App[int]):
 
     @abstractmethod
     def run_ended(self, record: RunRecord) -> None:
-        """Note the end of a run and read the state again."""
+        """Add the end of a run to the log and read the state again."""
 
     @abstractmethod
-    def start_backup(self, request: BackupRequest, file: Path) -> BackupWork:
-        """Start a backup that was consented to."""
+    def start_backup(self, request: BackupRequest, file: Path) -> BackupJob:
+        """Start a backup that the operator consented to."""
 
 
 def shell_of(node: DOMNode) -> Shell:
-    """Return the app that a widget or screen belongs to, by the type that they know."""
+    """Return the app that a widget or screen belongs to, typed as the shell."""
     return cast("Shell", node.app)

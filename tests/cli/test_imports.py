@@ -41,7 +41,7 @@ def test_command_line_imports_nothing_heavy() -> None:
 
 
 def test_screen_is_drawn_before_the_libraries_of_databases_are_loaded() -> None:
-    loaded = packages_after("import magetui.tui.opening")
+    loaded = packages_after("import magetui.tui.launch")
     assert "textual" in loaded
     assert not loaded & {"sqlalchemy", "alembic", "boto3", "sqlglot", *DRIVERS}
 

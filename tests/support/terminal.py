@@ -1,7 +1,7 @@
-"""A real pseudo-terminal, because much of what goes wrong in one cannot go wrong in Textual's pilot.
+"""A program on a real pseudo-terminal. Many errors of a terminal program cannot happen in Textual's pilot.
 
-Start-up queries, key bytes, SIGHUP, SIGWINCH, the alternate screen and the modes that a program leaves
-behind exist only here. The program sees a plain xterm; pyte keeps the screen that an operator would see.
+Start-up queries, key bytes, SIGHUP, SIGWINCH, the alternate screen and the terminal modes after the end exist only
+here. The program sees a plain xterm, and pyte keeps the screen that an operator would see.
 
     with Terminal([sys.executable, "-m", "magetui"], size=(80, 24)) as terminal:
         terminal.wait_for("Connection")
@@ -40,7 +40,6 @@ KEYS = {
     "escape": "\x1b",
     "space": " ",
     "backspace": "\x7f",
-    "insert": "\x1b[2~",
     "delete": "\x1b[3~",
     "pageup": "\x1b[5~",
     "pagedown": "\x1b[6~",
@@ -51,20 +50,15 @@ KEYS = {
     "home": "\x1b[H",
     "end": "\x1b[F",
     "f1": "\x1bOP",
-    "f2": "\x1bOQ",
-    "f3": "\x1bOR",
-    "f4": "\x1bOS",
-    "f5": "\x1b[15~",
-    "f10": "\x1b[21~",
 }
-ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")  # which may stand in the middle of a word
+ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")  # an escape sequence may be in the middle of a word
 CONTROL = re.compile(r"ctrl\+([a-z@\[\\\]^_])")
 
-# The session leader that opens a terminal gets it as its controlling one; the program itself is exec'ed, so
-# that its process id and its exit status are those of the process started here.
+# The session leader that opens a terminal gets it as its controlling terminal. The shell then becomes the program
+# (exec), so that the process id and the exit status are those of the program.
 ON_TERMINAL = 'terminal=$1; shift; exec "$@" 0<>"$terminal" 1>&0 2>&0'
 
-# What programs ask and what xterm (VT102 with advanced video, no kitty keyboard, no mode 2026) answers.
+# The queries of programs, and the answers of xterm (VT102 with advanced video, no kitty keyboard, no mode 2026).
 QUERY = re.compile(
     rb"\x1b\[(?:(?P<attributes>0?c)|(?P<version>>0?q)|(?P<secondary>>0?c)|\?(?P<mode>\d+)\$p"
     rb"|(?P<status>5n)|\??(?P<cursor>6n)|(?P<size>18t))"
@@ -76,19 +70,19 @@ ANSWERS = {
     "version": b"\x1bP>|XTerm(354)\x1b\\",
     "status": b"\x1b[0n",
 }
-# What pyte would print as text: CSI with a private prefix, and DCS, SOS, PM and APC strings.
+# Sequences that pyte would print as text: CSI with a private prefix, and DCS, SOS, PM and APC strings.
 FOREIGN = re.compile(rb"\x1b\[(?:[<=>][0-?]*[ -/]*[@-~]|\?[0-9;]*(?:\$p|[a-gmnq-z]))|\x1b[PX^_][^\x1b]*\x1b\\")
-# What may become a whole sequence when more bytes arrive.
+# Bytes that may become a complete sequence when more bytes arrive.
 INCOMPLETE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[]PX^_][^\x07\x1b]{0,65536}\x1b?)?\Z")
 
 ALTERNATE_SCREEN = 1049
-GRACE = 3  # seconds between asking a left-over program to end and making it
-PAINTED = 0.1  # seconds without output after which a screen counts as painted: one is made in several writes
-PAINTING = 1.0  # seconds after which it is looked at nevertheless
+GRACE = 3  # seconds between SIGTERM and SIGKILL for a program that still runs
+PAINTED = 0.1  # seconds without output after which a screen counts as painted, since it takes several writes
+PAINTING = 1.0  # seconds after which the screen counts as painted in any case
 
 
 class Screen(pyte.Screen):
-    """pyte's screen with the alternate screen, which it lacks: what was there comes back afterwards."""
+    """pyte's screen with an alternate screen, which pyte lacks. The main screen comes back afterwards."""
 
     _main: tuple[Any, Any] | None = None
 
@@ -113,10 +107,10 @@ def _key_bytes(key: str) -> bytes:
 
 
 class Terminal:
-    """A program on a terminal of its own. Used in `with`, which ends the program if it still runs.
+    """A program on its own terminal. Use it in `with`, which ends the program if it still runs.
 
-    size is columns and lines. env is added to this process's environment; None as a value takes the variable
-    away. Output is read and queries are answered all the time, whether or not a test is waiting.
+    `size` is columns and lines. `env` is added to this process's environment; the value None removes a variable. A
+    thread reads the output and answers queries all the time, even if no test waits.
     """
 
     def __init__(
@@ -132,7 +126,7 @@ class Terminal:
         self._received = bytearray()
         self._held = b""
         self._news = threading.Condition()
-        self._ended = False  # nothing more will be read
+        self._ended = False  # there will be no more output
 
         self._master, self._slave = pty.openpty()
         self._set_size(size)
@@ -165,11 +159,11 @@ class Terminal:
             os.close(end)
         nowhere([self.output, ESCAPES.sub(b"", self.output)])
 
-    # -- looking
+    # -- reading
 
     @property
     def pid(self) -> int:
-        """The program's process id; it leads a session and a process group of its own."""
+        """The program's process id, which is also the id of its session and its process group."""
         return self._process.pid
 
     @property
@@ -179,72 +173,69 @@ class Terminal:
             return bytes(self._received)
 
     def screen(self) -> str:
-        """What is on the screen: its lines without trailing blanks."""
+        """Return the lines on the screen without trailing blanks."""
         with self._news:
             return self._text()
 
     def reversed_text(self) -> str:
-        """What stands on the screen in reverse video: the row at a list's cursor, a button that has the focus."""
+        """Return the text in reverse video: the row at a list's cursor, a button that has the focus."""
         with self._news:
             rows = self._screen.buffer
             return "".join(cell.data for y in sorted(rows) for _, cell in sorted(rows[y].items()) if cell.reverse)
 
     @property
     def modes_after(self) -> list[Any]:
-        """The terminal's modes (as `termios.tcgetattr` gives them) when the program had ended."""
+        """The terminal's modes (from `termios.tcgetattr`) after the end of the program."""
         if self._modes_after is None:
-            raise RuntimeError("not known: wait_exit() first, and not after hang_up()")
+            raise RuntimeError("call wait_exit() first; after hang_up() the modes are not known")
         return self._modes_after
 
     # -- driving
 
     def press(self, *keys: str) -> None:
-        """Press keys: "down", "f1", "ctrl+p", …; anything else is typed as text.
+        """Press keys: "down", "f1", "ctrl+p", …. Any other text is typed.
 
-        A terminal sends alt+x as escape and x, so that escape has to come last: wait for its effect.
+        A terminal sends alt+x as escape and x, so escape must be the last key: wait for its effect.
         """
         if "escape" in keys[:-1]:
-            raise ValueError("press escape last: with a key behind it, it is alt and that key")
+            raise ValueError("press escape last: together with the next key it would be alt and that key")
         self._send(b"".join(_key_bytes(key) for key in keys))
 
     def resize(self, columns: int, lines: int) -> None:
-        """Make the terminal another size; the program gets SIGWINCH."""
+        """Change the terminal's size. The program gets SIGWINCH."""
         with self._news:
             self._size = columns, lines
             self._screen.resize(lines, columns)
         self._set_size((columns, lines))
 
     def hang_up(self) -> None:
-        """Close the terminal, as a lost SSH connection does: SIGHUP, and end of input."""
+        """Close the terminal like a lost SSH connection: SIGHUP and end of input."""
         self._close_slave()
         self._close_master()
 
     # -- waiting
 
     def wait_for(self, regex: str, timeout: float = 15) -> str:
-        """Wait until regex is found on a painted screen (`^` and `$` are ends of lines, `.` any character).
+        """Wait until a painted screen matches `regex` (`^` and `$` match at lines, `.` matches any character).
 
-        Returns that screen. AssertionError with the screen after timeout seconds.
+        Return that screen. Raises `AssertionError` with the screen after `timeout` seconds.
         """
-        pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
-        return self._wait(lambda text: pattern.search(text) is not None, f"{regex!r} did not appear", timeout)
+        return self._wait_for(regex, timeout, painted=True)
 
     def wait_seen(self, regex: str, timeout: float = 15) -> str:
-        """Wait until regex is on the screen, painted to its end or not: to measure how soon, not to press keys."""
-        pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
-        complaint = f"{regex!r} did not appear"
-        return self._wait(lambda text: pattern.search(text) is not None, complaint, timeout, painted=False)
+        """Wait until the screen matches `regex`, completely painted or not. Use it to measure, not to press keys."""
+        return self._wait_for(regex, timeout, painted=False)
 
     def wait_gone(self, regex: str, timeout: float = 15) -> str:
-        """Wait until regex is not, or no longer, on the screen, and return that screen."""
+        """Wait until the screen does not match `regex`, and return that screen."""
         pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
         return self._wait(lambda text: pattern.search(text) is None, f"{regex!r} did not go away", timeout)
 
     def wait_in_field(self, label: str, timeout: float = 15) -> str:
-        """Wait until the field right behind label (a regex) has the terminal's cursor: what is typed goes there.
+        """Wait until the field after `label` (a regex) has the terminal's cursor, and return the screen.
 
-        Letters that come with a tab, or soon after it, would still go into the field before. A field keeps the cursor
-        when what has no cursor gets the focus.
+        Letters that come with a tab, or soon after it, would still go into the previous field. A field keeps the cursor
+        when a widget without a cursor gets the focus.
         """
         pattern = re.compile(rf"{label}\s+\S*\s*\Z")
 
@@ -252,12 +243,12 @@ class Terminal:
             cursor = self._screen.cursor
             return pattern.search(self._screen.display[cursor.y][: cursor.x]) is not None
 
-        return self._wait(met, f"the field behind {label!r} did not get the cursor", timeout)
+        return self._wait(met, f"the field after {label!r} did not get the cursor", timeout)
 
     def wait_quiet(self, quiet: float = 0.3, timeout: float = 15) -> str:
-        """Wait until nothing has been written for `quiet` seconds.
+        """Wait until the program has written nothing for `quiet` seconds, and return the screen.
 
-        That what was pressed has had its effect does not follow: a program that gets no processor is quiet too.
+        This does not prove that a key has had its effect: a program that gets no processor time is quiet too.
         """
         deadline = time.monotonic() + timeout
         with self._news:
@@ -270,36 +261,37 @@ class Terminal:
                     raise AssertionError(f"never quiet within {timeout} s\n{self._framed()}")
 
     def wait_exit(self, timeout: float = 15) -> int:
-        """Wait until the program has ended; its exit status, or minus the signal that ended it."""
+        """Wait for the program's end. Return its exit status, or the negative number of the signal that ended it."""
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout} s\n{self._framed()}") from None
         if self._slave >= 0:
             self._modes_after = termios.tcgetattr(self._slave)
-            self._close_slave()  # now the last one of them, so that the reader comes to an end
+            self._close_slave()  # this was the last open end, so the reader ends
             self._reader.join(GRACE)
         return status
 
-    # -- how
+    # -- implementation
+
+    def _wait_for(self, regex: str, timeout: float, *, painted: bool) -> str:
+        pattern = re.compile(regex, re.MULTILINE | re.DOTALL)
+        complaint = f"{regex!r} did not appear"
+        return self._wait(lambda text: pattern.search(text) is not None, complaint, timeout, painted=painted)
 
     def _wait(self, met: Callable[[str], bool], complaint: str, timeout: float, *, painted: bool = True) -> str:
         deadline = time.monotonic() + timeout
         with self._news:
             while True:
-                if met(self._text()):
-                    if not painted:
-                        return self._text()
-                    # Half of it may still be the screen before, which would be answered with the wrong key.
-                    text = self._painted()
-                    if met(text):
-                        return text
+                # A part may still be from the previous screen; a test would answer that with the wrong key.
+                if met(self._text()) and (not painted or met(self._painted())):
+                    return self._text()
                 left = deadline - time.monotonic()
                 if left <= 0 or self._ended:
                     break
                 self._news.wait(min(left, 0.5))
                 if self._process.poll() is not None and self._slave >= 0:
-                    # Its last words may still be on their way; with our end closed, the reader meets the end.
+                    # Its last output may still be on the way. With our end closed, the reader reads it and then ends.
                     self._modes_after = termios.tcgetattr(self._slave)
                     self._close_slave()
         status = self._process.poll()
@@ -310,7 +302,7 @@ class Terminal:
         raise AssertionError(f"{complaint} {state}\n{self._framed()}")
 
     def _painted(self) -> str:
-        """The screen when nothing more is being written to it, or at the latest after PAINTING seconds."""
+        """Return the screen when the program has stopped writing, or after `PAINTING` seconds."""
         deadline = time.monotonic() + PAINTING
         before = -1
         while before != len(self._received) and not self._ended and time.monotonic() < deadline:
@@ -333,16 +325,16 @@ class Terminal:
                 with self._news:
                     self._take(data)
                     self._news.notify_all()
-        finally:  # also when pyte gives up on what it was fed: a wait must not go on
+        finally:  # also if pyte raises: no test may wait for ever
             with self._news:
                 self._ended = True
                 self._news.notify_all()
 
     def _received_now(self) -> bytes:
-        """The next output; nothing when there will be none."""
+        """Return the next output, or nothing at the end of the output."""
         ready, _, _ = select.select([self._master, self._wake_reader], [], [])
         if self._wake_reader not in ready:
-            with contextlib.suppress(OSError):  # EIO: nobody has the other end open any more
+            with contextlib.suppress(OSError):  # EIO: the other end is closed
                 return os.read(self._master, 65536)
         return b""
 
@@ -350,14 +342,14 @@ class Terminal:
         self._received += data
         data = self._held + data
         incomplete = INCOMPLETE.search(data)
-        whole = data[: incomplete.start()] if incomplete else data
-        self._held = data[len(whole) :]
+        complete = data[: incomplete.start()] if incomplete else data
+        self._held = data[len(complete) :]
         position = 0
-        for query in QUERY.finditer(whole):
-            self._draw(whole[position : query.start()])  # a cursor report tells where it is at this moment
+        for query in QUERY.finditer(complete):
+            self._draw(complete[position : query.start()])  # a cursor report has the position at this moment
             self._send(self._answer(query))
             position = query.end()
-        self._draw(whole[position:])
+        self._draw(complete[position:])
 
     def _draw(self, data: bytes) -> None:
         self._stream.feed(FOREIGN.sub(b"", data))
@@ -379,7 +371,7 @@ class Terminal:
         return ANSWERS[kind]
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # the program has gone: the next wait will tell
+        with contextlib.suppress(OSError):  # the program has ended: the next wait reports that
             while data:
                 data = data[os.write(self._master, data) :]
 
@@ -394,7 +386,7 @@ class Terminal:
 
     def _close_master(self) -> None:
         if self._master >= 0:
-            os.write(self._wake, b"x")  # a descriptor that somebody is reading from does not really close
+            os.write(self._wake, b"x")  # a descriptor does not close while a thread reads from it
             self._reader.join()
             os.close(self._master)
             self._master = -1

@@ -68,7 +68,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     assert mage.current == [HEAD]
 
 
-@pytest.mark.parametrize(("key", "label"), [("f", "i Doubt"), ("U", "o Line"), ("s", "v Verify")])
+@pytest.mark.parametrize(("key", "label"), [("f", "i Doubt"), ("U", "o SSH"), ("s", "v Verify")])
 def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_that_is_seen(
     key: str, label: str, open_terminal: OpenScreen
 ) -> None:
@@ -82,7 +82,7 @@ def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_th
     terminal.press("e")
     terminal.wait_gone("e Edit")
     terminal.press("7")
-    terminal.wait_for("revision 7" if key == "s" else "give up on a lock after 7 ")
+    terminal.wait_for("revision 7" if key == "s" else "lock timeout 7 ")
 
 
 @pytest.mark.parametrize("timeout", ["nan", "inf", "-5", "1e99"])
@@ -97,7 +97,7 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     terminal.press("tab")
     terminal.wait_in_field(LOCK_TIMEOUT)
     terminal.press(*timeout)
-    terminal.wait_for(rf"after {re.escape(timeout)} ")
+    terminal.wait_for(rf"lock timeout {re.escape(timeout)} ")
     terminal.press("enter")
     terminal.wait_for(rf"a number of seconds, 0 for no limit, not\s+'{re.escape(timeout)}'")
     assert mage.current == [BEFORE_HEAD]
@@ -120,7 +120,7 @@ def test_q_leaves_at_once_while_a_run_waits_and_says_that_it_goes_on(
         terminal.wait_for("esc Leave")
         terminal.press("ctrl+c")
         assert terminal.wait_exit(AT_ONCE) == 0
-        assert "Run 1 goes on: magetui runs 1" in terminal.screen()
+        assert "Run 1 continues: magetui runs 1" in terminal.screen()
         assert terminal.modes_after == terminal.modes_before
 
 

@@ -35,18 +35,18 @@ def write_to(terminal: Terminal, file: str, timeout: int = 10) -> None:
     It gives up on a lock after `timeout` seconds, a field that is two behind the file's.
     """
     terminal.press("B")
-    terminal.wait_for(r"Write it\? The default is no")
+    terminal.wait_for(r"Write the backup\? The default is no")
     edit(terminal)
     terminal.press(*file)
     terminal.wait_for(f"file +{re.escape(file)} *$")
-    terminal.wait_for("Press enter to look whether that can be done")
+    terminal.wait_for("Press enter to check the fields")
     if timeout != 10:
         terminal.press("tab", "tab")
         terminal.wait_in_field(LOCK_TIMEOUT)
         terminal.press(*str(timeout))
-        terminal.wait_for(rf"give up on a lock after {timeout} ")
+        terminal.wait_for(rf"lock timeout +{timeout} ")
     terminal.press("enter")
-    terminal.wait_for(r"Write it\? The default is no")
+    terminal.wait_for(r"Write the backup\? The default is no")
     terminal.press("y", "enter")
 
 
@@ -67,7 +67,7 @@ def test_what_the_screen_has_backed_up_is_restored_by_the_command_that_y_copies(
     before = dumped(mage, schema_only=True), dumped(mage, schema_only=False)
     terminal.press("B")
     terminal.wait_for(r"database  [\d,]+ (kB|MB) on the server, indexes included")
-    terminal.wait_for(r"\d+ (GB|MB|TB) left on the disk of")
+    terminal.wait_for(r"\d+ (GB|MB|TB) free on the disk of")
     assert not files_in(tmp_path)
     terminal.press("escape")
     terminal.wait_for("4 Log")
@@ -98,7 +98,7 @@ def test_a_sqlite_file_is_backed_up_only_after_a_yes(
     before = contents(database.path)
     terminal = open_screen(mage_sqlite_url, until="UP TO DATE")
     terminal.press("B")
-    terminal.wait_for(r"Write it\? The default is no")
+    terminal.wait_for(r"Write the backup\? The default is no")
     terminal.press("enter")
     terminal.wait_for("4 Log")
     assert files_in(tmp_path) == ["mage-ai.db"]
@@ -136,7 +136,7 @@ def test_a_backup_goes_on_behind_other_screens_and_is_cancelled_by_a_key(
         terminal.press("escape")
         terminal.wait_for("4 Log")
         terminal.press("q")
-        terminal.wait_for(r"A backup is being written\. Leave")
+        terminal.wait_for(r"A backup is being written\. Quit again to")
         terminal.press("B")
         terminal.wait_for("x Cancel the backup")
         terminal.press("x")
@@ -159,11 +159,11 @@ def test_leaving_while_a_backup_is_written_leaves_no_half_file(
         eventually(lambda: mage.rows(AT_IT))
         if way == "ctrl+c":
             terminal.press("ctrl+c")
-            terminal.wait_for(r"A backup is being written\. Leave")
+            terminal.wait_for(r"A backup is being written\. Quit again to")
             assert files_in(tmp_path) == ["kept.dump.unfinished"]
             terminal.press("ctrl+c")
             assert terminal.wait_exit(15) == 0
-            assert re.search(r"The backup has ended\. It was cancelled\.", terminal.screen())
+            assert re.search(r"The backup was cancelled\. It left no file\.", terminal.screen())
         else:
             terminal.hang_up()
             terminal.wait_exit(15)
@@ -176,7 +176,7 @@ def test_who_is_in_the_way_of_a_backup_is_said_when_it_gives_up(
 ) -> None:
     with mage.session(LOCK) as holder:
         write_to(terminal, "kept.dump", timeout=1)
-        terminal.wait_for(rf"NO BACKUP.*in the way: {holder.info.backend_pid}  mage  mage-server")
+        terminal.wait_for(rf"NO BACKUP.*blocked by {holder.info.backend_pid}  mage  mage-server")
     assert not files_in(tmp_path)
 
 
@@ -189,14 +189,14 @@ def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
     (nowhere / "sh").symlink_to("/bin/sh")
     terminal = open_screen(mage.url, until="UP TO DATE", PATH=str(nowhere))
     terminal.press("B")
-    terminal.wait_for(r"This cannot be done: pg_dump is not on PATH")
+    terminal.wait_for(r"Cannot back up: pg_dump is not on PATH")
     terminal.press("e", "tab")
     terminal.wait_in_field("pg_dump")
     terminal.press(str(mage.server.bin / "pg_dump"), "enter")
-    terminal.wait_for(r"Write it\?")
+    terminal.wait_for(r"Write the backup\?")
     edit(terminal)
     terminal.press(*"taken.dump")
-    terminal.wait_for("Press enter to look whether")
+    terminal.wait_for("Press enter to check the fields")
     terminal.press("enter")
     terminal.wait_for(r"This cannot be done: The file .* already exists.*overwrites\s+nothing")
     terminal.press("y", "enter")
@@ -212,7 +212,7 @@ def test_a_disk_that_may_be_too_small_is_asked_about(
         file.truncate(free.f_bavail * free.f_frsize + 2**30)  # all of it a hole
     terminal = open_screen(mage_sqlite_url, until="4 Log")
     terminal.press("B")
-    terminal.wait_for(r"The disk may turn out too small\. Write it all the same\? The default is no\.")
+    terminal.wait_for(r"The disk may be too small\. Write the backup anyway\? The default is no\.")
     terminal.press("n")
     terminal.wait_for("4 Log")
     assert files_in(tmp_path) == ["mage-ai.db"]

@@ -60,7 +60,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("o")
     listed = terminal.wait_for(FOOTER)
     start = mage_sqlite_url.removeprefix("sqlite:///")[:40]
-    for line in (rf"Without a name\n +{start}", r"prod-eu +PRODUCTION +mage@", r"locked +PRODUCTION"):
+    for line in (rf"Initial database\n +{start}", r"prod-eu +PRODUCTION +mage@", r"locked +PRODUCTION"):
         assert re.search(line, listed), listed
 
     # A command that fails says so here; what was typed is kept, and so is the database.
@@ -75,7 +75,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
 
     # A server that wants a password gets it typed, and a wrong one can be typed again.
     terminal.press(*"bare", "enter")
-    terminal.wait_for(r"NOT CONNECTED .*wants\s+a\s+password,\s+and\s+there\s+is\s+none")
+    terminal.wait_for(r"NOT CONNECTED .*needs\s+a\s+password,\s+and\s+none\s+is\s+known")
     terminal.press(*"wrong-one", "enter")
     terminal.wait_for(r"password\s+authentication\s+failed")
     first = tried_at(terminal)
@@ -97,7 +97,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("M")
     asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")
     assert "Migrate   prod-eu  PRODUCTION" in asked
-    assert "give up on a lock after 7 " in asked
+    assert "lock timeout 7 " in asked
     terminal.wait_for("y Yes")
     terminal.press("y")
     terminal.wait_gone("y Yes")
@@ -144,7 +144,7 @@ def test_at_200_by_60_a_recent_target_is_found_again_and_a_slow_command_does_not
     terminal = open_screen(mage_sqlite_url, "--target", "bare", until="CANNOT CONNECT · next c", size=(200, 60))
     terminal.wait_for("next c  type the password")
     terminal.press("c")
-    terminal.wait_for("NOT CONNECTED .* wants a password")
+    terminal.wait_for("NOT CONNECTED .* needs a password")
     terminal.press(*PASSWORD, "enter")
     terminal.wait_for("UP TO DATE.*source target bare of")
     terminal.press("c")
@@ -153,7 +153,7 @@ def test_at_200_by_60_a_recent_target_is_found_again_and_a_slow_command_does_not
     terminal.wait_for("NO VERSION TABLE")
 
     terminal.press("c")
-    terminal.wait_for("Recent.*other.db +.*from what was typed")
+    terminal.wait_for("Recent.*other.db +.*from the connect screen")
     terminal.press(*"slow", "enter")
     terminal.wait_for("connecting to mage@")
     terminal.press("ctrl+u")  # what follows is seen long before the command is given up on, after 30 s

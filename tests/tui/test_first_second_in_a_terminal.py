@@ -38,7 +38,7 @@ def slow_disk(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("key", "shown"),
     [
-        ("B", r"Write it\? The default is no"),
+        ("B", r"Write the backup\? The default is no"),
         ("l", "Locks +0 sessions"),
         ("c", "Connect"),
         ("p", "There is nothing to do"),

@@ -86,7 +86,7 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
     pid = crowd.holding("SELECT * FROM role WHERE id = 4").info.backend_pid
     terminal.press("l")
     # Alone: at first the program's own session may stand there too, as it reads the evidence, and have the cursor.
-    terminal.wait_for(rf"Locks +1 session,.*^ {pid} +mage.*c Cancel query t Terminate")
+    terminal.wait_for(rf"Locks +1 session,.*^ {pid} +mage.*c Cancel query t End session")
     terminal.press("c")
     terminal.wait_for("Only ending the")
     for no in ("enter", "n", "escape"):
@@ -133,24 +133,24 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
         rf"^    └ this run, session {opened['session']}$",
         rf"^       └ {reader} +mage",
         rf"queues behind {opened['session']} for access share on generic_job",
-        r"c Cancel query t Terminate",
+        r"c Cancel query t End session",
     ):
         assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
 
     terminal.press("j", "j")  # to our own, which is cancelled in another way
-    terminal.wait_gone("t Terminate")
+    terminal.wait_gone("t End session")
     terminal.press("k")
-    terminal.wait_for("t Terminate")
+    terminal.wait_for("t End session")
     terminal.press("k", "t")
     terminal.wait_for(rf"End session {root}\?.*{CONSENT}")
     terminal.press("y")
-    terminal.wait_for(rf"^ {second} +mage +psql.*t Terminate", 30)  # a root by now: it has got its lock
+    terminal.wait_for(rf"^ {second} +mage +psql.*t End session", 30)  # a root by now: it has got its lock
     terminal.press("t")
     terminal.wait_for(rf"End session {second}\?")
     terminal.press("y")
     terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
-    terminal.wait_gone("t Terminate")
+    terminal.wait_gone("t End session")
     assert mage.current == [BEFORE_HEAD]
 
     assert signalled(state_dir, 2) == [("terminate", root), ("terminate", second)]
@@ -187,7 +187,7 @@ def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
 ) -> None:
     root = crowd.running("SELECT pg_sleep(600) FROM pg_class LIMIT 1", "SELECT * FROM generic_job")
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=120, steps="2 steps")
-    terminal.wait_for(rf"WAITING.*^ {root} +mage.*c Cancel query t Terminate")
+    terminal.wait_for(rf"WAITING.*^ {root} +mage.*c Cancel query t End session")
     terminal.press(key)
     terminal.wait_for(rf"{asked} session {root}\?.*{CONSENT}")
     pressed = time.time()

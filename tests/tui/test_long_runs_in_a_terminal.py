@@ -111,7 +111,7 @@ def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_r
         terminal.hang_up()
         terminal.wait_exit()
         again = open_terminal("--config", project.ini)
-        again.wait_for(r"Run 2 \(migrate\) goes on")
+        again.wait_for(r"Run 2 \(migrate\) continues")
         again.press("u")
         again.wait_for("2 on record")
         again.press("enter")
@@ -152,7 +152,7 @@ def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
     again.wait_for("BEHIND BY 2")
     again.press("4")
     again.wait_for("run 2: cancelled")
-    assert "goes on" not in again.screen()
+    assert "continues" not in again.screen()
 
 
 def test_a_server_that_falls_silent_is_told_until_it_answers_and_the_run_is_done(

@@ -18,7 +18,7 @@ from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
 # The program itself, but for how long it rests between two looks.
 IMPATIENT = """
 from magetui.tui.screens import main
-main.REST_SECONDS, main.REST_TIMES = 1.0, 1
+main.REFRESH_SECONDS, main.REFRESH_FACTOR = 1.0, 1
 from magetui.__main__ import main as start
 start()
 """

@@ -27,10 +27,10 @@ HELP = r"^ Help$"  # its title: the footer of any screen names it too
 # The program itself, but that it waits for a store far longer than a test waits for what is to come sooner, and that
 # it does not look again by itself in that time.
 PATIENT = """
-from magetui.engine import secrets
+from magetui.engine.target import secrets
 secrets.READ_SECONDS, secrets.MAX_SECONDS = 100, 200.0
 from magetui.tui.screens import main
-main.REST_SECONDS = main.LONGEST_REST
+main.REFRESH_SECONDS = main.LONGEST_PAUSE
 from magetui.__main__ import main as start
 start()
 """
@@ -56,7 +56,7 @@ def patient(mage_home: Path, environment: Mapping[str, str]) -> Iterator[Termina
 
 def alone(pid: int) -> str:
     """The locks screen with no other session, and so with the cursor on it: the program's own may be there at first."""
-    return rf"Locks +1 session,.*^ {pid} +mage.*t Terminate"
+    return rf"Locks +1 session,.*^ {pid} +mage.*t End session"
 
 
 def test_what_a_rotation_changed_is_found_with_r(

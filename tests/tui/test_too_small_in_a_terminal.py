@@ -56,7 +56,7 @@ def test_no_plan_is_consented_to_blind_and_what_had_the_focus_has_it_again(termi
 
 def test_neither_a_backup_nor_the_end_of_a_session_is_consented_to_blind(terminal: Terminal) -> None:
     terminal.press("B")
-    terminal.wait_for("Write it\\?")
+    terminal.wait_for("Write the backup\\?")
     terminal.press("y")
     terminal.wait_for("Back up: press enter to do it")
     shrink(terminal)

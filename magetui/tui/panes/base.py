@@ -1,7 +1,4 @@
-"""What the four panes have in common: a number, a title that tells their state, and folding to that title.
-
-Three of the four are a list besides.
-"""
+"""The base classes of the four panes: a number, a title that shows the pane's state, and the folding to that title."""
 
 from __future__ import annotations
 
@@ -12,17 +9,17 @@ from magetui.tui.widgets.rows import Rows
 
 
 class Pane(Vertical):
-    """A titled pane. Folded, only its title is left, so the title says what matters."""
+    """A titled pane. A folded pane shows only its title, so the title has the most important fact."""
 
     NUMBER = 0
     NAME = ""
     ABOUT = ""
 
     def on_mount(self) -> None:
-        self.tell_state("")
+        self.show_title("")
 
-    def tell_state(self, state: str) -> None:
-        """Show `state` in the title, in few words."""
+    def show_title(self, state: str) -> None:
+        """Show `state`, a few words, in the title."""
         title = f"{self.NUMBER} {self.NAME}"
         self.border_title = f"{title} · {state}".replace("[", r"\[") if state else title
 
@@ -31,16 +28,17 @@ class Pane(Vertical):
         self.focus_target().focus()
 
     def focus_target(self) -> Widget:
+        """Return the widget that takes the focus of the pane."""
         raise NotImplementedError
 
     @property
     def text(self) -> str:
-        """What the pane shows, as plain text."""
+        """The pane's content as plain text."""
         raise NotImplementedError
 
 
 class RowsPane(Pane):
-    """A pane that is one list, which it yields when it is composed."""
+    """A pane that contains one list. The subclass yields the list in `compose`."""
 
     @property
     def rows(self) -> Rows:

@@ -1,11 +1,10 @@
-"""Pane 1: which database this is, what state its migrations are in, and what to do next."""
+"""Pane 1: the database, the state of its migrations, and the next step."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
@@ -14,42 +13,39 @@ from textual.widgets import Static
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, scroll
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.diagnosis.finding import Finding
 
-# What a finding proposes has a key of the same name, but for the revisions' pane.
+# The next step of a finding is the name of a key's action; only the revisions pane has another name.
 NEXT_ACTIONS = {"history": "revisions"}
-BEHIND = ("behind", "migration-running", "leftover-type")  # the latter are told first where migrations are pending
+# If migrations are pending, these findings get the headline of a database that is behind.
+BEHIND = ("behind", "migration-running", "leftover-type")
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
-    "stamp": "set the current revision to a revision the chain has",
+    "stamp": "set the current revision to a revision of the chain",
     "locks": "see the sessions",
     "runs": "see the run",
-    "finish": "do what is missing of it",
-    "rollback": "go back",
+    "finish": "run its missing operations",
+    "rollback": "roll back",
     "connect": "connect to another database",
     "history": "see the revisions",
     "schema": "see the tables",
-    "evidence": "see which revision the schema fits",
+    "evidence": "see which revision the schema matches",
     "refresh": "try again",
 }
-# Why a server could not be reached, where that may be otherwise in a moment.
+# With these causes, the server may be reachable a moment later.
 PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
 
 
 class ConnectionPane(Pane):
-    """The diagnosis: headline, facts, and each finding with its next key."""
+    """The diagnosis: a headline, facts, and each finding with its next key."""
 
     NUMBER, NAME = 1, "Connection"
-    ABOUT = "Which database this is, what state its migrations are in, and the key that does what comes next."
-    BINDINGS = [
-        Binding("j,down", "scroll('down')", "Down", show=False),
-        Binding("k,up", "scroll('up')", "Up", show=False),
-        Binding("g,home", "scroll('home')", "First", show=False),
-        Binding("G,end", "scroll('end')", "Last", show=False),
-    ]
+    ABOUT = "The database, the state of its migrations, and the key of the next step."
+    BINDINGS = [*LINE_KEYS, *END_KEYS]
 
     def __init__(self) -> None:
         super().__init__(id="connection")
@@ -62,32 +58,33 @@ class ConnectionPane(Pane):
     def focus_target(self) -> Widget:
         return self.query_one(VerticalScroll)
 
-    def action_scroll(self, where: str) -> None:
-        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
+    def action_scroll(self, direction: str) -> None:
+        scroll(self.query_one(VerticalScroll), direction)
 
     @property
     def text(self) -> str:
         return self._plain
 
     def show_diagnosis(self, diagnosis: Diagnosis) -> None:
-        content = Content("\n").join(self._lines(diagnosis))
-        self._plain = content.plain
-        self.query_one(Static).update(content)
+        self._update(Content("\n").join(self._lines(diagnosis)))
         worst = diagnosis.findings[0] if diagnosis.findings else None
-        self.tell_state(f"{headline(diagnosis, worst)}{self._next_words(worst)}" if worst else "")
+        self.show_title(f"{headline(diagnosis, worst)}{self._next_words(worst)}" if worst else "")
 
-    def show_reading(self, place: str | None = None) -> None:
-        """The database is read anew; with a `place`, it is another one, and what was shown is not its."""
-        self.tell_state("reading …")
-        if place is not None:
-            self._plain = f"reading {place} …"
-            self.query_one(Static).update(Content(self._plain))
+    def show_reading(self, label: str | None = None) -> None:
+        """Show that the database is being read. A `label` means another database, so the old text goes."""
+        self.show_title("reading …")
+        if label is not None:
+            self._update(Content(f"reading {label} …"))
 
     def show_problem(self, message: str) -> None:
-        """Where there is not even a diagnosis: no scripts, no database named."""
+        """Show why there is no diagnosis: no scripts, or no database named."""
+        self.show_title("NOT READY")
+        self._update(Content.assemble(("NOT READY\n", CRITICAL), message))
         self._plain = message
-        self.tell_state("NOT READY")
-        self.query_one(Static).update(Content.assemble(("NOT READY\n", CRITICAL), message))
+
+    def _update(self, content: Content) -> None:
+        self._plain = content.plain
+        self.query_one(Static).update(content)
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
         from magetui.engine.project.releases import release_range
@@ -95,12 +92,12 @@ class ConnectionPane(Pane):
 
         mage = diagnosis.project.kind == "mage"
 
-        def spoken(revisions: tuple[str, ...], none: str) -> str:
-            said = []
-            for one in revisions:
-                release = release_range(one) if mage else None
-                said.append(formats.plain(one) + (f" ({release})" if release else ""))
-            return ", ".join(said) or none
+        def listed(revisions: tuple[str, ...], none: str) -> str:
+            names = []
+            for revision in revisions:
+                release = release_range(revision) if mage else None
+                names.append(formats.plain(revision) + (f" ({release})" if release else ""))
+            return ", ".join(names) or none
 
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
@@ -110,9 +107,9 @@ class ConnectionPane(Pane):
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
                 ("   current revision ", QUIET),
-                spoken(diagnosis.current, "none") if reached else "unknown",
+                listed(diagnosis.current, "none") if reached else "unknown",
                 ("   head ", QUIET),
-                spoken(diagnosis.heads, "none"),
+                listed(diagnosis.heads, "none"),
             ),
             Content.assemble(
                 ("source ", QUIET),
@@ -133,8 +130,8 @@ class ConnectionPane(Pane):
         style = SEVERITY_STYLES[finding.severity]
         lines = [Content.assemble((finding.code, style), "  ", formats.plain(finding.message))]
         heading = "  next "
-        for action, said in next_steps(finding):
-            lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {said}"))
+        for action, purpose in next_steps(finding):
+            lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {purpose}"))
             heading = "    or "
         return lines
 
@@ -142,12 +139,12 @@ class ConnectionPane(Pane):
         return shell_of(self).key_of(NEXT_ACTIONS.get(action, action))
 
     def _next_words(self, worst: Finding) -> str:
-        """The key that comes next, for a title: ' · next m'."""
-        return "".join(f" · next {self._key_of(action)}" for action, _said in next_steps(worst)[:1])
+        """Return the next key as part of a title: ' · next m'."""
+        return "".join(f" · next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
 
 
 def next_steps(finding: Finding) -> list[tuple[str, str]]:
-    """What to do about a finding, where it is pressing: actions and what they are for, the likeliest first."""
+    """Return the actions that help with a warning or a critical finding, each with its purpose, the likeliest first."""
     if finding.severity not in ("warning", "critical") or finding.next not in NEXT_WORDS:
         return []
     cause = finding.facts.get("cause") if finding.code == "cannot-connect" else None
@@ -158,7 +155,7 @@ def next_steps(finding: Finding) -> list[tuple[str, str]]:
 
 
 def headline(diagnosis: Diagnosis, worst: Finding) -> str:
-    """The state in capitals, as the title of the pane and the first word in it: 'BEHIND BY 2'."""
+    """Return the state in capitals, for the pane's title and its first line: 'BEHIND BY 2'."""
     if worst.code in BEHIND and diagnosis.pending:
         return f"BEHIND BY {len(diagnosis.pending)}"
     if worst.severity == "ok":

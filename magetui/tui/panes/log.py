@@ -1,4 +1,4 @@
-"""Pane 4: every action with its time and outcome, and the runs on record."""
+"""Pane 4: every action with its time and outcome, and the recorded runs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log; `at` is local wall-clock time.
+    """One line of the log. `at` is local wall-clock time.
 
-    `run` is the number of a run on record, and `database` the one it was on, as records name it. `brief` is what is
-    said where there is no room for `text`, the longest first.
+    If the entry is about a run, `run` is its number and `database` is its database, as records name it. `brief` are
+    shorter versions of `text`, the longest first, for narrow terminals.
     """
 
     at: str
@@ -41,32 +41,32 @@ class Entry:
 
 
 class LogPane(RowsPane):
-    """What was done, oldest first; enter on a run opens it."""
+    """The actions so far, oldest first. Enter on a run opens it."""
 
     NUMBER, NAME = 4, "Log"
     ABOUT = (
-        "Every action with its time and outcome, and the runs on record. Enter shows an entry in full, "
-        "and of a run what happened in it."
+        "Every action with its time and outcome, and the recorded runs. Enter shows the full text of an entry; on a "
+        "run, enter opens the run."
     )
 
     def __init__(self) -> None:
         super().__init__(id="log")
         self._entries: list[Entry] = []
-        self._database: str | None = None  # the one that is looked at
+        self._database: str | None = None  # the current database
 
     def compose(self) -> ComposeResult:
-        yield Rows(id="log-rows", empty="nothing was done yet")
+        yield Rows(id="log-rows", empty="no actions yet")
 
     def add(self, entry: Entry) -> None:
-        """Append an entry; one of a run that is already there takes its place."""
+        """Append an entry. If it is about a run, it replaces an earlier entry about the same run."""
         self._entries = [e for e in self._entries if entry.run is None or e.run != entry.run]
         self._entries.append(entry)
         self._show()
 
     def add_runs(self, records: Sequence[RunRecord], database: str | None) -> None:
-        """Put runs on record, oldest first, before what was done in this program.
+        """Put recorded runs, oldest first, before the actions of this program.
 
-        From here on it is said of each run that is not of `database` which one it was on.
+        From now on, each run of a database other than `database` is shown with its database.
         """
         self._database = database
         known = {entry.run for entry in self._entries if entry.run is not None}
@@ -75,48 +75,52 @@ class LogPane(RowsPane):
         self._show()
 
     def entry(self, key: str) -> Entry | None:
-        """The entry of a row that is not a run's."""
-        place = key.removeprefix(ENTRY)
-        return self._entries[int(place)] if place.isdigit() and int(place) < len(self._entries) else None
+        """Return the entry of a row, or None if the row is a run's."""
+        index = key.removeprefix(ENTRY)
+        return self._entries[int(index)] if index.isdigit() and int(index) < len(self._entries) else None
 
     def _show(self) -> None:
         entries, database = list(self._entries), self._database
         latest = entries[-1] if entries else None
-        self.tell_state(f"{latest.at} {latest.verb}: {latest.text}" if latest else "")
+        self.show_title(f"{latest.at} {latest.verb}: {latest.text}" if latest else "")
         self.rows.show(lambda width: log_rows(entries, width, database))
         if entries:
             self.rows.lines.action_last()
 
 
 def entry_of(record: RunRecord) -> Entry:
-    """A run as a line of the log."""
+    """Return the log entry of a run."""
     from magetui.text import formats
 
     at = formats.local_time(record.ended or record.started)
-    ended = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
+    outcome = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
     return Entry(
         at,
         record.verb,
-        f"{ended}, {formats.way(record)}",
+        f"{outcome}, {formats.way(record)}",
         formats.duration(record.elapsed_ms),
         STYLES.get(record.outcome, WARNING),
         record.run,
         record.database,
-        brief=(f"{ended}, {formats.way(record, brief=True)}", f"{ended}, {formats.way(record, '', brief=True)}", ended),
+        brief=(
+            f"{outcome}, {formats.way(record, brief=True)}",
+            f"{outcome}, {formats.way(record, '', brief=True)}",
+            outcome,
+        ),
     )
 
 
 def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:
-    """The entries for a width: time, verb, text, duration; of a run on another database than that one, on which."""
+    """Return a row for each entry: time, verb, text, duration. A run of another database also names its database."""
     from magetui.text import formats
 
     rows = []
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)
         elsewhere = entry.database is not None and entry.database != database
-        where = f"on {formats.place(entry.database or '')}: " if elsewhere else ""
-        text = where + entry.text
-        shown = next((said for one in (entry.text, *entry.brief) if cell_len(said := where + one) <= room), text)
+        prefix = f"on {formats.place(entry.database or '')}: " if elsewhere else ""
+        texts = [prefix + text for text in (entry.text, *entry.brief)]
+        shown = next((text for text in texts if cell_len(text) <= room), texts[0])
         content = Content.assemble(
             (fitted(entry.at, 13), QUIET),
             fitted(entry.verb, 10),
@@ -124,5 +128,5 @@ def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list
             (f"{entry.took:>11}", QUIET),
         )
         key = f"{RUN}{entry.run}" if entry.run is not None else f"{ENTRY}{number}"
-        rows.append(Row(key, content, f"{entry.verb} {text}"))
+        rows.append(Row(key, content, f"{entry.verb} {texts[0]}"))
     return rows

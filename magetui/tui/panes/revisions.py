@@ -1,4 +1,4 @@
-"""Pane 2: the chain, newest first, with what is applied, current, pending, and a current revision the chain does not know."""
+"""Pane 2: the chain, newest first, with the applied, current and pending revisions and unknown current revisions."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ PROBLEM = "problem:"
 
 
 class RevisionsPane(RowsPane):
-    """The revisions; enter opens one."""
+    """The revisions. Enter opens a revision."""
 
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
-        "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ where the database is, ? a current revision that "
-        "no script has, · not known. Enter shows a revision's script; b and s take the one under the "
+        "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ the current revision, ? a current "
+        "revision that no script has, · not known. Enter shows a revision's script. b and s use the revision at the "
         "cursor as their target."
     )
 
     def __init__(self) -> None:
         super().__init__(id="revisions")
-        self._placed = False
+        self._cursor_placed = False
 
     def compose(self) -> ComposeResult:
         yield Rows(id="revision-rows", empty="no revisions")
 
     @property
     def selected(self) -> str | None:
-        """The revision under the cursor, if it is one of the chain's."""
+        """The revision at the cursor, or None if the row is not a revision of the chain."""
         key = self.rows.selected
         return None if key is None or key.startswith((UNKNOWN, PROBLEM)) else key
 
     def show_reading(self) -> None:
-        """Another database is asked; what was shown is not its."""
-        self._placed = False
-        self.tell_state("reading …")
+        """Forget the rows, because another database is being read."""
+        self._cursor_placed = False
+        self.show_title("reading …")
         self.rows.forget()
 
     def show_problem(self, message: str) -> None:
         from magetui.text import formats
 
-        self.tell_state("not read")
+        self.show_title("not read")
         text = formats.one_line(message)
         self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
 
@@ -61,23 +61,23 @@ class RevisionsPane(RowsPane):
         current = diagnosis.current if diagnosis is not None else ()
         applied = chain.applied(current)
         pending = len(diagnosis.pending) if diagnosis is not None else 0
-        said = [str(len(chain.revisions))]
+        title = [str(len(chain.revisions))]
         if pending:
-            said.append(f"{pending} pending")
+            title.append(f"{pending} pending")
         if chain.unknown(current):
-            said.append("current revision unknown")
+            title.append("current revision unknown")
         if chain.broken:
-            said.append("BROKEN")
-        self.tell_state(" · ".join(said))
+            title.append("BROKEN")
+        self.show_title(" · ".join(title))
         known = diagnosis is not None and is_known(chain, diagnosis)
         self.rows.show(lambda width: revision_rows(chain, current, applied, width, known=known))
-        if current and not self._placed and current[0] in chain.by_id:
-            self._placed = True
+        if current and not self._cursor_placed and current[0] in chain.by_id:
+            self._cursor_placed = True
             self.rows.select(current[0])
 
 
 def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
-    """Whether what the database has not applied is pending, or nobody knows what it has applied."""
+    """Return whether the applied revisions are known, so that every other revision is pending."""
     unread = any(finding.code == "unreadable-version-table" for finding in diagnosis.findings)
     return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.current)
 
@@ -85,7 +85,7 @@ def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
 def revision_rows(
     chain: Chain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
-    """The chain's rows for a width: problems and unknown current revisions first, then the revisions with their lanes."""
+    """Return the chain's rows: problems and unknown current revisions first, then the revisions with their lanes."""
     from magetui.engine.project.releases import first_releases, release_range
     from magetui.engine.revisions.lanes import lanes_of
     from magetui.text import formats
@@ -106,7 +106,7 @@ def revision_rows(
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
     first = first_releases(chain)
     for revision in chain.revisions:
-        here = revision.revision in current
+        is_current = revision.revision in current
         glyph = "●" if revision.revision in applied else "○" if known else "·"
         drawn = lanes[revision.revision].drawn(glyph)
         release = (release_range(revision.revision) or "").removeprefix("mage-ai ")
@@ -116,12 +116,12 @@ def revision_rows(
         room = width - 2 - lane_width - ID_WIDTH
         side = "" if room < 30 else f"  {release:>16}" if room < 60 else f"  {release:>16}  {date}"
         message_width = max(8, room - len(side))
-        style = STRONG if here else GOOD if revision.revision in applied else WARNING if known else QUIET
+        style = STRONG if is_current else GOOD if revision.revision in applied else WARNING if known else QUIET
         labels = f"({', '.join(revision.branch_labels)}) " if revision.branch_labels else ""
         content = Content.assemble(
-            ("▶ " if here else "  ", STRONG),
+            ("▶ " if is_current else "  ", STRONG),
             (fitted(drawn, lane_width), style),
-            (fitted(formats.plain(revision.revision), ID_WIDTH), STRONG if here else ""),
+            (fitted(formats.plain(revision.revision), ID_WIDTH), STRONG if is_current else ""),
             fitted(formats.plain(labels + revision.message), message_width),
             (side, QUIET),
         )

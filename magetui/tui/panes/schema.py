@@ -1,4 +1,4 @@
-"""Pane 3: the live schema, tables that open to their columns, indexes, keys and constraints."""
+"""Pane 3: the live schema. Each table opens to its columns, indexes, keys and constraints."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from magetui.tui.widgets.rows import Row, Rows, fitted
 if TYPE_CHECKING:
     from magetui.model.schema import Table, TableDetail
 
-NAME_WIDTH = 16  # at least, where sizes stand beside it
+NAME_WIDTH = 16  # columns that a name needs before sizes are shown beside it
 
 
 class SchemaPane(RowsPane):
-    """The tables; enter opens and closes one."""
+    """The tables. Enter opens or closes a table."""
 
     NUMBER, NAME = 3, "Schema"
     ABOUT = (
-        "The tables as they are in the database now, with the server's estimate of their rows. Enter opens a table to "
-        "its columns, indexes, keys and constraints."
+        "The tables of the database, with the server's estimate of their rows. Enter on a table shows its columns, "
+        "indexes, keys and constraints."
     )
 
     class TableWanted(Message):
-        """A table was opened, and its details are not here yet."""
+        """A table was opened, and its details must be read."""
 
         def __init__(self, schema: str | None, name: str) -> None:
             self.schema = schema
@@ -48,28 +48,28 @@ class SchemaPane(RowsPane):
         yield Rows(id="schema-rows", empty="no tables")
 
     def show_tables(self, tables: Sequence[Table]) -> None:
-        """Show the tables; what was open stays open, and is asked for anew."""
+        """Show the tables. Open tables stay open, and their details are read again."""
         self._tables = {key_of(table): table for table in tables}
         self._details = {}
         self._open &= set(self._tables)
         schemas = {table.schema for table in tables}
         self._one_schema = len(schemas) <= 1
-        place = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
+        schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
         count = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
-        self.tell_state(" · ".join(part for part in (place, count) if part))
+        self.show_title(" · ".join(part for part in (schema, count) if part))
         self._show()
         for key in self._open:
-            self._ask(key)
+            self._request_details(key)
 
     def show_reading(self) -> None:
-        """Another database is asked; what was shown is not its."""
+        """Forget the tables, because another database is being read."""
         self._tables, self._details, self._open = {}, {}, set()
-        self.tell_state("reading …")
+        self.show_title("reading …")
         self.rows.forget()
 
     def show_problem(self, message: str) -> None:
         self._tables, self._details = {}, {}
-        self.tell_state("not read")
+        self.show_title("not read")
         self.rows.show(lambda _width: [Row("problem", Content.styled(message, QUIET), message)])
 
     def show_details(self, details: Sequence[TableDetail]) -> None:
@@ -87,11 +87,11 @@ class SchemaPane(RowsPane):
         else:
             self._open.add(key)
             if key not in self._details:
-                self._ask(key)
+                self._request_details(key)
         self._show()
         self.rows.select(key)
 
-    def _ask(self, key: str) -> None:
+    def _request_details(self, key: str) -> None:
         table = self._tables[key]
         self.post_message(self.TableWanted(table.schema, table.name))
 
@@ -102,7 +102,7 @@ class SchemaPane(RowsPane):
 
 
 def key_of(table: Table) -> str:
-    """A table's stable key, which no name can forge."""
+    """Return a table's key. It is stable, and no table name can imitate another key."""
     return f"{table.schema or ''}\1{table.name}"
 
 
@@ -114,13 +114,13 @@ def schema_rows(
     *,
     qualified: bool,
 ) -> list[Row]:
-    """A row a table, and below an open one a row for each part of it."""
+    """Return a row for each table, and below an open table a row for each of its parts."""
     from magetui.text import formats
 
     rows: list[Row] = []
     counts = {key: formats.rows(table.rows) for key, table in tables.items()}
     bytes_ = {key: formats.size(table.bytes) for key, table in tables.items()}
-    count_width, size_width = (max(map(len, one.values()), default=0) + 2 for one in (counts, bytes_))
+    count_width, size_width = (max(map(len, texts.values()), default=0) + 2 for texts in (counts, bytes_))
     sizes_width = count_width + size_width
     for key, table in tables.items():
         name = formats.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)

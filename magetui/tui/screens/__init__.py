@@ -1,1 +1,1 @@
-"""Screens over the main one: what is about to change, what is changing, and details."""
+"""The screens: the main one, and those that open over it."""

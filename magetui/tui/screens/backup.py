@@ -1,6 +1,6 @@
-"""The backup screen: where the file goes and how large the database is, then how far it has come, then how to restore.
+"""The backup screen: the file and the database's size, then the progress, then the command that restores the backup.
 
-What is being written goes on when the screen is left; opened again it shows how that one stands.
+The backup continues when the screen is closed. Opened again, the screen shows the same backup.
 """
 
 from __future__ import annotations
@@ -18,95 +18,95 @@ from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Button, Footer, Input, Static
+from textual.widgets import Button, Input, Static
 
-from magetui.tui.backup_job import BackupWork
-from magetui.tui.loading import load_engine
+from magetui.tui.backup_job import BackupJob
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import StableText
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.fields import Field, lock_timeout_ms
 from magetui.tui.widgets.question import CHOICE, Question
 from magetui.tui.widgets.run_lines import drawn_bar
-from magetui.verbs import seconds
+from magetui.tui.widgets.scroll import LINE_KEYS
 
 if TYPE_CHECKING:
     from magetui.engine.backup import BackupEstimate, BackupRequest
 
 FIELDS = ("file", "pg-dump", "timeout")
 PULSE_SECONDS = 0.25
+READING_SIZE = "reading the size of the database …"
 
 
 class BackupScreen(OverScreen):
-    """Backs the database up, on consent; `B` again shows one that goes on."""
+    """Back the database up, with consent. `B` opens the screen of a live backup again."""
 
     NAME = "Backup"
     ABOUT = (
-        "The whole database into one file, as it is at one moment, while everybody goes on using it: with pg_dump, or "
-        "SQLite's online backup. Change the fields and press enter to look anew. Nothing is written until you choose "
-        "to, and nothing is overwritten. Escape leaves the screen while the backup goes on, and B shows it again; x "
-        "cancels it, and so does leaving the program. What is cancelled or fails leaves no file. At the end y copies "
-        "the command that restores it."
+        "The complete database in one file, as it is at one moment, with pg_dump or SQLite's online backup. The "
+        "database stays in use meanwhile. Change the fields and press enter to check them. Nothing is written before "
+        "you consent, and no file is overwritten. Escape closes the screen; the backup continues, and B shows it "
+        "again. x cancels the backup, and so does quitting. A cancelled or failed backup leaves no file. At the end, "
+        "y copies the command that restores the backup."
     )
     BINDINGS = [
         Binding("n", "refuse", "No"),
         Binding("y", "consent", "Yes"),
-        Binding("y", "copy", "Copy", tooltip="copy the command that restores it (OSC 52)"),
+        Binding("y", "copy", "Copy", tooltip="copy the command that restores the backup (OSC 52)"),
         Binding("e", "edit", "Edit"),
         Binding("x", "cancel", "Cancel the backup"),
         Binding("l", "app.locks", "Locks"),
-        Binding("j,down", "scroll('down')", "Down", show=False),
-        Binding("k,up", "scroll('up')", "Up", show=False),
+        *LINE_KEYS,
     ]
 
     class Sized(Message):
-        """It is known what the backup would be, or why there can be none; `question` counts what was asked."""
+        """The size is known, or no backup is possible (`problem`). `request` is the number of the request."""
 
-        def __init__(self, question: int, foreseen: BackupEstimate | None, problem: str = "") -> None:
-            self.question = question
-            self.foreseen = foreseen
+        def __init__(self, request: int, forecast: BackupEstimate | None, problem: str = "") -> None:
+            self.request = request
+            self.forecast = forecast
             self.problem = problem
             super().__init__()
 
-    def __init__(self, running: BackupWork | None = None) -> None:
+    def __init__(self, running: BackupJob | None = None) -> None:
         super().__init__()
         self._backup = running
-        self._foreseen: BackupEstimate | None = None
-        self._question = 0  # of the latest asked; answers to earlier ones are not listened to
-        self._asked: tuple[str, ...] = ()  # what the fields said then
+        self._forecast: BackupEstimate | None = None
+        self._request = 0  # the number of the latest request; answers to earlier requests are ignored
+        self._requested: tuple[str, ...] = ()  # the fields at that moment
         self._timer: Timer | None = None
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
+        settings = self.magetui.settings
         with Horizontal(classes="fields", id="backup-file"):
-            yield Static("file     ", markup=False, classes="label")
-            yield _field("", "file")
+            yield Static("file          ", markup=False, classes="label")
+            yield Field(id="file")
         with Horizontal(classes="fields", id="backup-program"):
-            yield Static("pg_dump  ", markup=False, classes="label")
-            yield _field("the one on PATH", "pg-dump", self.magetui.settings.pg_dump or "")
+            yield Static("pg_dump       ", markup=False, classes="label")
+            yield Field(settings.pg_dump or "", placeholder="the one on PATH", id="pg-dump")
         with Horizontal(classes="fields", id="backup-lock"):
-            yield Static("give up on a lock after ", markup=False, classes="label")
-            yield _field("", "timeout", f"{self.magetui.settings.lock_timeout_seconds:g}")
+            yield Static("lock timeout  ", markup=False, classes="label")
+            yield Field(f"{settings.lock_timeout_seconds:g}", id="timeout")
             yield Static(" s", markup=False, classes="label")
         with VerticalScroll():
-            yield StableText("looking how large the database is …", id="backup-text")
+            yield StableText(READING_SIZE, id="backup-text")
         yield Question()
         with Horizontal(classes="consent"):
             yield Button("No", id="no", compact=True)
             yield Button("Back up", id="yes", compact=True, disabled=True)
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        place = self._backup.place if self._backup is not None else self.magetui.place
-        self.entitle((" Back up", STRONG), f"   {place}")
+        label = self._backup.database if self._backup is not None else self.magetui.database_label
+        self.entitle((" Back up", STRONG), f"   {label}")
         self.query_one("#backup-program").display = False
         if self._backup is not None:
             self._watch()
         else:
             self.query_one("#no", Button).focus()
-            self._ask_size()
+            self._request_size()
 
     def on_resize(self, _event: Resize) -> None:
-        self._show()
+        self._show_progress()
 
     def on_screen_resume(self) -> None:
         if self._backup is not None:
@@ -116,99 +116,98 @@ class BackupScreen(OverScreen):
         if self._backup is not None:
             self._backup.watched = False
 
-    # -- beforehand
+    # -- before consent
 
-    def _ask_size(self) -> None:
-        self._question += 1
-        self._asked = self._typed()
-        request = self._request()
+    def _request_size(self) -> None:
+        self._request += 1
+        self._requested = self._typed()
+        request = self._backup_request()
         if request is not None:
-            self._foresee(self._question, request)
+            self._read_size(self._request, request)
 
     def _typed(self) -> tuple[str, ...]:
         return tuple(self.query_one(f"#{name}", Input).value.strip() for name in FIELDS)
 
-    def _request(self) -> BackupRequest | None:
-        """What the fields say; None, and a sentence on the screen, where they say no such thing."""
+    def _backup_request(self) -> BackupRequest | None:
+        """Return the request of the fields. If a field is wrong, show a sentence and return None."""
         from magetui.engine.backup import BackupRequest
 
         file, program, timeout = self._typed()
         try:
-            lock_ms = round(seconds(timeout) * 1000)
-        except ArgumentTypeError:
-            self._say(
-                Content.styled(f"The lock timeout is a number of seconds, 0 for no limit, not '{timeout}'.", WARNING)
-            )
+            lock_ms = lock_timeout_ms(timeout)
+        except ArgumentTypeError as error:
+            self._show_text(Content.styled(str(error), WARNING))
             return None
         return BackupRequest(Path(file) if file else None, program or None, lock_ms)
 
     @work(thread=True, exclusive=True, group="size", exit_on_error=False)
-    def _foresee(self, question: int, request: BackupRequest) -> None:
+    def _read_size(self, number: int, request: BackupRequest) -> None:
         load_engine()
         from magetui.engine.backup import estimate_backup
         from magetui.engine.errors import MagetuiError
 
         try:
-            self.post_message(self.Sized(question, estimate_backup(self.magetui.open_workspace(), request)))
+            self.post_message(self.Sized(number, estimate_backup(self.magetui.open_workspace(), request)))
         except MagetuiError as error:
-            self.post_message(self.Sized(question, None, error.message))
+            self.post_message(self.Sized(number, None, error.message))
 
     def on_backup_screen_sized(self, message: Sized) -> None:
-        if message.question != self._question or self._backup is not None:
+        if message.request != self._request or self._backup is not None:
             return
-        self._foreseen = foreseen = message.foreseen
+        self._forecast = forecast = message.forecast
         self.query_one("#backup-program").display = self._uses_pg_dump()
-        self.query_one("#yes", Button).disabled = foreseen is None
+        self.query_one("#yes", Button).disabled = forecast is None
         self.refresh_bindings()
-        if foreseen is None:
-            self._say(Content.assemble(("This cannot be done: ", CRITICAL), message.problem))
-            self._ask("Change what stands in the fields and press enter, or leave it.")
+        if forecast is None:
+            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), message.problem))
+            self._ask("Correct the fields and press enter, or close the screen.")
             return
-        self._say(*self._expected(foreseen))
+        self._show_text(*self._forecast_lines(forecast))
         field = self.query_one("#file", Input)
         if not field.value.strip():
-            field.value = str(foreseen.file)
-            self._asked = self._typed()
-        if foreseen.fits:
-            self._ask(f"Write it? {CHOICE}")
+            field.value = str(forecast.file)
+            self._requested = self._typed()
+        if forecast.fits:
+            self._ask(f"Write the backup? {CHOICE}")
         else:
-            self._ask(f"The disk may turn out too small. Write it all the same? {CHOICE}", WARNING)
+            self._ask(f"The disk may be too small. Write the backup anyway? {CHOICE}", WARNING)
 
     def _uses_pg_dump(self) -> bool:
         diagnosis = self.magetui.diagnosis
-        dialect = self._foreseen.dialect if self._foreseen else diagnosis.target.dialect if diagnosis else None
+        dialect = self._forecast.dialect if self._forecast else diagnosis.target.dialect if diagnosis else None
         return dialect == "postgresql"
 
-    def _expected(self, foreseen: BackupEstimate) -> list[Content]:
+    def _forecast_lines(self, forecast: BackupEstimate) -> list[Content]:
         from magetui.text import formats
 
-        size, free = formats.size(foreseen.max_bytes), formats.size(foreseen.free_bytes)
-        if foreseen.dialect == "postgresql":
-            size = f"{size} on the server, indexes included; the file is compressed, and often much smaller"
-        left = f"{free} left on the disk of {formats.plain(str(foreseen.file.parent))}"
-        goes_on = "Everybody can go on using the database meanwhile"
+        postgresql = forecast.dialect == "postgresql"
+        size, free = formats.size(forecast.max_bytes), formats.size(forecast.free_bytes)
+        if postgresql:
+            size = f"{size} on the server, indexes included; the file is compressed and often much smaller"
+        disk = f"{free} free on the disk of {formats.plain(str(forecast.file.parent))}"
+        use = "The database stays in use during the backup"
         return [
             Content.assemble(("database  ", STRONG), size),
-            Content.assemble(("disk      ", STRONG), (left, "" if foreseen.fits else WARNING)),
+            Content.assemble(("disk      ", STRONG), (disk, "" if forecast.fits else WARNING)),
             Content(""),
-            Content(f"{goes_on}; only a migration would wait." if foreseen.dialect == "postgresql" else f"{goes_on}."),
+            Content(f"{use}; only a migration would wait." if postgresql else f"{use}."),
         ]
 
     @on(Input.Changed)
     def _edited(self) -> None:
-        if self._typed() == self._asked:
+        if self._typed() == self._requested:
             return
-        self._question += 1
-        self._foreseen = None
+        self._request += 1
+        self._forecast = None
         self.query_one("#yes", Button).disabled = True
-        self._ask("Press enter to look whether that can be done.")
+        self._ask("Press enter to check the fields.")
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        self._say(Content("looking how large the database is …"))
+        self._show_text(Content(READING_SIZE))
         self._ask("")
         self.query_one("#no", Button).focus()
-        self._ask_size()
+        self._request_size()
 
     # -- consent
 
@@ -221,17 +220,17 @@ class BackupScreen(OverScreen):
 
     @on(Button.Pressed, "#yes")
     def _consented(self) -> None:
-        request = self._request()
-        if request is not None and self._foreseen is not None and self._backup is None:
-            # Too small a disk was foreseen, and is consented to.
-            foreseen = self._foreseen
-            request = replace(request, output=foreseen.file, anyway=not foreseen.fits, database=foreseen.database)
-            self._backup = self.magetui.start_backup(request, foreseen.file)
+        request = self._backup_request()
+        if request is not None and self._forecast is not None and self._backup is None:
+            # If the disk may be too small, the question said so: this consent covers that too.
+            forecast = self._forecast
+            request = replace(request, output=forecast.file, anyway=not forecast.fits, database=forecast.database)
+            self._backup = self.magetui.start_backup(request, forecast.file)
             self._backup.watched = True
             self._watch()
 
     def action_consent(self) -> None:
-        """Bring the operator to the button; pressing it is another key."""
+        """Move the focus to the button. Pressing the button is another key."""
         self.set_focus(self.query_one("#yes", Button))
 
     def action_edit(self) -> None:
@@ -241,7 +240,7 @@ class BackupScreen(OverScreen):
         backup = self._backup
         match action:
             case "consent":
-                return backup is None and self._foreseen is not None
+                return backup is None and self._forecast is not None
             case "edit" | "refuse":
                 return backup is None
             case "cancel":
@@ -250,27 +249,27 @@ class BackupScreen(OverScreen):
                 return backup is not None and backup.made is not None
         return super().check_action(action, parameters)
 
-    # -- while it is written, and afterwards
+    # -- during the backup and afterwards
 
     def _watch(self) -> None:
-        """From here on there is nothing to be typed."""
+        """Hide the fields and the question, and show the progress."""
         for name in ("#backup-file", "#backup-program", "#backup-lock", ".consent"):
             self.query_one(name).display = False
         self._ask("")
         self.query_one(VerticalScroll).focus()
-        self._timer = self.set_interval(PULSE_SECONDS, self._show)
-        self._show()
+        self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
+        self._show_progress()
 
-    def _show(self) -> None:
+    def _show_progress(self) -> None:
         if self._backup is None:
             return
-        self._say(*self._standing(self._backup))
+        self._show_text(*self._backup_lines(self._backup))
         self.refresh_bindings()
         if not self._backup.alive and self._timer is not None:
             self._timer.stop()
             self._timer = None
 
-    def _standing(self, backup: BackupWork) -> list[Content]:
+    def _backup_lines(self, backup: BackupJob) -> list[Content]:
         from magetui.text import formats
         from magetui.text.terminal import RESTORING
 
@@ -278,11 +277,11 @@ class BackupScreen(OverScreen):
         if backup.alive:
             return [
                 Content.styled("CANCELLING", WARNING) if backup.cancelling else Content(f"writing {file}"),
-                *self._progress(backup),
+                *self._progress_lines(backup),
             ]
         if made is None:
-            in_the_way = [Content(f"in the way: {formats.session_line(session)}") for session in backup.sessions]
-            return [Content.styled("NO BACKUP", CRITICAL), Content(formats.plain(backup.problem)), *in_the_way]
+            blockers = [Content(f"blocked by {formats.session_line(session)}") for session in backup.blockers]
+            return [Content.styled("NO BACKUP", CRITICAL), Content(formats.plain(backup.problem)), *blockers]
         return [
             Content.styled("DONE", GOOD),
             Content(f"{file}: {formats.size(made.bytes)} in {formats.duration(made.elapsed_ms)}"),
@@ -294,34 +293,26 @@ class BackupScreen(OverScreen):
             Content.styled("y copies this command", QUIET),
         ]
 
-    def _progress(self, backup: BackupWork) -> list[Content]:
+    def _progress_lines(self, backup: BackupJob) -> list[Content]:
         from magetui.text import formats
 
-        made = backup.progress
-        if made is None:
-            return [Content("beginning …")]
-        at = f"at table {formats.one_line(made.table)}" if made.table else ""
-        bar = drawn_bar(made.written, made.most) if made.most else ""
-        return [Content(f"{bar}  {formats.size(made.written)} of at most {formats.size(made.most)}"), Content(at)]
+        progress = backup.progress
+        if progress is None:
+            return [Content("starting …")]
+        table = f"table {formats.one_line(progress.table)}" if progress.table else ""
+        bar = drawn_bar(progress.written, progress.most) if progress.most else ""
+        written = f"{formats.size(progress.written)} of at most {formats.size(progress.most)}"
+        return [Content(f"{bar}  {written}"), Content(table)]
 
-    def _say(self, *lines: Content) -> None:
+    def _show_text(self, *lines: Content) -> None:
         self.query_one("#backup-text", StableText).show(Content("\n").join(lines))
 
     def action_cancel(self) -> None:
         if self._backup is not None:
             self._backup.cancel()
-            self._show()
+            self._show_progress()
 
     def action_copy(self) -> None:
         if self._backup is not None and self._backup.made is not None:
             self.app.copy_to_clipboard(self._backup.made.restore)
-            self.notify("The command is copied, if the terminal allows it (OSC 52).", timeout=3)
-
-    def action_scroll(self, where: str) -> None:
-        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
-
-
-def _field(placeholder: str, id: str, value: str = "") -> Input:
-    field = Input(value, placeholder=placeholder, id=id, compact=True, select_on_focus=True)
-    field.cursor_blink = False
-    return field
+            self.notify("The command was copied, if the terminal allows it (OSC 52).", timeout=3)

@@ -1,6 +1,6 @@
-"""What every screen over the main one has in common: a title line, a footer, escape to leave.
+"""The base classes of every screen over the main one: a title line, a footer, and escape to close.
 
-On a terminal that is too small to show what is asked, nothing can be answered: keys rest until it is larger.
+If the terminal is too small to show a question, no key answers the question until the terminal is larger.
 """
 
 from __future__ import annotations
@@ -8,75 +8,98 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
+from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
 from textual.events import Mount, Resize, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Footer, Static
 from textual.worker import Worker
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import PRODUCTION
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS, scroll
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.tui.shell import Shell
 
-TINY = "tiny"  # the class of a screen that has too little room
+TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
 
 
 def is_tiny(size: Size) -> bool:
-    """Whether there is too little room to see what a key would do."""
+    """Return whether the terminal is too small to show what a key would do."""
     return size.width < TOO_NARROW or size.height < TOO_SHORT
 
 
-def rests(screen: Screen[Any], action: str) -> bool:
-    """Whether an action is not to be done now, since its screen has no room to show what it is about."""
+def is_blocked(screen: Screen[Any], action: str) -> bool:
+    """Return whether an action must wait because the terminal is too small to show what the action is about."""
     return screen.has_class(TINY) and action.partition("(")[0] not in getattr(screen, "WHILE_TINY", ())
 
 
-def emphasised(title: Content, named: NamedTarget | None) -> Content:
-    """A title in which the mark of a production database is seen."""
+def with_production_mark(title: Content, named: NamedTarget | None) -> Content:
+    """Return the title with the name of a production database in reverse video."""
     called = named.called if named is not None and named.production else ""
     at = title.plain.find(called) if called else -1
     return title.stylize(PRODUCTION, at, at + len(called)) if at >= 0 else title
 
 
 class OverScreen(Screen[None]):
-    """A full screen on top of the main one."""
+    """A full screen on top of the main one. A subclass yields what is between the title and the footer."""
 
     BINDINGS = [Binding("escape", "close", "Close"), Binding("q", "close", "Close", show=False)]
     NAME = ""
     ABOUT = ""
-    WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"close", "quit"})  # the actions that go on
-    TOO_SMALL = "Too small to show this: make it 50 by 12 or larger. Until then, esc goes back and no other key acts."
+    SCROLLED = "VerticalScroll"  # the selector of the widget that the scroll keys move
+    WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"close", "quit"})  # actions that need no room
+    TOO_SMALL = (
+        "Too small to show this screen: make it 50 by 12 or larger. Until then, esc closes the screen and no other key "
+        "acts."
+    )
 
     def __init__(self) -> None:
         super().__init__()
-        load_engine()  # what it shows is the engine's; a key of the first second waits for that
+        load_engine()  # the screen shows the engine's answers; a key in the first second waits for the engine
         self._focused_before: Widget | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title", markup=False)
+        yield from self.compose_body()
+        yield Footer(show_command_palette=False, compact=True)
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the widgets between the title and the footer."""
+        raise NotImplementedError
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        self.magetui.tell_unforeseen(event)
+        self.magetui.show_unexpected_error(event)
 
     @property
     def magetui(self) -> Shell:
-        """The app, by its own type."""
+        """The app, typed as the shell."""
         return shell_of(self)
+
+    def entitle(self, *parts: str | tuple[str, str]) -> None:
+        """Set the title line."""
+        title = with_production_mark(Content.assemble(*parts), self.magetui.named)
+        self.query_one("#title", Static).update(title)
 
     def action_close(self) -> None:
         self.dismiss(None)
 
+    def action_scroll(self, direction: str) -> None:
+        scroll(self.query_one(self.SCROLLED), direction)
+
     @on(Mount)
     def _clear_notices(self) -> None:
-        self.app.clear_notifications()  # they were of another screen, and would cover this one
+        self.app.clear_notifications()  # they are from another screen and would cover this one
 
-    # -- too little room
+    # -- a terminal that is too small
 
     @on(Resize)
     @on(ScreenResume)  # the size may have changed while another screen was in front
@@ -89,14 +112,16 @@ class OverScreen(Screen[None]):
             self._focused_before = self.focused
             self.set_focus(None)
         for child in self.children:
-            child.disabled = tiny  # so that it cannot have the focus, and nothing is typed into it
+            child.disabled = tiny  # a disabled widget cannot have the focus, so nothing is typed into it
         if tiny:
             self.mount(Static(self.TOO_SMALL, classes="too-small", markup=False))
             return
         self.query(".too-small").remove()
-        if self._focused_before in self.focus_chain:  # it may have been taken away meanwhile
+        if self._focused_before in self.focus_chain:  # the widget may be gone
             self.set_focus(self._focused_before)
 
-    def entitle(self, *parts: str | tuple[str, str]) -> None:
-        """Set the title line."""
-        self.query_one("#title", Static).update(emphasised(Content.assemble(*parts), self.magetui.named))
+
+class ScrolledScreen(OverScreen):
+    """A screen with a text to scroll."""
+
+    BINDINGS = [*LINE_KEYS, *END_KEYS, *PAGE_KEYS, Binding("space", "scroll('page_down')", "Page down", show=False)]

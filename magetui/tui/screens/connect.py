@@ -1,7 +1,7 @@
-"""The connect screen: another database, by its name, from the recent ones, or by its URL.
+"""The connect screen: choose another database by its name, from the recent ones, or by its URL.
 
-What is looked at stays until the new one has been connected to; a failed attempt says its cause here, and keeps what
-was typed.
+The current database stays until the new one is connected. A failed attempt shows its cause here and keeps the typed
+text.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.style import Style
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 from magetui.tui.widgets.fields import SecretField, UrlField
@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
 
 TYPED = "typed"
-HEADINGS = {"at the start": "Without a name", "named": "Named in the configuration", "recent": "Recent"}
 
 
 class Choices(Lines):
-    """The list; the field above keeps the focus, so that the cursor is shown without it."""
+    """The list. The field above keeps the focus, so the cursor is shown without the focus."""
 
     can_focus = False
 
@@ -48,15 +47,15 @@ class Choices(Lines):
 
 
 class ConnectScreen(OverScreen):
-    """See the module."""
+    """A field that filters the list or takes a URL, a field for the password, and the list."""
 
     NAME = "Connect"
     ABOUT = (
-        "Connect to another database: type its URL, or a part of its name to find it in the list, move with up and "
-        "down, and press enter. A password within a URL is hidden as it is typed; better leave it out, and type it "
-        "into its own field when the server wants one. Passwords are not kept. What is looked at now stays until the "
-        "other one has been connected to. Targets with a name are written into the configuration file, which "
-        "'magetui config' tells."
+        "Connect to another database. Type its URL, or type a part of its name and choose from the list with up and "
+        "down. Enter connects. A password in a URL is hidden while you type. It is better to leave it out and to type "
+        "it into its own field when the server asks for it. magetui does not store passwords. The current database "
+        "stays until the new one is connected. Named targets are in the configuration file; 'magetui config' shows "
+        "its path."
     )
     BINDINGS = [
         Binding("enter", "connect", "Connect"),
@@ -65,64 +64,63 @@ class ConnectScreen(OverScreen):
         Binding("pageup", "move(-8)", "Up", show=False),
         Binding("pagedown", "move(8)", "Down", show=False),
         Binding("tab", "app.focus_next", "URL or password"),
-        Binding("f1", "app.help", "Help"),  # a question mark is text here
+        Binding("f1", "app.help", "Help"),  # a question mark is text in a field
     ]
 
     class Attempted(Message):
-        """It was connected to, and is at `place`, or why not; `question` counts what was asked."""
+        """The attempt succeeded, or it failed (`problem`). `request` is the number of the attempt."""
 
         def __init__(
-            self, question: int, selection: Selection, place: str, problem: str = "", *, password: bool = False
+            self, request: int, selection: Selection, label: str, problem: str = "", *, password: bool = False
         ) -> None:
-            self.question = question
+            self.request = request
             self.selection = selection
-            self.place = place
+            self.label = label
             self.problem = problem
-            self.password = password  # whether it is the password that is wrong or missing
+            self.password = password  # whether the password is wrong or missing
             super().__init__()
 
     def __init__(self) -> None:
         super().__init__()
-        self._question = 0  # of the latest attempt; answers to earlier ones are not listened to
+        self._request = 0  # the number of the latest attempt; answers to earlier attempts are ignored
         self._choices: list[Choice] = []
-        self._aim: str | None = None  # what the password in its field was typed for
+        self._password_for: str | None = None  # the key of the choice that the password was typed for
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
         with Horizontal(classes="fields"):
             yield Static("find or URL  ", markup=False, classes="label")
-            yield UrlField("The database's URL, or a part of what is below", "url")
+            yield UrlField("The database's URL, or a part of a name below", "url")
         with Horizontal(classes="fields"):
             yield Static("password     ", markup=False, classes="label")
-            yield SecretField("where the URL has none and the server wants one", "password")
+            yield SecretField("if the server asks for it and the URL has none", "password")
         yield Choices(markup=False, id="choices")
         yield Static(id="chosen", markup=False)
         yield Static(id="problem", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.place)
+        self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.database_label)
         self.query_one("#url", Input).focus()
         load_engine()
         magetui = self.magetui
         self._choices = choices_of(
-            magetui.first_selection, self._base, magetui.first_place, magetui.settings.targets, magetui.environment
+            magetui.first_selection, self._base, magetui.first_label, magetui.settings.targets, magetui.environment
         )
-        now = replace(magetui.selection, password=None)
-        current = next((c.key for c in self._choices if replace(c.selection, password=None) == now), None)
+        selection = replace(magetui.selection, password=None)
+        current = next((c.key for c in self._choices if replace(c.selection, password=None) == selection), None)
         self._fill(current)
-        self._aim = self._at
-        if self._wants_password and current is not None:
-            self._ask_password(f"{magetui.place or 'The server'} wants a password, or another one.")
+        self._password_for = self._at
+        if self._needs_password and current is not None:
+            self._ask_password(f"{magetui.database_label or 'The server'} needs a password, or a different one.")
 
     def on_resize(self, _event: Resize) -> None:
         self._fill(self._at)
 
     @property
-    def _wants_password(self) -> bool:
-        """Whether what is looked at cannot be connected to for want of the right password."""
+    def _needs_password(self) -> bool:
+        """True if the current database refused the connection because of its password."""
         findings = self.magetui.diagnosis.findings if self.magetui.diagnosis is not None else ()
-        return any(one.facts.get("cause") == "password" for one in findings if one.code == "cannot-connect")
+        refused = (finding for finding in findings if finding.code == "cannot-connect")
+        return any(finding.facts.get("cause") == "password" for finding in refused)
 
     # -- the list
 
@@ -132,9 +130,15 @@ class ConnectScreen(OverScreen):
 
     @property
     def _at(self) -> str | None:
-        """The key of the choice at the cursor; `TYPED` where the field is taken as a URL."""
+        """The key of the choice at the cursor, or `TYPED` if the typed text is used as a URL."""
         option = self.query_one(Choices).highlighted_option
         return option.id if option is not None else TYPED if self._typed else None
+
+    @property
+    def _choice(self) -> Choice | None:
+        """The choice at the cursor."""
+        at = self._at
+        return next((choice for choice in self._choices if choice.key == at), None)
 
     def _fill(self, wanted: str | None = None) -> None:
         lines, typed = self.query_one(Choices), self._typed
@@ -142,35 +146,35 @@ class ConnectScreen(OverScreen):
         if not self._choices:
             return
         if "://" in typed or not shown:
-            said = "enter connects to this URL" if "://" in typed else "nothing is named so; enter takes it as a URL"
-            lines.set_options([Option(Content.styled(said, QUIET), disabled=True)])
+            hint = "enter connects to this URL" if "://" in typed else "no name matches; enter uses the text as a URL"
+            lines.set_options([Option(Content.styled(hint, QUIET), disabled=True)])
             lines.highlighted = None
-            self._tell_chosen()
+            self._describe_choice()
             return
         options: list[Option] = []
         heading = ""
-        # Of all of them, so that the columns stay where they are while the list is filtered.
+        # The rows are built from every choice, so that the columns do not move while the list is filtered.
         rows = {row.key: row for row in choice_rows(self._choices, max(20, lines.size.width - SCROLLBAR))}
         for choice in shown:
             if choice.heading != heading:
                 heading = choice.heading
-                options.append(Option(Content.styled(HEADINGS[heading], QUIET), disabled=True))
+                options.append(Option(Content.styled(heading, QUIET), disabled=True))
             options.append(Option(rows[choice.key].content, id=choice.key))
         lines.set_options(options)
         keys = [option.id for option in options]
-        lines.highlighted = keys.index(wanted) if wanted is not None and wanted in keys else 1  # the first is a heading
+        lines.highlighted = keys.index(wanted) if wanted is not None and wanted in keys else 1  # row 0 is a heading
         lines.scroll_to_highlight()
 
     @on(Input.Changed, "#url")
     def _edited(self) -> None:
         self._fill(self._likeliest(self._typed.lower()) or self._at)
-        self._aimed()
+        self._forget_password()
 
     def _likeliest(self, typed: str) -> str | None:
-        """The choice that is meant by what is typed: one whose name begins with it, or has it in it."""
-        found = [choice for choice in self._choices if typed and typed in choice.name.lower()]
-        found.sort(key=lambda choice: not choice.name.lower().startswith(typed))
-        return found[0].key if found else None
+        """Return the choice whose name starts with the typed text, else a choice whose name contains it."""
+        matches = [choice for choice in self._choices if typed and typed in choice.name.lower()]
+        matches.sort(key=lambda choice: not choice.name.lower().startswith(typed))
+        return matches[0].key if matches else None
 
     def action_move(self, rows: int) -> None:
         lines = self.query_one(Choices)
@@ -178,66 +182,65 @@ class ConnectScreen(OverScreen):
             before = lines.highlighted
             lines.action_cursor_down() if rows > 0 else lines.action_cursor_up()
             if before is not None and lines.highlighted is not None and (lines.highlighted - before) * rows < 0:
-                lines.highlighted = before  # no further round
-        self._aimed()
+                lines.highlighted = before  # do not wrap around
+        self._forget_password()
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self) -> None:
-        self._tell_chosen()
+        self._describe_choice()
 
-    def _tell_chosen(self) -> None:
-        """What the list has no room for, of the one at the cursor."""
-        at = self._at
-        choice = next((one for one in self._choices if one.key == at), None)
-        self.query_one("#chosen", Static).update(choice.told if choice is not None else "")
+    def _describe_choice(self) -> None:
+        """Show every fact about the choice at the cursor, since its row may be cut."""
+        choice = self._choice
+        self.query_one("#chosen", Static).update(choice.description if choice is not None else "")
 
-    def _aimed(self) -> None:
-        """A password that was typed for one database is not sent to another."""
-        if self._at != self._aim:
-            self._aim = self._at
+    def _forget_password(self) -> None:
+        """If the cursor is on another choice, remove the password, so that it is not sent to another database."""
+        if self._at != self._password_for:
+            self._password_for = self._at
             self.query_one("#password", Input).value = ""
-            self._say(Content(""))  # what was said was of the other one
+            self._show(Content(""))  # the message was about the other database
 
     # -- connecting
 
     @on(OptionList.OptionSelected)
     @on(Input.Submitted)
     def action_connect(self) -> None:
-        """Try what is chosen; the screen stays until it is known how that went."""
+        """Try to connect. The screen stays open until the result is known."""
         from magetui.engine.errors import ConnectError
 
-        self._question += 1
-        self._aimed()
+        self._request += 1
+        self._forget_password()
         try:
-            selection, place = self._chosen()
-        except ConnectError as error:  # what was typed stays, to be mended
-            self._say(Content.styled(error.message, WARNING))
+            selection, label = self._chosen()
+        except ConnectError as error:  # the typed text stays, so that the operator can correct it
+            self._show(Content.styled(error.message, WARNING))
             return
         password = self.query_one("#password", Input).value
         if password:
             selection = replace(selection, password=password, password_command=None)
-        self._say(Content(f"connecting to {place} …"))
-        self._attempt(self._question, selection, place)
+        self._show(Content(f"connecting to {label} …"))
+        self._attempt(self._request, selection, label)
 
     def _chosen(self) -> tuple[Selection, str]:
-        """What is chosen, and how it is called. Raises `ConnectError` for a URL that is none."""
+        """Return the selection and its label. Raises `ConnectError` if the typed text is not a URL."""
         from magetui.engine.target.target import parse_target
         from magetui.text import formats
 
-        choice = next((one for one in self._choices if one.key == self._at), None)
+        choice = self._choice
         if choice is not None:
-            return choice.selection, choice.place or choice.name
-        source = "what was typed"
-        place = formats.place(parse_target(self._typed, source).redacted)
-        return replace(self._base, url=self._typed, url_source=source), place
+            return choice.selection, choice.label or choice.name
+        source = "the connect screen"
+        label = formats.place(parse_target(self._typed, source).redacted)
+        return replace(self._base, url=self._typed, url_source=source), label
 
     @property
     def _base(self) -> Selection:
-        """What a target leaves unsaid."""
+        """The selection that provides what a target does not set."""
         return self.magetui.settings.base or self.magetui.settings.selection
 
     @work(thread=True, exclusive=True, group="connect", exit_on_error=False)
-    def _attempt(self, question: int, selection: Selection, place: str) -> None:
+    def _attempt(self, request: int, selection: Selection, label: str) -> None:
         load_engine()
         from magetui.engine.errors import ConnectError, MagetuiError
         from magetui.engine.workspace import NO_PASSWORD
@@ -245,39 +248,39 @@ class ConnectScreen(OverScreen):
 
         try:
             workspace = self.magetui.open_workspace(selection)
-            place = formats.place(workspace.target.redacted)
+            label = formats.place(workspace.target.redacted)
             with workspace.reading() as connection:
                 workspace.backend.server(connection)
         except MagetuiError as error:
-            wants = isinstance(error, ConnectError) and error.cause == "password"
+            needed = isinstance(error, ConnectError) and error.cause == "password"
             missing = NO_PASSWORD in error.message
-            problem = f"{place} wants a password, and there is none." if missing else error.message
-            self.post_message(self.Attempted(question, selection, place, problem, password=wants))
+            problem = f"{label} needs a password, and none is known." if missing else error.message
+            self.post_message(self.Attempted(request, selection, label, problem, password=needed))
             return
-        self.post_message(self.Attempted(question, selection, place))
+        self.post_message(self.Attempted(request, selection, label))
 
     def on_connect_screen_attempted(self, message: Attempted) -> None:
-        if message.question != self._question:
+        if message.request != self._request:
             return
         if not message.problem:
-            self.magetui.connect_to(message.selection, message.place)
+            self.magetui.connect_to(message.selection, message.label)
             self.dismiss(None)
         elif message.password:
             self._ask_password(message.problem)
         else:
-            self._say(Content.assemble(*self._failed(), message.problem))
+            self._show(Content.assemble(*self._failure(), message.problem))
 
     def _ask_password(self, problem: str) -> None:
-        self._aim = self._at
+        self._password_for = self._at
         field = self.query_one("#password", Input)
         field.focus()
-        field.action_select_all()  # what is typed takes the place of one that was not accepted
-        self._say(Content.assemble(*self._failed(), problem, " Type it above and press enter."))
+        field.action_select_all()  # the new password replaces the refused one
+        self._show(Content.assemble(*self._failure(), problem, " Type it above and press enter."))
 
-    def _failed(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """When it was tried, since a second attempt may fail with the very words of the first."""
-        at = f"at {datetime.now():%H:%M:%S}  " if self._question else ""
+    def _failure(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Return the heading of a failure, with the time, since a second attempt may fail with the same words."""
+        at = f"at {datetime.now():%H:%M:%S}  " if self._request else ""
         return ("NOT CONNECTED  ", CRITICAL), (at, QUIET)
 
-    def _say(self, content: Content) -> None:
+    def _show(self, content: Content) -> None:
         self.query_one("#problem", Static).update(content)

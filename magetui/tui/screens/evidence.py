@@ -1,6 +1,6 @@
-"""The evidence screen: which revision the schema fits, and what it shows of each, whatever the current revision says.
+"""The evidence screen: which revision the schema matches, and what the schema shows of each revision.
 
-The sentences come first, since they are what somebody in an incident wants; the list below is what they rest on.
+The sentences come first, since an operator in an incident needs them. The list below has the facts behind them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
-from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
@@ -28,64 +28,62 @@ if TYPE_CHECKING:
     from magetui.text.evidence import Conclusion
 
 STATE_WIDTH = 13
-MARK_WIDTH = 8
+MATCH_WIDTH = 6
 
 
 class EvidenceScreen(OverScreen):
-    """What the schema says, in sentences and revision by revision."""
+    """The conclusion from the schema, and the state of each revision."""
 
     NAME = "Evidence"
     ABOUT = (
-        "Which revision the live schema fits, worked out from what each script does, and compared with the current revision. "
-        "Below, newest first, what the schema shows of each revision: applied, missing, partial, superseded by later "
-        "ones, or undecidable; ▶ is the current revision. Enter opens a revision; o tells all, with every operation of one that "
-        "is half there, or every difference; s shows what stamping the one under the cursor would do. It is evidence "
-        "and no proof, and nothing is stamped by itself."
+        "The revision that the live schema matches, worked out from the operations of each script, and compared with "
+        "the current revision. The list below has every revision, newest first: applied, missing, partial, superseded "
+        "by later ones, or undecidable; ▶ is the current revision. Enter opens a revision. o shows every operation of "
+        "a partially applied revision, or every difference. s shows what stamping the revision at the cursor would do. "
+        "Evidence is not proof, and this screen stamps nothing."
     )
     BINDINGS = [
-        Binding("o", "whole", "All of it", tooltip="tell all, with every operation or difference"),
-        Binding("s", "stamp", "Stamp", tooltip="plan to set the current revision to the revision under the cursor"),
-        Binding("f", "repair('finish')", "Finish", tooltip="plan to do what is missing of a half revision"),
-        Binding("U", "repair('undo')", "Undo", tooltip="plan to take back what is done of a half revision"),
+        Binding("o", "details", "Details", tooltip="show every operation or difference"),
+        Binding("s", "stamp", "Stamp", tooltip="plan to set the current revision to the revision at the cursor"),
+        Binding("f", "repair('finish')", "Finish", tooltip="plan to run the missing operations of the revision"),
+        Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
     ]
 
     class Gathered(Message):
-        """The evidence was gathered, or could not be (`problem`)."""
+        """The evidence was gathered, or it could not be gathered (`problem`)."""
 
-        def __init__(self, chain: Chain | None, found: Conclusion | None, problem: str = "") -> None:
+        def __init__(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
             self.chain = chain
-            self.found = found
+            self.conclusion = conclusion
             self.problem = problem
             super().__init__()
 
     def __init__(self) -> None:
         super().__init__()
         self._chain: Chain | None = None
-        self._found: Conclusion | None = None
+        self._conclusion: Conclusion | None = None
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
         with VerticalScroll(id="conclusion", can_focus=False):
-            yield Static(id="said", markup=False)
+            yield Static(id="sentences", markup=False)
         yield Rows(id="evidence-rows", empty="nothing to compare")
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((" Evidence", STRONG), f"   {self.magetui.place}")
+        self.entitle((" Evidence", STRONG), f"   {self.magetui.database_label}")
         self.query_one(Rows).focus_lines()
         self.action_again()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Whether there is a half revision to finish, or to undo; else a revision to stamp."""
+        """Allow finish and undo if a revision is partially applied, and stamp if none is."""
         if action == "stamp":
-            return self._found is not None and self._found.partial is None
-        return action != "repair" or (self._found is not None and self._found.partial is not None)
+            return self._conclusion is not None and self._conclusion.partial is None
+        return action != "repair" or (self._conclusion is not None and self._conclusion.partial is not None)
 
-    # -- asking
+    # -- reading
 
     def action_again(self) -> None:
-        self.query_one("#said", Static).update(Content.styled("reading the scripts and the schema …", QUIET))
+        self.query_one("#sentences", Static).update(Content.styled("reading the scripts and the schema …", QUIET))
         self._gather()
 
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
@@ -110,36 +108,33 @@ class EvidenceScreen(OverScreen):
     def on_evidence_screen_gathered(self, message: Gathered) -> None:
         from magetui.text import formats
 
-        self._chain, self._found = message.chain, message.found
+        self._chain, self._conclusion = message.chain, message.conclusion
         self.refresh_bindings()
-        said = self.query_one("#said", Static)
-        if message.chain is None or message.found is None:
-            said.update(
-                Content.assemble(("Nothing can be said of the schema. ", WARNING), formats.plain(message.problem))
-            )
-            self.query_one(Rows).show(lambda _width: ())
+        sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
+        if message.chain is None or message.conclusion is None:
+            problem = formats.plain(message.problem)
+            sentences.update(Content.assemble(("The schema could not be examined. ", WARNING), problem))
+            rows.show(lambda _width: ())
             return
-        first, *others = message.found.sentences
+        chain, conclusion = message.chain, message.conclusion
+        first, *others = conclusion.sentences
         lines = [Content.styled(first, STRONG), *map(Content, others)]
-        if message.found.command:
-            lines.append(Content.styled(f"  {formats.plain(message.found.command)}", "ansi_cyan"))
-        said.update(Content("\n").join(lines))
-        chain, found = message.chain, message.found
-        rows = self.query_one(Rows)
-        rows.show(lambda width: evidence_rows(chain, found, width))
-        first_of_all = found.partial or next(
-            (one.revision for one in found.revisions if one.revision in found.current), None
-        )
-        if first_of_all is not None:
-            rows.select(first_of_all)
+        if conclusion.command:
+            lines.append(Content.styled(f"  {formats.plain(conclusion.command)}", SQL))
+        sentences.update(Content("\n").join(lines))
+        rows.show(lambda width: evidence_rows(chain, conclusion, width))
+        revisions = (evidence.revision for evidence in conclusion.revisions)
+        start = conclusion.partial or next((name for name in revisions if name in conclusion.current), None)
+        if start is not None:
+            rows.select(start)
 
     # -- opening
 
     @on(Rows.Opened)
     def _opened(self, event: Rows.Opened) -> None:
-        if self._chain is None or self._found is None:
+        if self._chain is None or self._conclusion is None:
             return
-        evidence = next(one for one in self._found.revisions if one.revision == event.key)
+        evidence = next(evidence for evidence in self._conclusion.revisions if evidence.revision == event.key)
         self.app.push_screen(RevisionScreen(self._chain.by_id[event.key], self._chain, evidence))
 
     def action_repair(self, name: ChangeVerb) -> None:
@@ -148,30 +143,32 @@ class EvidenceScreen(OverScreen):
     def action_stamp(self) -> None:
         self.magetui.action_change("stamp", self.query_one(Rows).selected)
 
-    def action_whole(self) -> None:
-        from magetui.tui.screens.details import TextScreen
+    def action_details(self) -> None:
+        from magetui.tui.screens.text import TextScreen
 
-        found = self._found
-        if found is not None:
-            command = [f"  {found.command}"] if found.command else []
-            details = [f"{state:<9} {text}" for state, text in found.details]
-            self.app.push_screen(TextScreen("Evidence", "\n".join([*found.sentences, *command, "", *details])))
+        conclusion = self._conclusion
+        if conclusion is not None:
+            command = [f"  {conclusion.command}"] if conclusion.command else []
+            details = [f"{state:<9} {text}" for state, text in conclusion.details]
+            lines = [*conclusion.sentences, *command, "", *details]
+            self.app.push_screen(TextScreen("Evidence", Content("\n".join(lines))))
 
 
-def evidence_rows(chain: Chain, found: Conclusion, width: int) -> list[Row]:
-    """A row a revision: whether it is the current revision, its state, whether the schema fits it, id and message."""
+def evidence_rows(chain: Chain, conclusion: Conclusion, width: int) -> list[Row]:
+    """Return a row for each revision: current or not, its state, whether the schema matches it, id and message."""
     from magetui.text import formats
 
     rows = []
-    for one in found.revisions:
-        here, fits = one.revision in found.current, one.revision in found.candidates
-        message = formats.plain(chain.by_id[one.revision].message)
+    for evidence in conclusion.revisions:
+        name = evidence.revision
+        is_current, matches = name in conclusion.current, name in conclusion.candidates
+        message = formats.plain(chain.by_id[name].message)
         content = Content.assemble(
-            ("▶ " if here else "  ", STRONG),
-            (fitted(one.state, STATE_WIDTH), STATE_STYLES[one.state]),
-            (fitted("matches" if fits else "", MARK_WIDTH), STRONG),
-            (fitted(formats.plain(one.revision), ID_WIDTH), STRONG if here or fits else ""),
-            fitted(message, max(8, width - 2 - STATE_WIDTH - MARK_WIDTH - ID_WIDTH)),
+            ("▶ " if is_current else "  ", STRONG),
+            (fitted(evidence.state, STATE_WIDTH), STATE_STYLES[evidence.state]),
+            (fitted("match" if matches else "", MATCH_WIDTH), STRONG),
+            (fitted(formats.plain(name), ID_WIDTH), STRONG if is_current or matches else ""),
+            fitted(message, max(8, width - 2 - STATE_WIDTH - MATCH_WIDTH - ID_WIDTH)),
         )
-        rows.append(Row(one.revision, content, f"{content.plain} {message}"))
+        rows.append(Row(name, content, f"{content.plain} {message}"))
     return rows

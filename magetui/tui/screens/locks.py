@@ -1,7 +1,7 @@
-"""The locks screen: who waits for whom, refreshed while it is looked at, and ending what is in the way.
+"""The locks screen: the wait queue as a tree, read again while the screen is in front, and keys that end a blocker.
 
-Looking costs a server that is in trouble already, so the more a look took, the longer it is left alone afterwards; and
-nobody looks while the screen is covered.
+Reading the sessions costs a server that is in trouble already. So the pause after a reading grows with the time that
+the reading took, and nothing is read while another screen covers this one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import SessionRows
@@ -26,26 +26,26 @@ from magetui.tui.widgets.sessions import SessionRows
 if TYPE_CHECKING:
     from magetui.engine.sessions.listing import Poll
 
-AGAIN_SECONDS = 2.0  # after a look that failed
-PULSE_SECONDS = 0.2  # how soon a thread notices that nobody looks any more
+AGAIN_SECONDS = 2.0  # the pause after a reading that failed
+PULSE_SECONDS = 0.2  # how soon a worker notices that the screen was left
 
 
 class LocksScreen(OverScreen):
-    """The other sessions of the database as a tree."""
+    """The other sessions of the database, as a tree of blockers and waiters."""
 
     NAME = "Locks"
     ABOUT = (
-        "The other sessions of this database: each waiting one stands under the one it waits for, those in the way of "
-        "most first. 'waits for' means that the one above holds what it needs; 'queues behind', that the one above "
-        "only stands before it in the queue. Enter shows all of a session. c cancels its query, t ends it; both ask "
-        "first. The list is read again every second while you look, more rarely where that is much work."
+        "The other sessions of this database. Each waiter is below its blocker, and the session that blocks most comes "
+        "first. 'waits for': the session above holds the lock. 'queues behind': the session above waits for the lock "
+        "too, but earlier. Enter shows every fact about a session. c cancels its query, t ends it; both ask first. The "
+        "list is read again every second, or less often if reading takes long."
     )
     BINDINGS = [
         Binding("r", "again", "Read again", tooltip="read the sessions now"),
     ]
 
     class Looked(Message):
-        """The sessions were read, or could not be."""
+        """The sessions were read, or they could not be read (`problem`)."""
 
         def __init__(self, look: Poll | None, problem: str = "") -> None:
             self.look = look
@@ -57,21 +57,19 @@ class LocksScreen(OverScreen):
         self._wake = threading.Event()
         self._looking: Worker[None] | None = None
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
         yield Static(id="unread", markup=False)
         yield SessionRows(id="session-rows", empty="no other sessions")
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((" Locks", STRONG), f"   {self.magetui.place}")
+        self.entitle((" Locks", STRONG), f"   {self.magetui.database_label}")
         self.query_one("#unread").display = False
         self.query_one(SessionRows).focus_lines()
 
-    # -- looking
+    # -- reading
 
     def on_screen_resume(self) -> None:
-        self._wake = threading.Event()  # this worker's own: the one before may still be about to end
+        self._wake = threading.Event()  # a new event for each worker, since the last worker may not have ended yet
         self._looking = self._look(self._wake)
 
     def on_screen_suspend(self) -> None:
@@ -87,7 +85,7 @@ class LocksScreen(OverScreen):
 
     @work(thread=True, exclusive=True, group="sessions", exit_on_error=False)
     def _look(self, wake: threading.Event) -> None:
-        """Look until the screen is left or covered; what goes wrong is told, and tried again."""
+        """Read the sessions again and again until the screen is left or covered. Show a failure, and try again."""
         load_engine()
         from magetui.engine.errors import MagetuiError
         from magetui.engine.sessions import listing
@@ -100,40 +98,40 @@ class LocksScreen(OverScreen):
                         if worker.is_cancelled:
                             return
                         self.post_message(self.Looked(look))
-                        _leave_alone(worker, wake, look.rest)
+                        _pause(worker, wake, look.rest)
                         if worker.is_cancelled:
                             return
             except MagetuiError as error:
                 self.post_message(self.Looked(None, error.message))
-                _leave_alone(worker, wake, AGAIN_SECONDS)
+                _pause(worker, wake, AGAIN_SECONDS)
 
-    def _tell_read(self, *, read: bool) -> None:
-        """Show the sessions, or why they could not be read; none that were read before, which may be gone."""
+    def _switch(self, *, to_rows: bool) -> None:
+        """Show the sessions, or the reason why they could not be read. Old sessions are hidden, as they may be gone."""
         rows, unread = self.query_one(SessionRows), self.query_one("#unread")
-        if read and not rows.display:
+        if to_rows and not rows.display:
             self.call_after_refresh(rows.focus_lines)
-        elif not read and rows.has_focus_within:
-            self.set_focus(None)  # the keys of a list that is not seen are not to act
-        rows.display, unread.display = read, not read
+        elif not to_rows and rows.has_focus_within:
+            self.set_focus(None)  # the keys of a hidden list must not act
+        rows.display, unread.display = to_rows, not to_rows
 
     def on_locks_screen_looked(self, message: Looked) -> None:
         from magetui.text import formats
 
-        look = message.look
+        look, label = message.look, self.magetui.database_label
         if look is None:
-            self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.place}", QUIET))
+            self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {label}", QUIET))
             self.query_one("#unread", Static).update(
-                f"{formats.plain(message.problem)}\nIt is tried again every {AGAIN_SECONDS:g} s."
+                f"{formats.plain(message.problem)}\nmagetui tries again every {AGAIN_SECONDS:g} s."
             )
-            self._tell_read(read=False)
+            self._switch(to_rows=False)
             return
-        self._tell_read(read=True)
+        self._switch(to_rows=True)
         waiting = sum(bool(session.blocked_by) for session in look.sessions)
-        seldom = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
+        interval = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
         self.entitle(
             (" Locks", STRONG),
             f"   {len(look.sessions)} {'session' if len(look.sessions) == 1 else 'sessions'}, {waiting} waiting",
-            (f"{seldom}   {self.magetui.place}", QUIET),
+            (f"{interval}   {label}", QUIET),
         )
         self.query_one(SessionRows).show_sessions(look.sessions)
 
@@ -142,8 +140,8 @@ class LocksScreen(OverScreen):
         self._wake.set()
 
 
-def _leave_alone(worker: Worker[None], wake: threading.Event, seconds: float) -> None:
-    """Wait, or until somebody wants to know at once."""
+def _pause(worker: Worker[None], wake: threading.Event, seconds: float) -> None:
+    """Wait for `seconds`, or until the worker is cancelled or `wake` is set."""
     until = time.monotonic() + seconds
     while not worker.is_cancelled and (left := until - time.monotonic()) > 0:
         if wake.wait(min(left, PULSE_SECONDS)):

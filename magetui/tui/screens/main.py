@@ -1,4 +1,4 @@
-"""The main screen: the four panes, which of them has the room, and taking their text along."""
+"""The main screen: the four panes, the pane that is unfolded, and copying a pane's text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import TINY, emphasised, is_tiny
+from magetui.tui.screens.base import TINY, is_tiny, with_production_mark
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import ChangeVerb
     from magetui.model.schema import Table
-    from magetui.tui.backup_job import BackupWork
+    from magetui.tui.backup_job import BackupJob
     from magetui.tui.messages import StateRead
 
 NARROW, SHORT = 100, 28
-REST_SECONDS = 15.0  # between two looks at whether something has changed
-REST_TIMES = 20  # how many times as long the server is left alone as a look took it
-LONGEST_REST = 120.0
-SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # it has 80 columns
+REFRESH_SECONDS = 15.0  # the shortest pause between two readings
+REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
+LONGEST_PAUSE = 120.0
+SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
 
 
 class MainScreen(Screen[None]):
-    """Where there is room for all panes they share it; where not, the focused one has it and the rest are titles."""
+    """Show all panes if the terminal has room. Otherwise show the focused pane, and the titles of the others."""
 
     WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"quit"})
-    AUTO_FOCUS = ""  # none (None would be the app's, the first): the pane that has the room is focused by name
+    AUTO_FOCUS = ""  # no automatic focus (None would mean the app's value): `_focus_first` does it
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(pane.NUMBER), f"pane({pane.NUMBER})", f"{pane.NAME} pane", show=False, id=pane.NAME.lower())
@@ -66,25 +66,25 @@ class MainScreen(Screen[None]):
                 tooltip=verb.summary,
                 id=verb.name,
             )
-            for verb in sorted(VERBS, key=lambda one: not one.changes)  # the ways out first
+            for verb in sorted(VERBS, key=lambda verb: not verb.changes)  # the verbs that change come first
             if verb.key is not None
         ),
-        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything anew", id="refresh"),
-        Binding("c", "app.connect", "Connect", show=False, tooltip="look at another database", id="connect"),
-        Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the whole screen, and back", id="zoom"),
+        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything again", id="refresh"),
+        Binding("c", "app.connect", "Connect", show=False, tooltip="connect to another database", id="connect"),
+        Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the complete screen, and back", id="zoom"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)", id="copy"),
         Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file", id="write"),
     ]
 
-    class Rested(Message):
-        """This screen was in front for a while, and what it shows may be old."""
+    class RefreshDue(Message):
+        """This screen was in front for a while, and its facts may be old."""
 
     def __init__(self, briefing: str | None) -> None:
         super().__init__()
-        self._resting: Timer | None = None
+        self._refresh_timer: Timer | None = None
         self._briefing = briefing
-        self._said = ""  # the last diagnosis that was noted
-        self._untouched = True  # no key was pressed, and no state was shown: the operator has not chosen a pane
+        self._last_diagnosis = ""  # the last one in the log
+        self._untouched = True  # no key was pressed and no state was shown yet: the operator has not chosen a pane
 
     def compose(self) -> ComposeResult:
         yield Static(" magetui", id="header", markup=False)
@@ -102,34 +102,34 @@ class MainScreen(Screen[None]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        # What was not laid out yet cannot take the focus.
+        # A widget without a layout cannot take the focus.
         self.call_after_refresh(self._focus_first)
 
     def _focus_first(self) -> None:
         if self.focused is None:
             self.query_one(RevisionsPane).focus_content()
 
-    # -- looking again, while this screen is in front
+    # -- reading again, while this screen is in front
 
     def on_screen_resume(self) -> None:
-        self.rest()
+        self.schedule_refresh()
 
     def on_screen_suspend(self) -> None:
-        if self._resting is not None:
-            self._resting.stop()
-            self._resting = None
+        if self._refresh_timer is not None:
+            self._refresh_timer.stop()
+            self._refresh_timer = None
 
-    def rest(self, took: float = 0.0) -> None:
-        """Leave the server alone, the longer the more seconds a look `took`; then it is time for another."""
+    def schedule_refresh(self, took: float = 0.0) -> None:
+        """Post `RefreshDue` after a pause. The longer the last reading `took`, in seconds, the longer the pause."""
         self.on_screen_suspend()
-        if self.app.screen is self:  # `is_current` would be true behind others too
-            seconds = min(LONGEST_REST, max(REST_SECONDS, took * REST_TIMES))
-            self._resting = self.set_timer(seconds, lambda: self.post_message(self.Rested()))
+        if self.app.screen is self:  # `is_current` would be true behind other screens too
+            seconds = min(LONGEST_PAUSE, max(REFRESH_SECONDS, took * REFRESH_FACTOR))
+            self._refresh_timer = self.set_timer(seconds, lambda: self.post_message(self.RefreshDue()))
 
     def on_key(self) -> None:
         self._untouched = False
 
-    # -- which pane has the room
+    # -- the unfolded pane
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size.width, event.size.height
@@ -138,7 +138,7 @@ class MainScreen(Screen[None]):
 
     @on(DescendantFocus)
     def _focused(self, event: DescendantFocus) -> None:
-        pane = next((one for one in event.widget.ancestors_with_self if isinstance(one, Pane)), None)
+        pane = next((node for node in event.widget.ancestors_with_self if isinstance(node, Pane)), None)
         if pane is not None:
             self._unfold(pane)
 
@@ -150,25 +150,27 @@ class MainScreen(Screen[None]):
 
     @property
     def unfolded(self) -> Pane:
-        """The pane that has the room."""
+        """The pane whose content is shown."""
         return self.query_one("Pane.unfolded", Pane)
 
     def action_pane(self, number: int) -> None:
-        pane = next(p for p in self.query(Pane) if number == p.NUMBER)
+        pane = next(pane for pane in self.query(Pane) if number == pane.NUMBER)
         self._unfold(pane)  # a folded pane's content cannot take the focus
         pane.focus_content()
 
     def action_zoom(self) -> None:
         self.toggle_class("zoomed")
 
-    def meant(self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None) -> tuple[str, str | None]:
-        """The target a verb most likely means, and the unknown current revision that `stamp` would replace.
+    def likely_target(
+        self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None
+    ) -> tuple[str, str | None]:
+        """Return the likely target revision of a verb, and the unknown current revision that `stamp` would replace.
 
-        The target is what is under the cursor, if the verb can go there. A stamp has none but what the schema fits:
-        whoever sets a current revision has to know to what.
+        The likely target is the revision at the cursor, if the verb can go there. For a stamp, the other possibility is
+        the revision that the schema matches. If there is none, the operator must type the revision.
         """
         if name in ("finish", "undo"):
-            return "", None  # the schema says which revision that is
+            return "", None  # the schema determines their revision
         if chain is None or diagnosis is None:
             return {"rollback": "-1", "stamp": ""}.get(name, "head"), None
         current = diagnosis.current
@@ -179,9 +181,9 @@ class MainScreen(Screen[None]):
             return selected if selected and selected not in applied else "head", None
         if name == "rollback":
             return selected if selected in applied and selected not in current else "-1", None
-        return selected or _looks_like(diagnosis), next(iter(chain.unknown(current)), None)
+        return selected or _matching_revision(diagnosis), next(iter(chain.unknown(current)), None)
 
-    # -- opening what is under the cursor
+    # -- opening the row at the cursor
 
     @on(Rows.Opened, "#log-rows")
     def _log_opened(self, event: Rows.Opened) -> None:
@@ -192,9 +194,9 @@ class MainScreen(Screen[None]):
             return
         entry = self.query_one(LogPane).entry(event.key)
         if entry is not None:
-            from magetui.tui.screens.details import TextScreen
+            from magetui.tui.screens.text import TextScreen
 
-            self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", entry.text))
+            self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", Content(entry.text)))
 
     @on(Rows.Opened, "#revision-rows")
     def _revision_opened(self, event: Rows.Opened) -> None:
@@ -204,33 +206,33 @@ class MainScreen(Screen[None]):
 
             self.app.push_screen(RevisionScreen(chain.by_id[event.key], chain))
 
-    # -- what is shown
+    # -- showing facts
 
-    def show_reading(self, place: str) -> None:
-        """Another database is asked: nothing of the one before is said any more."""
-        self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {place} …"))
-        self.note("connect", place)
-        self.query_one(ConnectionPane).show_reading(place)
+    def show_reading(self, label: str) -> None:
+        """Remove the facts of the last database, because another one is being read."""
+        self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {label} …"))
+        self.note("connect", label)
+        self.query_one(ConnectionPane).show_reading(label)
         self.query_one(RevisionsPane).show_reading()
         self.query_one(SchemaPane).show_reading()
 
     def show_state(self, state: StateRead) -> None:
-        """Show the diagnosis and the chain, and note it in the log."""
+        """Show the diagnosis and the chain, and add the diagnosis to the log."""
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
         first = state.diagnosis.findings[0]
         if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
-            self.action_pane(ConnectionPane.NUMBER)  # where the whole of it stands
+            self.action_pane(ConnectionPane.NUMBER)  # it has every finding
         self._untouched = False
-        asked = not state.quiet and state.diagnosis is state.bare
-        if first.message == self._said and not asked:
-            return  # evidence, or time, has added nothing to it
-        self._said = first.message
+        requested = not state.quiet and state.diagnosis is state.bare
+        if first.message == self._last_diagnosis and not requested:
+            return  # the log has it already
+        self._last_diagnosis = first.message
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
     def show_tables(self, tables: tuple[Table, ...] | str) -> None:
-        """Show the tables, or why they could not be listed."""
+        """Show the tables, or the sentence that says why they could not be listed."""
         schema = self.query_one(SchemaPane)
         if isinstance(tables, str):
             schema.show_problem(tables)
@@ -238,14 +240,14 @@ class MainScreen(Screen[None]):
             schema.show_tables(tables)
 
     def show_problem(self, problem: str) -> None:
-        """Nothing could be read, in every pane that waits for it."""
+        """Show in every pane why nothing could be read."""
         self.query_one(ConnectionPane).show_problem(problem)
         self.query_one(RevisionsPane).show_problem(problem)
         self.query_one(SchemaPane).show_problem(problem)
         self.note("diagnose", problem, style=CRITICAL)
 
-    def show_header(self, place: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
-        """The top line: what it is called, when it was read, and what; a place may be longer than the line."""
+    def show_header(self, label: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
+        """Show the top line: name, time of the reading, server, label. The label is last, as it may be cut."""
         from magetui.text import formats
 
         target = diagnosis.target
@@ -253,42 +255,42 @@ class MainScreen(Screen[None]):
         schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
         called = f"{STRONG} ansi_{named.colour}" if named is not None and named.colour else STRONG
         self.query_one("#header", Static).update(
-            emphasised(
+            with_production_mark(
                 Content.assemble(
                     (" magetui", STRONG),
                     (f"   {named.called}" if named is not None else "", called),
                     ("   READ-ONLY" if read_only else "", STRONG),
                     (f"   read {datetime.now():%H:%M:%S}", QUIET),
-                    f"   {server}   {place}{schema}",
+                    f"   {server}   {label}{schema}",
                 ),
                 named,
             )
         )
 
-    def show_backup(self, backup: BackupWork) -> None:
-        """A backup has ended: note it, and say so where another screen is looked at than its own."""
+    def show_backup(self, backup: BackupJob) -> None:
+        """Add the end of a backup to the log, and notify the operator if its screen is not in front."""
         from magetui.text import formats
 
         if backup.made is None:
-            said, took, style = f"no backup: {backup.problem}", "", CRITICAL
+            result, took, style = f"no backup: {backup.problem}", "", CRITICAL
         else:
-            said, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
-        self.note("backup", formats.plain(said), took, style)
+            result, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
+        self.note("backup", formats.plain(result), took, style)
         if not backup.watched:
             severity: SeverityLevel = "information" if backup.made else "error"
-            self.notify(formats.plain(said), title="Backup", severity=severity, markup=False)
+            self.notify(formats.plain(result), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
         """Add a line to the log."""
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:
-        """Say what of the configuration was left out, or is unwise."""
+        """Show which parts of the configuration are ignored or risky."""
         for warning in warnings:
             self.note("config", warning, style=WARNING)
             self.notify(warning, title="Configuration", severity="warning", markup=False)
 
-    # -- taking text along
+    # -- copying and writing
 
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.unfolded.text)
@@ -300,14 +302,14 @@ class MainScreen(Screen[None]):
         try:
             path.write_text(pane.text + "\n", encoding="utf-8")
         except OSError as error:
-            self.notify(f"{path} cannot be written: {error.strerror}.", severity="error", markup=False)
+            self.notify(f"Cannot write {path}: {error.strerror}.", severity="error", markup=False)
             return
         self.note("write", str(path))
 
 
-def _looks_like(diagnosis: Diagnosis) -> str:
-    """The one revision that the schema was found to fit; nothing where there is none, or are several."""
-    fitting: list[list[str]] = next((f.facts["fits"] for f in diagnosis.findings if "fits" in f.facts), [])
-    if len(fitting) != 1 or len(fitting[0]) > 1:
+def _matching_revision(diagnosis: Diagnosis) -> str:
+    """Return the only revision that the schema matches, or "" if there is none or more than one."""
+    matches: list[list[str]] = next((f.facts["fits"] for f in diagnosis.findings if "fits" in f.facts), [])
+    if len(matches) != 1 or len(matches[0]) > 1:
         return ""
-    return str(fitting[0][0]) if fitting[0] else "base"
+    return str(matches[0][0]) if matches[0] else "base"

@@ -1,4 +1,4 @@
-"""The plan screen: what a verb would do, before it is done. Consent is asked for here and defaults to no."""
+"""The plan screen: what a verb would do. It asks for consent, and the default is no."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Button, Footer, Input, Static
+from textual.widgets import Button, Input, Static
 
 from magetui.config.targets import named_target
 from magetui.text.consent import plan_consent
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
-from magetui.tui.widgets.plan_lines import Foreseen, plan_lines
+from magetui.tui.widgets.fields import Field, lock_timeout_ms
+from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines
 from magetui.tui.widgets.question import CHOICE, Question
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 from magetui.tui.widgets.verification import VerdictView
-from magetui.verbs import count, seconds
+from magetui.verbs import count
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -33,62 +35,61 @@ if TYPE_CHECKING:
 
 
 WHICH_REVISION = (
-    "Which revision is the database at? Type its id, or a part of it that no other has. A wrong one makes Alembic "
-    "skip what is missing, or do again what is there: e on the main screen shows what the schema says."
+    "Which revision is the database at? Type its id, or a unique part of the id. With a wrong revision, Alembic skips "
+    "operations that are missing, or repeats operations that were run. e on the main screen shows which revision the "
+    "schema matches."
 )
 
 
 class PlanScreen(OverScreen):
-    """Shows a plan; the button with the verb's name starts the run and hands it to the run screen."""
+    """Show a plan. The button with the verb's title starts the run, and the run screen takes over."""
 
     NAME = "Plan"
     ABOUT = (
-        "What the verb would do from the present state: whom it locks out and what data is lost, its steps, the SQL "
-        "that Alembic can render beforehand, and who is in the way now. Change the revision or the lock timeout in "
-        "their fields and press enter to plan anew. Nothing is changed until you choose to; what may destroy data "
-        "wants the database's name typed first."
+        "What the verb would do from the present state: its locks and the data loss, its steps, the SQL that Alembic "
+        "can render beforehand, and the sessions that block it now. Change the revision or the lock timeout in their "
+        "fields and press enter to plan again. Nothing changes before you consent. If data may be lost, you must type "
+        "the database's name first."
     )
     BINDINGS = [
         Binding("n", "refuse", "No"),
         Binding("y", "consent", "Yes"),
         Binding("e", "edit", "Edit"),
-        Binding("i", "in_doubt", "Doubt", tooltip="run what may have been run already, or skip it"),
-        Binding("o", "line", "Line", tooltip="whether the run goes on or is cancelled when the line drops"),
-        Binding("v", "verify", "Verify", tooltip="build what the revision makes, and compare the live schema"),
+        Binding("i", "in_doubt", "Doubt", tooltip="run or skip the operations that may have been run already"),
+        Binding("o", "on_disconnect", "SSH", tooltip="continue or cancel the run if SSH disconnects"),
+        Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
         Binding("l", "app.locks", "Locks"),
-        Binding("B", "app.backup", "Back up", tooltip="keep what would be lost in a backup first"),
-        Binding("j,down", "scroll('down')", "Down", show=False),
-        Binding("k,up", "scroll('up')", "Up", show=False),
-        Binding("g,home", "scroll('home')", "Top", show=False),
-        Binding("G,end", "scroll('end')", "End", show=False),
-        Binding("ctrl+d,pagedown", "scroll('page_down')", "Page down", show=False),
-        Binding("ctrl+u,pageup", "scroll('page_up')", "Page up", show=False),
+        Binding("B", "app.backup", "Back up", tooltip="write a backup first"),
+        *LINE_KEYS,
+        *END_KEYS,
+        *PAGE_KEYS,
     ]
+    SCROLLED = "#plan-body"
 
     class Planned(Message):
-        """A plan was made, or could not be (`problem`); `question` counts what was asked."""
+        """A plan was made, or it could not be made (`problem`). `request` is the number of the request."""
 
         def __init__(
             self,
-            question: int,
+            request: int,
             plan: Plan | None,
             problem: str | None,
-            foreseen: Foreseen | None = None,
+            facts: PlanFacts | None = None,
             named: NamedTarget | None = None,
         ) -> None:
-            self.question = question
+            self.request = request
             self.plan = plan
             self.problem = problem
-            self.foreseen = foreseen or Foreseen()
-            self.named = named  # what the configuration knows of the database
+            self.facts = facts or PlanFacts()
+            self.named = named  # the configuration's entry of the database
             super().__init__()
 
     class Learned(Message):
-        """More is known of the plan: `news` are fields of `Foreseen`."""
+        """More facts about the plan are known: `facts` are fields of `PlanFacts`."""
 
-        def __init__(self, question: int, **news: Any) -> None:
-            self.question = question
-            self.news = news
+        def __init__(self, request: int, **facts: Any) -> None:
+            self.request = request
+            self.facts = facts
             super().__init__()
 
     def __init__(self, verb: ChangeVerb, title: str, revision: str, replace_unknown: str | None = None) -> None:
@@ -98,54 +99,52 @@ class PlanScreen(OverScreen):
         self._revision = revision
         self._replace_unknown = replace_unknown
         self._plan: Plan | None = None
-        self._question = 0  # of the latest plan asked for; answers to earlier ones are not listened to
-        self._foreseen = Foreseen()
-        self._on_disconnect: OnDisconnect = "continue"  # until it is known what is configured
+        self._request = 0  # the number of the latest request; answers to earlier requests are ignored
+        self._facts = PlanFacts()
+        self._on_disconnect: OnDisconnect = "continue"  # the configured value follows in `on_mount`
         self._in_doubt: InDoubt | None = None
         self._yes_shown = False
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
         with Horizontal(classes="fields"):
-            revision = Static("revision ", markup=False, classes="label"), _field(self._revision, "revision")
+            revision = Static("revision ", markup=False, classes="label"), Field(self._revision, id="revision")
             for widget in revision:
-                widget.display = self._verb not in ("finish", "undo")  # the schema says which revision that is
+                widget.display = self._verb not in ("finish", "undo")  # the schema determines their revision
                 yield widget
-            yield Static("  give up on a lock after ", markup=False, classes="label")
-            yield _field(f"{self.magetui.settings.lock_timeout_seconds:g}", "timeout")
+            yield Static("  lock timeout ", markup=False, classes="label")
+            yield Field(f"{self.magetui.settings.lock_timeout_seconds:g}", id="timeout")
             yield Static(" s  retries ", markup=False, classes="label")
-            yield _field(str(self.magetui.settings.lock_retries), "retries")
+            yield Field(str(self.magetui.settings.lock_retries), id="retries")
         with VerticalScroll(id="plan-body"):
             yield Static("planning …", id="plan-text", markup=False)
-            yield VerdictView("v again does it; the default is not to.", id="verdict")
+            yield VerdictView("v again consents. The default is no.", id="verdict")
         yield Question()
         with Horizontal(classes="consent"):
-            name = _field("", "name")
+            name = Field(id="name")
             name.display = False
             yield name
             yield Button("No", id="no", compact=True)
             yield Button(self._title, id="yes", compact=True, disabled=True)
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((f" {self._title}", STRONG), f"   {self.magetui.place}")
+        self.entitle((f" {self._title}", STRONG), f"   {self.magetui.database_label}")
         self.query_one("#no", Button).focus()
         self._on_disconnect = self.magetui.settings.on_disconnect
         if self._verb == "stamp" and not self._revision:
             self._drop_plan(WHICH_REVISION)
-            self._ask("Type the revision, and press enter to plan for it.")
+            self._ask("Type the revision and press enter to plan for it.")
             self.query_one("#revision", Input).focus()
         else:
-            self._ask_for_plan()
+            self._request_plan()
 
     # -- planning
 
-    def _ask_for_plan(self) -> None:
-        self._question += 1
-        self._make_plan(self._question, self._revision)
+    def _request_plan(self) -> None:
+        self._request += 1
+        self._make_plan(self._request, self._revision)
 
     @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
-    def _make_plan(self, question: int, revision: str) -> None:
+    def _make_plan(self, request: int, revision: str) -> None:
         load_engine()
         from magetui.engine import plan
         from magetui.engine.errors import MagetuiError
@@ -160,51 +159,47 @@ class PlanScreen(OverScreen):
             try:
                 made = plan.make_plan(reading, self._verb, revision or None, self._replace_unknown, self._in_doubt)
                 sessions = listing.shown_sessions(workspace, reading.overview.sessions)
-                holding = tuple((s.pid, formats.session_line(s)) for s in sessions if s.holds)
-                earlier = follow.earlier_steps(
-                    self.magetui.environment, [(s.revision, s.direction) for s in made.steps]
-                )
-                foreseen = Foreseen(holding, earlier)
-                if (
-                    made.verb == "stamp" and not made.empty
-                ):  # what speaks against it is known before it can be consented to
-                    foreseen = _weighed(reading, made, foreseen)
+                holders = tuple((session.pid, formats.session_line(session)) for session in sessions if session.holds)
+                steps = [(step.revision, step.direction) for step in made.steps]
+                facts = PlanFacts(holders, follow.earlier_steps(self.magetui.environment, steps))
+                if made.verb == "stamp" and not made.empty:  # consent to a stamp needs the doubts first
+                    facts = _with_preview(reading, made, facts)
             except MagetuiError as error:
-                self.post_message(self.Planned(question, None, error.message))
+                self.post_message(self.Planned(request, None, error.message))
                 return
             named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
-            self.post_message(self.Planned(question, made, None, foreseen, named))
+            self.post_message(self.Planned(request, made, None, facts, named))
             if made.empty:
                 return
             if made.verb != "stamp":
                 try:
-                    self.post_message(self.Learned(question, preview=preview.preview_plan(reading, made)))
+                    self.post_message(self.Learned(request, preview=preview.preview_plan(reading, made)))
                 except MagetuiError as error:
-                    self.post_message(self.Learned(question, unforetold=error.message))
+                    self.post_message(self.Learned(request, preview_problem=error.message))
             try:
-                self.post_message(self.Learned(question, steps=plan.render_plan(reading, made)))
+                self.post_message(self.Learned(request, steps=plan.render_plan(reading, made)))
             except MagetuiError as error:
-                self.post_message(self.Learned(question, unrendered=error.message))
+                self.post_message(self.Learned(request, sql_problem=error.message))
 
     def on_plan_screen_planned(self, message: Planned) -> None:
-        if message.question != self._question:
+        if message.request != self._request:
             return
-        self._plan, self._foreseen = message.plan, message.foreseen
+        self._plan, self._facts = message.plan, message.facts
         yes, name = self.query_one("#yes", Button), self.query_one("#name", Input)
         plan = message.plan
         name.display = False
         yes.disabled = True
         if plan is None:
-            text = Content.assemble(("This cannot be done: ", CRITICAL), message.problem or "")
-            self.query_one("#plan-text", Static).update(text)
+            heading = f"Cannot {self._title.lower()}: "
+            self.query_one("#plan-text", Static).update(Content.assemble((heading, CRITICAL), message.problem or ""))
             self._ask("")
             return
         self._describe()
-        consent = plan_consent(plan, message.named, message.foreseen.preview)
+        consent = plan_consent(plan, message.named, message.facts.preview)
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
-            self._ask("This is only shown: --read-only is set, so nothing is changed.", WARNING)
+            self._ask("--read-only is set: magetui shows the plan and changes nothing.", WARNING)
         elif plan.forbidden is not None:
             self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
         elif consent.name is not None:
@@ -215,21 +210,21 @@ class PlanScreen(OverScreen):
             self._ask(f"{consent.prompt} {CHOICE}")
 
     def on_plan_screen_learned(self, message: Learned) -> None:
-        if message.question == self._question:
-            self._foreseen = replace(self._foreseen, **message.news)
+        if message.request == self._request:
+            self._facts = replace(self._facts, **message.facts)
             self._describe()
 
     def _describe(self) -> None:
         if self._plan is not None:
             width = max(30, self.size.width - 6)
-            lines = plan_lines(self._plan, self._foreseen, self._on_disconnect, width)
+            lines = plan_lines(self._plan, self._facts, self._on_disconnect, width)
             self.query_one("#plan-text", Static).update(lines)
 
     # -- consent
 
     def _ask(self, question: str, style: str = "") -> None:
         self.query_one(Question).ask(question, style)
-        if self._yes_shown != self._can_be_consented_to:  # the footer is slow: not with each key that is typed
+        if self._yes_shown != self._can_be_consented_to:  # drawing the footer is too slow for every typed key
             self._yes_shown = self._can_be_consented_to
             self.refresh_bindings()
 
@@ -238,7 +233,7 @@ class PlanScreen(OverScreen):
         if event.value.strip() == self._revision:
             return
         self._revision = event.value.strip()
-        self._drop_plan("The revision was changed, so there is no plan.")
+        self._drop_plan("There is no plan for this revision yet.")
         self._ask("Press enter to plan for this revision.")
 
     @on(Input.Submitted, "#revision, #timeout, #retries")
@@ -248,34 +243,33 @@ class PlanScreen(OverScreen):
         if self._limits() is not None:
             self.query_one("#plan-text", Static).update("planning …")
             self.query_one("#no", Button).focus()
-            self._ask_for_plan()
+            self._request_plan()
 
-    def _drop_plan(self, said: str) -> None:
-        """What was planned is not what the fields say any more; nothing can be consented to until it is."""
+    def _drop_plan(self, text: str) -> None:
+        """Remove the plan, because the fields have changed. Without a plan, there is nothing to consent to."""
         self._plan = None
         self.query_one(VerdictView).forget()
-        self._question += 1  # a plan that is still being made is not wanted either
+        self._request += 1  # a plan that is being made is for the old fields too
         self.query_one("#yes", Button).disabled = True
         self.query_one("#name", Input).display = False
-        self.query_one("#plan-text", Static).update(said)
+        self.query_one("#plan-text", Static).update(text)
         self._ask("")
 
     def _limits(self) -> Limits | None:
-        """What the fields say; None, and a sentence on the screen, where they say no such thing."""
+        """Return the limits of the fields. If a field is wrong, show a sentence and return None."""
         from magetui.engine.runs.start import Limits
         from magetui.model.server import Timeouts
 
-        text = self.query_one("#timeout", Input).value.strip()
         try:
-            lock_ms = round(seconds(text) * 1000)
-        except ArgumentTypeError:
-            self._ask(f"The lock timeout is a number of seconds, 0 for no limit, not '{text}'.", WARNING)
+            lock_ms = lock_timeout_ms(self.query_one("#timeout", Input).value.strip())
+        except ArgumentTypeError as error:
+            self._ask(str(error), WARNING)
             return None
         text = self.query_one("#retries", Input).value.strip()
         try:
             retries = count(text)
         except ArgumentTypeError:
-            self._ask(f"The retries after a lock timeout are a whole number, not '{text}'.", WARNING)
+            self._ask(f"The number of retries is a count such as 0 or 5, not '{text}'.", WARNING)
             return None
         statement_ms = round(self.magetui.settings.statement_timeout_seconds * 1000)
         return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect)
@@ -320,7 +314,7 @@ class PlanScreen(OverScreen):
         return self.query_one("#name", Input).display or not self.query_one("#yes", Button).disabled
 
     def action_consent(self) -> None:
-        """Bring the operator to where consent is given; pressing it is another key."""
+        """Move the focus to the name's field or to the button. Pressing the button is another key."""
         name, yes = self.query_one("#name", Input), self.query_one("#yes", Button)
         if name.display and yes.disabled:
             self.set_focus(name)
@@ -337,42 +331,32 @@ class PlanScreen(OverScreen):
         return {"verify": "stamp", "in_doubt": "finish"}.get(action, self._verb) == self._verb
 
     def action_verify(self) -> None:
-        self.query_one(VerdictView).verify(
-            self._plan.target_revision if self._plan is not None else self._revision or "head"
-        )
+        revision = self._plan.target_revision if self._plan is not None else self._revision or "head"
+        self.query_one(VerdictView).verify(revision)
 
     @on(VerdictView.Changed)
     def _verdict_changed(self, message: VerdictView.Changed) -> None:
         if message.view.stage != "idle":
             self.call_after_refresh(message.view.scroll_visible, animate=False)
 
-    def action_line(self) -> None:
-        """Let the run be cancelled when the line drops, or go on."""
+    def action_on_disconnect(self) -> None:
+        """Switch between continuing and cancelling the run if SSH disconnects."""
         self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
         self._describe()
 
     def action_in_doubt(self) -> None:
-        """Change what is done with that of which nobody can see whether it was done, and plan anew."""
+        """Switch between running and skipping the operations in doubt, and plan again."""
         self._in_doubt = "skip" if self._in_doubt == "run" else "run"
         self._drop_plan("planning …")
-        self._ask_for_plan()
-
-    def action_scroll(self, where: str) -> None:
-        getattr(self.query_one("#plan-body", VerticalScroll), f"scroll_{where}")(animate=False)
+        self._request_plan()
 
 
-def _field(value: str, id: str) -> Input:
-    field = Input(value, id=id, compact=True, select_on_focus=True)
-    field.cursor_blink = False
-    return field
-
-
-def _weighed(reading: Reading, plan: Plan, foreseen: Foreseen) -> Foreseen:
-    """With what the schema says of a stamp, or why it is not known."""
+def _with_preview(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:
+    """Return the facts with the preview of a stamp, or with the reason why there is none."""
     from magetui.engine.errors import MagetuiError
     from magetui.engine.preview import preview
 
     try:
-        return replace(foreseen, preview=preview.preview_plan(reading, plan))
+        return replace(facts, preview=preview.preview_plan(reading, plan))
     except MagetuiError as error:
-        return replace(foreseen, unforetold=error.message)
+        return replace(facts, preview_problem=error.message)

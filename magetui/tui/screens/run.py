@@ -25,7 +25,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.widgets import run_lines

@@ -1,4 +1,4 @@
-"""The verify screen: the live schema against the one that its current revision's revision makes, built from nothing."""
+"""The verify screen: compare the live schema with the schema that a replay of the chain builds."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.widgets import Footer, Static
 
 from magetui.text.consent import QUESTION
-from magetui.tui.screens.details import ScrolledScreen
+from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import STRONG
 from magetui.tui.widgets.question import CHOICE
 from magetui.tui.widgets.verification import VerdictView
 
 
 class VerifyScreen(ScrolledScreen):
-    """Asks where it would write, then tells every difference."""
+    """Ask before writing, then show every difference."""
 
     NAME = "Verify"
     ABOUT = (
-        "Whether the live schema is what the revision at the current revision makes, to the letter: the chain is replayed from "
-        "nothing, in memory for SQLite, in a scratch schema for PostgreSQL, in one transaction that is never "
-        "committed. Without a current revision, the revision that the schema looks like is taken. y builds it where you are "
-        "asked; leaving the screen stops it. Nothing is stamped here; on the plan of a stamp, v verifies its revision."
+        "Compare the live schema with the schema that the current revision makes. The chain is replayed from the "
+        "start: in memory for SQLite; for PostgreSQL in a scratch schema, in one transaction that is never committed. "
+        "Without a current revision, the revision that the schema matches is used. y consents to the replay. Closing "
+        "the screen stops the replay. This screen stamps nothing; on the plan of a stamp, v verifies its revision."
     )
     BINDINGS = [
-        Binding("y", "consent", "Yes", tooltip="build it"),
-        Binding("n,enter", "refuse", "No", tooltip="build nothing"),
-        Binding("r", "again", "Again", tooltip="look at everything again"),
+        Binding("y", "consent", "Yes", tooltip="replay the chain"),
+        Binding("n,enter", "refuse", "No", tooltip="close without a replay"),
+        Binding("r", "again", "Again", tooltip="read everything again"),
     ]
 
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+    def compose_body(self) -> ComposeResult:
         with VerticalScroll():
             yield VerdictView(f"{QUESTION} {CHOICE}", id="verdict")
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.entitle((" Verify", STRONG), f"   {self.magetui.place}")
+        self.entitle((" Verify", STRONG), f"   {self.magetui.database_label}")
         self.action_again()
 
     @property

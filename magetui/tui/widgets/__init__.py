@@ -1,1 +1,1 @@
-"""Widgets and lines that several screens share."""
+"""Widgets and lines of text that several screens share."""

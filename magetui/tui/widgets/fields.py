@@ -1,57 +1,50 @@
-"""Fields for what must not be seen: a URL whose password is hidden as it is typed, and a password."""
+"""Input fields: a one-line field, fields that hide a URL's password or a password, and a lock timeout's value."""
 
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 
 from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Input
 
 from magetui.protocol.redaction import KEYWORD
+from magetui.verbs import seconds
 
 DOT = "•"
 LOCAL = re.compile(r"(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])$")
-IN_BRACKETS = re.compile(r"(?:[^:@\[]*@)?\[[0-9A-Fa-f:.]*\]?")  # an IPv6 address, with colons of its own
+IN_BRACKETS = re.compile(r"(?:[^:@\[]*@)?\[[0-9A-Fa-f:.]*\]?")  # an IPv6 address, which contains colons
 PORT = re.compile(r":\d{0,5}(?:$|[/?])")
 
 
-def masked(text: str) -> str:
-    """A URL as far as it is typed, with a dot for each character that may belong to a password.
-
-    Nobody knows yet where a password ends that holds an `@` itself, so all that follows its colon is hidden; a URL
-    without a password is seen whole. Of a host's colon it is known that only a port follows.
-    """
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "", text
-    brackets = IN_BRACKETS.match(rest)
-    colon = rest.find(":", brackets.end() if brackets else 0)
-    before = rest[:colon]
-    if colon >= 0 and not (separator and _harmless(before, rest[colon:])):
-        shown = f"{scheme}{separator}{before}:"
-        return shown + DOT * (len(text) - len(shown))
-    return KEYWORD.sub(lambda match: match["key"] + DOT * len(match["value"]), text)
+def lock_timeout_ms(text: str) -> int:
+    """Return the milliseconds of a lock timeout in seconds. Raises `ArgumentTypeError` with a sentence."""
+    try:
+        return round(seconds(text) * 1000)
+    except ArgumentTypeError:
+        sentence = f"The lock timeout is a number of seconds, 0 for no limit, not '{text}'."
+        raise ArgumentTypeError(sentence) from None
 
 
-def _harmless(before: str, colon: str) -> bool:
-    """Whether the first colon of what follows `://` begins no password, by what stands before it."""
-    if "/" in before or "?" in before:
-        return True
-    return bool(PORT.match(colon)) and ("@" in before or LOCAL.match(before) is not None)
+class Field(Input):
+    """A field on one line. Its cursor does not blink, since each blink would cost bytes over SSH."""
+
+    def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:
+        super().__init__(value, placeholder=placeholder, id=id, compact=True)
+        self.cursor_blink = False
 
 
-class SecretField(Input):
-    """A field that shows, and gives to the clipboard, no more than `shown` makes of what is typed."""
+class SecretField(Field):
+    """A field that hides its text. The screen and the clipboard get only what `shown` returns."""
 
     BINDINGS = [Binding("enter", "submit", "Connect")]
 
     def __init__(self, placeholder: str, id: str) -> None:
-        super().__init__(placeholder=placeholder, id=id, compact=True)
-        self.cursor_blink = False
+        super().__init__(placeholder=placeholder, id=id)
 
     def shown(self, text: str) -> str:
-        """What stands in place of the text, of the same length."""
+        """Return a text of the same length that may be shown."""
         return DOT * len(text)
 
     @property
@@ -64,7 +57,32 @@ class SecretField(Input):
 
 
 class UrlField(SecretField):
-    """A URL, or a part of a name."""
+    """A field for a URL or a part of a name. It hides only the URL's password."""
 
     def shown(self, text: str) -> str:
         return masked(text)
+
+
+def masked(text: str) -> str:
+    """Return a URL as far as it is typed, with a dot for each character that may belong to a password.
+
+    A password may contain an `@`, so nobody knows yet where it ends: everything after its colon is hidden. A URL
+    without a password is shown completely. After a host's colon only a port follows, so a port is shown.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "", text
+    brackets = IN_BRACKETS.match(rest)
+    colon = rest.find(":", brackets.end() if brackets else 0)
+    before = rest[:colon]
+    if colon >= 0 and not (separator and _is_harmless(before, rest[colon:])):
+        shown = f"{scheme}{separator}{before}:"
+        return shown + DOT * (len(text) - len(shown))
+    return KEYWORD.sub(lambda match: match["key"] + DOT * len(match["value"]), text)
+
+
+def _is_harmless(before: str, from_colon: str) -> bool:
+    """Return whether the first colon after `://` starts no password, judging by the text around it."""
+    if "/" in before or "?" in before:
+        return True
+    return bool(PORT.match(from_colon)) and ("@" in before or LOCAL.match(before) is not None)

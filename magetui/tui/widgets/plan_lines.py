@@ -1,4 +1,4 @@
-"""A plan as lines for the plan screen: what is known of it so far, in the order in which somebody has to know it."""
+"""A plan as lines of text for the plan screen, in the order in which the operator needs to know them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.rows import fitted
 
 if TYPE_CHECKING:
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 SQL_LINES_A_STEP = 200
 SESSIONS_SHOWN = 5
-LINE_WORDS: Mapping[OnDisconnect, str] = {
-    "continue": "If this line drops, the run goes on; o lets it be cancelled instead.",
-    "cancel": "If this line drops, the run is cancelled; o lets it go on instead.",
+DISCONNECT_WORDS: Mapping[OnDisconnect, str] = {
+    "continue": "If SSH disconnects, the run continues (o: cancel it instead).",
+    "cancel": "If SSH disconnects, the run is cancelled (o: continue it instead).",
 }
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """What is known beside the plan itself; `steps` and `preview` None while they are being asked for."""
+class PlanFacts:
+    """The facts beside the plan itself. `steps` and `preview` are None until the engine has answered."""
 
-    holding: tuple[tuple[int | None, str], ...] = ()  # sessions with locks, and each as a line
-    earlier: Mapping[tuple[str, str], EarlierStep] = field(default_factory=dict)
+    lock_holders: tuple[tuple[int | None, str], ...] = ()  # pid and line of each session that holds locks
+    earlier: Mapping[tuple[str, str], EarlierStep] = field(default_factory=dict)  # by revision and direction
     steps: tuple[PlanStep, ...] | None = None
-    unrendered: str | None = None  # why there is no SQL
+    sql_problem: str | None = None  # why there is no SQL
     preview: Preview | None = None
-    unforetold: str | None = None  # why nobody knows what it locks and loses
+    preview_problem: str | None = None  # why the locks and the data loss are not known
 
 
-def plan_lines(plan: Plan, foreseen: Foreseen, on_disconnect: OnDisconnect, width: int) -> Content:
-    """The whole plan, for a screen of `width` columns."""
+def plan_lines(plan: Plan, facts: PlanFacts, on_disconnect: OnDisconnect, width: int) -> Content:
+    """Return the complete plan for a screen of `width` columns."""
     return Content("\n").join(
         [
             *_summary(plan, on_disconnect, width),
-            *_foretold(plan, foreseen, width),
-            *(_in_the_way(foreseen, width) if plan.verb != "stamp" and not plan.empty else ()),
+            *_preview(plan, facts, width),
+            *(_blockers(facts, width) if plan.verb != "stamp" and not plan.empty else ()),
             Content(""),
-            *_steps(plan, foreseen),
+            *_steps(plan, facts),
         ]
     )
 
@@ -56,61 +56,63 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
     if plan.creates_schema is not None:
         yield Content(formats.creating(plan.creates_schema))
     if not plan.empty:
-        yield Content.styled(LINE_WORDS[on_disconnect], QUIET)
+        yield Content.styled(DISCONNECT_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:
         yield Content.styled(f"v verifies first that the schema is what {plan.target_revision} makes.", QUIET)
     if plan.destroys:
-        yield Content("What is dropped goes with the data in it.")
+        yield Content("Dropped tables and columns lose their data.")
     yield from (Content(fitted(line, width).rstrip()) for line in terminal.repair_lines(plan))
 
 
-def _foretold(plan: Plan, foreseen: Foreseen, width: int) -> Iterator[Content]:
-    """Whom it locks out and what it loses, once that is known."""
+def _preview(plan: Plan, facts: PlanFacts, width: int) -> Iterator[Content]:
+    """Yield the lock forecast and the data loss, when they are known."""
     from magetui.text import formats
     from magetui.text import preview as previews
     from magetui.text.terminal import wrapped
 
-    if foreseen.unforetold:
-        yield Content.styled(previews.unavailable(plan, foreseen.unforetold), WARNING)
-    elif foreseen.preview is None:
+    if facts.preview_problem:
+        yield Content.styled(previews.unavailable(plan, facts.preview_problem), WARNING)
+    elif facts.preview is None:
         if not plan.empty and plan.verb != "stamp":
-            yield Content.styled("looking what it would lose …", QUIET)
+            yield Content.styled("reading the locks and the data loss …", QUIET)
     else:
-        for heading, text in previews.overview(foreseen.preview, "a backup (B)"):
+        for heading, text in previews.overview(facts.preview, "a backup (B)"):
             first, *more = wrapped(formats.plain(text), width - 7)
             style = WARNING if heading in ("doubt", "loses", "fails") else ""
             yield Content.assemble((f"{heading:<7}", STRONG), (first, style))
             yield from (Content.styled(f"       {line}", style) for line in more)
 
 
-def _in_the_way(foreseen: Foreseen, width: int) -> Iterator[Content]:
-    """Those that the run would wait for now; as long as that is not known, all that hold locks."""
-    pids = foreseen.preview.blockers if foreseen.preview is not None else None
-    sessions = [line for pid, line in foreseen.holding if pids is None or pid in pids]
+def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
+    """Yield the sessions that would block the run now. Before these are known, yield every session with locks."""
+    pids = facts.preview.blockers if facts.preview is not None else None
+    sessions = [line for pid, line in facts.lock_holders if pids is None or pid in pids]
     if sessions:
-        sure = "are in the way now" if pids is not None else "hold locks now, and may be in the way"
-        yield Content.styled(f"Sessions that {sure}:", WARNING)
+        heading = "Sessions that block this plan now:"
+        if pids is None:
+            heading = "Sessions that hold locks now and may block this plan:"
+        yield Content.styled(heading, WARNING)
     yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
     if len(sessions) > SESSIONS_SHOWN:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")
 
 
-def _steps(plan: Plan, foreseen: Foreseen) -> Iterator[Content]:
+def _steps(plan: Plan, facts: PlanFacts) -> Iterator[Content]:
     from magetui.text import formats
 
     for number, step in enumerate(plan.steps, start=1):
         head = f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}"
-        before = foreseen.earlier.get((step.revision, step.direction))
+        before = facts.earlier.get((step.revision, step.direction))
         took = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
         yield Content.assemble(formats.plain(head), (took, QUIET))
-        if foreseen.preview is not None and foreseen.preview.steps:
-            warnings = foreseen.preview.steps[number - 1].warnings
+        if facts.preview is not None and facts.preview.steps:
+            warnings = facts.preview.steps[number - 1].warnings
             yield from (Content.styled(f"       ! {formats.plain(warning)}", WARNING) for warning in warnings)
-        if foreseen.steps is not None and number <= len(foreseen.steps):
-            yield from _sql(foreseen.steps[number - 1])
-    if foreseen.unrendered:
-        yield Content.styled(formats.plain(foreseen.unrendered), QUIET)
-    elif foreseen.steps is None and not plan.empty:
+        if facts.steps is not None and number <= len(facts.steps):
+            yield from _sql(facts.steps[number - 1])
+    if facts.sql_problem:
+        yield Content.styled(formats.plain(facts.sql_problem), QUIET)
+    elif facts.steps is None and not plan.empty:
         yield Content.styled("       rendering the SQL …", QUIET)
 
 
@@ -118,6 +120,6 @@ def _sql(step: PlanStep) -> Iterator[Content]:
     from magetui.text import formats
 
     shown = [line for line in (step.sql or "").splitlines() if line.strip()][:SQL_LINES_A_STEP]
-    yield from (Content.styled(f"       {formats.plain(line)}", "ansi_cyan") for line in shown)
+    yield from (Content.styled(f"       {formats.plain(line)}", SQL) for line in shown)
     if step.problem:
         yield Content.styled(f"       {formats.one_line(step.problem)}", QUIET)

@@ -1,7 +1,7 @@
-"""The question above the buttons of a change, which says what the next key does.
+"""The question above the buttons of a change. It says what the next key does.
 
-Where the focus is shows in reverse video alone, and whether enter starts a change must not hang on seeing that: once
-the button that does it has the focus, the question says so in words.
+Only reverse video shows where the focus is. The operator must not depend on seeing that to know whether enter starts a
+change. So the question says it in words when the button that starts the change has the focus.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CHOICE = "The default is no.   y yes   n no"
 
 
 class Question(Static):
-    """What is asked; while the screen's button `#yes` has the focus, what enter does."""
+    """The question; while the screen's button `#yes` has the focus, what enter does."""
 
     def __init__(self) -> None:
         super().__init__(id="question", markup=False)
@@ -26,7 +26,7 @@ class Question(Static):
         self.watch(self.screen, "focused", self._focus_moved)
 
     def ask(self, question: str, style: str = "") -> None:
-        """Ask `question`, a sentence; an empty one takes the last back."""
+        """Show `question`, a sentence. An empty text removes the last question."""
         self._asked = Content.styled(question, style) if style else Content(question)
         self._focus_moved(self.screen.focused)
 

@@ -1,7 +1,7 @@
-"""A list of rows that is filtered, moved in with plain letters, and keeps its cursor when its rows change.
+"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change.
 
-Every list of the program is one of these: revisions, tables, log, sessions, runs. A row is made for the width there
-is, and made anew when that changes.
+Every list of the program uses this widget: revisions, tables, log, sessions, runs. The rows are built for the width of
+the widget, and built again when the width changes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from textual.style import Style
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from magetui.tui.widgets.fields import Field
+
 SCROLLBAR = 2
-TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are taken along, until nothing is cut
+TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are copied, until no row is cut
 UNCUT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: `key` is stable over changes, `search` is what the filter looks in."""
+    """One row. `key` stays the same when the content changes; the filter searches `search`."""
 
     key: str
     content: Content
@@ -37,7 +39,7 @@ class Row:
 
 
 class Lines(OptionList):
-    """The option list itself, with the keys of less and vi."""
+    """The option list, with the keys of less and vi."""
 
     BINDINGS = [
         Binding("j,down", "cursor_down", "Down", show=False),
@@ -49,21 +51,21 @@ class Lines(OptionList):
     ]
 
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
-        """Textual (8.2.8) drops `reverse` where it makes a component's style, and then no cursor is seen."""
+        """Show the cursor in reverse video. Textual (8.2.8) drops `reverse` from a component's style."""
         style = super().get_visual_style(*component_classes, partial=partial)
         if "option-list--option-highlighted" in component_classes and self.has_focus:
             return replace(style, reverse=True)
         return style
 
     class Resized(Message):
-        """There are more or fewer columns now."""
+        """The number of columns has changed."""
 
     def on_resize(self, _event: Resize) -> None:
         self.post_message(self.Resized())
 
 
 class Rows(Vertical):
-    """See the module. Posts `Rows.Opened` on enter."""
+    """The list and its filter. Posts `Rows.Opened` on enter."""
 
     BINDINGS = [
         Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text"),
@@ -71,7 +73,7 @@ class Rows(Vertical):
     ]
 
     class Opened(Message):
-        """A row was opened with enter."""
+        """Enter was pressed on a row."""
 
         def __init__(self, rows: Rows, key: str) -> None:
             self.rows = rows
@@ -89,7 +91,7 @@ class Rows(Vertical):
         self._width = 0
         self._empty = empty
         self._shown_once = False
-        self._wanted = ""
+        self._filter = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(markup=False)
@@ -100,38 +102,38 @@ class Rows(Vertical):
 
     @property
     def selected(self) -> str | None:
-        """The key of the row under the cursor."""
+        """The key of the row at the cursor."""
         option = self.lines.highlighted_option
         return option.id if option is not None else None
 
     @property
     def text(self) -> str:
-        """All rows shown, as plain text and uncut: for the clipboard and for files."""
+        """The matching rows as plain text, not cut, for the clipboard and for files."""
 
         def lines(width: int) -> list[str]:
             return [row.content.plain.rstrip() for row in self._matching(self._build(width))]
 
-        def said(lines: list[str]) -> list[str]:
+        def without_gaps(lines: list[str]) -> list[str]:
             return [re.sub(r"(?<=\S) {2,}", "  ", line) for line in lines]
 
-        uncut = said(lines(UNCUT))
-        fitting = (made for made in map(lines, TEXT_WIDTHS) if said(made) == uncut)
-        return "\n".join(next(fitting, uncut))
+        uncut = without_gaps(lines(UNCUT))
+        aligned = (candidate for candidate in map(lines, TEXT_WIDTHS) if without_gaps(candidate) == uncut)
+        return "\n".join(next(aligned, uncut))
 
     def show(self, build: Callable[[int], Sequence[Row]]) -> None:
-        """Show the rows that `build` makes for a width in columns; the cursor stays on its key."""
+        """Show the rows that `build` returns for a width in columns. The cursor stays on its key."""
         self._build = build
         self._shown_once = True
         self._rebuild()
 
     def forget(self) -> None:
-        """Show that the rows are being read, and none of those there were."""
+        """Remove every row and show that the rows are being read."""
         self._build = lambda _width: ()
         self._shown_once = False
         self._rebuild()
 
     def select(self, key: str) -> None:
-        """Bring the cursor to a row, where it is shown."""
+        """Move the cursor to a row, if the row is shown."""
         index = next((i for i, row in enumerate(self._shown()) if row.key == key), None)
         if index is not None:
             self.lines.highlighted = index
@@ -148,23 +150,23 @@ class Rows(Vertical):
         return self._matching(self._rows)
 
     def _matching(self, rows: Sequence[Row]) -> Sequence[Row]:
-        wanted = self._wanted.lower()
-        return [row for row in rows if wanted in row.search.lower()] if wanted else rows
+        text = self._filter.lower()
+        return [row for row in rows if text in row.search.lower()] if text else rows
 
     def _fill(self) -> None:
         lines, shown, key = self.lines, self._shown(), self.selected
-        place = lines.highlighted or 0
+        index = lines.highlighted or 0
         scroll = lines.scroll_y
         options = [Option(row.content, id=row.key) for row in shown]
         if not options:
-            nothing = self._empty if self._shown_once else "reading …"
+            text = self._empty if self._shown_once else "reading …"
             if self._rows:
-                nothing = f"nothing matches '{self._wanted}'; esc clears"
-            options = [Option(Content.styled(nothing, "dim"), disabled=True)]
+                text = f"nothing matches '{self._filter}'; esc clears"
+            options = [Option(Content.styled(text, "dim"), disabled=True)]
         lines.set_options(options)
         if shown:
-            kept = next((i for i, row in enumerate(shown) if row.key == key), min(place, len(shown) - 1))
-            lines.highlighted = kept
+            same = next((i for i, row in enumerate(shown) if row.key == key), None)
+            lines.highlighted = min(index, len(shown) - 1) if same is None else same
             lines.scroll_to(y=scroll, animate=False)
 
     @on(Lines.Resized)
@@ -172,23 +174,21 @@ class Rows(Vertical):
         event.stop()
         if max(0, self.lines.size.width - SCROLLBAR) != self._width:
             self._rebuild()
-        self.lines.scroll_to_highlight()  # there may be fewer lines now
+        self.lines.scroll_to_highlight()  # the cursor may be below the last visible line now
 
     # -- the filter
 
     async def action_filter(self) -> None:
-        """Open the filter's field; it is made when first wanted, since most lists are never filtered."""
+        """Focus the filter's field. It is created on first use, since most lists are never filtered."""
         fields = self.query(Input)
         if not fields:
-            field = Input(self._wanted, placeholder="filter", compact=True)
-            field.cursor_blink = False
-            await self.mount(field)
+            await self.mount(Field(self._filter, placeholder="filter"))
         self.screen.set_focus(self.query_one(Input))
 
     @on(Input.Changed)
     def _filtered(self, event: Input.Changed) -> None:
         event.stop()
-        self._wanted = event.value
+        self._filter = event.value
         self._fill()
 
     @on(Input.Submitted)
@@ -199,24 +199,24 @@ class Rows(Vertical):
             event.input.remove()
 
     def clear_filter(self) -> bool:
-        """Take the filter away; False where there was none."""
+        """Remove the filter and return True. Return False if there is no filter."""
         fields = self.query(Input)
         if not fields:
             return False
-        self._wanted = ""
+        self._filter = ""
         self.lines.focus()
         fields.remove()
         self._fill()
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is ours only where there is a filter to clear; else it closes the screen."""
+        """Let escape clear the filter if there is a filter. Otherwise escape closes the screen."""
         return bool(self.query(Input)) if action == "clear_filter" else super().check_action(action, parameters)
 
     def action_clear_filter(self) -> None:
         self.clear_filter()
 
-    # -- what happened, told upwards
+    # -- messages to the parent
 
     @on(OptionList.OptionSelected)
     def _opened(self, event: OptionList.OptionSelected) -> None:
@@ -226,7 +226,7 @@ class Rows(Vertical):
 
 
 def fitted(text: str, width: int) -> str:
-    """`text` in exactly `width` columns, cut with an ellipsis or filled with spaces."""
+    """Return `text` in exactly `width` columns, cut with an ellipsis or padded with spaces."""
     if width <= 0:
         return ""
     return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)

@@ -1,6 +1,6 @@
-"""Sessions as the locks screen and the run screen show them: the tree in rows, one session in full, ending one.
+"""Sessions on the locks screen and on the run screen: the wait queue as a tree, one session in full, and the keys.
 
-Both screens show the same rows and act in the same way, so that what was learnt on a quiet day holds during a run.
+Both screens show the same rows and have the same keys, so that an operator who knows the one knows the other.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from magetui.model.sessions import Session
 
 GAP = 2
-NARROWEST = 6  # columns that a cell keeps, however little room there is
-LEAST_QUERY = 12  # columns; with less room a query is not begun
-DEEPEST = 5  # how far a tree goes in
-UNSEEN = "not shown"  # a state that this role may not see
+NARROWEST = 6  # columns that every cell keeps
+LEAST_QUERY = 12  # columns; with less room the query is left out
+DEEPEST = 5  # the deepest level that is indented further
+UNSEEN = "not shown"  # this role may not see the state
 
 
 class SessionRows(Rows):
-    """Rows of sessions, with the keys that act on the one at the cursor.
+    """Rows of sessions, with the keys that act on the session at the cursor.
 
-    While the same ones are there, only those that read differently are made anew.
+    While the list has the same sessions, only the rows whose text changed are drawn again.
     """
 
     BINDINGS = [
         Binding("c", "signal('cancel')", "Cancel query", tooltip="cancel the query of the session at the cursor"),
-        Binding("t", "signal('terminate')", "Terminate", tooltip="end the session at the cursor"),
+        Binding("t", "signal('terminate')", "End session", tooltip="end the session at the cursor"),
     ]
 
     class SessionOpened(Message):
-        """The session at the cursor is to be shown in full."""
+        """Enter was pressed on a session."""
 
         def __init__(self, session: Session) -> None:
             self.session = session
             super().__init__()
 
     class SignalWanted(Message):
-        """The query of a session is to be cancelled, or the session ended; consent is still to be asked for."""
+        """The operator wants to cancel a session's query or to end the session, and has not consented yet."""
 
         def __init__(self, session: Session, action: SignalAction, rows: SessionRows) -> None:
             self.session = session
@@ -59,7 +59,7 @@ class SessionRows(Rows):
             super().__init__()
 
     class Signalled(Message):
-        """A session was cancelled or ended, or refused to be, and what became of it was read back."""
+        """The program tried to cancel a query or to end a session, and has read back the effect."""
 
     def __init__(self, *, id: str, empty: str = "") -> None:
         super().__init__(id=id, empty=empty)
@@ -67,12 +67,12 @@ class SessionRows(Rows):
 
     @property
     def chosen(self) -> Session | None:
-        """The session at the cursor, where it may be acted on."""
+        """The session at the cursor, or None if the keys do not act on it."""
         return self._sessions.get(self.selected or "") if self.is_mounted and self.display else None
 
     def show_sessions(self, sessions: Sequence[Session], *, own: Own | None = None, more: int = 0) -> None:
-        """Show the tree; see `session_rows`. Of these, `own` is nobody's to act on from here."""
-        self._sessions = {key_of(s): s for s in sessions if own is None or s.pid != own.pid}
+        """Show the tree of `session_rows`. The keys do not act on the session `own`."""
+        self._sessions = {key_of(session): session for session in sessions if own is None or session.pid != own.pid}
         self.show(lambda width: session_rows(sessions, width, own=own, more=more))
         self.refresh_bindings()
 
@@ -88,7 +88,7 @@ class SessionRows(Rows):
         self.refresh_bindings()
 
     @on(Rows.Opened)
-    def _shown_in_full(self, event: Rows.Opened) -> None:
+    def _opened_session(self, event: Rows.Opened) -> None:
         event.stop()
         if self.chosen is not None:
             self.post_message(self.SessionOpened(self.chosen))
@@ -105,49 +105,50 @@ class SessionRows(Rows):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The run's own session in a tree: its number, and what it goes by instead."""
+    """The run's own session in a tree: its pid, and the name that is shown instead."""
 
     pid: int
     name: str
 
 
 def key_of(session: Session) -> str:
-    """A row's key: the session itself, whose number may be another's one day."""
+    """Return a row's key. It has the start time, since a pid may later belong to another session."""
     return f"{session.pid} {session.began}"
 
 
 def session_rows(sessions: Sequence[Session], width: int, *, own: Own | None = None, more: int = 0) -> list[Row]:
-    """The tree: a session in two lines, aligned as far as `width` columns go.
+    """Return the tree of sessions for `width` columns. Each session has two aligned lines.
 
-    First who it is; then how many it blocks, what it waits for or holds, and as much of its query as there is room
-    for. The session `own` goes by its name instead of its number; `more` wait behind it and are not among these.
+    The first line says who the session is. The second line says how many sessions it blocks, what it waits for or
+    holds, and as much of its query as fits. The session `own` is shown by its name. `more` is the number of sessions
+    that wait behind `own` and are not in `sessions`.
     """
     from magetui.engine.sessions import tree
     from magetui.text.terminal import joints
 
     branches = _counting(tree.wait_tree(sessions), own, more)
-    wanted = {one.waits_for.relation for one in sessions if one.waits_for and one.waits_for.relation}
+    wanted = {session.waits_for.relation for session in sessions if session.waits_for and session.waits_for.relation}
     lines = joints(branches, DEEPEST)
-    cells = [_cells(one.session, joint, own) for one, joint in zip(branches, lines, strict=True)]
+    cells = [_cells(branch.session, joint, own) for branch, joint in zip(branches, lines, strict=True)]
     widths = _widths([line for line in cells if len(line) > 1], width)
     rows = []
     for branch, joint, line in zip(branches, lines, cells, strict=True):
         session = branch.session
         who = (" " * GAP).join(fitted(cell, room) for cell, room in zip(line, widths, strict=False)) if line[1:] else ""
         head = Content.styled(line[0], STRONG) if own and session.pid == own.pid else Content(who.rstrip())
-        under = len(joint) + 4
-        second = _second(branch, sorted(wanted), width - under)
-        content = Content("\n").join([head, Content(" " * under) + second]) if second else head
+        indent = len(joint) + 4
+        second = _second(branch, sorted(wanted), width - indent)
+        content = Content("\n").join([head, Content(" " * indent) + second]) if second else head
         rows.append(Row(key_of(session), content, f"{content.plain} {session.query or ''}"))
     return rows
 
 
 def _counting(branches: Sequence[Branch], own: Own | None, more: int) -> Sequence[Branch]:
-    """The tree with `more` sessions counted among those behind the root that `own` stands under."""
-    mine = next((place for place, branch in enumerate(branches) if own and branch.session.pid == own.pid), None)
+    """Return the tree with `more` added to the waiters of the root blocker of `own`."""
+    mine = next((index for index, branch in enumerate(branches) if own and branch.session.pid == own.pid), None)
     if not more or mine is None:
         return branches
-    root = max(place for place, branch in enumerate(branches[: mine + 1]) if not branch.depth)
+    root = max(index for index, branch in enumerate(branches[: mine + 1]) if not branch.depth)
     counted = replace(branches[root], waiting=branches[root].waiting + more)
     return [*branches[:root], counted, *branches[root + 1 :]]
 
@@ -164,7 +165,10 @@ def _cells(session: Session, joint: str, own: Own | None) -> list[str]:
 
 
 def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Columns wide enough for their cells; where there is no room for all, the widest but the first give way."""
+    """Return the columns' widths: as wide as their cells, and if that is too much, the widest column is cut first.
+
+    The first column is never cut, and the state only if the others are at `NARROWEST`.
+    """
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     while widths and sum(widths) + GAP * (len(widths) - 1) > width:
         application, client, state = 2, 3, 4
@@ -193,14 +197,11 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
     room = width - sum(cell_len(text) + GAP for text, _style in parts)
     if session.query and room >= LEAST_QUERY:
         parts.append((formats.one_line(session.query, room), QUIET))
-    said: list[str | tuple[str, str]] = []
-    for text, style in parts:
-        said += [" " * GAP] * bool(said) + [(text, style)]
-    return Content.assemble(*said)
+    return Content(" " * GAP).join(Content.styled(text, style) for text, style in parts)
 
 
 def age(milliseconds: int | None) -> str:
-    """'12 s', '6 min', '3 h 20 min': coarse, since a list of sessions is to be still while nothing happens."""
+    """Return '12 s', '6 min' or '3 h 20 min'. This is coarse, so that the list is still while nothing happens."""
     from magetui.text import formats
 
     if milliseconds is None:
@@ -212,26 +213,26 @@ def age(milliseconds: int | None) -> str:
 
 
 def facts(session: Session) -> list[Content]:
-    """Everything that is known of a session, a line a fact; the query last and whole."""
+    """Return a line for every fact about a session, and the complete query at the end."""
     from magetui.text import formats
 
     wait = session.waits_for
     queued = set(session.queued_behind)
-    held = [f"{formats.mode(one.mode)} on {one.relation}" for one in session.holds]
-    said: list[tuple[str, str]] = [
+    held = [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]
+    rows: list[tuple[str, str]] = [
         ("session", str(session.pid)),
-        ("user", session.user or "none: a process of the server's own"),
-        ("application", session.application or "without a name"),
+        ("user", session.user or "none: a process of the server itself"),
+        ("application", session.application or "not named"),
         ("client", session.client or "local"),
-        ("began", session.began or ""),
+        ("started", session.began or ""),
         ("state", session.state or "not shown to this role"),
         ("transaction", f"open for {formats.duration(session.transaction_ms)}" if session.transaction_ms else ""),
         ("waits for", f"{formats.mode(wait.mode)} on {wait.relation or 'a lock'}".removeprefix(" on ") if wait else ""),
         ("blocked by", ", ".join(str(pid) for pid in session.blocked_by if pid not in queued)),
         ("queues behind", ", ".join(map(str, session.queued_behind))),
-        *(("holds" if not place else "", one) for place, one in enumerate(held)),
+        *(("" if index else "holds", lock) for index, lock in enumerate(held)),
     ]
-    lines = [Content.assemble((f"{name:<14}", QUIET), formats.one_line(value)) for name, value in said if value]
+    lines = [Content.assemble((f"{name:<14}", QUIET), formats.one_line(value)) for name, value in rows if value]
     if session.query:
         running = "query" if session.state == "active" else "last query"
         since = f"{age(session.query_ms)}   " if session.state == "active" and session.query_ms is not None else ""

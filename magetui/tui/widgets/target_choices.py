@@ -1,4 +1,4 @@
-"""What the connect screen offers: the database of the start, named targets, recent ones."""
+"""The databases that the connect screen offers: the initial one, the named targets, the recent ones."""
 
 from __future__ import annotations
 
@@ -17,81 +17,82 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
 
 START = "start"
+INITIAL, NAMED, RECENT = "Initial database", "Named in the configuration", "Recent"
 MARK = "■"
 PRODUCTION_WIDTH = len("PRODUCTION") + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A database to connect to: how it is shown, and what choosing it means."""
+    """A database to connect to: what its row shows, and the selection that it stands for."""
 
     key: str
     heading: str
     selection: Selection
     name: str = ""
-    place: str = ""
+    label: str = ""
     about: str = ""
     production: bool = False
     colour: str | None = None
-    file: str = ""  # that names it: it may be one that came with the project
+    file: str = ""  # the configuration file that names it; this may be a file of the project
 
     @property
-    def told(self) -> str:
-        """All there is to say of it; its row may have no room for that."""
-        chosen = self.selection
-        project = chosen.config or (chosen.project_path if chosen.project_path not in (None, ".") else None)
-        said = (
-            self.place,
+    def description(self) -> str:
+        """Every fact about the choice. Its row may have no room for all of them."""
+        selection = self.selection
+        project = selection.config or (selection.project_path if selection.project_path not in (None, ".") else None)
+        facts = (
+            self.label,
             self.about,
-            "its password is what its password_command prints" if chosen.password_command else "",
+            "password printed by its password_command" if selection.password_command else "",
             f"project {project}" if project else "",
             f"named in {self.file}" if self.file else "",
         )
-        return "; ".join(part for part in said if part)
+        return "; ".join(fact for fact in facts if fact)
 
     @property
     def search(self) -> str:
-        return " ".join((self.name, "PRODUCTION" if self.production else "", self.place, self.about))
+        return " ".join((self.name, "PRODUCTION" if self.production else "", self.label, self.about))
 
 
 def choices_of(
     start: Selection,
     base: Selection,
-    start_place: str,
+    start_label: str,
     targets: Sequence[NamedTarget],
     environment: Mapping[str, str],
 ) -> list[Choice]:
-    """All there are, in the order they are shown; what they leave unsaid is as in `base`.
+    """Return every choice in the order of the screen. What a target does not set is taken from `base`.
 
-    `start_place` is empty where it is not known which database that is.
+    `start_label` is empty if the initial database is not known yet.
     """
     from magetui.engine.target.recents import recent_targets
     from magetui.protocol.redaction import redact_url
     from magetui.text import formats
 
-    if start.target is not None:  # which is among the named ones
-        start, start_place = base, ""
+    if start.target is not None:  # it is one of the named targets
+        start, start_label = base, ""
     about = f"from {start.url_source}" if start.url is not None else "from the environment or the project"
-    found = [Choice(START, "at the start", start, "", start_place or "the database", about)]
-    seen = {start_place}
+    choices = [Choice(START, INITIAL, start, "", start_label or "the database", about)]
+    seen = {start_label}
     for target in targets:
         project = formats.plain(f"as {target.config or target.project_path} says")
-        place = formats.place(redact_url(target.url)) if target.url else project
+        label = formats.place(redact_url(target.url)) if target.url else project
         selection = target.chosen(base)
         key, described = f"named {target.name}", formats.plain(target.description or "")
         production = _is_production(targets, selection)
-        found.append(
-            Choice(key, "named", selection, target.name, place, described, production, target.colour, target.file)
+        choices.append(
+            Choice(key, NAMED, selection, target.name, label, described, production, target.colour, target.file)
         )
-        seen.add(place)
+        seen.add(label)
     for number, recent in enumerate(recent_targets(environment)):
-        place = formats.place(redact_url(recent.url))
-        if place not in seen:
-            said = formats.plain(f"{formats.local_time(recent.at)}, from {recent.source}")
+        label = formats.place(redact_url(recent.url))
+        if label not in seen:
+            used = formats.plain(f"{formats.local_time(recent.at)}, from {recent.source}")
             selection = recent.chosen(base)
             production = _is_production(targets, selection)
-            found.append(Choice(f"recent {number}", "recent", selection, "", place, said, production))
-    return found
+            choices.append(Choice(f"recent {number}", RECENT, selection, "", label, used, production))
+    return choices
 
 
 def _is_production(targets: Sequence[NamedTarget], selection: Selection) -> bool:
@@ -100,11 +101,11 @@ def _is_production(targets: Sequence[NamedTarget], selection: Selection) -> bool
 
 
 def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
-    """A row a choice; those with a name have columns that are as wide as what is in them needs."""
+    """Return a row for each choice. The rows with a name have aligned columns."""
     named = [choice for choice in choices if choice.name]
     name_width = max((len(choice.name) for choice in named), default=0) + 2
     mark_width = PRODUCTION_WIDTH if any(choice.production for choice in named) else 0
-    place_width = max((len(choice.place) for choice in named), default=0) + 2
+    label_width = max((len(choice.label) for choice in named), default=0) + 2
     rows = []
     for choice in choices:
         if choice.name:
@@ -113,11 +114,11 @@ def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
                 (fitted(choice.name, name_width), STRONG),
                 ("PRODUCTION", PRODUCTION) if choice.production else fitted("", mark_width and len("PRODUCTION")),
                 "  " if mark_width else "",
-                fitted(choice.place, place_width),
+                fitted(choice.label, label_width),
                 (choice.about, QUIET),
             )
         else:
             mark = ("PRODUCTION", PRODUCTION) if choice.production else ""
-            content = Content.assemble("  ", choice.place, "  ", mark, "  " if mark else "", (choice.about, QUIET))
+            content = Content.assemble("  ", choice.label, "  ", mark, "  " if mark else "", (choice.about, QUIET))
         rows.append(Row(choice.key, content.truncate(width, ellipsis=True), choice.search))
     return rows

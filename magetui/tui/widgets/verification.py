@@ -1,7 +1,7 @@
-"""What a verification says, as a part of a screen: it rehearses, asks where live data is, builds, and tells.
+"""A verification as a part of a screen: it prepares, asks for consent on a live server, replays, and shows the result.
 
-The plan screen of a stamp and the verify screen have one of these each. Its work ends with it: a screen that is left
-stops the replay, and what was built goes with it.
+The plan screen of a stamp and the verify screen each have one. Its workers end with the widget: leaving the screen
+stops the replay and deletes the scratch schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
-from magetui.tui.loading import load_engine
+from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
     from magetui.tui.shell import Shell
 
 STYLES = {"missing": WARNING, "too much": WARNING, "different": WARNING}
-Stage = Literal["idle", "reading", "asked", "building", "told"]
+Stage = Literal["idle", "preparing", "asked", "replaying", "shown"]
 
 
 class VerdictView(Static):
-    """See the module. `verify` begins, or says yes where it was asked; posts `VerdictView.Changed` at each stage."""
+    """The verification. `verify` starts it, or consents to it; each new stage posts `VerdictView.Changed`."""
 
     class Rehearsed(Message):
-        """What would be built is known, or why nothing can be (`problem`)."""
+        """The replay was prepared, or it cannot be done (`problem`). `request` is the number of the request."""
 
-        def __init__(self, question: int, rehearsal: ReplayPlan | None, said: tuple[str, ...], problem: str) -> None:
-            self.question = question
+        def __init__(self, request: int, rehearsal: ReplayPlan | None, lines: tuple[str, ...], problem: str) -> None:
+            self.request = request
             self.rehearsal = rehearsal
-            self.said = said
+            self.lines = lines
             self.problem = problem
             super().__init__()
 
     class Judged(Message):
-        """The verdict is there, or why there is none (`problem`)."""
+        """The schemas were compared, or they could not be compared (`problem`)."""
 
-        def __init__(self, question: int, verdict: Verdict | None, problem: str) -> None:
-            self.question = question
+        def __init__(self, request: int, verdict: Verdict | None, problem: str) -> None:
+            self.request = request
             self.verdict = verdict
             self.problem = problem
             super().__init__()
 
     class Changed(Message):
-        """It is at another stage."""
+        """The verification has reached another stage."""
 
         def __init__(self, view: VerdictView) -> None:
             self.view = view
@@ -59,22 +59,22 @@ class VerdictView(Static):
     def __init__(self, question: str, id: str) -> None:
         super().__init__(id=id, markup=False)
         self.stage: Stage = "idle"
-        self._asks = question
-        self._question = 0  # of the latest one asked; answers to earlier ones are not listened to
+        self._question = question
+        self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._rehearsal: ReplayPlan | None = None
 
     def verify(self, revision: str | None) -> None:
-        """Begin; where consent was asked for, this is it; while it is at work, it goes on."""
+        """Start, or consent if consent was asked for. Do nothing while a verification is under way."""
         if self.stage == "asked" and self._rehearsal is not None:
-            self._build(self._rehearsal)
-        elif self.stage in ("idle", "told"):
-            self._question += 1
-            self._show("reading", Content.styled("looking at the scripts and the current revision …", QUIET))
-            self._rehearse(self._question, revision)
+            self._replay(self._rehearsal)
+        elif self.stage in ("idle", "shown"):
+            self._request += 1
+            self._show("preparing", Content.styled("reading the scripts and the current revision …", QUIET))
+            self._rehearse(self._request, revision)
 
     def forget(self) -> None:
-        """What it said is of another revision."""
-        self._question += 1
+        """Stop, and remove the result, because it is about another revision."""
+        self._request += 1
         self.workers.cancel_group(self, "verify")
         self._rehearsal = None
         self._show("idle", Content(""))
@@ -90,12 +90,12 @@ class VerdictView(Static):
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        self._magetui.tell_unforeseen(event)
+        self._magetui.show_unexpected_error(event)
 
     # -- asking
 
     @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
-    def _rehearse(self, question: int, revision: str | None) -> None:
+    def _rehearse(self, request: int, revision: str | None) -> None:
         load_engine()
         from magetui.engine import verify as replay
         from magetui.engine.errors import MagetuiError
@@ -104,33 +104,36 @@ class VerdictView(Static):
         workspace = self._magetui.open_workspace()
         try:
             rehearsal = replay.plan_replay(workspace, revision)
-            said = announced(workspace.chain, rehearsal, workspace.clean)
+            lines = announced(workspace.chain, rehearsal, workspace.clean)
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Rehearsed(question, None, (), str(error)))
+            self.post_message(self.Rehearsed(request, None, (), str(error)))
             return
-        self.post_message(self.Rehearsed(question, rehearsal, said, ""))
+        self.post_message(self.Rehearsed(request, rehearsal, lines, ""))
 
     def on_verdict_view_rehearsed(self, message: Rehearsed) -> None:
-        if message.question != self._question:
+        if message.request != self._request:
             return
         if message.rehearsal is None:
-            self._show("told", _problem(message.problem))
+            self._show("shown", _problem_line(message.problem))
             return
         self._rehearsal = message.rehearsal
         if not message.rehearsal.needs_consent:
-            self._build(message.rehearsal)
+            self._replay(message.rehearsal)
             return
-        lines = [*map(Content, message.said), Content.styled(self._asks, WARNING)]
+        lines = [*map(Content, message.lines), Content.styled(self._question, WARNING)]
         self._show("asked", Content("\n").join(lines))
 
-    def _build(self, rehearsal: ReplayPlan) -> None:
+    # -- replaying
+
+    def _replay(self, rehearsal: ReplayPlan) -> None:
         count = len(rehearsal.steps)
         revisions = "1 revision" if count == 1 else f"{count} revisions"
-        self._show("building", Content.styled(f"replaying {revisions} from nothing, and comparing …", QUIET))
-        self._judge(self._question, rehearsal)
+        text = f"replaying {revisions} on an empty schema, and comparing …"
+        self._show("replaying", Content.styled(text, QUIET))
+        self._judge(self._request, rehearsal)
 
     @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
-    def _judge(self, question: int, rehearsal: ReplayPlan) -> None:
+    def _judge(self, request: int, rehearsal: ReplayPlan) -> None:
         from magetui.engine import verify as replay
         from magetui.engine.errors import MagetuiError
         from magetui.text.verification import judge
@@ -138,27 +141,27 @@ class VerdictView(Static):
         worker = get_current_worker()
         workspace = self._magetui.open_workspace()
         try:
-            found = replay.verify(workspace, rehearsal, lambda: worker.is_cancelled)
-            verdict = judge(workspace.chain, found, workspace.clean)
+            verification = replay.verify(workspace, rehearsal, lambda: worker.is_cancelled)
+            verdict = judge(workspace.chain, verification, workspace.clean)
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Judged(question, None, str(error)))
+            self.post_message(self.Judged(request, None, str(error)))
             return
-        self.post_message(self.Judged(question, verdict, ""))
+        self.post_message(self.Judged(request, verdict, ""))
 
     def on_verdict_view_judged(self, message: Judged) -> None:
-        if message.question == self._question:
+        if message.request == self._request:
             self._rehearsal = None
-            told = _problem(message.problem) if message.verdict is None else _told(message.verdict)
-            self._show("told", told)
+            verdict = message.verdict
+            self._show("shown", _problem_line(message.problem) if verdict is None else _verdict_lines(verdict))
 
 
-def _problem(problem: str) -> Content:
+def _problem_line(problem: str) -> Content:
     from magetui.text import formats
 
     return Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
 
 
-def _told(verdict: Verdict) -> Content:
+def _verdict_lines(verdict: Verdict) -> Content:
     first, *others = verdict.sentences
     lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
     for state, text in verdict.details:

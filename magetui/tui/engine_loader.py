@@ -1,7 +1,7 @@
-"""Loading the engine: after the first screen is drawn, and before anything uses it.
+"""Load the engine after the first paint and before its first use.
 
-Whoever uses the engine in a thread of its own calls `load_engine` first, and so does a screen over the main one, in the
-thread that draws (`engine.importing` says why).
+Every thread that uses the engine calls `load_engine` first. So does every screen over the main screen, in the thread
+that draws (`engine.importing` says why).
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ ENGINE = (
 
 
 def load_engine() -> None:
-    """Import the engine; after the first time it costs nothing."""
+    """Import the engine. Every call after the first one costs nothing."""
     load(*ENGINE)

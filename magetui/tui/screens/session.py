@@ -1,4 +1,4 @@
-"""One session in full: to be looked at, and to be asked about before it is cancelled or ended."""
+"""One session in full, and the question before its query is cancelled or the session is ended."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from magetui.text.consent import QUESTION, signal_consent
-from magetui.tui.screens.details import ScrolledScreen
+from magetui.tui.screens.base import ScrolledScreen
+from magetui.tui.screens.text import TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE
 from magetui.tui.widgets.sessions import facts
@@ -22,34 +23,24 @@ if TYPE_CHECKING:
     from magetui.model.sessions import Session
 
 
-class SessionScreen(ScrolledScreen):
-    """Everything that is known of a session."""
+class SessionScreen(TextScreen):
+    """Every fact about a session."""
 
     NAME = "Session"
-    ABOUT = "One session of the database as it was when you opened it: who it is, all locks that it holds, its query."
+    ABOUT = "One session at the moment when you opened it: its user and client, every lock that it holds, its query."
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
-        with VerticalScroll():
-            yield Static(Content("\n").join(facts(self._session)), markup=False)
-        yield Footer(show_command_palette=False, compact=True)
-
-    def on_mount(self) -> None:
-        self.entitle((f" Session {self._session.pid}", STRONG))
+        super().__init__(f"Session {session.pid}", Content("\n").join(facts(session)))
 
 
 class ConsentScreen(ScrolledScreen):
-    """Asks whether to act on a session; `consented` is called for a yes, and for nothing else."""
+    """Ask whether to act on a session. Only a yes calls `consented`."""
 
     NAME = "Consent"
     ABOUT = (
-        "Which session is about to be cancelled or ended, and what that costs whoever uses it. y does it. Anything "
-        "else leaves the session alone: n, enter, escape. It is done only to this very session, not to another one "
-        "that has been given its number in the meantime."
+        "The session whose query would be cancelled, or that would be ended, and what its user loses. y does it. n, "
+        "enter and escape leave the session alone. magetui acts only on this session, never on a later one with the "
+        "same pid."
     )
     BINDINGS = [
         Binding("y", "consent", "Yes", tooltip="do it"),
@@ -62,21 +53,19 @@ class ConsentScreen(ScrolledScreen):
         self._action: SignalAction = action
         self._consented = consented
 
-    def compose(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         from magetui.engine.sessions import signals
 
-        yield Static(id="title", markup=False)
         yield Static(
             Content.styled(signals.consequences(self._session, self._action), WARNING), id="loss", markup=False
         )
         with VerticalScroll():
             yield Static(Content("\n").join(facts(self._session)), markup=False)
         yield Static(f"{QUESTION} {CHOICE}", id="question", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         question = signal_consent(self._action, self._session.pid, None).prompt
-        self.entitle((f" {question}", STRONG), f"   {self.magetui.place}")
+        self.entitle((f" {question}", STRONG), f"   {self.magetui.database_label}")
 
     def action_refuse(self) -> None:
         self.action_close()
