@@ -95,9 +95,9 @@ class Workspace:
     def target(self) -> Target:
         if self._target is None:
             # The credentials of other databases, too: a script may print any variable of its environment.
-            found = self._with_password(self._found_target())
-            beside = password_spellings(self.environment.get("PGPASSWORD", ""), found.redacted)
-            self._target = replace(found, credentials=(*store_secrets(self.environment), *beside))
+            target = self._with_password(self._found_target())
+            passwords = password_spellings(self.environment.get("PGPASSWORD", ""), target.redacted)
+            self._target = replace(target, credentials=(*store_secrets(self.environment), *passwords))
             self._targets.add(self._target)
         return self._target
 

@@ -123,7 +123,7 @@ def test_where_nothing_is_half_there_is_nothing_to_finish_or_undo(shelves: Shelv
         refused = shelves(verb, "--yes")
         assert refused.status == 4
         assert (
-            f"No revision is partially applied, so there is nothing to {verb}. The schema matches rev1 (One)."
+            f"No revision is partially applied, so there is nothing to {verb}. The schema matches rev1 (Books)."
             in refused.stderr
         )
     assert shelves.database.content == before

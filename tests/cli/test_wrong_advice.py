@@ -65,7 +65,7 @@ def test_index_dropped_from_an_old_revisions_table_takes_no_current_revision_bac
     before = pg_database.content
     finding = incident.finding("evidence-contradicts")
     assert finding["severity"] == "warning"
-    assert "The schema is not quite what rev3 should have: missing: index ix on a (n)." in finding["message"]
+    assert "The schema almost matches rev3: index ix on a (n) is missing." in finding["message"]
     assert "finish" not in incident("evidence").stdout
     for verb in ("finish", "undo"):
         refused = incident(verb, "--yes")

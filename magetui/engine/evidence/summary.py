@@ -70,7 +70,7 @@ def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
     done, missing, doubt = (partial.real(places) for places in (partial.done, partial.missing, partial.doubt))
     count = len(done) + len(missing) + len(doubt)
     what = "Revision" if partial.direction == "upgrade" else "The downgrade of revision"
-    hidden = f", {_is(len(doubt))} visible in no schema" if doubt else ""
+    hidden = f", and {_is(len(doubt))} not visible in a schema" if doubt else ""
     alternative = (
         f" Or revision {partial.or_else} was started: it asks the database what to do, so no schema shows what it did."
         if partial.or_else
@@ -78,7 +78,7 @@ def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
     )
     return (
         f"{what} {name_revisions(chain, (partial.revision,))} is partially applied: of its {count} operations "
-        f"{_is(len(done))} done{hidden}, {_is(len(missing))} missing.{alternative}"
+        f"{_is(len(done))} done, {_is(len(missing))} missing{hidden}.{alternative}"
     )
 
 

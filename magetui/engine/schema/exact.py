@@ -28,31 +28,31 @@ def without_schemas(schemas: Iterable[str | None]) -> Spelled:
 
 
 def exact_facts(
-    details: Iterable[TableDetail], usual: str | None, spelled: Spelled, types: Spelled | None = None
+    details: Iterable[TableDetail], default_schema: str | None, spelled: Spelled, types: Spelled | None = None
 ) -> dict[str, frozenset[Fact]]:
-    """Return the facts of each table by its name; `usual` is the default schema.
+    """Return the facts of each table by its name.
 
     `types` normalises the names of types, if `spelled` leaves differences that mean the same.
     """
     return {
-        table_name(detail.table.name, detail.table.schema, usual): frozenset(
-            _of_table(detail, usual, spelled, types or spelled)
+        table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
+            _of_table(detail, default_schema, spelled, types or spelled)
         )
         for detail in details
     }
 
 
-def exact_enums(types: Iterable[EnumType], usual: str | None) -> dict[str, tuple[str, ...]]:
+def exact_enums(types: Iterable[EnumType], default_schema: str | None) -> dict[str, tuple[str, ...]]:
     """Return the values of each enum type by its name."""
-    return {table_name(enum.name, enum.schema, usual): enum.values for enum in types}
+    return {table_name(enum.name, enum.schema, default_schema): enum.values for enum in types}
 
 
 def enum_facts(name: str, values: Iterable[str]) -> frozenset[Fact]:
     return frozenset({Fact("enum", name), *(Fact("enum-value", name, value, value) for value in values)})
 
 
-def _of_table(detail: TableDetail, usual: str | None, spelled: Spelled, types: Spelled) -> Iterable[Fact]:
-    table = table_name(detail.table.name, detail.table.schema, usual)
+def _of_table(detail: TableDetail, default_schema: str | None, spelled: Spelled, types: Spelled) -> Iterable[Fact]:
+    table = table_name(detail.table.name, detail.table.schema, default_schema)
     yield Fact("table", table)
     for column in detail.columns:
         yield Fact("column", table, column.name)
@@ -77,7 +77,7 @@ def _of_table(detail: TableDetail, usual: str | None, spelled: Spelled, types: S
         if index.name not in constraints and not index.name.startswith(OWN_INDEX):
             yield Fact("index", table, index.name, _described(index, spelled))
     for key in detail.foreign_keys:
-        to = table_name(key.referred_table, key.referred_schema, usual)
+        to = table_name(key.referred_table, key.referred_schema, default_schema)
         yield foreign_key_fact(table, key.columns, to, key.referred_columns, key.on_delete)
         if key.name:
             yield Fact("name", table, f"foreign key ({', '.join(key.columns)})", key.name)

@@ -298,21 +298,23 @@ def foreign_key_fact(
     return Fact("foreign-key", table, ", ".join(columns), f"{referred} ({', '.join(referred_columns)}){rule}")
 
 
-def table_name(name: str, schema: str | None, usual: str | None) -> str:
-    """Return a table's name, with its schema unless that is the default schema (`usual`)."""
-    return name if schema in (None, usual) else f"{schema}.{name}"
+def table_name(name: str, schema: str | None, default_schema: str | None) -> str:
+    """Return a table's name, with its schema unless that is the default schema."""
+    return name if schema in (None, default_schema) else f"{schema}.{name}"
 
 
-def live_facts(details: Iterable[TableDetail], dialect: str, usual: str | None) -> dict[str, frozenset[Fact]]:
+def live_facts(details: Iterable[TableDetail], dialect: str, default_schema: str | None) -> dict[str, frozenset[Fact]]:
     """Return the facts of each live table by its name."""
     return {
-        table_name(detail.table.name, detail.table.schema, usual): frozenset(_of_table(detail, dialect, usual))
+        table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
+            _of_table(detail, dialect, default_schema)
+        )
         for detail in details
     }
 
 
-def _of_table(detail: TableDetail, dialect: str, usual: str | None) -> Iterable[Fact]:
-    table = table_name(detail.table.name, detail.table.schema, usual)
+def _of_table(detail: TableDetail, dialect: str, default_schema: str | None) -> Iterable[Fact]:
+    table = table_name(detail.table.name, detail.table.schema, default_schema)
     yield Fact("table", table)
     for column in detail.columns:
         yield from column_facts(table, column, dialect, key=column.name in detail.primary_key)
@@ -328,5 +330,5 @@ def _of_table(detail: TableDetail, dialect: str, usual: str | None) -> Iterable[
         elif constraint.kind == "check" and constraint.name:
             yield Fact("check", table, constraint.name)
     for key in detail.foreign_keys:
-        to = table_name(key.referred_table, key.referred_schema, usual)
+        to = table_name(key.referred_table, key.referred_schema, default_schema)
         yield foreign_key_fact(table, key.columns, to, key.referred_columns, key.on_delete)

@@ -38,6 +38,11 @@ def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
         return _shown(all_sessions(workspace, connection))
 
 
+def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
+    """Return the sessions of a snapshot as `list_sessions` shows them, without credentials."""
+    return _shown(_cleaned(workspace, sessions))
+
+
 def hidden(workspace: Workspace) -> str | None:
     """That the sessions of others may not be seen at all, as a sentence; None where they may."""
     if workspace.backend.name != "mssql":

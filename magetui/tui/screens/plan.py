@@ -158,7 +158,8 @@ class PlanScreen(OverScreen):
             workspace = reading.workspace
             try:
                 made = plan.make_plan(reading, self._verb, revision or None, self._replace_unknown, self._in_doubt)
-                holding = tuple((s.pid, formats.session_line(s)) for s in listing.list_sessions(workspace) if s.holds)
+                sessions = listing.shown_sessions(workspace, reading.overview.sessions)
+                holding = tuple((s.pid, formats.session_line(s)) for s in sessions if s.holds)
                 earlier = follow.took_before(self.magetui.environment, [(s.revision, s.direction) for s in made.steps])
                 foreseen = Foreseen(holding, earlier)
                 if (
