@@ -17,7 +17,7 @@ class LockTable(Operation):
     """A statement locks a table and works on it. No schema shows the result.
 
     `table` None: `note` says which tables are meant. `index`: the table is the one that has this index. `mode` None:
-    the lock, and whether there is one, cannot be told, and `note` says why. `since` is the first major version of
+    the lock, if any, is not known, and `note` says why. `since` is the first major version of
     PostgreSQL that takes the lock.
     """
 

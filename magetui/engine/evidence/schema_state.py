@@ -71,7 +71,7 @@ class SchemaState:
     ) -> SchemaState:
         """Return the state of a live schema, of which `details` are all tables."""
         tables = [TableState.read(detail, default_schema) for detail in details]
-        enums = {spelling.table_name(one.name, one.schema, default_schema): one.values for one in types}
+        enums = {spelling.table_name(kind.name, kind.schema, default_schema): kind.values for kind in types}
         return cls(dialect, default_schema, {table.name: table for table in tables}, enums)
 
     # -- applying operations

@@ -225,7 +225,7 @@ class LossFinder:
                     self._overwritten(part)
 
     def _truncated(self, operations: Sequence[TruncateTable]) -> None:
-        live = [path for one in operations if (path := self._live_table(one.schema, one.table)) is not None]
+        live = [table for part in operations if (table := self._live_table(part.schema, part.table)) is not None]
         cascade = any(operation.cascade for operation in operations)
         for path in self._referring(live) if cascade else live:
             self._stake("rows", path)
@@ -236,7 +236,7 @@ class LossFinder:
 
         for update in statement.find_all(exp.Update):
             table = self._state.at(self._identified(update.this)) if isinstance(update.this, exp.Table) else None
-            names = [name for one in update.expressions for name in self._assigned(one, update.args.get("where"))]
+            names = [name for part in update.expressions for name in self._assigned(part, update.args.get("where"))]
             lost = [column for name in names if table and (column := table.live_columns.get(name)) is not None]
             if table is not None and table.live is not None and lost:
                 columns = " and ".join(f"{table.live[1]}.{column}" for column in lost)

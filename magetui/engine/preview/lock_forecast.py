@@ -69,11 +69,11 @@ def effects(operation: Operation, server: int, state: SchemaState) -> tuple[Effe
     """
     if not isinstance(operation, ExecuteSql):
         return lock_rules.merged(_effects(operation, server, state), state)
-    made: list[Effect] = []
+    locks: list[Effect] = []
     for part in _parts(operation.sql):
-        made += lock_rules.merged(_effects(part, server, state), state)
+        locks += lock_rules.merged(_effects(part, server, state), state)
         state = state.as_far_as_read(part)
-    return lock_rules.merged(made)
+    return lock_rules.merged(locks)
 
 
 def after(operation: Operation, state: SchemaState) -> SchemaState:
@@ -109,13 +109,13 @@ def _effects(operation: Operation, server: int, state: SchemaState) -> Iterator[
         case Other() if operation.name in COMMENTS:
             yield lock_rules.unnamed(lock_rules.SHARE_UPDATE_EXCLUSIVE, "the table that is commented on")
         case Other():
-            yield lock_rules.cannot_tell(f"what {operation.name} locks")
+            yield lock_rules.not_known(f"what {operation.name} locks")
         case CreateType() | DropType() | RenameType() | AddEnumValue() | RenameEnumValue() | RenameIndex():
             pass
         case LockTable() | Autocommit():
             pass
         case _:
-            yield lock_rules.cannot_tell(f"what {operation.kind} locks")
+            yield lock_rules.not_known(f"what {operation.kind} locks")
 
 
 def _table_effects(operation: OnTable, path: Name, state: SchemaState) -> Iterator[Effect]:  # noqa: PLR0912 - a case an operation
@@ -162,12 +162,12 @@ def _table_effects(operation: OnTable, path: Name, state: SchemaState) -> Iterat
         case RebuildTable():
             pass  # a table is rebuilt on SQLite alone
         case _:
-            yield lock_rules.cannot_tell(f"what {operation.kind} locks")
+            yield lock_rules.not_known(f"what {operation.kind} locks")
 
 
 def _locked(operation: LockTable, state: SchemaState) -> Effect:
     if operation.mode is None:
-        return lock_rules.cannot_tell(operation.note or "")
+        return lock_rules.not_known(operation.note or "")
     if operation.table is not None:
         path = state.path(operation.schema, operation.table)
         return lock_rules.on(path, operation.mode, operation.work, operation.note)

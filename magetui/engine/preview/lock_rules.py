@@ -31,8 +31,8 @@ ACCESS_EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
 class Effect:
     """One lock on one table, and the work that is done while the lock is held.
 
-    `table` None: tables that cannot be named here, and `note` says which. `mode` None: the lock, and whether there is
-    one, cannot be told, and `note` says why. `work`: only the catalog, changes rows, reads every row, builds an index,
+    `table` None: tables that cannot be named here, and `note` says which. `mode` None: the lock, if any, is not
+    known, and `note` says why. `work`: only the catalog, changes rows, reads every row, builds an index,
     rewrites the table.
     """
 
@@ -44,7 +44,7 @@ class Effect:
 
     @property
     def unknown(self) -> bool:
-        """Return True if not even the lock can be told."""
+        """Return True if the lock is not known."""
         return self.mode is None
 
     @property
@@ -61,7 +61,7 @@ def unnamed(mode: LockMode, note: str, work: TableWork = "catalog") -> Effect:
     return Effect(None, None, mode, work, note)
 
 
-def cannot_tell(note: str) -> Effect:
+def not_known(note: str) -> Effect:
     return Effect(None, None, None, "unknown", note)
 
 
@@ -81,7 +81,7 @@ def merged(effects: Iterable[Effect], state: SchemaState | None = None) -> tuple
 
 def _both(effect: Effect, other: Effect) -> Effect:
     notes = dict.fromkeys(note for note in (effect.note, other.note) if note)
-    mode = max(effect, other, key=lambda one: one.rank).mode
+    mode = max(effect, other, key=lambda effect: effect.rank).mode
     work = max(effect.work, other.work, key=WORKS.index)
     return Effect(effect.table, effect.schema, mode, work, "; ".join(notes) or None)
 
@@ -103,7 +103,7 @@ def drop_table(state: SchemaState, path: Name, cascade: bool = False) -> Iterato
     if state.known(path) is None and state.open:
         yield unnamed(ACCESS_EXCLUSIVE, f"the tables that foreign keys of {path[1]} refer to")
     if cascade:
-        yield from _referring(state, path, "its foreign key to the dropped table goes")
+        yield from _referring(state, path, "its foreign key to the dropped table is dropped")
         yield unnamed(ACCESS_EXCLUSIVE, f"views that read {path[1]}")
 
 
@@ -117,7 +117,7 @@ def _referring(state: SchemaState, path: Name, note: str) -> Iterator[Effect]:
 def drop_schema(state: SchemaState, schema: str) -> Iterator[Effect]:
     for table in state.tables.values():
         if table.path[0] == schema:
-            yield from (one for one in drop_table(state, table.path, cascade=True) if one.table is not None)
+            yield from (effect for effect in drop_table(state, table.path, cascade=True) if effect.table is not None)
 
 
 def truncate(state: SchemaState, path: Name, cascade: bool) -> Iterator[Effect]:
@@ -146,7 +146,7 @@ def drop_column(state: SchemaState, path: Name, column: str, cascade: bool = Fal
     if cascade:
         for key, other in state.referring(path):
             if column in key.referred_columns:
-                yield on(other, ACCESS_EXCLUSIVE, note="its foreign key to the dropped column goes")
+                yield on(other, ACCESS_EXCLUSIVE, note="its foreign key to the dropped column is dropped")
         if state.open:
             yield unnamed(ACCESS_EXCLUSIVE, f"the tables whose foreign keys refer to {path[1]}.{column}")
         yield unnamed(ACCESS_EXCLUSIVE, f"views that read {path[1]}.{column}")
@@ -168,11 +168,11 @@ def set_type(state: SchemaState, path: Name, column: str, new: str, using: str |
     keys += [other for key, other in state.referring(path) if column in key.referred_columns]
     for other in keys:
         others: TableWork = "scan" if work == "rewrite" else "catalog"
-        yield on(other, ACCESS_EXCLUSIVE, others, "a foreign key between the two is made again")
+        yield on(other, ACCESS_EXCLUSIVE, others, "a foreign key between the two tables is created again")
     if state.known(path) is None or state.open:
         yield unnamed(ACCESS_EXCLUSIVE, f"the tables that a foreign key connects with {path[1]}.{column}")
     if table and any(column in re.findall(r"\w+", check) for check in table.checks.values()):
-        yield on(path, ACCESS_EXCLUSIVE, "scan", "a check of the column is made again")
+        yield on(path, ACCESS_EXCLUSIVE, "scan", "a check of the column is created again")
 
 
 # -- constraints and indexes
@@ -180,7 +180,7 @@ def set_type(state: SchemaState, path: Name, column: str, new: str, using: str |
 
 def add_foreign_key(path: Name, referred: Name, valid: bool = True) -> Iterator[Effect]:
     if not valid:
-        yield on(path, SHARE_ROW_EXCLUSIVE, note="does not look at the rows that are there")
+        yield on(path, SHARE_ROW_EXCLUSIVE, note="does not check the existing rows")
     else:
         yield on(path, SHARE_ROW_EXCLUSIVE, "scan", "looks up every row's key while writers wait")
     if referred != path:
@@ -189,7 +189,7 @@ def add_foreign_key(path: Name, referred: Name, valid: bool = True) -> Iterator[
 
 def add_check(path: Name, valid: bool = True) -> Effect:
     if not valid:
-        return on(path, ACCESS_EXCLUSIVE, note="does not look at the rows that are there")
+        return on(path, ACCESS_EXCLUSIVE, note="does not check the existing rows")
     return on(path, ACCESS_EXCLUSIVE, "scan", "checks every row")
 
 
@@ -243,7 +243,7 @@ def _referring_key(state: SchemaState, path: Name, constraint: str | None) -> It
     columns = index.columns if index else table.primary_key
     for key, other in state.referring(path):
         if set(columns) == set(key.referred_columns):
-            yield on(other, ACCESS_EXCLUSIVE, note="its foreign key rests on the constraint, and goes")
+            yield on(other, ACCESS_EXCLUSIVE, note="its foreign key needs the constraint, and is dropped")
 
 
 def create_index(path: Name, concurrently: bool) -> Effect:

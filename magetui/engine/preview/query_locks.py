@@ -41,11 +41,11 @@ def query(text: str, state: SchemaState, *, runs: bool) -> Iterator[Effect]:
         tree: Any = sqlglot.parse_one(ENDING.sub("", text), dialect="postgres")
     except SqlglotError as error:
         reason = str(error).partition("\n")[0]
-        yield lock_rules.cannot_tell(f"what a statement does that cannot be read ({reason})")
+        yield lock_rules.not_known(f"what a statement does that cannot be parsed ({reason})")
         return
     is_query = isinstance(tree, STATEMENTS)
     if not is_query:
-        yield lock_rules.cannot_tell(f"what {text.split(maxsplit=1)[0]} does, which cannot be read")
+        yield lock_rules.not_known(f"what {text.split(maxsplit=1)[0]} does, which cannot be parsed")
         return
     locks = (*_writes(tree, state), *_reads(tree, state))
     if runs:
@@ -59,7 +59,7 @@ def _calls(tree: exp.Expression) -> Iterator[Effect]:
     for call in tree.find_all(exp.Anonymous):
         name = call.name.lower()
         if name not in HARMLESS | ONCE | EACH and not name.startswith("pg_"):
-            yield lock_rules.cannot_tell(f"what the function {name}() does")
+            yield lock_rules.not_known(f"what the function {name}() does")
 
 
 def _writes(tree: exp.Expression, state: SchemaState) -> Iterator[Effect]:

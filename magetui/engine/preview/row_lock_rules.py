@@ -24,7 +24,7 @@ def update_rows(state: SchemaState, path: Name, columns: Iterable[str]) -> Itera
     yield from _checked_keys(state, path, columns)
     for key, other in state.referring(path):
         if columns & set(key.referred_columns):
-            yield on(other, ROW_SHARE, note="its keys are looked up, and changed where they are ON UPDATE CASCADE")
+            yield on(other, ROW_SHARE, note="its keys are looked up, and changed if they are ON UPDATE CASCADE")
     if state.open:
         yield unnamed(ROW_SHARE, f"the tables whose foreign keys refer to {path[1]}")
 
@@ -45,7 +45,9 @@ def delete_rows(state: SchemaState, path: Name) -> Iterator[Effect]:
         if table in seen:
             continue
         seen.add(table)
-        yield on(table, ROW_EXCLUSIVE, "data", None if table == path else "its rows go too (ON DELETE CASCADE)")
+        yield on(
+            table, ROW_EXCLUSIVE, "data", None if table == path else "its rows are deleted too (ON DELETE CASCADE)"
+        )
         for key, other in state.referring(table):
             if key.on_delete == "CASCADE":
                 waiting.append(other)

@@ -26,7 +26,7 @@ ELSEWHERE = frozenset(
 )
 ON_A_TABLE = frozenset({"TRIGGER", "RULE", "POLICY"})
 GRANT_LOCKS_SINCE = 18  # the first version that locks the tables whose privileges change
-EVERY_TABLE = "every table, one after the other"
+EVERY_TABLE = "every table, one after another"
 
 
 def other_statement(words: Tokens) -> tuple[Operation, ...]:
@@ -34,7 +34,7 @@ def other_statement(words: Tokens) -> tuple[Operation, ...]:
     return tuple(_statement(words))
 
 
-def _cannot_tell(note: str) -> LockTable:
+def _not_known(note: str) -> LockTable:
     return lock(None, None, None, note)
 
 
@@ -67,7 +67,7 @@ def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case 
     if first in SILENT:
         return []
     locks = _other(first, words)
-    return [_cannot_tell(f"what {first} runs or locks")] if locks is None else locks
+    return [_not_known(f"what {first} runs or locks")] if locks is None else locks
 
 
 def _query(words: Tokens) -> list[Operation]:
@@ -80,7 +80,7 @@ def _query(words: Tokens) -> list[Operation]:
 
 
 def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PLR0911 - a case a statement
-    """Return None if the locks cannot be told."""
+    """Return None if the locks are not known."""
     match first:
         case "EXPLAIN":
             words.take_any("ANALYZE", "VERBOSE")
@@ -149,7 +149,7 @@ def _reindex(words: Tokens) -> LockTable:
         return LockTable(name, schema, mode, "build", note)
     if kind == "INDEX":
         return LockTable(None, schema, mode, "build", note, index=name)
-    return LockTable(None, None, mode, "build", "every table of it, one after the other")
+    return LockTable(None, None, mode, "build", "every table in it, one after another")
 
 
 def _comment(words: Tokens) -> list[Operation]:
@@ -215,7 +215,7 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
             note = "the tables that its body names, while it is checked"
             return [lock(None, None, LockMode.ROW_EXCLUSIVE, note)]
         case _:
-            return [] if kind in ELSEWHERE else [_cannot_tell(f"what CREATE {kind} locks")]
+            return [] if kind in ELSEWHERE else [_not_known(f"what CREATE {kind} locks")]
 
 
 def _create_view(words: Tokens, replaces: bool, is_stored: bool) -> list[Operation]:
@@ -223,7 +223,7 @@ def _create_view(words: Tokens, replaces: bool, is_stored: bool) -> list[Operati
     view = words.table()
     locks: list[Operation] = []
     if replaces:
-        locks.append(lock(*view, LockMode.ACCESS_EXCLUSIVE, "where there is one to replace"))
+        locks.append(lock(*view, LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace"))
     words.skip_to("AS")
     return [*locks, RunQuery(words.rest, runs=is_stored)]
 
@@ -265,12 +265,12 @@ def _drop(words: Tokens) -> list[Operation]:
         return [lock(None, None, LockMode.SHARE_UPDATE_EXCLUSIVE, "the table of the statistics")]
     if kind == "SCHEMA" and cascade:
         schema = words.identifier()
-        note = f"whatever else stands in {schema}, or rests on it"
+        note = f"everything else in {schema}, and what depends on it"
         return [DropSchema(schema), lock(None, None, LockMode.ACCESS_EXCLUSIVE, note)]
     if kind in ELSEWHERE:
-        note = f"tables that rest on the dropped {kind.lower()}"
+        note = f"tables that depend on the dropped {kind.lower()}"
         return [lock(None, None, LockMode.ACCESS_EXCLUSIVE, note)] if cascade else []
-    return [_cannot_tell(f"what DROP {kind} locks")]
+    return [_not_known(f"what DROP {kind} locks")]
 
 
 def _alter(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a statement
@@ -293,4 +293,4 @@ def _alter(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a st
         case _ if kind in ON_A_TABLE and words.skip_to("ON"):
             return _policy(words)
         case _:
-            return [] if kind in ELSEWHERE - {"EXTENSION"} else [_cannot_tell(f"what ALTER {kind} locks")]
+            return [] if kind in ELSEWHERE - {"EXTENSION"} else [_not_known(f"what ALTER {kind} locks")]

@@ -121,13 +121,13 @@ class TableReader:
             self.table,
             self.schema,
             tuple(columns),
-            next((one.columns for one in constraints if one.constraint == "primary"), ()),
+            next((added.columns for added in constraints if added.constraint == "primary"), ()),
             (),
-            tuple(one.foreign_key for one in constraints if one.foreign_key is not None),
+            tuple(added.foreign_key for added in constraints if added.foreign_key is not None),
             tuple(
-                Constraint(one.name, one.constraint, one.definition or "", one.columns)
-                for one in constraints
-                if one.constraint in ("unique", "check", "exclude")
+                Constraint(added.name, added.constraint, added.definition or "", added.columns)
+                for added in constraints
+                if added.constraint in ("unique", "check", "exclude")
             ),
         )
 
@@ -263,7 +263,7 @@ class TableReader:
         column, constraints, is_read = self._column(action)
         adding = AddColumn(self.table, self.schema, column)
         filled = column.default is not None and column.default.upper() != "NULL"
-        checked = [replace(one, valid=one.constraint != "foreign" or filled) for one in constraints]
+        checked = [replace(added, valid=added.constraint != "foreign" or filled) for added in constraints]
         locks: tuple[Operation, ...] = (adding, *checked)
         if is_guarded:
             guarded = Guarded(locks, self.table, self.schema, column.name, present=False)
@@ -326,7 +326,7 @@ class TableReader:
             case "SET" | "RESET" if action.key == "(":
                 return Read((), (strong if action.has("USER_CATALOG_TABLE") else weak,))
             case "SET" if action.key in {"LOGGED", "UNLOGGED", "TABLESPACE", "ACCESS"}:
-                note = "unless it is so already"
+                note = "unless the table has the setting already"
                 return Read((), (LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
             case "INHERIT" | "NO" if verb == "INHERIT" or action.take("INHERIT"):
                 mode = LockMode.SHARE_UPDATE_EXCLUSIVE if verb == "INHERIT" else LockMode.ACCESS_SHARE
@@ -343,7 +343,7 @@ class TableReader:
             case "ALTER" | "SET" | "OWNER" | "REPLICA" | "OF" | "NOT" | "FORCE" | "NO" | "OPTIONS":
                 return Read.unclear(strong)
             case _:
-                return Read.unclear(strong, lock(None, None, None, f"what ALTER TABLE … {verb} does more"))
+                return Read.unclear(strong, lock(None, None, None, f"what else ALTER TABLE … {verb} does"))
 
 
 def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]:

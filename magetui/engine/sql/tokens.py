@@ -2,7 +2,7 @@
 
 DDL is read from tokens, not with sqlglot. Of the 153 statements on tables that the tests run on servers, sqlglot 30
 gives 36 as opaque commands, reads `RENAME a TO b` of a column as the rename of the table, and leaves out NOT VALID,
-CASCADE and storage parameters. It spells types anew, and takes about 0.3 s to import.
+CASCADE and storage parameters. It spells types in its own way, and takes about 0.3 s to import.
 """
 
 from __future__ import annotations
