@@ -118,7 +118,7 @@ def test_counting_forward_from_the_current_revision(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
     assert [chain.after(["rev1"], count) for count in (1, 2)] == ["rev2", "rev3"]
     assert chain.after([], 1) == "rev1"
-    with pytest.raises(RevisionError, match=r"'\+3' goes beyond the head, which is 2 steps away\."):
+    with pytest.raises(RevisionError, match=r"'\+3' goes beyond the head, which is 2 away\."):
         chain.after(["rev1"], 3)
 
 

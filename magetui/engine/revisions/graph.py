@@ -155,7 +155,7 @@ class Chain:
         """Return the revision `count` steps after `current`. Raises `RevisionError` if that is beyond the head."""
         steps = self.upgrade_steps(current, self.resolve("head"))
         if count > len(steps):
-            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} steps away.")
+            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
         return steps[count - 1].revision
 
     def pending(self, current: Sequence[str]) -> tuple[str, ...]:
