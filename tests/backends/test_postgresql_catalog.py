@@ -275,6 +275,8 @@ def test_a_migration_that_only_waits_for_its_lock_makes_no_reader_wait(catalogue
     assert busy.columns[0].default == "…"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])  # no version reads a chain in another way
 def test_a_chain_of_three_thousand_foreign_keys_is_no_recursion(catalogued: Database) -> None:
     chain = "".join(f"create table t{n} (id integer primary key references t{n - 1} (id));" for n in range(1, 3000))
     catalogued.run("create table t0 (id integer primary key);" + chain)
@@ -460,6 +462,7 @@ def test_a_table_outside_the_search_path_is_named_with_its_schema(catalogued: Da
     assert session.holds == (HeldLock("side.t", "EXCLUSIVE"),)
 
 
+@pytest.mark.slow
 def test_two_hundred_sessions_are_cheap(catalogued: Database) -> None:
     catalogued.run("create table t (id integer primary key)")
     for _ in range(200):

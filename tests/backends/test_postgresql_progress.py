@@ -19,7 +19,7 @@ from magetui.model.sessions import StatementProgress
 from tests.support.databases import PostgresDatabase
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.slow, pytest.mark.every_version]
 
 ROWS = 60_000
 FIRST, MIDDLE, LATE = 1, ROWS // 2, ROWS * 3 // 4

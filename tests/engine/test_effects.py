@@ -40,7 +40,7 @@ from magetui.runner.recorder import Recorder
 from tests.support.databases import PostgresDatabase
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.slow, pytest.mark.every_version]
 
 HOUSE = """
 create schema archive;

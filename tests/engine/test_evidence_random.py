@@ -29,6 +29,8 @@ from tests.support.alembic_project import Revision, make_project
 from tests.support.databases import PostgresDatabase
 from tests.support.steps import walking
 
+pytestmark = pytest.mark.slow
+
 WANTED = os.environ.get("EVIDENCE_EXAMPLES")
 NAMES = ("task", "Task list", "user", "a.b", "x" * 60)
 COLUMNS = ("name", "Order", "group", "n1", "n2")

@@ -21,6 +21,8 @@ from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.steps import walking
 
+pytestmark = pytest.mark.slow
+
 ON_18 = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 

@@ -22,6 +22,8 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal
 from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
 
+pytestmark = pytest.mark.slow
+
 WRONG = 'op.add_column("no_such_table", sa.Column("extra", sa.Integer))'
 
 

@@ -1,4 +1,4 @@
-"""The full-screen program on a terminal of its own, and what an operator does there time and again."""
+"""Fixtures that open the full-screen program in a pseudo-terminal, and the steps that many tests repeat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCK_TIMEOUT = "give up on a lock after"  # the label of its field
 
 @pytest.fixture
 def open_terminal(tmp_path: Path) -> Iterator[OpenScreen]:
-    """Opens the program with command-line arguments; what still runs at the test's end is ended."""
+    """Return a function that opens the program with command-line arguments. The program ends with the test."""
     with ExitStack() as opened:
 
         def open_terminal(*arguments: object, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
@@ -33,7 +33,7 @@ def open_terminal(tmp_path: Path) -> Iterator[OpenScreen]:
 
 @pytest.fixture
 def open_screen(open_terminal: OpenScreen, mage_home: Path) -> OpenScreen:
-    """Opens the program with Mage's chain on a database's URL, and waits until the screen says `until`."""
+    """Return a function that opens the program with Mage's chain on a URL and waits until the screen shows `until`."""
 
     def open_screen(url: str, *arguments: str, until: str, size: tuple[int, int] = (80, 24), **env: str) -> Terminal:
         env = {"MAGE_DATABASE_CONNECTION_URL": url, **env}
@@ -46,25 +46,25 @@ def open_screen(open_terminal: OpenScreen, mage_home: Path) -> OpenScreen:
 
 @pytest.fixture
 def mage(postgres: PostgresServer, mage_pg_url: str) -> PostgresDatabase:
-    """A fresh database at the head of Mage's chain."""
+    """Return a fresh database at the head of Mage's chain."""
     return PostgresDatabase(postgres, mage_pg_url.rpartition("/")[2])
 
 
 @pytest.fixture
 def terminal(mage: PostgresDatabase, open_screen: OpenScreen) -> Terminal:
-    """The program at 80 by 24, open on `mage`, which it has read."""
+    """Return the program at 80 by 24, open on `mage`, after it has read the database."""
     return open_screen(mage.url, until="UP TO DATE")
 
 
 def set_back(mage: PostgresDatabase) -> None:
-    """Undo the head by hand, so that one revision is pending and the schema says so too."""
+    """Undo the head by hand: one revision is pending, and the schema matches that."""
     mage.rows("DROP TABLE generic_job")
     mage.rows("DROP TYPE jobtype, jobstatus")
     mage.rows(f"UPDATE alembic_version SET version_num = '{BEFORE_HEAD}'")
 
 
 def consent(terminal: Terminal, name: str) -> None:
-    """Type the database's name, and press the button that this makes live."""
+    """Type the database's name, and press the button that the name enables."""
     terminal.wait_for("y Yes")
     terminal.press("y")
     terminal.wait_gone("y Yes")  # the field has the focus: letters are text
@@ -76,7 +76,7 @@ def consent(terminal: Terminal, name: str) -> None:
 
 
 def edit(terminal: Terminal) -> None:
-    """Go to the first field of a plan that is there: letters are text from now on."""
+    """Go to the first field of the plan. Letters are text from now on."""
     terminal.wait_for("y Yes")
     terminal.press("e")
     terminal.wait_gone("e Edit")
@@ -105,6 +105,6 @@ def roll_back(terminal: Terminal, name: str, revision: str, *, timeout: int, ste
 
 
 def waited(terminal: Terminal, timeout: int) -> float:
-    """For how many seconds a run has waited for a lock, as its screen says; 0 where it says no such thing."""
-    said = re.search(rf"(\d+\.\d) of {timeout} s", terminal.screen())
-    return float(said[1]) if said else 0.0
+    """Return the seconds that a run has waited for a lock by its screen, or 0 if the screen shows no wait."""
+    match = re.search(rf"(\d+\.\d) of {timeout} s", terminal.screen())
+    return float(match[1]) if match else 0.0
