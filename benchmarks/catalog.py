@@ -99,7 +99,8 @@ def _measure(connection: Connection) -> float:
             f"one query {query:6.1f} ms    list {first:6.1f} ms {first / query:.2f}    "
             f"list and details {both:6.1f} ms {both / query:.2f}"
         )
-    query, first, both = (min(column) for column in zip(*rounds, strict=True))
+    quickest: list[float] = [min(column) for column in zip(*rounds, strict=True)]
+    query, first, both = quickest
     _say(
         f"{TABLES} tables: list and details in one reading {both / query:.2f} times one catalog query (target: at most "
         f"{TARGET}); the list {first / query:.2f}, list then details {(first + both) / query:.2f}"

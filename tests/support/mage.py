@@ -58,15 +58,15 @@ def migrate_with_alembic(url: str, directory: Path, revision: str = "head") -> N
     if address.drivername != "postgresql" or address.query or not _is_fresh(address):
         _run(url, directory, revision)
         return
-    template = template_name(revision)
+    name, template = address.database or "", template_name(revision)
     with _session(address.set(database="postgres")) as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,))
         if cursor.fetchall():
-            source, copy = template, address.database
+            source, copy = template, name
             cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(copy)))
         else:
             _run(url, directory, revision)
-            source, copy = address.database, template
+            source, copy = name, template
         cursor.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), sql.Identifier(source)))
 
 
