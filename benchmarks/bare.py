@@ -1,4 +1,4 @@
-"""The least that a Textual program can be: the measure of our own start. Run by `benchmarks.screen`."""
+"""The smallest Textual program, the reference for our start-up time. `benchmarks.screen` runs it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The list and the details of 5,000 tables against one catalog query that reads their columns.
+"""Compare the list and the details of 5,000 tables with one catalog query that reads their columns.
 
-Run it with `uv run python -m benchmarks.catalog`. It makes a PostgreSQL 16 of its own with 5,000 tables of 3
-to 6 columns, each with a primary key, an index and a row, a third with a foreign key and a quarter with a
-default. Measured is the quickest of alternated rounds, the least disturbed, all objects made: one reading that
-gives the list and the details (`table_details`, of which each names its table with rows, bytes and owner)
-against the columns of all tables in order, fetched whole through psycopg2. Target: at most 2 times. The list by
-itself is measured beside it: who wants it first, as the screen does, and then all details, pays for both.
+Run it with `uv run python -m benchmarks.catalog`. It starts a PostgreSQL 16 and creates 5,000 tables of 3 to 6
+columns. Each table has a primary key, an index and a row, a third have a foreign key, a quarter have a default. One
+call of `table_details` returns the list and the details: each detail names its table with rows, bytes and owner. The
+reference reads the columns of all tables in order through psycopg2. The benchmark alternates both, includes the cost of
+all objects, and takes the fastest round of each, because that round is the least disturbed. Target: at most 2 times
+the reference. The list alone is measured too: the screen reads the list first and all details later, and pays for both.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tests.support.postgres import PostgresServer
 
 TABLES = 5_000
 ROUNDS = 9
-WARM_UP = 2  # rounds: the server session's caches fill in the first
+WARM_UP = 2  # rounds: the first fills the caches of the server session
 TARGET = 2.0
-BATCH = 100  # tables a transaction: each takes locks, and their number is limited
+BATCH = 100  # tables per transaction: each table takes locks, and the lock table is limited
 
 REFERENCE = """
 select n.nspname, c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -42,7 +42,7 @@ order by n.nspname, c.relname, a.attnum
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 where the target is missed."""
+    """Measure and print. The exit status is 1 if the target is missed."""
     with PostgresServer(16) as server:
         url = server.create_database("catalog")
         _make_tables(server, "catalog")
@@ -59,7 +59,7 @@ def _make_tables(server: PostgresServer, database: str) -> None:
 
 
 def _table(number: int) -> str:
-    """Statements for one table; half of them have a column whose name no other table has."""
+    """Return the statements for one table. Half of the tables have a column name that no other table has."""
     created = "created_at timestamptz" + (" default now()" if number % 4 == 1 else "")
     optional = [created, f"amount_{number} numeric(12, 2)", "note text"]
     parent = "parent_id integer"
@@ -74,7 +74,7 @@ def _table(number: int) -> str:
 
 
 def _measure(connection: Connection) -> float:
-    """The ratio of the quickest of alternated rounds, after some that are thrown away."""
+    """Return the ratio of the fastest rounds, after WARM_UP rounds that do not count."""
 
     def reference() -> list[Any]:
         raw = connection.connection.cursor()
@@ -94,25 +94,25 @@ def _measure(connection: Connection) -> float:
         assert tuple(detail.table for detail in details) == listed()
         assert sum(len(detail.columns) for detail in details) == len(reference())
     rounds: list[list[float]] = [[_milliseconds(work) for work in (reference, listed, detailed)] for _ in range(ROUNDS)]
-    for one, first, both in rounds:
+    for query, first, both in rounds:
         _say(
-            f"one query {one:6.1f} ms    list {first:6.1f} ms {first / one:.2f}    "
-            f"list and details {both:6.1f} ms {both / one:.2f}"
+            f"one query {query:6.1f} ms    list {first:6.1f} ms {first / query:.2f}    "
+            f"list and details {both:6.1f} ms {both / query:.2f}"
         )
     quickest: list[float] = [min(column) for column in zip(*rounds, strict=True)]
-    one, first, both = quickest
+    query, first, both = quickest
     _say(
-        f"{TABLES} tables: list and details in one reading {both / one:.2f} times one catalog query (target: at most "
-        f"{TARGET}); the list {first / one:.2f}, so one after the other {(first + both) / one:.2f}"
+        f"{TABLES} tables: list and details in one reading {both / query:.2f} times one catalog query (target: at most "
+        f"{TARGET}); the list {first / query:.2f}, list then details {(first + both) / query:.2f}"
     )
-    return both / one
+    return both / query
 
 
 def _milliseconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     result = work()
     elapsed = time.perf_counter() - started
-    del result  # freeing it is not measured
+    del result  # the time to free the objects does not count
     return elapsed * 1000
 
 

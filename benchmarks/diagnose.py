@@ -1,8 +1,8 @@
-"""`diagnose` on Mage's chain against `alembic current` in Mage's own folder and environment.
+"""Compare `diagnose` on Mage's chain with `alembic current` in Mage's own folder and environment.
 
 Run it with `uv run python -m benchmarks.diagnose`. It installs Mage with all its dependencies into a virtual
-environment under `.cache` (once; some hundreds of megabytes), makes a PostgreSQL 16 of its own, and takes the
-median of alternated pairs of whole processes. Target: at most a quarter of the time.
+environment under `.cache` (once, a gigabyte) and starts a PostgreSQL 16. It runs both commands in alternation, each
+as a new process, and takes the median of the pairs. Target: at most a quarter of the time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TARGET = 0.25
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 where the target is missed."""
+    """Measure and print. The exit status is 1 if the target is missed."""
     home = mage_environment()
     package = site_packages(home) / "mage_ai"
     with tempfile.TemporaryDirectory() as folder, PostgresServer(16) as server:
@@ -37,7 +37,7 @@ def main() -> int:
             "MAGE_DATABASE_CONNECTION_URL": plain,
             "HOME": folder,
         }
-        # Mage's own configuration, whose URL is a relative SQLite file, pointed at our server.
+        # Mage's alembic.ini names a relative SQLite file. This copy names the server.
         database = package / "orchestration" / "db"
         text = (database / "alembic.ini").read_text()
         text = text.replace("script_location = migrations", f"script_location = {database / 'migrations'}")
@@ -46,12 +46,12 @@ def main() -> int:
         ini.write_text(text)
         ours = [sys.executable, "-m", "magetui", "diagnose", "--mage-path", str(package)]
         theirs = [str(home / "bin" / "python"), "-m", "alembic", "-c", str(ini), "current"]
-        for command in (ours, theirs):  # bytecode and file caches
+        for command in (ours, theirs):  # fill bytecode and file caches
             _seconds(command, environment, folder)
         pairs = [(_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)]
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"magetui diagnose   {statistics.median(a for a, _ in pairs) * 1000:6.0f} ms")
-    print(f"alembic current    {statistics.median(b for _, b in pairs) * 1000:6.0f} ms")
+    ratio = statistics.median(first / second for first, second in pairs)
+    print(f"magetui diagnose   {statistics.median(first for first, _ in pairs) * 1000:6.0f} ms")
+    print(f"alembic current    {statistics.median(second for _, second in pairs) * 1000:6.0f} ms")
     print(f"ratio, by pairs    {ratio:6.2f}    target: at most {TARGET}")
     return 0 if ratio <= TARGET else 1
 

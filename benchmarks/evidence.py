@@ -1,11 +1,11 @@
-"""Evidence for a chain of 5,000 revisions on 500 tables against `alembic history` of the same chain.
+"""Compare `evidence` for a chain of 5,000 revisions on 500 tables with `alembic history` of the same chain.
 
-Run it with `uv run python -m benchmarks.evidence`. Each table is made by one revision and then given columns and
-indexes by nine others; the SQLite database is where the chain is after nine tenths of it. The scripts have been asked
-what they do once before, as on any later look: kept recordings are read, the schema is read and weighed against every
-revision, and the one that it fits is named. Both are whole processes with warm bytecode, the median of alternated
-pairs. `alembic history` is what reading the chain alone takes: it imports the scripts and prints a line for each.
-Target: at most 2.5 times that.
+Run it with `uv run python -m benchmarks.evidence`. One revision creates each table, and nine others add columns and
+indexes. The SQLite database is at nine tenths of the chain. The scripts are recorded in a run that does not count, as
+on every later start of the program. The measured run reads the recordings and the schema, compares the schema with
+every revision, and names the matching revision. `alembic history` imports the scripts and prints a line for each: that
+is the cost of reading the chain. Both are new processes with warm bytecode. The result is the median of alternated
+pairs. Target: at most 2.5 times the time of `alembic history`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TARGET = 2.5
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 where the target is missed."""
+    """Measure and print. The exit status is 1 if the target is missed."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "data.db")
         project = make_project(Path(folder, "project"), [revision for revision, _ in _chain()], f"sqlite:///{file}")
@@ -46,18 +46,18 @@ def main() -> int:
         }
         ours = [sys.executable, "-m", "magetui", "evidence", "--config", str(project.ini)]
         theirs = [sys.executable, "-m", "alembic", "-c", str(project.ini), "history"]
-        for command in (ours, theirs):  # bytecode, recordings and file caches
+        for command in (ours, theirs):  # fill bytecode, recordings and file caches
             _seconds(command, environment, folder)
         pairs = [(_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)]
-    ratio = statistics.median(a / b for a, b in pairs)
-    print(f"magetui evidence   {statistics.median(a for a, _ in pairs) * 1000:6.0f} ms")
-    print(f"alembic history    {statistics.median(b for _, b in pairs) * 1000:6.0f} ms")
+    ratio = statistics.median(first / second for first, second in pairs)
+    print(f"magetui evidence   {statistics.median(first for first, _ in pairs) * 1000:6.0f} ms")
+    print(f"alembic history    {statistics.median(second for _, second in pairs) * 1000:6.0f} ms")
     print(f"ratio, by pairs    {ratio:6.2f}    target: at most {TARGET}")
     return 0 if ratio <= TARGET else 1
 
 
 def _chain() -> Iterator[tuple[Revision, str]]:
-    """Each revision with the statement that it amounts to."""
+    """Yield each revision with its equivalent SQL statement."""
     for number in range(REVISIONS):
         name = f"t{number % TABLES}"
         if number < TABLES:

@@ -1,13 +1,13 @@
-"""A migration of ten minutes that loses its screen half-way: the long case, which no test has the time for.
+"""Run a migration of ten minutes that loses its screen halfway. No test has time for such a long run.
 
-Run it with `uv run python -m benchmarks.long_run`, with `--rows N` for less (a hundred thousand take some twenty
-seconds). On a PostgreSQL 16 of its own, a table of generated rows is filled, updated, rewritten by a change of type,
-indexed and rewritten again, in one transaction begun from the screen in a pseudo-terminal. Half-way the program is
-killed (SIGKILL) and its terminal closed; `magetui` is opened again, offers the run, and follows it to its end.
+Run it with `uv run python -m benchmarks.long_run`. `--rows N` makes it shorter (100,000 rows take about 20 seconds). It
+starts a PostgreSQL 16 and migrates from the screen in a pseudo-terminal. In one transaction, the chain fills a table,
+updates it, rewrites it by a change of type, indexes it and rewrites it again. Halfway the benchmark kills the program
+(SIGKILL) and closes its terminal. It opens `magetui` again, which offers the run and follows it to its end.
 
-Targets, all or none: the journal is one unbroken story (every byte from before the kill still there, each step and
-statement begun and ended once and in order, one beginning and one end), the outcome is "done", and the version table
-and the rows are what the chain's end makes them. Times, memory and the journal's size are told.
+All targets must be met. The journal is complete: it keeps every byte from before the kill, each step and statement
+starts and ends once and in order, and the run starts and ends once. The outcome is "done". The version table and the
+rows are those of the head. The benchmark also prints times, memory and the journal's size.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from tests.support.postgres import PostgresServer
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
-ROWS = 2_400_000  # about ten minutes where one row takes 250 µs in all
-HALF_WAY = 4  # the step in whose statement the program is killed: two of the four heavy ones are done
-END_SECONDS = 3 * 3600  # longer than any machine takes
+ROWS = 2_400_000  # about ten minutes if one row takes 250 µs in all
+HALF_WAY = 4  # the program is killed in a statement of this step, after two of the four expensive steps
+END_SECONDS = 3 * 3600  # longer than any machine needs
 SIZE = (100, 30)
-WORK = "md5(repeat(note, 1000))"  # some 50 µs a row, so that minutes need processor time and not gigabytes
+WORK = "md5(repeat(note, 1000))"  # about 50 µs per row, so that a long run needs processor time and not gigabytes
 
 FILL = """\
 create table reading (id bigint primary key, note text not null);
@@ -52,9 +52,9 @@ STEPS = (
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 where the story is broken."""
+    """Measure and print. The exit status is 1 if a check fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"how much work (default: {ROWS})")
+    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"the number of rows (default: {ROWS})")
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder, PostgresServer(16, {"max_wal_size": "8GB"}) as server:
         url = server.create_database("long")
@@ -68,7 +68,7 @@ def main() -> int:
         path = state / "runs" / "1.jsonl"
         command = Magetui.command("--config", project.ini)
 
-        _begin_and_kill(command, environment, state)
+        _start_and_kill(command, environment, state)
         before = path.read_bytes()
         at_kill = time.time()
         offered, attached, memory, written = _follow_to_the_end(command, environment, state)
@@ -78,14 +78,14 @@ def main() -> int:
         current = [row[0] for row in server.execute("long", "select version_num from alembic_version")]
         [(count,)] = server.execute("long", "select count(*) from reading")
     checks = {
-        "every byte from before the kill is still there": after.startswith(before),
-        "one beginning, one end, each in its place": _is_framed(events),
-        "every step begun and ended, once and in order": _is_in_order(events),
-        "every statement begun and ended, once and in order": _statements_are_whole(events),
-        "the run went on after the kill": moment(ended) > at_kill,
+        "the journal keeps every byte from before the kill": after.startswith(before),
+        "the run starts and ends once, at the journal's ends": _is_framed(events),
+        "every step starts and ends once, in order": _is_in_order(events),
+        "every statement starts and ends once, in order": _statements_are_complete(events),
+        "the run continued after the kill": moment(ended) > at_kill,
         "the outcome is done": ended.get("outcome") == "done",
-        "the current revision is the chain's head": current == [STEPS[-1][0]] == ended.get("current"),
-        "the rows are all there": count == rows,
+        "the current revision is the head": current == [STEPS[-1][0]] == ended.get("current"),
+        "all rows exist": count == rows,
     }
     started = moment(events[0])
     print(f"rows                  {rows:10,}")
@@ -96,9 +96,9 @@ def main() -> int:
     print(f"offered again after   {offered:10.1f} s from starting the program")
     print(f"on screen again after {attached:10.1f} s")
     print(f"journal               {len(after):10,} bytes, {len(events)} events, {len(before)} bytes at the kill")
-    print(f"screen at the end     {memory:10.0f} MB, {written:.0f} bytes/s while it followed")
-    for said, so in checks.items():
-        print(f"{'ok  ' if so else 'NOT '} {said}")
+    print(f"screen at the end     {memory:10.0f} MB, {written:.0f} bytes/s while following")
+    for name, passed in checks.items():
+        print(f"{'ok    ' if passed else 'FAILED'} {name}")
     return 0 if all(checks.values()) else 1
 
 
@@ -110,8 +110,8 @@ def _chain(rows: int) -> list[Revision]:
     ]
 
 
-def _begin_and_kill(command: list[str], environment: dict[str, str | None], state: Path) -> None:
-    """Begin the run on the screen; end program and terminal in the middle of a statement."""
+def _start_and_kill(command: list[str], environment: dict[str, str | None], state: Path) -> None:
+    """Start the run on the screen. Kill the program and close the terminal in the middle of a statement."""
     with Terminal(command, SIZE, environment) as terminal:
         terminal.wait_for("4 Log", 60)
         terminal.wait_for("diagnose", 60)
@@ -131,7 +131,7 @@ def _begin_and_kill(command: list[str], environment: dict[str, str | None], stat
 def _runs_statement_of(state: Path, step: int) -> bool:
     events = journal(state)
     if named(events, "run-ended"):
-        raise RuntimeError(f"the run ended before it was half-way: {events[-1]}")
+        raise RuntimeError(f"the run ended before the kill: {events[-1]}")
     steps = named(events, "step-started")
     if not steps or steps[-1]["number"] < step:
         return False
@@ -141,7 +141,11 @@ def _runs_statement_of(state: Path, step: int) -> bool:
 def _follow_to_the_end(
     command: list[str], environment: dict[str, str | None], state: Path
 ) -> tuple[float, float, float, float]:
-    """Re-attach: seconds until it is offered and until it is shown, then resident MB and bytes a second at the end."""
+    """Follow the run to its end in a new program.
+
+    Returns the seconds until the program offers the run, the seconds until it shows the run, the resident memory in MB,
+    and the bytes per second written to the terminal.
+    """
     started = time.monotonic()
     with Terminal(command, SIZE, environment) as terminal:
         terminal.wait_for(r"Run 1 \(migrate\) continues", 60)
@@ -152,14 +156,14 @@ def _follow_to_the_end(
         terminal.wait_for(rf"step [{HALF_WAY}-{len(STEPS)}] of {len(STEPS)}")
         attached = time.monotonic() - started
         if named(journal(state), "run-ended"):
-            raise RuntimeError("the run had ended before it was followed again: give it more rows")
+            raise RuntimeError("the run ended before the program followed it again: use more rows")
         followed, written = time.monotonic(), len(terminal.output)
         terminal.wait_for(rf"Done\. The database now says {STEPS[-1][0]}", END_SECONDS)
         rate = (len(terminal.output) - written) / (time.monotonic() - followed)
         memory = _resident_mb(terminal.pid)
         terminal.press("ctrl+q")
         if terminal.wait_exit() != 0:
-            raise RuntimeError("the program did not end well")
+            raise RuntimeError("the program failed at its end")
     return offered, attached, memory, rate
 
 
@@ -168,7 +172,7 @@ def _resident_mb(pid: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-# -- what an unbroken story is
+# -- checks of the journal
 
 
 def _is_framed(events: list[Event]) -> bool:
@@ -177,20 +181,24 @@ def _is_framed(events: list[Event]) -> bool:
 
 
 def _is_in_order(events: list[Event]) -> bool:
-    story = [(e["event"], e["number"], e["revision"]) for e in events if e["event"] in ("step-started", "step-ended")]
-    wanted = [
+    actual = [
+        (event["event"], event["number"], event["revision"])
+        for event in events
+        if event["event"] in ("step-started", "step-ended")
+    ]
+    expected = [
         (event, number, name)
         for number, (name, _, _) in enumerate(STEPS, start=1)
         for event in ("step-started", "step-ended")
     ]
-    return story == wanted
+    return actual == expected
 
 
-def _statements_are_whole(events: list[Event]) -> bool:
-    story = [(e["event"], e["number"]) for e in events if e["event"] in ("statement-started", "statement-ended")]
-    began = [number for event, number in story if event == "statement-started"]
-    whole = [(event, number) for number in began for event in ("statement-started", "statement-ended")]
-    return story == whole and _are_consecutive(began)
+def _statements_are_complete(events: list[Event]) -> bool:
+    names = ("statement-started", "statement-ended")
+    actual = [(event["event"], event["number"]) for event in events if event["event"] in names]
+    started = [number for name, number in actual if name == "statement-started"]
+    return actual == [(name, number) for number in started for name in names] and _are_consecutive(started)
 
 
 def _are_consecutive(numbers: Iterable[int]) -> bool:

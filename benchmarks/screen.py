@@ -1,9 +1,13 @@
-"""The full-screen program: how soon it is usable, what it costs at rest, and how much memory it takes.
+"""Measure the full-screen program: its start, its cost at rest, and its memory.
 
-Run it with `uv run python -m benchmarks.screen`. In a pseudo-terminal, on a PostgreSQL 16 of its own with Mage's
-real chain, alternated with a bare Textual app: the time from starting the process until all panes are drawn and
-keys are taken (target: at most 1.5 times the bare app's), until the state of the database is on screen (told), the
-processor time and bytes of ten seconds at rest (target: none), and the resident memory (target: under 100 MB).
+Run it with `uv run python -m benchmarks.screen`. The program runs in a pseudo-terminal on a new PostgreSQL 16 with
+Mage's real chain, in alternation with a bare Textual app. Measured are:
+
+- the time from the start of the process until all panes are drawn and keys work
+  (target: at most 1.5 times the bare app)
+- the time until the screen shows the state of the database (no target)
+- the processor time (no target) and the bytes written (target: none) in ten seconds at rest
+- the resident memory (target: under 100 MB)
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
-    """Measure and print; the exit status is 1 where a target is missed."""
+    """Measure and print. The exit status is 1 if a target is missed."""
     with tempfile.TemporaryDirectory() as state, PostgresServer(16) as server:
         url = server.create_database("mage")
         migrate_with_alembic(url, mage_directory(), "42a14d6143f1")
@@ -38,17 +42,17 @@ def main() -> int:
         }
         ours = [sys.executable, "-m", "magetui", "--mage-path", str(mage_directory())]
         bare = [sys.executable, "-m", "benchmarks.bare"]
-        for _ in range(2):  # bytecode and file caches
+        for _ in range(2):  # fill bytecode and file caches
             _usable(bare, "bare app is ready", environment)
             _usable(ours, "4 Log", environment)
         pairs = [
             (_usable(ours, "4 Log", environment), _usable(bare, "bare app is ready", environment)) for _ in range(PAIRS)
         ]
-        ratio = statistics.median(a / b for a, b in pairs)
+        ratio = statistics.median(first / second for first, second in pairs)
         state_ms = statistics.median(_usable(ours, "BEHIND BY 2", environment) for _ in range(5))
         cpu, written, memory = _at_rest(ours, environment)
-    print(f"first usable screen   {statistics.median(a for a, _ in pairs):6.0f} ms")
-    print(f"bare Textual app      {statistics.median(b for _, b in pairs):6.0f} ms")
+    print(f"first usable screen   {statistics.median(first for first, _ in pairs):6.0f} ms")
+    print(f"bare Textual app      {statistics.median(second for _, second in pairs):6.0f} ms")
     print(f"ratio, by pairs       {ratio:6.2f}    target: at most {TARGET}")
     print(f"state on the screen   {state_ms:6.0f} ms")
     print(f"at rest, {REST_SECONDS} s         {cpu * 1000:6.0f} ms of processor time, {written} bytes    target: none")
@@ -57,7 +61,7 @@ def main() -> int:
 
 
 def _usable(command: list[str], wanted: str, environment: dict[str, str | None]) -> float:
-    """Milliseconds from starting the program until its screen shows `wanted`."""
+    """Return the milliseconds from the start of the program until its screen shows `wanted`."""
     started = time.perf_counter()
     with Terminal(command, SIZE, environment) as terminal:
         terminal.wait_seen(wanted, 60)
@@ -69,11 +73,11 @@ def _usable(command: list[str], wanted: str, environment: dict[str, str | None])
 
 
 def _at_rest(command: list[str], environment: dict[str, str | None]) -> tuple[float, int, float]:
-    """Processor seconds and bytes written while nothing happens, and resident megabytes."""
+    """Return processor seconds and bytes written at rest, and resident megabytes."""
     with Terminal(command, SIZE, environment) as terminal:
         terminal.wait_for("BEHIND BY 2", 60)
         terminal.wait_for("diagnose", 60)
-        time.sleep(2)  # until what follows the first reading is drawn
+        time.sleep(2)  # until the screen is complete after the first reading
         written, used = len(terminal.output), _cpu_seconds(terminal.pid)
         time.sleep(REST_SECONDS)
         at_rest = _cpu_seconds(terminal.pid) - used, len(terminal.output) - written

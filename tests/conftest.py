@@ -1,4 +1,4 @@
-"""The real parts that tests stand on. One that cannot be had fails the test; none is ever skipped."""
+"""Fixtures with the real parts that tests use. A part that is missing fails the test; no test is ever skipped."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ import pytest
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.leaks import nowhere
-from tests.support.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic
+from tests.support.mage import CHECKOUT, HEAD, mage_directory, migrate_with_alembic, template_name
 from tests.support.postgres import HOST, VERSIONS, PostgresServer
 from tests.support.proxy import StallingProxy
 from tests.support.secret_stores import SecretsManager
 
 pytest_plugins = ("tests.support.debian",)
 
-MAGE_TEMPLATE = "mage_at_head"
 UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "IDENTITY_", "MSI_", "PG", "XDG_", "TEXTUAL")
 
 
-# Whoever starts the tests under `nohup`, or in the background, has these ignored, and what is started here would
-# inherit that.
+# `nohup` and background jobs ignore these signals, and every process that a test starts would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    # Without bytecode the start of a program takes three times as long: of this process, its workers and magetui.
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CHECKOUT / ".cache" / "bytecode")
+
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: much of what is tested is waiting, for locks and for silent servers."""
+    """Return the number of processors plus one: many tests wait for a lock or for a silent server."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -43,22 +46,22 @@ def pytest_xdist_auto_num_workers() -> int:
 def state_dir(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """An operator's empty home, and none of this machine's settings; the state directory, searched for passwords."""
+    """Give the test an empty home without this machine's settings; return the state directory.
+
+    After the test, the state directory must not contain the servers' password.
+    """
     for name in os.environ:
         if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # this machine may be one of AWS's
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # the tests may run on an EC2 instance
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    # What scripts do is kept by their content: asking Mage's forty anew for each test would take most of the time.
+    # The cache keeps recorded operations by the scripts' content. Recording Mage's forty scripts again for each test
+    # would take most of the time.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        # Every start of the program would compile all that it imports, and take three times as long.
-        monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
-        monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(CHECKOUT / ".cache" / "bytecode"))
     state = home / "state" / "magetui"
     yield state
     if state.is_dir():
@@ -67,7 +70,7 @@ def state_dir(
 
 @pytest.fixture
 def own(state_dir: Path) -> Path:
-    """The operator's own configuration file, empty."""
+    """Return the operator's own configuration file, which is empty."""
     file = Path(os.environ["XDG_CONFIG_HOME"], "magetui", "config.toml")
     file.parent.mkdir(parents=True)
     file.touch(0o600)
@@ -76,7 +79,7 @@ def own(state_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_servers() -> Iterator[dict[int, PostgresServer]]:
-    """The servers that have been needed so far, by major version; they live as long as the test process."""
+    """Return the servers started so far, by major version. They live as long as the test process."""
     servers: dict[int, PostgresServer] = {}
     yield servers
     for server in servers.values():
@@ -84,20 +87,27 @@ def postgres_servers() -> Iterator[dict[int, PostgresServer]]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """PostgreSQL's newest version, unless a test is marked as one to which versions matter, or names one itself."""
+    """Run a test on the newest PostgreSQL, unless it is marked `every_version` or names a version itself.
+
+    Runs on the older versions are marked `slow`.
+    """
     versions = VERSIONS if metafunc.definition.get_closest_marker("every_version") else VERSIONS[-1:]
+    runs = [
+        pytest.param(version, id=f"pg{version}", marks=() if version == VERSIONS[-1] else pytest.mark.slow)
+        for version in versions
+    ]
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[0]}
     named |= {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    for fixture, kinds in (("postgres", versions), ("database", (*versions, "sqlite"))):
+    for fixture, values in (("postgres", runs), ("database", [*runs, pytest.param("sqlite", id="sqlite")])):
         if fixture in metafunc.fixturenames and fixture not in named:
-            metafunc.parametrize(fixture, kinds, indirect=True, ids=[k if k == "sqlite" else f"pg{k}" for k in kinds])
+            metafunc.parametrize(fixture, values, indirect=True)
 
 
 @pytest.fixture
 def postgres(request: pytest.FixtureRequest, postgres_servers: dict[int, PostgresServer]) -> PostgresServer:
-    """A running server of the newest version, or of each in turn where the test is marked `every_version`.
+    """Return a running server of the newest version, or of each version if the test is marked `every_version`.
 
-    Tests may restart it, and even leave it stopped.
+    Tests may restart the server, and may leave it stopped.
     """
     return _running(postgres_servers, request.param)
 
@@ -112,7 +122,7 @@ def _running(servers: dict[int, PostgresServer], major: int) -> PostgresServer:
 
 @pytest.fixture
 def pg_url(postgres: PostgresServer) -> Iterator[str]:
-    """The URL of a fresh, empty database."""
+    """Return the URL of a fresh, empty database."""
     url = postgres.create_database()
     yield url
     postgres.drop_database(url.rpartition("/")[2])
@@ -120,20 +130,20 @@ def pg_url(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def pg_database(postgres: PostgresServer, pg_url: str) -> PostgresDatabase:
-    """A fresh, empty database."""
+    """Return a fresh, empty database."""
     return PostgresDatabase(postgres, pg_url.rpartition("/")[2])
 
 
 @pytest.fixture
 def proxy(pg_database: PostgresDatabase) -> Iterator[StallingProxy]:
-    """A line to the server of that database, which can fall silent or break."""
+    """Return a proxy to the server of `pg_database` that can stall or break connections."""
     with StallingProxy(HOST, pg_database.server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> SqliteDatabase:
-    """A file that does not exist yet."""
+    """Return a database whose file does not exist yet."""
     return SqliteDatabase(tmp_path / "data.db")
 
 
@@ -143,7 +153,7 @@ def database(
     postgres_servers: dict[int, PostgresServer],
     sqlite_database: SqliteDatabase,
 ) -> Iterator[Database]:
-    """A fresh, empty database: PostgreSQL as for `postgres`, then SQLite."""
+    """Return a fresh, empty database: PostgreSQL as for `postgres`, then SQLite."""
     if request.param == "sqlite":
         yield sqlite_database
         return
@@ -155,21 +165,21 @@ def database(
 
 @pytest.fixture(scope="session")
 def secrets_manager() -> Iterator[SecretsManager]:
-    """AWS Secrets Manager, without secrets; it lives as long as the test process."""
-    served = SecretsManager()
-    yield served
-    served.close()
+    """Return an AWS Secrets Manager without secrets. It lives as long as the test process."""
+    secrets_manager = SecretsManager()
+    yield secrets_manager
+    secrets_manager.close()
 
 
 @pytest.fixture(scope="session")
 def mage_home() -> Path:
-    """The directory that contains Mage's package `mage_ai`."""
+    """Return the directory that contains Mage's package `mage_ai`."""
     return mage_directory()
 
 
 @pytest.fixture
 def mage_importable(mage_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Mage's scripts can be run in this process: one of them imports a module of Mage. Afterwards none is left here."""
+    """Make Mage importable in this process, because one of its scripts imports Mage. Unload its modules afterwards."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(mage_home)])
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "mage_ai"]:
@@ -178,22 +188,20 @@ def mage_importable(mage_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def mage_pg_url(postgres: PostgresServer, mage_home: Path) -> Iterator[str]:
-    """The URL of a fresh database at the head of Mage's chain, without rows."""
-    made = postgres.execute("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", (MAGE_TEMPLATE,))
-    if not made:
-        unfinished = f"{MAGE_TEMPLATE}_unfinished"
-        postgres.drop_database(unfinished)
-        migrate_with_alembic(postgres.create_database(unfinished), mage_home)
-        assert postgres.execute(unfinished, "SELECT version_num FROM alembic_version") == [(HEAD,)]
-        postgres.execute("postgres", f"ALTER DATABASE {unfinished} RENAME TO {MAGE_TEMPLATE}")
-    url = postgres.create_database(template=MAGE_TEMPLATE)
+    """Return the URL of a fresh database at the head of Mage's chain, without rows."""
+    template = template_name("head")
+    is_made = postgres.execute("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", (template,))
+    url = postgres.create_database(template=template if is_made else None)
+    if not is_made:
+        migrate_with_alembic(url, mage_home)
+    assert postgres.execute(url.rpartition("/")[2], "SELECT version_num FROM alembic_version") == [(HEAD,)]
     yield url
     postgres.drop_database(url.rpartition("/")[2])
 
 
 @pytest.fixture(scope="session")
 def mage_sqlite_file(tmp_path_factory: pytest.TempPathFactory, mage_home: Path) -> Path:
-    """A SQLite database at the head of Mage's chain, to be copied and not touched."""
+    """Return a SQLite database at the head of Mage's chain. Tests copy it and do not change it."""
     path = tmp_path_factory.mktemp("mage") / "mage-ai.db"
     migrate_with_alembic(f"sqlite:///{path}", mage_home)
     with closing(sqlite3.connect(path)) as connection:
@@ -203,7 +211,7 @@ def mage_sqlite_file(tmp_path_factory: pytest.TempPathFactory, mage_home: Path) 
 
 @pytest.fixture
 def mage_sqlite_url(mage_sqlite_file: Path, tmp_path: Path) -> str:
-    """The URL of a fresh SQLite database (`mage-ai.db` in tmp_path) at the head of Mage's chain."""
+    """Return the URL of a fresh SQLite database (`mage-ai.db` in tmp_path) at the head of Mage's chain."""
     path = tmp_path / "mage-ai.db"
     shutil.copyfile(mage_sqlite_file, path)
     return f"sqlite:///{path}"
@@ -211,7 +219,7 @@ def mage_sqlite_url(mage_sqlite_file: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def magetui(tmp_path: Path, state_dir: Path) -> Iterator[Magetui]:
-    """Runs the command line in tmp_path. What it said is searched for the servers' password afterwards."""
+    """Run the command line in tmp_path. After the test, no output may contain the servers' password."""
     command = Magetui(tmp_path)
     yield command
     command.close()

@@ -24,7 +24,7 @@ from tests.support.postgres import PASSWORD, USER, Mode, PostgresServer
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.slow, pytest.mark.every_version]
 
 TEXTUAL_APP = """
 from textual.app import App

@@ -153,7 +153,7 @@ def test_a_session_by_way_of_it_waits_while_it_stalls_and_is_lost_when_it_is_cut
         proxy.stall()
         cursor = session.cursor()
         cursor.execute("SELECT 42")
-        with pytest.raises(AssertionError, match="still not so"):
+        with pytest.raises(AssertionError, match="still false"):
             eventually(idle, SILENCE)
         proxy.resume()
         eventually(idle)

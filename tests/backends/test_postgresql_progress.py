@@ -9,7 +9,7 @@ import pytest
 from magetui.model.sessions import StatementProgress
 from tests.support.watched_statement import FIRST, LATE, MIDDLE, ROWS, Watch
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.slow, pytest.mark.every_version]
 
 
 # -- indexes

@@ -1,4 +1,4 @@
-"""What bad input is tried on."""
+"""Fixtures for the command-line tests."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.support.alembic_project import AlembicProject, linear, make_project
 
 @pytest.fixture
 def project(tmp_path: Path) -> AlembicProject:
-    """Three revisions, for databases that are named by --url."""
+    """Return a project of three revisions. Its tests name the database with --url."""
     return make_project(tmp_path / "project", linear(3), "sqlite://")

@@ -20,6 +20,8 @@ from tests.support.mage import CHECKOUT
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'magetui%'"
 WAITS = f"{OURS} AND wait_event_type = 'Lock'"

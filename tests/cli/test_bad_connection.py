@@ -10,7 +10,8 @@ from psycopg2 import sql
 
 from tests.support.alembic_project import AlembicProject
 from tests.support.command import Magetui
-from tests.support.complaints import MIGRATE, ROLLBACK, SECRET, STAMP, cannot_connect, told
+from tests.support.complaints import MIGRATE, ROLLBACK, SECRET, STAMP, cannot_connect
+from tests.support.complaints import output as told
 from tests.support.databases import PostgresDatabase
 from tests.support.postgres import PASSWORD, PostgresServer
 

@@ -15,8 +15,11 @@ import pytest
 
 from tests.support.alembic_project import AlembicProject
 from tests.support.command import Magetui, Outcome
-from tests.support.complaints import MIGRATE, ROLLBACK, STAMP, cannot_connect, nothing_begun, told
+from tests.support.complaints import MIGRATE, ROLLBACK, STAMP, cannot_connect, nothing_begun
+from tests.support.complaints import output as told
 from tests.support.databases import PostgresDatabase, SqliteDatabase
+
+pytestmark = pytest.mark.slow
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 

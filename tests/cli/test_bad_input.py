@@ -12,7 +12,8 @@ import pytest
 from tests.support import alembic_project
 from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.support.command import Magetui
-from tests.support.complaints import MIGRATE, SECRET, STAMP, nothing_begun, told
+from tests.support.complaints import MIGRATE, SECRET, STAMP, nothing_begun
+from tests.support.complaints import output as told
 from tests.support.databases import SqliteDatabase
 from tests.support.waiting import eventually
 

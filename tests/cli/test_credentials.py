@@ -17,6 +17,8 @@ from tests.support.leaks import nowhere, of_process
 from tests.support.live import Live
 from tests.support.postgres import PASSWORD
 
+pytestmark = pytest.mark.slow
+
 
 def test_child_is_not_started_with_the_password(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path

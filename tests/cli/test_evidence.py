@@ -12,6 +12,8 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.mage import COUNT, HEAD, migrate_with_alembic
 from tests.support.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 BEHIND = "42a14d6143f1"
 BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)

@@ -13,6 +13,8 @@ import pytest
 from tests.support.mage import COUNT
 from tests.support.secret_stores import SecretsManager
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc", "pymssql", "mssql_python"}
 STORES = {"boto3", "botocore", "azure", "msal"}

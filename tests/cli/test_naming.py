@@ -10,6 +10,8 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import PostgresDatabase
 
+pytestmark = pytest.mark.slow
+
 CONVENTION = """
 from sqlalchemy import MetaData
 

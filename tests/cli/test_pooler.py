@@ -18,7 +18,7 @@ from tests.support.databases import PostgresDatabase
 from tests.support.debian import DebianServer, PgBouncer
 from tests.support.leaks import nowhere
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.slow, pytest.mark.debian]
 
 CHANGES = (
     ("migrate", "--yes"),

@@ -12,6 +12,8 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal
 from tests.support.mage import HEAD, migrate_with_alembic
 
+pytestmark = pytest.mark.slow
+
 READING = (
     ("diagnose",),
     ("history",),

@@ -12,6 +12,8 @@ from tests.support.command import Magetui, Outcome
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD, migrate_with_alembic
 
+pytestmark = pytest.mark.slow
+
 BEFORE_HALF, HALF = "117f8c3b9c42", "526c4523d5d5"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True, ids=["pg18", "sqlite"])
 

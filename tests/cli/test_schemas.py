@@ -15,6 +15,8 @@ from tests.support.leaks import nowhere
 from tests.support.mage import HEAD
 from tests.support.postgres import HOST
 
+pytestmark = pytest.mark.slow
+
 BEFORE_HEAD = "0227396a216c"
 TABLES = "select distinct schemaname::text from pg_tables where schemaname !~ '^(pg_|information)'"
 

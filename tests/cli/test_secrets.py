@@ -19,6 +19,8 @@ from tests.support.mage import COUNT, HEAD
 from tests.support.postgres import HOST, PASSWORD
 from tests.support.secret_stores import SECRET_KEY, SESSION_TOKEN, SecretsManager, aws_environment, refusal, serving
 
+pytestmark = pytest.mark.slow
+
 # How a secret is read does not depend on the server's version.
 
 ROTATED = "r0tated@/:%41#2"

@@ -15,7 +15,7 @@ from tests.support.mage import HEAD
 from tests.support.postgres import HOST, PASSWORD, USER, PostgresServer
 from tests.support.standby import Standby
 
-pytestmark = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])]
 
 BEFORE_HEAD = "0227396a216c"
 

@@ -17,7 +17,7 @@ from tests.support.postgres import HOST
 from tests.support.waiting import eventually
 from tests.support.ways import walk
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.slow, pytest.mark.debian]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
 from tests.support.postgres import PostgresServer
 from tests.support.steps import walking
 
+pytestmark = pytest.mark.slow
+
 BEFORE_HEAD, EARLIER = "0227396a216c", "dfe49d040487"
 ON_BOTH = pytest.mark.parametrize("database", [18, "sqlite"], indirect=True)
 

@@ -16,6 +16,8 @@ from tests.support.live import Live
 from tests.support.postgres import PASSWORD, PostgresServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SLEEPING = Revision("rev2", "rev1", "Sleep", 'op.execute("SELECT pg_sleep(50)")')
 SCRATCH_SQL = "select nspname from pg_namespace where nspname like 'magetui%'"
 REPLAYING_SQL = (

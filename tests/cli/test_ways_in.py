@@ -12,7 +12,7 @@ import pytest
 from tests.cli.test_bad_connection import closed_port
 from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.support.command import Magetui
-from tests.support.complaints import told
+from tests.support.complaints import output as told
 from tests.support.databases import PostgresDatabase
 from tests.support.leaks import nowhere
 from tests.support.postgres import HOST, PASSWORD, USER

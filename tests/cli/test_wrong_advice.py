@@ -11,6 +11,8 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui, Outcome
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
+pytestmark = pytest.mark.slow
+
 ON_POSTGRESQL = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 WITH_INDEX = Revision(
     "rev1",

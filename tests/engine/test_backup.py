@@ -16,6 +16,8 @@ from tests.support.databases import PostgresDatabase
 from tests.support.postgres import PASSWORD, PostgresServer, installation
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 FILL = """
 INSERT INTO role (name) SELECT 'role ' || n FROM generate_series(1, 300) n;
 INSERT INTO oauth2_access_token (token, expires) VALUES (repeat('é\\''"%', 900), now());

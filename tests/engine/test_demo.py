@@ -21,6 +21,8 @@ from tests.support.mage import CHECKOUT
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PENDING = ["c46b8f03e7d1", "f7502be6a9c4"]
 BEHIND, HEAD, UNKNOWN = "a3d95c7e1f28", PENDING[-1], "3fe8d1b64a05"
 

@@ -37,7 +37,7 @@ from tests.support.lock_statements import (
 )
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.slow, pytest.mark.every_version]
 
 
 @pytest.mark.parametrize(

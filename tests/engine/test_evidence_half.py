@@ -28,7 +28,7 @@ from tests.support.steps import Schema, Steps, walking
 # between it looks as if the revision after it had begun, whose first statement drops the same constraint.
 ASKS, BEGINS_AS_ASKS = "90d978a8aef8", "e3593cc2191e"
 
-pytestmark = pytest.mark.usefixtures("mage_importable")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mage_importable")]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def without_types(schema: Schema) -> Schema:
     return frozenset(part for part in schema if part[0] != "value")
 
 
-pytestmark = [pytest.mark.every_version, pytest.mark.usefixtures("mage_importable")]
+pytestmark = [pytest.mark.slow, pytest.mark.every_version, pytest.mark.usefixtures("mage_importable")]
 
 
 def test_each_revision_is_found_again_and_no_other_but_those_of_the_same_schema(

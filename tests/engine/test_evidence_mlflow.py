@@ -21,6 +21,8 @@ from tests.support.mlflow import COUNT, SCRIPTS, mlflow_directory, stepping, wri
 from tests.support.readings import read_live
 from tests.support.steps import Schema, walking
 
+pytestmark = pytest.mark.slow
+
 # They look at the database before they do anything, and what nobody can know without looking is all that they do.
 ASKING = frozenset({"90e64c465722", "89d4b8295536", "3500859a5d39", "1b5f0d9ad7c1", "75868b020152"})
 ASKING_OF_POSTGRESQL = frozenset({"0584bdc529eb"})  # for the name of the foreign key that it drops

@@ -28,6 +28,8 @@ from tests.support.databases import PostgresDatabase
 from tests.support.readings import read_live
 from tests.support.steps import walking
 
+pytestmark = pytest.mark.slow
+
 WANTED = os.environ.get("EVIDENCE_EXAMPLES")
 NAMES = ("task", "Task list", "user", "a.b", "x" * 60)
 COLUMNS = ("name", "Order", "group", "n1", "n2")

@@ -19,6 +19,7 @@ from tests.support.repairs import repair
 from tests.support.steps import Schema, walking
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("mage_importable"),
     pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"]),
 ]

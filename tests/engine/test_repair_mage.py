@@ -17,7 +17,7 @@ from tests.support.readings import gather_evidence
 from tests.support.repairs import repair
 from tests.support.steps import Schema, Steps, walking
 
-pytestmark = pytest.mark.usefixtures("mage_importable")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mage_importable")]
 
 # The first asks the database what to do; the second changes a table of which nothing is known since then. What the
 # third does, values of a type, nobody can take away again. `test_repair_doubtful` has them.

@@ -20,6 +20,8 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.readings import add_evidence, diagnose, gather_evidence
 from tests.support.steps import walking
 
+pytestmark = pytest.mark.slow
+
 ON_18 = pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 
 

@@ -41,6 +41,7 @@ def test_the_wheel_carries_styles_statements_releases_and_the_practice_project(i
         assert not missing, f"not in the wheel: {sorted(map(str, missing))}"
 
 
+@pytest.mark.slow
 def test_the_installed_screen_finds_its_styles_and_opens_a_practice_incident(installed: Path, tmp_path: Path) -> None:
     program = f"import sys; sys.path.insert(0, {str(installed)!r}); from magetui.__main__ import main; main()"
     with Terminal([sys.executable, "-c", program, "demo"], (100, 30), cwd=tmp_path) as terminal:

@@ -1,4 +1,4 @@
-"""No run outlives the test that started it."""
+"""Fixtures for the runner tests: they end leftover runs and choose how the child starts."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forked import WHOLE_STARTS
+from tests.support.forked import REAL_STARTS
 from tests.support.journals import journal, named
 
 
 @pytest.fixture(autouse=True)
 def no_child_stays(state_dir: Path) -> Iterator[None]:
-    """A test that failed must not leave a run behind: its children are ended with it."""
+    """End the children of runs that a failed test left behind."""
     yield
     for path in (state_dir / "runs").glob("*.jsonl"):
         events = journal(state_dir, int(path.stem))
         if named(events, "run-ended"):
             continue
-        for started in named(events, "run-started"):
+        for event in named(events, "run-started"):
             with suppress(ProcessLookupError, FileNotFoundError):
-                if b"magetui" in Path(f"/proc/{started['pid']}/cmdline").read_bytes():
-                    os.kill(started["pid"], signal.SIGKILL)
+                if b"magetui" in Path(f"/proc/{event['pid']}/cmdline").read_bytes():
+                    os.kill(event["pid"], signal.SIGKILL)
 
 
 @pytest.fixture
-def whole_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child is an interpreter that loads all by itself, as an operator's is."""
-    monkeypatch.setenv(WHOLE_STARTS, "1")
+def real_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the child as a new interpreter that loads everything itself, as in production."""
+    monkeypatch.setenv(REAL_STARTS, "1")

@@ -18,6 +18,8 @@ from tests.support.journals import child_of, wait_for_statement
 from tests.support.live import Live
 from tests.support.mage import HEAD, migrate_with_alembic
 
+pytestmark = pytest.mark.slow
+
 
 def test_second_migrate_names_the_first_and_finds_its_work_done(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path

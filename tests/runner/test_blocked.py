@@ -28,7 +28,7 @@ from tests.support.live import Live
 from tests.support.mage import migrate_with_alembic
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.every_version
+pytestmark = pytest.mark.slow
 
 PREFERENCES, BEFORE_IT = "1a737bdee53b", "847ea6602d6f"  # adds user.preferences
 READS_USER = "SELECT id, email FROM \"user\" WHERE email = 'ada@example.org'"
@@ -48,6 +48,7 @@ def rollback(at_preferences: PostgresDatabase, mage_home: Path) -> tuple[object,
     return ("--mage-path", mage_home, "--url", url, "rollback", "--revision", "-1", "--yes")
 
 
+@pytest.mark.every_version
 def test_session_reading_user_holds_a_rollback_up_until_the_lock_timeout(
     at_preferences: PostgresDatabase, rollback: tuple[object, ...], magetui: Magetui, state_dir: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_sessions_queueing_behind_the_run_are_told_too(
     assert ended.status == 0, ended
 
 
+@pytest.mark.every_version
 def test_terminating_the_blocker_with_the_locks_verb_lets_the_run_through(
     at_preferences: PostgresDatabase, rollback: tuple[object, ...], magetui: Magetui, mage_home: Path
 ) -> None:

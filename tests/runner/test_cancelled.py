@@ -16,6 +16,8 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal, named, wait_for_statement
 from tests.support.live import Live
 
+pytestmark = pytest.mark.slow
+
 SLOW = {
     "postgresql": "SELECT pg_sleep(600)",
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",

@@ -16,7 +16,7 @@ from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal, named
 from tests.support.templates import make_from_template
 
-pytestmark = pytest.mark.usefixtures("whole_starts")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_starts")]
 
 NOWHERE = "driver://user:pass@localhost/dbname"  # as 'alembic init' writes it
 SET_URL = 'context.config.set_main_option("sqlalchemy.url", os.environ["SHOP_URL"].replace("%", "%%"))\n'

@@ -22,6 +22,8 @@ from tests.support.journals import journal
 from tests.support.mage import HEAD, SCRIPTS, migrate_with_alembic
 from tests.support.readings import make_plan
 
+pytestmark = pytest.mark.slow
+
 WRONG = 'op.add_column("no_such_table", sa.Column("extra", sa.Integer))'
 
 

@@ -22,6 +22,8 @@ from tests.support.journals import child_of, journal, named, wait_for_statement
 from tests.support.live import Live
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 LIMIT_BLOCKS = 128  # of 512 bytes, as dash counts them
 FILL = 'for n in range(20_000): print("a line that fills the disk, number", n)\n'
 

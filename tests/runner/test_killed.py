@@ -16,6 +16,8 @@ from tests.support.live import Live
 from tests.support.postgres import Mode
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
 
 

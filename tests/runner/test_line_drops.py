@@ -22,6 +22,8 @@ from tests.support.proxy import StallingProxy, through
 from tests.support.readings import make_plan
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 REWRITTEN_ROWS = f"SELECT count(*) FROM big WHERE name LIKE '%!' AND extra = id HAVING count(*) = {ROWS}"
 # What the server does with a line is the same in every version, and these take their time.
 

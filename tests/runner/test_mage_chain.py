@@ -16,7 +16,7 @@ from tests.support.journals import journal, named
 from tests.support.mage import COUNT, HEAD, migrate_with_alembic
 from tests.support.readings import diagnose
 
-pytestmark = pytest.mark.every_version
+pytestmark = pytest.mark.slow
 
 
 def state(diagnosis: Diagnosis) -> tuple[tuple[str, ...], int, str]:
@@ -65,6 +65,7 @@ def test_forty_revisions_up_in_one_run_and_down_one_by_one(
     assert "nothing to roll back" in beyond.stderr
 
 
+@pytest.mark.every_version
 def test_migrate_makes_the_schema_that_alembic_alone_makes(
     database: Database, mage_home: Path, magetui: Magetui, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_migrate_makes_the_schema_that_alembic_alone_makes(
         database.server.drop_database(theirs.name)
 
 
+@pytest.mark.every_version
 def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_home: Path, magetui: Magetui) -> None:
     migrate_with_alembic(database.url, mage_home)
     common = ("--mage-path", mage_home, "--url", database.url)

@@ -22,6 +22,8 @@ from tests.support.mage_environment import mage_environment, starting_mage
 from tests.support.waiting import eventually
 
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.mage,
     pytest.mark.timeout(600),  # it is installed once
     pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"]),
 ]

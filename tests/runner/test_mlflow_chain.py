@@ -18,6 +18,8 @@ from tests.support.leaks import nowhere
 from tests.support.mlflow import COUNT, SCRIPTS, asking, mlflow_environment, write_configuration
 from tests.support.steps import Schema, walking
 
+pytestmark = pytest.mark.slow
+
 HEAD = "dc11669786a5"
 DEPENDED_ON = "cannot drop table registered_models because other objects depend on it"
 GENERATED = 'cannot INSERT into generated column "duration_ns"'

@@ -17,7 +17,7 @@ from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.older import older_environment
 from tests.support.templates import make_from_template
 
-pytestmark = pytest.mark.usefixtures("whole_starts")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("real_starts")]
 
 TELLS_VERSIONS = """\
 import alembic, sqlalchemy, sys

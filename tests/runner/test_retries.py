@@ -15,6 +15,8 @@ from tests.support.journals import Event, journal, moment, named
 from tests.support.live import Live
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 READS_T1 = "SELECT * FROM t1"
 ALTERS_T1 = Revision(
     id="rev2",

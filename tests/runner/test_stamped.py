@@ -17,6 +17,8 @@ from tests.support.journals import journal, named
 from tests.support.mage import HEAD, migrate_with_alembic
 from tests.support.readings import make_plan
 
+pytestmark = pytest.mark.slow
+
 LOST = "256d6a12a927"  # Mage 0.2.10 had it, and its chain has it no more
 
 

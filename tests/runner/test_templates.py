@@ -12,6 +12,8 @@ from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.templates import make_from_template
 
+pytestmark = pytest.mark.slow
+
 ONE_DATABASE = ("generic", "async", "pyproject", "pyproject_async")
 
 

@@ -1,1 +1,1 @@
-"""What the tests share: databases, projects, terminals, servers."""
+"""Parts that the tests share: databases, projects, terminals, servers."""

@@ -1,7 +1,7 @@
-"""Small real Alembic projects, whole and broken, because `magetui` serves any project and not Mage's alone.
+"""Small real Alembic projects, valid and broken, because `magetui` serves any project and not only Mage.
 
-A project is what `alembic init` would leave after a few `alembic revision`: an `alembic.ini` with the URL in
-it, an `env.py` and one file for each revision.
+A project looks as `alembic init` and a few `alembic revision` leave it: an `alembic.ini` with the URL, an `env.py`
+and one file for each revision.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def downgrade():
 
 @dataclass(frozen=True)
 class Revision:
-    """One script; upgrade and downgrade are the lines of its two functions, with `op` and `sa` at hand."""
+    """One script. `upgrade` and `downgrade` hold the lines of its two functions, which may use `op` and `sa`."""
 
     id: str
     down: str | tuple[str, ...] | None
@@ -141,12 +141,12 @@ class Revision:
 
     @property
     def file_name(self) -> str:
-        """As Alembic names it: the id and the first words of the message."""
+        """Return the name that Alembic would choose: the id and the words of the message."""
         return f"{self.id}_{re.sub(r'[^a-z0-9]+', '_', self.message.lower()).strip('_')}.py"
 
     @property
     def text(self) -> str:
-        """The script's source."""
+        """Return the script's source."""
         revises = ", ".join(self.down) if isinstance(self.down, tuple) else self.down or ""
         return SCRIPT.format(
             id=self.id,
@@ -163,14 +163,14 @@ class Revision:
 
 @dataclass(frozen=True)
 class AlembicProject:
-    """Where the parts of a project are."""
+    """The paths of a project's parts."""
 
     directory: Path
     ini: Path
     versions: Path
 
     def add(self, revision: Revision) -> Path:
-        """Write one more script; where it is."""
+        """Write another script and return its path."""
         path = self.versions / revision.file_name
         path.write_text(revision.text)
         return path
@@ -181,7 +181,7 @@ def _indented(lines: str) -> str:
 
 
 def make_project(directory: Path, revisions: Sequence[Revision], url: str) -> AlembicProject:
-    """Write a project into directory, which need not exist yet; url stands in the alembic.ini as it is."""
+    """Write a project into directory, which need not exist. The alembic.ini contains url unchanged."""
     versions = directory / "migrations" / "versions"
     versions.mkdir(parents=True)
     (directory / "migrations" / "env.py").write_text(ENV)
@@ -195,7 +195,7 @@ def make_project(directory: Path, revisions: Sequence[Revision], url: str) -> Al
 
 
 def table(number: int, down: int | None = None) -> Revision:
-    """The revision `rev<number>`, which creates the table `t<number>` and follows `rev<down>`."""
+    """Return the revision `rev<number>`, which creates the table `t<number>` and follows `rev<down>`."""
     return Revision(
         id=f"rev{number}",
         down=None if down is None else f"rev{down}",
@@ -210,12 +210,12 @@ def table(number: int, down: int | None = None) -> Revision:
 
 
 def linear(count: int) -> tuple[Revision, ...]:
-    """rev1 to rev<count>, each on top of the one before, each with a table of its own."""
+    """Return rev1 to rev<count>. Each follows its predecessor and creates its own table."""
     return tuple(table(number, number - 1 if number > 1 else None) for number in range(1, count + 1))
 
 
 def failing_in_the_middle() -> tuple[Revision, ...]:
-    """rev1 to rev3; rev2 creates t2 and then alters a table that does not exist."""
+    """Return rev1 to rev3; rev2 creates t2 and then alters a table that does not exist."""
     first, second, third = linear(3)
     wrong = Revision(
         id=second.id,
@@ -228,31 +228,31 @@ def failing_in_the_middle() -> tuple[Revision, ...]:
 
 
 def two_heads() -> tuple[Revision, ...]:
-    """rev2 and rev3 both follow rev1."""
+    """Return a chain in which rev2 and rev3 both follow rev1."""
     return table(1), table(2, down=1), table(3, down=1)
 
 
 def cycle() -> tuple[Revision, ...]:
-    """rev1 follows rev3, which follows rev2, which follows rev1."""
+    """Return a chain in which rev1 follows rev3, which follows rev2, which follows rev1."""
     return table(1, down=3), table(2, down=1), table(3, down=2)
 
 
 def duplicate() -> tuple[Revision, ...]:
-    """Two files say that they are rev2."""
+    """Return a chain in which two files claim to be rev2."""
     again = Revision(id="rev2", down="rev1", message="Create t2 a second time")
     return table(1), table(2, down=1), again
 
 
 def missing_parent() -> tuple[Revision, ...]:
-    """rev3 follows rev2, which is not there."""
+    """Return a chain in which rev3 follows rev2, which does not exist."""
     return table(1), table(3, down=2)
 
 
 def syntax_error() -> tuple[Revision, ...]:
-    """rev2 is not Python."""
+    """Return a chain in which rev2 is not valid Python."""
     return table(1), Revision(id="rev2", down="rev1", message="Not Python", upgrade="op.create_table(")
 
 
 def no_scripts() -> tuple[Revision, ...]:
-    """A project that was set up and never used."""
+    """Return no revisions: a project that was set up and never used."""
     return ()

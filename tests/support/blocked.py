@@ -17,7 +17,7 @@ WAITS = "SELECT 1 FROM pg_locks WHERE NOT granted AND pid = {pid}"
 
 
 class Sessions:
-    """Each of them runs its statements in one transaction that stays open."""
+    """Sessions that run their statements in one transaction each, which stays open."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class Sessions:
     def holding(
         self, *statements: str, application: str = "mage-server", user: str = USER, password: str = PASSWORD
     ) -> extensions.connection:
-        """A session that has run the statements."""
+        """Return a session that has run the statements."""
         database = self._database
         connection = database.server.connect(database.name, application_name=application, user=user, password=password)
         self._connections.append(connection)
@@ -37,17 +37,20 @@ class Sessions:
         return connection
 
     def waiting(self, statement: str, *before: str, application: str = "mage-scheduler") -> int:
-        """The pid of a session that waits for a lock with `statement`."""
+        """Return the pid of a session whose `statement` waits for a lock."""
         pid = self.running(statement, *before, application=application)
         eventually(lambda: self._database.rows(WAITS.format(pid=pid)))
         return pid
 
     def running(self, statement: str, *before: str, application: str = "mage-scheduler") -> int:
-        """The pid of a session that is busy with `statement`."""
+        """Return the pid of a session that runs `statement`."""
         connection = self.holding(*before, application=application)
 
         def run() -> None:
-            with suppress(psycopg2.Error), connection.cursor() as cursor:  # it is cancelled, or ended
+            with (
+                suppress(psycopg2.Error),
+                connection.cursor() as cursor,
+            ):  # the test may cancel the statement or end the session
                 cursor.execute(statement)
 
         self._threads.append(threading.Thread(target=run, daemon=True))
@@ -55,7 +58,8 @@ class Sessions:
         return connection.info.backend_pid
 
     def close(self) -> None:
-        pids = ", ".join(str(one.info.backend_pid) for one in self._connections if not one.closed)
+        """End all sessions."""
+        pids = ", ".join(str(session.info.backend_pid) for session in self._connections if not session.closed)
         if pids:
             self._database.rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN ({pids})")
         for thread in self._threads:
@@ -66,8 +70,9 @@ class Sessions:
 
 @contextmanager
 def sessions(database: PostgresDatabase) -> Iterator[Sessions]:
-    made = Sessions(database)
+    """Yield sessions of the database, and end them afterwards."""
+    group = Sessions(database)
     try:
-        yield made
+        yield group
     finally:
-        made.close()
+        group.close()

@@ -1,4 +1,4 @@
-"""The command line as an operator or a script meets it: another process, its two streams and its status."""
+"""The command line as an operator or a script uses it: another process with two streams and an exit status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import forked
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one command ended."""
+    """The result of one command."""
 
     status: int
     stdout: str
@@ -25,7 +25,7 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """The one document on stdout; AssertionError with both streams when it is none."""
+        """Return the JSON document on stdout. AssertionError with both streams if stdout is not one JSON document."""
         try:
             return json.loads(self.stdout)
         except json.JSONDecodeError as error:
@@ -36,16 +36,16 @@ class Outcome:
 
 
 class Magetui:
-    """Runs `magetui` in directory, with this process's environment."""
+    """Run `magetui` in directory, with this process's environment."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.outcomes: list[Outcome] = []  # of all that was run to its end here
+        self.outcomes: list[Outcome] = []  # of every command that ended
         self._started: list[subprocess.Popen[str]] = []
 
     @staticmethod
     def command(*arguments: object) -> list[str]:
-        """The command line, for what starts it in another way (a Terminal)."""
+        """Return the command line, for callers that start it themselves (a Terminal)."""
         return [sys.executable, "-m", "magetui", *map(str, arguments)]
 
     def __call__(
@@ -56,7 +56,7 @@ class Magetui:
         stdin: str = "",
         timeout: float = 60,
     ) -> Outcome:
-        """Run to the end; env is added to the environment. AssertionError after timeout seconds."""
+        """Run to the end, with env added to the environment. AssertionError after timeout seconds."""
         with tempfile.TemporaryDirectory() as folder:
             streams = [Path(folder, name) for name in ("stdin", "stdout", "stderr")]
             for stream in streams:
@@ -78,7 +78,7 @@ class Magetui:
     def start(
         self, *arguments: object, env: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.Popen[str]:
-        """Start without waiting. What still runs when the test ends is killed."""
+        """Start without waiting. `close` kills the process if it still runs."""
         process = subprocess.Popen(
             self.command(*arguments),
             cwd=cwd or self.directory,
@@ -92,7 +92,7 @@ class Magetui:
         return process
 
     def finish(self, process: subprocess.Popen[str], stdin: str = "", timeout: float = 60) -> Outcome:
-        """Wait for what start() started. AssertionError after timeout seconds."""
+        """Wait for a process of `start`. AssertionError after timeout seconds."""
         try:
             stdout, stderr = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
@@ -100,13 +100,13 @@ class Magetui:
             try:
                 so_far = str(Outcome(process.wait(), *process.communicate(timeout=5)))
             except subprocess.TimeoutExpired:
-                so_far = "and a process that it left behind holds its streams open"
+                so_far = "and a process that it started holds its streams open"
             raise AssertionError(f"{process.args!r} still ran after {timeout} s\n{so_far}") from None
         self.outcomes.append(Outcome(process.returncode, stdout, stderr))
         return self.outcomes[-1]
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill the processes that still run."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()

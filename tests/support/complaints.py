@@ -1,4 +1,4 @@
-"""What every complaint owes its reader: a sentence, no traceback, no password, and nothing changed."""
+"""Checks for every error message: a sentence, no traceback, no password, and no change."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.support.command import Magetui, Outcome
 from tests.support.leaks import nowhere
 from tests.support.postgres import PASSWORD
 
-SECRET = "s3cret"  # the beginning of PASSWORD, and the whole of passwords that never reach a server
+SECRET = "s3cret"  # the start of PASSWORD, and the complete password in tests without a server
 MIGRATE, STAMP = ("migrate", "--yes"), ("stamp", "head", "--yes")
 ROLLBACK = ("rollback", "--revision", "-1", "--yes")
 
 
-def told(outcome: Outcome) -> str:
-    """Both streams on one line, once it is sure that they hold no traceback and no password."""
+def output(outcome: Outcome) -> str:
+    """Return both streams on one line. AssertionError if they contain a traceback or a password."""
     text = " ".join((outcome.stdout + outcome.stderr).split())
     assert "Traceback" not in text, outcome
     nowhere([outcome], SECRET, PASSWORD)
@@ -23,7 +23,7 @@ def told(outcome: Outcome) -> str:
 
 
 def nothing_begun() -> None:
-    """No run has left a journal."""
+    """Check that no run has started: there is no journal."""
     assert not list(Path(os.environ["XDG_STATE_HOME"]).glob("magetui/runs/*"))
 
 
@@ -35,19 +35,19 @@ def cannot_connect(
     *sentences: str,
     others: tuple[tuple[str, ...], ...] = (("schema",), MIGRATE),
 ) -> None:
-    """`diagnose` finds the cause, in both of its shapes; the other verbs fail with the same sentences."""
+    """Check that `diagnose` reports the cause as text and JSON, and that other verbs fail with the same sentences."""
     common = ("--config", ini, "--url", url)
-    found = magetui(*common, "diagnose", "--json")
-    assert found.status == 3, found
-    finding = found.json["findings"][0]
+    diagnosed = magetui(*common, "diagnose", "--json")
+    assert diagnosed.status == 3, diagnosed
+    finding = diagnosed.json["findings"][0]
     assert (finding["code"], finding["severity"]) == ("cannot-connect", "critical")
     assert finding["facts"]["cause"] == cause
     shown = magetui(*common, "diagnose")
     assert shown.status == 3, shown
     failed = [magetui(*common, *verb) for verb in others]
     assert all(outcome.status == 1 and outcome.stdout == "" for outcome in failed), failed
-    told(found)
-    for text in (finding["message"], told(shown), *map(told, failed)):
+    output(diagnosed)
+    for text in (finding["message"], output(shown), *map(output, failed)):
         for sentence in sentences:
             assert sentence in text
     nothing_begun()

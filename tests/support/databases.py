@@ -1,4 +1,4 @@
-"""One database of a test, PostgreSQL or SQLite: what is in it, compared whole, and what sits in its way."""
+"""One database of a test, PostgreSQL or SQLite: its rows, its complete content, its current revision."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from psycopg2 import extensions
 
 from tests.support.postgres import PASSWORD, USER, PostgresServer
 
-# What pg_dump writes anew each time (since the releases of August 2025).
+# Lines that differ in each pg_dump (since the releases of August 2025).
 PER_DUMP = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class PostgresDatabase:
-    """A database of a server of the tests."""
+    """A database of a test server."""
 
     server: PostgresServer
     name: str
@@ -32,12 +32,12 @@ class PostgresDatabase:
         return self.server.url(self.name)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement in a session of its own, committed, and return its rows."""
+        """Run a statement in its own session, commit, and return its rows."""
         return self.server.execute(self.name, statement)
 
     @property
     def content(self) -> str:
-        """Schema and data as pg_dump writes them: equal before and after means that nothing was changed."""
+        """Return schema and data as pg_dump writes them. Equal content means that nothing has changed."""
         done = subprocess.run(
             [
                 self.server.bin / "pg_dump",
@@ -64,7 +64,7 @@ class PostgresDatabase:
 
     @contextmanager
     def session(self, statement: str, application: str = "mage-server") -> Iterator[extensions.connection]:
-        """A session that ran `statement` in a transaction and leaves it open; end it with rollback()."""
+        """Yield a session that ran `statement` in a transaction that stays open. End it with rollback()."""
         with closing(self.server.connect(self.name, application_name=application)) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -73,7 +73,7 @@ class PostgresDatabase:
 
 @dataclass(frozen=True)
 class SqliteDatabase:
-    """A file, which may not exist yet."""
+    """A database file, which may not exist yet."""
 
     path: Path
     dialect = "sqlite"
@@ -90,9 +90,9 @@ class SqliteDatabase:
 
     @property
     def content(self) -> str:
-        """The file's very bytes, in hexadecimal, so that both kinds of content are texts.
+        """Return the file's bytes in hexadecimal, so that both kinds of content are text.
 
-        Another process reads them: closing the file in this one would drop the locks that a test holds on it.
+        Another process reads the file. Closing it in this process would release the locks that a test holds on it.
         """
         return subprocess.run(["cat", self.path], capture_output=True, check=True).stdout.hex()
 

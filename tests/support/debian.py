@@ -1,8 +1,8 @@
-"""What the wheel's PostgreSQL cannot be: a server that speaks TLS, and PgBouncer in front of one.
+"""A PostgreSQL server with TLS, which the wheel's PostgreSQL lacks, and PgBouncer.
 
-They come from Debian's packages, `apt-get install pgbouncer postgresql`. Where these are missing, the tests that are
-marked `debian` are left out, and the run says so at its end; with `--require-debian`, as CI has it, they are run, and
-fail. This module is a plugin of pytest's (see conftest.py).
+Both come from Debian's packages: `apt-get install pgbouncer postgresql openssl`. If these are missing, pytest deselects
+the tests marked `debian` and says so at its end. With `--require-debian`, as in CI, these tests run and fail. This
+module is a pytest plugin (see conftest.py).
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ import pytest
 from tests.support.postgres import GUARD, HOST, PASSWORD, USER, PostgresServer
 from tests.support.waiting import eventually
 
-PACKAGES = "pgbouncer postgresql"
+PACKAGES = "pgbouncer postgresql openssl"
 DAYS = "30"
 PoolMode = Literal["transaction", "session", "statement"]
 
 
 def postgres_home() -> Path | None:
-    """The newest of Debian's servers: the directory that holds its bin/."""
-    found = [path.parents[1] for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
-    return max(found, key=lambda path: int(path.name), default=None)
+    """Return the directory that contains bin/ of Debian's newest server."""
+    homes = [path.parents[1] for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    return max(homes, key=lambda path: int(path.name), default=None)
 
 
 def pgbouncer_program() -> str | None:
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")  # on no user's PATH
+    """Return the path of PgBouncer, if it is installed."""
+    return shutil.which(
+        "pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
+    )  # which is not on an ordinary user's PATH
 
 
 def missing() -> bool:
+    """Report whether one of the packages is not installed."""
     return postgres_home() is None or pgbouncer_program() is None or shutil.which("openssl") is None
 
 
@@ -49,7 +53,7 @@ def missing() -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require-debian", action="store_true", help=f"fail where {PACKAGES} are not installed")
+    parser.addoption("--require-debian", action="store_true", help=f"fail if {PACKAGES} are not installed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,9 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if missing() and not config.getoption("--require-debian"):
-        left_out = [item for item in items if item.get_closest_marker("debian")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        deselected = [item for item in items if item.get_closest_marker("debian")]
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -74,7 +78,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def debian() -> Iterator[DebianServer]:
-    """Debian's PostgreSQL, which speaks TLS; it lives as long as the test process."""
+    """Return Debian's PostgreSQL, which supports TLS. It lives as long as the test process."""
     server = DebianServer()
     server.start()
     yield server
@@ -83,7 +87,7 @@ def debian() -> Iterator[DebianServer]:
 
 @pytest.fixture
 def debian_url(debian: DebianServer) -> Iterator[str]:
-    """The URL of a fresh, empty database of Debian's server."""
+    """Return the URL of a fresh, empty database of Debian's server."""
     url = debian.create_database()
     yield url
     debian.drop_database(url.rpartition("/")[2])
@@ -93,7 +97,7 @@ def debian_url(debian: DebianServer) -> Iterator[str]:
 
 
 class DebianServer(PostgresServer):
-    """Debian's server, on TCP (IPv6 too, where this machine has it) and a socket, with TLS for whoever asks for it."""
+    """Debian's server on TCP (with IPv6 if the machine has it) and on a socket. TLS is optional for clients."""
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         home = postgres_home()
@@ -118,6 +122,7 @@ class DebianServer(PostgresServer):
 
 
 def has_ipv6() -> bool:
+    """Report whether a server can listen on ::1."""
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
             return True
@@ -126,7 +131,7 @@ def has_ipv6() -> bool:
 
 
 class Authority:
-    """A certificate authority of the tests' own, and what it issues, in a directory that everybody can read."""
+    """A certificate authority of the tests and its certificates, in a directory that every user can read."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
@@ -136,7 +141,7 @@ class Authority:
         _openssl("req", "-x509", *NEW_KEY, "-keyout", self._key, "-out", self.certificate, "-subj", "/CN=tests")
 
     def issue(self, name: str, alternatives: str | None = None) -> tuple[Path, Path]:
-        """The key (for its owner alone) and the certificate of a server, or of a role called `name`."""
+        """Return the key (readable only by its owner) and the certificate of a server or role called `name`."""
         key, certificate = (self._directory / f"{name}.{suffix}" for suffix in ("key", "crt"))
         request = self._directory / f"{name}.csr"
         _openssl("req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
@@ -158,9 +163,9 @@ def _openssl(*arguments: str | Path) -> None:
 
 
 class PgBouncer:
-    """PgBouncer in front of a server, on a port of its own; use it in `with`.
+    """PgBouncer in front of a server, on its own port. Use it in `with`.
 
-    `ignored` are startup parameters that it drops; of any other that it does not know it complains.
+    PgBouncer drops the startup parameters in `ignored`, and rejects any other parameter that it does not know.
     """
 
     def __init__(self, server: PostgresServer, mode: PoolMode, *, size: int = 1, ignored: str = "") -> None:
@@ -169,7 +174,7 @@ class PgBouncer:
             raise RuntimeError(f"Debian's packages are missing: apt-get install {PACKAGES}")
         self.server = server
         self.port = _free_port()
-        # It refuses to run as root, as PostgreSQL does.
+        # PgBouncer refuses to run as root, as PostgreSQL does.
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.directory = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
         (self.directory / "users").write_text(f'"{USER}" "{PASSWORD}"\n')
@@ -204,7 +209,7 @@ class PgBouncer:
             start_new_session=True,
             **identity,
         )
-        # Outlives a killed test run just long enough to take it along.
+        # If the test run is killed, the guard stops PgBouncer and deletes its directory.
         self._guard = subprocess.Popen(
             ["sh", "-c", GUARD, "sh", str(self._process.pid), str(self.directory)],
             cwd="/",
@@ -221,21 +226,22 @@ class PgBouncer:
     def __exit__(self, *_: object) -> None:
         self._guard.kill()
         self._guard.communicate()
-        self._process.kill()  # it keeps nothing, and asked to leave it takes its time where clients are connected
+        self._process.kill()  # it stores nothing, and a normal stop waits for connected clients
         self._process.wait(10)
         shutil.rmtree(self.directory)
 
     @property
     def log(self) -> str:
+        """Return what PgBouncer has logged so far."""
         path = self.directory / "log"
         return path.read_text() if path.exists() else ""
 
     def url(self, database: str) -> str:
-        """The database through it."""
+        """Return the URL of the database through PgBouncer."""
         return f"postgresql://{USER}:{quote(PASSWORD, safe='')}@{HOST}:{self.port}/{database}"
 
     def session(self, database: str) -> psycopg2.extensions.connection:
-        """Another client of it, in autocommit; the caller closes it."""
+        """Return another client in autocommit mode. The caller closes it."""
         connection = psycopg2.connect(self.url(database), connect_timeout=10)
         connection.autocommit = True
         return connection
@@ -247,10 +253,11 @@ class PgBouncer:
 
     @cached_property
     def version(self) -> str:
+        """Return PgBouncer's version."""
         program = pgbouncer_program()
         assert program is not None
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-        [version] = re.findall(r"PgBouncer (\S+)", said)
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        [version] = re.findall(r"PgBouncer (\S+)", output)
         return str(version)
 
 

@@ -1,6 +1,6 @@
-"""Virtual environments of others, in which this project's packages are not: what migrates under a Python of its own.
+"""Virtual environments of other projects, without this project's packages, for migrations under their own Python.
 
-Each is made once, by uv, in the checkout's `.cache`.
+uv makes each environment once, in the checkout's `.cache`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 
 from tests.support.wheels import CHECKOUT, INSTALL_TIMEOUT
 
-ATTEMPTS = 2  # an index may have a bad moment; what has come is kept, and the second goes on from there
+ATTEMPTS = 2  # the index may fail for a moment; uv keeps the packages that it has, and the second attempt continues
 
 
 def environment(
     folder: str, packages: Sequence[str], *options: str, python: str = sys.executable, warmed_by: str | None = None
 ) -> Path:
-    """The home of the environment with these packages, `folder` in the cache; `options` are the installer's.
+    """Return the environment with these packages, `folder` in the cache. `options` go to the installer.
 
-    `warmed_by` are imports whose bytecode is written now, once, rather than by the first test that wants them.
+    `warmed_by` is code whose imports write their bytecode now, so that the first test does not pay for that.
     """
     home = CHECKOUT / ".cache" / folder
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -43,9 +43,9 @@ def environment(
 
 
 def site_packages(home: Path) -> Path:
-    """Where the packages of an environment are."""
-    [found] = home.glob("lib/python*/site-packages")
-    return found
+    """Return the directory with the packages of an environment."""
+    [directory] = home.glob("lib/python*/site-packages")
+    return directory
 
 
 def _uv() -> list[str]:
@@ -54,7 +54,7 @@ def _uv() -> list[str]:
         return [uv]
     if importlib.util.find_spec("uv"):
         return [sys.executable, "-m", "uv"]
-    raise RuntimeError("uv was not found: run the tests with `uv run pytest`")
+    raise RuntimeError("uv is not installed: run the tests with `uv run pytest`")
 
 
 def _run(command: list[str], attempts: int = 1) -> None:

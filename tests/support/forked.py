@@ -1,9 +1,9 @@
-"""`magetui` in a process of its own that need not import everything first.
+"""Start `magetui` in another process without the cost of its imports.
 
-Thousands of times the tests start the program, and most of each start is the loading of SQLAlchemy and Alembic. Here a
-server process loads them once, and each start is a fork of it, with an environment, a folder and streams of its own.
-The child that the program starts under the same interpreter is a fork likewise. What depends on how either is loaded
-(`WHOLE_STARTS`), or is to be signalled while it runs, is started as an operator would.
+The tests start the program thousands of times, and most of each start is the import of SQLAlchemy and Alembic. Here a
+server process imports them once. Each start is a fork of the server with its own environment, folder and streams. The
+child that the program starts under the same interpreter is a fork too. Tests that depend on how the child is loaded
+set `REAL_STARTS`. Programs that receive signals while they run are started as an operator would.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-WHOLE_STARTS = "MAGETUI_TESTS_WHOLE_STARTS"  # a variable: the child is an interpreter that loads all by itself
+REAL_STARTS = "MAGETUI_TESTS_REAL_STARTS"  # a variable: the child is a new interpreter that loads everything itself
 LOADED = (
     "magetui.cli.main",
     "magetui.cli.read_verbs",
@@ -53,7 +53,7 @@ forks.set_forkserver_preload(list(LOADED))
 def start(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path, streams: Sequence[Path]
 ) -> BaseProcess:
-    """Run the program on three files: its input, its output and its complaints."""
+    """Run the program on three files: standard input, output and error."""
     process = forks.Process(
         target=_main, args=(list(arguments), dict(environment), str(folder), list(map(str, streams)))
     )
@@ -73,7 +73,7 @@ def _main(arguments: list[str], environment: dict[str, str], folder: str, stream
         os.dup2(descriptor, number)
         os.close(descriptor)
     _open_streams()
-    if WHOLE_STARTS not in environment:
+    if REAL_STARTS not in environment:
         _fork_children()
     sys.argv = ["magetui", *arguments]
     from magetui.__main__ import main
@@ -86,16 +86,16 @@ def _main(arguments: list[str], environment: dict[str, str], folder: str, stream
 
 
 def _open_streams() -> None:
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open until the process ends
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
 
 
 def _fork_children() -> None:
-    """Have `subprocess` fork this process where it would start the runner's child under the same interpreter.
+    """Make `subprocess` fork this process if it would start the runner's child under the same interpreter.
 
-    It is done at the place where Python's own code forks and executes (CPython's Lib/subprocess.py, 3.11 and later;
-    3.10 calls it otherwise, and starts everything whole).
+    The replaced function is the one that forks and executes (CPython's Lib/subprocess.py, 3.11 and later). Python 3.10
+    has another name for it, so there the child is always a new interpreter.
     """
     from magetui.runner.__main__ import BOOT
 
@@ -104,12 +104,12 @@ def _fork_children() -> None:
         return
 
     def forked_or_executed(argv: Sequence[str], *given: Any) -> Any:
-        _, _, keep, folder, environment, stdin, _, _, stdout, _, stderr, _, told, _, own_session, *_ = given
+        _, _, keep, folder, environment, stdin, _, _, stdout, _, stderr, _, error_pipe, _, own_session, *_ = given
         if list(argv[:3]) != [sys.executable, "-c", BOOT] or environment is not None:
             return fork_exec(argv, *given)
         pid = os.fork()
         if pid == 0:
-            _become_child(argv, (stdin, stdout, stderr), {*keep} - {told}, folder, own_session)
+            _become_child(argv, (stdin, stdout, stderr), {*keep} - {error_pipe}, folder, own_session)
         return pid
 
     setattr(subprocess, "_fork_exec", forked_or_executed)  # noqa: B010 - typeshed does not know it
@@ -118,14 +118,14 @@ def _fork_children() -> None:
 def _become_child(
     argv: Sequence[str], streams: Sequence[int], keep: set[int], folder: str | None, own_session: bool
 ) -> None:
-    """What an executed interpreter would be: these streams, no other file, the signals as they were; never returns."""
+    """Become what a new interpreter would be: these streams, no other files, no signal handlers. Never returns."""
     status = 1
     try:
         for number, descriptor in enumerate(streams):
             if descriptor >= 0:
                 os.dup2(descriptor, number)
         for descriptor in {int(path.name) for path in Path("/dev/fd").iterdir()} - keep - {0, 1, 2}:
-            with suppress(OSError):  # the one that listed them
+            with suppress(OSError):  # the descriptor that listed the others
                 os.close(descriptor)
         if folder is not None:
             os.chdir(folder)
@@ -141,9 +141,9 @@ def _become_child(
 
         main()
         status = 0
-    except SystemExit as left:
-        status = left.code if isinstance(left.code, int) else int(left.code is not None)
-    except BaseException:  # noqa: BLE001 - as an interpreter tells what nobody caught
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # noqa: BLE001 - an interpreter prints every uncaught exception too
         traceback.print_exc()
     finally:
         with suppress(OSError, ValueError):

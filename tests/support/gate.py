@@ -1,7 +1,7 @@
 """A migration of a large table that stays in the middle of its statement for as long as a test wants.
 
-At one row the statement asks, again and again, for an advisory lock that the test holds. So it is at work,
-as a long statement is (it does not wait for a lock, nor is told as waiting), and ends once the gate opens.
+At one row the statement polls for an advisory lock that the test holds. So the statement is active, like any long
+statement: it does not wait for a lock, and magetui does not report it as waiting. It ends after the gate opens.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ op.execute("{REWRITE} SET extra = id, name = name || '!' || CASE id WHEN {HALF} 
 
 
 def gated_project(directory: Path, database: PostgresDatabase) -> AlembicProject:
-    """rev1 makes a table of 50,000 rows, rev2 rewrites it and stops in the middle, rev3 creates t3."""
+    """Return a project: rev1 fills `big` with 50,000 rows, rev2 rewrites it and stops halfway, rev3 creates t3."""
     return make_project(directory, (LARGE_TABLE, REWRITTEN, table(3, down=2)), database.url)
 
 
 def begun_project(directory: Path, database: PostgresDatabase, magetui: Magetui) -> AlembicProject:
-    """The same, where run 1 has made the large table, and run 2 is to rewrite it."""
+    """Return the same project after run 1 has made the large table. Run 2 rewrites the table."""
     project = gated_project(directory, database)
-    first = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
-    assert first.status == 0, first
+    outcome = magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes")
+    assert outcome.status == 0, outcome
     return project
 
 
 @contextmanager
 def closed_gate(database: PostgresDatabase) -> Iterator[extensions.connection]:
-    """The gate is closed; `rollback()` on the session opens it, and so does its end."""
+    """Close the gate. `rollback()` on the yielded session, or its end, opens the gate."""
     with database.session(f"SELECT pg_advisory_xact_lock({GATE})", "gatekeeper") as keeper:
         yield keeper

@@ -1,4 +1,4 @@
-"""The journals of runs as they lie on the disk."""
+"""Readers of the journals of runs on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Event = dict[str, Any]
 
 
 def journal(state_dir: Path, run: int = 1) -> list[Event]:
-    """The events of a run so far; none where it has not begun."""
+    """Return the events of a run so far. A run that has not started has none."""
     path = state_dir / "runs" / f"{run}.jsonl"
     if not path.exists():
         return []
@@ -21,24 +21,25 @@ def journal(state_dir: Path, run: int = 1) -> list[Event]:
 
 
 def named(events: list[Event], name: str) -> list[Event]:
+    """Return the events with this name."""
     return [event for event in events if event["event"] == name]
 
 
 def moment(event: Event) -> float:
-    """When it happened, in seconds since the epoch."""
+    """Return the time of an event in seconds since the epoch."""
     return datetime.fromisoformat(event["at"].replace("Z", "+00:00")).timestamp()
 
 
 def wait_for_statement(state_dir: Path, words: str, run: int = 1) -> Event:
-    """Wait until the run's journal says that it began a statement with these words in it."""
+    """Wait until the journal reports the start of a statement that contains these words, and return that event."""
 
-    def began() -> list[Event]:
-        return [e for e in named(journal(state_dir, run), "statement-started") if words in e["sql"]]
+    def started() -> list[Event]:
+        return [event for event in named(journal(state_dir, run), "statement-started") if words in event["sql"]]
 
-    return eventually(began, 20, lambda: f"no statement with {words!r} in {journal(state_dir, run)}")[0]
+    return eventually(started, 20, lambda: f"no statement with {words!r} in {journal(state_dir, run)}")[0]
 
 
 def child_of(state_dir: Path, run: int = 1) -> int:
-    """The process id of the run's child."""
+    """Return the process id of the run's child."""
     [started] = named(journal(state_dir, run), "run-started")
     return int(started["pid"])

@@ -1,10 +1,10 @@
-"""A second real chain, mlflow's: its scripts import their application, and many look at the database before they act.
+"""mlflow's chain, a second real chain: its scripts import mlflow, and many query the database before they act.
 
-`mlflow-skinny` has the same scripts as `mlflow` and needs a tenth of what that needs; what it needs is installed with
-it into the checkout's `.cache`, since it cannot be imported otherwise: in a folder for the paths of other Pythons, and
-in an environment with a Python of its own. Its modules stay out of the tests' process: run as a program, this module
-walks the database of the URL on the first line of its standard input to each revision that a line names, with nothing
-but Alembic, and answers each.
+`mlflow-skinny` has the same scripts as `mlflow` and a tenth of its dependencies. It is installed with these
+dependencies into the checkout's `.cache`, because it cannot be imported without them: in a folder for the path of
+another Python, and in an environment with its own Python. The tests' process never imports mlflow. Run as a program,
+this module reads a URL from the first line of standard input. For each further line it upgrades the database to the
+named revision with Alembic alone, and answers with the line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNT = 67
 SCRIPTS = Path("mlflow", "store", "db_migrations")
 LEAVE_SECONDS = 30
 OPTIONS = ("--only-binary", ":all:", "--exclude-newer", "2026-11-25")
-DOES_WHAT_A_LINE_SAYS = """
+RUNS_COMMANDS = """
 import sys
 from alembic import command
 from alembic.config import Config
@@ -35,12 +35,12 @@ from sqlalchemy import create_engine
 from mlflow.store.tracking.dbmodels.initial_models import Base
 
 for line in sys.stdin:
-    what, value = line.split()
+    name, value = line.split()
     try:
-        if what == "tables":
+        if name == "tables":
             Base.metadata.create_all(create_engine(value))
         else:
-            getattr(command, what)(Config("alembic.ini"), value)
+            getattr(command, name)(Config("alembic.ini"), value)
         print("done", flush=True)
     except Exception as error:
         print("failed:", " ".join(str(error).split()), flush=True)
@@ -49,15 +49,15 @@ WARMED_BY = "import alembic.command, psycopg2, mlflow.store.db.base_sql_model, m
 
 
 def mlflow_directory() -> Path:
-    """The directory that contains `mlflow` and what it needs; installs it if it is not there yet."""
-    python = "py{}{}".format(*sys.version_info)  # some of it is compiled
+    """Return the directory that contains `mlflow` and its dependencies. Installs them if they are missing."""
+    python = "py{}{}".format(*sys.version_info)  # some dependencies are compiled
     directory = installed("mlflow-skinny", VERSION, f"mlflow/{VERSION}-{python}")
     scripts_in(directory, SCRIPTS, COUNT)
     return directory
 
 
 def mlflow_environment() -> Path:
-    """The home of an environment with mlflow and what its `env.py` and scripts need; makes it if it is not there."""
+    """Return an environment with all that mlflow's `env.py` and scripts need. Makes it if it is missing."""
     packages = (f"mlflow-skinny=={VERSION}", "alembic", "sqlalchemy", "psycopg2-binary")
     python = "py{}{}".format(*sys.version_info)
     home = environment(f"mlflow/environment-{VERSION}-{python}", packages, *OPTIONS, warmed_by=WARMED_BY)
@@ -67,13 +67,13 @@ def mlflow_environment() -> Path:
 
 @contextmanager
 def asking(home: Path, folder: Path) -> Iterator[Callable[..., str]]:
-    """A function that has the environment's own Python, in `folder`, do what a line says, and returns how that ended.
+    """Yield a function that runs a command under the environment's own Python in `folder` and returns its result.
 
-    `tables URL` makes what mlflow makes of a new database; `upgrade R` and `downgrade R` are Alembic's commands, with
-    the folder's alembic.ini.
+    `tables URL` creates the tables that mlflow creates in a new database. `upgrade R` and `downgrade R` are Alembic's
+    commands with the folder's alembic.ini.
     """
     with subprocess.Popen(
-        [str(home / "bin" / "python"), "-W", "ignore", "-c", DOES_WHAT_A_LINE_SAYS],
+        [str(home / "bin" / "python"), "-W", "ignore", "-c", RUNS_COMMANDS],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -92,7 +92,7 @@ def asking(home: Path, folder: Path) -> Iterator[Callable[..., str]]:
 
 
 def write_configuration(folder: Path, directory: Path, url: str, *, importable: bool) -> Path:
-    """An `alembic.ini` for mlflow's scripts in a new folder, with or without mlflow where they look for it."""
+    """Write an `alembic.ini` for mlflow's scripts into a new folder. `importable` puts mlflow on their path."""
     folder.mkdir()
     lines = ["[alembic]", f"script_location = {directory / SCRIPTS}", f"sqlalchemy.url = {url}"]
     lines += [f"prepend_sys_path = {directory}"] if importable else []
@@ -103,7 +103,7 @@ def write_configuration(folder: Path, directory: Path, url: str, *, importable: 
 
 @contextmanager
 def stepping(url: str, directory: Path) -> Iterator[Callable[[str], None]]:
-    """A function that upgrades the database to a revision, in a process that has mlflow."""
+    """Yield a function that upgrades the database to a revision, in a process that can import mlflow."""
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "tests.support.mlflow", str(directory)],
         cwd=CHECKOUT,
@@ -140,7 +140,7 @@ def _walk(directory: Path) -> None:
 
 
 def _make_first_tables(connection: Connection) -> None:
-    """What mlflow makes of a new database before its first revision: the schema that it had before it had revisions."""
+    """Create the tables that mlflow had before its first revision."""
     import_module("mlflow.store.tracking.dbmodels.initial_models").Base.metadata.create_all(connection)
     connection.commit()
 

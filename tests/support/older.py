@@ -1,4 +1,4 @@
-"""A project's own environment, as old as is supported: Alembic 1.13 and SQLAlchemy 2.0."""
+"""An environment with the oldest supported releases: Alembic 1.13 and SQLAlchemy 2.0."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ PACKAGES = ("alembic==1.13.*", "sqlalchemy[asyncio]==2.0.*", "psycopg2-binary>=2
 
 
 def older_environment() -> Path:
-    """The environment's home; makes it if it is not there yet."""
+    """Return the environment. Makes it if it is missing."""
     return environment("older/{}.{}".format(*sys.version_info), PACKAGES)

@@ -1,8 +1,8 @@
-"""A line to a server that can fall silent or break, because servers seldom do either when they are asked to.
+"""A proxy in front of a server that can stall its connections or reset them.
 
-A server that is stopped refuses connections, and one that is frozen (SIGSTOP) still has a kernel that answers for
-it. What an operator meets is in between: a firewall that has forgotten a connection, a failover, a cable. Here that
-is a proxy, whose connections hold everything back for a while, or end all at once.
+A stopped server refuses connections, and the kernel still answers for a frozen server (SIGSTOP). Operators meet other
+failures: a firewall that has forgotten a connection, a failover, a cable. The proxy imitates them: its connections
+hold all data back for a while, or end at once.
 
     with StallingProxy("127.0.0.1", server.port) as proxy:
         engine = create_engine(proxy.url(server.url("mage")))
@@ -31,51 +31,52 @@ HERE = "127.0.0.1"
 CHUNK = 65_536
 BACKLOG = 256
 CONNECT_SECONDS = 10
-AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection, and drops what was not yet sent
+AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: close() resets the connection and drops unsent data
 
 
 @dataclass(eq=False)
-class Half:
-    """One direction of a connection; at most one chunk is on its way, the rest waits with its sender's kernel."""
+class Flow:
+    """One direction of a connection. At most one chunk is held; the rest waits in the sender's kernel."""
 
     source: socket.socket
     sink: socket.socket
     held: bytes = b""
-    ended: bool = False  # the source has no more to say
-    done: bool = False  # and the sink knows
+    ended: bool = False  # the source has sent all its data
+    done: bool = False  # and the sink has seen the end
 
 
 @dataclass(eq=False)
 class Line:
-    """A client's connection, and ours to the server on its behalf, once there is one."""
+    """A client's connection, and the matching connection to the server after `connect`."""
 
     client: socket.socket
     server: socket.socket | None = None
-    halves: list[Half] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
 
     def connect(self, address: tuple[str, int]) -> None:
-        """OSError where the server does not take us."""
+        """Connect to the server. OSError if the server refuses."""
         self.server = socket.create_connection(address, timeout=CONNECT_SECONDS)
         for end in (self.client, self.server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.halves = [Half(self.client, self.server), Half(self.server, self.client)]
+        self.flows = [Flow(self.client, self.server), Flow(self.server, self.client)]
 
     def pass_on(self, ready: dict[int, int]) -> None:
-        """Move what can be moved without waiting. OSError where one side broke the connection."""
-        for half in self.halves:
-            if ready.get(half.source.fileno(), 0) & ~select.POLLOUT and not half.held and not half.ended:
+        """Move the data that can move without waiting. OSError if one side broke the connection."""
+        for flow in self.flows:
+            if ready.get(flow.source.fileno(), 0) & ~select.POLLOUT and not flow.held and not flow.ended:
                 with contextlib.suppress(BlockingIOError):
-                    half.held = half.source.recv(CHUNK)
-                    half.ended = not half.held
-            if half.held:
+                    flow.held = flow.source.recv(CHUNK)
+                    flow.ended = not flow.held
+            if flow.held:
                 with contextlib.suppress(BlockingIOError):
-                    half.held = half.held[half.sink.send(half.held) :]
-            if half.ended and not half.held and not half.done:
-                half.sink.shutdown(socket.SHUT_WR)
-                half.done = True
+                    flow.held = flow.held[flow.sink.send(flow.held) :]
+            if flow.ended and not flow.held and not flow.done:
+                flow.sink.shutdown(socket.SHUT_WR)
+                flow.done = True
 
     def close(self, *, reset: bool) -> None:
+        """Close both connections; `reset` drops unsent data."""
         for end in (self.client, self.server):
             if end is not None:
                 with contextlib.suppress(OSError):
@@ -85,7 +86,7 @@ class Line:
 
 
 class StallingProxy:
-    """Listens on a port of its own from the beginning until `cut` or the end of its `with`."""
+    """Listen on a port from creation until `cut` or the end of the `with` block."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = host, port
@@ -94,7 +95,7 @@ class StallingProxy:
         self.host, self.port = HERE, int(self._listener.getsockname()[1])
         self._lines: list[Line] = []
         self._stalled = self._cut = False
-        self._state = threading.Lock()  # held while bytes move: after stall() or cut() none does
+        self._state = threading.Lock()  # held while bytes move: no byte moves after stall() or cut()
         self._wake_reader, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._serve, name="proxy", daemon=True)
         self._thread.start()
@@ -110,24 +111,24 @@ class StallingProxy:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected now, those included whom nobody answers."""
+        """Return the number of connected clients, including those that get no answer."""
         with self._state:
             return len(self._lines)
 
-    def url(self, of: str) -> str:
-        """The SQLAlchemy URL `of` a database of the server, by way of this proxy."""
-        return make_url(of).set(host=self.host, port=self.port).render_as_string(hide_password=False)
+    def url(self, direct: str) -> str:
+        """Return the SQLAlchemy URL through this proxy for a direct URL of the server."""
+        return make_url(direct).set(host=self.host, port=self.port).render_as_string(hide_password=False)
 
     def stall(self) -> None:
-        """From here on nothing passes, ends of connections neither; new connections are accepted and stay silent."""
+        """Hold all data and all ends of connections back. New connections are accepted and get no answer."""
         self._become(stalled=True)
 
     def resume(self) -> None:
-        """Let pass, in order, what was held back and what comes."""
+        """Pass on the held data, in order, and all later data."""
         self._become(stalled=False)
 
     def cut(self) -> None:
-        """Reset all connections, on both sides, and refuse new ones. There is no way back."""
+        """Reset all connections on both sides and refuse new connections. This cannot be undone."""
         with self._state:
             if self._cut:
                 return
@@ -138,7 +139,7 @@ class StallingProxy:
             self._lines.clear()
         os.write(self._wake, b"x")
 
-    # -- how
+    # -- implementation
 
     def _become(self, *, stalled: bool) -> None:
         with self._state:
@@ -155,17 +156,17 @@ class StallingProxy:
             with self._state:
                 if self._cut:
                     return
-                # Of one that was closed meanwhile, the number may be another's by now: no harm, nothing here waits.
+                # The number of a closed descriptor may belong to another file by now. Nothing here blocks, so no harm.
                 self._turn(dict(events))
 
     def _interests(self) -> select.poll:
-        """What there is to wait for. A line that is held back is not listened to, or poll would return at once."""
+        """Return the events to wait for. Stalled connections are left out, or poll would return at once."""
         wanted = {self._wake_reader: select.POLLIN, self._listener.fileno(): select.POLLIN}
-        for half in [] if self._stalled else [half for line in self._lines for half in line.halves]:
-            if half.held:
-                wanted[half.sink.fileno()] = wanted.get(half.sink.fileno(), 0) | select.POLLOUT
-            elif not half.ended:
-                wanted[half.source.fileno()] = wanted.get(half.source.fileno(), 0) | select.POLLIN
+        for flow in [] if self._stalled else [flow for line in self._lines for flow in line.flows]:
+            if flow.held:
+                wanted[flow.sink.fileno()] = wanted.get(flow.sink.fileno(), 0) | select.POLLOUT
+            elif not flow.ended:
+                wanted[flow.source.fileno()] = wanted.get(flow.source.fileno(), 0) | select.POLLIN
         poll = select.poll()
         for number, events in wanted.items():
             poll.register(number, events)
@@ -175,7 +176,7 @@ class StallingProxy:
         if self._wake_reader in ready:
             os.read(self._wake_reader, CHUNK)
         if self._listener.fileno() in ready:
-            with contextlib.suppress(BlockingIOError, ConnectionError):  # it has gone again
+            with contextlib.suppress(BlockingIOError, ConnectionError):  # the client has left again
                 self._lines.append(Line(self._listener.accept()[0]))
         if self._stalled:
             return
@@ -187,7 +188,7 @@ class StallingProxy:
             except OSError:
                 self._end(line, reset=True)
             else:
-                if all(half.done for half in line.halves):
+                if all(flow.done for flow in line.flows):
                     self._end(line, reset=False)
 
     def _end(self, line: Line, *, reset: bool) -> None:
@@ -196,7 +197,7 @@ class StallingProxy:
 
 
 def through(project: AlembicProject, database: PostgresDatabase, proxy: StallingProxy) -> Path:
-    """The project's alembic.ini, with the database reached by way of the proxy."""
+    """Write and return a copy of the project's alembic.ini whose URL goes through the proxy."""
     url = database.url.replace("%", "%%")
     ini = project.ini.with_name("through.ini")
     ini.write_text(project.ini.read_text().replace(url, proxy.url(database.url).replace("%", "%%")))

@@ -1,4 +1,4 @@
-"""Carrying out `finish` or `undo` in this process, on a connection as a run has it."""
+"""Run `finish` or `undo` in this process, on a connection like that of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.readings import plan_repair
 
 
 def repair(workspace: Workspace, verb: RepairVerb) -> tuple[str, ...]:
-    """Plan it, and carry it out; returns the current revision that is there then."""
+    """Plan the repair and run it. Return the current revisions after it."""
     plan = plan_repair(workspace, verb)
     assert plan.repair is not None
     engine = workspace.backend.writer(workspace.target.url, "test")

@@ -1,7 +1,7 @@
-"""Secret stores on this machine: AWS Secrets Manager as moto serves it, and what answers as AWS and Azure document.
+"""Secret stores on this machine: AWS Secrets Manager by moto, and servers that answer as AWS and Azure document.
 
-moto's server is a process of its own, so that nothing of it, and nothing that it does to boto3, is in the process that
-tests. It ends when its input does: a test run that is killed leaves none behind.
+moto's server is a separate process, so that moto and its changes to boto3 stay out of the tests' process. The server
+ends when its input ends, so a killed test run leaves no server behind.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 
 REGION = "eu-west-1"
 ACCESS_KEY = "AKIAMAGETUITEST00000"
-SECRET_KEY = "wJalr/XUtnFEMI+K7MDENG=bPxRfiCY"  # with what a URL has to escape
+SECRET_KEY = "wJalr/XUtnFEMI+K7MDENG=bPxRfiCY"  # with characters that a URL must escape
 SESSION_TOKEN = "FwoGZXIvYXdzEBYaD/tokentoken=="
 HOST = "127.0.0.1"
 SILENT_AT_MOST = 60  # seconds
 
-# Serves on a free port, which it says on its first line, until its input ends.
+# Serves until its input ends. The first line of output is the port.
 MOTO = """
 import sys
 from moto.server import ThreadedMotoServer
@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 class SecretsManager:
-    """moto's AWS Secrets Manager; secrets are made, and changed, as an operator would."""
+    """moto's AWS Secrets Manager. Tests create and change secrets as an operator would."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -55,11 +55,11 @@ class SecretsManager:
         self._process.communicate(timeout=20)
 
     def environment(self, secret: str) -> dict[str, str]:
-        """Mage's variables for a database in this secret."""
+        """Return Mage's variables for a database in this secret."""
         return aws_environment(self.url, secret)
 
     def put(self, secret: str, content: object) -> None:
-        """Make the secret, or give it another value; what is no text is put as JSON."""
+        """Create the secret, or change its value. A value that is not a string is stored as JSON."""
         text = content if isinstance(content, str) else json.dumps(content)
         client = self.client()
         if self.exists(secret):
@@ -69,7 +69,7 @@ class SecretsManager:
 
     def exists(self, secret: str) -> bool:
         listed = self.client().list_secrets(Filters=[{"Key": "name", "Values": [secret]}])["SecretList"]
-        return any(one["Name"] == secret for one in listed)
+        return any(entry["Name"] == secret for entry in listed)
 
     def client(self) -> Any:
         import boto3
@@ -84,7 +84,7 @@ class SecretsManager:
 
 
 def aws_environment(endpoint: str, secret: str = "prod/mage") -> dict[str, str]:
-    """Mage's variables, with keys that are temporary ones."""
+    """Return Mage's variables with temporary keys."""
     return {
         "AWS_DB_SECRETS_NAME": secret,
         "AWS_DEFAULT_REGION": REGION,
@@ -96,7 +96,7 @@ def aws_environment(endpoint: str, secret: str = "prod/mage") -> dict[str, str]:
 
 
 class Answers(ThreadingHTTPServer):
-    """Gives everybody who asks the same answer, and counts them."""
+    """A server that gives the same answer to every request and counts the requests."""
 
     daemon_threads = True
 
@@ -113,13 +113,13 @@ class Answers(ThreadingHTTPServer):
         return f"{self.scheme}://{HOST}:{self.server_port}"
 
     def answer(self, _request: BaseHTTPRequestHandler) -> tuple[int, Mapping[str, str], Mapping[str, Any]]:
-        """Status, headers and document for one request."""
+        """Return status, headers and document for one request."""
         self.asked += 1
         return self.status, {}, self.document
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Whoever asks in here gets no answer until it is over."""
+        """Hold answers back until the block ends."""
         self._speaks.clear()
         try:
             yield
@@ -127,11 +127,11 @@ class Answers(ThreadingHTTPServer):
             self._speaks.set()
 
     def heard(self) -> None:
-        """Wait until answers are given."""
+        """Wait until `silence` is over."""
         self._speaks.wait(SILENT_AT_MOST)
 
     def handle_error(self, *_: object) -> None:
-        """One who hangs up is no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -151,12 +151,12 @@ class _Answer(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the name is http.server's
 
     def log_message(self, format: str, *args: object) -> None:
-        """Not on the tests' output."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(server: Answers) -> Iterator[Answers]:
-    """Answer while in here."""
+    """Serve until the block ends."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -168,7 +168,7 @@ def serving(server: Answers) -> Iterator[Answers]:
 
 
 def refusal(code: str, message: str = "") -> Answers:
-    """AWS's refusal, as its JSON protocol has it."""
+    """Return a server that refuses as AWS's JSON protocol does."""
     return Answers(400, {"__type": code, "message": message or f"{code} it is."})
 
 
@@ -179,11 +179,11 @@ TOKEN = "eyJ0eXAiOiJKV1Qi-vault-token"
 
 
 class Vault(Answers):
-    """A Key Vault over TLS as its REST API documents it: a challenge to whoever has no token, then the secrets.
+    """A Key Vault over TLS as its REST API documents it: requests without a token get a challenge, others the secrets.
 
-    And, at /identity, the managed identity of an App Service, which gives that token to whoever has its header. The
-    SDK wants a vault's address to end in the domain that the challenge names, a dot before it: 127.0.0.1 ends in
-    .0.0.1 just as NAME.vault.azure.net ends in .vault.azure.net.
+    /identity serves the managed identity of an App Service: it gives the token to requests with its header. The SDK
+    requires that a vault's address ends in a dot and the domain of the challenge: 127.0.0.1 ends in .0.0.1 as
+    NAME.vault.azure.net ends in .vault.azure.net.
     """
 
     def __init__(self, certificate: Path, secrets: Mapping[str, str]) -> None:
@@ -196,7 +196,7 @@ class Vault(Answers):
         self.scheme = "https"
 
     def environment(self, secret: str, certificate: Path) -> dict[str, str]:
-        """Mage's variables for a database in this secret, on an App Service with an identity."""
+        """Return Mage's variables for a database in this secret, on an App Service with an identity."""
         return {
             "AZURE_SECRET_DB_CONN_URL": secret,
             "AZURE_KEY_VAULT_URL": self.url,
@@ -227,7 +227,7 @@ class Vault(Answers):
 
 
 def make_certificate(folder: Path) -> Path:
-    """A key and a certificate for 127.0.0.1 that answers for itself, in one file."""
+    """Write a key and a self-signed certificate for 127.0.0.1 into one file, and return its path."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

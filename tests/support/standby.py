@@ -1,4 +1,4 @@
-"""A streaming standby of a server of the tests, as `pg_basebackup -R` makes one."""
+"""A streaming standby of a test server, made by `pg_basebackup -R`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tests.support.waiting import eventually
 
 
 class Standby(PostgresServer):
-    """Use it in `with`, while the other server runs: it replays that one, and takes no writes."""
+    """A standby that replays a running primary and accepts no writes. Use it in `with`."""
 
     def __init__(self, primary: PostgresServer) -> None:
         super().__init__(primary.major)
         self.primary = primary
 
     def catch_up(self) -> None:
-        """Wait until it has replayed all that the other server has written so far."""
-        # A transaction's word of its own, which the server writes out soon: its commits are not flushed at once.
+        """Wait until the standby has replayed everything that the primary has written so far."""
+        # synchronous_commit is off. A transactional message marks a position that the server writes out soon.
         [(written,)] = self.primary.execute("postgres", "select pg_logical_emit_message(true, 'tests', 'so far')")
         sql = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
         eventually(lambda: self.execute("postgres", sql, (written,)) == [(True,)], 30)

@@ -1,6 +1,6 @@
-"""A chain walked step by step with nothing but Alembic, in this process, and what the database says of its schema.
+"""A chain run step by step with Alembic alone, in this process, and the schema as the database reports it.
 
-What the program works out of a schema is compared with that: it shares no code with it, only the question.
+Tests compare the program's conclusions with this schema. The two share no code.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PARTS_OF_SQLITE = "select type, tbl_name, name, sql, '' from sqlite_master where
 
 
 class _BrokenOff(Exception):  # noqa: N818
-    """The process that ran it was killed."""
+    """The process that ran the revision was killed."""
 
 
 class Steps:
-    """A database and its chain: `upgrade` and `downgrade` go to a revision, each committed."""
+    """A database and its chain. `upgrade` and `downgrade` go to a revision and commit."""
 
     def __init__(self, connection: Connection, scripts: Path) -> None:
         self.connection = connection
@@ -48,25 +48,28 @@ class Steps:
         self._script = ScriptDirectory.from_config(self._config)
 
     def upgrade(self, revision: str) -> None:
+        """Upgrade to the revision and commit."""
         self._go(revision, "_upgrade_revs")
 
     def downgrade(self, revision: str) -> None:
+        """Downgrade to the revision and commit."""
         self._go(revision, "_downgrade_revs")
 
-    def _go(self, revision: str, way: str) -> None:
-        self.connection.commit()  # what was read
-        steps = getattr(self._script, way)
-        going = EnvironmentContext(self._config, self._script, fn=lambda current, _: steps(revision, current))
-        with going:
-            going.configure(connection=self.connection, render_as_batch=True)
-            with going.begin_transaction():
-                going.run_migrations()
+    def _go(self, revision: str, steps_of: str) -> None:
+        self.connection.commit()  # ends the transaction of earlier reads
+        steps = getattr(self._script, steps_of)
+        context = EnvironmentContext(self._config, self._script, fn=lambda current, _: steps(revision, current))
+        with context:
+            context.configure(connection=self.connection, render_as_batch=True)
+            with context.begin_transaction():
+                context.run_migrations()
         self.connection.commit()
 
     def statements(self, revision: str, direction: str, between: Callable[[str], None]) -> None:
-        """Run one revision's function; `between` is called with each statement before it changes something, and last.
+        """Run one revision's function and call `between` with each changing statement before it runs.
 
-        With `autocommit`, what is there then is what a run that dies there leaves behind.
+        The last call passes an empty string. With `autocommit`, the database at a call is as a run that dies at this
+        statement leaves it.
         """
         paused = False
 
@@ -80,7 +83,7 @@ class Steps:
                     paused = False
 
         context = MigrationContext.configure(self.connection, opts={"render_as_batch": True})
-        setattr(context, "autocommit_block", nullcontext)  # noqa: B010 - no statement here uses a new value of an enum
+        setattr(context, "autocommit_block", nullcontext)  # noqa: B010 - no statement here uses a new enum value
         module = self._script.get_revision(revision).module
         event.listen(self.connection, "before_cursor_execute", before)
         try:
@@ -92,7 +95,7 @@ class Steps:
         self.connection.commit()
 
     def broken_off(self, revision: str, direction: str, after: int) -> bool:
-        """Run so many statements of one revision's function and no more; whether there were more."""
+        """Run the first `after` statements of one revision's function. Return whether more statements remained."""
         run = 0
 
         def between(sql: str) -> None:
@@ -110,7 +113,7 @@ class Steps:
 
     @contextmanager
     def forgotten(self) -> Iterator[None]:
-        """As if nobody had written down where the database is."""
+        """Empty the version table until the block ends."""
         known = self.connection.execute(text("select version_num from alembic_version")).scalars().all()
         self.connection.execute(text("delete from alembic_version"))
         self.connection.commit()
@@ -120,7 +123,7 @@ class Steps:
         self.connection.commit()
 
     def schema(self) -> Schema:
-        """Every part of the schema as the server's own functions write it; of SQLite, its SQL in no order of lines."""
+        """Return every part of the schema as the server's functions write it. For SQLite: its SQL as a set of lines."""
         if self.connection.dialect.name == "postgresql":
             rows = self.connection.execute(text(PARTS_OF_POSTGRESQL)).all()
             return frozenset(tuple(row) for row in rows)
@@ -129,13 +132,13 @@ class Steps:
 
 
 def _parts(sql: str) -> frozenset[str]:
-    """Batch operations write a table's constraints in no fixed order; ALTER TABLE adds to the last line."""
+    """Split SQL into a set: batch operations write constraints in no fixed order, and ALTER TABLE extends a line."""
     return frozenset(" ".join(part.split()).replace('"', "") for part in re.split(r"[\n,]", sql))
 
 
 @contextmanager
 def walking(url: str, scripts: Path, autocommit: bool = False) -> Iterator[Steps]:
-    """The steps of a chain on a connection of their own; with `autocommit`, each statement is one by itself."""
+    """Yield the steps of a chain on a new connection. With `autocommit`, each statement commits by itself."""
     address = make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg2")

@@ -1,4 +1,4 @@
-"""Projects as `alembic init` makes them, from each of Alembic's own templates, with a small chain in them."""
+"""Projects that `alembic init` makes from each of Alembic's templates, with a small chain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.alembic_project import AlembicProject, Revision, linear
 
 PLACEHOLDERS = ("driver://user:pass@localhost/dbname2", "driver://user:pass@localhost/dbname")
-MULTIDB_WAYS = """
+MULTIDB_DIRECTIONS = """
 
 def upgrade(engine_name):
     globals()["upgrade_" + engine_name]()
@@ -24,7 +24,7 @@ def downgrade(engine_name):
 def make_from_template(
     directory: Path, template: str, *urls: str, revisions: Sequence[Revision] | None = None
 ) -> AlembicProject:
-    """`alembic init -t template`, with the URLs in its alembic.ini (two for multidb), and rev1 to rev3."""
+    """Run `alembic init -t template`, write the URLs into alembic.ini (two for multidb), and add rev1 to rev3."""
     directory.mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "init", "-t", template, "migrations"],
@@ -50,9 +50,9 @@ def make_from_template(
 
 
 def _for_each_engine(script: str) -> str:
-    """The script with its functions named after engine1, and for engine2 some that do something else."""
+    """Return the script with its functions for engine1, and with other functions for engine2."""
     script = script.replace("def upgrade():", "def upgrade_engine1():").replace(
         "def downgrade():", "def downgrade_engine1():"
     )
     other = '\n\ndef upgrade_engine2():\n    op.execute("create table of_engine2 (id int)")\n'
-    return script + other + "\n\ndef downgrade_engine2():\n    pass\n" + MULTIDB_WAYS
+    return script + other + "\n\ndef downgrade_engine2():\n    pass\n" + MULTIDB_DIRECTIONS

@@ -1,4 +1,4 @@
-"""Bounded waiting, because a fixed sleep is either too short on a busy machine or too long on an idle one."""
+"""Bounded waiting. A fixed sleep is too short on a busy machine or too long on an idle one."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PAUSE = 0.02  # seconds between two looks
+PAUSE = 0.02  # seconds between two calls of a condition
+LONGEST_PAUSE = 0.1  # most conditions log in to a server, so that a long wait would keep a processor busy
 
 
 def eventually(condition: Callable[[], T], timeout: float = 10, describe: Callable[[], str] | None = None) -> T:
-    """Call condition until it returns something true, and return that.
+    """Call condition until it returns a true value, and return that value.
 
-    timeout is in seconds. AssertionError when it runs out, with the last value and what describe says.
+    timeout is in seconds. AssertionError after it, with the last value and the text of describe.
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        elapsed = time.monotonic() - started
+        if elapsed > timeout:
             more = f"\n{describe()}" if describe else ""
-            raise AssertionError(f"still not so after {timeout} s; the last value was {value!r}{more}")
-        time.sleep(PAUSE)
+            raise AssertionError(f"still false after {timeout} s; the last value was {value!r}{more}")
+        time.sleep(min(max(PAUSE, elapsed / 20), LONGEST_PAUSE))

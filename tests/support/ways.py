@@ -1,4 +1,4 @@
-"""The way an operator goes through each connection: look, migrate, roll back, stamp."""
+"""The steps of an operator that must work over every connection: diagnose, migrate, roll back, stamp."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def walk(
     state_dir: Path,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """All of it, on an empty database and a project of three revisions; nothing that is told holds the password."""
+    """Run the four verbs on an empty database and a project of three revisions. No output contains the password."""
     for verb, status, current in (
         (("diagnose",), 3, None),
         (("migrate", "--yes"), 0, "rev3"),
         (("rollback", "--revision", "-1", "--yes"), 0, "rev2"),
         (("stamp", "rev3", "--yes"), 0, "rev3"),
     ):
-        done = magetui(*common, "--url", url, *verb, env=environment)
-        assert done.status == status, done
+        outcome = magetui(*common, "--url", url, *verb, env=environment)
+        assert outcome.status == status, outcome
         assert current is None or database.current == [current]
-        nowhere([done, state_dir])
+        nowhere([outcome, state_dir])

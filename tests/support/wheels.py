@@ -1,6 +1,6 @@
-"""Packages that are not this project's, each in a folder of its own in the checkout's `.cache`, installed once.
+"""Packages of other projects, installed once, each into its own folder of the checkout's `.cache`.
 
-Other people's chains of migrations come in them: a chain of ours would only prove our own ideas.
+They contain other people's chains of migrations. A chain of our own would only prove our own ideas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ INSTALL_TIMEOUT = 600  # seconds; Mage's wheel has 40 MB
 
 
 def installed(package: str, version: str, folder: str, *options: str) -> Path:
-    """The directory, `folder` in the cache, with the package in it; `options` are the installer's."""
+    """Return the directory with the package, `folder` in the cache. `options` go to the installer."""
     directory = CHECKOUT / ".cache" / folder
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
@@ -33,10 +33,10 @@ def installed(package: str, version: str, folder: str, *options: str) -> Path:
 
 
 def scripts_in(directory: Path, scripts: Path, count: int) -> Path:
-    """The folder of a chain's scripts, once it has been seen to be whole."""
-    found = len(list((directory / scripts / "versions").glob("[!_]*.py")))
-    if found != count:
-        raise RuntimeError(f"{directory} has {found} revisions instead of {count}: delete it and run again")
+    """Return the folder of a chain's scripts. RuntimeError if their number is wrong."""
+    number = len(list((directory / scripts / "versions").glob("[!_]*.py")))
+    if number != count:
+        raise RuntimeError(f"{directory} has {number} revisions instead of {count}: delete it and run again")
     return directory / scripts
 
 
@@ -51,7 +51,7 @@ def _installer() -> list[str]:
     pip = shutil.which("pip3") or shutil.which("pip")
     if pip:
         return [pip, "install"]
-    raise RuntimeError("neither uv nor pip found: run the tests with `uv run pytest`")
+    raise RuntimeError("neither uv nor pip is installed: run the tests with `uv run pytest`")
 
 
 def _install(arguments: list[str]) -> None:

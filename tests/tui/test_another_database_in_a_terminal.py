@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.alembic_project import linear, make_project
 from tests.support.command import Magetui
 from tests.support.databases import SqliteDatabase
 from tests.tui.conftest import OpenScreen
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_was_consented_to_for_one_database_is_not_done_to_another(

@@ -18,6 +18,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, edit, roll_back, set_back, waited
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 15  # seconds; a worker that is waited for takes as long as what it waits for, which is 30 or more
 QUIET_BYTES_A_SECOND = 2_000
 

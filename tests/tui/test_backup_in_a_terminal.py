@@ -17,6 +17,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, consent, edit
 
+pytestmark = pytest.mark.slow
+
 COPIED = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
 LOCK = "LOCK TABLE role IN ACCESS EXCLUSIVE MODE"
 AT_IT = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'magetui backup%'"

@@ -16,6 +16,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
 
+pytestmark = pytest.mark.slow
+
 FOOTER = "Connect.*URL or password"
 
 

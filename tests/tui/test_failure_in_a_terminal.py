@@ -16,6 +16,8 @@ from tests.support.databases import Database
 from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen
 
+pytestmark = pytest.mark.slow
+
 
 def unwrapped(terminal: Terminal) -> str:
     """The screen without any space, so that a path that is broken over lines is found in it."""

@@ -8,6 +8,8 @@ import pytest
 
 from tests.tui.conftest import OpenScreen
 
+pytestmark = pytest.mark.slow
+
 # SQLAlchemy is known to be there some time before it can be read, as on a busy disk.
 SLOW_DISK = """
 import sys, time

@@ -17,6 +17,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back, waited
 
+pytestmark = pytest.mark.slow
+
 CONSENT = r"Do it\? The default is no"
 BYTES_A_SECOND = 2_000
 GOES_ON = 2  # seconds from the key to the next step; three times that here, benchmarks/waiting.py has the exact figure
@@ -43,7 +45,6 @@ def signalled(state_dir: Path, count: int) -> list[tuple[str, int]]:
     return [(event["action"], event["session"]["pid"]) for event in eventually(written)]
 
 
-@pytest.mark.every_version
 def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
 ) -> None:
@@ -114,7 +115,6 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
     assert not is_there(mage, pid)
 
 
-@pytest.mark.every_version
 def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path
 ) -> None:

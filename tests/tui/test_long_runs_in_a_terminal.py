@@ -21,6 +21,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import OpenScreen, choose, consent, waited
 
+pytestmark = pytest.mark.slow
+
 # Of a rewrite nothing is told in its first second.
 GATED = f"""
 CREATE OR REPLACE FUNCTION gated(id integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$

@@ -16,6 +16,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, roll_back, set_back, waited
 
+pytestmark = pytest.mark.slow
+
 TO_BEFORE_USER_PREFERENCES = "847ea6602d6f"  # going back to it drops user.preferences
 
 

@@ -15,6 +15,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back
 
+pytestmark = pytest.mark.slow
+
 # The program itself, but for how long it rests between two looks.
 IMPATIENT = """
 from magetui.tui.screens import main

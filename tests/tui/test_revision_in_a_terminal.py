@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.alembic_project import Revision, linear, make_project
 from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD, migrate_with_alembic
 from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen
+
+pytestmark = pytest.mark.slow
 
 BEHIND = "42a14d6143f1"
 EVIL = r"evil[bold]\x1b[31m\x07red"

@@ -23,6 +23,8 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import OpenScreen
 
+pytestmark = pytest.mark.slow
+
 HELP = r"^ Help$"  # its title: the footer of any screen names it too
 # The program itself, but that it waits for a store far longer than a test waits for what is to come sooner, and that
 # it does not look again by itself in that time.

@@ -10,6 +10,8 @@ import pytest
 from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen, roll_back
 
+pytestmark = pytest.mark.slow
+
 DATABASE = "scheduler.db"
 TOO_SMALL = r"Too small to\s+show"
 

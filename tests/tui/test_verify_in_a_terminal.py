@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.alembic_project import Revision, make_project, table
 from tests.support.command import Magetui
 from tests.support.databases import PostgresDatabase
@@ -11,6 +13,8 @@ from tests.support.mage import HEAD
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
+
+pytestmark = pytest.mark.slow
 
 REPLAYING_SQL = "select pid from pg_stat_activity where application_name like 'magetui replay%'"
 

@@ -15,6 +15,8 @@ from tests.support.standby import Standby
 from tests.support.terminal import Terminal
 from tests.tui.conftest import OpenScreen, set_back
 
+pytestmark = pytest.mark.slow
+
 WIDE = (120, 40)
 
 
