@@ -265,7 +265,7 @@ class RevisionScreen(ScrolledScreen):
         if self._evidence is None:
             return [*lines, Content.styled("  reading the scripts and the schema …", QUIET)]
         state = STATE_STYLES[self._evidence.state]
-        lines += self._said("  ", formats.plain(conclusions.spoken_state(self._evidence)), state)
+        lines += self._said("  ", formats.plain(conclusions.describe_state(self._evidence)), state)
         for label, fact in conclusions.seen(self._evidence):
             lines += self._said(f"  {label:<12}", fact, SEEN_STYLES.get(label, ""))
         return lines
