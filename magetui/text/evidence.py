@@ -98,7 +98,7 @@ def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
 # -- one revision
 
 
-def state_sentence(evidence: RevisionEvidence) -> str:
+def describe_state(evidence: RevisionEvidence) -> str:
     """Return what the schema says of one revision."""
     match evidence.state:
         case "applied":

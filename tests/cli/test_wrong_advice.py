@@ -72,7 +72,7 @@ def test_index_dropped_from_an_old_revisions_table_takes_no_current_revision_bac
     for verb in ("finish", "undo"):
         refused = incident(verb, "--yes")
         assert refused.status == 4, refused
-        assert "Part of rev1 is missing, but the current revision says rev3, which stands on it" in refused.stderr
+        assert "A part of rev1 is missing, but the current revision is rev3, which comes after it" in refused.stderr
     assert pg_database.content == before
 
 

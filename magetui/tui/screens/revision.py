@@ -265,7 +265,7 @@ class RevisionScreen(ScrolledScreen):
         if self._evidence is None:
             return [*lines, Content.styled("  reading the scripts and the schema …", QUIET)]
         state = STATE_STYLES[self._evidence.state]
-        lines += self._wrapped("  ", formats.plain(conclusions.state_sentence(self._evidence)), state)
+        lines += self._wrapped("  ", formats.plain(conclusions.describe_state(self._evidence)), state)
         for label, fact in conclusions.results(self._evidence):
             lines += self._wrapped(f"  {label:<12}", fact, FACT_STYLES.get(label, ""))
         return lines
