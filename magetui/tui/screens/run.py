@@ -58,7 +58,7 @@ class RunScreen(OverScreen):
     BINDINGS = [
         Binding("escape", "leave('live')", "Leave", tooltip="leave this screen; the run goes on"),
         Binding("escape", "leave('ended')", "Close"),
-        Binding("x", "cancel", "Cancel the run"),
+        Binding("x", "cancel", "Cancel run"),
         Binding("D", "detach", "Detach", tooltip="leave this screen; the run goes on"),
         Binding("l", "next('l')", "Locks", tooltip="see who holds what, and who waits for it"),
         Binding("l", "app.locks", "Locks", show=False),
