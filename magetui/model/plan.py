@@ -28,8 +28,8 @@ class PlannedStep:
 class RepairStep:
     """One operation of a repair. If `autocommit` is true, it runs outside the transaction.
 
-    If `direction` is set, the operation is number `index` (from 0) of those that the script's function of that name
-    does, and it runs as the script writes it. If `direction` is None, it runs as `operation` describes it.
+    If `direction` is set, the operation is number `index` (from 0) of the operations of the script's function of that
+    name, and it runs as the script writes it. If `direction` is None, it runs as `operation` describes it.
     """
 
     operation: Operation

@@ -66,7 +66,7 @@ class Collector(Recorder):
         self._batch_now: Batch | None = None
 
     def collect(self, function: Callable[[], None] | None) -> tuple[tuple[recorded.Operation, ...], dict[int, Source]]:
-        """Return the operations of the function, and the sources of those that have one, by index."""
+        """Return the operations of the function, and their known sources by index."""
         return self.record(function).operations, self._sources
 
     def _invoke_on(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:

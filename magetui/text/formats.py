@@ -213,27 +213,31 @@ def run_details(record: RunRecord) -> str:
 def _why(record: RunRecord) -> str:
     """Return what is known of the reason beyond the outcome, as sentences; '' if nothing is known."""
     error = one_line(record.error or "")
+    why = ""
     match record.outcome:
         case "failed":
             where = f" At {plain(record.where)}." if record.where else ""
-            return f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}"
+            why = f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}"
         case "cancelled" if record.line_dropped:
-            return "The program that started the run was gone, and on-disconnect was set to cancel."
+            why = "The program that started the run was gone, and on-disconnect was set to cancel."
         case "lock-timeout":
-            waited_for_mutex = not record.mutex_taken and not record.attempts
-            limit = "the lock timeout" if waited_for_mutex else duration(record.lock_timeout_ms)
-            known = error if waited_for_mutex else ""
-            why = known or f"Could not get the lock within {limit}"
-            reason = record.attempts[-1].reason if record.attempts else None
-            return f"{_sentence(why)} {_sentence(f'No retry: {one_line(reason)}')}" if reason else _sentence(why)
+            why = _why_lock_timeout(record, error)
         case "refused":
-            return _sentence(error or "The reason is unknown")
+            why = _sentence(error or "The reason is unknown")
         case "lost" if record.broke:
             first = (record.error or "").strip().partition("\n")[0]
-            return _sentence(f"The connection to the server was lost: {one_line(first)}")
+            why = _sentence(f"The connection to the server was lost: {one_line(first)}")
         case "lost":
-            return _sentence(error or "The connection broke")
-    return ""
+            why = _sentence(error or "The connection broke")
+    return why
+
+
+def _why_lock_timeout(record: RunRecord, error: str) -> str:
+    waited_for_mutex = not record.mutex_taken and not record.attempts
+    limit = "the lock timeout" if waited_for_mutex else duration(record.lock_timeout_ms)
+    why = _sentence((waited_for_mutex and error) or f"Could not get the lock within {limit}")
+    reason = record.attempts[-1].reason if record.attempts else None
+    return f"{why} {_sentence(f'No retry: {one_line(reason)}')}" if reason else why
 
 
 def _sentence(text: str) -> str:

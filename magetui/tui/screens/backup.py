@@ -54,7 +54,7 @@ class BackupScreen(OverScreen):
         Binding("y", "consent", "Yes"),
         Binding("y", "copy", "Copy", tooltip="copy the command that restores the backup (OSC 52)"),
         Binding("e", "edit", "Edit"),
-        Binding("x", "cancel", "Cancel the backup"),
+        Binding("x", "cancel", "Cancel backup"),
         Binding("l", "app.locks", "Locks"),
         *LINE_KEYS,
     ]

@@ -272,7 +272,7 @@ class MainScreen(Screen[None]):
         from magetui.text import formats
 
         if backup.made is None:
-            result, took, style = f"no backup: {backup.problem}", "", CRITICAL
+            result, took, style = backup.problem, "", CRITICAL
         else:
             result, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
         self.note("backup", formats.plain(result), took, style)

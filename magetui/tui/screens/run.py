@@ -58,7 +58,7 @@ class RunScreen(OverScreen):
     BINDINGS = [
         Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
         Binding("escape", "leave('ended')", "Close"),
-        Binding("x", "cancel", "Cancel the run"),
+        Binding("x", "cancel", "Cancel run"),
         Binding("D", "detach", "Detach", tooltip="close this screen; the run continues"),
         Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits"),
         Binding("l", "app.locks", "Locks", show=False),
