@@ -211,10 +211,9 @@ class PostgresServer:
     def create_database(self, name: str | None = None, template: str | None = None) -> str:
         """Create a database (with a new name if `name` is None) and return its URL."""
         name = name or f"test_{next(self._numbers)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(
-            sql.Identifier(name),
-            sql.Identifier(template or "template1"),
-            sql.Identifier("file_copy" if self._clones else "wal_log"),
+        strategy = sql.SQL("STRATEGY file_copy" if self._clones else "")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template1"), strategy
         )
         self.execute("postgres", statement)
         return self.url(name)
