@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,7 @@ from magetui.model.operations import (
     RenameTable,
 )
 from magetui.model.schema import Column
+from tests.support.alembic_project import make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.postgres import PostgresServer
@@ -49,9 +51,10 @@ FILL = (
 
 
 def preview(url: str, operations: list[Operation], budget_ms: int = 20_000) -> Losses:
-    workspace = Workspace(Selection(url=url), {})
-    with open_reading(workspace) as reading:
-        return read_losses(reading, operations, budget_ms)
+    with tempfile.TemporaryDirectory() as folder:
+        project = make_project(Path(folder) / "project", [], url)
+        with open_reading(Workspace(Selection(url=url, config=str(project.ini)), {})) as reading:
+            return read_losses(reading, operations, budget_ms)
 
 
 def found(losses: Losses) -> dict[tuple[str, str, str | None, str | None], int | None]:
