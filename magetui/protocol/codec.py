@@ -27,6 +27,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 FORMAT = 2  # of journals and caches; 1 named some fields otherwise, and had no format number
 
+SCALARS = (str, int, bool)
 Decoder = Callable[[Any], Any]
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ def _decoder(hint: Any) -> Decoder:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return lambda value: value
-    if hint in (str, int, bool):
+    if hint in SCALARS:
         return _scalar(hint)
     if origin in (Union, types.UnionType):
         return _union(arguments)
@@ -106,9 +107,11 @@ def _container(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Decoder:
     raise TypeError(f"The codec does not know the type hint {hint}")
 
 
-def _scalar(kind: type[Any]) -> Decoder:
+def _scalar(kind: type[Any], *others: type[Any]) -> Decoder:
+    allowed = (kind, *others)
+
     def read(value: Any) -> Any:
-        if isinstance(value, kind):
+        if isinstance(value, allowed):
             return value
         raise _mismatch(kind.__name__, value)
 
@@ -127,9 +130,11 @@ def _literal(allowed: frozenset[Any]) -> Decoder:
 def _union(hints: tuple[Any, ...]) -> Decoder:
     """Return the decoder of an optional value, or of one that belongs to any of several families."""
     others = tuple(hint for hint in hints if hint is not types.NoneType)
-    inner = _decoder(others[0]) if len(others) == 1 else _tagged(others)
     if len(others) == len(hints):
-        return inner
+        return _tagged(others)
+    if len(others) == 1 and others[0] in SCALARS:
+        return _scalar(others[0], types.NoneType)
+    inner = _decoder(others[0]) if len(others) == 1 else _tagged(others)
     return lambda value: None if value is None else inner(value)
 
 
