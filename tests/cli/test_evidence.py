@@ -45,7 +45,7 @@ def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path,
         "This is evidence, not proof: changed rows leave no trace in the schema. Nothing is stamped unless you do it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
-    assert f"applied       {BEHIND}   Update token column type  [fits, current revision]\n" in text.stdout
+    assert f"applied       {BEHIND}   Update token column type  [matches, current]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
     assert (document["current"], document["current_matches"]) == ([BEHIND], True)
     assert (document["fits"], document["nearest"], document["next"]) == ([[BEHIND]], None, None)
@@ -70,7 +70,7 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
         f"The schema matches {BEHIND} (Update token column type). "
         f"The current revision is {HEAD}: this does not match the schema. " in spoken(text)
     )
-    assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
+    assert f"missing       {HEAD}   Create GenericJob  [current]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
     assert (document["current_matches"], document["next"]) == (False, f"magetui stamp {BEHIND}")
 
