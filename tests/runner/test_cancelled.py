@@ -156,7 +156,7 @@ def test_ctrl_c_at_the_very_beginning_cancels_too_and_the_end_is_told(
 ) -> None:
     before = database.content
     live = Live(magetui.start(*common, "migrate", "--yes"))
-    live.hears("run 2 began")  # its child is only just starting
+    live.hears("run 2 started")  # its child is only just starting
     live.interrupt()
     ended = live.end()
     assert ended.status == 130, ended
