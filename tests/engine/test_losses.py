@@ -22,7 +22,6 @@ from magetui.model.operations import (
     RenameTable,
 )
 from magetui.model.schema import Column
-from tests.support.alembic_project import make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.losses import found, preview
