@@ -72,7 +72,7 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
         f"The schema matches {BEHIND} (Update token column type). The current revision is {HEAD}: that does not match. "
         in spoken(text)
     )
-    assert f"missing       {HEAD}   Create GenericJob  [current]\n" in text.stdout
+    assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
     assert (document["current_matches"], document["next"]) == (False, f"magetui stamp {BEHIND}")
 
