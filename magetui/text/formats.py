@@ -228,11 +228,10 @@ def _why(record: RunRecord) -> str:
             return f"{_sentence(why)} {_sentence(f'No retry: {one_line(reason)}')}" if reason else _sentence(why)
         case "refused":
             return _sentence(error or "The reason is unknown")
-        case "lost" if record.broke:
-            first = (record.error or "").strip().partition("\n")[0]
-            return _sentence(f"The connection to the server was lost: {one_line(first)}")
         case "lost":
-            return _sentence(error or "The connection broke")
+            first_line = one_line((record.error or "").strip().partition("\n")[0])
+            broke = f"The connection to the server was lost: {first_line}"
+            return _sentence(broke if record.broke else error or "The connection broke")
     return ""
 
 
