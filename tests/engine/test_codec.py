@@ -81,7 +81,7 @@ class Right:
         (requests.Asked, requests.ReplayRequest(SCRIPTS, "sqlite://", ("rev1",), apart=True)),
         (events.Event, events.CancelRequested("2026-01-01T00:00:00Z")),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_comes_back_as_it_was(hint: Any, value: object) -> None:
     assert codec.decode(hint, json.loads(json.dumps(codec.encode(value)))) == value

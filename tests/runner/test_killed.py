@@ -143,7 +143,7 @@ def test_server_that_stays_down_leaves_a_run_that_says_it_does_not_know(
         pg_database.server.stop("immediate")
     lost = live.end()
     assert lost.status == 1, lost
-    assert "What the database says now could not be read; 'magetui diagnose' asks again." in lost.stdout
+    assert "The current revision could not be read afterwards: 'magetui diagnose' reads it again." in lost.stdout
     down = magetui(*common, "diagnose", "--json")
     assert down.status == 3
     assert down.json["findings"][0]["facts"]["cause"] == "refused"
@@ -195,7 +195,7 @@ def test_session_of_a_killed_run_that_is_still_there_is_told_and_can_be_ended(
         os.kill(child_of(state_dir, 2), signal.SIGKILL)
         live.end()
         told = magetui(*common, "runs", 2)
-        assert f"Its session {session} is still on the server, and keeps its locks" in told.stdout
+        assert f"Session {session} of the run is still on the server and keeps its locks" in told.stdout
         ended = magetui(*common, "locks", "--terminate", session, "--yes")
         assert ended.status == 0, ended
         gone = f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"

@@ -112,9 +112,10 @@ def test_what_an_autocommit_block_committed_is_not_done_twice(
     assert "attempt 1 of 6 could not get the lock; no retry" in ended.stderr
     assert "attempt 2" not in ended.stderr
     assert (
-        "since part of it is already committed, as an autocommit_block does, and cannot be done twice" in ended.stdout
+        "No retry: part of it is already committed, as an autocommit_block does, and cannot be done twice"
+        in ended.stdout
     )
-    assert "Part of it was committed and stays." in ended.stdout
+    assert "Part of the run was committed and stays." in ended.stdout
     assert pg_database.current == ["rev1"]
     assert pg_database.rows("SELECT 1 FROM pg_type WHERE typname = 'colour'")
 

@@ -55,7 +55,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     assert database.content == before
     assert database.current == ["rev1"]
 
-    terminal.wait_for("^ next  e  see what the schema says now   p  plan it again$")
+    terminal.wait_for("^ next  e  compare the schema   p  plan again$")
     terminal.wait_for("^esc Close e Evidence p Plan again .*Help$")
     for key in ("t", "c", "f", "U", "x", "D"):  # which mean something elsewhere
         terminal.press(key)
@@ -70,8 +70,8 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.press("n")
     terminal.wait_for("p Plan again")
     terminal.press("w")
-    lines = terminal.wait_for("The report is in").splitlines()
-    assert next(n for n, line in enumerate(lines) if "The report is in" in line) < 5, "at the top: it covers no answer"
+    lines = terminal.wait_for("Report written to").splitlines()
+    assert next(n for n, line in enumerate(lines) if "Report written to" in line) < 5, "at the top: it covers no answer"
 
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 2")

@@ -210,14 +210,14 @@ def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
     migrate(terminal)
     terminal.wait_for(r"w writes the report of this run to a file, y copies it")
     terminal.press("w")
-    terminal.wait_for("The report is in")
+    terminal.wait_for("Report written to")
     [path] = tmp_path.glob("magetui-run-2-*.txt")
     assert path.stat().st_mode & 0o777 == 0o600
     said = magetui("--config", project.ini, "runs", 2, "--report").stdout
     assert path.read_text() == said
     assert "step 1 of 2: upgrade rev2  Rewrite big" in said
     terminal.press("y")
-    terminal.wait_for("The report is copied")
+    terminal.wait_for("Report copied")
     [copied] = re.findall(rb"\x1b\]52;c;([^\x07\x1b]*)", terminal.output)
     assert base64.b64decode(copied).decode() == said
 
