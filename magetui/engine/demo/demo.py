@@ -28,7 +28,7 @@ NOT_COPIED = shutil.ignore_patterns("__pycache__", "states")
 STATES: Mapping[Scenario, tuple[str, ...]] = {
     "behind": ("two_behind.sql",),
     "unknown-revision": ("two_behind.sql", "head.sql", "unknown_revision.sql"),
-    "half-applied": ("two_behind.sql", "half_applied.sql"),
+    "half-applied": ("two_behind.sql", "partially_applied.sql"),
     "locked": ("two_behind.sql", "head.sql"),
 }
 STORIES: Mapping[Scenario, str] = {

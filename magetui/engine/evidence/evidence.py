@@ -67,9 +67,7 @@ def gather_evidence(reading: Reading, recordings: Mapping[str, Recording] | None
     base = SchemaState(workspace.target.dialect, snapshot.server.schema)
     try:
         return weigh(chain, recordings, live_schema(workspace, snapshot), base, snapshot.current)
-    except (
-        Exception
-    ) as error:  # unusual scripts or schemas may hit any fault of ours, and the other facts must still show
+    except Exception as error:  # a fault of ours in an unusual schema must not hide the other facts
         raise MagetuiError(
             f"The scripts could not be compared with the schema: {type(error).__name__}: {error}. "
             "This is a fault of magetui."
