@@ -1,12 +1,11 @@
 """What raw SQL does beside the schema: locks and changes of rows, as operations that a lock forecast is made from.
 
-Only the reader of SQL makes them. They are never recorded, so they are not in the table of all kinds.
+Only the reader of SQL makes them. They are never recorded, so they have no `kind`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from magetui.model.lock_modes import LockMode, TableWork
 from magetui.model.operations import OnTable, Operation
@@ -21,7 +20,6 @@ class LockTable(Operation):
     PostgreSQL that takes the lock.
     """
 
-    kind: ClassVar[str] = "lock-table"
     table: str | None
     schema: str | None
     mode: LockMode | None
@@ -35,26 +33,22 @@ class LockTable(Operation):
 class RunQuery(Operation):
     """A statement reads or changes rows. `runs` is False for a query that is only stored, in a view for example."""
 
-    kind: ClassVar[str] = "query"
     sql: str
     runs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class TruncateTable(OnTable):
-    kind: ClassVar[str] = "truncate"
     cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ValidateConstraint(OnTable):
-    kind: ClassVar[str] = "validate-constraint"
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class RenameConstraint(OnTable):
-    kind: ClassVar[str] = "rename-constraint"
     name: str
     new_name: str
 
@@ -63,7 +57,6 @@ class RenameConstraint(OnTable):
 class MoveTable(OnTable):
     """ALTER TABLE … SET SCHEMA."""
 
-    kind: ClassVar[str] = "move-table"
     new_schema: str
 
 
@@ -71,7 +64,6 @@ class MoveTable(OnTable):
 class DropSchema(Operation):
     """DROP SCHEMA … CASCADE."""
 
-    kind: ClassVar[str] = "drop-schema"
     schema: str
 
 
@@ -79,7 +71,6 @@ class DropSchema(Operation):
 class Guarded(Operation):
     """IF (NOT) EXISTS: the operations run only if the table, its column or the index is `present`, or is not."""
 
-    kind: ClassVar[str] = "guarded"
     operations: tuple[Operation, ...]
     table: str | None
     schema: str | None

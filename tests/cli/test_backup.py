@@ -76,7 +76,7 @@ def test_json_document_has_the_keys_that_scripts_read(
     done = magetui("--url", role_table.url, "backup", "--output", folder / "mage.dump", "--json")
     assert done.status == 0, done
     document = done.json
-    assert set(document) == {"file", "bytes", "elapsed_ms", "restore", "database"}
+    assert set(document) == {"format", "file", "bytes", "elapsed_ms", "restore", "database"}
     assert document["file"] == str(folder / "mage.dump")
     assert document["bytes"] == (folder / "mage.dump").stat().st_size
     assert document["database"].startswith("postgresql://mage:***@")
@@ -237,5 +237,5 @@ def test_backup_is_on_record_among_the_runs(magetui: Magetui, mage_sqlite_url: s
     assert magetui("--url", mage_sqlite_url, "backup", "--output", file).status == 0
     assert f"backup {file} (" in " ".join(magetui("runs").stdout.split())
     told = magetui("runs", "1").stdout
-    assert f"A backup was made: {file} (" in told
+    assert f"Backup written: {file} (" in told
     assert "current" not in told

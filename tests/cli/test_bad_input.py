@@ -154,7 +154,7 @@ def test_no_terminal_for_the_screen(magetui: Magetui, project: AlembicProject) -
     outcome = magetui("--config", project.ini)
     assert outcome.status == 2
     assert outcome.stdout == ""
-    assert "the full-screen program needs a terminal. Without one, use the verbs" in told(outcome)
+    assert "the full-screen program needs a terminal. Without a terminal, use the verbs" in told(outcome)
 
 
 def test_no_terminal_to_consent_on(magetui: Magetui, project: AlembicProject, sqlite_database: SqliteDatabase) -> None:

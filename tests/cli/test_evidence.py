@@ -183,9 +183,7 @@ def test_scripts_that_make_nothing_say_so(magetui: Magetui, tmp_path: Path, sqli
     project = make_project(tmp_path / "project", [Revision("rev1", None, "Nothing")], sqlite_database.url)
     done = magetui("evidence", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith(
-        "The scripts create no tables, so the schema cannot show which revisions were applied."
-    )
+    assert spoken(done).startswith("The scripts make no table, so the schema cannot say where the database is.")
     assert "magetui stamp" not in done.stdout
 
 

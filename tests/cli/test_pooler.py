@@ -202,7 +202,7 @@ def test_lock_that_mage_left_behind_in_the_pool_is_told_as_one_that_may_be_nobod
     through = ("--mage-path", mage_home, "--url", transactions.url(debian_database.name))
     found = magetui(*through, "--json", "diagnose")
     [finding] = [one for one in found.json["findings"] if one["code"] == "migration-running"]
-    assert "leaves this lock behind on a session of the server's" in finding["message"]
+    assert "leaves this lock on a session of the server" in finding["message"]
     ended = magetui(
         "--url", debian_database.url, "--mage-path", mage_home, "locks", "--terminate", finding["facts"]["pid"], "--yes"
     )

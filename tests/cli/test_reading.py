@@ -145,7 +145,16 @@ def test_diagnose_says_the_same_in_both_shapes(
     assert document["current"] == [BEHIND]
     assert document["heads"] == [HEAD]
     assert document["pending"] == ["0227396a216c", HEAD]
-    assert set(document) == {"target", "project", "current", "heads", "pending", "findings", "elapsed_ms"}
+    assert set(document) == {
+        "format",
+        "target",
+        "project",
+        "current",
+        "heads",
+        "pending",
+        "findings",
+        "elapsed_ms",
+    }
     assert set(document["target"]) == {
         "url", "source", "dialect", "server_version", "database", "schema", "user", "address", "tls",
     }  # fmt: skip

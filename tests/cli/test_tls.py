@@ -84,7 +84,7 @@ def test_role_that_is_known_by_its_certificate_alone(
         cannot_connect(magetui, project.ini, url, "tls", "requires a valid client certificate")
         own = f"{url}?sslmode=require&sslcert={certificate}&sslkey={key}"
         plain = f"{url}?sslmode=disable"
-        cannot_connect(magetui, project.ini, plain, "tls", "try sslmode=require in the URL.")
+        cannot_connect(magetui, project.ini, plain, "tls", "Try sslmode=require in the URL.")
         key.chmod(0o644)
         cannot_connect(magetui, project.ini, own, "tls", "private key file", "has group or world access")
         key.chmod(0o600)

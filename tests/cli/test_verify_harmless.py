@@ -134,7 +134,7 @@ def test_a_script_that_reaches_outside_unforeseen_is_ended_and_taken_back(
     assert done.status in (1, 4), done
     said = done.stderr.partition("magetui: Revision rev2 (Reach out): ")[2]
     assert SAID[case] in said, done
-    assert "left" in said
+    assert "rolled back completely" in said
     assert "Traceback" not in done.stderr
 
 

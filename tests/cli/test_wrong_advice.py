@@ -168,7 +168,7 @@ def test_script_that_cannot_be_read_explains_nothing(
     assert "The schema almost matches rev1: index ix on a (n) is missing" in finding["message"]
     said = incident("evidence", "--json").json
     assert (said["next"], said["current_matches"]) == (None, False)
-    assert "The closest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
+    assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
     if not also:
         assert "the script of rev2 (Anything) cannot be read" in said["conclusion"][0]
     pg_database.rows("delete from alembic_version")

@@ -212,7 +212,7 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     project.add(Revision(id="rev2", down="between", message="Create t2"))
     *_, last = follow.follow_run(os.environ, start.start_run(workspace, plan, start.Limits()))
     assert last.outcome == "refused"
-    assert "not what they were when the plan was made" in (last.error or "")
+    assert "The migration scripts have changed since the plan was made." in (last.error or "")
     assert not [event for event in journal(state_dir, 2) if event["event"] == "step-started"]
     assert database.content == before
 

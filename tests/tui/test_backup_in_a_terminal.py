@@ -200,7 +200,7 @@ def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
     terminal.press(*"taken.dump")
     terminal.wait_for("Press enter to check the fields")
     terminal.press("enter")
-    terminal.wait_for(r"This cannot be done: The file\s.*already\s+exists.*overwrites\s+nothing")
+    terminal.wait_for(r"Cannot back up: The file\s.*already\s+exists.*overwrites\s+nothing")
     terminal.press("y", "enter")
     terminal.wait_quiet()
     assert (tmp_path / "taken.dump").read_text() == "yesterday's"

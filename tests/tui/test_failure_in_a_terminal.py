@@ -42,7 +42,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.wait_for(r"Do it\?")
     terminal.press("y", "enter")
     terminal.wait_for("^ *FAILED")
-    terminal.wait_for(r"The\s+database\s+is\s+as\s+it\s+was\s+before\s+the\s+run:\s+rev1\.")
+    terminal.wait_for(r"The\s+database\s+is\s+unchanged\.\s+Current\s+revision:\s+rev1\.")
 
     script = project.versions / revisions[1].file_name
     line = next(n for n, text in enumerate(script.read_text().splitlines(), 1) if "no_such_table" in text)

@@ -194,7 +194,7 @@ def test_a_server_that_is_gone_for_good_ends_the_run_as_lost_and_the_screen_says
         terminal.wait_for("NO ANSWER", 30)
         proxy.cut()
         terminal.wait_for(r"LOST +the connection broke at [\d:]{8}", 30)
-        lost = r"The\s+connection\s+to\s+the\s+server\s+was\s+lost: .*What\s+the\s+database\s+says\s+now\s+could\s+not"
+        lost = r"The\s+connection\s+to\s+the\s+server\s+was\s+lost: .*The\s+current\s+revision\s+could\s+not"
         screen = terminal.wait_for(f"^ LOST.*{lost}", 60)
         assert "NO ANSWER" not in screen
         assert re.search(r"✗ rev2 +Rewrite big +stopped", screen)
@@ -208,7 +208,7 @@ def test_the_report_of_a_run_is_written_to_a_new_private_file_and_copied(
 ) -> None:
     terminal = open_terminal("--config", project.ini)
     migrate(terminal)
-    terminal.wait_for(r"w writes the report of this run to a file, y copies it")
+    terminal.wait_for(r"w writes the report of this run to a file; y copies the report")
     terminal.press("w")
     terminal.wait_for("Report written to")
     [path] = tmp_path.glob("magetui-run-2-*.txt")

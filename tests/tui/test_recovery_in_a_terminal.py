@@ -56,7 +56,7 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         first = eventually(lambda: waited(terminal, 10))
         eventually(lambda: waited(terminal, 10) > first)
         terminal.wait_for("LOCK TIMEOUT", 30)
-        terminal.wait_for(rf"The database is unchanged\.\s+Current revision: {HEAD}")
+        terminal.wait_for(rf"The database is\s+unchanged\.\s+Current\s+revision: {HEAD}")
         terminal.wait_for("next  l  see the blockers, then   p  plan again")
         terminal.wait_for("^esc Close l Locks p Plan again .*Help$")
         terminal.press("t")  # nobody is at the cursor any more
@@ -85,7 +85,7 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
         terminal.wait_for("WAITING")
         terminal.press("x")
         terminal.wait_for("CANCELLED")
-        terminal.wait_for(rf"The database is unchanged\.\s+Current revision: {HEAD}")
+        terminal.wait_for(rf"The database is\s+unchanged\.\s+Current\s+revision: {HEAD}")
         terminal.wait_for("next  p  plan again   e  compare the schema")
 
 

@@ -56,7 +56,7 @@ def test_an_emptied_current_revision_is_found_again_by_the_schema(
     terminal.press("e")
     terminal.wait_for(rf"The schema matches {BEHIND} \(Update token column type\)\.")
     said = terminal.wait_for(rf"applied +match +{BEHIND}  Update token column type")
-    assert "The version table is empty, as if nothing were applied: that does not fit." in said
+    assert "The version table is empty, as if nothing were applied: that does not match." in said
     assert "This is evidence, not proof" in said
     assert f"magetui stamp {BEHIND}" in said
     assert "s Stamp" in said

@@ -58,7 +58,7 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.wait_for("v again consents")
     terminal.press("v")
     terminal.wait_for(r"missing +table generic_job", 30)
-    terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name: {mage.name}")
+    terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name:\s+{mage.name}")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
     terminal.wait_for("2 Revisions")

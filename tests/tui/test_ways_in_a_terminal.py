@@ -34,7 +34,7 @@ def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
     terminal = open_screen(f"{pg_database.url}?options=-csearch_path%3Dmage_prod", until="SCHEMA MISSING", size=WIDE)
     terminal.wait_for(r"'magetui migrate' creates it\W+first")
     terminal.press("m")
-    terminal.wait_for("creates the schema mage_prod first")
+    terminal.wait_for("creates schema mage_prod first")
     terminal.wait_for("y Yes")
     assert pg_database.rows("select 1 from pg_namespace where nspname = 'mage_prod'") == []
     terminal.press("y", "enter")

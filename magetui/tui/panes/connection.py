@@ -106,7 +106,7 @@ class ConnectionPane(Pane):
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
-                ("   current revision ", QUIET),
+                ("   current ", QUIET),
                 listed(diagnosis.current, "none") if reached else "unknown",
                 ("   head ", QUIET),
                 listed(diagnosis.heads, "none"),
