@@ -116,8 +116,8 @@ def test_each_kind_of_drift_is_named(magetui: Magetui, mage_home: Path, at_head:
         assert difference in said, (statement, said)
     text = spoken(told(magetui, mage_home, at_head.url, status=3))
     assert (
-        f"The live schema has {len(said)} differences from the schema of {HEAD} (Create GenericJob), the current revision. "
-        in text
+        f"The live schema has {len(said)} differences from the schema of {HEAD} (Create GenericJob), "
+        "the current revision. " in text
     )
     assert at_head.content == before
 

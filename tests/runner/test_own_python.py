@@ -73,7 +73,7 @@ def test_an_async_env_py_migrates_through_asyncpg(
             "--lock-timeout-seconds", "4", cwd=project.directory,
         )  # fmt: skip
     assert waited.status == 5, waited
-    assert "in the way:" in waited.stdout
+    assert "blocker:" in waited.stdout
     assert pg_database.current == ["rev1"]
 
 

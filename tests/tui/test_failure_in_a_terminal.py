@@ -48,8 +48,8 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     line = next(n for n, text in enumerate(script.read_text().splitlines(), 1) if "no_such_table" in text)
     told = unwrapped(terminal)
     assert f"At{script},line{line}." in told
-    assert "Itfailed:" in told
-    assert "no_such_table" in told.partition("Itfailed:")[2].partition(f"At{script}")[0]
+    assert "Error:" in told
+    assert "no_such_table" in told.partition("Error:")[2].partition(f"At{script}")[0]
     terminal.wait_for("✗ rev2  Create t2 and fail")
     terminal.wait_for("○ rev3  Create t3")
     assert database.content == before
@@ -76,7 +76,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 2")
     terminal.press("4")
-    terminal.wait_for(r"migrate +run 2: failed, current revision stayed rev1")
+    terminal.wait_for(r"migrate +run 2: failed, stayed rev1")
     terminal.press("u")
     terminal.wait_for(r"2 .*migrate +failed .*current revision stayed rev1 \(wanted rev3\)")
     terminal.wait_for(r"1 .*migrate +done .*nothing → rev1")
