@@ -8,8 +8,10 @@ commands of that name in a practice incident, and replaces the fenced block afte
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.mage import mage_directory, migrate_with_alembic
-from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.postgres import PASSWORD, PostgresServer, installation
 from tests.support.waiting import eventually
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +46,7 @@ class Incident:
             **{name: value for name, value in os.environ.items() if not name.startswith(("MAGE", "DB_", "XDG_"))},
             "HOME": str(folder),
             "MAGE_DATABASE_CONNECTION_URL": server.url("mage"),
-            "COLUMNS": "100",
+            "PATH": f"{installation(18) / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
 
     def type(self, line: str, most: int = 60) -> str:
@@ -68,11 +70,13 @@ class Incident:
 
     def neutral(self, line: str) -> str:
         """Replace what belongs to this machine alone: the server's address, the operator, paths."""
-        line = line.replace(f"127.0.0.1:{self.server.port}", "db1:5432").replace("127.0.0.1", "db1")
-        line = line.replace(f"port={self.server.port} ", "").replace(PASSWORD, "***")
-        line = line.replace(str(mage_directory()), "/srv/mage/lib/python3.11/site-packages")
+        line = line.replace(f"127.0.0.1:{self.server.port}", "db1:5432").replace("  127.0.0.1  ", "  10.0.3.7  ")
+        line = line.replace("127.0.0.1", "db1")
+        line = line.replace(f" port={self.server.port}", "").replace(PASSWORD, "***")
+        for packages in (mage_directory(), mage_directory().resolve()):
+            line = line.replace(str(packages), "/srv/mage/lib/python3.11/site-packages")
         line = line.replace(str(self.folder), "/srv/mage")
-        return re.sub(r"\b\w+@[\w.-]+(?=$|  )", lambda match: match[0] if "db1" in match[0] else "mage@app1", line)
+        return line.replace(f"{getpass.getuser()}@{socket.gethostname()}", "mage@app1")
 
     @contextmanager
     def session(self, application: str, *statements: str) -> Iterator[None]:
@@ -110,11 +114,11 @@ def examples(incident: Incident) -> Iterator[tuple[str, str]]:
     yield "verify", incident.type("magetui verify --yes")
     schema = (incident.type("magetui schema role"), incident.type("magetui history", 3))
     yield "schema", "\n\n".join(schema)
-    incident.server.execute(
-        "mage",
-        "drop table generic_job; drop type jobtype, jobstatus; alter table user_project drop column updated_at; "
-        "update alembic_version set version_num = '42a14d6143f1'",
-    )
+    incident.server.drop_database("mage")
+    incident.server.create_database("mage")
+    migrate_with_alembic(url, mage_directory(), "117f8c3b9c42")
+    broken = "alter table permission add column user_id integer, add column entity_name varchar(255)"
+    incident.server.execute("mage", broken)
     yield "finish", incident.type("magetui plan finish")
 
 
