@@ -37,11 +37,6 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(CHECKOUT / ".cache" / "bytecode")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of processors plus one: many tests wait for a lock or for a silent server."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(autouse=True)
 def state_dir(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

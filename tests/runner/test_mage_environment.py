@@ -87,8 +87,8 @@ def test_mage_is_found_by_its_launcher_and_its_environment_stays_as_it_was(
     assert f"Done. Current revision: {BEFORE}." in magetui("stamp", BEFORE, "--yes").stdout
     assert pg_database.current == [BEFORE]
     assert "The schema matches b9a2d6d0a2c7" in magetui("evidence").stdout
-    assert "Done. The database now says b9a2d6d0a2c7." in magetui("stamp", "b9a2d6d0a2c7", "--yes").stdout
-    assert f"Done. The database now says {HEAD}." in magetui("migrate", "--yes").stdout
+    assert "Done. Current revision: b9a2d6d0a2c7." in magetui("stamp", "b9a2d6d0a2c7", "--yes").stdout
+    assert f"Done. Current revision: {HEAD}." in magetui("migrate", "--yes").stdout
     assert magetui("diagnose").status == 0
     assert {path: status for path, status in listing(mage_venv).items() if before.get(path) != status} == {}
     assert listing(mage_venv).keys() == before.keys()

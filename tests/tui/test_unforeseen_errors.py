@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,11 @@ def test_an_unforeseen_error_while_planning_is_said_and_the_screen_lives_on(
     async def told() -> str:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await pilot.press("m")
-            for _ in range(200):
+            deadline = time.monotonic() + 60  # the engine is imported first, which a busy machine takes long for
+            while time.monotonic() < deadline:
                 await pilot.pause(PAUSE)
                 shown = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
-                if "nobody thought of this" in shown:
+                if "ValueError in _make_plan" in shown:
                     break
             await pilot.press("escape")
             return shown
