@@ -133,6 +133,9 @@ class StallingProxy:
             if self._cut:
                 return
             self._cut = True
+            with contextlib.suppress(OSError):  # macOS: not connected
+                # The thread polls the listener. Until it wakes, a listener that is only closed accepts connections.
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             for line in self._lines:
                 line.close(reset=True)

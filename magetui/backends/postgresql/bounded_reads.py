@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -20,6 +19,7 @@ from psycopg2 import OperationalError, extensions
 from sqlalchemy import Dialect
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
+from magetui.backends.thread_call import ThreadCall
 
 PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # longer than the server's own limit
 
@@ -61,41 +61,15 @@ class ReaderConnection(extensions.connection):
         _answered(self, super().rollback)
 
 
-class _Job:
-    """Work in a thread of its own; an error of the work is raised again in `result`."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._work = work
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.done = threading.Event()
-
-    def start(self, name: str) -> None:
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self._value = self._work()
-        except BaseException as error:  # noqa: BLE001 - `result` raises it again
-            self._error = error
-        finally:
-            self.done.set()
-
-    def result(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
 def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
     """Open a connection (SQLAlchemy's event `do_connect`) while the caller can receive ctrl+c.
 
     libpq limits the time by its connect_timeout.
     """
-    job = _Job(lambda: dialect.connect(*arguments, **options))
-    job.start("connect")
-    job.done.wait()
-    return job.result()
+    call = ThreadCall(lambda: dialect.connect(*arguments, **options))
+    call.start("connect")
+    call.wait()
+    return call.result()
 
 
 def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:
@@ -104,18 +78,18 @@ def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:
         work()
         return
     patience = connection.patience or PATIENCE_SECONDS
-    job = _Job(work)
+    call = ThreadCall(work)
     # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
     with closing(socket.socket(fileno=os.dup(connection.fileno()))) as peer:
         try:
             # The thread starts inside `try`: ctrl+c may arrive now, and must not leave the thread on the connection.
-            job.start("reader")
-            answered = job.done.wait(patience)
+            call.start("reader")
+            answered = call.wait(patience)
         finally:
-            if not job.done.is_set():
+            if not call.is_done:
                 with suppress(OSError):  # the connection is already gone
                     peer.shutdown(socket.SHUT_RDWR)
-                job.done.wait(patience)
+                call.wait(patience)
     if not answered:
         raise OperationalError(f"the server, or a proxy in front of it, has not answered for {patience:g} s")
-    job.result()
+    call.result()

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from magetui.backends.thread_call import ThreadCall
 from magetui.engine.errors import ConnectError
 from magetui.protocol.redaction import redact, store_secrets
 
@@ -362,28 +362,15 @@ def _bounded(ask: Callable[[], str], where: str) -> str:
     `ask` runs in a thread of its own, which is abandoned after a timeout: name resolution and credential programs obey
     no timeout. Meanwhile ctrl+c works in the calling thread.
     """
-    answered: list[str] = []
-    failed: list[BaseException] = []
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            answered.append(ask())
-        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it again
-            failed.append(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=run, name="secret", daemon=True).start()
-    if not done.wait(MAX_SECONDS):
+    call = ThreadCall(ask)
+    call.start("secret")
+    if not call.wait(MAX_SECONDS):
         _fail(
             f"There was no answer within {MAX_SECONDS:g} s: the {where} could not be read, or no credentials to read "
             "it with arrived.",
             "Check that this machine can reach the store, and how it gets its credentials.",
         )
-    if failed:
-        raise failed[0]
-    return answered[0]
+    return call.result()
 
 
 def _fail(message: str, advice: str) -> NoReturn:
