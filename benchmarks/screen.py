@@ -77,7 +77,7 @@ def _at_rest(command: list[str], environment: dict[str, str | None]) -> tuple[fl
     with Terminal(command, SIZE, environment) as terminal:
         terminal.wait_for("BEHIND BY 2", 60)
         terminal.wait_for("diagnose", 60)
-        time.sleep(2)  # until the screen is complete after the first reading
+        terminal.wait_quiet(quiet=2)  # the screen is complete after the first reading
         written, used = len(terminal.output), _cpu_seconds(terminal.pid)
         time.sleep(REST_SECONDS)
         at_rest = _cpu_seconds(terminal.pid) - used, len(terminal.output) - written
