@@ -17,6 +17,7 @@ REWRITES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", REWRITES)
 def test_rewrite_is_estimated_by_the_growth_of_the_new_file(watch: Watch, statement: str) -> None:
     watch.database.rows("create index on pipeline_run (id); create index on pipeline_run (attempt)")
@@ -43,6 +44,7 @@ def test_rewrite_is_estimated_by_the_growth_of_the_new_file(watch: Watch, statem
     watch.finish()
 
 
+@pytest.mark.slow
 def test_rewrite_by_a_volatile_default_that_outgrows_the_old_table_has_no_total(watch: Watch) -> None:
     watch.database.rows("""
         create sequence numbers;
@@ -63,6 +65,7 @@ def test_rewrite_by_a_volatile_default_that_outgrows_the_old_table_has_no_total(
     watch.finish()
 
 
+@pytest.mark.slow
 def test_values_that_lie_in_toast_are_part_of_the_rewrite(watch: Watch) -> None:
     watch.database.rows("create table variable (id int, value text)")
     watch.database.rows("alter table variable alter value set storage external")
@@ -85,6 +88,7 @@ def test_values_that_lie_in_toast_are_part_of_the_rewrite(watch: Watch) -> None:
     watch.finish()
 
 
+@pytest.mark.slow
 def test_second_rewrite_of_a_transaction_is_not_helped_by_the_first(watch: Watch) -> None:
     watch.database.rows("create table earlier as select * from pipeline_run")
     size = watch.blocks("pipeline_run") * BLOCK
@@ -111,6 +115,7 @@ def test_second_rewrite_of_a_transaction_is_not_helped_by_the_first(watch: Watch
     watch.execute("rollback")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "before"),
     [

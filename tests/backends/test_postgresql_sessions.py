@@ -86,6 +86,7 @@ def test_a_table_outside_the_search_path_is_named_with_its_schema(catalogued: Ca
     assert session.holds == (HeldLock("side.t", "EXCLUSIVE"),)
 
 
+@pytest.mark.slow
 def test_two_hundred_sessions_are_cheap(catalogued: CatalogedDatabase) -> None:
     catalogued.run("create table t (id integer primary key)")
     for _ in range(200):

@@ -133,6 +133,7 @@ def test_names_with_quotes_percent_signs_and_spaces_come_through(path: Path) -> 
     assert detail.columns == (Column(column, "TEXT", True),)
 
 
+@pytest.mark.slow
 def test_rows_are_counted_in_a_small_file_and_estimated_in_a_large_one(path: Path) -> None:
     many = [f"create table t{n} (id integer)" for n in range(600)]  # more than one compound select takes
     run(path, *many, "insert into t599 values (1), (2)")

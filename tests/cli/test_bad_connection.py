@@ -157,6 +157,7 @@ def test_host_that_refuses(magetui: Magetui, project: AlembicProject) -> None:
     assert "magetui connect" not in shown.stdout  # a screen, and no verb
 
 
+@pytest.mark.slow
 def test_host_that_never_answers(magetui: Magetui, project: AlembicProject, silent_port: int) -> None:
     url = f"postgresql://mage:{SECRET}@127.0.0.1:{silent_port}/x?connect_timeout=2"
     for verb, status in ((("diagnose", "--json"), 3), (MIGRATE, 1)):

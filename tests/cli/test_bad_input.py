@@ -90,6 +90,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_scripts_that_are_broken(
     magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, broken: Broken
@@ -165,6 +166,7 @@ def test_no_terminal_to_consent_on(magetui: Magetui, project: AlembicProject, sq
         assert not sqlite_database.path.exists()
 
 
+@pytest.mark.slow
 def test_reader_that_goes_away(magetui: Magetui, tmp_path: Path) -> None:
     project = make_project(tmp_path / "long", linear(2_000), "sqlite://")
     process = magetui.start("--config", project.ini, "history")

@@ -151,6 +151,7 @@ def test_a_configuration_of_a_target_that_is_missing_is_not_passed_over_for_anot
     assert "/srv/no-such-shop/alembic.ini" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_a_change_to_production_wants_the_databases_name_and_tells_what_files_set(
     magetui: Magetui, own: Path, sqlite_database: SqliteDatabase, tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ def test_database_at_the_head_says_which_releases_run_on_it(
     )
 
 
+@pytest.mark.slow
 def test_chain_with_two_heads(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
     project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
     done = magetui("diagnose", "--json", "--config", project.ini)

@@ -78,6 +78,7 @@ def test_a_query_is_cancelled_after_it_is_said_what_that_costs(
     assert "runs no query to cancel" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["y", "n", ""])
 def test_on_a_terminal_only_a_yes_ends_a_session(
     answer: str, pg_database: PostgresDatabase, crowd: Sessions, tmp_path: Path

@@ -65,6 +65,7 @@ def opened(server: PostgresServer, before: int) -> tuple[int, int]:
     return log.count(RECEIVED), log.count(AUTHORIZED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "is_partial", "status"),
     [

@@ -76,6 +76,7 @@ def codes(diagnosis: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {finding["code"]: finding for finding in diagnosis["findings"]}
 
 
+@pytest.mark.slow
 @each_driver
 def test_a_chain_goes_up_and_the_current_revision_is_read_back(operator: Operator, driver: str) -> None:
     before = operator("diagnose", driver=driver)
@@ -127,6 +128,7 @@ def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> 
         assert any(begins in statement for statement in operator.server.statements), file.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("driver", "ends_transactions"),
     [("pymssql", True), ("pyodbc", False), ("mssqlpython", True)],
@@ -151,6 +153,7 @@ def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
     assert operator.current == ["rev2"] and {"t1", "t2"} <= operator.tables
 
 
+@pytest.mark.slow
 def test_less_is_shown_to_a_login_that_may_not_see_others(operator: Operator) -> None:
     operator.migrated()
     name = f"magetui {alembic_project(operator.project.ini).mutex_key}"

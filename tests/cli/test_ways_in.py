@@ -52,6 +52,7 @@ def beside(pg_database: PostgresDatabase, state_dir: Path, source: str) -> tuple
     return "postgresql:///?service=prod", {}
 
 
+@pytest.mark.slow
 def test_unix_socket(magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase, state_dir: Path) -> None:
     server = pg_database.server
     walk(magetui, ("--config", project.ini), server.socket_url(pg_database.name), pg_database, state_dir)
@@ -60,6 +61,7 @@ def test_unix_socket(magetui: Magetui, project: AlembicProject, pg_database: Pos
     assert f" at the socket {server.directory}/.s.PGSQL.{server.port}\n" in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [".pgpass", "PGPASSWORD", "service", "PGSERVICE"])
 def test_password_beside_the_url_serves_all_of_a_run_and_a_backup_and_is_not_repeated(
     magetui: Magetui,
@@ -85,6 +87,7 @@ def test_password_beside_the_url_serves_all_of_a_run_and_a_backup_and_is_not_rep
         nowhere([outcome, state_dir])
 
 
+@pytest.mark.slow
 def test_several_hosts_of_which_one_answers(
     magetui: Magetui, project: AlembicProject, pg_database: PostgresDatabase, state_dir: Path
 ) -> None:

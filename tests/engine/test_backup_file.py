@@ -47,6 +47,7 @@ def test_restored_sqlite_database_is_the_one_that_was_backed_up(
     assert contents(database.path) == before
 
 
+@pytest.mark.slow
 def test_locked_sqlite_file_ends_the_backup_after_the_lock_timeout(
     sqlite_database: SqliteDatabase, tmp_path: Path
 ) -> None:

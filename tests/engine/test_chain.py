@@ -315,6 +315,7 @@ class Circle:
         self.itself = self
 
 
+@pytest.mark.slow
 def test_a_chain_is_read_by_several_threads_at_once(tmp_path: Path) -> None:
     """As by a screen that is opened while the state is being read: some releases of Python make no trees then."""
     project = alembic_project.make_project(tmp_path / "project", alembic_project.linear(40), "sqlite://")

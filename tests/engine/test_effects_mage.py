@@ -36,6 +36,7 @@ def step(connection: sa.Connection, script: Callable[[], None]) -> Seen:
         return observed(connection.connection.cursor(), script)
 
 
+@pytest.mark.slow
 def test_whole_mage_chain_locks_what_the_plan_says_up_and_down(
     pg_database: PostgresDatabase, mage_home: Path, mage_importable: None
 ) -> None:

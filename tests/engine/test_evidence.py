@@ -49,12 +49,14 @@ def test_tables_and_indexes_that_the_chain_never_heard_of_are_no_evidence(
     assert evidence.fits == (("rev2",),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("current", [("rev1",), ("rev2",), ("rev3",), ("rev2", "rev3")])
 def test_one_branch_or_both(sqlite_database: SqliteDatabase, tmp_path: Path, current: tuple[str, ...]) -> None:
     evidence = found_at(sqlite_database, tmp_path, two_heads(), *current)
     assert [set(one) for one in evidence.fits] == [set(current)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrades", [("rev2", "rev3"), ("rev2", "rev5"), ("rev2", "rev3", "rev4")])
 def test_branches_that_are_merged_again(
     sqlite_database: SqliteDatabase, tmp_path: Path, upgrades: tuple[str, ...]
@@ -67,6 +69,7 @@ def test_branches_that_are_merged_again(
     assert [set(one) for one in evidence.fits] == [wanted]
 
 
+@pytest.mark.slow
 def test_table_that_stood_there_before_the_chain_tells_by_the_columns_it_was_given(
     sqlite_database: SqliteDatabase, tmp_path: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_table_that_stood_there_before_the_chain_tells_by_the_columns_it_was_giv
             assert gather_evidence(workspace).fits == ((revision,),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 def test_table_that_somebody_holds_locked_is_no_evidence_against_its_defaults(
     pg_database: PostgresDatabase, tmp_path: Path
@@ -145,6 +149,7 @@ MADE_BY_SQL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", [18, "sqlite"], indirect=True, ids=["pg18", "sqlite"])
 def test_tables_made_by_sql_are_known_with_what_stands_behind_their_columns(database: Database, tmp_path: Path) -> None:
     steps = MADE_BY_SQL[database.dialect]

@@ -101,6 +101,7 @@ def rolled_back(database: Database, copy: Database, mage_home: Path, magetui: Ma
     assert enum_values == ({("enum-value", "block_run", "status", "CONDITION_FAILED"): 0} if is_postgres else {})
 
 
+@pytest.mark.slow
 def test_preview_is_what_the_rollback_of_mage_loses_on_postgresql(
     postgres: PostgresServer, mage_pg_url: str, mage_home: Path, magetui: Magetui
 ) -> None:
@@ -199,6 +200,7 @@ def altered(old: str, new: str, using: str | None = None) -> tuple[str, AlterCol
     return old, AlterColumn("item", None, "c", type=new, using=using)
 
 
+@pytest.mark.slow
 @NEWER_PG
 def test_conversion_that_may_cut_or_compute_is_perhaps_a_loss(pg_database: PostgresDatabase) -> None:
     cut = "values of item.c are cut or rounded to fit into {}"

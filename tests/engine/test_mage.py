@@ -88,6 +88,7 @@ def test_a_launcher_that_is_something_else_is_passed_over(tmp_path: Path) -> Non
         assert find_mage({"PATH": str(tmp_path / "bin")}, None, None) is None
 
 
+@pytest.mark.slow
 def test_found_where_the_flag_says(mage_home: Path) -> None:
     for place in (mage_home, mage_home / "mage_ai"):
         mage = find_mage({}, str(place), None)

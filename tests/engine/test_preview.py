@@ -47,6 +47,7 @@ def said(preview: Preview) -> dict[str, list[str]]:
     return lines
 
 
+@pytest.mark.slow
 def test_rollback_names_the_tables_it_locks_and_the_values_it_loses(mage: PostgresDatabase, mage_home: str) -> None:
     mage.rows('INSERT INTO "user" (id) VALUES (1)')
     mage.rows(
@@ -81,6 +82,7 @@ def test_planning_changes_nothing_and_gets_past_every_lock_but_the_strongest(
     assert mage.content == before
 
 
+@pytest.mark.slow
 def test_what_a_step_cannot_take_back_or_does_not_do_is_warned_of(pg_database: PostgresDatabase, tmp_path) -> None:  # type: ignore[no-untyped-def]
     revisions = [
         Revision("rev1", None, "One", 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))'),
@@ -107,6 +109,7 @@ def test_what_a_step_cannot_take_back_or_does_not_do_is_warned_of(pg_database: P
     )
 
 
+@pytest.mark.slow
 def test_sqlite_rollback_says_what_it_loses(mage_sqlite_url: str, mage_home: str) -> None:
     database = SqliteDatabase(mage_sqlite_url.removeprefix("sqlite:///"))  # type: ignore[arg-type]
     database.rows("INSERT INTO role (name, user_id) VALUES ('r', 1)")

@@ -29,6 +29,7 @@ def a_workspace(tmp_path: Path, *revisions: Revision) -> Workspace:
     return Workspace(Selection(config=str(project.ini)))
 
 
+@pytest.mark.slow
 def test_scripts_that_did_not_change_are_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE), Revision("rev2", "rev1", "Two", COLUMN))
     made = record_revisions(workspace, ["rev1", "rev2"])
@@ -53,6 +54,7 @@ def test_scripts_that_did_not_change_are_not_asked_again(tmp_path: Path, monkeyp
     assert asked == [("rev2",)]
 
 
+@pytest.mark.slow
 def test_kept_answer_that_was_cut_short_is_asked_for_anew(tmp_path: Path) -> None:
     workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE))
     made = record_revisions(workspace, ["rev1"])
@@ -61,6 +63,7 @@ def test_kept_answer_that_was_cut_short_is_asked_for_anew(tmp_path: Path) -> Non
     assert record_revisions(workspace, ["rev1"]) == made
 
 
+@pytest.mark.slow
 def test_script_that_cannot_be_imported_says_so_and_leaves_the_others_known(tmp_path: Path) -> None:
     workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE), Revision("rev2", "rev1", "Two", COLUMN))
     script = workspace.chain.by_id["rev1"].path

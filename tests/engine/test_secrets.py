@@ -41,6 +41,7 @@ DATABASE = {
 }
 
 
+@pytest.mark.slow
 def test_a_secret_is_the_database(monkeypatch: pytest.MonkeyPatch, secrets_manager: SecretsManager) -> None:
     secrets_manager.put("prod/mage", DATABASE)
     target = opened(monkeypatch, secrets_manager.environment("prod/mage"))
@@ -51,6 +52,7 @@ def test_a_secret_is_the_database(monkeypatch: pytest.MonkeyPatch, secrets_manag
     nowhere(shown, *CONFIDENTIAL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "password", ["p@ss", "a:b", "a/b", "100%", "%41", "p%40ss", "a#b?c=d&e", "[p]", "a b", 'ü"\\', "@"]
 )
@@ -80,6 +82,7 @@ def without(key: str) -> dict[str, object]:
     return {name: value for name, value in DATABASE.items() if name != key}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -207,6 +210,7 @@ def test_a_role_of_the_machine_is_used_where_no_key_is_set(
         assert container.asked == 1
 
 
+@pytest.mark.slow
 def test_a_metadata_service_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
     monkeypatch.setattr(secrets, "MAX_SECONDS", 3.0)
     keyless = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "false"}
@@ -223,11 +227,13 @@ def silent() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_never_answers(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
     told = failing(monkeypatch, aws_environment(silent))  # which is told by AWS's library, before we lose patience
     assert told.startswith(f"AWS does not answer at {silent}, so the secret 'prod/mage' ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("endpoint", "sentence"),
     [
@@ -241,12 +247,14 @@ def test_an_endpoint_where_nobody_is(monkeypatch: pytest.MonkeyPatch, endpoint: 
     assert sentence in failing(monkeypatch, aws_environment(endpoint))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     for status, sentence in ((200, "holds no text"), (503, "did not return the secret"), (302, "did not return")):
         with serving(Answers(status, {"hello": "world"})) as stranger:
             assert sentence in failing(monkeypatch, aws_environment(stranger.url))
 
 
+@pytest.mark.slow
 def test_a_secret_is_asked_for_once_a_reading_and_anew_for_the_next(
     monkeypatch: pytest.MonkeyPatch, mage_home: Path
 ) -> None:

@@ -34,6 +34,7 @@ def vault(certificate: Path) -> Iterator[Vault]:
         yield served
 
 
+@pytest.mark.slow
 def test_a_key_vaults_secret_is_the_whole_url(monkeypatch: pytest.MonkeyPatch, vault: Vault, certificate: Path) -> None:
     target = opened(monkeypatch, vault.environment("mage-url", certificate))
     assert target.redacted == "postgresql://mage:***@db1:6432/orchestration"
@@ -80,6 +81,7 @@ def test_an_identity_that_gets_no_token(monkeypatch: pytest.MonkeyPatch, vault: 
     assert told.startswith("There are no working Azure credentials to read the secret 'mage-url'")
 
 
+@pytest.mark.slow
 def test_a_key_vault_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "READ_SECONDS", 0.5)
     began = time.monotonic()

@@ -121,6 +121,7 @@ def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_h
     assert by_mage.source == "MAGE_DATABASE_CONNECTION_URL"
 
 
+@pytest.mark.slow
 def test_a_project_whose_env_py_makes_the_url_asks_for_it(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "").ini
     with pytest.raises(ConnectError, match=r"could not be asked for it.*Give the database with --url"):

@@ -30,6 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_styles_statements_releases_and_the_practice_project(installed: Path) -> None:
     package = installed / "magetui"
     assert sorted(p.name for p in (package / "styles").glob("*.tcss")) == sorted(

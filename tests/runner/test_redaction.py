@@ -143,6 +143,7 @@ def test_keywords_of_a_libpq_string_are_hidden() -> None:
         assert shown.endswith(" dbname=mage")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["QUJDREVGR0hJSktM/+", " ", "a:", "a", "a://b:", "password=", "pwd={", "pwd='", "%3b", "password ", ";"],

@@ -88,6 +88,7 @@ def test_ten_minutes_of_progress_are_told_by_the_tenth() -> None:
     assert "rewriting table on big: 50 %, 500 B of 1000 B" in said
 
 
+@pytest.mark.slow
 def test_an_attempt_without_the_lock_and_one_with_it_read_as_a_story(
     pg_database: PostgresDatabase, magetui: Magetui, state_dir: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from tests.support.alembic_project import linear, make_project
 from tests.support.waiting import PAUSE
 
 
+@pytest.mark.slow
 def test_an_unforeseen_error_while_planning_is_said_and_the_screen_lives_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
