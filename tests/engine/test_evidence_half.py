@@ -15,7 +15,7 @@ from magetui.engine.evidence.evidence import weigh
 from magetui.engine.evidence.recording import Recording, record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import Evidence
-from magetui.engine.schema.live import Live
+from magetui.engine.evidence.live import Live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import Autocommit, OnTable, Operation, RebuildTable

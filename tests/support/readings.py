@@ -9,7 +9,7 @@ from magetui.engine.evidence.verdict import Evidence
 from magetui.engine.plan import make_plan as make
 from magetui.engine.repair import plan as repairs
 from magetui.engine.repair.plan import RepairVerb
-from magetui.engine.schema.live import Live, live_schema
+from magetui.engine.evidence.live import Live, live_schema
 from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan

@@ -26,7 +26,7 @@ MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked ou
 class SchemaHistory:
     """The states `before` and `after` each revision. `tables` and `enums` are the names that occur in any state.
 
-    `made` has every state of every table, also between two operations of a revision, with a schema state that has it.
+    `made` has every state of every table, also between two operations of a revision.
     """
 
     def __init__(self, chain: Chain, recordings: Mapping[str, Recording], base: SchemaState) -> None:
@@ -42,9 +42,10 @@ class SchemaHistory:
         self.base = replace(base, tables={**base.tables, **self._lookahead.before_all()})
         self.before: dict[str, SchemaState] = {}
         self.after: dict[str, SchemaState] = {}
-        self.made: list[tuple[TableState, SchemaState]] = []
+        self.made: list[TableState] = []
         for revision in self.oldest_first:
-            before = self._state_at({*revision.down_revisions, *revision.depends_on})
+            parents = sorted({*revision.down_revisions, *revision.depends_on})
+            before = self.at(parents) if parents else self.base
             self.before[revision.revision] = before
             self.after[revision.revision] = self.stepped(before, revision, "upgrade")
         changed = {name for state in self.after.values() for name in state.changed if name in state.tables}
@@ -58,7 +59,7 @@ class SchemaHistory:
         """
         first, *others = current
         state = self.after[first]
-        wanted = self.ancestors(others) - self.ancestors([first])
+        wanted = self.ancestors(others) - self.ancestors([first]) if others else ()
         for revision in self.oldest_first if wanted else ():
             if revision.revision in wanted:
                 state = self.stepped(state, revision, "upgrade")
@@ -114,7 +115,7 @@ class SchemaHistory:
         for operation in self._operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])
             changed |= state.changed
-            self._remember(state)
+            self.made += [state.tables[name] for name in state.changed if name in state.tables]
         return replace(state, changed=frozenset(changed))
 
     def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
@@ -122,14 +123,6 @@ class SchemaHistory:
         if recorded.undecidable is None:
             return recorded.operations
         return (*recorded.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
-
-    def _remember(self, state: SchemaState) -> None:
-        self.made += [(state.tables[name], state) for name in state.changed if name in state.tables]
-
-    def _state_at(self, parents: set[str]) -> SchemaState:
-        if not parents:
-            return self.base
-        return self.after[next(iter(parents))] if len(parents) == 1 else self.at(sorted(parents))
 
 
 @lru_cache(maxsize=1_024)

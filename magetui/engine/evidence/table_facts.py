@@ -1,4 +1,4 @@
-"""The facts that a schema shows of a table whose state was worked out from operations."""
+"""The facts that a schema shows of a table, which a server reports or operations produce."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def table_facts(
     if table.primary_key:
         yield Fact("primary-key", table.name, "", ", ".join(table.primary_key))
     for index in table.indexes.values():
-        if not (index.unique and index.columns == table.primary_key):
+        # An invalid index serves nobody: the operation that makes it is not done.
+        if index.valid and not (index.unique and index.columns == table.primary_key):
             yield index_fact(table.name, index.name, index.columns, unique=index.unique)
     for columns in table.uniques.values():
         if columns != table.primary_key:

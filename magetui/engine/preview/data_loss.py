@@ -22,18 +22,7 @@ from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.lossy_casts import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
-from magetui.model.lock_operations import TruncateTable
-from magetui.model.operations import (
-    AlterColumn,
-    DropColumn,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    OnTable,
-    Operation,
-    RenameEnumValue,
-    Unclear,
-)
+from magetui.model import operations as ops
 from magetui.model.plan import Plan
 from magetui.model.schema import Counted, Table, Wanted
 
@@ -94,7 +83,7 @@ def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Los
     return Losses(losses.known, (*unknown, *losses.undecidable))
 
 
-def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: int = BUDGET_MS) -> Losses:
+def read_losses(reading: Reading, operations: Iterable[ops.Operation], budget_ms: int = BUDGET_MS) -> Losses:
     """Return what the operations, done one after the other on this database, lose. Raises as the reading does."""
     snapshot, dialect = reading.snapshot, reading.workspace.backend.name
     default_schema = None if dialect == "sqlite" else snapshot.server.schema
@@ -167,32 +156,32 @@ class LossFinder:
             if stake.kind == "table" or (stake.table.schema, stake.table.name) not in self._dropped
         )
 
-    def apply(self, operation: Operation) -> None:
-        if isinstance(operation, ExecuteSql):
+    def apply(self, operation: ops.Operation) -> None:
+        if isinstance(operation, ops.ExecuteSql):
             self._execute(operation.sql)
             return
         self._note(operation)
         self._state = self._state.as_far_as_read(operation)
 
-    def _note(self, operation: Operation) -> None:
+    def _note(self, operation: ops.Operation) -> None:
         """Collect what the operation takes away from the state before it."""
-        table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, OnTable) else None
+        table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, ops.OnTable) else None
         match operation:
-            case RenameEnumValue():
+            case ops.RenameEnumValue():
                 self._undecided(f"the value {operation.value} of the type {operation.name} is renamed")
-            case DropTable() if table is not None and table.live is not None:
+            case ops.DropTable() if table is not None and table.live is not None:
                 self._dropped[table.live] = None
                 self._stake("table", table.live)
-            case DropColumn() if table is not None and table.live is not None:
+            case ops.DropColumn() if table is not None and table.live is not None:
                 column = table.live_columns.get(operation.column)
                 if column is not None:
                     self._stake("column", table.live, Wanted(column))
-            case AlterColumn() if table is not None and table.live is not None and operation.type is not None:
+            case ops.AlterColumn() if table is not None and table.live is not None and operation.type is not None:
                 column = table.live_columns.get(operation.column)
                 if column is not None:
                     self._converted(table.live, column, operation, operation.type)
 
-    def _converted(self, live: Name, column: str, operation: AlterColumn, new_type: str) -> None:
+    def _converted(self, live: Name, column: str, operation: ops.AlterColumn, new_type: str) -> None:
         """Collect the values that another type changes; of an enum type, those that the new type does not have."""
         table = self._live.at(live)
         now = (table.column_type(column) if table is not None else None) or ""
@@ -212,19 +201,19 @@ class LossFinder:
             if HOLDS_NO_ROWS.match(statement.text):
                 continue
             for operation in statement.schema:
-                unread = isinstance(operation, Unclear) and MAY_TAKE_ROWS.search(statement.text)
-                takes_columns = isinstance(operation, DropType) and CASCADE.search(statement.text)
+                unread = isinstance(operation, ops.Unclear) and MAY_TAKE_ROWS.search(statement.text)
+                takes_columns = isinstance(operation, ops.DropType) and CASCADE.search(statement.text)
                 if unread or takes_columns:
                     self._unread(statement.text)
                 self.apply(operation)
-            truncated = [operation for operation in statement.locks if isinstance(operation, TruncateTable)]
+            truncated = [operation for operation in statement.locks if isinstance(operation, ops.TruncateTable)]
             self._truncated(truncated)
             if ROWS_CHANGE.search(statement.text) and not truncated:
                 for part in self._parsed(statement.text):
                     self._deleted(part)
                     self._overwritten(part)
 
-    def _truncated(self, operations: Sequence[TruncateTable]) -> None:
+    def _truncated(self, operations: Sequence[ops.TruncateTable]) -> None:
         live = [table for part in operations if (table := self._live_table(part.schema, part.table)) is not None]
         cascade = any(operation.cascade for operation in operations)
         for path in self._referring(live) if cascade else live:

@@ -21,53 +21,19 @@ from magetui.engine.preview import lock_rules, row_lock_rules
 from magetui.engine.preview.column_rules import new_column
 from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.sql.ddl import statements_of
-from magetui.model.lock_operations import (
-    DropSchema,
-    Guarded,
-    LockTable,
-    MoveTable,
-    RenameConstraint,
-    RunQuery,
-    TruncateTable,
-    ValidateConstraint,
-)
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AddEnumValue,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    CreateType,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    RenameEnumValue,
-    RenameIndex,
-    RenameTable,
-    RenameType,
-)
+from magetui.model import operations as ops
 
 __all__ = ["Effect", "after", "effects"]
 
 COMMENTS = ("CreateTableCommentOp", "DropTableCommentOp")
 
 
-def effects(operation: Operation, server: int, state: SchemaState) -> tuple[Effect, ...]:
+def effects(operation: ops.Operation, server: int, state: SchemaState) -> tuple[Effect, ...]:
     """Return what `operation` does to tables that other sessions see: one effect for each table.
 
     `server`: PostgreSQL's major version, 12 to 18. The result is empty if no table is touched.
     """
-    if not isinstance(operation, ExecuteSql):
+    if not isinstance(operation, ops.ExecuteSql):
         return lock_rules.merged(_effects(operation, server, state), state)
     locks: list[Effect] = []
     for part in _parts(operation.sql):
@@ -76,96 +42,103 @@ def effects(operation: Operation, server: int, state: SchemaState) -> tuple[Effe
     return lock_rules.merged(locks)
 
 
-def after(operation: Operation, state: SchemaState) -> SchemaState:
+def after(operation: ops.Operation, state: SchemaState) -> SchemaState:
     """Return the state when the operation is done, as far as the operation is understood."""
-    for part in _parts(operation.sql) if isinstance(operation, ExecuteSql) else (operation,):
+    for part in _parts(operation.sql) if isinstance(operation, ops.ExecuteSql) else (operation,):
         state = state.as_far_as_read(part)
     return state
 
 
-def _parts(sql: str) -> Iterator[Operation]:
+def _parts(sql: str) -> Iterator[ops.Operation]:
     return (operation for statement in statements_of(sql, "postgresql") for operation in statement.locks)
 
 
-def _effects(operation: Operation, server: int, state: SchemaState) -> Iterator[Effect]:
+def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Iterator[Effect]:
     match operation:
-        case Guarded():
+        case ops.Guarded():
             for part in operation.operations if state.runs(operation) else ():
                 yield from _effects(part, server, state)
                 state = state.as_far_as_read(part)
-        case OnTable():
+        case ops.OnTable():
             yield from _table_effects(operation, state.path(operation.schema, operation.table), state)
-        case LockTable() if operation.since <= server:
+        case ops.LockTable() if operation.since <= server:
             yield _locked(operation, state)
-        case RunQuery():
+        case ops.RunQuery():
             from magetui.engine.preview.query_locks import query  # loads sqlglot: only for plans with raw SQL
 
             yield from query(operation.sql, state, runs=operation.runs)
-        case DropIndex():
+        case ops.DropIndex():
             table = None if operation.table is None else state.path(operation.schema, operation.table)
             yield lock_rules.drop_index(state, operation.schema, operation.name, table, operation.concurrently)
-        case DropSchema():
+        case ops.DropSchema():
             yield from lock_rules.drop_schema(state, operation.schema)
-        case Other() if operation.name in COMMENTS:
+        case ops.Other() if operation.name in COMMENTS:
             yield lock_rules.unnamed(lock_rules.SHARE_UPDATE_EXCLUSIVE, "the table that is commented on")
-        case Other():
+        case ops.Other():
             yield lock_rules.not_known(f"what {operation.name} locks")
-        case CreateType() | DropType() | RenameType() | AddEnumValue() | RenameEnumValue() | RenameIndex():
+        case (
+            ops.CreateType()
+            | ops.DropType()
+            | ops.RenameType()
+            | ops.AddEnumValue()
+            | ops.RenameEnumValue()
+            | ops.RenameIndex()
+        ):
             pass
-        case LockTable() | Autocommit():
+        case ops.LockTable() | ops.Autocommit():
             pass
         case _:
             yield lock_rules.not_known(f"what {operation.kind} locks")
 
 
-def _table_effects(operation: OnTable, path: Name, state: SchemaState) -> Iterator[Effect]:  # noqa: PLR0912 - a case an operation
+def _table_effects(operation: ops.OnTable, path: Name, state: SchemaState) -> Iterator[Effect]:  # noqa: PLR0912 - a case an operation
     match operation:
-        case CreateTable():
+        case ops.CreateTable():
             referred = [state.path(key.referred_schema, key.referred_table) for key in operation.foreign_keys]
             yield from lock_rules.create_table(path, referred)
-        case DropTable():
+        case ops.DropTable():
             yield from lock_rules.drop_table(state, path, operation.cascade)
-        case RenameTable() if state.table_of_index(*path) is not None:
+        case ops.RenameTable() if state.table_of_index(*path) is not None:
             pass  # ALTER TABLE renames an index too, without a lock on its table
-        case RenameTable() | MoveTable() | RenameConstraint():
+        case ops.RenameTable() | ops.MoveTable() | ops.RenameConstraint():
             yield lock_rules.on(path, lock_rules.ACCESS_EXCLUSIVE)
-        case AddColumn():
+        case ops.AddColumn():
             column = operation.column
             yield lock_rules.on(
                 path, lock_rules.ACCESS_EXCLUSIVE, *new_column(column.type, column.default, column.nullable)
             )
-        case DropColumn():
+        case ops.DropColumn():
             yield from lock_rules.drop_column(state, path, operation.column, operation.cascade)
-        case AlterColumn():
+        case ops.AlterColumn():
             yield lock_rules.on(path, lock_rules.ACCESS_EXCLUSIVE)
             if operation.type is not None:
                 yield from lock_rules.set_type(state, path, operation.column, operation.type, operation.using)
             if operation.nullable is False:
                 yield lock_rules.set_not_null(state, path, operation.column)
-        case CreateIndex():
+        case ops.CreateIndex():
             yield lock_rules.create_index(path, operation.concurrently)
-        case AddConstraint(foreign_key=key) if key is not None:
+        case ops.AddConstraint(foreign_key=key) if key is not None:
             referred_table = state.path(key.referred_schema, key.referred_table)
             yield from lock_rules.add_foreign_key(path, referred_table, operation.valid)
-        case AddConstraint(constraint="check"):
+        case ops.AddConstraint(constraint="check"):
             yield lock_rules.add_check(path, operation.valid)
-        case AddConstraint():
+        case ops.AddConstraint():
             yield lock_rules.add_index_constraint(path)
-        case ValidateConstraint():
+        case ops.ValidateConstraint():
             yield from lock_rules.validate(state, path, operation.name)
-        case DropConstraint():
+        case ops.DropConstraint():
             yield from lock_rules.drop_constraint(state, path, operation.name, operation.constraint, operation.cascade)
-        case InsertRows():
+        case ops.InsertRows():
             yield from row_lock_rules.insert_rows(state, path, operation.columns)
-        case TruncateTable():
+        case ops.TruncateTable():
             yield from lock_rules.truncate(state, path, operation.cascade)
-        case RebuildTable():
+        case ops.RebuildTable():
             pass  # a table is rebuilt on SQLite alone
         case _:
             yield lock_rules.not_known(f"what {operation.kind} locks")
 
 
-def _locked(operation: LockTable, state: SchemaState) -> Effect:
+def _locked(operation: ops.LockTable, state: SchemaState) -> Effect:
     if operation.mode is None:
         return lock_rules.not_known(operation.note or "")
     if operation.table is not None:

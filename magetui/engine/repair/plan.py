@@ -14,6 +14,7 @@ from typing import Literal
 
 from magetui.engine.errors import RefusedError
 from magetui.engine.evidence.evidence import gather_evidence, record_chain
+from magetui.engine.evidence.live import named_as_originals
 from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
@@ -31,23 +32,10 @@ from magetui.engine.preflight import forbidden
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import table_name
-from magetui.engine.schema.live import named_as_originals
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import operations_of
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import (
-    Autocommit,
-    DropIndex,
-    DropTable,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    RenameTable,
-    Unclear,
-)
+from magetui.model import operations as ops
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 from magetui.model.schema import Leftover, TableDetail
 
@@ -228,7 +216,7 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     steps = tuple(
         RepairStep(operations[index], partial.direction, index, index in outside)  # type: ignore[arg-type]  # one of two
         for index in sorted(chosen)
-        if not isinstance(operations[index], (Autocommit, RebuildTable, Other))
+        if not isinstance(operations[index], (ops.Autocommit, ops.RebuildTable, ops.Other))
     )
     fate = {"run": "it is run now", "skip": "it is left out", None: ""}[in_doubt]
     return steps, tuple(
@@ -236,30 +224,30 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     )
 
 
-def _changes_rows(operation: Operation) -> bool:
+def _changes_rows(operation: ops.Operation) -> bool:
     """Return True if the operation may change something that no schema shows."""
-    return isinstance(operation, (ExecuteSql, InsertRows))
+    return isinstance(operation, (ops.ExecuteSql, ops.InsertRows))
 
 
-def _is_unread(operation: Operation, dialect: str) -> bool:
+def _is_unread(operation: ops.Operation, dialect: str) -> bool:
     """Return True if the operation may change the schema in a way that its text does not say."""
-    return isinstance(operation, ExecuteSql) and any(
-        isinstance(part, Unclear) for part in operations_of(operation.sql, dialect)
+    return isinstance(operation, ops.ExecuteSql) and any(
+        isinstance(part, ops.Unclear) for part in operations_of(operation.sql, dialect)
     )
 
 
-def _describe(operation: Operation) -> str:
-    if isinstance(operation, ExecuteSql):
+def _describe(operation: ops.Operation) -> str:
+    if isinstance(operation, ops.ExecuteSql):
         return " ".join(operation.sql.split())[:SQL_SHOWN]
-    return f"rows inserted into {operation.table}" if isinstance(operation, OnTable) else operation.kind
+    return f"rows inserted into {operation.table}" if isinstance(operation, ops.OnTable) else operation.kind
 
 
-def _in_autocommit(operations: Sequence[Operation]) -> frozenset[int]:
+def _in_autocommit(operations: Sequence[ops.Operation]) -> frozenset[int]:
     """Return the indexes of the operations inside an `autocommit_block`."""
     inside = False
     indexes = set()
     for index, operation in enumerate(operations):
-        if isinstance(operation, Autocommit):
+        if isinstance(operation, ops.Autocommit):
             inside = operation.begins
         elif inside:
             indexes.add(index)
@@ -268,17 +256,17 @@ def _in_autocommit(operations: Sequence[Operation]) -> frozenset[int]:
 
 def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
     """Return the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
-    touched = {operation.table for operation in case.partial.operations if isinstance(operation, OnTable)}
+    touched = {operation.table for operation in case.partial.operations if isinstance(operation, ops.OnTable)}
     steps: list[RepairStep] = []
     for leftover in case.leftovers:
         if leftover.table not in touched or leftover.kind == "leftover-type":
             continue
         if leftover.kind == "invalid-index":
-            steps.append(RepairStep(DropIndex(leftover.name, leftover.table, leftover.schema)))
+            steps.append(RepairStep(ops.DropIndex(leftover.name, leftover.table, leftover.schema)))
         elif leftover.table in case.table_names:
-            steps.append(RepairStep(DropTable(leftover.name, None)))
+            steps.append(RepairStep(ops.DropTable(leftover.name, None)))
         elif leftover.table is not None:  # the run stopped between dropping the table and renaming its copy
-            steps.append(RepairStep(RenameTable(leftover.name, None, leftover.table)))
+            steps.append(RepairStep(ops.RenameTable(leftover.name, None, leftover.table)))
     return tuple(steps)
 
 

@@ -13,32 +13,7 @@ from typing import Literal
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.sql.ddl import operations_of
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AddEnumValue,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    CreateType,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    RenameEnumValue,
-    RenameIndex,
-    RenameTable,
-    RenameType,
-    Unclear,
-)
+from magetui.model import operations as ops
 from magetui.model.plan import RepairStep
 from magetui.model.schema import TableDetail
 
@@ -67,7 +42,7 @@ class Reversal:
 
     def __init__(
         self,
-        other: Sequence[Operation],
+        other: Sequence[ops.Operation],
         direction: Direction,
         dialect: str,
         details: Mapping[str, TableDetail],
@@ -81,81 +56,81 @@ class Reversal:
         self._used: set[int] = set()
         self._notes: list[str] = []
 
-    def of(self, done: Sequence[Operation], start: SchemaState) -> ReversedSteps:
+    def of(self, done: Sequence[ops.Operation], start: SchemaState) -> ReversedSteps:
         """Return what undoes `done`, a sequence of operations from `start`. Raises `NoReversalError`."""
         steps = tuple(self._reverse_all(done, start))
         return ReversedSteps(steps, tuple(dict.fromkeys(self._notes)))
 
-    def _reverse_all(self, done: Sequence[Operation], start: SchemaState) -> Iterator[RepairStep]:
+    def _reverse_all(self, done: Sequence[ops.Operation], start: SchemaState) -> Iterator[RepairStep]:
         before = [start]
         for operation in done:
             before.append(before[-1].after(operation))
         for operation, state in zip(reversed(done), reversed(before[:-1]), strict=True):
             yield from self._reverse(operation, state)
 
-    def _reverse(self, operation: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
+    def _reverse(self, operation: ops.Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
         match operation:
-            case CreateTable():
-                yield RepairStep(DropTable(operation.table, operation.schema))
-            case RenameTable():
-                yield RepairStep(RenameTable(operation.new_name, operation.schema, operation.table))
-            case AddColumn():
-                yield RepairStep(DropColumn(operation.table, operation.schema, operation.column.name))
-            case CreateIndex():
-                yield RepairStep(DropIndex(operation.index.name, operation.table, operation.schema))
-            case AddConstraint():
+            case ops.CreateTable():
+                yield RepairStep(ops.DropTable(operation.table, operation.schema))
+            case ops.RenameTable():
+                yield RepairStep(ops.RenameTable(operation.new_name, operation.schema, operation.table))
+            case ops.AddColumn():
+                yield RepairStep(ops.DropColumn(operation.table, operation.schema, operation.column.name))
+            case ops.CreateIndex():
+                yield RepairStep(ops.DropIndex(operation.index.name, operation.table, operation.schema))
+            case ops.AddConstraint():
                 yield self._drop_constraint(operation)
-            case CreateType():
-                yield RepairStep(DropType(operation.name, operation.schema))
-            case DropTable():
+            case ops.CreateType():
+                yield RepairStep(ops.DropType(operation.name, operation.schema))
+            case ops.DropTable():
                 yield from self._restore_table(operation)
-            case DropColumn():
+            case ops.DropColumn():
                 yield from self._restore_column(operation)
-            case DropIndex():
+            case ops.DropIndex():
                 yield self._restore(
                     f"the index {operation.name}",
-                    lambda other: isinstance(other, CreateIndex) and other.index.name == operation.name,
+                    lambda other: isinstance(other, ops.CreateIndex) and other.index.name == operation.name,
                 )
-            case DropConstraint():
+            case ops.DropConstraint():
                 yield self._restore(
                     f"the constraint {operation.name or 'without a name'} of {operation.table}",
                     lambda other: (
-                        isinstance(other, AddConstraint)
+                        isinstance(other, ops.AddConstraint)
                         and (other.table, other.name) == (operation.table, operation.name)
                     ),
                 )
-            case DropType():
+            case ops.DropType():
                 yield self._restore(
                     f"the type {operation.name}",
-                    lambda other: isinstance(other, CreateType) and other.name == operation.name,
+                    lambda other: isinstance(other, ops.CreateType) and other.name == operation.name,
                 )
-            case AlterColumn():
+            case ops.AlterColumn():
                 yield self._alter_back(operation, before)
-            case ExecuteSql():
+            case ops.ExecuteSql():
                 yield from self._reverse_sql(operation, before)
-            case RenameType(name=name, new_name=new_name, schema=schema):
-                yield RepairStep(ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
-            case RenameIndex(name=name, new_name=new_name, schema=schema):
-                yield RepairStep(ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
-            case RenameEnumValue():
+            case ops.RenameType(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
+            case ops.RenameIndex(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ops.ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
+            case ops.RenameEnumValue():
                 values = f"{_text(operation.new_value)} TO {_text(operation.value)}"
                 type_name = _name(operation.name, operation.schema)
-                yield RepairStep(ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
-            case AddEnumValue():
+                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
+            case ops.AddEnumValue():
                 self._notes.append(
                     f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. "
                     "It does no harm until the revision adds it again, which then fails."
                 )
-            case InsertRows():
+            case ops.InsertRows():
                 self._notes.append(f"The rows that it inserted into {operation.table} stay.")
-            case RebuildTable() | Autocommit() | Other():
+            case ops.RebuildTable() | ops.Autocommit() | ops.Other():
                 pass
-            case Unclear():
+            case ops.Unclear():
                 raise NoReversalError("the text of its SQL does not say what it did")
             case _:
                 raise NoReversalError(f"nothing undoes {operation.kind}")
 
-    def _reverse_sql(self, operation: ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
+    def _reverse_sql(self, operation: ops.ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
         parsed = operations_of(operation.sql, self._dialect)
         if not parsed:
             sql = " ".join(operation.sql.split())[:SQL_SHOWN]
@@ -164,45 +139,46 @@ class Reversal:
 
     # -- what the other direction makes again
 
-    def _restore(self, name: str, is_wanted: Callable[[Operation], bool]) -> RepairStep:
+    def _restore(self, name: str, is_wanted: Callable[[ops.Operation], bool]) -> RepairStep:
         step = self._take(is_wanted)
         if step is None:
             raise NoReversalError(f"{name} was dropped, and the script's {self._direction} does not make it again")
         return step
 
-    def _take(self, is_wanted: Callable[[Operation], bool]) -> RepairStep | None:
+    def _take(self, is_wanted: Callable[[ops.Operation], bool]) -> RepairStep | None:
         """Return the first wanted operation of the other direction that was not used yet. Raw SQL is read, too."""
         for index, operation in enumerate(self._other):
-            parts = operations_of(operation.sql, self._dialect) if isinstance(operation, ExecuteSql) else ()
+            parts = operations_of(operation.sql, self._dialect) if isinstance(operation, ops.ExecuteSql) else ()
             if index not in self._used and (is_wanted(operation) or any(map(is_wanted, parts))):
                 self._used.add(index)
                 return RepairStep(operation, self._direction, index, index in self._autocommits)
         return None
 
-    def _take_all(self, is_wanted: Callable[[Operation], bool]) -> Iterator[RepairStep]:
+    def _take_all(self, is_wanted: Callable[[ops.Operation], bool]) -> Iterator[RepairStep]:
         while (step := self._take(is_wanted)) is not None:
             yield step
 
-    def _restore_table(self, dropped: DropTable) -> Iterator[RepairStep]:
+    def _restore_table(self, dropped: ops.DropTable) -> Iterator[RepairStep]:
         yield self._restore(
             f"the table {dropped.table}",
-            lambda other: isinstance(other, CreateTable) and other.table == dropped.table,
+            lambda other: isinstance(other, ops.CreateTable) and other.table == dropped.table,
         )
         yield from self._take_all(
             lambda other: (
-                isinstance(other, (CreateIndex, AddConstraint, AddColumn, AlterColumn)) and other.table == dropped.table
+                isinstance(other, (ops.CreateIndex, ops.AddConstraint, ops.AddColumn, ops.AlterColumn))
+                and other.table == dropped.table
             )
         )
         self._notes.append(f"The table {dropped.table} comes back without the rows that it had.")
 
-    def _restore_column(self, dropped: DropColumn) -> Iterator[RepairStep]:
-        def uses_column(operation: Operation) -> bool:
-            if not isinstance(operation, OnTable) or operation.table != dropped.table:
+    def _restore_column(self, dropped: ops.DropColumn) -> Iterator[RepairStep]:
+        def uses_column(operation: ops.Operation) -> bool:
+            if not isinstance(operation, ops.OnTable) or operation.table != dropped.table:
                 return False
             match operation:
-                case CreateIndex():
+                case ops.CreateIndex():
                     return dropped.column in operation.index.columns
-                case AddConstraint():
+                case ops.AddConstraint():
                     key = operation.foreign_key
                     return dropped.column in (key.columns if key else operation.columns)
                 case _:
@@ -211,7 +187,7 @@ class Reversal:
         yield self._restore(
             f"the column {dropped.table}.{dropped.column}",
             lambda other: (
-                isinstance(other, AddColumn) and (other.table, other.column.name) == (dropped.table, dropped.column)
+                isinstance(other, ops.AddColumn) and (other.table, other.column.name) == (dropped.table, dropped.column)
             ),
         )
         yield from self._take_all(uses_column)
@@ -219,12 +195,15 @@ class Reversal:
 
     # -- what the earlier schema state says
 
-    def _alter_back(self, altered: AlterColumn, before: SchemaState) -> RepairStep:
+    def _alter_back(self, altered: ops.AlterColumn, before: SchemaState) -> RepairStep:
         """Return the other direction's change if it restores the column: it may know how to cast the values."""
         now, name = altered.new_name or altered.column, before.name_of(altered)
 
-        def restores(operation: Operation) -> bool:
-            if not isinstance(operation, AlterColumn) or (operation.table, operation.column) != (altered.table, now):
+        def restores(operation: ops.Operation) -> bool:
+            if not isinstance(operation, ops.AlterColumn) or (operation.table, operation.column) != (
+                altered.table,
+                now,
+            ):
                 return False
             return before.after(altered).after(operation).facts(name) == before.facts(name)
 
@@ -237,7 +216,7 @@ class Reversal:
             raise NoReversalError(f"the former definition of {altered.table}.{altered.column} is not known")
         defaults = altered.default is not None or altered.drops_default
         return RepairStep(
-            AlterColumn(
+            ops.AlterColumn(
                 altered.table,
                 altered.schema,
                 now,
@@ -249,13 +228,13 @@ class Reversal:
             )
         )
 
-    def _drop_constraint(self, added: AddConstraint) -> RepairStep:
+    def _drop_constraint(self, added: ops.AddConstraint) -> RepairStep:
         name = added.name or self._live_name(added)
         if name is None:
             raise NoReversalError(f"a constraint of {added.table} has no name, so it cannot be dropped")
-        return RepairStep(DropConstraint(added.table, added.schema, name, added.constraint))
+        return RepairStep(ops.DropConstraint(added.table, added.schema, name, added.constraint))
 
-    def _live_name(self, added: AddConstraint) -> str | None:
+    def _live_name(self, added: ops.AddConstraint) -> str | None:
         """Return the name that the server gave to a constraint without a name in the script."""
         detail = self._details.get(added.table)
         if detail is None:

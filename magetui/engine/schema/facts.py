@@ -7,13 +7,13 @@ are alike if their facts are equal. A fact that one side could only guess is lef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from magetui.engine.schema.defaults import COLLATION, STRING, bare, number_in
-from magetui.model.schema import Column, TableDetail
+from magetui.model.schema import Column
 
 FactKind = Literal[
     "table",
@@ -84,6 +84,15 @@ class Fact:
 
 
 Difference = tuple[Fact, bool]  # True: expected and missing in the live schema; False: live and not expected
+
+
+def differences_of(expected: Set[Fact], live: Set[Fact]) -> list[Difference]:
+    return [*((fact, True) for fact in expected - live), *((fact, False) for fact in live - expected)]
+
+
+def in_order(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Return the differences by table, and the missing facts of a table first."""
+    return tuple(sorted(differences, key=lambda pair: (pair[0].table, not pair[1], str(pair[0]))))
 
 
 # PostgreSQL's names of types that SQL and SQLAlchemy name differently (manual, table 8.1).
@@ -301,34 +310,3 @@ def foreign_key_fact(
 def table_name(name: str, schema: str | None, default_schema: str | None) -> str:
     """Return a table's name, with its schema unless that is the default schema."""
     return name if schema in (None, default_schema) else f"{schema}.{name}"
-
-
-def live_facts(details: Iterable[TableDetail], dialect: str, default_schema: str | None) -> dict[str, frozenset[Fact]]:
-    """Return the facts of each live table by its name."""
-    return {
-        table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
-            _of_table(detail, dialect, default_schema)
-        )
-        for detail in details
-    }
-
-
-def _of_table(detail: TableDetail, dialect: str, default_schema: str | None) -> Iterable[Fact]:
-    table = table_name(detail.table.name, detail.table.schema, default_schema)
-    yield Fact("table", table)
-    for column in detail.columns:
-        yield from column_facts(table, column, dialect, key=column.name in detail.primary_key)
-    if detail.primary_key:
-        yield Fact("primary-key", table, "", ", ".join(detail.primary_key))
-    for index in detail.indexes:
-        # An invalid index serves nobody: the operation that makes it is not done.
-        if index.valid and not (index.unique and index.columns == detail.primary_key):
-            yield index_fact(table, index.name, index.columns, unique=index.unique)
-    for constraint in detail.constraints:
-        if constraint.kind == "unique" and constraint.columns != detail.primary_key:
-            yield index_fact(table, "", constraint.columns, unique=True)
-        elif constraint.kind == "check" and constraint.name:
-            yield Fact("check", table, constraint.name)
-    for key in detail.foreign_keys:
-        to = table_name(key.referred_table, key.referred_schema, default_schema)
-        yield foreign_key_fact(table, key.columns, to, key.referred_columns, key.on_delete)

@@ -16,20 +16,7 @@ from functools import lru_cache
 from magetui.engine.sql.other_statements import ROWS, other_statement
 from magetui.engine.sql.tables import Read, TableReader, create_index, lock
 from magetui.engine.sql.tokens import Tokens, UnfinishedError
-from magetui.model.lock_operations import Guarded
-from magetui.model.operations import (
-    AddEnumValue,
-    CreateType,
-    DropIndex,
-    DropTable,
-    DropType,
-    Operation,
-    RenameEnumValue,
-    RenameIndex,
-    RenameType,
-    Unclear,
-    UnclearTable,
-)
+from magetui.model import operations as ops
 
 # After these words a table may be gone, or have another name.
 TAKES_TABLES = re.compile(r"\bdrop\s+(?:foreign\s+|virtual\s+)?table\b|\brename\b|\bset\s+schema\b", re.IGNORECASE)
@@ -52,16 +39,21 @@ class Statement:
     """One statement: `schema` is what a schema shows of it, `locks` the operations that locks are foretold from."""
 
     text: str
-    schema: tuple[Operation, ...]
-    locks: tuple[Operation, ...]
+    schema: tuple[ops.Operation, ...]
+    locks: tuple[ops.Operation, ...]
 
 
-def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
+def operations_of(sql: str, dialect: str) -> tuple[ops.Operation, ...]:
     """Return what the statements in `sql` do to the schema. The result is empty if they leave the schema alone."""
     first = FIRST_WORD.match(sql)
     if first is not None and first[1].upper() in SILENT_FOR_SCHEMA and ";" not in sql.rstrip("; \n\t"):
         return ()  # inserted rows may be many, and their tokens are of no use
     return tuple(operation for statement in statements_of(sql, dialect) for operation in statement.schema)
+
+
+def parts_of(operation: ops.Operation, dialect: str) -> tuple[ops.Operation, ...]:
+    """Return what raw SQL does to the schema. Any other operation is its own only part."""
+    return operations_of(operation.sql, dialect) if isinstance(operation, ops.ExecuteSql) else (operation,)
 
 
 @lru_cache(maxsize=4_096)
@@ -84,12 +76,12 @@ def _statement(words: Tokens, dialect: str) -> Statement:
 Where = tuple[str, str | None, bool]
 
 
-def _unclear(text: str, where: Where | None) -> Unclear:
+def _unclear(text: str, where: Where | None) -> ops.Unclear:
     words = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
     takes_tables = bool(TAKES_TABLES.search(text))
     if where is None or takes_tables:
-        return Unclear(words, takes_tables)
-    return UnclearTable(words, False, *where)
+        return ops.Unclear(words, takes_tables)
+    return ops.UnclearTable(words, False, *where)
 
 
 def _read(words: Tokens, dialect: str) -> tuple[Read, Where | None]:
@@ -148,7 +140,7 @@ def _create_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
     table, schema = words.table()
     read = TableReader(table, schema, dialect).created(words)
     if is_guarded:
-        read = Read(read.schema, (Guarded(read.locks, table, schema, present=False),))
+        read = Read(read.schema, (ops.Guarded(read.locks, table, schema, present=False),))
     return read, table, schema
 
 
@@ -157,31 +149,31 @@ def _alter_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
     table, schema = words.table()
     read = TableReader(table, schema, dialect).altered(words)
     if is_guarded:
-        read = Read(read.schema, (Guarded(read.locks, table, schema),))
+        read = Read(read.schema, (ops.Guarded(read.locks, table, schema),))
     return read, table, schema
 
 
 def _drop_tables(words: Tokens) -> Read:
     is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
-    dropped = [DropTable(*table, cascade) for table in words.tables()]
-    guarded = (Guarded((drop,), drop.table, drop.schema) for drop in dropped)
+    dropped = [ops.DropTable(*table, cascade) for table in words.tables()]
+    guarded = (ops.Guarded((drop,), drop.table, drop.schema) for drop in dropped)
     return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
 
 
 def _drop_indexes(words: Tokens) -> Read:
     concurrently, is_guarded = words.take("CONCURRENTLY"), words.take("IF", "EXISTS")
-    dropped = [DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
+    dropped = [ops.DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
     if words.take("ON") and len(dropped) == 1:  # SQL Server
         table, schema = words.table()
-        dropped = [DropIndex(dropped[0].name, table, schema)]
-    guarded = (Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
+        dropped = [ops.DropIndex(dropped[0].name, table, schema)]
+    guarded = (ops.Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
     return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
 
 
-def _index_renamed(words: Tokens) -> RenameIndex | None:
+def _index_renamed(words: Tokens) -> ops.RenameIndex | None:
     words.take("IF", "EXISTS")
     name, schema = words.table()
-    return RenameIndex(name, schema, words.identifier()) if words.take("RENAME", "TO") else None
+    return ops.RenameIndex(name, schema, words.identifier()) if words.take("RENAME", "TO") else None
 
 
 # -- types
@@ -191,22 +183,22 @@ def _type(first: str, words: Tokens, statement: Tokens) -> Read:  # noqa: PLR091
     """Read CREATE, ALTER and DROP TYPE."""
     if first == "DROP":
         words.take("IF", "EXISTS")
-        dropped = tuple(DropType(*name) for name in words.tables())
+        dropped = tuple(ops.DropType(*name) for name in words.tables())
         return Read(dropped, (*dropped, *other_statement(statement)))
     name, schema = words.table()
     if first == "CREATE":
         if words.take("AS", "ENUM") and words.key == "(":
-            return Read.both(CreateType(name, schema, tuple(_string(part) for part in words.inside().parts())))
+            return Read.both(ops.CreateType(name, schema, tuple(_string(part) for part in words.inside().parts())))
         return Read((), ())
     if words.take("ADD", "VALUE"):
         if_missing = words.take("IF", "NOT", "EXISTS")
-        return Read.both(AddEnumValue(name, schema, _string(words), if_missing))
+        return Read.both(ops.AddEnumValue(name, schema, _string(words), if_missing))
     if words.take("RENAME", "VALUE"):
         old = _string(words)
         words.take("TO")
-        return Read.both(RenameEnumValue(name, schema, old, _string(words)))
+        return Read.both(ops.RenameEnumValue(name, schema, old, _string(words)))
     if words.take("RENAME", "TO"):
-        return Read.both(RenameType(name, schema, words.identifier()))
+        return Read.both(ops.RenameType(name, schema, words.identifier()))
     is_beside = words.key == "OWNER" or (words.has("ATTRIBUTE") and not words.has("CASCADE"))
     return Read(() if is_beside else None, other_statement(statement))
 

@@ -10,8 +10,16 @@ from collections.abc import Iterable
 from magetui.engine.sql.tables import lock
 from magetui.engine.sql.tokens import Tokens
 from magetui.model.lock_modes import LockMode, TableWork, lock_mode
-from magetui.model.lock_operations import DropSchema, LockTable, RunQuery, TruncateTable
-from magetui.model.operations import Autocommit, CreateTable, InsertRows, Operation
+from magetui.model.operations import (
+    Autocommit,
+    CreateTable,
+    DropSchema,
+    InsertRows,
+    LockTable,
+    Operation,
+    RunQuery,
+    TruncateTable,
+)
 
 ROWS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"})
 QUERIES = ROWS - {"TABLE"} | {"("}

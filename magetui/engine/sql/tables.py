@@ -7,19 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from magetui.engine.sql.tokens import Tokens
+from magetui.model import operations as ops
 from magetui.model.lock_modes import LockMode, TableWork
-from magetui.model.lock_operations import Guarded, LockTable, MoveTable, RenameConstraint, RunQuery, ValidateConstraint
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterColumn,
-    CreateIndex,
-    CreateTable,
-    DropColumn,
-    DropConstraint,
-    Operation,
-    RenameTable,
-)
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 
 # Words that may follow a column's type, and end its default.
@@ -40,15 +29,15 @@ class Read:
     `locks`: the operations that a lock forecast is made from, as far as they are understood.
     """
 
-    schema: tuple[Operation, ...] | None
-    locks: tuple[Operation, ...]
+    schema: tuple[ops.Operation, ...] | None
+    locks: tuple[ops.Operation, ...]
 
     @classmethod
-    def both(cls, *operations: Operation) -> Read:
+    def both(cls, *operations: ops.Operation) -> Read:
         return cls(operations, operations)
 
     @classmethod
-    def unclear(cls, *locks: Operation) -> Read:
+    def unclear(cls, *locks: ops.Operation) -> Read:
         return cls(None, locks)
 
     @classmethod
@@ -61,8 +50,8 @@ class Read:
         return cls(tuple(operation for part in parts for operation in part.schema or ()), locks)
 
 
-def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str | None = None) -> LockTable:
-    return LockTable(table, schema, mode, note=note)
+def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str | None = None) -> ops.LockTable:
+    return ops.LockTable(table, schema, mode, note=note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +66,15 @@ class TableReader:
 
     def created(self, words: Tokens) -> Read:
         """Read what follows the name of the new table."""
-        others: list[Operation] = []
+        others: list[ops.Operation] = []
         if words.take("PARTITION", "OF"):
             others.append(lock(*words.table(), LockMode.ACCESS_EXCLUSIVE))
             mode, note = LockMode.ACCESS_EXCLUSIVE, "the parent's default partition"
-            others.append(LockTable(None, None, mode, "scan", note))
+            others.append(ops.LockTable(None, None, mode, "scan", note))
         is_clear = not others and words.key == "("
         words.take("OF")
         columns: list[Column] = []
-        constraints: list[AddConstraint] = []
+        constraints: list[ops.AddConstraint] = []
         for part in words.inside().parts() if words.key == "(" else ():
             if part.take("LIKE"):
                 others.append(lock(*part.table(), LockMode.ACCESS_SHARE))
@@ -102,11 +91,11 @@ class TableReader:
             inherited = words.inside().tables()
             others += [lock(*parent, LockMode.SHARE_UPDATE_EXCLUSIVE) for parent in inherited]
         elif words.skip_to("AS"):
-            others.append(RunQuery(words.rest))
+            others.append(ops.RunQuery(words.rest))
         table = self._new_table(columns, constraints)
         return Read((table,) if is_clear else None, (*others, table))
 
-    def _constraint_of_new_table(self, part: Tokens, constraints: list[AddConstraint]) -> bool:
+    def _constraint_of_new_table(self, part: Tokens, constraints: list[ops.AddConstraint]) -> bool:
         """Add the constraint, and return True if the schema shows all of it."""
         constraint = self._constraint(part)
         if constraint is None:
@@ -116,8 +105,8 @@ class TableReader:
         constraints.append(constraint)
         return constraint.constraint != "exclude"
 
-    def _new_table(self, columns: Sequence[Column], constraints: Sequence[AddConstraint]) -> CreateTable:
-        return CreateTable(
+    def _new_table(self, columns: Sequence[Column], constraints: Sequence[ops.AddConstraint]) -> ops.CreateTable:
+        return ops.CreateTable(
             self.table,
             self.schema,
             tuple(columns),
@@ -131,12 +120,12 @@ class TableReader:
             ),
         )
 
-    def _column(self, words: Tokens) -> tuple[Column, list[AddConstraint], bool]:
+    def _column(self, words: Tokens) -> tuple[Column, list[ops.AddConstraint], bool]:
         """Read a column and its constraints. The last value is False if a part is not understood."""
         name = words.identifier()
         kind = "" if words.key in COLUMN_CLAUSES else words.until(COLUMN_CLAUSES)
         nullable, default, called = not SERIAL.fullmatch(kind), None, None
-        constraints: list[AddConstraint] = []
+        constraints: list[ops.AddConstraint] = []
         is_read = bool(kind)
         while words:
             if words.take("CONSTRAINT"):
@@ -151,16 +140,16 @@ class TableReader:
                 nullable = nullable and not is_identity
             elif words.take("PRIMARY", "KEY"):
                 words.take_any("ASC")
-                constraints.append(AddConstraint(self.table, self.schema, "primary", called, (name,)))
+                constraints.append(ops.AddConstraint(self.table, self.schema, "primary", called, (name,)))
             elif words.take("UNIQUE"):
-                constraints.append(AddConstraint(self.table, self.schema, "unique", called, (name,)))
+                constraints.append(ops.AddConstraint(self.table, self.schema, "unique", called, (name,)))
             elif words.take("REFERENCES"):
                 key = self._foreign_key(called, (name,), words)
-                constraints.append(AddConstraint(self.table, self.schema, "foreign", called, foreign_key=key))
+                constraints.append(ops.AddConstraint(self.table, self.schema, "foreign", called, foreign_key=key))
             elif words.take("CHECK"):
                 named = called or (f"{self.table}_{name}_check" if self.dialect == "postgresql" else None)
                 expression = words.inside().rest
-                constraints.append(AddConstraint(self.table, self.schema, "check", named, definition=expression))
+                constraints.append(ops.AddConstraint(self.table, self.schema, "check", named, definition=expression))
                 words.take("NO", "INHERIT")
             elif words.take_any("COLLATE", "STORAGE", "COMPRESSION"):
                 words.path()
@@ -188,27 +177,29 @@ class TableReader:
             words.take_any("DEFERRED", "IMMEDIATE")
         return ForeignKey(name, columns, schema, table, referred, on_delete)
 
-    def _constraint(self, words: Tokens) -> AddConstraint | None:
+    def _constraint(self, words: Tokens) -> ops.AddConstraint | None:
         """Read a table's constraint; None if it is of another kind."""
         name = words.identifier() if words.take("CONSTRAINT") else None
         if words.take("FOREIGN", "KEY"):
             columns = words.columns()
             words.take("REFERENCES")
             key = self._foreign_key(name, columns, words)
-            return AddConstraint(self.table, self.schema, "foreign", name, foreign_key=key)
+            return ops.AddConstraint(self.table, self.schema, "foreign", name, foreign_key=key)
         if words.take("CHECK"):
             definition = words.inside().rest
-            return AddConstraint(self.table, self.schema, "check", name, definition=definition)
+            return ops.AddConstraint(self.table, self.schema, "check", name, definition=definition)
         if words.take("NOT", "NULL"):
-            return AddConstraint(self.table, self.schema, "check", name, definition=f"{words.identifier()} IS NOT NULL")
+            return ops.AddConstraint(
+                self.table, self.schema, "check", name, definition=f"{words.identifier()} IS NOT NULL"
+            )
         if words.take("EXCLUDE"):
-            return AddConstraint(self.table, self.schema, "exclude", name)
+            return ops.AddConstraint(self.table, self.schema, "exclude", name)
         is_primary = words.take("PRIMARY", "KEY")
         if not is_primary and not words.take("UNIQUE"):
             return None
         words.take_any("NULLS", "NOT", "DISTINCT")
         columns = words.columns()
-        return AddConstraint(self.table, self.schema, "primary" if is_primary else "unique", name, columns)
+        return ops.AddConstraint(self.table, self.schema, "primary" if is_primary else "unique", name, columns)
 
     # -- ALTER TABLE
 
@@ -226,31 +217,31 @@ class TableReader:
             case "DROP" if action.take("CONSTRAINT"):
                 if_exists = action.take("IF", "EXISTS")
                 name = action.identifier()
-                return Read.both(DropConstraint(*where, name, None, if_exists, action.has("CASCADE")))
+                return Read.both(ops.DropConstraint(*where, name, None, if_exists, action.has("CASCADE")))
             case "DROP":
                 action.take("COLUMN")
                 action.take("IF", "EXISTS")
                 column = action.identifier()
-                return Read.both(DropColumn(*where, column, action.has("CASCADE")))
+                return Read.both(ops.DropColumn(*where, column, action.has("CASCADE")))
             case "ALTER" if not action.take("CONSTRAINT"):
                 action.take("COLUMN")
                 return self._column_altered(action, action.identifier())
             case "RENAME" if action.take("TO"):
-                return Read.both(RenameTable(*where, action.identifier()))
+                return Read.both(ops.RenameTable(*where, action.identifier()))
             case "RENAME" if action.take("CONSTRAINT"):
                 old = action.identifier()
                 action.take("TO")
-                return Read.unclear(RenameConstraint(*where, old, action.identifier()))
+                return Read.unclear(ops.RenameConstraint(*where, old, action.identifier()))
             case "RENAME":
                 action.take("COLUMN")
                 old = action.identifier()
                 action.take("TO")
-                return Read.both(AlterColumn(*where, old, new_name=action.identifier()))
+                return Read.both(ops.AlterColumn(*where, old, new_name=action.identifier()))
             case "SET" if action.take("SCHEMA"):
-                return Read.unclear(MoveTable(*where, action.identifier()))
+                return Read.unclear(ops.MoveTable(*where, action.identifier()))
             case "VALIDATE":
                 action.take("CONSTRAINT")
-                return Read.unclear(ValidateConstraint(*where, action.identifier()))
+                return Read.unclear(ops.ValidateConstraint(*where, action.identifier()))
             case _:
                 return self._setting(verb, action)
 
@@ -261,12 +252,12 @@ class TableReader:
         action.take("COLUMN")
         is_guarded = action.take("IF", "NOT", "EXISTS")
         column, constraints, is_read = self._column(action)
-        adding = AddColumn(self.table, self.schema, column)
+        adding = ops.AddColumn(self.table, self.schema, column)
         filled = column.default is not None and column.default.upper() != "NULL"
         checked = [replace(added, valid=added.constraint != "foreign" or filled) for added in constraints]
-        locks: tuple[Operation, ...] = (adding, *checked)
+        locks: tuple[ops.Operation, ...] = (adding, *checked)
         if is_guarded:
-            guarded = Guarded(locks, self.table, self.schema, column.name, present=False)
+            guarded = ops.Guarded(locks, self.table, self.schema, column.name, present=False)
             locks = (lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE), guarded)
         return Read((adding, *constraints) if is_read else None, locks)
 
@@ -278,7 +269,7 @@ class TableReader:
         if action.has("USING", "INDEX"):
             note = "looks for nulls, unless the columns are NOT NULL" if kind == "PRIMARY" else None
             work: TableWork = "scan" if kind == "PRIMARY" else "catalog"
-            return Read.unclear(LockTable(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE, work, note))
+            return Read.unclear(ops.LockTable(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE, work, note))
         constraint = self._constraint(action)
         if constraint is None:
             return Read.unclear(lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE))
@@ -291,21 +282,21 @@ class TableReader:
         if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
             kind = " ".join(action.until(WORDS_AFTER_TYPE).split())
             using = action.rest if action.skip_to("USING") else None
-            return Read.both(AlterColumn(*where, column, type=kind, using=using))
+            return Read.both(ops.AlterColumn(*where, column, type=kind, using=using))
         if action.take("SET", "NOT", "NULL"):
-            return Read.both(AlterColumn(*where, column, nullable=False))
+            return Read.both(ops.AlterColumn(*where, column, nullable=False))
         if action.take("DROP", "NOT", "NULL"):
-            return Read.both(AlterColumn(*where, column, nullable=True))
+            return Read.both(ops.AlterColumn(*where, column, nullable=True))
         if action.take("SET", "DEFAULT"):
-            return Read.both(AlterColumn(*where, column, default=action.rest))
+            return Read.both(ops.AlterColumn(*where, column, default=action.rest))
         if action.take("DROP", "DEFAULT"):
-            return Read.both(AlterColumn(*where, column, drops_default=True))
+            return Read.both(ops.AlterColumn(*where, column, drops_default=True))
         if action.take("SET", "EXPRESSION"):
             note = "computes the column for every row"
-            return Read.unclear(LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
+            return Read.unclear(ops.LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
         if self.dialect == "mssql" and action.key not in ("ADD", "DROP", "SET"):
             kind = action.until(frozenset({"COLLATE", "NOT", "NULL"}))
-            return Read.both(AlterColumn(*where, column, type=kind))
+            return Read.both(ops.AlterColumn(*where, column, type=kind))
         is_weak = action.take("SET", "STATISTICS") or action.take("SET", "(") or action.take("RESET", "(")
         return Read.unclear(lock(*where, LockMode.SHARE_UPDATE_EXCLUSIVE if is_weak else LockMode.ACCESS_EXCLUSIVE))
 
@@ -327,7 +318,7 @@ class TableReader:
                 return Read((), (strong if action.has("USER_CATALOG_TABLE") else weak,))
             case "SET" if action.key in {"LOGGED", "UNLOGGED", "TABLESPACE", "ACCESS"}:
                 note = "unless the table has the setting already"
-                return Read((), (LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
+                return Read((), (ops.LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
             case "INHERIT" | "NO" if verb == "INHERIT" or action.take("INHERIT"):
                 mode = LockMode.SHARE_UPDATE_EXCLUSIVE if verb == "INHERIT" else LockMode.ACCESS_SHARE
                 return Read.unclear(strong, lock(*action.table(), mode))
@@ -337,8 +328,8 @@ class TableReader:
                 is_weak = verb == "ATTACH" or action.has("CONCURRENTLY")
                 return Read.unclear(
                     weak if is_weak else strong,
-                    LockTable(*partition, LockMode.ACCESS_EXCLUSIVE, "scan" if verb == "ATTACH" else "catalog"),
-                    LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", "the default partition"),
+                    ops.LockTable(*partition, LockMode.ACCESS_EXCLUSIVE, "scan" if verb == "ATTACH" else "catalog"),
+                    ops.LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", "the default partition"),
                 )
             case "ALTER" | "SET" | "OWNER" | "REPLICA" | "OF" | "NOT" | "FORCE" | "NO" | "OPTIONS":
                 return Read.unclear(strong)
@@ -356,10 +347,10 @@ def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]
     if words.take("USING"):
         words.identifier()
     columns = tuple(map(_indexed, words.inside().parts())) if words.key == "(" else ()
-    creating = CreateIndex(table, schema, Index(name, columns, unique=unique), concurrently)
+    creating = ops.CreateIndex(table, schema, Index(name, columns, unique=unique), concurrently)
     if is_guarded and name:
         mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE
-        guarded = Guarded((creating,), None, schema, index=name, present=False)
+        guarded = ops.Guarded((creating,), None, schema, index=name, present=False)
         return table, schema, Read((creating,), (lock(table, schema, mode), guarded))
     return table, schema, Read((creating,) if name and columns else None, (creating,))
 

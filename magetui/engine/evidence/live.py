@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from magetui.engine.schema.exact import enum_facts
-from magetui.engine.schema.facts import Fact, live_facts, table_name
+from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.snapshot import Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.schema import BATCH_PREFIX, TableDetail
@@ -23,10 +23,11 @@ class Live:
 def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     """Return the facts of a snapshot's tables and enum types, without those of the version table."""
     scripts, default_schema = workspace.project.scripts, snapshot.server.schema
-    tables = live_facts(named_as_originals(snapshot.details), workspace.target.dialect, default_schema)
-    tables.pop(table_name(scripts.version_table, scripts.version_table_schema, default_schema), None)
-    names = {table_name(enum.name, enum.schema, default_schema): enum.values for enum in snapshot.enum_types}
-    return Live(tables, {name: enum_facts(name, values) for name, values in names.items()})
+    details = named_as_originals(snapshot.details)
+    state = SchemaState.read(workspace.target.dialect, default_schema, details, snapshot.enum_types)
+    version_table = state.name(scripts.version_table_schema, scripts.version_table)
+    tables = {name: state.facts(name) for name in state.tables if name != version_table}
+    return Live(tables, {name: state.enum_facts(name) for name in state.enums})
 
 
 def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
