@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
 from magetui.engine.schema.snapshot import Overview
 from magetui.model.server import Pooler
 
 
-def access_findings(overview: Overview, *, to_do: bool) -> Iterator[Finding]:
-    """Yield the findings. `to_do`: whether there is something to migrate, which makes obstacles more severe."""
+def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
+    """Yield the findings. `obstacle`: the severity of what blocks a migration only if there is one to do."""
     server = overview.server
     if lacks_schema(overview):
         yield _nowhere_finding(overview)
     elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
         goes = f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."
-        yield Finding(
-            "schema-missing",
-            "info",
-            f"The search_path names a schema that does not exist: {names}. {goes}",
-            {"schemas": list(server.missing_schemas)},
-            "connect",
-        )
+        message = f"The search_path names a schema that does not exist: {names}. {goes}"
+        yield Finding("schema-missing", "info", message, {"schemas": list(server.missing_schemas)}, "connect")
     if server.schema is not None and not server.may_create_tables:
         yield Finding(
             "missing-rights",
-            "warning" if to_do else "info",
+            obstacle,
             f"The role {server.user} may not create anything in the schema {server.schema}. Let its owner allow it: "
             f"GRANT CREATE ON SCHEMA {quoted(server.schema)} TO {quoted(server.user or 'public')}.",
             {"schema": server.schema, "user": server.user},
             "connect",
         )
     if server.pooler is not None:
-        yield _pooler_finding(server.pooler, to_do=to_do)
+        yield _pooler_finding(server.pooler, obstacle)
 
 
 def _nowhere_finding(overview: Overview) -> Finding:
@@ -55,7 +50,7 @@ def _nowhere_finding(overview: Overview) -> Finding:
     )
 
 
-def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
+def _pooler_finding(pooler: Pooler, obstacle: Severity) -> Finding:
     objection = pooler_problem(pooler)
     facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
     if objection is None:
@@ -64,10 +59,5 @@ def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
             "timeouts work."
         )
         return Finding("pooler", "info", message, facts)
-    return Finding(
-        "pooler",
-        "warning" if to_do or pooler.dropped else "info",
-        f"{objection} Reading works; changes and backups are refused here.",
-        facts,
-        "connect",
-    )
+    message = f"{objection} Reading works; changes and backups are refused here."
+    return Finding("pooler", "warning" if pooler.dropped else obstacle, message, facts, "connect")

@@ -29,8 +29,7 @@ WITHOUT_CURRENT = frozenset(
     {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
 )
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
-CONSISTENT = frozenset({"up-to-date", "behind"})
-WEIGHED = WITHOUT_CURRENT | CONSISTENT
+WEIGHED = WITHOUT_CURRENT | {"up-to-date", "behind"}
 
 
 def worth_weighing(findings: Sequence[Finding]) -> bool:
@@ -39,28 +38,23 @@ def worth_weighing(findings: Sequence[Finding]) -> bool:
 
 
 def not_weighed(reason: str) -> Finding:
-    return Finding(
-        "evidence-missing",
-        "info",
-        f"It is not known whether the schema matches the current revision. {reason}",
-        {"reason": reason},
-    )
+    message = f"It is not known whether the schema matches the current revision. {reason}"
+    return Finding("evidence-missing", "info", message, {"reason": reason})
 
 
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
     """Return the findings, with what the evidence says of the current revision or of candidates for it."""
-    if not evidence.tables:
-        return list(findings)  # the chain makes nothing that a schema shows
-    if any(finding.code in WITHOUT_CURRENT for finding in findings):
+    codes = {finding.code for finding in findings}
+    if not evidence.tables or not codes & WEIGHED:
+        return list(findings)  # the chain makes nothing that a schema shows, or there is no current revision to weigh
+    if codes & WITHOUT_CURRENT:
         return [
             _with_candidates(finding, chain, current, evidence) if finding.code in WITHOUT_CURRENT else finding
             for finding in findings
         ]
-    if not any(finding.code in CONSISTENT for finding in findings):
-        return list(findings)
-    if not evidence.contradicts(current):
-        return [*findings, *_too_early(evidence)]
-    return [*findings, _contradiction(chain, current, evidence)]
+    if evidence.contradicts(current):
+        return [*findings, _contradiction(chain, current, evidence)]
+    return [*findings, *_too_early(evidence)]
 
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
@@ -96,31 +90,21 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
 def _contradiction(chain: Chain, current: tuple[str, ...], evidence: Evidence) -> Finding:
     nearest = _nearest_without_partial(evidence)
     if nearest is not None and sorted(nearest.revisions) == sorted(current):
-        differences = shorten(list_differences(nearest.differences), "; ")
-        return Finding(
-            "evidence-contradicts",
-            "warning",
-            _joined(
-                f"The schema almost matches {', '.join(current) or 'base'}: {differences}.",
-                "Somebody may have changed it by hand. A migration that builds on it can fail.",
-                _unread(chain, evidence),
-            ),
-            _facts(evidence),
-            "evidence",
+        message = _joined(
+            f"The schema almost matches {', '.join(current) or 'base'}: "
+            f"{shorten(list_differences(nearest.differences), '; ')}.",
+            "Somebody may have changed it by hand. A migration that builds on it can fail.",
+            _unread(chain, evidence),
         )
-    return Finding(
-        "evidence-contradicts",
-        "critical",
-        _joined(
-            f"The current revision is {', '.join(current) or 'base'}, but the schema does not match it.",
-            summarize(chain, evidence),
-            advise_repair(evidence),
-            advise_verify(evidence, current),
-            "Find out why before anything is migrated.",
-        ),
-        _facts(evidence),
-        "evidence",
+        return Finding("evidence-contradicts", "warning", message, _facts(evidence), "evidence")
+    message = _joined(
+        f"The current revision is {', '.join(current) or 'base'}, but the schema does not match it.",
+        summarize(chain, evidence),
+        advise_repair(evidence),
+        advise_verify(evidence, current),
+        "Find out why before anything is migrated.",
     )
+    return Finding("evidence-contradicts", "critical", message, _facts(evidence), "evidence")
 
 
 def _nearest_without_partial(evidence: Evidence) -> Nearest | None:

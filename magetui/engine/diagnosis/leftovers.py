@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from magetui.engine.diagnosis.finding import Finding, Severity
@@ -12,9 +13,8 @@ from magetui.engine.schema.snapshot import Overview
 NEXT = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 
 
-def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> list[Finding]:
-    """Return a finding for each thing that an earlier run left and that blocks the next one."""
-    findings: list[Finding] = []
+def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding for each thing that an earlier run left and that blocks the next one."""
     for leftover in overview.leftovers:
         name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
         facts: dict[str, Any] = {"name": name, "table": leftover.table}
@@ -39,7 +39,9 @@ def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]
                 f"it with {leftover.table}, then drop it."
             )
         else:
-            named_by = _naming(chain, pending, leftover.name)
+            scripts = {r: chain.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in pending}
+            strings = (f"'{leftover.name}'", f'"{leftover.name}"')
+            named_by = [r for r, text in scripts.items() if any(string in text for string in strings)]
             if not named_by or leftover.schema != overview.server.schema:
                 continue  # an unused type that no pending revision would create there does no harm
             facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
@@ -48,15 +50,4 @@ def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]
                 f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
                 f"If nothing else needs it: DROP TYPE {name}"
             )
-        findings.append(Finding(leftover.kind, severity, message, facts, NEXT[leftover.kind]))
-    return findings
-
-
-def _naming(chain: Chain, revisions: tuple[str, ...], name: str) -> list[str]:
-    """Return the revisions whose script has `name` as a string."""
-    naming = []
-    for revision in revisions:
-        text = chain.by_id[revision].path.read_text(encoding="utf-8", errors="replace")
-        if f"'{name}'" in text or f'"{name}"' in text:
-            naming.append(revision)
-    return naming
+        yield Finding(leftover.kind, severity, message, facts, NEXT[leftover.kind])

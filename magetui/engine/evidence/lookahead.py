@@ -7,13 +7,13 @@ changed it in a way that cannot be followed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import NAMELESS, Name, TableState
-from magetui.engine.schema.facts import table_name
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 
 Place = tuple[str, str, str]
@@ -34,7 +34,7 @@ class Lookahead:
     def __init__(
         self, steps: Iterable[Iterable[ops.Operation]], undone: Iterable[Iterable[ops.Operation]], base: SchemaState
     ) -> None:
-        self._on: dict[str, list[tuple[int, ops.Operation]]] = {}
+        self._on: dict[str, list[tuple[int, ops.Operation]]] = defaultdict(list)
         self._paths: dict[str, Name] = {}
         self._restored = {
             (step, base.name_of(operation), operation.name): operation
@@ -48,17 +48,14 @@ class Lookahead:
         self._dropped_indexes: set[str] = set()
         for step, operations in enumerate(steps):
             for operation in operations:
-                self._note(step, operation, base)
+                for part in parts_of(operation, base.dialect):
+                    self._note(step, part, base)
 
     def _note(self, step: int, operation: ops.Operation, base: SchemaState) -> None:
         match operation:
-            case ops.ExecuteSql():
-                for part in operations_of(operation.sql, base.dialect):
-                    self._note(step, part, base)
             case ops.UnclearTable():
                 self._unclear.append((step, frozenset({operation.table})))
-                self._paths.setdefault(base.name_of(operation), base.path(operation.schema, operation.table))
-                self._on.setdefault(base.name_of(operation), []).append((step, operation))
+                self._append(step, operation, base)
             case ops.Unclear():
                 self._unclear.append((step, operation.words))
             case ops.DropIndex():
@@ -66,11 +63,14 @@ class Lookahead:
             case ops.InsertRows():
                 pass
             case ops.OnTable():
-                self._paths.setdefault(base.name_of(operation), base.path(operation.schema, operation.table))
                 if isinstance(operation, ops.RenameTable):  # from this step on, another table has the name
-                    new = table_name(operation.new_name, operation.schema, base.default_schema)
-                    self._on.setdefault(new, []).append((step, operation))
-                self._on.setdefault(base.name_of(operation), []).append((step, operation))
+                    self._on[base.name(operation.schema, operation.new_name)].append((step, operation))
+                self._append(step, operation, base)
+
+    def _append(self, step: int, operation: ops.OnTable | ops.UnclearTable, base: SchemaState) -> None:
+        name = base.name_of(operation)
+        self._paths.setdefault(name, base.path(operation.schema, operation.table))
+        self._on[name].append((step, operation))
 
     def before_all(self) -> Mapping[str, TableState]:
         """Return the tables that are altered before any revision creates them: they are older than the chain."""
@@ -105,12 +105,9 @@ class Lookahead:
 
     def _dropped(self, name: str, step: int) -> list[ops.AddConstraint]:
         """Return the constraints that later steps drop, as the downgrades create them again."""
-        until = self._next_unclear(name, step)
         added: set[str | None] = set()
         dropped: list[ops.AddConstraint] = []
-        for at, operation in self._on.get(name, ()):
-            if not step < at < until:
-                continue
+        for at, operation in self._later(name, step):
             match operation:
                 case ops.AddConstraint():
                     added.add(operation.name)
@@ -126,12 +123,9 @@ class Lookahead:
 
     def _gone(self, name: str, step: int) -> frozenset[Place]:
         """Return the columns and indexes that the table first gets after that step."""
-        until = self._next_unclear(name, step)
         gone: set[Place] = set()
         known: set[Place] = set()
-        for at, operation in self._on.get(name, ()):
-            if not step < at < until:
-                continue
+        for _, operation in self._later(name, step):
             if not isinstance(operation, ALTERING):
                 break
             column = ("column", name, _column(operation))
@@ -147,11 +141,12 @@ class Lookahead:
             known.add(column)
         return frozenset(gone)
 
-    def _next_unclear(self, name: str, step: int) -> float:
-        """Return the next step that may do anything to the table."""
+    def _later(self, name: str, step: int) -> list[tuple[int, ops.Operation]]:
+        """Return the later operations on the table with their steps, up to a step that may do anything to it."""
         bare = name.rpartition(".")[2]
         tables = {table.rpartition(".")[2] for table in self._on}
-        return next((at for at, words in self._unclear if at > step and (bare in words or not words & tables)), 1e9)
+        until = next((at for at, words in self._unclear if at > step and (bare in words or not words & tables)), 1e9)
+        return [(at, operation) for at, operation in self._on.get(name, ()) if step < at < until]
 
 
 def _column(operation: ops.Operation) -> str:
