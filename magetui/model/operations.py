@@ -31,6 +31,14 @@ class OnTable(Operation):
     schema: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class OnType(Operation):
+    """An operation on one enum type. If `schema` is None, the type is in the default schema."""
+
+    name: str
+    schema: str | None
+
+
 # -- operations of Alembic
 
 
@@ -132,20 +140,16 @@ class DropConstraint(OnTable):
 
 
 @dataclass(frozen=True, slots=True)
-class CreateType(Operation):
+class CreateType(OnType):
     """A new enum type."""
 
     kind: ClassVar[str] = "create-type"
-    name: str
-    schema: str | None
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class DropType(Operation):
+class DropType(OnType):
     kind: ClassVar[str] = "drop-type"
-    name: str
-    schema: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,28 +189,22 @@ class Other(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class AddEnumValue(Operation):
+class AddEnumValue(OnType):
     kind: ClassVar[str] = "add-enum-value"
-    name: str
-    schema: str | None
     value: str
     if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class RenameEnumValue(Operation):
+class RenameEnumValue(OnType):
     kind: ClassVar[str] = "rename-enum-value"
-    name: str
-    schema: str | None
     value: str
     new_value: str
 
 
 @dataclass(frozen=True, slots=True)
-class RenameType(Operation):
+class RenameType(OnType):
     kind: ClassVar[str] = "rename-type"
-    name: str
-    schema: str | None
     new_name: str
 
 

@@ -22,7 +22,6 @@ from magetui.model import operations as ops
 from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
 T = TypeVar("T")
-TypeOperation = ops.CreateType | ops.DropType | ops.AddEnumValue | ops.RenameEnumValue | ops.RenameType
 TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 
 
@@ -176,7 +175,7 @@ class SchemaState:
         """Return the name of an operation's table as `tables` has it."""
         return self.name(getattr(operation, "schema", None), getattr(operation, "table", None) or "")
 
-    def type_of(self, operation: TypeOperation) -> str:
+    def type_of(self, operation: ops.OnType) -> str:
         """Return the name of an operation's type as `enums` has it."""
         return self.name(operation.schema, operation.name)
 
@@ -236,7 +235,7 @@ class SchemaState:
         gone = () if without is None or tables.pop(without, None) is None else (without,)
         return replace(self, tables=tables, changed=frozenset({*changed, *gone}))
 
-    def _having_enum(self, operation: TypeOperation, values: tuple[str, ...]) -> SchemaState:
+    def _having_enum(self, operation: ops.OnType, values: tuple[str, ...]) -> SchemaState:
         return replace(self, enums={**self.enums, self.type_of(operation): values})
 
     def _having_keys(

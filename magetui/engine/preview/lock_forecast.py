@@ -19,7 +19,7 @@ from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview import lock_rules, row_lock_rules
 from magetui.engine.preview.column_rules import new_column
-from magetui.engine.preview.lock_rules import Effect
+from magetui.engine.preview.lock_rules import ACCESS_EXCLUSIVE, Effect, on
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops
 
@@ -53,7 +53,7 @@ def _parts(sql: str) -> Iterator[ops.Operation]:
     return (operation for statement in statements_of(sql, "postgresql") for operation in statement.locks)
 
 
-def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Iterator[Effect]:
+def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Iterator[Effect]:  # noqa: PLR0912 - a case an operation
     match operation:
         case ops.Guarded():
             for part in operation.operations if state.runs(operation) else ():
@@ -68,24 +68,18 @@ def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Itera
 
             yield from query(operation.sql, state, runs=operation.runs)
         case ops.DropIndex():
-            table = None if operation.table is None else state.path(operation.schema, operation.table)
-            yield lock_rules.drop_index(state, operation.schema, operation.name, table, operation.concurrently)
+            mode = lock_rules.SHARE_UPDATE_EXCLUSIVE if operation.concurrently else ACCESS_EXCLUSIVE
+            yield _locked(ops.LockTable(operation.table, operation.schema, mode, index=operation.name), state)
         case ops.DropSchema():
-            yield from lock_rules.drop_schema(state, operation.schema)
+            for path in (table.path for table in state.tables.values()):
+                if path[0] == operation.schema:
+                    dropped = lock_rules.drop_table(state, path, cascade=True)
+                    yield from (effect for effect in dropped if effect.table is not None)
         case ops.Other() if operation.name in COMMENTS:
             yield lock_rules.unnamed(lock_rules.SHARE_UPDATE_EXCLUSIVE, "the table that is commented on")
         case ops.Other():
             yield lock_rules.not_known(f"what {operation.name} locks")
-        case (
-            ops.CreateType()
-            | ops.DropType()
-            | ops.RenameType()
-            | ops.AddEnumValue()
-            | ops.RenameEnumValue()
-            | ops.RenameIndex()
-        ):
-            pass
-        case ops.LockTable() | ops.Autocommit():
+        case ops.OnType() | ops.RenameIndex() | ops.LockTable() | ops.Autocommit():
             pass
         case _:
             yield lock_rules.not_known(f"what {operation.kind} locks")
@@ -93,37 +87,44 @@ def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Itera
 
 def _table_effects(operation: ops.OnTable, path: Name, state: SchemaState) -> Iterator[Effect]:  # noqa: PLR0912 - a case an operation
     match operation:
-        case ops.CreateTable():
-            referred = [state.path(key.referred_schema, key.referred_table) for key in operation.foreign_keys]
-            yield from lock_rules.create_table(path, referred)
+        case ops.CreateTable():  # no other session sees the new table yet
+            for key in operation.foreign_keys:
+                other = state.path(key.referred_schema, key.referred_table)
+                if other != path:
+                    note = "a foreign key of the new table refers to it"
+                    yield on(other, lock_rules.SHARE_ROW_EXCLUSIVE, note=note)
         case ops.DropTable():
             yield from lock_rules.drop_table(state, path, operation.cascade)
         case ops.RenameTable() if state.table_of_index(*path) is not None:
             pass  # ALTER TABLE renames an index too, without a lock on its table
         case ops.RenameTable() | ops.MoveTable() | ops.RenameConstraint():
-            yield lock_rules.on(path, lock_rules.ACCESS_EXCLUSIVE)
+            yield on(path, ACCESS_EXCLUSIVE)
         case ops.AddColumn():
             column = operation.column
-            yield lock_rules.on(
-                path, lock_rules.ACCESS_EXCLUSIVE, *new_column(column.type, column.default, column.nullable)
-            )
+            yield on(path, ACCESS_EXCLUSIVE, *new_column(column.type, column.default, column.nullable))
         case ops.DropColumn():
             yield from lock_rules.drop_column(state, path, operation.column, operation.cascade)
         case ops.AlterColumn():
-            yield lock_rules.on(path, lock_rules.ACCESS_EXCLUSIVE)
+            yield on(path, ACCESS_EXCLUSIVE)
             if operation.type is not None:
                 yield from lock_rules.set_type(state, path, operation.column, operation.type, operation.using)
-            if operation.nullable is False:
-                yield lock_rules.set_not_null(state, path, operation.column)
+            table = state.at(path)
+            if operation.nullable is False and (table is None or not table.is_not_null(operation.column)):
+                yield on(path, ACCESS_EXCLUSIVE, "scan", "looks for nulls, unless a valid CHECK excludes them")
+        case ops.CreateIndex(concurrently=True):
+            note = "builds the index beside readers and writers, and waits for transactions that are open"
+            yield on(path, lock_rules.SHARE_UPDATE_EXCLUSIVE, "build", note)
         case ops.CreateIndex():
-            yield lock_rules.create_index(path, operation.concurrently)
+            yield on(path, lock_rules.SHARE, "build", "builds the index while writers wait")
         case ops.AddConstraint(foreign_key=key) if key is not None:
             referred_table = state.path(key.referred_schema, key.referred_table)
             yield from lock_rules.add_foreign_key(path, referred_table, operation.valid)
+        case ops.AddConstraint(constraint="check", valid=False):
+            yield on(path, ACCESS_EXCLUSIVE, note=lock_rules.NOT_VALID)
         case ops.AddConstraint(constraint="check"):
-            yield lock_rules.add_check(path, operation.valid)
+            yield on(path, ACCESS_EXCLUSIVE, "scan", "checks every row")
         case ops.AddConstraint():
-            yield lock_rules.add_index_constraint(path)
+            yield on(path, ACCESS_EXCLUSIVE, "build", "builds the index while readers and writers wait")
         case ops.ValidateConstraint():
             yield from lock_rules.validate(state, path, operation.name)
         case ops.DropConstraint():
@@ -141,12 +142,10 @@ def _table_effects(operation: ops.OnTable, path: Name, state: SchemaState) -> It
 def _locked(operation: ops.LockTable, state: SchemaState) -> Effect:
     if operation.mode is None:
         return lock_rules.not_known(operation.note or "")
-    if operation.table is not None:
+    path = None if operation.index is None else state.table_of_index(operation.schema, operation.index)
+    if path is None and operation.table is not None:
         path = state.path(operation.schema, operation.table)
-        return lock_rules.on(path, operation.mode, operation.work, operation.note)
-    if operation.index is None:
-        return lock_rules.unnamed(operation.mode, operation.note or "", operation.work)
-    table = state.table_of_index(operation.schema, operation.index)
-    if table is None:
-        return lock_rules.unnamed(operation.mode, f"the table of index {operation.index}", operation.work)
-    return lock_rules.on(table, operation.mode, operation.work, operation.note)
+    if path is not None:
+        return on(path, operation.mode, operation.work, operation.note)
+    note = operation.note if operation.index is None else f"the table of index {operation.index}"
+    return lock_rules.unnamed(operation.mode, note or "", operation.work)
