@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from magetui.engine.schema.facts import type_of
+from magetui.engine.sql.tables import SERIAL
 from magetui.model.lock_modes import TableWork
 
-SERIAL = re.compile(r"(?:small|big)?serial[248]?", re.IGNORECASE)
 # Functions that the server calls once for a table (stable or immutable), and names that only look like a function.
 ONCE = frozenset(
     """now current_timestamp transaction_timestamp statement_timestamp current_date current_time localtime
@@ -82,7 +82,7 @@ def type_change(old: str | None, new: str, column: str, using: str | None) -> tu
     (was, had), (will, has) = read_type(old), read_type(new)
     if (was, had) == (will, has):
         return "catalog", None
-    if {was, will} == TIMESTAMPS and _wide_enough(had, has):
+    if {was, will} == TIMESTAMPS and wide_enough(had, has):
         return "rewrite", "unless the session's time zone is UTC"
     if _keeps_rows(was, had, will, has):
         return "catalog", None
@@ -90,20 +90,18 @@ def type_change(old: str | None, new: str, column: str, using: str | None) -> tu
 
 
 def _keeps_rows(was: str, had: tuple[int, ...], will: str, has: tuple[int, ...]) -> bool:
-    if was == will and was in LENGTHS:
-        return not has or (bool(had) and has[0] >= had[0])
     if was == will and was in FRACTIONS:
-        return _wide_enough(had, has)
-    if was == will and was == "numeric":
+        return wide_enough(had, has)
+    if was == will and (was in LENGTHS or was == "numeric"):
         scales = had[1:] or (0,), has[1:] or (0,)
         return not has or (bool(had) and has[0] >= had[0] and scales[0] == scales[1])
-    free = not has
-    return (was, will) in {("character varying", "text"), ("cidr", "inet")} or (
-        was == "text" and will == "character varying" and free
-    )
+    if (was, will) == ("text", "character varying"):
+        return not has
+    return (was, will) in {("character varying", "text"), ("cidr", "inet")}
 
 
-def _wide_enough(had: tuple[int, ...], has: tuple[int, ...]) -> bool:
+def wide_enough(had: tuple[int, ...], has: tuple[int, ...]) -> bool:
+    """Return True if a time of the new precision keeps all digits of the old one."""
     return (has or (DIGITS_OF_A_SECOND,))[0] >= (had or (DIGITS_OF_A_SECOND,))[0]
 
 

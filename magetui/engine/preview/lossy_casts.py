@@ -5,7 +5,7 @@ A value that the server refuses is no loss: the migration fails. A value that th
 
 from __future__ import annotations
 
-from magetui.engine.preview.column_rules import DIGITS_OF_A_SECOND, FRACTIONS, read_type
+from magetui.engine.preview.column_rules import FRACTIONS, read_type, wide_enough
 from magetui.engine.schema.defaults import bare
 from magetui.engine.schema.facts import type_of
 
@@ -34,7 +34,7 @@ def narrows(old: str, new: str, dialect: str, *, explicit: bool) -> bool:
     if will in ("date", "time without time zone", "time with time zone") and was.startswith("timestamp"):
         return True
     if will in FRACTIONS and was in FRACTIONS:
-        return (has or (DIGITS_OF_A_SECOND,))[0] < (had or (DIGITS_OF_A_SECOND,))[0]
+        return not wide_enough(had, has)
     return _rounds(was, had, will, has)
 
 
