@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from magetui.engine.errors import RefusedError
@@ -19,21 +18,13 @@ from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import name_revisions
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    NoMatch,
-    PartiallyApplied,
-    Unsure,
-)
-from magetui.engine.preflight import forbidden
-from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal
+from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
+from magetui.engine.preflight import consent_name, forbidden, version_table_name
+from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import table_name
 from magetui.engine.schema.snapshot import Reading, Snapshot
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
@@ -42,6 +33,7 @@ from magetui.model.schema import Leftover, TableDetail
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows
 DIRECTIONS: Mapping[str, Direction] = {"finish": "upgrade", "undo": "downgrade"}
+UNSEEN = (ops.ExecuteSql, ops.InsertRows)  # they may change something that no schema shows
 NAMED_AT_MOST = 3
 SQL_SHOWN = 200  # characters
 
@@ -75,18 +67,15 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     _require_complete(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
     revision = chain.by_id[partial.revision]
-    scripts = workspace.project.scripts
-    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
-    database = snapshot.server.database
     return Plan(
         verb=verb,
         current=snapshot.current,
         target_revision=partial.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(partial.revision, verb, revision.message),),
         result=result,
-        version_table_sql=tuple(_version_table_sql(table, snapshot.current, result)),
+        version_table_sql=tuple(_version_table_sql(version_table_name(workspace), snapshot.current, result)),
         url=workspace.target.redacted,
-        database=Path(database).name if workspace.backend.name == "sqlite" else database,
+        database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
         repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps)),
         notes=notes,
@@ -98,17 +87,20 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
 
 def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...], verb: RepairVerb) -> PartiallyApplied:
     """Return the partially applied revision. Raises `RefusedError` if there is none, or if it cannot be repaired."""
-    if evidence.damaged is not None:
-        raise RefusedError(_describe_damaged(chain, current, evidence.damaged))
-    match evidence.verdict:
-        case MatchesPartially(partial) | MatchesLoosely(started=PartiallyApplied() as partial):
-            pass
-        case Unsure(partial=PartiallyApplied() as partial):
-            pass
-        case Matches() | MatchesLoosely() | NoMatch() | Unsure():
-            raise RefusedError(
-                f"No revision is partially applied, so there is nothing to {verb}. {_describe_match(chain, evidence)}"
-            )
+    if (damaged := evidence.damaged) is not None:
+        parents = ", ".join(chain.by_id[damaged].down_revisions) or "base"
+        raise RefusedError(
+            f"A part of {damaged} is missing, but the current revision is {', '.join(current)}, which comes after it: "
+            f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: "
+            f"restore it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
+            f"'magetui stamp {parents}' first. Nothing was changed."
+        )
+    partial = evidence.partial
+    if partial is None:
+        matches = "The schema matches no revision either: 'magetui evidence' lists the differences."
+        if evidence.candidate is not None:
+            matches = f"The schema matches {name_revisions(chain, evidence.candidate)}."
+        raise RefusedError(f"No revision is partially applied, so there is nothing to {verb}. {matches}")
     known = chain.applied([row for row in current if row in chain.by_id])
     if partial.or_else is not None and partial.or_else not in known:
         raise RefusedError(
@@ -123,22 +115,6 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
             "from a type. Use 'finish'. Nothing was changed."
         )
     return partial
-
-
-def _describe_damaged(chain: Chain, current: Sequence[str], damaged: str) -> str:
-    parents = ", ".join(chain.by_id[damaged].down_revisions) or "base"
-    return (
-        f"A part of {damaged} is missing, but the current revision is {', '.join(current)}, which comes after it: "
-        f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: "
-        f"restore it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
-        f"'magetui stamp {parents}' first. Nothing was changed."
-    )
-
-
-def _describe_match(chain: Chain, evidence: Evidence) -> str:
-    if evidence.candidate is not None:
-        return f"The schema matches {name_revisions(chain, evidence.candidate)}."
-    return "The schema matches no revision either: 'magetui evidence' lists the differences."
 
 
 def _case(
@@ -172,23 +148,20 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
     if partial.direction == DIRECTIONS[verb]:
         steps, notes = _continue(partial, in_doubt)
         return (*map(RepairStep, partial.unindexed), *steps), notes
-    other = case.recording.recorded(DIRECTIONS[verb])
-    reversal = Reversal(
-        other.operations, DIRECTIONS[verb], case.start.dialect, case.details, _in_autocommit(other.operations)
-    )
+    reversal = Reversal(case.recording, DIRECTIONS[verb], case.start.dialect, case.details)
     try:
-        reversed_steps = reversal.of([partial.operations[index] for index in partial.done], case.start)
+        steps, notes = reversal.of([partial.operations[index] for index in partial.done], case.start)
     except NoReversalError as error:
         raise RefusedError(
             f"{partial.revision} cannot be undone automatically: {error}. Nothing was changed."
         ) from None
-    doubtful = [partial.operations[index] for index in partial.doubt if _changes_rows(partial.operations[index])]
-    unread = next((operation for operation in doubtful if _is_unread(operation, case.start.dialect)), None)
-    if unread is not None:
-        raise RefusedError(
-            f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its text "
-            f"does not say what it does: {_describe(unread)}. Nothing was changed."
-        )
+    doubtful = [partial.operations[i] for i in partial.doubt if isinstance(partial.operations[i], UNSEEN)]
+    for operation in doubtful:
+        if any(isinstance(part, ops.Unclear) for part in parts_of(operation, case.start.dialect)):
+            raise RefusedError(
+                f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its "
+                f"text does not say what it does: {_describe(operation)}. Nothing was changed."
+            )
     unseen = tuple(
         f"No schema shows whether this was run, and it is not undone: {_describe(operation)}" for operation in doubtful
     )
@@ -198,13 +171,13 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
         if (table := case.start.tables.get(case.start.name_of(operation))) is not None
         and operation.index.name in table.indexes
     ]
-    return (*reversed_steps.steps, *indexes), (*reversed_steps.notes, *unseen)
+    return (*steps, *indexes), (*notes, *unseen)
 
 
 def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
     """Return the missing operations, in the direction in which the revision was run."""
     operations = partial.operations
-    doubtful = [index for index in partial.doubt if _changes_rows(operations[index])]
+    doubtful = [index for index in partial.doubt if isinstance(operations[index], UNSEEN)]
     if doubtful and in_doubt is None:
         names = "; ".join(_describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
         raise RefusedError(
@@ -212,7 +185,7 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
             "run if it was not run, or --in-doubt skip if it was. Nothing was changed."
         )
     chosen = {*partial.missing, *(doubtful if in_doubt == "run" else ())}
-    outside = _in_autocommit(operations)
+    outside = in_autocommit(operations)
     steps = tuple(
         RepairStep(operations[index], partial.direction, index, index in outside)  # type: ignore[arg-type]  # one of two
         for index in sorted(chosen)
@@ -224,34 +197,10 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     )
 
 
-def _changes_rows(operation: ops.Operation) -> bool:
-    """Return True if the operation may change something that no schema shows."""
-    return isinstance(operation, (ops.ExecuteSql, ops.InsertRows))
-
-
-def _is_unread(operation: ops.Operation, dialect: str) -> bool:
-    """Return True if the operation may change the schema in a way that its text does not say."""
-    return isinstance(operation, ops.ExecuteSql) and any(
-        isinstance(part, ops.Unclear) for part in operations_of(operation.sql, dialect)
-    )
-
-
 def _describe(operation: ops.Operation) -> str:
     if isinstance(operation, ops.ExecuteSql):
         return " ".join(operation.sql.split())[:SQL_SHOWN]
     return f"rows inserted into {operation.table}" if isinstance(operation, ops.OnTable) else operation.kind
-
-
-def _in_autocommit(operations: Sequence[ops.Operation]) -> frozenset[int]:
-    """Return the indexes of the operations inside an `autocommit_block`."""
-    inside = False
-    indexes = set()
-    for index, operation in enumerate(operations):
-        if isinstance(operation, ops.Autocommit):
-            inside = operation.begins
-        elif inside:
-            indexes.add(index)
-    return frozenset(indexes)
 
 
 def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
@@ -278,21 +227,15 @@ def _require_complete(case: _Case, verb: RepairVerb, steps: Iterable[RepairStep]
     partial = case.partial
     now = case.start.applying(partial.operations[index] for index in partial.done)
     then = now.applying(step.operation for step in steps)
-    names = {*now.changed, *then.changed, *case.expected.changed}
-    wrong = sorted(
-        str(fact) for name in names for fact in then.facts(name) ^ case.expected.facts(name) if _is_known(case, name)
-    )
+    opened = {table.name for state in (case.start, case.expected) for table in state.tables.values() if table.open}
+    names = {*now.changed, *then.changed, *case.expected.changed} - opened
+    wrong = sorted(str(fact) for name in names for fact in then.facts(name) ^ case.expected.facts(name))
     if wrong:
         count = "1 difference" if len(wrong) == 1 else f"{len(wrong)} differences"
         raise RefusedError(
             f"Cannot {verb} {partial.revision}: the schema would still have {count} "
             f"({'; '.join(wrong[:NAMED_AT_MOST])}). Nothing was changed."
         )
-
-
-def _is_known(case: _Case, name: str) -> bool:
-    tables = (case.start.tables.get(name), case.expected.tables.get(name))
-    return not any(table is not None and table.open for table in tables)
 
 
 def _current_after(chain: Chain, verb: RepairVerb, current: Sequence[str], revision: str) -> tuple[str, ...]:

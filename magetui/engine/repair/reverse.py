@@ -8,11 +8,10 @@ could be trusted, so there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.plan import RepairStep
 from magetui.model.schema import TableDetail
@@ -25,41 +24,41 @@ class NoReversalError(Exception):
     """An operation cannot be undone; the message says which, and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReversedSteps:
-    """The steps in their order, and notes on what they leave."""
-
-    steps: tuple[RepairStep, ...]
-    notes: tuple[str, ...]
+def in_autocommit(operations: Sequence[ops.Operation]) -> frozenset[int]:
+    """Return the indexes of the operations inside an `autocommit_block`."""
+    inside = False
+    indexes = set()
+    for index, operation in enumerate(operations):
+        if isinstance(operation, ops.Autocommit):
+            inside = operation.begins
+        elif inside:
+            indexes.add(index)
+    return frozenset(indexes)
 
 
 class Reversal:
-    """Reverses a revision's operations; `other` are the operations of its script's other `direction`.
+    """Reverses a revision's operations; `direction` is the other direction of its script.
 
-    `details`: the live tables by name, for the names of constraints that the script did not give. `autocommits`: the
-    indexes in `other` of operations outside the transaction.
+    `details`: the live tables by name, for the names of constraints that the script did not give.
     """
 
     def __init__(
-        self,
-        other: Sequence[ops.Operation],
-        direction: Direction,
-        dialect: str,
-        details: Mapping[str, TableDetail],
-        autocommits: frozenset[int],
+        self, recording: ops.Recording, direction: Direction, dialect: str, details: Mapping[str, TableDetail]
     ) -> None:
-        self._other = other
+        self._other = recording.operations(direction)
         self._direction = direction
         self._dialect = dialect
         self._details = details
-        self._autocommits = autocommits
         self._used: set[int] = set()
         self._notes: list[str] = []
 
-    def of(self, done: Sequence[ops.Operation], start: SchemaState) -> ReversedSteps:
-        """Return what undoes `done`, a sequence of operations from `start`. Raises `NoReversalError`."""
+    def of(self, done: Sequence[ops.Operation], start: SchemaState) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
+        """Return the steps that undo `done`, a sequence of operations from `start`, and notes on what they leave.
+
+        Raises `NoReversalError`.
+        """
         steps = tuple(self._reverse_all(done, start))
-        return ReversedSteps(steps, tuple(dict.fromkeys(self._notes)))
+        return steps, tuple(dict.fromkeys(self._notes))
 
     def _reverse_all(self, done: Sequence[ops.Operation], start: SchemaState) -> Iterator[RepairStep]:
         before = [start]
@@ -131,7 +130,7 @@ class Reversal:
                 raise NoReversalError(f"nothing undoes {operation.kind}")
 
     def _reverse_sql(self, operation: ops.ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
-        parsed = operations_of(operation.sql, self._dialect)
+        parsed = parts_of(operation, self._dialect)
         if not parsed:
             sql = " ".join(operation.sql.split())[:SQL_SHOWN]
             self._notes.append(f"Rows that it changed stay as they are now: {sql}")
@@ -148,10 +147,9 @@ class Reversal:
     def _take(self, is_wanted: Callable[[ops.Operation], bool]) -> RepairStep | None:
         """Return the first wanted operation of the other direction that was not used yet. Raw SQL is read, too."""
         for index, operation in enumerate(self._other):
-            parts = operations_of(operation.sql, self._dialect) if isinstance(operation, ops.ExecuteSql) else ()
-            if index not in self._used and (is_wanted(operation) or any(map(is_wanted, parts))):
+            if index not in self._used and any(map(is_wanted, parts_of(operation, self._dialect))):
                 self._used.add(index)
-                return RepairStep(operation, self._direction, index, index in self._autocommits)
+                return RepairStep(operation, self._direction, index, index in in_autocommit(self._other))
         return None
 
     def _take_all(self, is_wanted: Callable[[ops.Operation], bool]) -> Iterator[RepairStep]:

@@ -33,6 +33,24 @@ FactKind = Literal[
 ]
 
 
+TEXTS: Mapping[FactKind, str] = {
+    "table": "table {table}",
+    "column": "column {table}.{name}",
+    "type": "{table}.{name} of type {value}",
+    "null": "{table}.{name} {value}",
+    "default": "{table}.{name} with {default}",
+    "primary-key": "primary key of {table} on {value}",
+    "index": "index {name} on {table} ({value})",
+    "unique": "{table} unique by {value}",
+    "foreign-key": "foreign key {table} ({name}) to {value}",
+    "check": "check {name} on {table}{condition}",
+    "name": "{name} of {table} named {value}",
+    "enum": "type {table}",
+    "enum-value": "value '{value}' of type {table}",
+    "enum-order": "values of type {table} in the order {value}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A fact about a table or an enum type: `name` is the part of it, and `value` is the state of that part."""
@@ -42,37 +60,12 @@ class Fact:
     name: str = ""
     value: str = ""
 
-    def __str__(self) -> str:  # noqa: PLR0911, PLR0912 - one text for each kind
-        where = f"{self.table}.{self.name}"
-        match self.kind:
-            case "table":
-                return f"table {self.table}"
-            case "column":
-                return f"column {where}"
-            case "type":
-                return f"{where} of type {self.value}"
-            case "null":
-                return f"{where} {self.value}"
-            case "default":
-                return f"{where} with {f'default {self.value}' if self.value else 'no default'}"
-            case "primary-key":
-                return f"primary key of {self.table} on {self.value}"
-            case "index":
-                return f"index {self.name} on {self.table} ({self.value})"
-            case "unique":
-                return f"{self.table} unique by {self.value}"
-            case "foreign-key":
-                return f"foreign key {self.table} ({self.name}) to {self.value}"
-            case "check":
-                return f"check {self.name} on {self.table}{f': {self.value}' if self.value else ''}"
-            case "name":
-                return f"{self.name} of {self.table} named {self.value}"
-            case "enum":
-                return f"type {self.table}"
-            case "enum-value":
-                return f"value '{self.value}' of type {self.table}"
-            case "enum-order":
-                return f"values of type {self.table} in the order {self.value}"
+    def __str__(self) -> str:
+        default = f"default {self.value}" if self.value else "no default"
+        condition = f": {self.value}" if self.value else ""
+        return TEXTS[self.kind].format(
+            table=self.table, name=self.name, value=self.value, default=default, condition=condition
+        )
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -95,58 +88,45 @@ def in_order(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple(sorted(differences, key=lambda pair: (pair[0].table, not pair[1], str(pair[0]))))
 
 
+def _by_spelling(spellings: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the name of a type by each of its other spellings, which are separated by commas."""
+    return {spelling: name for name, others in spellings.items() for spelling in others.split(", ")}
+
+
 # PostgreSQL's names of types that SQL and SQLAlchemy name differently (manual, table 8.1).
-TYPES: Mapping[str, str] = {
-    "varchar": "character varying",
-    "char": "character",
-    "int": "integer",
-    "int2": "smallint",
-    "int4": "integer",
-    "int8": "bigint",
-    "serial": "integer",
-    "serial4": "integer",
-    "bigserial": "bigint",
-    "serial8": "bigint",
-    "smallserial": "smallint",
-    "bool": "boolean",
-    "float": "double precision",
-    "float8": "double precision",
-    "float4": "real",
-    "decimal": "numeric",
-    "dec": "numeric",
-    "varbit": "bit varying",
-    "nchar": "character",
-    "national char": "character",
-    "national character": "character",
-    "char varying": "character varying",
-    "nchar varying": "character varying",
-    "national char varying": "character varying",
-    "national character varying": "character varying",
-    "timestamp": "timestamp without time zone",
-    "timestamptz": "timestamp with time zone",
-    "time": "time without time zone",
-    "timetz": "time with time zone",
-}
+TYPES = _by_spelling(
+    {
+        "character varying": "varchar, char varying, nchar varying, national char varying, national character varying",
+        "character": "char, nchar, national char, national character",
+        "integer": "int, int4, serial, serial4",
+        "smallint": "int2, smallserial",
+        "bigint": "int8, bigserial, serial8",
+        "boolean": "bool",
+        "double precision": "float, float8",
+        "real": "float4",
+        "numeric": "decimal, dec",
+        "bit varying": "varbit",
+        "timestamp without time zone": "timestamp",
+        "timestamp with time zone": "timestamptz",
+        "time without time zone": "time",
+        "time with time zone": "timetz",
+    }
+)
 # SQLite keeps a type as it was declared. The parser of SQL in scripts does not distinguish these.
-SYNONYMS: Mapping[str, str] = {
-    "INT": "INTEGER",
-    "INT4": "INTEGER",
-    "INT2": "SMALLINT",
-    "BOOL": "BOOLEAN",
-    "DECIMAL": "NUMERIC",
-    "DEC": "NUMERIC",
-    "DOUBLE": "FLOAT",
-    "DOUBLE PRECISION": "FLOAT",
-    "REAL": "FLOAT",
-    "CHARACTER": "CHAR",
-    "NCHAR": "CHAR",
-    "CHARACTER VARYING": "VARCHAR",
-    "NVARCHAR": "VARCHAR",
-    "CLOB": "TEXT",
-    "BINARY": "BLOB",
-    "VARBINARY": "BLOB",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
-}
+SYNONYMS = _by_spelling(
+    {
+        "INTEGER": "INT, INT4",
+        "SMALLINT": "INT2",
+        "BOOLEAN": "BOOL",
+        "NUMERIC": "DECIMAL, DEC",
+        "FLOAT": "DOUBLE, DOUBLE PRECISION, REAL",
+        "CHAR": "CHARACTER, NCHAR",
+        "VARCHAR": "CHARACTER VARYING, NVARCHAR",
+        "TEXT": "CLOB",
+        "BLOB": "BINARY, VARBINARY",
+        "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+    }
+)
 SHORT_INTERVAL = re.compile(r"interval\s+(\d)")  # the parser's spelling
 NAME_AND_LENGTH = re.compile(r"^([^(]+)(.*)$")
 WITHOUT_LENGTH: Mapping[str, str] = {"character": "(1)", "bit": "(1)"}
@@ -168,35 +148,10 @@ BOOLEANS: Mapping[str, str] = {
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), "false"),
 }
 # Types whose values PostgreSQL spells in its own way.
-RESPELLED = (
-    "timestamp",
-    "time",
-    "date",
-    "interval",
-    "jsonb",
-    "uuid",
-    "inet",
-    "cidr",
-    "macaddr",
-    "bytea",
-    "bit",
-    "money",
-    "int4",  # and int8: ranges and multiranges, because the numbers have other names here
-    "int8",
-    "numrange",
-    "nummultirange",
-    "ts",
-    "jsonpath",
-    "hstore",
-    "reg",
-    "point",
-    "line",
-    "lseg",
-    "box",
-    "path",
-    "polygon",
-    "circle",
-    "pg_lsn",
+# int4 and int8 are ranges and multiranges, because the numbers have other names here.
+RESPELLED = tuple(
+    """timestamp time date interval jsonb uuid inet cidr macaddr bytea bit money int4 int8 numrange nummultirange ts
+    jsonpath hstore reg point line lseg box path polygon circle pg_lsn""".split()  # noqa: SIM905 - to be read, not scrolled
 )
 EXPRESSION = "…"
 UNREAD = "unread"  # the backend returns an ellipsis for a default that it would have to wait for

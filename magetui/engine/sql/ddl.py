@@ -63,37 +63,29 @@ def statements_of(sql: str, dialect: str) -> tuple[Statement, ...]:
 
 
 def _statement(words: Tokens, dialect: str) -> Statement:
-    text, where = words.rest, None
+    text = words.rest
     try:
-        read, where = _read(words, dialect)
+        read = _read(words, dialect)
     except UnfinishedError:
         read = Read.unclear(lock(None, None, None, "what an unfinished statement does"))
-    schema = (_unclear(text, where),) if read.schema is None else read.schema
-    return Statement(text, schema, read.locks)
-
-
-# The table that an unclear statement changes: its name, its schema, and whether the statement creates it.
-Where = tuple[str, str | None, bool]
-
-
-def _unclear(text: str, where: Where | None) -> ops.Unclear:
-    words = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
+    if read.schema is not None:
+        return Statement(text, read.schema, read.locks)
+    names = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
     takes_tables = bool(TAKES_TABLES.search(text))
-    if where is None or takes_tables:
-        return ops.Unclear(words, takes_tables)
-    return ops.UnclearTable(words, False, *where)
+    if read.table is None or takes_tables:
+        return Statement(text, (ops.Unclear(names, takes_tables),), read.locks)
+    return Statement(text, (ops.UnclearTable(names, False, *read.table),), read.locks)
 
 
-def _read(words: Tokens, dialect: str) -> tuple[Read, Where | None]:
+def _read(words: Tokens, dialect: str) -> Read:
     ahead, first = words.ahead(), words.key
     ahead.step()
     if first in ("CREATE", "ALTER", "DROP"):
         return _ddl(first, ahead, words, dialect)
-    locks = other_statement(words)
-    return Read(() if first in SILENT_FOR_SCHEMA or first == "(" else None, locks), None
+    return Read(() if first in SILENT_FOR_SCHEMA or first == "(" else None, other_statement(words))
 
 
-def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> tuple[Read, Where | None]:  # noqa: PLR0911 - a case a statement
+def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> Read:  # noqa: PLR0911 - a case a statement
     words.take("OR", "REPLACE")
     is_temporary = words.take_any("GLOBAL", "LOCAL", "TEMP", "TEMPORARY") and first != "ALTER"
     is_unique = words.take("UNIQUE")
@@ -102,26 +94,28 @@ def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> tuple[Re
     kind = words.identifier().upper()
     match first, kind:
         case "CREATE", "TABLE":
-            read, table, schema = _create_table(words, dialect)
+            read = _table(words, dialect, creates=True)
             if is_temporary:
-                return Read((), read.locks), None
-            return Read(None if is_other else read.schema, read.locks), (table, schema, True)
+                return Read((), read.locks)
+            return Read(None if is_other else read.schema, read.locks, read.table)
         case "CREATE", "INDEX":
-            table, schema, read = create_index(words, unique=is_unique)
-            return read, (table, schema, False)
+            return create_index(words, unique=is_unique)
         case "ALTER", "TABLE" if words.key != "ALL":
-            read, table, schema = _alter_table(words, dialect)
-            return read, (table, schema, False)
+            return _table(words, dialect, creates=False)
         case "DROP", "TABLE":
             read = _drop_tables(words)
-            return Read((), read.locks) if is_temporary else read, None
+            return Read((), read.locks) if is_temporary else read
         case "DROP", "INDEX":
-            return _drop_indexes(words), None
+            return _drop_indexes(words)
         case _, "TYPE":
-            return _type(first, words, statement), None
-        case "ALTER", "INDEX" if (renamed := _index_renamed(words.ahead())) is not None:
-            return Read.both(renamed), None
-    return Read(() if _is_beside_tables(first, kind, statement) else None, other_statement(statement)), None
+            return _type(first, words, statement)
+        case "ALTER", "INDEX":
+            ahead = words.ahead()
+            ahead.take("IF", "EXISTS")
+            name, schema = ahead.table()
+            if ahead.take("RENAME", "TO"):
+                return Read.both(ops.RenameIndex(name, schema, ahead.identifier()))
+    return Read(() if _is_beside_tables(first, kind, statement) else None, other_statement(statement))
 
 
 def _is_beside_tables(first: str, kind: str, statement: Tokens) -> bool:
@@ -135,22 +129,14 @@ def _is_beside_tables(first: str, kind: str, statement: Tokens) -> bool:
     return kind in BESIDE_TABLES
 
 
-def _create_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
-    is_guarded = words.take("IF", "NOT", "EXISTS")
+def _table(words: Tokens, dialect: str, *, creates: bool) -> Read:
+    """Read what follows CREATE TABLE or ALTER TABLE."""
+    is_guarded = words.take("IF", "NOT", "EXISTS") if creates else words.take("IF", "EXISTS")
     table, schema = words.table()
-    read = TableReader(table, schema, dialect).created(words)
-    if is_guarded:
-        read = Read(read.schema, (ops.Guarded(read.locks, table, schema, present=False),))
-    return read, table, schema
-
-
-def _alter_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
-    is_guarded = words.take("IF", "EXISTS")
-    table, schema = words.table()
-    read = TableReader(table, schema, dialect).altered(words)
-    if is_guarded:
-        read = Read(read.schema, (ops.Guarded(read.locks, table, schema),))
-    return read, table, schema
+    reader = TableReader(table, schema, dialect)
+    read = reader.created(words) if creates else reader.altered(words)
+    guarded = (ops.Guarded(read.locks, table, schema, present=not creates),)
+    return Read(read.schema, guarded if is_guarded else read.locks, (table, schema, creates))
 
 
 def _drop_tables(words: Tokens) -> Read:
@@ -168,12 +154,6 @@ def _drop_indexes(words: Tokens) -> Read:
         dropped = [ops.DropIndex(dropped[0].name, table, schema)]
     guarded = (ops.Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
     return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
-
-
-def _index_renamed(words: Tokens) -> ops.RenameIndex | None:
-    words.take("IF", "EXISTS")
-    name, schema = words.table()
-    return ops.RenameIndex(name, schema, words.identifier()) if words.take("RENAME", "TO") else None
 
 
 # -- types

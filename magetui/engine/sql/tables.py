@@ -26,11 +26,13 @@ class Read:
     """What a statement, or a part of it, does.
 
     `schema`: the operations that a schema shows; None if this part is not understood as far as the schema is concerned.
-    `locks`: the operations that a lock forecast is made from, as far as they are understood.
+    `locks`: the operations that a lock forecast is made from, as far as they are understood. `table`: the table that
+    the statement changes if it is not understood: its name, its schema, and whether the statement creates it.
     """
 
     schema: tuple[ops.Operation, ...] | None
     locks: tuple[ops.Operation, ...]
+    table: tuple[str, str | None, bool] | None = None
 
     @classmethod
     def both(cls, *operations: ops.Operation) -> Read:
@@ -337,8 +339,8 @@ class TableReader:
                 return Read.unclear(strong, lock(None, None, None, f"what else ALTER TABLE … {verb} does"))
 
 
-def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]:
-    """Read what follows CREATE INDEX. Return the table, its schema and what is done."""
+def create_index(words: Tokens, *, unique: bool) -> Read:
+    """Read what follows CREATE INDEX."""
     concurrently = words.take("CONCURRENTLY")
     is_guarded = words.take("IF", "NOT", "EXISTS")
     name = "" if words.key == "ON" else words.path()[-1]
@@ -351,8 +353,8 @@ def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]
     if is_guarded and name:
         mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE
         guarded = ops.Guarded((creating,), None, schema, index=name, present=False)
-        return table, schema, Read((creating,), (lock(table, schema, mode), guarded))
-    return table, schema, Read((creating,) if name and columns else None, (creating,))
+        return Read((creating,), (lock(table, schema, mode), guarded), (table, schema, False))
+    return Read((creating,) if name and columns else None, (creating,), (table, schema, False))
 
 
 def _indexed(part: Tokens) -> str:
