@@ -23,9 +23,9 @@ from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyAppli
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.snapshot import Reading
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import AddEnumValue, ExecuteSql, Operation
+from magetui.model.operations import AddEnumValue
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 
@@ -186,11 +186,13 @@ class _Weighing:
             name = revision.revision
             if name in applied:
                 continue
-            for operation in _values_added(self._recordings[name].upgrade.operations, now.dialect):
-                after = now.after(operation)
-                for enum in now.enums:
-                    new = after.enum_facts(enum) - now.enum_facts(enum)
-                    yield from ((name, fact) for fact in new if self._diff.is_live(fact))
+            for operation in self._recordings[name].upgrade.operations:
+                for part in parts_of(operation, now.dialect):
+                    if isinstance(part, AddEnumValue) and not part.if_not_exists:
+                        enum, value = now.type_of(part), part.value
+                        fact = Fact("enum-value", enum, value, value)
+                        if value not in now.enums.get(enum, (value,)) and self._diff.is_live(fact):
+                            yield name, fact
 
     # -- each revision
 
@@ -214,8 +216,10 @@ class _Weighing:
                 state = "partial"
             elif applied is not None:
                 state = "missing" if name not in applied else "applied" if visible else "superseded"
+            elif not visible:
+                state = "superseded"
             else:
-                state = _state_by_itself(visible, done)
+                state = "applied" if done == visible else "partial" if done else "missing"
             if state in ("applied", "superseded"):
                 undone |= removed
                 restored |= added
@@ -230,24 +234,6 @@ class _Weighing:
                 )
             )
         return tuple(evidence)
-
-
-def _state_by_itself(visible: set[Fact], done: set[Fact]) -> verdicts.EvidenceState:
-    """Return the state of a revision if no verdict on the complete schema decides it."""
-    if not visible:
-        return "superseded"
-    if not done:
-        return "missing"
-    return "applied" if done == visible else "partial"
-
-
-def _values_added(operations: Iterable[Operation], dialect: str) -> Iterator[AddEnumValue]:
-    """Yield each operation that adds a value to an enum type, and fails if the value exists."""
-    for operation in operations:
-        if isinstance(operation, ExecuteSql):
-            for part in operations_of(operation.sql, dialect) or ():
-                if isinstance(part, AddEnumValue) and not part.if_not_exists:
-                    yield part
 
 
 def _describe_changes(facts: Iterable[Fact], added: set[Fact]) -> tuple[str, ...]:

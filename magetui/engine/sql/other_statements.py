@@ -57,44 +57,28 @@ def _on_column(words: Tokens, mode: LockMode) -> LockTable:
     return lock(table, schema[-1] if schema else None, mode)
 
 
-def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a statement
+def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911, PLR0912 - a case a statement
     first = words.key
     if words.take("TABLE"):
         return [RunQuery(f"SELECT * FROM {words.rest}")]
     if first in QUERIES:
         return _query(words)
     words.step()
-    if first == "CREATE":
-        return _create(words)
-    if first == "ALTER":
-        return _alter(words)
-    if first == "DROP":
-        return _drop(words)
-    if first in {"COMMIT", "END"}:
-        return [Autocommit(begins=True)]
-    if first in SILENT:
-        return []
-    locks = _other(first, words)
-    return [_not_known(f"what {first} runs or locks")] if locks is None else locks
-
-
-def _query(words: Tokens) -> list[Operation]:
-    """Read a query. SELECT … INTO makes a table."""
-    query = RunQuery(words.rest)
-    if words.take("SELECT") and words.skip_to("INTO"):
-        words.take_any("TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
-        return [query, CreateTable(*words.table())]
-    return [query]
-
-
-def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PLR0911 - a case a statement
-    """Return None if the locks are not known."""
     match first:
+        case "CREATE":
+            return _create(words)
+        case "ALTER":
+            return _alter(words)
+        case "DROP":
+            return _drop(words)
+        case "COMMIT" | "END":
+            return [Autocommit(begins=True)]
         case "EXPLAIN":
             words.take_any("ANALYZE", "VERBOSE")
             if words.key == "(" and words.ahead().inside().key not in QUERIES:
                 words.step()
-            return [RunQuery(words.rest)] if words.key in QUERIES else None
+            if words.key in QUERIES:
+                return [RunQuery(words.rest)]
         case "TRUNCATE":
             words.take("TABLE")
             tables, cascade = words.tables(), words.has("CASCADE")
@@ -103,8 +87,8 @@ def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PL
             words.take("TABLE")
             tables = words.tables()
             name = words.until(frozenset({"MODE"})).upper() if words.take("IN") else LockMode.ACCESS_EXCLUSIVE.value
-            mode = lock_mode(" ".join(name.split()))
-            return None if mode is None else [lock(*table, mode) for table in tables]
+            if (mode := lock_mode(" ".join(name.split()))) is not None:
+                return [lock(*table, mode) for table in tables]
         case "VACUUM" | "ANALYZE" | "CLUSTER":
             return _maintain(first, words)
         case "REINDEX":
@@ -124,24 +108,35 @@ def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PL
             return _grant(words)
         case "COPY":
             return [_copy(words)]
-        case _:
-            return None
+        case _ if first in SILENT:
+            return []
+    return [_not_known(f"what {first} runs or locks")]
+
+
+def _query(words: Tokens) -> list[Operation]:
+    """Read a query. SELECT … INTO makes a table."""
+    query = RunQuery(words.rest)
+    if words.take("SELECT") and words.skip_to("INTO"):
+        words.take_any("TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+        return [query, CreateTable(*words.table())]
+    return [query]
 
 
 def _maintain(first: str, words: Tokens) -> list[Operation]:
     full = words.has("FULL")
-    work: TableWork
     if words.key == "(":
         words.step()
     words.take_any("FULL", "FREEZE", "VERBOSE", "ANALYZE")
     tables = words.tables() if words else []
     if first == "CLUSTER" and words.take("ON"):  # CLUSTER index ON table, an older form
         tables = [words.table()]
-    mode, work = LockMode.SHARE_UPDATE_EXCLUSIVE, "scan"
-    note = "reads a sample of the rows" if first == "ANALYZE" else None
     if first == "CLUSTER" or full:
-        mode, work, note = LockMode.ACCESS_EXCLUSIVE, "rewrite", None
-    return [LockTable(*table, mode, work, note) for table in tables] or [LockTable(None, None, mode, work, EVERY_TABLE)]
+        every = LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "rewrite", EVERY_TABLE)
+        note = None
+    else:
+        every = LockTable(None, None, LockMode.SHARE_UPDATE_EXCLUSIVE, "scan", EVERY_TABLE)
+        note = "reads a sample of the rows" if first == "ANALYZE" else None
+    return [LockTable(*table, every.mode, every.work, note) for table in tables] or [every]
 
 
 def _reindex(words: Tokens) -> LockTable:
@@ -228,12 +223,10 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
 
 def _create_view(words: Tokens, replaces: bool, is_stored: bool) -> list[Operation]:
     words.take("IF", "NOT", "EXISTS")
-    view = words.table()
-    locks: list[Operation] = []
-    if replaces:
-        locks.append(lock(*view, LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace"))
+    replaced = lock(*words.table(), LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace")
     words.skip_to("AS")
-    return [*locks, RunQuery(words.rest, runs=is_stored)]
+    query = RunQuery(words.rest, runs=is_stored)
+    return [replaced, query] if replaces else [query]
 
 
 def _create_rule(words: Tokens) -> list[Operation]:

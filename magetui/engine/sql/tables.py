@@ -64,6 +64,10 @@ class TableReader:
     schema: str | None
     dialect: str
 
+    @property
+    def where(self) -> tuple[str, str | None]:
+        return self.table, self.schema
+
     # -- CREATE TABLE
 
     def created(self, words: Tokens) -> Read:
@@ -71,8 +75,8 @@ class TableReader:
         others: list[ops.Operation] = []
         if words.take("PARTITION", "OF"):
             others.append(lock(*words.table(), LockMode.ACCESS_EXCLUSIVE))
-            mode, note = LockMode.ACCESS_EXCLUSIVE, "the parent's default partition"
-            others.append(ops.LockTable(None, None, mode, "scan", note))
+            note = "the parent's default partition"
+            others.append(ops.LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", note))
         is_clear = not others and words.key == "("
         words.take("OF")
         columns: list[Column] = []
@@ -109,8 +113,7 @@ class TableReader:
 
     def _new_table(self, columns: Sequence[Column], constraints: Sequence[ops.AddConstraint]) -> ops.CreateTable:
         return ops.CreateTable(
-            self.table,
-            self.schema,
+            *self.where,
             tuple(columns),
             next((added.columns for added in constraints if added.constraint == "primary"), ()),
             (),
@@ -142,16 +145,16 @@ class TableReader:
                 nullable = nullable and not is_identity
             elif words.take("PRIMARY", "KEY"):
                 words.take_any("ASC")
-                constraints.append(ops.AddConstraint(self.table, self.schema, "primary", called, (name,)))
+                constraints.append(ops.AddConstraint(*self.where, "primary", called, (name,)))
             elif words.take("UNIQUE"):
-                constraints.append(ops.AddConstraint(self.table, self.schema, "unique", called, (name,)))
+                constraints.append(ops.AddConstraint(*self.where, "unique", called, (name,)))
             elif words.take("REFERENCES"):
                 key = self._foreign_key(called, (name,), words)
-                constraints.append(ops.AddConstraint(self.table, self.schema, "foreign", called, foreign_key=key))
+                constraints.append(ops.AddConstraint(*self.where, "foreign", called, foreign_key=key))
             elif words.take("CHECK"):
                 named = called or (f"{self.table}_{name}_check" if self.dialect == "postgresql" else None)
                 expression = words.inside().rest
-                constraints.append(ops.AddConstraint(self.table, self.schema, "check", named, definition=expression))
+                constraints.append(ops.AddConstraint(*self.where, "check", named, definition=expression))
                 words.take("NO", "INHERIT")
             elif words.take_any("COLLATE", "STORAGE", "COMPRESSION"):
                 words.path()
@@ -186,22 +189,19 @@ class TableReader:
             columns = words.columns()
             words.take("REFERENCES")
             key = self._foreign_key(name, columns, words)
-            return ops.AddConstraint(self.table, self.schema, "foreign", name, foreign_key=key)
+            return ops.AddConstraint(*self.where, "foreign", name, foreign_key=key)
         if words.take("CHECK"):
-            definition = words.inside().rest
-            return ops.AddConstraint(self.table, self.schema, "check", name, definition=definition)
+            return ops.AddConstraint(*self.where, "check", name, definition=words.inside().rest)
         if words.take("NOT", "NULL"):
-            return ops.AddConstraint(
-                self.table, self.schema, "check", name, definition=f"{words.identifier()} IS NOT NULL"
-            )
+            return ops.AddConstraint(*self.where, "check", name, definition=f"{words.identifier()} IS NOT NULL")
         if words.take("EXCLUDE"):
-            return ops.AddConstraint(self.table, self.schema, "exclude", name)
+            return ops.AddConstraint(*self.where, "exclude", name)
         is_primary = words.take("PRIMARY", "KEY")
         if not is_primary and not words.take("UNIQUE"):
             return None
         words.take_any("NULLS", "NOT", "DISTINCT")
         columns = words.columns()
-        return ops.AddConstraint(self.table, self.schema, "primary" if is_primary else "unique", name, columns)
+        return ops.AddConstraint(*self.where, "primary" if is_primary else "unique", name, columns)
 
     # -- ALTER TABLE
 
@@ -212,38 +212,37 @@ class TableReader:
 
     def _action(self, action: Tokens) -> Read:  # noqa: PLR0911 - a case an action
         verb = action.identifier().upper()
-        where = self.table, self.schema
         match verb:
             case "ADD":
                 return self._added(action)
             case "DROP" if action.take("CONSTRAINT"):
                 if_exists = action.take("IF", "EXISTS")
                 name = action.identifier()
-                return Read.both(ops.DropConstraint(*where, name, None, if_exists, action.has("CASCADE")))
+                return Read.both(ops.DropConstraint(*self.where, name, None, if_exists, action.has("CASCADE")))
             case "DROP":
                 action.take("COLUMN")
                 action.take("IF", "EXISTS")
                 column = action.identifier()
-                return Read.both(ops.DropColumn(*where, column, action.has("CASCADE")))
+                return Read.both(ops.DropColumn(*self.where, column, action.has("CASCADE")))
             case "ALTER" if not action.take("CONSTRAINT"):
                 action.take("COLUMN")
                 return self._column_altered(action, action.identifier())
             case "RENAME" if action.take("TO"):
-                return Read.both(ops.RenameTable(*where, action.identifier()))
+                return Read.both(ops.RenameTable(*self.where, action.identifier()))
             case "RENAME" if action.take("CONSTRAINT"):
                 old = action.identifier()
                 action.take("TO")
-                return Read.unclear(ops.RenameConstraint(*where, old, action.identifier()))
+                return Read.unclear(ops.RenameConstraint(*self.where, old, action.identifier()))
             case "RENAME":
                 action.take("COLUMN")
                 old = action.identifier()
                 action.take("TO")
-                return Read.both(ops.AlterColumn(*where, old, new_name=action.identifier()))
+                return Read.both(ops.AlterColumn(*self.where, old, new_name=action.identifier()))
             case "SET" if action.take("SCHEMA"):
-                return Read.unclear(ops.MoveTable(*where, action.identifier()))
+                return Read.unclear(ops.MoveTable(*self.where, action.identifier()))
             case "VALIDATE":
                 action.take("CONSTRAINT")
-                return Read.unclear(ops.ValidateConstraint(*where, action.identifier()))
+                return Read.unclear(ops.ValidateConstraint(*self.where, action.identifier()))
             case _:
                 return self._setting(verb, action)
 
@@ -254,13 +253,13 @@ class TableReader:
         action.take("COLUMN")
         is_guarded = action.take("IF", "NOT", "EXISTS")
         column, constraints, is_read = self._column(action)
-        adding = ops.AddColumn(self.table, self.schema, column)
+        adding = ops.AddColumn(*self.where, column)
         filled = column.default is not None and column.default.upper() != "NULL"
         checked = [replace(added, valid=added.constraint != "foreign" or filled) for added in constraints]
         locks: tuple[ops.Operation, ...] = (adding, *checked)
         if is_guarded:
             guarded = ops.Guarded(locks, self.table, self.schema, column.name, present=False)
-            locks = (lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE), guarded)
+            locks = (lock(*self.where, LockMode.ACCESS_EXCLUSIVE), guarded)
         return Read((adding, *constraints) if is_read else None, locks)
 
     def _constraint_added(self, action: Tokens, valid: bool) -> Read:
@@ -271,47 +270,47 @@ class TableReader:
         if action.has("USING", "INDEX"):
             note = "looks for nulls, unless the columns are NOT NULL" if kind == "PRIMARY" else None
             work: TableWork = "scan" if kind == "PRIMARY" else "catalog"
-            return Read.unclear(ops.LockTable(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE, work, note))
+            return Read.unclear(ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, work, note))
         constraint = self._constraint(action)
         if constraint is None:
-            return Read.unclear(lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE))
+            return Read.unclear(lock(*self.where, LockMode.ACCESS_EXCLUSIVE))
         constraint = replace(constraint, valid=valid)
         is_shown = kind not in ("NOT", "EXCLUDE") and (kind != "CHECK" or constraint.name is not None)
         return Read.both(constraint) if is_shown else Read.unclear(constraint)
 
     def _column_altered(self, action: Tokens, column: str) -> Read:  # noqa: PLR0911 - a case an action
-        where = self.table, self.schema
         if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
             kind = " ".join(action.until(WORDS_AFTER_TYPE).split())
             using = action.rest if action.skip_to("USING") else None
-            return Read.both(ops.AlterColumn(*where, column, type=kind, using=using))
+            return Read.both(ops.AlterColumn(*self.where, column, type=kind, using=using))
         if action.take("SET", "NOT", "NULL"):
-            return Read.both(ops.AlterColumn(*where, column, nullable=False))
+            return Read.both(ops.AlterColumn(*self.where, column, nullable=False))
         if action.take("DROP", "NOT", "NULL"):
-            return Read.both(ops.AlterColumn(*where, column, nullable=True))
+            return Read.both(ops.AlterColumn(*self.where, column, nullable=True))
         if action.take("SET", "DEFAULT"):
-            return Read.both(ops.AlterColumn(*where, column, default=action.rest))
+            return Read.both(ops.AlterColumn(*self.where, column, default=action.rest))
         if action.take("DROP", "DEFAULT"):
-            return Read.both(ops.AlterColumn(*where, column, drops_default=True))
+            return Read.both(ops.AlterColumn(*self.where, column, drops_default=True))
         if action.take("SET", "EXPRESSION"):
             note = "computes the column for every row"
-            return Read.unclear(ops.LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
+            return Read.unclear(ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
         if self.dialect == "mssql" and action.key not in ("ADD", "DROP", "SET"):
             kind = action.until(frozenset({"COLLATE", "NOT", "NULL"}))
-            return Read.both(ops.AlterColumn(*where, column, type=kind))
+            return Read.both(ops.AlterColumn(*self.where, column, type=kind))
         is_weak = action.take("SET", "STATISTICS") or action.take("SET", "(") or action.take("RESET", "(")
-        return Read.unclear(lock(*where, LockMode.SHARE_UPDATE_EXCLUSIVE if is_weak else LockMode.ACCESS_EXCLUSIVE))
+        return Read.unclear(
+            lock(*self.where, LockMode.SHARE_UPDATE_EXCLUSIVE if is_weak else LockMode.ACCESS_EXCLUSIVE)
+        )
 
     def _setting(self, verb: str, action: Tokens) -> Read:  # noqa: PLR0911 - a case an action
         """Read an action that changes no column and no constraint."""
-        where = self.table, self.schema
-        strong = lock(*where, LockMode.ACCESS_EXCLUSIVE)
-        weak = lock(*where, LockMode.SHARE_UPDATE_EXCLUSIVE)
+        strong = lock(*self.where, LockMode.ACCESS_EXCLUSIVE)
+        weak = lock(*self.where, LockMode.SHARE_UPDATE_EXCLUSIVE)
         match verb:
             case "ENABLE" | "DISABLE":
                 action.take_any("REPLICA", "ALWAYS")
                 is_trigger = action.key == "TRIGGER"
-                return Read.unclear(lock(*where, LockMode.SHARE_ROW_EXCLUSIVE) if is_trigger else strong)
+                return Read.unclear(lock(*self.where, LockMode.SHARE_ROW_EXCLUSIVE) if is_trigger else strong)
             case "CLUSTER":
                 return Read((), (weak,))
             case "SET" if action.take("WITHOUT", "CLUSTER"):
@@ -320,7 +319,7 @@ class TableReader:
                 return Read((), (strong if action.has("USER_CATALOG_TABLE") else weak,))
             case "SET" if action.key in {"LOGGED", "UNLOGGED", "TABLESPACE", "ACCESS"}:
                 note = "unless the table has the setting already"
-                return Read((), (ops.LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
+                return Read((), (ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
             case "INHERIT" | "NO" if verb == "INHERIT" or action.take("INHERIT"):
                 mode = LockMode.SHARE_UPDATE_EXCLUSIVE if verb == "INHERIT" else LockMode.ACCESS_SHARE
                 return Read.unclear(strong, lock(*action.table(), mode))
