@@ -46,7 +46,13 @@ def make_plan(
     if verb == "stamp":
         target, steps = _stamp(chain, current, revision, replace_unknown)
     else:
-        _require_known(chain, current)
+        unknown = chain.unknown(current)
+        if unknown and not chain.broken:
+            raise RefusedError(
+                f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads "
+                "from it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision "
+                f"{unknown[0]}"
+            )
         target, steps = (_migrate if verb == "migrate" else _rollback)(chain, current, revision)
     change = _version_change(workspace, verb, current, target, replace_unknown)
     return Plan(
@@ -79,15 +85,6 @@ def _version_change(
     if target == "base":
         return VersionChange(others, (f"DELETE FROM {table}{where}",))
     return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
-
-
-def _require_known(chain: Chain, current: tuple[str, ...]) -> None:
-    unknown = chain.unknown(current)
-    if unknown and not chain.broken:
-        raise RefusedError(
-            f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads from "
-            f"it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
-        )
 
 
 def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:

@@ -65,7 +65,6 @@ class ReplayPlan:
 class Verification:
     """The differences between the live schema and the replayed schema.
 
-    `differences` pairs each fact with True if the live schema lacks it, and False if only the live schema has it.
     `unrelated` are tables and types that no revision creates. `unread` are facts that could not be compared because
     another session had locked the table.
     """
@@ -103,14 +102,8 @@ def _rehearsed(reading: Reading, revision: str | None) -> ReplayPlan:
     revisions, chosen = _choose_revisions(reading, chain, revision)
     applied = chain.applied(revisions)
     steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
-    plan = partial(
-        ReplayPlan,
-        revisions=revisions,
-        chosen=chosen,
-        steps=steps,
-        database=workspace.target.redacted,
-        default_schema=overview.server.schema,
-    )
+    database, default_schema = workspace.target.redacted, overview.server.schema
+    plan = partial(ReplayPlan, revisions, chosen, steps, database=database, default_schema=default_schema)
     if workspace.backend.name == "sqlite":
         if workspace.selection.scratch_url is not None:
             raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")

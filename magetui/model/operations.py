@@ -141,8 +141,6 @@ class DropConstraint(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class CreateType(OnType):
-    """A new enum type."""
-
     kind: ClassVar[str] = "create-type"
     values: tuple[str, ...]
 
@@ -240,11 +238,10 @@ class UnclearTable(Unclear):
 
 @dataclass(frozen=True, slots=True)
 class LockTable(Operation):
-    """A statement locks a table and works on it. No schema shows the result.
+    """A statement locks a table and works on it.
 
     `table` None: `note` says which tables are meant. `index`: the table is the one that has this index. `mode` None:
-    the lock, if any, is not known, and `note` says why. `since` is the first major version of
-    PostgreSQL that takes the lock.
+    `note` says why the lock is not known. `since`: the first major version of PostgreSQL that takes the lock.
     """
 
     table: str | None
@@ -326,7 +323,6 @@ class Recording:
     downgrade: Recorded
 
     def recorded(self, direction: str) -> Recorded:
-        """Return the recorded operations of a direction, 'upgrade' or 'downgrade'."""
         return self.upgrade if direction == "upgrade" else self.downgrade
 
     def operations(self, direction: str) -> tuple[Operation, ...]:

@@ -76,7 +76,6 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether the plan changes nothing."""
         return sorted(self.current) == sorted(self.result) if self.verb == "stamp" else not self.steps
 
     @property

@@ -19,7 +19,7 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Matches, MatchesLoosely, Nearest, NoMatch, Unsure
+from magetui.engine.evidence.verdict import Matches, MatchesLoosely, Nearest, Unsure
 from magetui.engine.revisions.graph import Chain
 
 if TYPE_CHECKING:
@@ -112,14 +112,9 @@ def _nearest_without_partial(evidence: Evidence) -> Nearest | None:
 
     If a rebuilt table lacks its indexes, somebody may as well have dropped them by hand.
     """
-    match evidence.verdict:
-        case Matches() | MatchesLoosely():
-            return None
-        case NoMatch(nearest):
-            return nearest
-        case verdict:
-            explains = verdict.partial is not None and not verdict.partial.unindexed
-            return None if explains else verdict.nearest
+    if isinstance(evidence.verdict, Matches | MatchesLoosely) or (evidence.partial and not evidence.partial.unindexed):
+        return None
+    return evidence.verdict.nearest
 
 
 def _too_early(evidence: Evidence) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings
 from magetui.engine.diagnosis.finding import Finding, Severity
-from magetui.engine.diagnosis.leftovers import leftover_findings
 from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
@@ -23,6 +22,8 @@ from magetui.model.sessions import Session
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
+# No pane shows types, and no verb drops a type: the statement is in the message.
+NEXT_OF_LEFTOVER = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 LEFT_LOCK = (
     " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
     "end that session with 'locks': that releases the lock."
@@ -51,7 +52,7 @@ def findings_of(project: Project, chain: Chain, overview: Overview, pending: tup
     obstacle: Severity = "warning" if to_do else "info"
     return (
         *current,
-        *leftover_findings(chain, overview, pending),
+        *_leftover_findings(chain, overview, pending),
         *access_findings(overview, obstacle),
         *_server_findings(overview, obstacle),
         *_session_findings(overview, obstacle),
@@ -59,7 +60,6 @@ def findings_of(project: Project, chain: Chain, overview: Overview, pending: tup
 
 
 def environment_findings(project: Project) -> Iterator[Finding]:
-    """Yield the findings about the project's env.py."""
     if project.doubt is not None:
         table = project.scripts.version_table
         yield Finding(
@@ -156,7 +156,11 @@ def _row_findings(
             "stamp",
         )
         return
-    origin = _origin(project, chain, current)
+    origin = None
+    if project.kind == "mage" and len(current) == 1:
+        origin = origin_of(current[0], chain, project.version)
+    if origin is not None and origin.first is None:
+        origin = None  # no known release of Mage has the current revision
     if pending:
         some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
         yield Finding(
@@ -173,14 +177,6 @@ def _row_findings(
         belongs = f" It belongs to {origin.release_range}{_running(origin)}."
     message = f"The current revision is the head, {_listed(current)}.{belongs}"
     yield Finding("up-to-date", "ok", message, {"current": list(current), **_release_facts(origin)})
-
-
-def _origin(project: Project, chain: Chain, current: tuple[str, ...]) -> Origin | None:
-    """Return which releases of Mage have the current revision; None if no known release has it."""
-    if project.kind != "mage" or len(current) != 1:
-        return None
-    origin = origin_of(current[0], chain, project.version)
-    return origin if origin.first is not None else None
 
 
 def _release_facts(origin: Origin | None) -> dict[str, Any]:
@@ -219,7 +215,6 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
 
 
 def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
-    """Return which release has an unknown revision, and what to do about it."""
     stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
@@ -235,6 +230,46 @@ def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
             f"release installed, roll back first: 'magetui rollback --revision {chain.heads[0]}'."
         )
     return f"{written} Run that release again: '{origin.command}'. {stamp}"
+
+
+def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding for each thing that an earlier run left and that blocks the next one."""
+    for leftover in overview.leftovers:
+        name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
+        facts: dict[str, Any] = {"name": name, "table": leftover.table}
+        severity: Severity = "warning"
+        if leftover.kind == "invalid-index":
+            message = (
+                f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
+                "It slows down every write, and no query uses it. Drop it and create it again."
+            )
+        elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
+            severity = "critical"
+            facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"
+            message = (
+                f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between "
+                f"dropping the table and renaming its copy. Do not drop it. Rename it back: {facts['sql']}"
+            )
+        elif leftover.kind == "leftover-table":
+            severity = "critical" if pending else "warning"
+            message = (
+                f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. "
+                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it. Otherwise compare "
+                f"it with {leftover.table}, then drop it."
+            )
+        else:
+            scripts = {r: chain.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in pending}
+            strings = (f"'{leftover.name}'", f'"{leftover.name}"')
+            named_by = [r for r, text in scripts.items() if any(string in text for string in strings)]
+            if not named_by or leftover.schema != overview.server.schema:
+                continue  # an unused type that no pending revision would create there does no harm
+            facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
+            message = (
+                f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending "
+                f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
+                f"If nothing else needs it: DROP TYPE {name}"
+            )
+        yield Finding(leftover.kind, severity, message, facts, NEXT_OF_LEFTOVER[leftover.kind])
 
 
 def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:

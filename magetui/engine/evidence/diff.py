@@ -60,7 +60,6 @@ class SchemaDiff:
     # -- how much differs
 
     def cost(self, state: SchemaState, name: str) -> int:
-        """Count the facts of a table that differ."""
         table = state.tables.get(name)
         key = (name, id(table) if table is not None else -int(state.open))
         if key not in self._costs:
@@ -68,13 +67,11 @@ class SchemaDiff:
         return self._costs[key][1]
 
     def total(self, state: SchemaState) -> int:
-        """Count the facts of all tables that differ."""
         if id(state) not in self._totals:
             self._totals[id(state)] = state, sum(self.cost(state, name) for name in self.tables)
         return self._totals[id(state)][1]
 
     def differences(self, state: SchemaState) -> tuple[Difference, ...]:
-        """Return all differences from that schema state, ordered by table."""
         missing, left = self.of_enums(state)
         in_tables = [difference for name in self.tables for difference in self._differing(state, name)]
         return in_order([*in_tables, *missing, *left])

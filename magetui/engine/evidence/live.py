@@ -14,8 +14,6 @@ from magetui.model.schema import BATCH_PREFIX, TableDetail
 
 @dataclass(frozen=True)
 class Live:
-    """The facts of the live schema, by table and by enum type."""
-
     tables: Mapping[str, frozenset[Fact]]
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
 

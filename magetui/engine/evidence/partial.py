@@ -21,8 +21,6 @@ from magetui.model.operations import CreateIndex, Operation, RebuildTable
 
 
 class PartialRevisions:
-    """Looks for a partially applied revision."""
-
     def __init__(self, history: SchemaHistory, recordings: Mapping[str, Recording], diff: SchemaDiff) -> None:
         self._history = history
         self._recordings = recordings

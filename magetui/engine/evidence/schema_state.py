@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.engine.evidence.table_facts import table_facts
 from magetui.engine.evidence.table_state import Name, TableState, without
 from magetui.engine.schema.exact import enum_facts, exact_enums
 from magetui.engine.schema.facts import Fact, table_name
@@ -156,7 +155,7 @@ class SchemaState:
     def facts(self, name: str) -> frozenset[Fact]:
         """Return the facts of a table; none if there is no such table."""
         table = self.tables.get(name)
-        return frozenset(table_facts(table, self.dialect, self._referred, self.tables) if table else ())
+        return frozenset(table.facts(self.dialect, self._referred, self.tables) if table else ())
 
     def enum_facts(self, name: str) -> frozenset[Fact]:
         return enum_facts(name, self.enums[name]) if name in self.enums else frozenset()
@@ -176,7 +175,6 @@ class SchemaState:
         return self.name(getattr(operation, "schema", None), getattr(operation, "table", None) or "")
 
     def type_of(self, operation: ops.OnType) -> str:
-        """Return the name of an operation's type as `enums` has it."""
         return self.name(operation.schema, operation.name)
 
     def type_name(self, written: str) -> str:
@@ -187,7 +185,6 @@ class SchemaState:
     # -- questions
 
     def at(self, path: Name) -> TableState | None:
-        """Return the table, None if it is not known."""
         return self.tables.get(self.name(*path))
 
     def known(self, path: Name) -> TableState | None:
@@ -196,7 +193,6 @@ class SchemaState:
         return None if table is None or table.open else table
 
     def is_new(self, path: Name) -> bool:
-        """Return True if the open transaction has created the table."""
         return self.name(*path) in self.created
 
     def referred(self, path: Name) -> Iterator[tuple[ForeignKey, Name]]:

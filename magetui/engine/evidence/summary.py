@@ -84,13 +84,10 @@ def describe_nearest(chain: Chain, nearest: Nearest) -> str:
 
 def advise_repair(evidence: Evidence) -> str | None:
     """Return which verbs repair the partially applied revision; None if there is none."""
-    match evidence.verdict:
-        case verdicts.MatchesLoosely(started=PartiallyApplied()):
-            return "'finish' does its missing operations."
-        case verdicts.MatchesPartially() | verdicts.Unsure(partial=PartiallyApplied()):
-            return "'finish' does its missing operations, 'undo' undoes the done ones."
-        case _:
-            return None
+    if evidence.partial is None:
+        return None
+    undo = "" if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ", 'undo' undoes the done ones"
+    return f"'finish' does its missing operations{undo}."
 
 
 def advise_verify(evidence: Evidence, current: Revisions) -> str | None:

@@ -148,7 +148,6 @@ class Evidence:
 
     @property
     def partial(self) -> PartiallyApplied | None:
-        """The revision that is partially applied, if any."""
         match self.verdict:
             case MatchesPartially(partial=partial) | Unsure(partial=partial) | MatchesLoosely(started=partial):
                 return partial

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
-from magetui.engine.preview import lock_rules, row_lock_rules
+from magetui.engine.preview import lock_rules
 from magetui.engine.preview.column_rules import new_column
 from magetui.engine.preview.lock_rules import ACCESS_EXCLUSIVE, Effect, on
 from magetui.engine.sql.ddl import statements_of
@@ -130,7 +130,7 @@ def _table_effects(operation: ops.OnTable, path: Name, state: SchemaState) -> It
         case ops.DropConstraint():
             yield from lock_rules.drop_constraint(state, path, operation.name, operation.constraint, operation.cascade)
         case ops.InsertRows():
-            yield from row_lock_rules.insert_rows(state, path, operation.columns)
+            yield from lock_rules.insert_rows(state, path, operation.columns)
         case ops.TruncateTable():
             yield from lock_rules.truncate(state, path, operation.cascade)
         case ops.RebuildTable():

@@ -32,9 +32,7 @@ NOT_VALID = "does not check the existing rows"
 class Effect:
     """One lock on one table, and the work that is done while the lock is held.
 
-    `table` None: tables that cannot be named here, and `note` says which. `mode` None: the lock, if any, is not
-    known, and `note` says why. `work`: only the catalog, changes rows, reads every row, builds an index,
-    rewrites the table.
+    `table` None: `note` says which tables are meant. `mode` None: `note` says why the lock is not known.
     """
 
     table: str | None
@@ -210,3 +208,53 @@ def _referring_key(state: SchemaState, path: Name, constraint: str | None) -> It
     for key, other in state.referring(path):
         if set(columns) == set(key.referred_columns):
             yield on(other, ACCESS_EXCLUSIVE, note="its foreign key needs the constraint, and is dropped")
+
+
+# -- rows: the server checks a foreign key with queries on the other table, which lock that table as any query does
+
+
+def insert_rows(state: SchemaState, path: Name, columns: Iterable[str] | None = None) -> Iterator[Effect]:
+    """Yield the locks. `columns` None means all columns."""
+    yield on(path, ROW_EXCLUSIVE, "data")
+    yield from _checked_keys(state, path, columns)
+
+
+def update_rows(state: SchemaState, path: Name, columns: Iterable[str]) -> Iterator[Effect]:
+    columns = set(columns)
+    yield on(path, ROW_EXCLUSIVE, "data")
+    yield from _checked_keys(state, path, columns)
+    for key, other in state.referring(path):
+        if columns & set(key.referred_columns):
+            yield on(other, ROW_SHARE, note="its keys are looked up, and changed if they are ON UPDATE CASCADE")
+    if state.open:
+        yield unnamed(ROW_SHARE, f"the tables whose foreign keys refer to {path[1]}")
+
+
+def _checked_keys(state: SchemaState, path: Name, columns: Iterable[str] | None) -> Iterator[Effect]:
+    for key, other in state.referred(path):
+        if columns is None or set(columns) & set(key.columns):
+            yield on(other, ROW_SHARE, note="its keys are looked up")
+    if state.known(path) is None and not state.is_new(path):
+        yield unnamed(ROW_SHARE, f"the tables that foreign keys of {path[1]} refer to")
+
+
+def delete_rows(state: SchemaState, path: Name) -> Iterator[Effect]:
+    seen: set[Name] = set()
+    waiting = [path]
+    while waiting:
+        table = waiting.pop()
+        if table in seen:
+            continue
+        seen.add(table)
+        yield on(
+            table, ROW_EXCLUSIVE, "data", None if table == path else "its rows are deleted too (ON DELETE CASCADE)"
+        )
+        for key, other in state.referring(table):
+            if key.on_delete == "CASCADE":
+                waiting.append(other)
+            elif key.on_delete in {"SET NULL", "SET DEFAULT"}:
+                yield on(other, ROW_EXCLUSIVE, "data", f"its keys are changed (ON DELETE {key.on_delete})")
+            else:
+                yield on(other, ROW_SHARE, note="its keys are looked up")
+    if state.open:
+        yield unnamed(ROW_EXCLUSIVE, f"the tables whose foreign keys refer to {path[1]}", "data")

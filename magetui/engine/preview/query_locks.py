@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
-from magetui.engine.preview import lock_rules, row_lock_rules
+from magetui.engine.preview import lock_rules
 from magetui.engine.preview.column_rules import EACH, ONCE
 from magetui.engine.preview.lock_rules import Effect
 from magetui.model.lock_modes import LockMode
@@ -77,14 +77,14 @@ def _writes(tree: exp.Expression, state: SchemaState) -> Iterator[Effect]:
             columns = (
                 [_folded(column) for column in node.this.expressions] if isinstance(node.this, exp.Schema) else None
             )
-            yield from row_lock_rules.insert_rows(state, name, columns)
+            yield from lock_rules.insert_rows(state, name, columns)
             conflict = node.args.get("conflict")
             if conflict is not None and conflict.expressions:
-                yield from row_lock_rules.update_rows(state, name, _set(conflict))
+                yield from lock_rules.update_rows(state, name, _set(conflict))
         elif isinstance(node, exp.Update):
-            yield from row_lock_rules.update_rows(state, name, _set(node))
+            yield from lock_rules.update_rows(state, name, _set(node))
         elif isinstance(node, exp.Delete):
-            yield from row_lock_rules.delete_rows(state, name)
+            yield from lock_rules.delete_rows(state, name)
         else:
             yield from _merge(node, name, state)
 
@@ -94,12 +94,12 @@ def _merge(node: exp.Expression, name: Name, state: SchemaState) -> Iterator[Eff
     for when in node.find_all(exp.When):
         then = when.args.get("then")
         if isinstance(then, exp.Update):
-            yield from row_lock_rules.update_rows(state, name, _set(then))
+            yield from lock_rules.update_rows(state, name, _set(then))
         elif isinstance(then, exp.Insert):
             columns = [_folded(column) for column in then.this.expressions] if then.this is not None else None
-            yield from row_lock_rules.insert_rows(state, name, columns)
+            yield from lock_rules.insert_rows(state, name, columns)
         elif then is not None and then.name.upper() == "DELETE":
-            yield from row_lock_rules.delete_rows(state, name)
+            yield from lock_rules.delete_rows(state, name)
 
 
 def _set(node: exp.Expression) -> set[str]:

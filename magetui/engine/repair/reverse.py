@@ -78,7 +78,8 @@ class Reversal:
             case ops.CreateIndex():
                 yield RepairStep(ops.DropIndex(operation.index.name, operation.table, operation.schema))
             case ops.AddConstraint():
-                yield self._drop_constraint(operation)
+                name = self._constraint_name(operation)
+                yield RepairStep(ops.DropConstraint(operation.table, operation.schema, name, operation.constraint))
             case ops.CreateType():
                 yield RepairStep(ops.DropType(operation.name, operation.schema))
             case ops.DropTable():
@@ -86,27 +87,20 @@ class Reversal:
             case ops.DropColumn():
                 yield from self._restore_column(operation)
             case ops.DropIndex():
-                yield self._restore(
-                    f"the index {operation.name}",
-                    lambda other: isinstance(other, ops.CreateIndex) and other.index.name == operation.name,
-                )
+                yield self._restore(f"the index {operation.name}", operation)
             case ops.DropConstraint():
-                yield self._restore(
-                    f"the constraint {operation.name or 'without a name'} of {operation.table}",
-                    lambda other: (
-                        isinstance(other, ops.AddConstraint)
-                        and (other.table, other.name) == (operation.table, operation.name)
-                    ),
-                )
+                name = operation.name or "without a name"
+                yield self._restore(f"the constraint {name} of {operation.table}", operation)
             case ops.DropType():
-                yield self._restore(
-                    f"the type {operation.name}",
-                    lambda other: isinstance(other, ops.CreateType) and other.name == operation.name,
-                )
+                yield self._restore(f"the type {operation.name}", operation)
             case ops.AlterColumn():
                 yield self._alter_back(operation, before)
             case ops.ExecuteSql():
-                yield from self._reverse_sql(operation, before)
+                parsed = parts_of(operation, self._dialect)
+                if not parsed:
+                    sql = " ".join(operation.sql.split())[:SQL_SHOWN]
+                    self._notes.append(f"Rows that it changed stay as they are now: {sql}")
+                yield from self._reverse_all(parsed, before)
             case ops.RenameType(name=name, new_name=new_name, schema=schema):
                 yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
             case ops.RenameIndex(name=name, new_name=new_name, schema=schema):
@@ -129,17 +123,10 @@ class Reversal:
             case _:
                 raise NoReversalError(f"nothing undoes {operation.kind}")
 
-    def _reverse_sql(self, operation: ops.ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
-        parsed = parts_of(operation, self._dialect)
-        if not parsed:
-            sql = " ".join(operation.sql.split())[:SQL_SHOWN]
-            self._notes.append(f"Rows that it changed stay as they are now: {sql}")
-        yield from self._reverse_all(parsed, before)
-
     # -- what the other direction makes again
 
-    def _restore(self, name: str, is_wanted: Callable[[ops.Operation], bool]) -> RepairStep:
-        step = self._take(is_wanted)
+    def _restore(self, name: str, dropped: ops.Operation) -> RepairStep:
+        step = self._take(lambda other: _makes_again(other, dropped))
         if step is None:
             raise NoReversalError(f"{name} was dropped, and the script's {self._direction} does not make it again")
         return step
@@ -157,10 +144,7 @@ class Reversal:
             yield step
 
     def _restore_table(self, dropped: ops.DropTable) -> Iterator[RepairStep]:
-        yield self._restore(
-            f"the table {dropped.table}",
-            lambda other: isinstance(other, ops.CreateTable) and other.table == dropped.table,
-        )
+        yield self._restore(f"the table {dropped.table}", dropped)
         yield from self._take_all(
             lambda other: (
                 isinstance(other, (ops.CreateIndex, ops.AddConstraint, ops.AddColumn, ops.AlterColumn))
@@ -171,23 +155,15 @@ class Reversal:
 
     def _restore_column(self, dropped: ops.DropColumn) -> Iterator[RepairStep]:
         def uses_column(operation: ops.Operation) -> bool:
-            if not isinstance(operation, ops.OnTable) or operation.table != dropped.table:
-                return False
             match operation:
-                case ops.CreateIndex():
+                case ops.CreateIndex(table=dropped.table):
                     return dropped.column in operation.index.columns
-                case ops.AddConstraint():
-                    key = operation.foreign_key
+                case ops.AddConstraint(table=dropped.table, foreign_key=key):
                     return dropped.column in (key.columns if key else operation.columns)
                 case _:
                     return False
 
-        yield self._restore(
-            f"the column {dropped.table}.{dropped.column}",
-            lambda other: (
-                isinstance(other, ops.AddColumn) and (other.table, other.column.name) == (dropped.table, dropped.column)
-            ),
-        )
+        yield self._restore(f"the column {dropped.table}.{dropped.column}", dropped)
         yield from self._take_all(uses_column)
         self._notes.append(f"The column {dropped.table}.{dropped.column} comes back without the values that it had.")
 
@@ -226,21 +202,32 @@ class Reversal:
             )
         )
 
-    def _drop_constraint(self, added: ops.AddConstraint) -> RepairStep:
-        name = added.name or self._live_name(added)
-        if name is None:
+    def _constraint_name(self, added: ops.AddConstraint) -> str:
+        """Return the name of a constraint, which the server gives if the script does not."""
+        name, detail, key = added.name, self._details.get(added.table), added.foreign_key
+        if not name and detail is not None:
+            alike = (c.name for c in detail.constraints if (c.kind, c.columns) == (added.constraint, added.columns))
+            keys = (live.name for live in detail.foreign_keys if key is not None and live.columns == key.columns)
+            name = next(alike if key is None else keys, None)
+        if not name:
             raise NoReversalError(f"a constraint of {added.table} has no name, so it cannot be dropped")
-        return RepairStep(ops.DropConstraint(added.table, added.schema, name, added.constraint))
+        return name
 
-    def _live_name(self, added: ops.AddConstraint) -> str | None:
-        """Return the name that the server gave to a constraint without a name in the script."""
-        detail = self._details.get(added.table)
-        if detail is None:
-            return None
-        if added.foreign_key is not None:
-            return next((key.name for key in detail.foreign_keys if key.columns == added.foreign_key.columns), None)
-        same_kind = (c.name for c in detail.constraints if c.kind == added.constraint and c.columns == added.columns)
-        return next(same_kind, None)
+
+def _makes_again(other: ops.Operation, dropped: ops.Operation) -> bool:
+    match other, dropped:
+        case ops.CreateTable(), ops.DropTable():
+            return other.table == dropped.table
+        case ops.AddColumn(), ops.DropColumn():
+            return (other.table, other.column.name) == (dropped.table, dropped.column)
+        case ops.CreateIndex(), ops.DropIndex():
+            return other.index.name == dropped.name
+        case ops.AddConstraint(), ops.DropConstraint():
+            return (other.table, other.name) == (dropped.table, dropped.name)
+        case ops.CreateType(), ops.DropType():
+            return other.name == dropped.name
+        case _:
+            return False
 
 
 def _name(name: str, schema: str | None = None) -> str:

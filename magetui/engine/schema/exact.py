@@ -43,7 +43,6 @@ def exact_facts(
 
 
 def exact_enums(types: Iterable[EnumType], default_schema: str | None) -> dict[str, tuple[str, ...]]:
-    """Return the values of each enum type by its name."""
     return {table_name(enum.name, enum.schema, default_schema): enum.values for enum in types}
 
 

@@ -103,8 +103,10 @@ def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> Read:  #
         case "ALTER", "TABLE" if words.key != "ALL":
             return _table(words, dialect, creates=False)
         case "DROP", "TABLE":
-            read = _drop_tables(words)
-            return Read((), read.locks) if is_temporary else read
+            is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
+            dropped = tuple(ops.DropTable(*table, cascade) for table in words.tables())
+            guarded = tuple(ops.Guarded((drop,), drop.table, drop.schema) for drop in dropped)
+            return Read(() if is_temporary else dropped, guarded if is_guarded else dropped)
         case "DROP", "INDEX":
             return _drop_indexes(words)
         case _, "TYPE":
@@ -139,13 +141,6 @@ def _table(words: Tokens, dialect: str, *, creates: bool) -> Read:
     return Read(read.schema, guarded if is_guarded else read.locks, (table, schema, creates))
 
 
-def _drop_tables(words: Tokens) -> Read:
-    is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
-    dropped = [ops.DropTable(*table, cascade) for table in words.tables()]
-    guarded = (ops.Guarded((drop,), drop.table, drop.schema) for drop in dropped)
-    return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
-
-
 def _drop_indexes(words: Tokens) -> Read:
     concurrently, is_guarded = words.take("CONCURRENTLY"), words.take("IF", "EXISTS")
     dropped = [ops.DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
@@ -160,7 +155,6 @@ def _drop_indexes(words: Tokens) -> Read:
 
 
 def _type(first: str, words: Tokens, statement: Tokens) -> Read:  # noqa: PLR0911 - a case a statement
-    """Read CREATE, ALTER and DROP TYPE."""
     if first == "DROP":
         words.take("IF", "EXISTS")
         dropped = tuple(ops.DropType(*name) for name in words.tables())

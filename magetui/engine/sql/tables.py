@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from magetui.engine.sql.tokens import Tokens
@@ -42,15 +42,6 @@ class Read:
     def unclear(cls, *locks: ops.Operation) -> Read:
         return cls(None, locks)
 
-    @classmethod
-    def joined(cls, reads: Iterable[Read]) -> Read:
-        """Join the parts of one statement. The schema is not understood if one part is not."""
-        parts = tuple(reads)
-        locks = tuple(operation for part in parts for operation in part.locks)
-        if any(part.schema is None for part in parts):
-            return cls(None, locks)
-        return cls(tuple(operation for part in parts for operation in part.schema or ()), locks)
-
 
 def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str | None = None) -> ops.LockTable:
     return ops.LockTable(table, schema, mode, note=note)
@@ -58,8 +49,6 @@ def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
-    """Reads the parts of a statement on one table."""
-
     table: str
     schema: str | None
     dialect: str
@@ -207,8 +196,12 @@ class TableReader:
 
     def altered(self, words: Tokens) -> Read:
         """Read the actions of ALTER TABLE, which come after the table's name."""
-        read = Read.joined(self._action(action) for action in words.parts())
-        return read if read.schema else Read.unclear(*read.locks)
+        actions = [self._action(action) for action in words.parts()]
+        locks = [operation for action in actions for operation in action.locks]
+        if any(action.schema is None for action in actions):
+            return Read.unclear(*locks)
+        shown = tuple(operation for action in actions for operation in action.schema or ())
+        return Read(shown or None, tuple(locks))
 
     def _action(self, action: Tokens) -> Read:  # noqa: PLR0911 - a case an action
         verb = action.identifier().upper()
@@ -339,7 +332,6 @@ class TableReader:
 
 
 def create_index(words: Tokens, *, unique: bool) -> Read:
-    """Read what follows CREATE INDEX."""
     concurrently = words.take("CONCURRENTLY")
     is_guarded = words.take("IF", "NOT", "EXISTS")
     name = "" if words.key == "ON" else words.path()[-1]
