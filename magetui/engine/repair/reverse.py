@@ -105,10 +105,9 @@ class Reversal:
                 yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
             case ops.RenameIndex(name=name, new_name=new_name, schema=schema):
                 yield RepairStep(ops.ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
-            case ops.RenameEnumValue():
+            case ops.RenameEnumValue(name=name, schema=schema):
                 values = f"{_text(operation.new_value)} TO {_text(operation.value)}"
-                type_name = _name(operation.name, operation.schema)
-                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
+                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(name, schema)} RENAME VALUE {values}"))
             case ops.AddEnumValue():
                 self._notes.append(
                     f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. "
@@ -174,12 +173,11 @@ class Reversal:
         now, name = altered.new_name or altered.column, before.name_of(altered)
 
         def restores(operation: ops.Operation) -> bool:
-            if not isinstance(operation, ops.AlterColumn) or (operation.table, operation.column) != (
-                altered.table,
-                now,
-            ):
-                return False
-            return before.after(altered).after(operation).facts(name) == before.facts(name)
+            match operation:
+                case ops.AlterColumn(table=altered.table, column=column) if column == now:
+                    return before.after(altered).after(operation).facts(name) == before.facts(name)
+                case _:
+                    return False
 
         step = self._take(restores)
         if step is not None:
