@@ -18,7 +18,7 @@ from typing import Literal
 from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
-from magetui.engine.preview.lossy_casts import narrows, only_casts
+from magetui.engine.preview.column_rules import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops

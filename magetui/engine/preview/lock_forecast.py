@@ -1,7 +1,6 @@
 """The lock forecast: which tables each operation of a revision locks on PostgreSQL, how, and for what work.
 
-A plan shows the forecast before the run, so that nobody learns from a wait queue that a column was filled in row by
-row. Operations are taken in the order of the run, each with the state that the earlier ones leave behind:
+Operations are taken in the order of the run, each with the state that the earlier ones leave behind:
 
     for operation in recorded.operations:
         locks = effects(operation, major, state)

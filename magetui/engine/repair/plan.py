@@ -22,13 +22,10 @@ from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
 from magetui.engine.preflight import consent_name, forbidden, version_table_name
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.facts import table_name
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import parts_of
-from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
-from magetui.model.schema import Leftover, TableDetail
 
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows
@@ -46,9 +43,7 @@ class _Case:
     recording: Recording
     start: SchemaState  # the schema from which the revision was started
     expected: SchemaState  # the schema after the repair
-    details: Mapping[str, TableDetail]
-    table_names: frozenset[str]
-    leftovers: tuple[Leftover, ...]
+    snapshot: Snapshot
 
 
 def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = None) -> Plan:
@@ -62,7 +57,10 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     evidence = gather_evidence(reading, recordings)
     snapshot = reading.snapshot
     partial = _partial_revision(chain, evidence, snapshot.current, verb)
-    case = _case(workspace, recordings, verb, partial, snapshot)
+    history = SchemaHistory(chain, recordings, SchemaState(workspace.target.dialect, snapshot.server.schema))
+    before, after = history.before[partial.revision], history.after[partial.revision]
+    start, expected = before if partial.direction == "upgrade" else after, after if verb == "finish" else before
+    case = _Case(partial, recordings[partial.revision], start, expected, snapshot)
     steps, notes = _steps(case, verb, in_doubt)
     _require_complete(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
@@ -117,28 +115,6 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
     return partial
 
 
-def _case(
-    workspace: Workspace,
-    recordings: Mapping[str, Recording],
-    verb: RepairVerb,
-    partial: PartiallyApplied,
-    snapshot: Snapshot,
-) -> _Case:
-    default_schema = snapshot.server.schema
-    history = SchemaHistory(workspace.chain, recordings, SchemaState(workspace.target.dialect, default_schema))
-    before, after = history.before[partial.revision], history.after[partial.revision]
-    details = named_as_originals(snapshot.details)
-    return _Case(
-        partial=partial,
-        recording=recordings[partial.revision],
-        start=before if partial.direction == "upgrade" else after,
-        expected=after if verb == "finish" else before,
-        details={table_name(detail.table.name, detail.table.schema, default_schema): detail for detail in details},
-        table_names=frozenset(table.name for table in snapshot.tables),
-        leftovers=snapshot.leftovers,
-    )
-
-
 # -- the steps
 
 
@@ -148,7 +124,9 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
     if partial.direction == DIRECTIONS[verb]:
         steps, notes = _continue(partial, in_doubt)
         return (*map(RepairStep, partial.unindexed), *steps), notes
-    reversal = Reversal(case.recording, DIRECTIONS[verb], case.start.dialect, case.details)
+    details = named_as_originals(case.snapshot.details)
+    by_name = {case.start.name(detail.table.schema, detail.table.name): detail for detail in details}
+    reversal = Reversal(case.recording, DIRECTIONS[verb], case.start.dialect, by_name)
     try:
         steps, notes = reversal.of([partial.operations[index] for index in partial.done], case.start)
     except NoReversalError as error:
@@ -206,13 +184,14 @@ def _describe(operation: ops.Operation) -> str:
 def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
     """Return the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
     touched = {operation.table for operation in case.partial.operations if isinstance(operation, ops.OnTable)}
+    names = {table.name for table in case.snapshot.tables}
     steps: list[RepairStep] = []
-    for leftover in case.leftovers:
+    for leftover in case.snapshot.leftovers:
         if leftover.table not in touched or leftover.kind == "leftover-type":
             continue
         if leftover.kind == "invalid-index":
             steps.append(RepairStep(ops.DropIndex(leftover.name, leftover.table, leftover.schema)))
-        elif leftover.table in case.table_names:
+        elif leftover.table in names:
             steps.append(RepairStep(ops.DropTable(leftover.name, None)))
         elif leftover.table is not None:  # the run stopped between dropping the table and renaming its copy
             steps.append(RepairStep(ops.RenameTable(leftover.name, None, leftover.table)))

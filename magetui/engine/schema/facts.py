@@ -135,10 +135,7 @@ TYPE_SCHEMA = re.compile(r'(?:"[^"]+"|[^\W\d][\w$]*)\.(?=["\w])')
 NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()"})
 COLUMN_NAME = re.compile(r"[\w$]+")
 LOWER_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
-ORDERED = re.compile(
-    rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}",
-    re.IGNORECASE,
-)
+ORDERED = re.compile(rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}", re.IGNORECASE)
 PLAIN = re.compile(rf"{STRING.pattern}|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
 # Types whose string defaults are kept unchanged. For other types, a string may be a number.
 TEXT_TYPE = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
