@@ -21,8 +21,8 @@ from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
-from magetui.model.sessions import Session
 
+_Held = tuple[str, int, LockMode | None]  # the relation, the session that holds a lock on it, and the mode
 LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
 STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
@@ -140,7 +140,8 @@ def _forecast(
     """
     server, schema = int(snapshot.server.version.partition(".")[0]), snapshot.server.schema
     state = SchemaState.read("postgresql", schema, snapshot.details, snapshot.enum_types)
-    live = _LiveTables([detail.table for detail in snapshot.details], snapshot.sessions, schema)
+    tables = {(detail.table.schema, detail.table.name): detail.table for detail in snapshot.details}
+    held = [(lock.relation, s.pid, lock_mode(lock.mode)) for s in snapshot.sessions for lock in s.holds]
     forecast: list[StepPreview] = []
     fails: list[str] = []
     for step in steps:
@@ -154,7 +155,7 @@ def _forecast(
                     + ".".join(map(str, state.path(operation.schema, operation.name)))
                 )
             for effect in effects(operation, server, state):
-                on_table = live.with_table(effect)
+                on_table = _with_table(effect, schema, tables, held)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
                 strongest[key] = _stronger(strongest.get(key), on_table)
                 warnings += _effect_warnings(operation, on_table)
@@ -171,24 +172,15 @@ def _forecast(
     return forecast, fails
 
 
-class _LiveTables:
-    """The tables as they are now, and the sessions that hold locks on them."""
-
-    def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
-        self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
-        self._schema = schema
-        self._held: dict[str, list[tuple[int, LockMode | None]]] = {}
-        for session in sessions:
-            for held in session.holds:
-                self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
-
-    def with_table(self, effect: Effect) -> TableEffect:
-        table = self._tables.get((effect.schema or self._schema, effect.table)) if effect.table else None
-        if table is None:
-            return TableEffect(effect)
-        name = table.name if table.schema == self._schema else f"{table.schema}.{table.name}"
-        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if conflict(effect.mode, mode))
-        return TableEffect(effect, table.rows, table.bytes, tuple(holders))
+def _with_table(
+    effect: Effect, schema: str | None, tables: Mapping[tuple[str | None, str], Table], held: Sequence[_Held]
+) -> TableEffect:
+    table = tables.get((effect.schema or schema, effect.table)) if effect.table else None
+    if table is None:
+        return TableEffect(effect)
+    name = table.name if table.schema == schema else f"{table.schema}.{table.name}"
+    holders = dict.fromkeys(pid for relation, pid, mode in held if relation == name and conflict(effect.mode, mode))
+    return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
 def _stronger(effect: TableEffect | None, other: TableEffect) -> TableEffect:

@@ -5,7 +5,7 @@ The lock modes are those of the manual's chapter 13.3 and of each statement's pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from magetui.engine.sql.tables import lock
 from magetui.engine.sql.tokens import Tokens
@@ -105,7 +105,10 @@ def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911, PLR0912 
         case "COMMENT":
             return _comment(words)
         case "GRANT" | "REVOKE":
-            return _grant(words)
+            if not words.skip_to("ON") or words.key in ELSEWHERE | {"ALL", "FOREIGN", "PARAMETER"}:
+                return []
+            words.take("TABLE")
+            return [LockTable(*table, LockMode.ACCESS_SHARE, since=GRANT_LOCKS_SINCE) for table in words.tables()]
         case "COPY":
             return [_copy(words)]
         case _ if first in SILENT:
@@ -113,13 +116,12 @@ def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911, PLR0912 
     return [_not_known(f"what {first} runs or locks")]
 
 
-def _query(words: Tokens) -> list[Operation]:
+def _query(words: Tokens) -> Iterator[Operation]:
     """Read a query. SELECT … INTO makes a table."""
-    query = RunQuery(words.rest)
+    yield RunQuery(words.rest)
     if words.take("SELECT") and words.skip_to("INTO"):
         words.take_any("TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
-        return [query, CreateTable(*words.table())]
-    return [query]
+        yield CreateTable(*words.table())
 
 
 def _maintain(first: str, words: Tokens) -> list[Operation]:
@@ -168,13 +170,6 @@ def _comment(words: Tokens) -> list[Operation]:
     return []
 
 
-def _grant(words: Tokens) -> list[Operation]:
-    if not words.skip_to("ON") or words.key in ELSEWHERE | {"ALL", "FOREIGN", "PARAMETER"}:
-        return []
-    words.take("TABLE")
-    return [LockTable(*table, LockMode.ACCESS_SHARE, since=GRANT_LOCKS_SINCE) for table in words.tables()]
-
-
 def _copy(words: Tokens) -> Operation:
     if words.key == "(":
         return RunQuery(words.inside().rest)
@@ -198,10 +193,14 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
         case "DATA" if foreign:
             return []
         case "VIEW":
-            return _create_view(words, replaces, is_stored)
+            words.take("IF", "NOT", "EXISTS")
+            replaced = lock(*words.table(), LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace")
+            words.skip_to("AS")
+            query = RunQuery(words.rest, runs=is_stored)
+            return [replaced, query] if replaces else [query]
         case "TRIGGER" if words.skip_to("ON"):
-            locks = [_on(words, LockMode.SHARE_ROW_EXCLUSIVE)]
-            return [*locks, _on(words, LockMode.ACCESS_SHARE)] if words.take("FROM") else locks
+            on = _on(words, LockMode.SHARE_ROW_EXCLUSIVE)
+            return [on, _on(words, LockMode.ACCESS_SHARE)] if words.take("FROM") else [on]
         case "RULE" if words.skip_to("TO"):
             return _create_rule(words)
         case "POLICY" if words.skip_to("ON"):
@@ -221,30 +220,20 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
             return [] if kind in ELSEWHERE else [_not_known(f"what CREATE {kind} locks")]
 
 
-def _create_view(words: Tokens, replaces: bool, is_stored: bool) -> list[Operation]:
-    words.take("IF", "NOT", "EXISTS")
-    replaced = lock(*words.table(), LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace")
-    words.skip_to("AS")
-    query = RunQuery(words.rest, runs=is_stored)
-    return [replaced, query] if replaces else [query]
-
-
-def _create_rule(words: Tokens) -> list[Operation]:
-    locks: list[Operation] = [_on(words, LockMode.ACCESS_EXCLUSIVE)]
+def _create_rule(words: Tokens) -> Iterator[Operation]:
+    yield _on(words, LockMode.ACCESS_EXCLUSIVE)
     if words.skip_to("DO"):
         words.take_any("ALSO", "INSTEAD")
         commands = words.inside() if words.key == "(" else words
-        locks += [RunQuery(part.rest, runs=False) for part in commands.statements() if part.key in QUERIES]
-    return locks
+        yield from (RunQuery(part.rest, runs=False) for part in commands.statements() if part.key in QUERIES)
 
 
-def _policy(words: Tokens) -> list[Operation]:
+def _policy(words: Tokens) -> Iterator[Operation]:
     """Read what follows ON: the conditions of a policy may contain queries."""
-    locks: list[Operation] = [_on(words, LockMode.ACCESS_EXCLUSIVE)]
+    yield _on(words, LockMode.ACCESS_EXCLUSIVE)
     while words.skip_to("USING", "CHECK"):
         if words.key == "(":
-            locks.append(RunQuery(f"SELECT {words.inside().rest}", runs=False))
-    return locks
+            yield RunQuery(f"SELECT {words.inside().rest}", runs=False)
 
 
 def _sequence(words: Tokens) -> list[Operation]:
