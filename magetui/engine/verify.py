@@ -1,8 +1,8 @@
 """Verify by replay: compare the live schema with the schema that a revision's scripts build on an empty database.
 
-A replay is the strongest check of the current revision. It also runs the decisions that scripts make in code, and
-both schemas are read from servers. So the comparison is exact: tables, columns, types, defaults, keys, indexes,
-constraints and enum types. It does not cover rows, views, functions, triggers and rights.
+It runs the decisions that scripts make in code, and both schemas are read from servers. So the comparison is exact:
+tables, columns, types, defaults, keys, indexes, constraints and enum types. It does not cover rows, views, functions,
+triggers and rights.
 
 SQLite schemas are built in memory. PostgreSQL schemas are built in a scratch schema of the live database, in one
 transaction that is never committed, or in a scratch database that the operator names (`backends.postgresql.scratch`).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.evidence.summary import (
@@ -19,11 +19,8 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Matches, MatchesLoosely, Nearest, Unsure
+from magetui.engine.evidence.verdict import Evidence, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
-
-if TYPE_CHECKING:
-    from magetui.engine.evidence.verdict import Evidence
 
 WITHOUT_CURRENT = frozenset(
     {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
@@ -88,13 +85,18 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
 
 
 def _contradiction(chain: Chain, current: tuple[str, ...], evidence: Evidence) -> Finding:
-    nearest = _nearest_without_partial(evidence)
-    if nearest is not None and sorted(nearest.revisions) == sorted(current):
+    # If a rebuilt table lacks its indexes, somebody may as well have dropped them by hand.
+    is_partial = evidence.partial is not None and not evidence.partial.unindexed
+    if not is_partial and evidence.nearest is not None and sorted(evidence.nearest) == sorted(current):
+        unread = None
+        if isinstance(evidence.verdict, Unsure):
+            name = name_revisions(chain, (evidence.verdict.unread,))
+            unread = f"The script of {name} cannot be read, so it is not known whether it was run."
         message = _joined(
             f"The schema almost matches {', '.join(current) or 'base'}: "
-            f"{shorten(list_differences(nearest.differences), '; ')}.",
+            f"{shorten(list_differences(evidence.differences), '; ')}.",
             "Somebody may have changed it by hand. A migration that builds on it can fail.",
-            _unread(chain, evidence),
+            unread,
         )
         return Finding("evidence-contradicts", "warning", message, _facts(evidence), "evidence")
     message = _joined(
@@ -105,16 +107,6 @@ def _contradiction(chain: Chain, current: tuple[str, ...], evidence: Evidence) -
         "Find out why before anything is migrated.",
     )
     return Finding("evidence-contradicts", "critical", message, _facts(evidence), "evidence")
-
-
-def _nearest_without_partial(evidence: Evidence) -> Nearest | None:
-    """Return the nearest revision, unless a partially applied revision explains the schema better.
-
-    If a rebuilt table lacks its indexes, somebody may as well have dropped them by hand.
-    """
-    if isinstance(evidence.verdict, Matches | MatchesLoosely) or (evidence.partial and not evidence.partial.unindexed):
-        return None
-    return evidence.verdict.nearest
 
 
 def _too_early(evidence: Evidence) -> Iterator[Finding]:
@@ -143,13 +135,6 @@ def _too_early(evidence: Evidence) -> Iterator[Finding]:
             {"revision": revision, "values": values},
             "finish" if is_started else "evidence",
         )
-
-
-def _unread(chain: Chain, evidence: Evidence) -> str | None:
-    if not isinstance(evidence.verdict, Unsure):
-        return None
-    name = name_revisions(chain, (evidence.verdict.unread,))
-    return f"The script of {name} cannot be read, so it is not known whether it was run."
 
 
 def _joined(*sentences: str | None) -> str:

@@ -119,8 +119,11 @@ class SchemaDiff:
 
     def fit_of(self, current: Sequence[str], state: SchemaState) -> Fit | None:
         """Return how well a current revision matches: loosely, too, if downgrades left all that differs."""
-        if self.total(state) and self._left_by_downgrades(current, state) and not self.of_enums(state)[0]:
-            return "loosely"
+        if 0 < self.total(state) <= sum(map(len, self._left.values())) and not self.of_enums(state)[0]:
+            applied = self._history.ancestors(current)
+            left = set().union(*(left for revision, left in self._left.items() if revision not in applied))
+            if all(difference in left for name in self.tables for difference in self._differing(state, name)):
+                return "loosely"
         return self.fit(state)
 
     def unspoken(self, state: SchemaState) -> int:
@@ -131,13 +134,6 @@ class SchemaDiff:
         return sum(
             len(self._live.tables.get(name, frozenset()) - self.of(state.tables.get(name), state)) for name in opened
         )
-
-    def _left_by_downgrades(self, current: Sequence[str], state: SchemaState) -> bool:
-        if self.total(state) > sum(map(len, self._left.values())):
-            return False
-        applied = self._history.ancestors(current)
-        left = set().union(*(left for revision, left in self._left.items() if revision not in applied))
-        return all(difference in left for name in self.tables for difference in self._differing(state, name))
 
     def _left_by(self, revision: str) -> set[Difference]:
         """Return the differences that remain after an upgrade followed by its downgrade.

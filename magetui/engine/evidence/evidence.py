@@ -1,9 +1,8 @@
 """The evidence: which revision the live schema looks to be at, and what it shows of each revision.
 
 The schema of every revision is worked out from what the scripts do (`schema_state`), and compared with the live schema
-fact by fact (`facts`). The result is evidence, not proof: a schema does not show rows that a script changed, nor what a
-script decided by looking at the database. So every current revision that nothing contradicts is a candidate. If there
-are several, the schema cannot tell them apart.
+fact by fact (`facts`). A schema does not show rows that a script changed, nor what a script decided by looking at the
+database. So every current revision that nothing contradicts is a candidate.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.diff import SchemaDiff
 from magetui.engine.evidence.live import Live, live_schema
 from magetui.engine.evidence.partial import PartialRevisions
-from magetui.engine.evidence.recording import Recording, record_revisions
+from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
@@ -25,7 +24,7 @@ from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import AddEnumValue
+from magetui.model.operations import AddEnumValue, Recording
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 

@@ -124,21 +124,24 @@ class Lookahead:
     def _gone(self, name: str, step: int) -> frozenset[Place]:
         """Return the columns and indexes that the table first gets after that step."""
         gone: set[Place] = set()
-        known: set[Place] = set()
+        known: set[str] = set()
         for _, operation in self._later(name, step):
-            if not isinstance(operation, ALTERING):
-                break
-            column = ("column", name, _column(operation))
             match operation:
-                case ops.AddColumn() if column not in known:
-                    gone.add(column)
-                case ops.CreateIndex() if (
-                    not operation.index.unique and operation.index.name not in self._dropped_indexes
-                ):
-                    gone.add(("index", name, operation.index.name))
-                case ops.AlterColumn() if operation.new_name:
-                    known.add(("column", name, operation.new_name))
-            known.add(column)
+                case ops.AddColumn(column=column):
+                    if column.name not in known:
+                        gone.add(("column", name, column.name))
+                    known.add(column.name)
+                case ops.DropColumn():
+                    known.add(operation.column)
+                case ops.AlterColumn():
+                    known |= {operation.column, operation.new_name or operation.column}
+                case ops.CreateIndex(index=index):
+                    if not index.unique and index.name not in self._dropped_indexes:
+                        gone.add(("index", name, index.name))
+                case ops.AddConstraint() | ops.DropConstraint() | ops.RebuildTable():
+                    pass
+                case _:
+                    break
         return frozenset(gone)
 
     def _later(self, name: str, step: int) -> list[tuple[int, ops.Operation]]:
@@ -147,13 +150,3 @@ class Lookahead:
         tables = {table.rpartition(".")[2] for table in self._on}
         until = next((at for at, words in self._unclear if at > step and (bare in words or not words & tables)), 1e9)
         return [(at, operation) for at, operation in self._on.get(name, ()) if step < at < until]
-
-
-def _column(operation: ops.Operation) -> str:
-    match operation:
-        case ops.AddColumn():
-            return operation.column.name
-        case ops.DropColumn() | ops.AlterColumn():
-            return operation.column
-        case _:
-            return ""

@@ -7,32 +7,32 @@ would be a guess, so there is none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
 from magetui.engine.evidence.diff import SchemaDiff
-from magetui.engine.evidence.recording import Direction, Recording
+from magetui.engine.evidence.recording import Direction
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import PartiallyApplied
 from magetui.engine.schema.facts import index_fact
-from magetui.model.operations import CreateIndex, Operation, RebuildTable
+from magetui.model.operations import CreateIndex, Operation, RebuildTable, Recording
 
 
+@dataclass(frozen=True, slots=True)
 class PartialRevisions:
-    def __init__(self, history: SchemaHistory, recordings: Mapping[str, Recording], diff: SchemaDiff) -> None:
-        self._history = history
-        self._recordings = recordings
-        self._diff = diff
+    history: SchemaHistory
+    recordings: Mapping[str, Recording]
+    diff: SchemaDiff
 
     def found(self) -> PartiallyApplied | None:
         """Return the newest revision that, stopped half-way in either direction, leads to the live schema."""
-        for revision in reversed(self._history.oldest_first):
+        for revision in reversed(self.history.oldest_first):
             name = revision.revision
-            for direction, start in (("upgrade", self._history.before[name]), ("downgrade", self._history.after[name])):
+            for direction, start in (("upgrade", self.history.before[name]), ("downgrade", self.history.after[name])):
                 if (stopped := self._stopped(name, direction, start)) is not None:
-                    upgrades = {parent: self._recordings[parent].upgrade for parent in revision.down_revisions}
+                    upgrades = {parent: self.recordings[parent].upgrade for parent in revision.down_revisions}
                     unread = (parent for parent, upgrade in upgrades.items() if upgrade.undecidable is not None)
                     return replace(stopped, or_else=next(unread, None))
         return None
@@ -42,24 +42,24 @@ class PartialRevisions:
 
         PostgreSQL commits such values by themselves, so a run that stops afterwards leaves them; a rollback does too.
         """
-        applied = self._history.ancestors(current)
-        for revision in self._history.oldest_first:
+        applied = self.history.ancestors(current)
+        for revision in self.history.oldest_first:
             name = revision.revision
             if name in applied or not applied.issuperset(revision.down_revisions):
                 continue
-            start = self._history.before[name]
+            start = self.history.before[name]
             stopped = self._stopped(name, "upgrade", start)
             if stopped is None:
                 continue
             reached = start.applying(stopped.operations[index] for index in stopped.done)
-            exactly = self._diff.fit(reached) == "exactly"
+            exactly = self.diff.fit(reached) == "exactly"
             if exactly and not reached.changed and reached.enums.keys() == start.enums.keys():
                 return replace(stopped, adds_values_alone=True)
         return None
 
     def _stopped(self, revision: str, direction: Direction, start: SchemaState) -> PartiallyApplied | None:
         """Return how far the operations came from `start`, if that explains the live schema."""
-        recorded = self._recordings[revision].recorded(direction)
+        recorded = self.recordings[revision].recorded(direction)
         operations = recorded.operations
         if recorded.undecidable is not None or len(operations) < 2:
             return None
@@ -67,11 +67,11 @@ class PartialRevisions:
         for operation in operations:
             states.append(states[-1].as_far_as_read(operation))
         touched = frozenset().union(*(state.changed for state in states[1:]))
-        if self._diff.total(start) > sum(self._diff.cost(start, name) for name in touched):
+        if self.diff.total(start) > sum(self.diff.cost(start, name) for name in touched):
             return None  # something else differs
         count = len(operations)
         stopped = partial(PartiallyApplied, revision, direction, operations)
-        left = [self._diff.left_over(state) for state in states[1:-1]]
+        left = [self.diff.left_over(state) for state in states[1:-1]]
         least = min((facts for facts in left if facts is not None), default=None)
         fitting = [index for index, facts in enumerate(left, start=1) if facts is not None and facts == least]
         if fitting:
@@ -88,13 +88,13 @@ class PartialRevisions:
     ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
         """Return the done, doubtful and missing operations, in any order: somebody did them or mended the schema."""
         steps = list(enumerate(pairwise(states)))
-        doubt = {index for index, step in steps if not any(self._diff.brought(*step))}
-        done = [index for index, step in steps if index not in doubt and self._diff.is_done(*step)]
+        doubt = {index for index, step in steps if not any(self.diff.brought(*step))}
+        done = [index for index, step in steps if index not in doubt and self.diff.is_done(*step)]
         reached = states[0]
         for index in done:
             reached = reached.as_far_as_read(operations[index])
         missing = tuple(index for index in range(len(operations)) if index not in {*done, *doubt})
-        if not done or not missing or not self._diff.fit(reached):
+        if not done or not missing or not self.diff.fit(reached):
             return None
         return tuple(done), tuple(sorted(doubt)), missing
 
@@ -115,9 +115,9 @@ class PartialRevisions:
             table = states[end].tables.get(name)
             if table is None or table.open:
                 continue
-            lacking = {fact for fact, missing in self._diff.differences(states[end]) if missing}
+            lacking = {fact for fact, missing in self.diff.differences(states[end]) if missing}
             facts = {i.name: index_fact(name, i.name, i.columns, unique=i.unique) for i in table.indexes.values()}
             gone = [index for index in table.indexes.values() if facts[index.name] in lacking]
-            if gone and self._diff.total(states[end]) == len({facts[index.name] for index in gone}):
+            if gone and self.diff.total(states[end]) == len({facts[index.name] for index in gone}):
                 return end, tuple(CreateIndex(operation.table, operation.schema, index) for index in gone)
         return None

@@ -13,20 +13,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magetui import __version__
 from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.operations import Recorded, Recording
+from magetui.model.plan import Plan
 from magetui.protocol import codec
 from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
-
-if TYPE_CHECKING:
-    from magetui.model.plan import Plan
-
-__all__ = ["Direction", "Recording", "record_revisions", "recorded_steps"]
 
 Direction = str  # 'upgrade' or 'downgrade'
 

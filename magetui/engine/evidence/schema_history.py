@@ -10,14 +10,14 @@ from functools import lru_cache, reduce
 from operator import or_
 
 from magetui.engine.evidence.lookahead import Lookahead
-from magetui.engine.evidence.recording import Direction, Recording
+from magetui.engine.evidence.recording import Direction
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import Operation, Unclear
+from magetui.model.operations import Operation, Recording, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately

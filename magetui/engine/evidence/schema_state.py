@@ -1,9 +1,8 @@
 """The schema that a sequence of operations produces, worked out without running them.
 
 A `SchemaState` is a value: applying an operation gives another state, and both share the tables that the operation
-leaves alone. Evidence starts from an empty schema and applies a chain. Lock forecast and data loss start from the live
-schema and apply a plan. Facts that are not known stay unknown: tables that an unreadable script may have changed are
-*open*. They have the parts that later operations give them, and may have others.
+leaves alone. Evidence starts from an empty schema, previews from the live one. Tables that an unreadable script may
+have changed are *open*: they have the parts that later operations give them, and may have others.
 """
 
 from __future__ import annotations
@@ -15,7 +14,15 @@ from typing import TypeVar
 
 from magetui.engine.evidence.table_state import Name, TableState, without
 from magetui.engine.schema.exact import enum_facts, exact_enums
-from magetui.engine.schema.facts import Fact, table_name
+from magetui.engine.schema.facts import (
+    Fact,
+    column_facts,
+    default_of,
+    foreign_key_fact,
+    index_fact,
+    table_name,
+    type_of,
+)
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
@@ -153,9 +160,37 @@ class SchemaState:
     # -- facts
 
     def facts(self, name: str) -> frozenset[Fact]:
-        """Return the facts of a table; none if there is no such table."""
-        table = self.tables.get(name)
-        return frozenset(table.facts(self.dialect, self._referred, self.tables) if table else ())
+        """Return the facts that a schema shows of a table; none if there is no such table."""
+        return frozenset(self._facts(self.tables[name]) if name in self.tables else ())
+
+    def _facts(self, table: TableState) -> Iterator[Fact]:
+        yield Fact("table", table.name)
+        for column in table.columns.values():
+            yield from column_facts(table.name, column, self.dialect, key=column.name in table.primary_key)
+        for altered in table.altered.values():  # nothing is known of nulls: the column may be of the primary key
+            yield Fact("column", table.name, altered.column)
+            kind = None if altered.type is None else type_of(altered.type, self.dialect)
+            if kind is not None:
+                yield Fact("type", table.name, altered.column, kind)
+            if altered.drops_default:
+                yield Fact("default", table.name, altered.column)
+            elif kind is not None and altered.default is not None:  # the spelling of a default depends on the type
+                yield Fact("default", table.name, altered.column, default_of(altered.default, kind))
+        if table.primary_key:
+            yield Fact("primary-key", table.name, "", ", ".join(table.primary_key))
+        for index in table.indexes.values():
+            # An invalid index serves nobody: the operation that makes it is not done.
+            if index.valid and not (index.unique and index.columns == table.primary_key):
+                yield index_fact(table.name, index.name, index.columns, unique=index.unique)
+        for columns in table.uniques.values():
+            if columns != table.primary_key:
+                yield index_fact(table.name, "", columns, unique=True)
+        for check in table.checks:
+            yield Fact("check", table.name, check)
+        for key in table.foreign_keys.values():
+            referred = self.tables.get(self._referred(key))
+            columns = key.referred_columns or (referred.primary_key if referred is not None else ())
+            yield foreign_key_fact(table.name, key.columns, self._referred(key), columns, key.on_delete)
 
     def enum_facts(self, name: str) -> frozenset[Fact]:
         return enum_facts(name, self.enums[name]) if name in self.enums else frozenset()

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.engine.schema.facts import (
-    Fact,
-    column_facts,
-    default_of,
-    foreign_key_fact,
-    index_fact,
-    table_name,
-    type_of,
-)
+from magetui.engine.schema.facts import table_name
 from magetui.model import operations as ops
 from magetui.model.schema import Column, ForeignKey, Index, TableDetail
 
@@ -95,31 +87,6 @@ class TableState:
             if key == name or (key.startswith("(") and name == f"{table}_{'_'.join(foreign.columns)}_fkey"):
                 return key
         return None
-
-    def facts(
-        self, dialect: str, referred_name: Callable[[ForeignKey], str], tables: Mapping[str, TableState]
-    ) -> Iterable[Fact]:
-        """Yield the facts that a schema shows. `referred_name` names the table of a foreign key, as `tables` has it."""
-        yield Fact("table", self.name)
-        for column in self.columns.values():
-            yield from column_facts(self.name, column, dialect, key=column.name in self.primary_key)
-        for altered in self.altered.values():
-            yield from _altered_facts(self.name, altered, dialect)
-        if self.primary_key:
-            yield Fact("primary-key", self.name, "", ", ".join(self.primary_key))
-        for index in self.indexes.values():
-            # An invalid index serves nobody: the operation that makes it is not done.
-            if index.valid and not (index.unique and index.columns == self.primary_key):
-                yield index_fact(self.name, index.name, index.columns, unique=index.unique)
-        for columns in self.uniques.values():
-            if columns != self.primary_key:
-                yield index_fact(self.name, "", columns, unique=True)
-        for check in self.checks:
-            yield Fact("check", self.name, check)
-        for key in self.foreign_keys.values():
-            referred = tables.get(referred_name(key))
-            columns = key.referred_columns or (referred.primary_key if referred is not None else ())
-            yield foreign_key_fact(self.name, key.columns, referred_name(key), columns, key.on_delete)
 
     def opened(self, *, exists: bool = True) -> TableState:
         """Return the table with nothing known of it but that it exists, if it did and `exists` says so."""
@@ -267,15 +234,3 @@ def _altered(table: TableState, operation: ops.AlterColumn) -> TableState:
     if name != operation.column:
         gone |= {_column(table, operation.column)}
     return replace(table, altered={**without(table.altered, operation.column), name: column}, gone=gone)
-
-
-def _altered_facts(table: str, column: ops.AlterColumn, dialect: str) -> Iterable[Fact]:
-    """Yield what is known of an altered column. Nullability is left out: the column may be of the primary key."""
-    yield Fact("column", table, column.column)
-    kind = None if column.type is None else type_of(column.type, dialect)
-    if kind is not None:
-        yield Fact("type", table, column.column, kind)
-    if column.drops_default:
-        yield Fact("default", table, column.column)
-    elif kind is not None and column.default is not None:  # the spelling of a default depends on the type
-        yield Fact("default", table, column.column, default_of(column.default, kind))

@@ -2,9 +2,8 @@
 
 Values that the plan overwrites are named too, but not counted: only those who know the data can say how much is lost.
 
-The operations say what goes; the database says how many rows that is. The operations are followed in their order, since
-a table may be renamed first, and what the plan made itself is no loss. A count waits for no lock. If there is no time
-to count, the loss carries the server's estimate and says so.
+The operations are followed in their order, since a table may be renamed first, and what the plan made itself is no
+loss. A count waits for no lock. If there is no time to count, the loss carries the server's estimate and says so.
 """
 
 from __future__ import annotations
@@ -127,10 +126,7 @@ def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mappi
 
 
 class LossFinder:
-    """Follows the operations, and collects what each one takes away from the live schema.
-
-    What the operations made themselves is no loss: it has no counterpart in the live schema.
-    """
+    """Follows the operations, and collects what each one takes away from the live schema."""
 
     def __init__(self, live: SchemaState, tables: Mapping[Name, Table]) -> None:
         self._live = live
@@ -193,16 +189,12 @@ class LossFinder:
                     self._unread(statement.text)
                 self.apply(operation)
             truncated = [operation for operation in statement.locks if isinstance(operation, ops.TruncateTable)]
-            self._truncated(truncated)
+            tables = (self._state.tables.get(self._state.name_of(operation)) for operation in truncated)
+            live = [table.live for table in tables if table is not None and table.live is not None]
+            for path in self._referring(live) if any(operation.cascade for operation in truncated) else live:
+                self._stake("rows", path)
             if ROWS_CHANGE.search(statement.text) and not truncated:
                 self._rows_changed(statement.text)
-
-    def _truncated(self, operations: Sequence[ops.TruncateTable]) -> None:
-        tables = (self._state.tables.get(self._state.name_of(operation)) for operation in operations)
-        live = [table.live for table in tables if table is not None and table.live is not None]
-        cascade = any(operation.cascade for operation in operations)
-        for path in self._referring(live) if cascade else live:
-            self._stake("rows", path)
 
     def _rows_changed(self, sql: str) -> None:
         """Collect the live tables that DELETE takes rows of, and the values that UPDATE overwrites.

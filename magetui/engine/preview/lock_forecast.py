@@ -22,8 +22,6 @@ from magetui.engine.preview.lock_rules import ACCESS_EXCLUSIVE, Effect, on
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops
 
-__all__ = ["Effect", "after", "effects"]
-
 COMMENTS = ("CreateTableCommentOp", "DropTableCommentOp")
 
 

@@ -2,9 +2,8 @@
 
 The lock modes are those of the manual's chapter 13.3 and of ALTER TABLE's page. Where the manual is silent, they are
 what servers 16 and 18 show in pg_locks: dropping a table, for example, also locks the tables that its foreign keys
-refer to. Nothing here asks a database. The rules read a `SchemaState`. If that does not know enough, an effect without
-a table says which tables are meant. Partitions and children are not in the state: what is said of a table holds for
-them too.
+refer to. If the `SchemaState` does not know enough, an effect without a table says which tables are meant. Partitions
+and children are not in the state: what is said of a table holds for them too.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
-from magetui.engine.preview.lock_forecast import Effect, after, effects
+from magetui.engine.preview.lock_forecast import after, effects
+from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode

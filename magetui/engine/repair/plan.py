@@ -7,14 +7,13 @@ revision, or to none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from magetui.engine.errors import RefusedError
 from magetui.engine.evidence.evidence import gather_evidence, record_chain
 from magetui.engine.evidence.live import named_as_originals
-from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import name_revisions
@@ -25,6 +24,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
+from magetui.model.operations import Recording
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 
 RepairVerb = Literal["finish", "undo"]
@@ -65,13 +65,17 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     _require_complete(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
     revision = chain.by_id[partial.revision]
+    table = version_table_name(workspace)
     return Plan(
         verb=verb,
         current=snapshot.current,
         target_revision=partial.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(partial.revision, verb, revision.message),),
         result=result,
-        version_table_sql=tuple(_version_table_sql(version_table_name(workspace), snapshot.current, result)),
+        version_table_sql=(
+            *(f"DELETE FROM {table} WHERE version_num = '{row}'" for row in sorted({*snapshot.current} - {*result})),
+            *(f"INSERT INTO {table} (version_num) VALUES ('{row}')" for row in sorted({*result} - {*snapshot.current})),
+        ),
         url=workspace.target.redacted,
         database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
@@ -227,10 +231,3 @@ def _current_after(chain: Chain, verb: RepairVerb, current: Sequence[str], revis
     applied = chain.applied(sorted(others)) if others else frozenset()
     parents = chain.by_id[revision].down_revisions
     return tuple(sorted({*others, *(parent for parent in parents if parent not in applied)}))
-
-
-def _version_table_sql(table: str, current: Sequence[str], result: Sequence[str]) -> Iterator[str]:
-    for row in sorted(set(current) - set(result)):
-        yield f"DELETE FROM {table} WHERE version_num = '{row}'"
-    for row in sorted(set(result) - set(current)):
-        yield f"INSERT INTO {table} (version_num) VALUES ('{row}')"

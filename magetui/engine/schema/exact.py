@@ -1,8 +1,7 @@
 """Exact facts of a schema, as its server spells them, for two schemas that the same kind of server made.
 
-Evidence compares scripts with a server, so it uses only what both spell alike (`facts`). A replayed schema can be
-compared exactly: its defaults, checks and index conditions as texts, and also names, because later scripts drop things
-by name. Only the name of the schema itself is removed from texts.
+A replayed schema can be compared exactly: its defaults, checks and index conditions as texts, and also names, because
+later scripts drop things by name. Only the name of the schema itself is removed from texts.
 """
 
 from __future__ import annotations

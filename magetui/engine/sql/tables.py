@@ -304,9 +304,7 @@ class TableReader:
                 action.take_any("REPLICA", "ALWAYS")
                 is_trigger = action.key == "TRIGGER"
                 return Read.unclear(lock(*self.where, LockMode.SHARE_ROW_EXCLUSIVE) if is_trigger else strong)
-            case "CLUSTER":
-                return Read((), (weak,))
-            case "SET" if action.take("WITHOUT", "CLUSTER"):
+            case "CLUSTER" | "SET" if verb == "CLUSTER" or action.take("WITHOUT", "CLUSTER"):
                 return Read((), (weak,))
             case "SET" | "RESET" if action.key == "(":
                 return Read((), (strong if action.has("USER_CATALOG_TABLE") else weak,))
