@@ -15,22 +15,10 @@ from typing import Literal
 from magetui.engine.schema.defaults import COLLATION, STRING, bare, number_in
 from magetui.model.schema import Column
 
-FactKind = Literal[
-    "table",
-    "column",
-    "type",
-    "null",
-    "default",
-    "primary-key",
-    "index",
-    "unique",
-    "foreign-key",
-    "check",
-    "name",
-    "enum",
-    "enum-value",
-    "enum-order",
+TableFactKind = Literal[
+    "table", "column", "type", "null", "default", "primary-key", "index", "unique", "foreign-key", "check", "name"
 ]
+FactKind = Literal[TableFactKind, "enum", "enum-value", "enum-order"]
 
 
 TEXTS: Mapping[FactKind, str] = {

@@ -132,19 +132,8 @@ class TableReader:
             elif words.key == "GENERATED":
                 default, is_identity = _generated(words)
                 nullable = nullable and not is_identity
-            elif words.take("PRIMARY", "KEY"):
-                words.take_any("ASC")
-                constraints.append(ops.AddConstraint(*self.where, "primary", called, (name,)))
-            elif words.take("UNIQUE"):
-                constraints.append(ops.AddConstraint(*self.where, "unique", called, (name,)))
-            elif words.take("REFERENCES"):
-                key = self._foreign_key(called, (name,), words)
-                constraints.append(ops.AddConstraint(*self.where, "foreign", called, foreign_key=key))
-            elif words.take("CHECK"):
-                named = called or (f"{self.table}_{name}_check" if self.dialect == "postgresql" else None)
-                expression = words.inside().rest
-                constraints.append(ops.AddConstraint(*self.where, "check", named, definition=expression))
-                words.take("NO", "INHERIT")
+            elif (constraint := self._constraint(words, called, name)) is not None:
+                constraints.append(constraint)
             elif words.take_any("COLLATE", "STORAGE", "COMPRESSION"):
                 words.path()
             elif not words.take_any("NULL", "AUTOINCREMENT"):
@@ -171,25 +160,33 @@ class TableReader:
             words.take_any("DEFERRED", "IMMEDIATE")
         return ForeignKey(name, columns, schema, table, referred, on_delete)
 
-    def _constraint(self, words: Tokens) -> ops.AddConstraint | None:
-        """Read a table's constraint; None if it is of another kind."""
-        name = words.identifier() if words.take("CONSTRAINT") else None
-        if words.take("FOREIGN", "KEY"):
-            columns = words.columns()
-            words.take("REFERENCES")
+    def _constraint(
+        self, words: Tokens, name: str | None = None, column: str | None = None
+    ) -> ops.AddConstraint | None:
+        """Read a constraint of the table or of a column; None if it is of another kind."""
+        if words.take("CONSTRAINT"):
+            name = words.identifier()
+        columns = (column,) if column is not None else words.columns() if words.take("FOREIGN", "KEY") else ()
+        if words.take("REFERENCES"):
             key = self._foreign_key(name, columns, words)
             return ops.AddConstraint(*self.where, "foreign", name, foreign_key=key)
         if words.take("CHECK"):
-            return ops.AddConstraint(*self.where, "check", name, definition=words.inside().rest)
-        if words.take("NOT", "NULL"):
+            if column is not None and self.dialect == "postgresql":
+                name = name or f"{self.table}_{column}_check"
+            definition = words.inside().rest
+            words.take("NO", "INHERIT")
+            return ops.AddConstraint(*self.where, "check", name, definition=definition)
+        if column is None and words.take("NOT", "NULL"):
             return ops.AddConstraint(*self.where, "check", name, definition=f"{words.identifier()} IS NOT NULL")
-        if words.take("EXCLUDE"):
+        if column is None and words.take("EXCLUDE"):
             return ops.AddConstraint(*self.where, "exclude", name)
         is_primary = words.take("PRIMARY", "KEY")
         if not is_primary and not words.take("UNIQUE"):
             return None
-        words.take_any("NULLS", "NOT", "DISTINCT")
-        columns = words.columns()
+        if column is None:
+            words.take_any("NULLS", "NOT", "DISTINCT")
+            columns = words.columns()
+        words.take_any("ASC")
         return ops.AddConstraint(*self.where, "primary" if is_primary else "unique", name, columns)
 
     # -- ALTER TABLE
