@@ -88,35 +88,29 @@ def plan_replay(workspace: Workspace, revision: str | None = None) -> ReplayPlan
     Nothing is built. Raises `RefusedError` with advice if the replay is not allowed, and the errors of
     `gather_evidence`.
     """
-    with open_reading(workspace) as reading:
-        return _rehearsed(reading, revision)
-
-
-def _rehearsed(reading: Reading, revision: str | None) -> ReplayPlan:
-    workspace = reading.workspace
     if workspace.backend.name == "mssql":
         raise RefusedError("magetui cannot replay a chain on SQL Server yet, so it has no schema to compare with.")
     chain = workspace.chain
     chain.upgrade_steps((), "heads")  # raises if the chain is broken
-    overview = reading.overview
-    revisions, chosen = _choose_revisions(reading, chain, revision)
-    applied = chain.applied(revisions)
-    steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
-    database, default_schema = workspace.target.redacted, overview.server.schema
-    plan = partial(ReplayPlan, revisions, chosen, steps, database=database, default_schema=default_schema)
-    if workspace.backend.name == "sqlite":
-        if workspace.selection.scratch_url is not None:
-            raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")
-        _require_inside(reading, chain, steps, "Nothing was replayed.")
-        return plan(mode="memory")
-    scratch = workspace.scratch
-    if scratch is not None:
-        if scratch.dialect != workspace.target.dialect:
-            raise UsageError(f"The scratch database must be {workspace.target.dialect} too, not {scratch.dialect}.")
-        return plan(mode="apart", scratch=scratch.redacted)
-    _require_scratch_schema(workspace, overview)
-    _require_inside(reading, chain, steps, f"Nothing was replayed. {ADVICE}")
-    return plan(mode="schema")
+    with open_reading(workspace) as reading:
+        overview = reading.overview
+        revisions, chosen = _choose_revisions(reading, chain, revision)
+        applied = chain.applied(revisions)
+        steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
+        database, default_schema = workspace.target.redacted, overview.server.schema
+        plan = partial(ReplayPlan, revisions, chosen, steps, database=database, default_schema=default_schema)
+        if workspace.backend.name == "sqlite":
+            if workspace.selection.scratch_url is not None:
+                raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")
+            _require_inside(reading, chain, steps, "Nothing was replayed.")
+            return plan(mode="memory")
+        if (scratch := workspace.scratch) is not None:
+            if scratch.dialect != workspace.target.dialect:
+                raise UsageError(f"The scratch database must be {workspace.target.dialect} too, not {scratch.dialect}.")
+            return plan(mode="apart", scratch=scratch.redacted)
+        _require_scratch_schema(workspace, overview)
+        _require_inside(reading, chain, steps, f"Nothing was replayed. {ADVICE}")
+        return plan(mode="schema")
 
 
 def verify(workspace: Workspace, plan: ReplayPlan, stop: Callable[[], bool] = lambda: False) -> Verification:

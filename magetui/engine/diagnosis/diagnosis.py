@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from magetui.engine.diagnosis.evidence_findings import judged, not_weighed, worth_weighing
+from magetui.engine.diagnosis.evidence_findings import judged, worth_weighing
 from magetui.engine.diagnosis.finding import Finding, in_order
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
@@ -116,9 +116,11 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
 
     try:
         if reading.workspace.backend.name != "mssql":  # there is no evidence for SQL Server yet
-            reading.read_all()
+            _ = reading.snapshot
+            reading.close()
         findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
     except MagetuiError as error:
-        findings = [*diagnosis.findings, not_weighed(error.message)]
+        message = f"It is not known whether the schema matches the current revision. {error.message}"
+        findings = [*diagnosis.findings, Finding("evidence-missing", "info", message, {"reason": error.message})]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
     return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)

@@ -34,11 +34,6 @@ def worth_weighing(findings: Sequence[Finding]) -> bool:
     return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
 
 
-def not_weighed(reason: str) -> Finding:
-    message = f"It is not known whether the schema matches the current revision. {reason}"
-    return Finding("evidence-missing", "info", message, {"reason": reason})
-
-
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
     """Return the findings, with what the evidence says of the current revision or of candidates for it."""
     codes = {finding.code for finding in findings}

@@ -182,8 +182,8 @@ def _row_findings(
 def _release_facts(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
-    releases = {"releases": origin.release_range, "first_release": origin.first}
-    return {**releases, "running": origin.running, "pin": origin.pin}
+    first = {"releases": origin.release_range, "first_release": origin.first}
+    return {**first, "running": origin.running, "pin": origin.pin}
 
 
 def _running(origin: Origin) -> str:

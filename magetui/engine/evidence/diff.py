@@ -156,11 +156,6 @@ class SchemaDiff:
             left.update(differences_of(self.of(old, before), becomes))
         return left if undone else set()
 
-    def is_done(self, before: SchemaState, after: SchemaState) -> bool:
-        """Return True if the live schema shows every change from one state to the next."""
-        added, removed = self.brought(before, after)
-        return all(self.is_live(fact) for fact in added) and not any(self.is_live(fact) for fact in removed)
-
     def brought(self, before: SchemaState, after: SchemaState) -> tuple[set[Fact], set[Fact]]:
         """Return the facts that a step adds and the facts that it removes. Open tables show no removed facts."""
         added: set[Fact] = set()

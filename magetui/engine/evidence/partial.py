@@ -87,16 +87,20 @@ class PartialRevisions:
         self, operations: Sequence[Operation], states: Sequence[SchemaState]
     ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
         """Return the done, doubtful and missing operations, in any order: somebody did them or mended the schema."""
-        steps = list(enumerate(pairwise(states)))
-        doubt = {index for index, step in steps if not any(self.diff.brought(*step))}
-        done = [index for index, step in steps if index not in doubt and self.diff.is_done(*step)]
-        reached = states[0]
-        for index in done:
-            reached = reached.as_far_as_read(operations[index])
-        missing = tuple(index for index in range(len(operations)) if index not in {*done, *doubt})
+        done, doubt, missing = [], [], []
+        reached, is_live = states[0], self.diff.is_live
+        for index, step in enumerate(pairwise(states)):
+            added, removed = self.diff.brought(*step)
+            if not added and not removed:
+                doubt.append(index)
+            elif all(map(is_live, added)) and not any(map(is_live, removed)):
+                done.append(index)
+                reached = reached.as_far_as_read(operations[index])
+            else:
+                missing.append(index)
         if not done or not missing or not self.diff.fit(reached):
             return None
-        return tuple(done), tuple(sorted(doubt)), missing
+        return tuple(done), tuple(doubt), tuple(missing)
 
     def _rebuilt(
         self, operations: Sequence[Operation], states: Sequence[SchemaState]

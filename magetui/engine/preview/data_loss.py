@@ -91,7 +91,7 @@ def read_losses(reading: Reading, operations: Iterable[ops.Operation], budget_ms
         finder.apply(operation)
     stakes = finder.stakes()
     counted = _counted(reading, stakes, budget_ms)
-    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(finder.undecidable))
+    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(dict.fromkeys(finder.undecidable)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class LossFinder:
         table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, ops.OnTable) else None
         match operation:
             case ops.RenameEnumValue():
-                self._undecided(f"the value {operation.value} of the type {operation.name} is renamed")
+                self.undecidable.append(f"the value {operation.value} of the type {operation.name} is renamed")
             case ops.DropTable() if table is not None and table.live is not None:
                 self._stake("table", table.live)
             case ops.DropColumn(column=name) if table is not None and table.live is not None:
@@ -174,9 +174,9 @@ class LossFinder:
                     self._stake("enum-value", live, Wanted(column, value))
         using, name = operation.using, f"{live[1]}.{column}"
         if using is not None and not only_casts(using, operation.column):
-            self._undecided(f"the values of {name} are replaced by {_shown(using)}")
+            self.undecidable.append(f"the values of {name} are replaced by {_shown(using)}")
         elif has is None and gets is None and narrows(now, new_type, self._live.dialect, explicit=using is not None):
-            self._undecided(f"values of {name} are cut or rounded to fit into {new_type}")
+            self.undecidable.append(f"values of {name} are cut or rounded to fit into {new_type}")
 
     def _execute(self, sql: str) -> None:
         for statement in statements_of(sql, self._live.dialect):
@@ -220,7 +220,7 @@ class LossFinder:
                 self._stake("rows", table.live, at_most="; ".join(filter(None, reasons)) or None)
             elif lost := [table.live_columns[name] for name in change.columns if name in table.live_columns]:
                 columns = " and ".join(f"{table.live[1]}.{column}" for column in lost)
-                self._undecided(f"values of {columns} are overwritten: {_shown(change.sql)}")
+                self.undecidable.append(f"values of {columns} are overwritten: {_shown(change.sql)}")
 
     def _referring(self, paths: Sequence[Name], on_delete: str | None = None) -> list[Name]:
         """Return the live tables with those that refer to them, and so on: by any foreign key, or by such keys."""
@@ -232,11 +232,7 @@ class LossFinder:
         return tables
 
     def _unread(self, sql: str) -> None:
-        self._undecided(f"this SQL may remove data, but its text does not say which: {_shown(sql)}")
-
-    def _undecided(self, sentence: str) -> None:
-        if sentence not in self.undecidable:
-            self.undecidable.append(sentence)
+        self.undecidable.append(f"this SQL may remove data, but its text does not say which: {_shown(sql)}")
 
     def _stake(self, kind: LossKind, live: Name, wanted: Wanted | None = None, at_most: str | None = None) -> None:
         self._stakes[Stake(kind, self._tables[live], wanted or Wanted(), at_most)] = None

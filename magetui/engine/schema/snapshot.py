@@ -82,11 +82,6 @@ class Reading:
             self._snapshot = self._read(lambda connection: self._read_snapshot(connection, overview))
         return self._snapshot
 
-    def read_all(self) -> None:
-        """Read the snapshot, and close the connection: whoever comes next works without the database."""
-        _ = self.snapshot
-        self.close()
-
     @property
     def definitions(self) -> tuple[str, ...]:
         """The SQL that makes the schema without its rows, for a dialect that renders changes from it; else nothing."""
