@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from magetui.engine.evidence.diff import Live
 from magetui.engine.evidence.evidence import weigh
-from magetui.engine.evidence.live import Live
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import Evidence

@@ -7,17 +7,49 @@ another.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from magetui.engine.evidence.live import Live
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.schema.facts import UNREAD, Difference, Fact, differences_of, in_order, index_fact
+from magetui.engine.schema.snapshot import Snapshot
+from magetui.engine.workspace import Workspace
+from magetui.model.schema import BATCH_PREFIX, TableDetail
 
 COLUMN_KINDS = frozenset({"column", "type", "null", "default"})
 Fit = Literal["exactly", "loosely"]
+
+
+@dataclass(frozen=True)
+class Live:
+    tables: Mapping[str, frozenset[Fact]]
+    enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
+
+
+def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
+    """Return the facts of a snapshot's tables and enum types, without those of the version table."""
+    scripts, default_schema = workspace.project.scripts, snapshot.server.schema
+    details = named_as_originals(snapshot.details)
+    state = SchemaState.read(workspace.target.dialect, default_schema, details, snapshot.enum_types)
+    version_table = state.name(scripts.version_table_schema, scripts.version_table)
+    tables = {name: state.facts(name) for name in state.tables if name != version_table}
+    return Live(tables, {name: state.enum_facts(name) for name in state.enums})
+
+
+def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
+    """Return the tables, where a copy that a batch operation left has its table's name if that table is gone."""
+    tables = tuple(details)
+    names = {(detail.table.schema, detail.table.name) for detail in tables}
+    return tuple(
+        replace(detail, table=replace(detail.table, name=original))
+        if detail.table.name.startswith(BATCH_PREFIX)
+        and (detail.table.schema, original := detail.table.name.removeprefix(BATCH_PREFIX)) not in names
+        else detail
+        for detail in tables
+    )
 
 
 class SchemaDiff:
@@ -136,10 +168,7 @@ class SchemaDiff:
         )
 
     def _left_by(self, revision: str) -> set[Difference]:
-        """Return the differences that remain after an upgrade followed by its downgrade.
-
-        Returns none if the downgrade undoes no part of the upgrade.
-        """
+        """Return the differences that remain after an upgrade and its downgrade; none if that undoes nothing."""
         before, after = self._history.before[revision], self._history.after[revision]
         back = self._history.back(revision)
         undone = False

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence import verdict as verdicts
-from magetui.engine.evidence.diff import SchemaDiff
-from magetui.engine.evidence.live import Live, live_schema
+from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema
 from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
@@ -159,20 +158,13 @@ class _Weighing:
         return None
 
     def _distance(self, candidate: _Candidate) -> tuple[int, bool]:
-        """Return how far a candidate is from the live schema.
-
-        A leftover of a rollback counts half of another difference. Of two that are equally far, the recorded one is
-        nearer.
-        """
+        """Return how far a candidate is from the live schema: a leftover of a rollback counts half of a difference."""
         revisions, state = candidate
         missing, left = self._diff.of_enums(state)
         return 2 * (self._diff.total(state) + len(missing)) + len(left), frozenset(revisions) != self._current
 
     def _says_little(self, candidate: _Candidate) -> tuple[int, bool]:
-        """Return a sort key that puts the candidates first that explain most of the live schema.
-
-        A candidate explains less if its schema leaves facts open, or if its script cannot be followed.
-        """
+        """Return a sort key: candidates that leave facts open, or cannot be followed, explain less and come last."""
         revisions, state = candidate
         followed = all(self._recordings[name].upgrade.undecidable is None for name in revisions)
         return self._diff.unspoken(state), not followed

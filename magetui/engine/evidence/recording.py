@@ -130,10 +130,7 @@ def _marked(recorded: Recorded) -> Recorded:
 
 
 def _cache_file(workspace: Workspace) -> Path:
-    """Return the path of the cache for the project's scripts and the dialect.
-
-    It is one file for all scripts: reading a file for each script would take longer than all the rest.
-    """
+    """Return the path of the cache: one file for all scripts, because reading a file for each takes longer."""
     base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
     key = [__version__, str(codec.FORMAT), workspace.target.dialect, scripts.script_location]

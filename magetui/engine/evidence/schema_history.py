@@ -53,10 +53,7 @@ class SchemaHistory:
         self.enums = sorted({name for state in self.after.values() for name in state.enums})
 
     def at(self, current: Iterable[str]) -> SchemaState:
-        """Return the schema state at a current revision, which may be several revisions.
-
-        The state of the first one is completed with the other revisions and their ancestors, oldest first.
-        """
+        """Return the schema state at a current revision: its first one, completed with the others, oldest first."""
         first, *others = current
         state = self.after[first]
         wanted = self.ancestors(others) - self.ancestors([first]) if others else ()
@@ -66,10 +63,7 @@ class SchemaHistory:
         return state
 
     def together(self) -> tuple[tuple[str, ...], ...]:
-        """Return the combinations of revisions that are independent of each other.
-
-        If there are more than `MOST_TOGETHER`, only the combination of all heads is returned.
-        """
+        """Return the combinations of independent revisions; only all heads if there are more than `MOST_TOGETHER`."""
         below: list[int] = []  # the ancestors of each revision, as bits
         beside: list[int] = []  # the older revisions that are not its ancestors, as bits
         for index, revision in enumerate(self.oldest_first):

@@ -15,6 +15,7 @@ from magetui.engine.schema.facts import Difference, Fact
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+ASKS_DATABASE = "it asks the database what to do, so no schema shows what it did"
 AS_VERBS = {"missing": " is missing", "too much": " exists and should not", "different": ""}
 NULL_STATES = {"null": "may be null", "not null": "is not null"}
 
@@ -63,12 +64,7 @@ def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
     count = len(done) + len(missing) + len(doubt)
     what = "Revision" if partial.direction == "upgrade" else "The downgrade of revision"
     hidden = f", and {_is(len(doubt))} not visible in a schema" if doubt else ""
-    alternative = ""
-    if partial.or_else:
-        alternative = (
-            f" Or revision {partial.or_else} was started: it asks the database what to do, so no schema shows what it "
-            "did."
-        )
+    alternative = f" Or revision {partial.or_else} was started: {ASKS_DATABASE}." if partial.or_else else ""
     return (
         f"{what} {name_revisions(chain, (partial.revision,))} is partially applied: of its {count} operations "
         f"{_is(len(done))} done, {_is(len(missing))} missing{hidden}.{alternative}"

@@ -72,10 +72,7 @@ def read_type(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def type_change(old: str | None, new: str, column: str, using: str | None) -> tuple[TableWork, str | None]:
-    """Return the work of ALTER COLUMN TYPE with a note.
-
-    Types that are binary coercible keep the rows (manual, ALTER TABLE).
-    """
+    """Return the work of ALTER COLUMN TYPE with a note; binary coercible types keep the rows (manual)."""
     if using is not None and not _only_casts(using, column, new):
         return "rewrite", "computes the column for every row"
     if old is None:

@@ -69,10 +69,7 @@ class Losses:
 
 
 def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
-    """Return what a run of the plan loses.
-
-    Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
-    """
+    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read."""
     steps = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)

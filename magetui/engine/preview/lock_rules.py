@@ -63,10 +63,7 @@ def not_known(note: str) -> Effect:
 
 
 def merged(effects: Iterable[Effect], state: SchemaState | None = None) -> tuple[Effect, ...]:
-    """Return one effect for each table: the strongest lock and the most work.
-
-    Tables that the open transaction of `state` has created are left out, since no other session sees them.
-    """
+    """Return the strongest lock and most work for each table that the transaction of `state` has not created."""
     tables: dict[object, Effect] = {}
     for effect in effects:
         if state is not None and effect.table is not None and state.is_new((effect.schema, effect.table)):

@@ -82,10 +82,7 @@ class Preview:
 
 
 def ask_scripts(workspace: Workspace) -> None:
-    """Record all scripts before a connection is opened, so that it does not idle while the child process works.
-
-    Nothing is raised: whoever needs the recordings reports what went wrong.
-    """
+    """Record all scripts before a connection is opened, which would idle meanwhile. Errors are reported later."""
     from magetui.engine.evidence.evidence import record_chain  # loads what only evidence needs
 
     with suppress(MagetuiError):

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from magetui.engine.errors import RefusedError
+from magetui.engine.evidence.diff import named_as_originals
 from magetui.engine.evidence.evidence import gather_evidence, record_chain
-from magetui.engine.evidence.live import named_as_originals
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.summary import name_revisions
+from magetui.engine.evidence.summary import ASKS_DATABASE, name_revisions
 from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
 from magetui.engine.preflight import consent_name, forbidden, version_table_name
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
@@ -107,9 +107,8 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
     if partial.or_else is not None and partial.or_else not in known:
         raise RefusedError(
             f"Revision {partial.revision} looks partially applied, but revision {partial.or_else} may have been "
-            "started instead: it asks the database what to do, so no schema shows what it did, and it is not below "
-            f"the current revision. Find out. If {partial.or_else} was run, run 'magetui stamp {partial.or_else}' "
-            "first. Nothing was changed."
+            f"started instead: {ASKS_DATABASE}, and it is not below the current revision. Find out. If "
+            f"{partial.or_else} was run, run 'magetui stamp {partial.or_else}' first. Nothing was changed."
         )
     if verb == "undo" and partial.adds_values_alone:
         raise RefusedError(

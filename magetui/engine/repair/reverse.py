@@ -57,8 +57,7 @@ class Reversal:
 
         Raises `NoReversalError`.
         """
-        steps = tuple(self._reverse_all(done, start))
-        return steps, tuple(dict.fromkeys(self._notes))
+        return tuple(self._reverse_all(done, start)), tuple(dict.fromkeys(self._notes))
 
     def _reverse_all(self, done: Sequence[ops.Operation], start: SchemaState) -> Iterator[RepairStep]:
         before = [start]
@@ -144,12 +143,8 @@ class Reversal:
 
     def _restore_table(self, dropped: ops.DropTable) -> Iterator[RepairStep]:
         yield self._restore(f"the table {dropped.table}", dropped)
-        yield from self._take_all(
-            lambda other: (
-                isinstance(other, (ops.CreateIndex, ops.AddConstraint, ops.AddColumn, ops.AlterColumn))
-                and other.table == dropped.table
-            )
-        )
+        parts = (ops.CreateIndex, ops.AddConstraint, ops.AddColumn, ops.AlterColumn)
+        yield from self._take_all(lambda other: isinstance(other, parts) and other.table == dropped.table)
         self._notes.append(f"The table {dropped.table} comes back without the rows that it had.")
 
     def _restore_column(self, dropped: ops.DropColumn) -> Iterator[RepairStep]:

@@ -29,10 +29,7 @@ def without_schemas(schemas: Iterable[str | None]) -> Spelled:
 def exact_facts(
     details: Iterable[TableDetail], default_schema: str | None, spelled: Spelled, types: Spelled | None = None
 ) -> dict[str, frozenset[Fact]]:
-    """Return the facts of each table by its name.
-
-    `types` normalises the names of types, if `spelled` leaves differences that mean the same.
-    """
+    """Return the facts of each table by its name. `types` spells the types, if that differs from other texts."""
     return {
         table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
             _of_table(detail, default_schema, spelled, types or spelled)
