@@ -184,10 +184,7 @@ def _require_scratch_schema(workspace: Workspace, state: Overview) -> None:
 
 
 def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], advice: str) -> None:
-    """Raise `RefusedError` if a recorded operation reaches outside of the scratch schema.
-
-    The child checks again while it executes, since some scripts hide their statements from the recorder.
-    """
+    """Raise `RefusedError` if a recorded operation reaches outside; the child checks again while it executes."""
     workspace, state = reading.workspace, reading.snapshot
     schemas = {table.schema for table in state.tables if table.schema}
     schemas |= {table.schema for table in state.version_tables if table.schema}

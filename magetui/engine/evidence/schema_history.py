@@ -101,10 +101,7 @@ class SchemaHistory:
         return found
 
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
-        """Return the state after one step, with all tables that it `changed`.
-
-        If the script cannot be followed to its end, the tables that it names are open afterwards.
-        """
+        """Return the state after one step, with all tables that it `changed`. What an unread script names is open."""
         changed: set[str] = set()
         for operation in self._operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])

@@ -32,10 +32,7 @@ VIRTUAL = re.compile(r"\bgenerated\s+always\s+as\s*\(", re.IGNORECASE)
 
 
 def new_column(kind: str, default: str | None, nullable: bool) -> tuple[TableWork, str | None]:  # noqa: PLR0911 - a case a kind of default
-    """Return the work of ADD COLUMN with a note (manual, ALTER TABLE, notes).
-
-    `default` may be the clause of a generated column or of an identity.
-    """
+    """Return the work of ADD COLUMN with a note (manual, ALTER TABLE). `default` may be a GENERATED clause."""
     if SERIAL.fullmatch(kind.strip()):
         return "rewrite", "gives every row a number"
     if default is None or default.strip().lower() == "null":

@@ -194,10 +194,7 @@ class LossFinder:
                 self._rows_changed(statement.text)
 
     def _rows_changed(self, sql: str) -> None:
-        """Collect the live tables that DELETE takes rows of, and the values that UPDATE overwrites.
-
-        Nulls, and columns that the plan made, are no loss.
-        """
+        """Collect the tables that DELETE takes rows of, and the values that UPDATE overwrites. Nulls are no loss."""
         from magetui.engine.preview.query_locks import row_changes  # loads sqlglot: only for plans with such SQL
 
         try:

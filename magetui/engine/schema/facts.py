@@ -19,8 +19,6 @@ TableFactKind = Literal[
     "table", "column", "type", "null", "default", "primary-key", "index", "unique", "foreign-key", "check", "name"
 ]
 FactKind = Literal[TableFactKind, "enum", "enum-value", "enum-order"]
-
-
 TEXTS: Mapping[FactKind, str] = {
     "table": "table {table}",
     "column": "column {table}.{name}",
@@ -57,10 +55,7 @@ class Fact:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The part of the schema that the fact describes: two different facts of one place contradict each other.
-
-        A table may have several unique constraints, so each of them is a place of its own.
-        """
+        """The part that is described: two facts of one place contradict each other. Each unique constraint is one."""
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
