@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
 from magetui.engine.schema.snapshot import Overview
-from magetui.model.server import Pooler
 
 
 def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
@@ -29,8 +28,18 @@ def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]
             {"schema": server.schema, "user": server.user},
             "connect",
         )
-    if server.pooler is not None:
-        yield _pooler_finding(server.pooler, obstacle)
+    if (pooler := server.pooler) is not None:
+        problem = pooler_problem(pooler)
+        message = (
+            "The connection goes through a pooler that keeps a session of the server for each client: locks and "
+            "timeouts work."
+            if problem is None
+            else f"{problem} Reading works; changes and backups are refused here."
+        )
+        severity: Severity = "info" if problem is None else "warning" if pooler.dropped else obstacle
+        dropped = pooler.dropped
+        facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": dropped}
+        yield Finding("pooler", severity, message, facts, None if problem is None else "connect")
 
 
 def _nowhere_finding(overview: Overview) -> Finding:
@@ -48,16 +57,3 @@ def _nowhere_finding(overview: Overview) -> Finding:
         {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
         "migrate" if creatable and not elsewhere else "connect",
     )
-
-
-def _pooler_finding(pooler: Pooler, obstacle: Severity) -> Finding:
-    objection = pooler_problem(pooler)
-    facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
-    if objection is None:
-        message = (
-            "The connection goes through a pooler that keeps a session of the server for each client: locks and "
-            "timeouts work."
-        )
-        return Finding("pooler", "info", message, facts)
-    message = f"{objection} Reading works; changes and backups are refused here."
-    return Finding("pooler", "warning" if pooler.dropped else obstacle, message, facts, "connect")

@@ -16,7 +16,6 @@ from magetui.engine.evidence.table_state import NAMELESS, Name, TableState
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 
-Place = tuple[str, str, str]
 ALTERING = (
     ops.AddColumn,
     ops.AddConstraint,
@@ -121,9 +120,9 @@ class Lookahead:
                     break
         return dropped
 
-    def _gone(self, name: str, step: int) -> frozenset[Place]:
+    def _gone(self, name: str, step: int) -> frozenset[tuple[str, str, str]]:
         """Return the columns and indexes that the table first gets after that step."""
-        gone: set[Place] = set()
+        gone: set[tuple[str, str, str]] = set()
         known: set[str] = set()
         for _, operation in self._later(name, step):
             match operation:

@@ -85,7 +85,6 @@ class SchemaHistory:
         return tuple(tuple(self.oldest_first[index].revision for index in current) for current in sorted(found))
 
     def back(self, revision: str) -> SchemaState:
-        """Return the schema state after a revision's upgrade and its downgrade."""
         return self.stepped(self.after[revision], self._chain.by_id[revision], "downgrade")
 
     def ancestors(self, current: Iterable[str]) -> set[str]:

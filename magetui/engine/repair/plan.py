@@ -7,7 +7,7 @@ revision, or to none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,7 +122,7 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
 
 
 def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
-    """Return the steps of the repair, and notes on what they leave."""
+    """Return the steps, and notes on what they leave."""
     partial = case.partial
     if partial.direction == DIRECTIONS[verb]:
         steps, notes = _continue(partial, in_doubt)
@@ -184,21 +184,19 @@ def _describe(operation: ops.Operation) -> str:
     return f"rows inserted into {operation.table}" if isinstance(operation, ops.OnTable) else operation.kind
 
 
-def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
-    """Return the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
+def _clean_up(case: _Case) -> Iterator[RepairStep]:
+    """Yield the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
     touched = {operation.table for operation in case.partial.operations if isinstance(operation, ops.OnTable)}
     names = {table.name for table in case.snapshot.tables}
-    steps: list[RepairStep] = []
     for leftover in case.snapshot.leftovers:
         if leftover.table not in touched or leftover.kind == "leftover-type":
             continue
         if leftover.kind == "invalid-index":
-            steps.append(RepairStep(ops.DropIndex(leftover.name, leftover.table, leftover.schema)))
+            yield RepairStep(ops.DropIndex(leftover.name, leftover.table, leftover.schema))
         elif leftover.table in names:
-            steps.append(RepairStep(ops.DropTable(leftover.name, None)))
+            yield RepairStep(ops.DropTable(leftover.name, None))
         elif leftover.table is not None:  # the run stopped between dropping the table and renaming its copy
-            steps.append(RepairStep(ops.RenameTable(leftover.name, None, leftover.table)))
-    return tuple(steps)
+            yield RepairStep(ops.RenameTable(leftover.name, None, leftover.table))
 
 
 # -- the result

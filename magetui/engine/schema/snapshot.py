@@ -7,8 +7,8 @@ details of all tables take longer on a large schema, so they are read when someb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -136,11 +136,6 @@ class Reading:
         )
 
 
-@contextmanager
-def open_reading(workspace: Workspace) -> Iterator[Reading]:
-    """Yield a reading of the workspace's database, and close its connection afterwards."""
-    reading = Reading(workspace)
-    try:
-        yield reading
-    finally:
-        reading.close()
+def open_reading(workspace: Workspace) -> closing[Reading]:
+    """Return a context with a reading of the workspace's database, whose connection it closes afterwards."""
+    return closing(Reading(workspace))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from magetui.engine.sql.tokens import Tokens
@@ -87,21 +86,7 @@ class TableReader:
             others += [lock(*parent, LockMode.SHARE_UPDATE_EXCLUSIVE) for parent in inherited]
         elif words.skip_to("AS"):
             others.append(ops.RunQuery(words.rest))
-        table = self._new_table(columns, constraints)
-        return Read((table,) if is_clear else None, (*others, table))
-
-    def _constraint_of_new_table(self, part: Tokens, constraints: list[ops.AddConstraint]) -> bool:
-        """Add the constraint, and return True if the schema shows all of it."""
-        constraint = self._constraint(part)
-        if constraint is None:
-            return False
-        if constraint.constraint == "check" and constraint.name is None:
-            return self.dialect == "sqlite"  # no fact is made of a check without a name
-        constraints.append(constraint)
-        return constraint.constraint != "exclude"
-
-    def _new_table(self, columns: Sequence[Column], constraints: Sequence[ops.AddConstraint]) -> ops.CreateTable:
-        return ops.CreateTable(
+        table = ops.CreateTable(
             *self.where,
             tuple(columns),
             next((added.columns for added in constraints if added.constraint == "primary"), ()),
@@ -113,6 +98,17 @@ class TableReader:
                 if added.constraint in ("unique", "check", "exclude")
             ),
         )
+        return Read((table,) if is_clear else None, (*others, table))
+
+    def _constraint_of_new_table(self, part: Tokens, constraints: list[ops.AddConstraint]) -> bool:
+        """Add the constraint, and return True if the schema shows all of it."""
+        constraint = self._constraint(part)
+        if constraint is None:
+            return False
+        if constraint.constraint == "check" and constraint.name is None:
+            return self.dialect == "sqlite"  # no fact is made of a check without a name
+        constraints.append(constraint)
+        return constraint.constraint != "exclude"
 
     def _column(self, words: Tokens) -> tuple[Column, list[ops.AddConstraint], bool]:
         """Read a column and its constraints. The last value is False if a part is not understood."""
