@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from magetui.engine.repair.plan import InDoubt
     from magetui.engine.revisions.version_changes import VersionChange
 
-
 RELATIVE = re.compile(r"^([+-])(\d+)$")
 
 

@@ -36,7 +36,7 @@ def consent_name(workspace: Workspace, state: Overview) -> str:
 
 def version_table_name(workspace: Workspace) -> str:
     scripts = workspace.project.scripts
-    return ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
+    return ".".join(filter(None, (scripts.version_table_schema, scripts.version_table)))
 
 
 def lacks_schema(state: Overview) -> bool:

@@ -182,8 +182,8 @@ def _row_findings(
 def _release_facts(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
-    found = origin.release_range
-    return {"releases": found, "first_release": origin.first, "running": origin.running, "pin": origin.pin}
+    which = {"releases": origin.release_range, "first_release": origin.first}
+    return {**which, "running": origin.running, "pin": origin.pin}
 
 
 def _running(origin: Origin) -> str:

@@ -191,8 +191,8 @@ class TableState:
         foreign = self.foreign_key(name)
         if foreign is not None:
             return replace(self, foreign_keys=without(self.foreign_keys, foreign))
-        is_clear = operation.constraint == "check" or self.open
-        return self if is_clear else self.opened()  # it had a constraint that is not known here
+        is_unaffected = operation.constraint == "check" or self.open
+        return self if is_unaffected else self.opened()  # it had a constraint that is not known here
 
 
 def by_columns(columns: tuple[str, ...], foreign: ForeignKey | None = None) -> str:
