@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
-from magetui.engine.preflight import forbidden, missing_schema
+from magetui.engine.preflight import consent_name, forbidden, missing_schema, version_table_name
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Overview, Reading
+from magetui.engine.schema.snapshot import Reading
 from magetui.engine.workspace import Workspace
-from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, Repair
+from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep
 from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
     from magetui.engine.repair.plan import InDoubt
     from magetui.engine.revisions.version_changes import VersionChange
-
 
 RELATIVE = re.compile(r"^([+-])(\d+)$")
 
@@ -41,12 +39,19 @@ def make_plan(
     workspace = reading.workspace
     chain = workspace.chain
     state = reading.overview
-    _require_readable(state)
+    if (table := state.version_table) is not None and table.rows is None:
+        raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned.")
     current = state.current
     if verb == "stamp":
         target, steps = _stamp(chain, current, revision, replace_unknown)
     else:
-        _require_known(chain, current)
+        unknown = chain.unknown(current)
+        if unknown and not chain.broken:
+            raise RefusedError(
+                f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads "
+                "from it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision "
+                f"{unknown[0]}"
+            )
         target, steps = (_migrate if verb == "migrate" else _rollback)(chain, current, revision)
     change = _version_change(workspace, verb, current, target, replace_unknown)
     return Plan(
@@ -54,7 +59,7 @@ def make_plan(
         current=current,
         target_revision=target,
         steps=steps,
-        database=Path(state.server.database).name if workspace.backend.name == "sqlite" else state.server.database,
+        database=consent_name(workspace, state),
         url=workspace.target.redacted,
         result=change.result,
         version_table_sql=change.statements,
@@ -71,8 +76,7 @@ def _version_change(
 ) -> VersionChange:
     from magetui.engine.revisions.version_changes import VersionChange, version_change  # loads Alembic, so only now
 
-    scripts = workspace.project.scripts
-    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
+    table = version_table_name(workspace)
     if replace_unknown is None:
         return version_change(workspace.chain, verb, current, target, table)
     others = tuple(revision for revision in current if revision != replace_unknown)
@@ -80,21 +84,6 @@ def _version_change(
     if target == "base":
         return VersionChange(others, (f"DELETE FROM {table}{where}",))
     return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
-
-
-def _require_readable(state: Overview) -> None:
-    table = state.version_table
-    if table is not None and table.rows is None:
-        raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned.")
-
-
-def _require_known(chain: Chain, current: tuple[str, ...]) -> None:
-    unknown = chain.unknown(current)
-    if unknown and not chain.broken:
-        raise RefusedError(
-            f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads from "
-            f"it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision {unknown[0]}"
-        )
 
 
 def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
@@ -170,37 +159,22 @@ def render_plan(reading: Reading, plan: Plan) -> tuple[PlanStep, ...]:
     """
     workspace = reading.workspace
     if plan.verb == "stamp":
-        sql = ";\n".join(plan.version_table_sql)
-        return tuple(PlanStep(s.revision, s.direction, s.message, sql) for s in plan.steps)
-    if plan.repair is not None:
-        return (_render_repair(reading, plan, plan.repair),)
-    reading.close()
-    request = RenderRequest(scripts=workspace.project.scripts, dialect=workspace.target.dialect, steps=plan.steps)
-    rendered = workspace.ask(request, "render their SQL")
-    return tuple(
-        PlanStep(
-            s.revision,
-            s.direction,
-            s.message,
-            _clean(workspace, answer["sql"]),
-            _clean(workspace, answer["problem"]),
-        )
-        for s, answer in zip(plan.steps, rendered, strict=True)
-    )
-
-
-def _render_repair(reading: Reading, plan: Plan, repair: Repair) -> PlanStep:
-    workspace, schema = reading.workspace, reading.definitions
-    reading.close()
-    request = RenderRepairRequest(workspace.project.scripts, workspace.target.dialect, repair, schema)
-    answer = workspace.ask(request, "render their SQL")
-    sql = _clean(workspace, answer["sql"])
-    if sql is not None:
-        sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.version_table_sql)))
-    step = plan.steps[0]
-    return PlanStep(step.revision, step.direction, step.message, sql, _clean(workspace, answer["problem"]))
-
-
-def _clean(workspace: Workspace, text: str | None) -> str | None:
-    """Return the text of a script without the credentials that it may have repeated."""
-    return None if text is None else workspace.clean(text)
+        stamp = ";\n".join(plan.version_table_sql)
+        return tuple(PlanStep(s.revision, s.direction, s.message, stamp) for s in plan.steps)
+    scripts, dialect = workspace.project.scripts, workspace.target.dialect
+    if plan.repair is None:
+        reading.close()
+        answers = workspace.ask(RenderRequest(scripts, dialect, plan.steps), "render their SQL")
+    else:
+        request = RenderRepairRequest(scripts, dialect, plan.repair, reading.definitions)
+        reading.close()
+        answers = [workspace.ask(request, "render their SQL")]
+    steps = []
+    for step, answer in zip(plan.steps, answers, strict=True):
+        # The text of a script may repeat credentials.
+        sql = None if answer["sql"] is None else workspace.clean(answer["sql"])
+        problem = None if answer["problem"] is None else workspace.clean(answer["problem"])
+        if plan.repair is not None and sql is not None:
+            sql = "\n\n".join((sql, *(f"{statement};" for statement in plan.version_table_sql)))
+        steps.append(PlanStep(step.revision, step.direction, step.message, sql, problem))
+    return tuple(steps)

@@ -6,8 +6,10 @@ The plan reports them before it asks for consent. The diagnosis reports them as 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from magetui.engine.schema.snapshot import Overview
+from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb
 from magetui.model.server import Pooler
 
@@ -24,6 +26,17 @@ def forbidden(state: Overview, verb: ChangeVerb) -> str | None:
     missing = missing_schema(state)
     may_create = missing is not None and server.may_create_schemas and verb == "migrate"
     return None if may_create else schema_problem(state)
+
+
+def consent_name(workspace: Workspace, state: Overview) -> str:
+    """Return the name that the operator types to consent: of the database, or of SQLite's file."""
+    database = state.server.database
+    return Path(database).name if workspace.backend.name == "sqlite" else database
+
+
+def version_table_name(workspace: Workspace) -> str:
+    scripts = workspace.project.scripts
+    return ".".join(filter(None, (scripts.version_table_schema, scripts.version_table)))
 
 
 def lacks_schema(state: Overview) -> bool:

@@ -1,8 +1,8 @@
 """Verify by replay: compare the live schema with the schema that a revision's scripts build on an empty database.
 
-A replay is the strongest check of the current revision. It also runs the decisions that scripts make in code, and
-both schemas are read from servers. So the comparison is exact: tables, columns, types, defaults, keys, indexes,
-constraints and enum types. It does not cover rows, views, functions, triggers and rights.
+It runs the decisions that scripts make in code, and both schemas are read from servers. So the comparison is exact:
+tables, columns, types, defaults, keys, indexes, constraints and enum types. It does not cover rows, views, functions,
+triggers and rights.
 
 SQLite schemas are built in memory. PostgreSQL schemas are built in a scratch schema of the live database, in one
 transaction that is never committed, or in a scratch database that the operator names (`backends.postgresql.scratch`).
@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
-from magetui.engine.evidence.recording import Recording, record_revisions
+from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
-from magetui.engine.schema.facts import Fact, table_name, type_of
-from magetui.engine.schema.snapshot import Overview, Reading, open_reading
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.schema.facts import Difference, Fact, differences_of, in_order, table_name, type_of
+from magetui.engine.schema.snapshot import Overview, Reading, Snapshot, open_reading
+from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
-from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
-from magetui.model.schema import EnumType, TableDetail
+from magetui.model.operations import CreateTable, CreateType, RenameTable, UnclearTable
 from magetui.protocol import codec
 from magetui.protocol.replayed import Replayed
 from magetui.protocol.requests import ReplayRequest
@@ -66,13 +65,12 @@ class ReplayPlan:
 class Verification:
     """The differences between the live schema and the replayed schema.
 
-    `differences` pairs each fact with True if the live schema lacks it, and False if only the live schema has it.
     `unrelated` are tables and types that no revision creates. `unread` are facts that could not be compared because
     another session had locked the table.
     """
 
     plan: ReplayPlan
-    differences: tuple[tuple[Fact, bool], ...]
+    differences: tuple[Difference, ...]
     unrelated: tuple[Fact, ...]
     unread: tuple[Fact, ...]
     tables: int  # how many were compared
@@ -90,41 +88,29 @@ def plan_replay(workspace: Workspace, revision: str | None = None) -> ReplayPlan
     Nothing is built. Raises `RefusedError` with advice if the replay is not allowed, and the errors of
     `gather_evidence`.
     """
-    with open_reading(workspace) as reading:
-        return _rehearsed(reading, revision)
-
-
-def _rehearsed(reading: Reading, revision: str | None) -> ReplayPlan:
-    workspace = reading.workspace
     if workspace.backend.name == "mssql":
         raise RefusedError("magetui cannot replay a chain on SQL Server yet, so it has no schema to compare with.")
     chain = workspace.chain
     chain.upgrade_steps((), "heads")  # raises if the chain is broken
-    overview = reading.overview
-    revisions, chosen = _choose_revisions(reading, chain, revision)
-    applied = chain.applied(revisions)
-    steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
-    plan = partial(
-        ReplayPlan,
-        revisions=revisions,
-        chosen=chosen,
-        steps=steps,
-        database=workspace.target.redacted,
-        default_schema=overview.server.schema,
-    )
-    if workspace.backend.name == "sqlite":
-        if workspace.selection.scratch_url is not None:
-            raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")
-        _require_inside(reading, chain, steps, "Nothing was replayed.")
-        return plan(mode="memory")
-    scratch = workspace.scratch
-    if scratch is not None:
-        if scratch.dialect != workspace.target.dialect:
-            raise UsageError(f"The scratch database must be {workspace.target.dialect} too, not {scratch.dialect}.")
-        return plan(mode="apart", scratch=scratch.redacted)
-    _require_scratch_schema(workspace, overview)
-    _require_inside(reading, chain, steps, f"Nothing was replayed. {ADVICE}")
-    return plan(mode="schema")
+    with open_reading(workspace) as reading:
+        overview = reading.overview
+        revisions, chosen = _choose_revisions(reading, chain, revision)
+        applied = chain.applied(revisions)
+        steps = tuple(script.revision for script in reversed(chain.revisions) if script.revision in applied)
+        database, default_schema = workspace.target.redacted, overview.server.schema
+        plan = partial(ReplayPlan, revisions, chosen, steps, database=database, default_schema=default_schema)
+        if workspace.backend.name == "sqlite":
+            if workspace.selection.scratch_url is not None:
+                raise UsageError("SQLite schemas are replayed in memory: --scratch-url is for PostgreSQL only.")
+            _require_inside(reading, chain, steps, "Nothing was replayed.")
+            return plan(mode="memory")
+        if (scratch := workspace.scratch) is not None:
+            if scratch.dialect != workspace.target.dialect:
+                raise UsageError(f"The scratch database must be {workspace.target.dialect} too, not {scratch.dialect}.")
+            return plan(mode="apart", scratch=scratch.redacted)
+        _require_scratch_schema(workspace, overview)
+        _require_inside(reading, chain, steps, f"Nothing was replayed. {ADVICE}")
+        return plan(mode="schema")
 
 
 def verify(workspace: Workspace, plan: ReplayPlan, stop: Callable[[], bool] = lambda: False) -> Verification:
@@ -150,20 +136,7 @@ def verify(workspace: Workspace, plan: ReplayPlan, stop: Callable[[], bool] = la
     _require_built(workspace, plan, replayed)
     with open_reading(workspace) as reading:
         live = reading.snapshot
-    recordings = record_revisions(workspace, workspace.chain.by_id)
-    known = _names_in_chain(recordings.values(), workspace.target.dialect, plan.default_schema)
-    expected = _ReplayedSchema(workspace, plan.default_schema, replayed)
-    difference = expected.compare(live.details, live.enum_types, known)
-    differences = [*((fact, True) for fact in difference.missing), *((fact, False) for fact in difference.extra)]
-    return Verification(
-        plan,
-        tuple(sorted(differences, key=lambda pair: (pair[0].table, not pair[1], str(pair[0])))),
-        tuple(sorted(difference.unrelated, key=str)),
-        tuple(sorted(difference.unread, key=str)),
-        expected.table_count,
-        replayed.server,
-        int((time.monotonic() - started) * 1000),
-    )
+    return _compare(workspace, plan, replayed, live, started)
 
 
 # -- choosing the revision
@@ -211,10 +184,7 @@ def _require_scratch_schema(workspace: Workspace, state: Overview) -> None:
 
 
 def _require_inside(reading: Reading, chain: Chain, steps: Iterable[str], advice: str) -> None:
-    """Raise `RefusedError` if a recorded operation reaches outside of the scratch schema.
-
-    The child checks again while it executes, since some scripts hide their statements from the recorder.
-    """
+    """Raise `RefusedError` if a recorded operation reaches outside; the child checks again while it executes."""
     workspace, state = reading.workspace, reading.snapshot
     schemas = {table.schema for table in state.tables if table.schema}
     schemas |= {table.schema for table in state.version_tables if table.schema}
@@ -265,99 +235,68 @@ def _label(chain: Chain, revision: str) -> str:
 # -- comparing
 
 
-def _names_in_chain(recordings: Iterable[Recording], dialect: str, default_schema: str | None) -> frozenset[str]:
+def _names_in_chain(workspace: Workspace, default_schema: str | None) -> frozenset[str]:
     """Return the tables and types that any revision creates, upgrading or downgrading, as far as it was recorded."""
-    operations: list[Operation] = []
-    for recording in recordings:
-        for operation in (*recording.operations("upgrade"), *recording.operations("downgrade")):
-            is_sql = isinstance(operation, ExecuteSql)
-            operations += operations_of(operation.sql, dialect) if is_sql else (operation,)  # type: ignore[attr-defined]
     names = set()
-    for operation in operations:
-        if isinstance(operation, CreateTable) or (isinstance(operation, UnclearTable) and operation.makes):
-            names.add(table_name(operation.table, operation.schema, default_schema))
-        elif isinstance(operation, RenameTable):
-            both = (operation.table, operation.new_name)
-            names |= {table_name(name, operation.schema, default_schema) for name in both}
-        elif isinstance(operation, CreateType):
-            names.add(table_name(operation.name, operation.schema, default_schema))
+    for recording in record_revisions(workspace, workspace.chain.by_id).values():
+        for operation in (*recording.operations("upgrade"), *recording.operations("downgrade")):
+            for part in parts_of(operation, workspace.target.dialect):
+                match part:
+                    case CreateTable(table=name, schema=schema) | UnclearTable(table=name, schema=schema, makes=True):
+                        names.add(table_name(name, schema, default_schema))
+                    case RenameTable(table=old, new_name=new, schema=schema):
+                        names |= {table_name(name, schema, default_schema) for name in (old, new)}
+                    case CreateType(name=name, schema=schema):
+                        names.add(table_name(name, schema, default_schema))
     return frozenset(names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    missing: set[Fact] = field(default_factory=set)
-    extra: set[Fact] = field(default_factory=set)
-    unrelated: set[Fact] = field(default_factory=set)
-    unread: set[Fact] = field(default_factory=set)
+def _compare(
+    workspace: Workspace, plan: ReplayPlan, replayed: Replayed, live: Snapshot, started: float
+) -> Verification:
+    """Compare the schemas. Names that the chain does not know matter only if it creates tables in their schema."""
+    scripts, default_schema = workspace.project.scripts, plan.default_schema
+    unqualified = without_schemas((default_schema, replayed.schema))
+    # SQLite keeps a type name as it was typed, in either case.
+    types = partial(type_of, dialect="sqlite") if workspace.backend.name == "sqlite" else unqualified
+    version_tables = {
+        scripts.version_table,
+        table_name(scripts.version_table, scripts.version_table_schema, default_schema),
+    }
+    built_schema = replayed.schema or default_schema
+    tables = exact_facts(replayed.tables, built_schema, unqualified, types)
+    live_tables = exact_facts(live.details, default_schema, unqualified, types)
+    enums, live_enums = exact_enums(replayed.enums, built_schema), exact_enums(live.enum_types, default_schema)
+    created = tables.keys() - version_tables
+    names = _names_in_chain(workspace, default_schema) | created | enums.keys()
+    differences: list[Difference] = []
+    unread: set[Fact] = set()
+    for name in names - version_tables:
+        expected, found = tables.get(name, frozenset()), live_tables.get(name, frozenset())
+        hidden = {fact for fact in found if UNREAD in fact.value}
+        places = {fact.place for fact in hidden}
+        unread |= hidden
+        differences += [pair for pair in differences_of(expected, found) if pair[0].place not in places]
+    for name in names:
+        differences += _enum_differences(name, enums.get(name), live_enums.get(name))
+    others = [Fact("table", name) for name in live_tables.keys() - names - version_tables]
+    others += [Fact("enum", name) for name in live_enums.keys() - names]
+    schemas = {"", *(name.rpartition(".")[0] for name in created)}
+    return Verification(
+        plan,
+        in_order(differences),
+        tuple(sorted((fact for fact in others if fact.table.rpartition(".")[0] in schemas), key=str)),
+        tuple(sorted(unread, key=str)),
+        len(created),
+        replayed.server,
+        int((time.monotonic() - started) * 1000),
+    )
 
 
-class _ReplayedSchema:
-    """The replayed schema, which is compared with a live schema."""
-
-    def __init__(self, workspace: Workspace, default_schema: str | None, replayed: Replayed) -> None:
-        scripts = workspace.project.scripts
-        self._default_schema = default_schema
-        self._unqualify = without_schemas((default_schema, replayed.schema))
-        # SQLite keeps a type name as it was typed, in either case.
-        self._types = partial(type_of, dialect="sqlite") if workspace.backend.name == "sqlite" else self._unqualify
-        self._version_tables = {
-            scripts.version_table,
-            table_name(scripts.version_table, scripts.version_table_schema, default_schema),
-        }
-        self._tables = self._facts(replayed.tables, replayed.schema or default_schema)
-        self._enums = exact_enums(replayed.enums, replayed.schema or default_schema)
-        self.table_count = len(self._tables)
-
-    def compare(self, details: Iterable[TableDetail], enums: Iterable[EnumType], known: frozenset[str]) -> _Difference:
-        """Compare with live tables and enum types; `known` are the names that any revision creates."""
-        difference = _Difference()
-        live_tables = self._facts(details, self._default_schema)
-        for name in self._names_to_compare(self._tables, live_tables, "table", known, difference):
-            expected, live = self._tables.get(name, frozenset()), live_tables.get(name, frozenset())
-            hidden = {fact for fact in live if UNREAD in fact.value}
-            hidden_places = {fact.place for fact in hidden}
-            difference.unread.update(hidden)
-            difference.missing.update(fact for fact in expected - live if fact.place not in hidden_places)
-            difference.extra.update(fact for fact in live - expected if fact.place not in hidden_places)
-        live_enums = exact_enums(enums, self._default_schema)
-        for name in self._names_to_compare(self._enums, live_enums, "enum", known, difference):
-            self._compare_enum(name, self._enums.get(name), live_enums.get(name), difference)
-        return difference
-
-    def _facts(self, details: Iterable[TableDetail], default_schema: str | None) -> dict[str, frozenset[Fact]]:
-        """Return the facts of each table, without the version table."""
-        tables = exact_facts(details, default_schema, self._unqualify, self._types)
-        return {name: facts for name, facts in tables.items() if name not in self._version_tables}
-
-    def _names_to_compare(
-        self,
-        expected: Iterable[str],
-        live: Iterable[str],
-        kind: Literal["table", "enum"],
-        known: frozenset[str],
-        difference: _Difference,
-    ) -> Iterator[str]:
-        """Yield the names that the chain knows. Record the others as unrelated if their schema is the chain's."""
-        for name in {*expected, *live}:
-            if name in known or name in self._tables or name in self._enums:
-                yield name
-            elif self._shares_schema(name):
-                difference.unrelated.add(Fact(kind, name))
-
-    @staticmethod
-    def _compare_enum(
-        name: str, expected: tuple[str, ...] | None, live: tuple[str, ...] | None, difference: _Difference
-    ) -> None:
-        expected_facts = enum_facts(name, expected) if expected is not None else frozenset()
-        live_facts = enum_facts(name, live) if live is not None else frozenset()
-        difference.missing.update(expected_facts - live_facts)
-        difference.extra.update(live_facts - expected_facts)
-        if expected and live and expected != live and sorted(expected) == sorted(live):
-            difference.missing.add(Fact("enum-order", name, "", ", ".join(expected)))
-            difference.extra.add(Fact("enum-order", name, "", ", ".join(live)))
-
-    def _shares_schema(self, name: str) -> bool:
-        """Return True if the chain creates tables in the name's schema. Other schemas are not its concern."""
-        schema = name.rpartition(".")[0]
-        return not schema or any(other.startswith(f"{schema}.") for other in self._tables)
+def _enum_differences(
+    name: str, expected: tuple[str, ...] | None, live: tuple[str, ...] | None
+) -> Iterable[Difference]:
+    facts = [frozenset() if values is None else enum_facts(name, values) for values in (expected, live)]
+    if facts[0] == facts[1] and expected != live:  # the same values in another order
+        facts = [frozenset({Fact("enum-order", name, "", ", ".join(values or ()))}) for values in (expected, live)]
+    return differences_of(*facts)

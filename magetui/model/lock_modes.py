@@ -54,8 +54,5 @@ def lock_mode(name: str) -> LockMode | None:
 
 
 def conflict(wanted: LockMode | None, held: LockMode | None) -> bool:
-    """Return True if two transactions cannot hold the two modes on one table at the same time.
-
-    A wanted mode that is not known conflicts with all modes.
-    """
+    """Return True if no two transactions can hold both modes on a table. An unknown wanted mode conflicts with all."""
     return held is not None and (wanted is None or held in CONFLICTS[wanted])

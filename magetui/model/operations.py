@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from magetui.model.lock_modes import LockMode, TableWork
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 
 ConstraintKind = Literal["primary", "foreign", "unique", "check", "exclude"]
@@ -27,6 +28,14 @@ class OnTable(Operation):
     """An operation on one table. If `schema` is None, the table is in the default schema."""
 
     table: str
+    schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnType(Operation):
+    """An operation on one enum type. If `schema` is None, the type is in the default schema."""
+
+    name: str
     schema: str | None
 
 
@@ -131,20 +140,14 @@ class DropConstraint(OnTable):
 
 
 @dataclass(frozen=True, slots=True)
-class CreateType(Operation):
-    """A new enum type."""
-
+class CreateType(OnType):
     kind: ClassVar[str] = "create-type"
-    name: str
-    schema: str | None
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class DropType(Operation):
+class DropType(OnType):
     kind: ClassVar[str] = "drop-type"
-    name: str
-    schema: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,28 +187,22 @@ class Other(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class AddEnumValue(Operation):
+class AddEnumValue(OnType):
     kind: ClassVar[str] = "add-enum-value"
-    name: str
-    schema: str | None
     value: str
     if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class RenameEnumValue(Operation):
+class RenameEnumValue(OnType):
     kind: ClassVar[str] = "rename-enum-value"
-    name: str
-    schema: str | None
     value: str
     new_value: str
 
 
 @dataclass(frozen=True, slots=True)
-class RenameType(Operation):
+class RenameType(OnType):
     kind: ClassVar[str] = "rename-type"
-    name: str
-    schema: str | None
     new_name: str
 
 
@@ -236,6 +233,79 @@ class UnclearTable(Unclear):
     makes: bool = False
 
 
+# -- locks and changes of rows in raw SQL: only its reader makes these values; they are not recorded and have no `kind`
+
+
+@dataclass(frozen=True, slots=True)
+class LockTable(Operation):
+    """A statement locks a table and works on it.
+
+    `table` None: `note` says which tables are meant. `index`: the table is the one that has this index. `mode` None:
+    `note` says why the lock is not known. `since`: the first major version of PostgreSQL that takes the lock.
+    """
+
+    table: str | None
+    schema: str | None
+    mode: LockMode | None
+    work: TableWork = "catalog"
+    note: str | None = None
+    index: str | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery(Operation):
+    """A statement reads or changes rows. `runs` is False for a query that is only stored, in a view for example."""
+
+    sql: str
+    runs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateTable(OnTable):
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateConstraint(OnTable):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameConstraint(OnTable):
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTable(OnTable):
+    """ALTER TABLE … SET SCHEMA."""
+
+    new_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropSchema(Operation):
+    """DROP SCHEMA … CASCADE."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded(Operation):
+    """IF (NOT) EXISTS: the operations run only if the table, its column or the index is `present`, or is not."""
+
+    operations: tuple[Operation, ...]
+    table: str | None
+    schema: str | None
+    column: str | None = None
+    index: str | None = None
+    present: bool = True
+
+
+# -- the operations of a revision
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """The operations of one direction of a revision. `undecidable` says why there may be more than these."""
@@ -253,7 +323,6 @@ class Recording:
     downgrade: Recorded
 
     def recorded(self, direction: str) -> Recorded:
-        """Return the recorded operations of a direction, 'upgrade' or 'downgrade'."""
         return self.upgrade if direction == "upgrade" else self.downgrade
 
     def operations(self, direction: str) -> tuple[Operation, ...]:

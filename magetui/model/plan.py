@@ -48,12 +48,9 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanStep:
+class PlanStep(PlannedStep):
     """A step with its SQL, or with the problem that keeps the SQL from being rendered in advance."""
 
-    revision: str
-    direction: str
-    message: str
     sql: str | None
     problem: str | None = None
 
@@ -79,7 +76,6 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether the plan changes nothing."""
         return sorted(self.current) == sorted(self.result) if self.verb == "stamp" else not self.steps
 
     @property
@@ -98,15 +94,12 @@ class Plan:
         if self.verb == "stamp":
             return f"stamp: the current revision {start} becomes {end}, and no SQL of the chain runs"
         if self.repair is not None:
-            return f"{self._repair_summary(self.repair)}, the current revision {_change(start, end)}"
+            count = len(self.repair.steps)
+            operations = "1 operation" if count == 1 else f"{count} operations"
+            change = f"stays {end}" if start == end else f"{start} becomes {end}"
+            return (
+                f"{self.verb} the partially applied revision {self.repair.revision}: {operations}, the current "
+                f"revision {change}"
+            )
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"
-
-    def _repair_summary(self, repair: Repair) -> str:
-        count = len(repair.steps)
-        operations = "1 operation" if count == 1 else f"{count} operations"
-        return f"{self.verb} the partially applied revision {repair.revision}: {operations}"
-
-
-def _change(start: str, end: str) -> str:
-    return f"stays {end}" if start == end else f"{start} becomes {end}"

@@ -5,21 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ServerCause = Literal["refused", "timeout", "tls", "password", "no-database", "too-many-connections", "pooler"]
 ConnectCause = Literal[
-    "name",
-    "refused",
-    "timeout",
-    "tls",
-    "password",
-    "no-database",
-    "too-many-connections",
-    "driver-missing",
-    "not-a-database",
-    "not-readable",
-    "bad-url",
-    "secret",
-    "pooler",
-    "other",
+    ServerCause, "name", "driver-missing", "not-a-database", "not-readable", "bad-url", "secret", "other"
 ]
 StatementCause = Literal["lock-timeout", "statement-timeout", "cancelled", "lost", "failed"]
 

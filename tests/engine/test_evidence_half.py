@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from magetui.engine.evidence.diff import Live
 from magetui.engine.evidence.evidence import weigh
-from magetui.engine.evidence.recording import Recording, record_revisions
+from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import Evidence
-from magetui.engine.schema.live import Live
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import Autocommit, OnTable, Operation, RebuildTable
+from magetui.model.operations import Autocommit, OnTable, Operation, RebuildTable, Recording
 from tests.support.databases import Database
 from tests.support.mage import SCRIPTS
 from tests.support.readings import read_live

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from magetui.engine.evidence.evidence import weigh
-from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
+from magetui.model.operations import Recording
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.recorder import record
 from tests.support.alembic_project import Revision, make_project

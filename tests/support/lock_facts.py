@@ -12,8 +12,8 @@ from psycopg2 import extensions
 
 from magetui.backends.postgresql.backend import PostgreSQL
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.preview.lock_forecast import Effect, after, effects
-from magetui.engine.preview.lock_rules import merged
+from magetui.engine.preview.lock_forecast import after, effects
+from magetui.engine.preview.lock_rules import Effect, merged
 from magetui.model.lock_modes import lock_mode
 from magetui.model.operations import ExecuteSql, Operation
 from tests.support.databases import PostgresDatabase

@@ -5,11 +5,11 @@ from __future__ import annotations
 from magetui.engine.diagnosis import diagnosis as diagnoses
 from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.evidence import evidence as evidences
+from magetui.engine.evidence.diff import Live, live_schema
 from magetui.engine.evidence.verdict import Evidence
 from magetui.engine.plan import make_plan as make
 from magetui.engine.repair import plan as repairs
 from magetui.engine.repair.plan import RepairVerb
-from magetui.engine.schema.live import Live, live_schema
 from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import ChangeVerb, Plan

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.diagnosis.finding import Finding, Severity
 from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
 from magetui.engine.schema.snapshot import Overview
-from magetui.model.server import Pooler
 
 
-def access_findings(overview: Overview, *, to_do: bool) -> Iterator[Finding]:
-    """Yield the findings. `to_do`: whether there is something to migrate, which makes obstacles more severe."""
+def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
+    """Yield the findings. `obstacle`: the severity of what blocks a migration only if there is one to do."""
     server = overview.server
     if lacks_schema(overview):
         yield _nowhere_finding(overview)
     elif server.missing_schemas:
         names = ", ".join(server.missing_schemas)
         goes = f"Tables go to {server.schema}." if server.schema else "The version table is elsewhere."
-        yield Finding(
-            "schema-missing",
-            "info",
-            f"The search_path names a schema that does not exist: {names}. {goes}",
-            {"schemas": list(server.missing_schemas)},
-            "connect",
-        )
+        message = f"The search_path names a schema that does not exist: {names}. {goes}"
+        yield Finding("schema-missing", "info", message, {"schemas": list(server.missing_schemas)}, "connect")
     if server.schema is not None and not server.may_create_tables:
         yield Finding(
             "missing-rights",
-            "warning" if to_do else "info",
+            obstacle,
             f"The role {server.user} may not create anything in the schema {server.schema}. Let its owner allow it: "
             f"GRANT CREATE ON SCHEMA {quoted(server.schema)} TO {quoted(server.user or 'public')}.",
             {"schema": server.schema, "user": server.user},
             "connect",
         )
-    if server.pooler is not None:
-        yield _pooler_finding(server.pooler, to_do=to_do)
+    if (pooler := server.pooler) is not None:
+        problem = pooler_problem(pooler)
+        message = (
+            "The connection goes through a pooler that keeps a session of the server for each client: locks and "
+            "timeouts work."
+            if problem is None
+            else f"{problem} Reading works; changes and backups are refused here."
+        )
+        severity: Severity = "info" if problem is None else "warning" if pooler.dropped else obstacle
+        dropped = pooler.dropped
+        facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": dropped}
+        yield Finding("pooler", severity, message, facts, None if problem is None else "connect")
 
 
 def _nowhere_finding(overview: Overview) -> Finding:
@@ -52,22 +56,4 @@ def _nowhere_finding(overview: Overview) -> Finding:
         schema_problem(overview),
         {"schemas": list(server.missing_schemas), "may_create": server.may_create_schemas},
         "migrate" if creatable and not elsewhere else "connect",
-    )
-
-
-def _pooler_finding(pooler: Pooler, *, to_do: bool) -> Finding:
-    objection = pooler_problem(pooler)
-    facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": pooler.dropped}
-    if objection is None:
-        message = (
-            "The connection goes through a pooler that keeps a session of the server for each client: locks and "
-            "timeouts work."
-        )
-        return Finding("pooler", "info", message, facts)
-    return Finding(
-        "pooler",
-        "warning" if to_do or pooler.dropped else "info",
-        f"{objection} Reading works; changes and backups are refused here.",
-        facts,
-        "connect",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from magetui.engine.diagnosis.evidence_findings import judged, not_weighed, worth_weighing
+from magetui.engine.diagnosis.evidence_findings import judged, worth_weighing
 from magetui.engine.diagnosis.finding import Finding, in_order
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
@@ -59,13 +59,11 @@ def diagnose(reading: Reading) -> Diagnosis:
     started = time.monotonic()
     workspace = reading.workspace
     project, chain = workspace.project, workspace.chain
-    findings = environment_findings(project)
+    findings = list(environment_findings(project))
     overview: Overview | None = None
     target = TargetFacts(url=None, source=None)
     try:
-        target = TargetFacts(
-            url=workspace.target.redacted, source=workspace.target.source, dialect=workspace.target.dialect
-        )
+        target = TargetFacts(workspace.target.redacted, workspace.target.source, workspace.target.dialect)
         overview = reading.overview
     except ConnectError as error:
         facts = {"cause": error.cause, "url": target.url, "source": target.source}
@@ -73,23 +71,21 @@ def diagnose(reading: Reading) -> Diagnosis:
     except ProjectError:
         raise
     except MagetuiError as error:
-        findings.append(
-            Finding("cannot-connect", "critical", error.message, {"cause": "other", "url": target.url}, "locks")
-        )
+        facts = {"cause": "other", "url": target.url}
+        findings.append(Finding("cannot-connect", "critical", error.message, facts, "locks"))
     pending: tuple[str, ...] = ()
     if overview is not None:
         pending = chain.pending(overview.current)
         findings.extend(findings_of(project, chain, overview, pending))
-        target = TargetFacts(
-            url=target.url,
-            source=target.source,
-            dialect=target.dialect,
-            server_version=overview.server.version,
-            database=overview.server.database,
-            schema=overview.server.schema,
-            user=overview.server.user,
-            address=overview.server.address,
-            tls=overview.server.tls,
+        server = overview.server
+        target = replace(
+            target,
+            server_version=server.version,
+            database=server.database,
+            schema=server.schema,
+            user=server.user,
+            address=server.address,
+            tls=server.tls,
         )
     current = overview.current if overview is not None else ()
     all_applied = bool(current) and not chain.broken and not chain.unknown(current) and not pending
@@ -97,11 +93,7 @@ def diagnose(reading: Reading) -> Diagnosis:
     return Diagnosis(
         target=target,
         project=ProjectFacts(
-            kind=project.kind,
-            version=project.version,
-            location=str(project.location),
-            python=workspace.python.path,
-            python_found=workspace.python.why,
+            project.kind, project.version, str(project.location), workspace.python.path, workspace.python.why
         ),
         current=current,
         heads=chain.heads,
@@ -124,9 +116,11 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
 
     try:
         if reading.workspace.backend.name != "mssql":  # there is no evidence for SQL Server yet
-            reading.read_all()
+            _ = reading.snapshot
+            reading.close()
         findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
     except MagetuiError as error:
-        findings = [*diagnosis.findings, not_weighed(error.message)]
+        message = f"It is not known whether the schema matches the current revision. {error.message}"
+        findings = [*diagnosis.findings, Finding("evidence-missing", "info", message, {"reason": error.message})]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
     return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)

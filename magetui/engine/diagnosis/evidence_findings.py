@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.evidence.summary import (
@@ -19,18 +19,14 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Matches, MatchesLoosely, Nearest, NoMatch, Unsure
+from magetui.engine.evidence.verdict import Evidence, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
-
-if TYPE_CHECKING:
-    from magetui.engine.evidence.verdict import Evidence
 
 WITHOUT_CURRENT = frozenset(
     {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
 )
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
-CONSISTENT = frozenset({"up-to-date", "behind"})
-WEIGHED = WITHOUT_CURRENT | CONSISTENT
+WEIGHED = WITHOUT_CURRENT | {"up-to-date", "behind"}
 
 
 def worth_weighing(findings: Sequence[Finding]) -> bool:
@@ -38,29 +34,19 @@ def worth_weighing(findings: Sequence[Finding]) -> bool:
     return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
 
 
-def not_weighed(reason: str) -> Finding:
-    return Finding(
-        "evidence-missing",
-        "info",
-        f"It is not known whether the schema matches the current revision. {reason}",
-        {"reason": reason},
-    )
-
-
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
     """Return the findings, with what the evidence says of the current revision or of candidates for it."""
-    if not evidence.tables:
-        return list(findings)  # the chain makes nothing that a schema shows
-    if any(finding.code in WITHOUT_CURRENT for finding in findings):
+    codes = {finding.code for finding in findings}
+    if not evidence.tables or not codes & WEIGHED:
+        return list(findings)  # the chain makes nothing that a schema shows, or there is no current revision to weigh
+    if codes & WITHOUT_CURRENT:
         return [
             _with_candidates(finding, chain, current, evidence) if finding.code in WITHOUT_CURRENT else finding
             for finding in findings
         ]
-    if not any(finding.code in CONSISTENT for finding in findings):
-        return list(findings)
-    if not evidence.contradicts(current):
-        return [*findings, *_too_early(evidence)]
-    return [*findings, _contradiction(chain, current, evidence)]
+    if evidence.contradicts(current):
+        return [*findings, _contradiction(chain, current, evidence)]
+    return [*findings, *_too_early(evidence)]
 
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
@@ -94,48 +80,28 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
 
 
 def _contradiction(chain: Chain, current: tuple[str, ...], evidence: Evidence) -> Finding:
-    nearest = _nearest_without_partial(evidence)
-    if nearest is not None and sorted(nearest.revisions) == sorted(current):
-        differences = shorten(list_differences(nearest.differences), "; ")
-        return Finding(
-            "evidence-contradicts",
-            "warning",
-            _joined(
-                f"The schema almost matches {', '.join(current) or 'base'}: {differences}.",
-                "Somebody may have changed it by hand. A migration that builds on it can fail.",
-                _unread(chain, evidence),
-            ),
-            _facts(evidence),
-            "evidence",
+    # If a rebuilt table lacks its indexes, somebody may as well have dropped them by hand.
+    is_partial = evidence.partial is not None and not evidence.partial.unindexed
+    if not is_partial and evidence.nearest is not None and sorted(evidence.nearest) == sorted(current):
+        unread = None
+        if isinstance(evidence.verdict, Unsure):
+            name = name_revisions(chain, (evidence.verdict.unread,))
+            unread = f"The script of {name} cannot be read, so it is not known whether it was run."
+        message = _joined(
+            f"The schema almost matches {', '.join(current) or 'base'}: "
+            f"{shorten(list_differences(evidence.differences), '; ')}.",
+            "Somebody may have changed it by hand. A migration that builds on it can fail.",
+            unread,
         )
-    return Finding(
-        "evidence-contradicts",
-        "critical",
-        _joined(
-            f"The current revision is {', '.join(current) or 'base'}, but the schema does not match it.",
-            summarize(chain, evidence),
-            advise_repair(evidence),
-            advise_verify(evidence, current),
-            "Find out why before anything is migrated.",
-        ),
-        _facts(evidence),
-        "evidence",
+        return Finding("evidence-contradicts", "warning", message, _facts(evidence), "evidence")
+    message = _joined(
+        f"The current revision is {', '.join(current) or 'base'}, but the schema does not match it.",
+        summarize(chain, evidence),
+        advise_repair(evidence),
+        advise_verify(evidence, current),
+        "Find out why before anything is migrated.",
     )
-
-
-def _nearest_without_partial(evidence: Evidence) -> Nearest | None:
-    """Return the nearest revision, unless a partially applied revision explains the schema better.
-
-    If a rebuilt table lacks its indexes, somebody may as well have dropped them by hand.
-    """
-    match evidence.verdict:
-        case Matches() | MatchesLoosely():
-            return None
-        case NoMatch(nearest):
-            return nearest
-        case verdict:
-            explains = verdict.partial is not None and not verdict.partial.unindexed
-            return None if explains else verdict.nearest
+    return Finding("evidence-contradicts", "critical", message, _facts(evidence), "evidence")
 
 
 def _too_early(evidence: Evidence) -> Iterator[Finding]:
@@ -164,13 +130,6 @@ def _too_early(evidence: Evidence) -> Iterator[Finding]:
             {"revision": revision, "values": values},
             "finish" if is_started else "evidence",
         )
-
-
-def _unread(chain: Chain, evidence: Evidence) -> str | None:
-    if not isinstance(evidence.verdict, Unsure):
-        return None
-    name = name_revisions(chain, (evidence.verdict.unread,))
-    return f"The script of {name} cannot be read, so it is not known whether it was run."
 
 
 def _joined(*sentences: str | None) -> str:

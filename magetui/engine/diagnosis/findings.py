@@ -6,21 +6,24 @@ rule can be tested on plain values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings
 from magetui.engine.diagnosis.finding import Finding, Severity
-from magetui.engine.diagnosis.leftovers import leftover_findings
 from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
-from magetui.model.sessions import MutexHolder, Session
+from magetui.model.sessions import Session
 
 LONG_TRANSACTION_MS = 1_000
 NAMED_AT_MOST = 5
+FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
+# No pane shows types, and no verb drops a type: the statement is in the message.
+NEXT_OF_LEFTOVER = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 LEFT_LOCK = (
     " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
     "end that session with 'locks': that releases the lock."
@@ -44,201 +47,158 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
 
 def findings_of(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> tuple[Finding, ...]:
     """Return the findings about the current revision, leftovers, access, the server, and blocking sessions."""
-    current = _current_findings(project, chain, overview, pending)
+    current = tuple(_current_findings(project, chain, overview, pending))
     to_do = lacks_schema(overview) or any(finding.severity in ("warning", "critical") for finding in current)
+    obstacle: Severity = "warning" if to_do else "info"
     return (
         *current,
-        *leftover_findings(chain, overview, pending),
-        *access_findings(overview, to_do=to_do),
-        *_server_findings(overview, to_do=to_do),
-        *_session_findings(overview, to_do=to_do),
+        *_leftover_findings(chain, overview, pending),
+        *access_findings(overview, obstacle),
+        *_server_findings(overview, obstacle),
+        *_session_findings(overview, obstacle),
     )
 
 
-def environment_findings(project: Project) -> list[Finding]:
-    """Return the findings about the project's env.py."""
-    findings: list[Finding] = []
+def environment_findings(project: Project) -> Iterator[Finding]:
     if project.doubt is not None:
         table = project.scripts.version_table
-        findings.append(
-            Finding(
-                "env-not-asked",
-                "warning",
-                f"env.py did not say what it configures: {project.doubt}. The version table is assumed to be {table}. "
-                "A run is refused if env.py uses another one.",
-                {"error": project.doubt, "version_table": table},
-                None,
-            )
+        yield Finding(
+            "env-not-asked",
+            "warning",
+            f"env.py did not say what it configures: {project.doubt}. The version table is assumed to be {table}. "
+            "A run is refused if env.py uses another one.",
+            {"error": project.doubt, "version_table": table},
         )
     if project.others:
-        findings.append(
-            Finding(
-                "several-databases",
-                "info",
-                f"env.py works on other databases too: {', '.join(project.others)}. This is about one database. A run "
-                "connects to the others but changes nothing there. Choose another one with --name or --url.",
-                {"others": list(project.others)},
-                None,
-            )
+        yield Finding(
+            "several-databases",
+            "info",
+            f"env.py works on other databases too: {', '.join(project.others)}. This is about one database. A run "
+            "connects to the others but changes nothing there. Choose another one with --name or --url.",
+            {"others": list(project.others)},
         )
-    return findings
 
 
-def _current_findings(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> list[Finding]:
-    findings: list[Finding] = []
-    table, current = overview.version_table, overview.current
+def _current_findings(
+    project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]
+) -> Iterator[Finding]:
+    table, name = overview.version_table, project.scripts.version_table
     elsewhere = [t for t in overview.version_tables if not t.effective]
-    name = project.scripts.version_table
     others = [t for t in overview.tables if t.name != name]
     if table is None and overview.server.schema is not None:
         # the other schemas may belong to somebody else
         others = [t for t in others if t.schema in (None, overview.server.schema)]
     if elsewhere:
         names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
-        findings.append(
-            Finding(
-                "version-table-elsewhere",
-                "info" if table is not None else "critical",
-                f"There is a version table in another schema {'too' if table else 'instead'}: {names}. "
-                "Check the search_path of the URL.",
-                {"schemas": [t.schema for t in elsewhere]},
-                "connect",
-            )
+        yield Finding(
+            "version-table-elsewhere",
+            "info" if table is not None else "critical",
+            f"There is a version table in another schema {'too' if table else 'instead'}: {names}. "
+            "Check the search_path of the URL.",
+            {"schemas": [t.schema for t in elsewhere]},
+            "connect",
         )
     if lacks_schema(overview):
-        pass  # the finding about the missing schema says it
-    elif table is None and not others:
+        return  # the finding about the missing schema says it
+    if table is None and not others:
         missing = f"The file {overview.file_missing} does not exist yet. " if overview.file_missing else ""
         what = f"The schema {overview.server.schema}" if overview.tables else "The database"
-        findings.append(
-            Finding(
-                "empty-database",
-                "warning",
-                f"{missing}{what} has no tables at all. If you expected tables, check the URL. For a new installation, "
-                "'migrate' creates all tables.",
-                {"tables": 0, "pending": len(pending)},
-                "migrate",
-            )
+        yield Finding(
+            "empty-database",
+            "warning",
+            f"{missing}{what} has no tables at all. If you expected tables, check the URL. For a new installation, "
+            "'migrate' creates all tables.",
+            {"tables": 0, "pending": len(pending)},
+            "migrate",
         )
     elif table is None:
-        findings.append(
-            Finding(
-                "no-version-table",
-                "critical",
-                f"There are {len(others)} tables but no version table {name}, so the current revision is not known. "
-                "Find out which revision the schema matches, and stamp it, before anything is migrated.",
-                {"tables": len(others), "version_table": name},
-                "stamp",
-            )
+        yield Finding(
+            "no-version-table",
+            "critical",
+            f"There are {len(others)} tables but no version table {name}, so the current revision is not known. "
+            f"{FIND_OUT_FIRST}",
+            {"tables": len(others), "version_table": name},
+            "stamp",
         )
     elif table.rows is None:
-        findings.append(
-            Finding(
-                "unreadable-version-table",
-                "critical",
-                f"The version table {name} cannot be read: {table.problem}",
-                {"version_table": name},
-                "schema",
-            )
-        )
+        message = f"The version table {name} cannot be read: {table.problem}"
+        yield Finding("unreadable-version-table", "critical", message, {"version_table": name}, "schema")
     elif not table.rows:
-        findings.append(
-            Finding(
-                "empty-version-table",
-                "critical" if others else "warning",
-                f"The version table {name} is empty"
-                + (
-                    f", and there are {len(others)} other tables. Find out which revision the schema matches, "
-                    "and stamp it, before anything is migrated."
-                    if others
-                    else " and there are no other tables: nothing is applied. 'migrate' creates all tables."
-                ),
-                {"tables": len(others), "pending": len(pending)},
-                "stamp" if others else "migrate",
-            )
+        beside = (
+            f", and there are {len(others)} other tables. {FIND_OUT_FIRST}"
+            if others
+            else " and there are no other tables: nothing is applied. 'migrate' creates all tables."
+        )
+        yield Finding(
+            "empty-version-table",
+            "critical" if others else "warning",
+            f"The version table {name} is empty{beside}",
+            {"tables": len(others), "pending": len(pending)},
+            "stamp" if others else "migrate",
         )
     elif not chain.broken:
-        findings.extend(_row_findings(project, chain, current, pending))
-    return findings
+        yield from _row_findings(project, chain, overview.current, pending)
 
 
-def _row_findings(project: Project, chain: Chain, current: tuple[str, ...], pending: tuple[str, ...]) -> list[Finding]:
+def _row_findings(
+    project: Project, chain: Chain, current: tuple[str, ...], pending: tuple[str, ...]
+) -> Iterator[Finding]:
     if unknown := chain.unknown(current):
-        return [_unknown_finding(project, chain, revision) for revision in unknown]
+        yield from (_unknown_finding(project, chain, revision) for revision in unknown)
+        return
     if chain.contradicts(current):
-        return [
-            Finding(
-                "several-current-revisions",
-                "critical",
-                f"The version table has {len(current)} rows ({', '.join(current)}), more than the chain's branches "
-                "explain. Find out which revision is right, then stamp it.",
-                {"current": list(current)},
-                "stamp",
-            )
-        ]
-    origin = _origin(project, chain, current)
+        yield Finding(
+            "several-current-revisions",
+            "critical",
+            f"The version table has {len(current)} rows ({', '.join(current)}), more than the chain's branches "
+            "explain. Find out which revision is right, then stamp it.",
+            {"current": list(current)},
+            "stamp",
+        )
+        return
+    origin = None
+    if project.kind == "mage" and len(current) == 1:
+        origin = origin_of(current[0], chain, project.version)
+    if origin is not None and origin.first is None:
+        origin = None  # no known release of Mage has the current revision
     if pending:
         some = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
-        return [
-            Finding(
-                "behind",
-                "warning",
-                f"{some} pending: the current revision is {_listed(current)}, the head {_listed(chain.heads)}."
-                + (_describe_origin_behind(origin) if origin is not None else ""),
-                {
-                    "pending": list(pending),
-                    "current": list(current),
-                    "heads": list(chain.heads),
-                    **_release_facts(origin),
-                },
-                "migrate",
-            )
-        ]
-    return [
-        Finding(
-            "up-to-date",
-            "ok",
-            f"The current revision is the head, {_listed(current)}."
-            + (_describe_origin_at_head(origin) if origin is not None else ""),
-            {"current": list(current), **_release_facts(origin)},
+        yield Finding(
+            "behind",
+            "warning",
+            f"{some} pending: the current revision is {_listed(current)}, the head {_listed(chain.heads)}."
+            + (_describe_origin_behind(origin) if origin is not None else ""),
+            {"pending": list(pending), "current": list(current), "heads": list(chain.heads), **_release_facts(origin)},
+            "migrate",
         )
-    ]
-
-
-def _origin(project: Project, chain: Chain, current: tuple[str, ...]) -> Origin | None:
-    """Return which releases of Mage have the current revision; None if no known release has it."""
-    if project.kind != "mage" or len(current) != 1:
-        return None
-    origin = origin_of(current[0], chain, project.version)
-    return origin if origin.first is not None else None
+        return
+    belongs = ""
+    if origin is not None and origin.release_range:  # the Mage that runs on this database without migrating
+        belongs = f" It belongs to {origin.release_range}{_running(origin)}."
+    message = f"The current revision is the head, {_listed(current)}.{belongs}"
+    yield Finding("up-to-date", "ok", message, {"current": list(current), **_release_facts(origin)})
 
 
 def _release_facts(origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
-    return {
-        "releases": origin.release_range,
-        "first_release": origin.first,
-        "running": origin.running,
-        "pin": origin.pin,
-    }
+    which = {"releases": origin.release_range, "first_release": origin.first}
+    return {**which, "running": origin.running, "pin": origin.pin}
+
+
+def _running(origin: Origin) -> str:
+    return f"; you run {origin.running}" if origin.running else ""
 
 
 def _describe_origin_behind(origin: Origin) -> str:
     """Return which Mage left a database behind the head, and how to run that Mage instead of migrating."""
-    runs = f"; you run {origin.running}" if origin.running else ""
+    runs = _running(origin)
     if origin.release_range:
         return f" It was written by {origin.release_range}{runs}. To run that again instead: '{origin.command}'."
     return (
         f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. "
         f"'{origin.command}' migrates the least."
     )
-
-
-def _describe_origin_at_head(origin: Origin) -> str:
-    """Return which Mage runs on a database at the head without migrating."""
-    runs = f"; you run {origin.running}" if origin.running else ""
-    return f" It belongs to {origin.release_range}{runs}." if origin.release_range else ""
 
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
@@ -255,7 +215,6 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
 
 
 def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
-    """Return which release has an unknown revision, and what to do about it."""
     stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
         return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
@@ -264,8 +223,7 @@ def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
             f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head. A newer "
             f"release may have it, or a modified version of Mage. {stamp}"
         )
-    runs = f"; you run {origin.running}" if origin.running else ""
-    written = f"It was written by {origin.release_range}{runs}."
+    written = f"It was written by {origin.release_range}{_running(origin)}."
     if origin.ahead and len(chain.heads) == 1:
         return (
             f"{written} The database is ahead of your Mage. Run that release again: '{origin.command}'. Or, with that "
@@ -274,62 +232,81 @@ def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
     return f"{written} Run that release again: '{origin.command}'. {stamp}"
 
 
-def _server_findings(overview: Overview, *, to_do: bool) -> list[Finding]:
-    findings: list[Finding] = []
+def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield a finding for each thing that an earlier run left and that blocks the next one."""
+    for leftover in overview.leftovers:
+        name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
+        facts: dict[str, Any] = {"name": name, "table": leftover.table}
+        severity: Severity = "warning"
+        if leftover.kind == "invalid-index":
+            message = (
+                f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
+                "It slows down every write, and no query uses it. Drop it and create it again."
+            )
+        elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
+            severity = "critical"
+            facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"
+            message = (
+                f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between "
+                f"dropping the table and renaming its copy. Do not drop it. Rename it back: {facts['sql']}"
+            )
+        elif leftover.kind == "leftover-table":
+            severity = "critical" if pending else "warning"
+            message = (
+                f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. "
+                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it. Otherwise compare "
+                f"it with {leftover.table}, then drop it."
+            )
+        else:
+            scripts = {r: chain.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in pending}
+            strings = (f"'{leftover.name}'", f'"{leftover.name}"')
+            named_by = [r for r, text in scripts.items() if any(string in text for string in strings)]
+            if not named_by or leftover.schema != overview.server.schema:
+                continue  # an unused type that no pending revision would create there does no harm
+            facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
+            message = (
+                f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending "
+                f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
+                f"If nothing else needs it: DROP TYPE {name}"
+            )
+        yield Finding(leftover.kind, severity, message, facts, NEXT_OF_LEFTOVER[leftover.kind])
+
+
+def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
     server = overview.server
     if server.experimental is not None:
-        findings.append(Finding("experimental", "info", server.experimental))
+        yield Finding("experimental", "info", server.experimental)
     if server.hidden is not None:
-        findings.append(Finding("sessions-hidden", "info", server.hidden))
+        yield Finding("sessions-hidden", "info", server.hidden)
     if server.read_only is not None:
-        findings.append(
-            Finding(
-                "server-read-only",
-                "warning" if to_do else "info",
-                f"{server.read_only} Nothing can be migrated here.",
-                {"reason": server.read_only},
-                "connect",
-            )
-        )
+        message = f"{server.read_only} Nothing can be migrated here."
+        yield Finding("server-read-only", obstacle, message, {"reason": server.read_only}, "connect")
     if overview.not_owned:
         owners = sorted({table.owner for table in overview.not_owned if table.owner})
-        tables = _some([t.name for t in overview.not_owned])
-        findings.append(
-            Finding(
-                "not-owner",
-                "warning" if to_do else "info",
-                f"The role {server.user} does not own {tables} (owner: {', '.join(owners)}), and only an owner may "
-                "alter a table."
-                if owners
-                else f"The role {server.user} may not alter {tables}.",
-                {"tables": [t.name for t in overview.not_owned], "owners": owners},
-                "connect",
+        tables = [table.name for table in overview.not_owned]
+        message = f"The role {server.user} may not alter {_some(tables)}."
+        if owners:
+            message = (
+                f"The role {server.user} does not own {_some(tables)} (owner: {', '.join(owners)}), and only an owner "
+                "may alter a table."
             )
-        )
-    return findings
+        yield Finding("not-owner", obstacle, message, {"tables": tables, "owners": owners}, "connect")
 
 
-def _session_findings(overview: Overview, *, to_do: bool) -> list[Finding]:
-    findings: list[Finding] = []
-    holder = overview.mutex
+def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
+    holder, pooler = overview.mutex, overview.server.pooler
     if holder is not None:
-        findings.append(
-            Finding(
-                "migration-running",
-                "warning",
-                f"{_migrating(holder)} A run would wait for it."
-                + (
-                    LEFT_LOCK
-                    if overview.server.pooler is not None and not overview.server.pooler.keeps_sessions
-                    else ""
-                ),
-                {"pid": holder.pid, "since": holder.since},
-                "runs" if _run_of(holder) else "locks",
-            )
+        own_run = OWN_RUN.match((holder.note or (holder.session.application if holder.session else None)) or "")
+        who = f"Run {own_run[1]} of magetui" if own_run else "Somebody"
+        left = LEFT_LOCK if pooler is not None and not pooler.keeps_sessions else ""
+        yield Finding(
+            "migration-running",
+            "warning",
+            f"{who} is migrating this database now: {holder.described()}. A run would wait for it.{left}",
+            {"pid": holder.pid, "since": holder.since},
+            "runs" if own_run else "locks",
         )
-    severity: Severity = "warning" if to_do else "info"
-    ours = {holder.pid} if holder is not None else set()
-    holding = [s for s in overview.sessions if s.holds and s.pid not in ours]
+    holding = [s for s in overview.sessions if s.holds and (holder is None or s.pid != holder.pid)]
     idle = [s for s in holding if (s.state or "").startswith("idle in transaction")]
     # 'open' is SQLite's state in WAL mode of a connection that neither reads nor writes.
     working = [s for s in holding if s not in idle and s.state != "open"]
@@ -339,30 +316,15 @@ def _session_findings(overview: Overview, *, to_do: bool) -> list[Finding]:
         ("blocking-sessions", busy, "at work in a transaction"),
     ):
         if sessions:
-            findings.append(
-                Finding(
-                    code,
-                    severity,
-                    f"{_count(sessions)} {doing}, with locks on {_some(_relations(sessions))}. "
-                    "A migration that alters those would wait for it.",
-                    {"pids": [s.pid for s in sessions], "relations": _relations(sessions)},
-                    "locks",
-                )
+            relations = sorted({held.relation for session in sessions for held in session.holds})
+            yield Finding(
+                code,
+                obstacle,
+                f"{_count(sessions)} {doing}, with locks on {_some(relations)}. A migration that alters those would "
+                "wait for it.",
+                {"pids": [s.pid for s in sessions], "relations": relations},
+                "locks",
             )
-    return findings
-
-
-def _run_of(holder: MutexHolder) -> str | None:
-    """Return the number of the run that migrates, if it is a run of this program."""
-    name = (holder.note or (holder.session.application if holder.session else None)) or ""
-    match = OWN_RUN.match(name)
-    return match[1] if match else None
-
-
-def _migrating(holder: MutexHolder) -> str:
-    run = _run_of(holder)
-    who = f"Run {run} of magetui" if run else "Somebody"
-    return f"{who} is migrating this database now: {holder.described()}."
 
 
 def _count(sessions: list[Session]) -> str:
@@ -371,10 +333,6 @@ def _count(sessions: list[Session]) -> str:
     if len(sessions) == 1:
         return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
     return f"{len(sessions)} {kind}{'es' if kind == 'process' else 's'} are"
-
-
-def _relations(sessions: list[Session]) -> list[str]:
-    return sorted({held.relation for session in sessions for held in session.holds})
 
 
 def _some(names: list[str]) -> str:

@@ -8,17 +8,48 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
-from magetui.engine.revisions.headers import Revision
-from magetui.engine.schema.facts import UNREAD, Difference, Fact, index_fact
-from magetui.engine.schema.live import Live
+from magetui.engine.schema.facts import UNREAD, Difference, Fact, differences_of, in_order, index_fact
+from magetui.engine.schema.snapshot import Snapshot
+from magetui.engine.workspace import Workspace
+from magetui.model.schema import BATCH_PREFIX, TableDetail
 
 COLUMN_KINDS = frozenset({"column", "type", "null", "default"})
 Fit = Literal["exactly", "loosely"]
+
+
+@dataclass(frozen=True)
+class Live:
+    tables: Mapping[str, frozenset[Fact]]
+    enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
+
+
+def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
+    """Return the facts of a snapshot's tables and enum types, without those of the version table."""
+    scripts, default_schema = workspace.project.scripts, snapshot.server.schema
+    details = named_as_originals(snapshot.details)
+    state = SchemaState.read(workspace.target.dialect, default_schema, details, snapshot.enum_types)
+    version_table = state.name(scripts.version_table_schema, scripts.version_table)
+    tables = {name: state.facts(name) for name in state.tables if name != version_table}
+    return Live(tables, {name: state.enum_facts(name) for name in state.enums})
+
+
+def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
+    """Return the tables, where a copy that a batch operation left has its table's name if that table is gone."""
+    tables = tuple(details)
+    names = {(detail.table.schema, detail.table.name) for detail in tables}
+    return tuple(
+        replace(detail, table=replace(detail.table, name=original))
+        if detail.table.name.startswith(BATCH_PREFIX)
+        and (detail.table.schema, original := detail.table.name.removeprefix(BATCH_PREFIX)) not in names
+        else detail
+        for detail in tables
+    )
 
 
 class SchemaDiff:
@@ -33,12 +64,18 @@ class SchemaDiff:
             for name in state.changed
             if (table := state.tables.get(name)) is not None and not table.open
         }
-        # Keyed by the identity of a table's state, because schema states share the tables that they do not change. The
-        # tables are kept here, so that no other table gets the identity of a deleted one.
+        # Keyed by the identity of a state, because schema states share the tables that they do not change. The states
+        # are kept here, so that no other state gets the identity of a deleted one.
         self._facts: dict[int, tuple[TableState, frozenset[Fact]]] = {}
+        self._totals: dict[int, tuple[SchemaState, int]] = {}
         self._costs: dict[tuple[str, int], tuple[TableState | None, int]] = {}
         self._live = _mentioned(live, history)
         self._left = {name: left for name in history.after if (left := self._left_by(name))}
+        for revision in history.oldest_first:
+            before, after = history.before[revision.revision], history.after[revision.revision]
+            if before.open is after.open:  # tables that the revision does not touch differ as they did before
+                touched = sum(self.cost(after, name) - self.cost(before, name) for name in after.changed)
+                self._totals[id(after)] = after, self.total(before) + touched
 
     def of(self, table: TableState | None, state: SchemaState) -> frozenset[Fact]:
         """Return the facts of a table of that schema state; no facts if the table does not exist."""
@@ -55,7 +92,6 @@ class SchemaDiff:
     # -- how much differs
 
     def cost(self, state: SchemaState, name: str) -> int:
-        """Count the facts of a table that differ."""
         table = state.tables.get(name)
         key = (name, id(table) if table is not None else -int(state.open))
         if key not in self._costs:
@@ -63,43 +99,21 @@ class SchemaDiff:
         return self._costs[key][1]
 
     def total(self, state: SchemaState) -> int:
-        """Count the facts of all tables that differ."""
-        return sum(self.cost(state, name) for name in self.tables)
-
-    def totals(self) -> dict[str, int]:
-        """Count the differing facts after each revision: tables that it does not touch differ as they did before."""
-        totals: dict[str, int] = {}
-        for revision in self._history.oldest_first:
-            before, after = self._history.before[revision.revision], self._history.after[revision.revision]
-            if before.open is after.open:
-                touched = sum(self.cost(after, name) - self.cost(before, name) for name in after.changed)
-                totals[revision.revision] = self.total_before(revision, totals) + touched
-            else:
-                totals[revision.revision] = self.total(after)
-        return totals
-
-    def total_before(self, revision: Revision, totals: Mapping[str, int]) -> int:
-        """Count the differing facts before a revision, from the totals of its parents."""
-        parents = {*revision.down_revisions, *revision.depends_on}
-        if len(parents) == 1:
-            return totals[parents.pop()]
-        return self.total(self._history.before[revision.revision])
+        if id(state) not in self._totals:
+            self._totals[id(state)] = state, sum(self.cost(state, name) for name in self.tables)
+        return self._totals[id(state)][1]
 
     def differences(self, state: SchemaState) -> tuple[Difference, ...]:
-        """Return all differences from that schema state, ordered by table."""
         missing, left = self.of_enums(state)
         in_tables = [difference for name in self.tables for difference in self._differing(state, name)]
-        return tuple(sorted([*in_tables, *missing, *left], key=lambda pair: (pair[0].table, not pair[1], str(pair[0]))))
+        return in_order([*in_tables, *missing, *left])
 
     def of_enums(self, state: SchemaState) -> tuple[list[Difference], list[Difference]]:
         """Return the facts of enum types that are missing, and the facts that are left over."""
-        missing: list[Difference] = []
-        left: list[Difference] = []
+        differing: list[Difference] = []
         for name in self._history.enums:
-            expected, live = state.enum_facts(name), self._live.enums.get(name, frozenset())
-            missing += [(fact, True) for fact in expected - live]
-            left += [(fact, False) for fact in live - expected]
-        return missing, left
+            differing += differences_of(state.enum_facts(name), self._live.enums.get(name, frozenset()))
+        return [pair for pair in differing if pair[1]], [pair for pair in differing if not pair[1]]
 
     def _differing(self, state: SchemaState, name: str) -> list[Difference]:
         table = state.tables.get(name)
@@ -111,8 +125,7 @@ class SchemaDiff:
             return []
         unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD}
         if not table.open:
-            differing = [*((fact, True) for fact in expected - live), *((fact, False) for fact in live - expected)]
-            return [difference for difference in differing if difference[0].place not in unread]
+            return [difference for difference in differences_of(expected, live) if difference[0].place not in unread]
         if len(expected) == 1 and not table.gone and not table.exists:
             return []  # nothing is known of the table, not even that it exists
         if not live and name not in self._made and not table.exists:
@@ -124,46 +137,38 @@ class SchemaDiff:
 
     # -- whether a schema state matches
 
-    def fit(self, state: SchemaState, total: int) -> Fit | None:
-        """Return how well a state matches: loosely if enum types are left over. `total` counts the differing facts."""
-        left = self.left_over(state, total)
+    def fit(self, state: SchemaState) -> Fit | None:
+        """Return how well a state matches: loosely if enum types are left over."""
+        left = self.left_over(state)
         return None if left is None else "loosely" if left else "exactly"
 
-    def left_over(self, state: SchemaState, total: int) -> int | None:
+    def left_over(self, state: SchemaState) -> int | None:
         """Count the facts of enum types that are left over if nothing else differs; return None if anything does."""
-        if total:
+        if self.total(state):
             return None
         missing, left = self.of_enums(state)
         return None if missing else len(left)
 
-    def fit_of(self, current: Sequence[str], state: SchemaState, total: int) -> Fit | None:
+    def fit_of(self, current: Sequence[str], state: SchemaState) -> Fit | None:
         """Return how well a current revision matches: loosely, too, if downgrades left all that differs."""
-        if total and self._left_by_downgrades(current, state, total) and not self.of_enums(state)[0]:
-            return "loosely"
-        return self.fit(state, total)
+        if 0 < self.total(state) <= sum(map(len, self._left.values())) and not self.of_enums(state)[0]:
+            applied = self._history.ancestors(current)
+            left = set().union(*(left for revision, left in self._left.items() if revision not in applied))
+            if all(difference in left for name in self.tables for difference in self._differing(state, name)):
+                return "loosely"
+        return self.fit(state)
 
-    def unspoken(self, state: SchemaState, total: int) -> int:
+    def unspoken(self, state: SchemaState) -> int:
         """Count the live facts that the schema state does not mention. Returns 0 if the state does not match."""
-        if total:
+        if self.total(state):
             return 0
         opened = [name for name in self.tables if state.open or (name in state.tables and state.tables[name].open)]
-        live = (self._live.tables.get(name, frozenset()) for name in opened)
         return sum(
-            len(facts - self.of(state.tables.get(name), state)) for name, facts in zip(opened, live, strict=True)
+            len(self._live.tables.get(name, frozenset()) - self.of(state.tables.get(name), state)) for name in opened
         )
 
-    def _left_by_downgrades(self, current: Sequence[str], state: SchemaState, total: int) -> bool:
-        if total > sum(map(len, self._left.values())):
-            return False
-        applied = self._history.ancestors(current)
-        left = set().union(*(left for revision, left in self._left.items() if revision not in applied))
-        return all(difference in left for name in self.tables for difference in self._differing(state, name))
-
     def _left_by(self, revision: str) -> set[Difference]:
-        """Return the differences that remain after an upgrade followed by its downgrade.
-
-        Returns none if the downgrade undoes no part of the upgrade.
-        """
+        """Return the differences that remain after an upgrade and its downgrade; none if that undoes nothing."""
         before, after = self._history.before[revision], self._history.after[revision]
         back = self._history.back(revision)
         undone = False
@@ -175,29 +180,23 @@ class SchemaDiff:
             if now == old:
                 undone = undone or old != new
                 continue
-            was, becomes = self.of(old, before), self.of(now, back)
+            becomes = self.of(now, back)
             undone = undone or becomes != self.of(new, after)
-            left |= {*((fact, True) for fact in was - becomes), *((fact, False) for fact in becomes - was)}
+            left.update(differences_of(self.of(old, before), becomes))
         return left if undone else set()
-
-    def is_done(self, before: SchemaState, after: SchemaState) -> bool:
-        """Return True if the live schema shows every change from one state to the next."""
-        added, removed = self.brought(before, after)
-        return all(self.is_live(fact) for fact in added) and not any(self.is_live(fact) for fact in removed)
 
     def brought(self, before: SchemaState, after: SchemaState) -> tuple[set[Fact], set[Fact]]:
         """Return the facts that a step adds and the facts that it removes. Open tables show no removed facts."""
         added: set[Fact] = set()
         removed: set[Fact] = set()
         for name in after.changed:
-            tables = before.tables.get(name), after.tables.get(name)
-            if tables[1] is not None and tables[1].open:
-                new = self.of(tables[1], after)
-                old = self.of(tables[0], before) if tables[0] is not None else frozenset()
-                added |= new - old if len(new) > 1 or tables[1].exists else set()
+            was, becomes = before.tables.get(name), after.tables.get(name)
+            old, new = self.of(was, before), self.of(becomes, after)
+            if becomes is not None and becomes.open:
+                added |= new - old if len(new) > 1 or becomes.exists else set()
                 continue
-            old = self.of(tables[0], before) if tables[0] is not None and not tables[0].open else frozenset()
-            new = self.of(tables[1], after) if tables[1] is not None else frozenset()
+            if was is not None and was.open:
+                old = frozenset()
             added |= new - old
             removed |= old - new
         for name in {*before.enums, *after.enums} if before.enums is not after.enums else ():
@@ -211,7 +210,7 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
     """Return the live schema without the facts that no revision mentions."""
     columns: dict[str, set[str]] = defaultdict(set)
     places: set[tuple[str, str, str]] = set()
-    for table, _ in history.made:
+    for table in history.made:
         columns[table.name].update(table.columns, table.altered)
         places.update(_places(table))
 
@@ -220,10 +219,8 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
             return fact.name in columns[fact.table]
         return fact.kind == "table" or fact.place in places
 
-    tables = {
-        name: frozenset(filter(is_mentioned, live.tables[name])) for name in history.tables if name in live.tables
-    }
-    return Live(tables, live.enums)
+    kept = [name for name in history.tables if name in live.tables]
+    return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums)
 
 
 def _places(table: TableState) -> Iterable[tuple[str, str, str]]:

@@ -1,44 +1,29 @@
 """The evidence: which revision the live schema looks to be at, and what it shows of each revision.
 
 The schema of every revision is worked out from what the scripts do (`schema_state`), and compared with the live schema
-fact by fact (`facts`). The result is evidence, not proof: a schema does not show rows that a script changed, nor what a
-script decided by looking at the database. So every current revision that nothing contradicts is a candidate. If there
-are several, the schema cannot tell them apart.
+fact by fact (`facts`). A schema does not show rows that a script changed, nor what a script decided by looking at the
+database. So every current revision that nothing contradicts is a candidate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from magetui.engine.errors import MagetuiError
-from magetui.engine.evidence.diff import SchemaDiff
+from magetui.engine.evidence import verdict as verdicts
+from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema
 from magetui.engine.evidence.partial import PartialRevisions
-from magetui.engine.evidence.recording import Recording, record_revisions
+from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    EvidenceState,
-    LooseMatch,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    Nearest,
-    NoMatch,
-    PartiallyApplied,
-    RevisionEvidence,
-    Revisions,
-    Unsure,
-    Verdict,
-)
+from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact
-from magetui.engine.schema.live import Live, live_schema
 from magetui.engine.schema.snapshot import Reading
-from magetui.engine.sql.ddl import operations_of
+from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import AddEnumValue, ExecuteSql, Operation
+from magetui.model.operations import AddEnumValue, Recording
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 
@@ -85,13 +70,7 @@ def weigh(
     return _Weighing(chain, recordings, live, base, current).evidence()
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A current revision with the schema that it should have; `total` is how many facts of its tables differ."""
-
-    revisions: Revisions
-    state: SchemaState
-    total: int
+_Candidate = tuple[Revisions, SchemaState]  # a current revision, with the schema that it should have
 
 
 class _Weighing:
@@ -103,8 +82,7 @@ class _Weighing:
         self._current = frozenset(current)
         self._history = SchemaHistory(chain, recordings, base)
         self._diff = SchemaDiff(self._history, live)
-        self._totals = self._diff.totals()
-        self._partial_revisions = PartialRevisions(self._history, recordings, self._diff, self._totals)
+        self._partial_revisions = PartialRevisions(self._history, recordings, self._diff)
 
     # -- the verdict
 
@@ -112,46 +90,44 @@ class _Weighing:
         newest_first = self._candidates()
         exact: list[Revisions] = []
         loose: list[LooseMatch] = []
-        for candidate in sorted(newest_first, key=self._says_little):
-            fit = self._diff.fit_of(candidate.revisions, candidate.state, candidate.total)
+        for revisions, state in sorted(newest_first, key=self._says_little):
+            fit = self._diff.fit_of(revisions, state)
             if fit == "exactly":
-                exact.append(candidate.revisions)
+                exact.append(revisions)
             elif fit == "loosely":
-                loose.append(LooseMatch(candidate.revisions, self._leftovers(candidate.state)))
+                extra = {fact for fact, missing in self._diff.differences(state) if not missing}
+                loose.append(LooseMatch(revisions, _describe_changes(extra, extra)))
         verdict, damaged = self._verdict(newest_first, tuple(exact), tuple(loose))
         evidence = Evidence((), verdict, len(self._diff.tables), damaged)
         return replace(evidence, revisions=self._by_revision(evidence.candidate, evidence.partial))
 
     def _candidates(self) -> list[_Candidate]:
         """Return each current revision that the database may be at, newest first."""
-        base = self._history.base
-        candidates = [_Candidate((), base, self._diff.total(base))]
-        for revision in self._history.oldest_first:
-            name = revision.revision
-            candidates.append(_Candidate((name,), self._history.after[name], self._totals[name]))
-        for revisions in self._history.together():
-            state = self._history.at(revisions)
-            candidates.append(_Candidate(revisions, state, self._diff.total(state)))
+        history = self._history
+        candidates: list[_Candidate] = [((), history.base)]
+        candidates += [((name,), state) for name, state in history.after.items()]
+        candidates += [(revisions, history.at(revisions)) for revisions in history.together()]
         return candidates[::-1]
 
     def _verdict(
         self, newest_first: Sequence[_Candidate], exact: tuple[Revisions, ...], loose: tuple[LooseMatch, ...]
-    ) -> tuple[Verdict, str | None]:
+    ) -> tuple[verdicts.Verdict, str | None]:
         """Return the verdict, and a revision that would be partially applied if the current one did not need it."""
         matching = (*exact, *(match.revisions for match in loose))
         unread = {revisions: name for revisions in matching if (name := self._unread_below(revisions)) is not None}
         if unread.keys() != {*matching} or self._current in map(frozenset, unread):
             if exact:
-                return Matches(exact, loose), None
+                return verdicts.Matches(exact, loose), None
             started, damaged = self._unless_damaged(self._partial_revisions.begun(loose[0].revisions))
-            return MatchesLoosely(loose, started, tuple(self._too_early(loose[0].revisions))), damaged
+            return verdicts.MatchesLoosely(loose, started, tuple(self._too_early(loose[0].revisions))), damaged
         partial, damaged = self._unless_damaged(self._partial_revisions.found())
-        nearest = self._nearest([candidate for candidate in newest_first if candidate.revisions not in unread])
+        revisions, state = min((pair for pair in newest_first if pair[0] not in unread), key=self._distance)
+        nearest = verdicts.Nearest(revisions, self._diff.differences(state))
         if unread:
-            return Unsure(next(iter(unread.values())), exact, loose, partial, nearest), damaged
+            return verdicts.Unsure(next(iter(unread.values())), exact, loose, partial, nearest), damaged
         if partial is not None:
-            return MatchesPartially(partial, nearest), damaged
-        return NoMatch(nearest), damaged
+            return verdicts.MatchesPartially(partial, nearest), damaged
+        return verdicts.NoMatch(nearest), damaged
 
     def _unless_damaged(self, partial: PartiallyApplied | None) -> tuple[PartiallyApplied | None, str | None]:
         """Return a partially applied revision, or else its id if the current revision stands on it.
@@ -164,14 +140,6 @@ class _Weighing:
         known = [revision for revision in self._current if revision in self._chain.by_id]
         is_damaged = partial.revision not in known and partial.revision in self._history.ancestors(known)
         return (None, partial.revision) if is_damaged else (partial, None)
-
-    def _nearest(self, candidates: Sequence[_Candidate]) -> Nearest:
-        nearest = min(candidates, key=self._distance)
-        return Nearest(nearest.revisions, self._diff.differences(nearest.state))
-
-    def _leftovers(self, state: SchemaState) -> tuple[str, ...]:
-        extra = {fact for fact, missing in self._diff.differences(state) if not missing}
-        return _describe_changes(extra, extra)
 
     def _unread_below(self, revisions: Revisions) -> str | None:
         """Return the revision whose script cannot be read, if the schema shows nothing of it nor of later revisions."""
@@ -190,21 +158,16 @@ class _Weighing:
         return None
 
     def _distance(self, candidate: _Candidate) -> tuple[int, bool]:
-        """Return how far a candidate is from the live schema.
-
-        A leftover of a rollback counts half of another difference. Of two that are equally far, the recorded one is
-        nearer.
-        """
-        missing, left = self._diff.of_enums(candidate.state)
-        return 2 * (candidate.total + len(missing)) + len(left), frozenset(candidate.revisions) != self._current
+        """Return how far a candidate is from the live schema: a leftover of a rollback counts half of a difference."""
+        revisions, state = candidate
+        missing, left = self._diff.of_enums(state)
+        return 2 * (self._diff.total(state) + len(missing)) + len(left), frozenset(revisions) != self._current
 
     def _says_little(self, candidate: _Candidate) -> tuple[int, bool]:
-        """Return a sort key that puts the candidates first that explain most of the live schema.
-
-        A candidate explains less if its schema leaves facts open, or if its script cannot be followed.
-        """
-        followed = all(self._recordings[name].upgrade.undecidable is None for name in candidate.revisions)
-        return self._diff.unspoken(candidate.state, candidate.total), not followed
+        """Return a sort key: candidates that leave facts open, or cannot be followed, explain less and come last."""
+        revisions, state = candidate
+        followed = all(self._recordings[name].upgrade.undecidable is None for name in revisions)
+        return self._diff.unspoken(state), not followed
 
     def _too_early(self, revisions: Revisions) -> Iterator[tuple[str, Fact]]:
         """Yield each value of an enum type that exists before the revision that adds it, with that revision."""
@@ -214,17 +177,19 @@ class _Weighing:
             name = revision.revision
             if name in applied:
                 continue
-            for operation in _values_added(self._recordings[name].upgrade.operations, now.dialect):
-                after = now.after(operation)
-                for enum in now.enums:
-                    new = after.enum_facts(enum) - now.enum_facts(enum)
-                    yield from ((name, fact) for fact in new if self._diff.is_live(fact))
+            for operation in self._recordings[name].upgrade.operations:
+                for part in parts_of(operation, now.dialect):
+                    if isinstance(part, AddEnumValue) and not part.if_not_exists:
+                        enum, value = now.type_of(part), part.value
+                        fact = Fact("enum-value", enum, value, value)
+                        if value not in now.enums.get(enum, (value,)) and self._diff.is_live(fact):
+                            yield name, fact
 
     # -- each revision
 
     def _by_revision(
         self, candidate: Revisions | None, partial: PartiallyApplied | None
-    ) -> tuple[RevisionEvidence, ...]:
+    ) -> tuple[verdicts.RevisionEvidence, ...]:
         applied = None if candidate is None else self._history.ancestors(candidate)
         if partial is not None:
             applied = self._history.ancestors([partial.revision])
@@ -237,19 +202,21 @@ class _Weighing:
             visible = (added - undone) | (removed - restored)
             done = {fact for fact in visible if self._diff.is_live(fact) is (fact in added)}
             if not added and not removed:
-                state: EvidenceState = "undecidable"
+                state: verdicts.EvidenceState = "undecidable"
             elif partial is not None and partial.revision == name:
                 state = "partial"
             elif applied is not None:
                 state = "missing" if name not in applied else "applied" if visible else "superseded"
+            elif not visible:
+                state = "superseded"
             else:
-                state = _state_by_itself(visible, done)
+                state = "applied" if done == visible else "partial" if done else "missing"
             if state in ("applied", "superseded"):
                 undone |= removed
                 restored |= added
             shows = state in ("applied", "partial", "missing")
             evidence.append(
-                RevisionEvidence(
+                verdicts.RevisionEvidence(
                     name,
                     state,
                     _describe_changes(done, added) if shows else (),
@@ -258,24 +225,6 @@ class _Weighing:
                 )
             )
         return tuple(evidence)
-
-
-def _state_by_itself(visible: set[Fact], done: set[Fact]) -> EvidenceState:
-    """Return the state of a revision if no verdict on the complete schema decides it."""
-    if not visible:
-        return "superseded"
-    if not done:
-        return "missing"
-    return "applied" if done == visible else "partial"
-
-
-def _values_added(operations: Iterable[Operation], dialect: str) -> Iterator[AddEnumValue]:
-    """Yield each operation that adds a value to an enum type, and fails if the value exists."""
-    for operation in operations:
-        if isinstance(operation, ExecuteSql):
-            for part in operations_of(operation.sql, dialect) or ():
-                if isinstance(part, AddEnumValue) and not part.if_not_exists:
-                    yield part
 
 
 def _describe_changes(facts: Iterable[Fact], added: set[Fact]) -> tuple[str, ...]:

@@ -7,83 +7,77 @@ changed it in a way that cannot be followed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import NAMELESS, Name, TableState
-from magetui.engine.schema.facts import table_name
-from magetui.engine.sql.ddl import operations_of
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterColumn,
-    CreateIndex,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    RebuildTable,
-    RenameTable,
-    Unclear,
-    UnclearTable,
-)
+from magetui.engine.sql.ddl import parts_of
+from magetui.model import operations as ops
 
-Place = tuple[str, str, str]
-ALTERING = (AddColumn, AddConstraint, AlterColumn, CreateIndex, DropColumn, DropConstraint, RebuildTable)
+ALTERING = (
+    ops.AddColumn,
+    ops.AddConstraint,
+    ops.AlterColumn,
+    ops.CreateIndex,
+    ops.DropColumn,
+    ops.DropConstraint,
+    ops.RebuildTable,
+)
 
 
 class Lookahead:
     """The operations of a chain by table. `steps` are its upgrades, oldest first, and `undone` its downgrades."""
 
     def __init__(
-        self, steps: Iterable[Iterable[Operation]], undone: Iterable[Iterable[Operation]], base: SchemaState
+        self, steps: Iterable[Iterable[ops.Operation]], undone: Iterable[Iterable[ops.Operation]], base: SchemaState
     ) -> None:
-        self._on: dict[str, list[tuple[int, Operation]]] = {}
+        self._on: dict[str, list[tuple[int, ops.Operation]]] = defaultdict(list)
         self._paths: dict[str, Name] = {}
         self._restored = {
             (step, base.name_of(operation), operation.name): operation
             for step, operations in enumerate(undone)
             for operation in operations
-            if isinstance(operation, AddConstraint) and operation.name and operation.constraint in ("unique", "foreign")
+            if isinstance(operation, ops.AddConstraint)
+            and operation.name
+            and operation.constraint in ("unique", "foreign")
         }
         self._unclear: list[tuple[int, frozenset[str]]] = []
         self._dropped_indexes: set[str] = set()
         for step, operations in enumerate(steps):
             for operation in operations:
-                self._note(step, operation, base)
-
-    def _note(self, step: int, operation: Operation, base: SchemaState) -> None:
-        match operation:
-            case ExecuteSql():
-                for part in operations_of(operation.sql, base.dialect):
+                for part in parts_of(operation, base.dialect):
                     self._note(step, part, base)
-            case UnclearTable():
+
+    def _note(self, step: int, operation: ops.Operation, base: SchemaState) -> None:
+        match operation:
+            case ops.UnclearTable():
                 self._unclear.append((step, frozenset({operation.table})))
-                self._paths.setdefault(base.name_of(operation), base.path(operation.schema, operation.table))
-                self._on.setdefault(base.name_of(operation), []).append((step, operation))
-            case Unclear():
+                self._append(step, operation, base)
+            case ops.Unclear():
                 self._unclear.append((step, operation.words))
-            case DropIndex():
+            case ops.DropIndex():
                 self._dropped_indexes.add(operation.name)
-            case InsertRows():
+            case ops.InsertRows():
                 pass
-            case OnTable():
-                self._paths.setdefault(base.name_of(operation), base.path(operation.schema, operation.table))
-                if isinstance(operation, RenameTable):  # from this step on, another table has the name
-                    new = table_name(operation.new_name, operation.schema, base.default_schema)
-                    self._on.setdefault(new, []).append((step, operation))
-                self._on.setdefault(base.name_of(operation), []).append((step, operation))
+            case ops.OnTable():
+                if isinstance(operation, ops.RenameTable):  # from this step on, another table has the name
+                    self._on[base.name(operation.schema, operation.new_name)].append((step, operation))
+                self._append(step, operation, base)
+
+    def _append(self, step: int, operation: ops.OnTable | ops.UnclearTable, base: SchemaState) -> None:
+        name = base.name_of(operation)
+        self._paths.setdefault(name, base.path(operation.schema, operation.table))
+        self._on[name].append((step, operation))
 
     def before_all(self) -> Mapping[str, TableState]:
         """Return the tables that are altered before any revision creates them: they are older than the chain."""
         return {
             name: self._foreseen(name, -1)
             for name, operations in self._on.items()
-            if isinstance(first := operations[0][1], ALTERING) or (isinstance(first, UnclearTable) and not first.makes)
+            if isinstance(first := operations[0][1], ALTERING)
+            or (isinstance(first, ops.UnclearTable) and not first.makes)
         }
 
     def seeing(self, state: SchemaState, step: int) -> SchemaState:
@@ -108,60 +102,50 @@ class Lookahead:
             path=self._paths.get(name, NAMELESS),
         )
 
-    def _dropped(self, name: str, step: int) -> list[AddConstraint]:
+    def _dropped(self, name: str, step: int) -> list[ops.AddConstraint]:
         """Return the constraints that later steps drop, as the downgrades create them again."""
-        until = self._next_unclear(name, step)
         added: set[str | None] = set()
-        dropped: list[AddConstraint] = []
-        for at, operation in self._on.get(name, ()):
-            if not step < at < until:
-                continue
+        dropped: list[ops.AddConstraint] = []
+        for at, operation in self._later(name, step):
             match operation:
-                case AddConstraint():
+                case ops.AddConstraint():
                     added.add(operation.name)
-                case DropConstraint() if operation.name not in added and not operation.if_exists:
+                case ops.DropConstraint() if operation.name not in added and not operation.if_exists:
                     restored = self._restored.get((at, name, operation.name or ""))
                     dropped += [restored] if restored is not None else []
                     added.add(operation.name)
-                case RebuildTable() | AddColumn() | AlterColumn() | CreateIndex():
+                case ops.RebuildTable() | ops.AddColumn() | ops.AlterColumn() | ops.CreateIndex():
                     pass
                 case _:
                     break
         return dropped
 
-    def _gone(self, name: str, step: int) -> frozenset[Place]:
+    def _gone(self, name: str, step: int) -> frozenset[tuple[str, str, str]]:
         """Return the columns and indexes that the table first gets after that step."""
-        until = self._next_unclear(name, step)
-        gone: set[Place] = set()
-        known: set[Place] = set()
-        for at, operation in self._on.get(name, ()):
-            if not step < at < until:
-                continue
-            if not isinstance(operation, ALTERING):
-                break
-            column = ("column", name, _column(operation))
+        gone: set[tuple[str, str, str]] = set()
+        known: set[str] = set()
+        for _, operation in self._later(name, step):
             match operation:
-                case AddColumn() if column not in known:
-                    gone.add(column)
-                case CreateIndex() if not operation.index.unique and operation.index.name not in self._dropped_indexes:
-                    gone.add(("index", name, operation.index.name))
-                case AlterColumn() if operation.new_name:
-                    known.add(("column", name, operation.new_name))
-            known.add(column)
+                case ops.AddColumn(column=column):
+                    if column.name not in known:
+                        gone.add(("column", name, column.name))
+                    known.add(column.name)
+                case ops.DropColumn():
+                    known.add(operation.column)
+                case ops.AlterColumn():
+                    known |= {operation.column, operation.new_name or operation.column}
+                case ops.CreateIndex(index=index):
+                    if not index.unique and index.name not in self._dropped_indexes:
+                        gone.add(("index", name, index.name))
+                case ops.AddConstraint() | ops.DropConstraint() | ops.RebuildTable():
+                    pass
+                case _:
+                    break
         return frozenset(gone)
 
-    def _next_unclear(self, name: str, step: int) -> float:
-        """Return the next step that may do anything to the table."""
+    def _later(self, name: str, step: int) -> list[tuple[int, ops.Operation]]:
+        """Return the later operations on the table with their steps, up to a step that may do anything to it."""
         bare = name.rpartition(".")[2]
         tables = {table.rpartition(".")[2] for table in self._on}
-        return next((at for at, words in self._unclear if at > step and (bare in words or not words & tables)), 1e9)
-
-
-def _column(operation: Operation) -> str:
-    match operation:
-        case AddColumn():
-            return operation.column.name
-        case DropColumn() | AlterColumn():
-            return operation.column
-        case _:
-            return ""
+        until = next((at for at, words in self._unclear if at > step and (bare in words or not words & tables)), 1e9)
+        return [(at, operation) for at, operation in self._on.get(name, ()) if step < at < until]

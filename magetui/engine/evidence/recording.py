@@ -13,31 +13,18 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magetui import __version__
 from magetui.engine.workspace import Workspace
-from magetui.model.operations import (
-    AddConstraint,
-    AlterColumn,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    Recorded,
-    Recording,
-)
+from magetui.model import operations as ops
+from magetui.model.operations import Recorded, Recording
+from magetui.model.plan import Plan
 from magetui.protocol import codec
 from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
-if TYPE_CHECKING:
-    from magetui.model.plan import Plan
-
-__all__ = ["Direction", "Recording", "record_revisions", "recorded_steps"]
-
 Direction = str  # 'upgrade' or 'downgrade'
-DIRECTIONS = ("upgrade", "downgrade")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +60,14 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
         fresh = {
             revision: codec.encode(_CacheEntry(digests[revision], recording))
             for revision, recording in made.items()
-            if _is_complete(recording)
+            # If a script could not be followed, what it lacked may be installed next time.
+            if not any("cannot be" in (way.undecidable or "") for way in (recording.upgrade, recording.downgrade))
         }
         kept = {revision: entry for revision, entry in entries.items() if revision in chain and revision not in made}
         with suppress(OSError):  # then the child is asked again next time
             _write_cache(file, kept | fresh)
         recordings |= made
-    return {revision: _without_lost_constraints(recordings[revision]) for revision in digests}
+    return {revision: _with_lost_constraints_marked(recordings[revision]) for revision in digests}
 
 
 def _ask_child(workspace: Workspace, revisions: tuple[str, ...]) -> tuple[Recording, ...]:
@@ -89,11 +77,6 @@ def _ask_child(workspace: Workspace, revisions: tuple[str, ...]) -> tuple[Record
     answer = clean_json(workspace.ask(request, "say what they do"), workspace.clean)
     recordings: tuple[Recording, ...] = codec.decode(tuple[Recording, ...], answer)
     return recordings
-
-
-def _is_complete(recording: Recording) -> bool:
-    """Whether the script could be followed. If not, what it lacked may be installed next time."""
-    return not any("cannot be" in (recording.recorded(direction).undecidable or "") for direction in DIRECTIONS)
 
 
 def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, str, Recorded]]:
@@ -112,12 +95,11 @@ def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, str, Rec
 # -- constraints that Alembic loses
 
 
-def _without_lost_constraints(recording: Recording) -> Recording:
-    upgrade, downgrade = (_with_lost_constraints_marked(recording.recorded(direction)) for direction in DIRECTIONS)
-    return replace(recording, upgrade=upgrade, downgrade=downgrade)
+def _with_lost_constraints_marked(recording: Recording) -> Recording:
+    return replace(recording, upgrade=_marked(recording.upgrade), downgrade=_marked(recording.downgrade))
 
 
-def _with_lost_constraints_marked(recorded: Recorded) -> Recorded:
+def _marked(recorded: Recorded) -> Recorded:
     """Replace the constraints that Alembic loses by `Other`, so that each operation keeps its index.
 
     On SQLite a batch operation silently omits a constraint on a column that the same batch renames, if the constraint
@@ -126,19 +108,19 @@ def _with_lost_constraints_marked(recorded: Recorded) -> Recorded:
     """
     table: tuple[str, str | None] | None = None
     renamed: set[str] = set()
-    operations: list[Operation] = []
+    operations: list[ops.Operation] = []
     for operation in recorded.operations:
-        if isinstance(operation, RebuildTable):
+        if isinstance(operation, ops.RebuildTable):
             table, renamed = (operation.table, operation.schema), set()
-        elif not isinstance(operation, OnTable) or (operation.table, operation.schema) != table:
-            table = None if isinstance(operation, OnTable) else table
-        elif isinstance(operation, AlterColumn) and operation.new_name not in (None, operation.column):
+        elif not isinstance(operation, ops.OnTable) or (operation.table, operation.schema) != table:
+            table = None if isinstance(operation, ops.OnTable) else table
+        elif isinstance(operation, ops.AlterColumn) and operation.new_name not in (None, operation.column):
             renamed.add(operation.new_name or "")
-        elif isinstance(operation, AddConstraint):
+        elif isinstance(operation, ops.AddConstraint):
             key = operation.foreign_key
             if not renamed.isdisjoint(operation.columns if key is None else key.columns):
                 name = operation.name or operation.constraint
-                operations.append(Other(f"{name} constraint, lost where its batch renames the column"))
+                operations.append(ops.Other(f"{name} constraint, lost where its batch renames the column"))
                 continue
         operations.append(operation)
     return replace(recorded, operations=tuple(operations))
@@ -148,10 +130,7 @@ def _with_lost_constraints_marked(recorded: Recorded) -> Recorded:
 
 
 def _cache_file(workspace: Workspace) -> Path:
-    """Return the path of the cache for the project's scripts and the dialect.
-
-    It is one file for all scripts: reading a file for each script would take longer than all the rest.
-    """
+    """Return the path of the cache: one file for all scripts, because reading a file for each takes longer."""
     base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
     key = [__version__, str(codec.FORMAT), workspace.target.dialect, scripts.script_location]

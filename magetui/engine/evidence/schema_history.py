@@ -10,14 +10,14 @@ from functools import lru_cache, reduce
 from operator import or_
 
 from magetui.engine.evidence.lookahead import Lookahead
-from magetui.engine.evidence.recording import Direction, Recording
+from magetui.engine.evidence.recording import Direction
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import Operation, Unclear
+from magetui.model.operations import Operation, Recording, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately
@@ -26,7 +26,7 @@ MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked ou
 class SchemaHistory:
     """The states `before` and `after` each revision. `tables` and `enums` are the names that occur in any state.
 
-    `made` has every state of every table, also between two operations of a revision, with a schema state that has it.
+    `made` has every state of every table, also between two operations of a revision.
     """
 
     def __init__(self, chain: Chain, recordings: Mapping[str, Recording], base: SchemaState) -> None:
@@ -42,9 +42,10 @@ class SchemaHistory:
         self.base = replace(base, tables={**base.tables, **self._lookahead.before_all()})
         self.before: dict[str, SchemaState] = {}
         self.after: dict[str, SchemaState] = {}
-        self.made: list[tuple[TableState, SchemaState]] = []
+        self.made: list[TableState] = []
         for revision in self.oldest_first:
-            before = self._state_at({*revision.down_revisions, *revision.depends_on})
+            parents = sorted({*revision.down_revisions, *revision.depends_on})
+            before = self.at(parents) if parents else self.base
             self.before[revision.revision] = before
             self.after[revision.revision] = self.stepped(before, revision, "upgrade")
         changed = {name for state in self.after.values() for name in state.changed if name in state.tables}
@@ -52,23 +53,17 @@ class SchemaHistory:
         self.enums = sorted({name for state in self.after.values() for name in state.enums})
 
     def at(self, current: Iterable[str]) -> SchemaState:
-        """Return the schema state at a current revision, which may be several revisions.
-
-        The state of the first one is completed with the other revisions and their ancestors, oldest first.
-        """
+        """Return the schema state at a current revision: its first one, completed with the others, oldest first."""
         first, *others = current
         state = self.after[first]
-        wanted = self.ancestors(others) - self.ancestors([first])
+        wanted = self.ancestors(others) - self.ancestors([first]) if others else ()
         for revision in self.oldest_first if wanted else ():
             if revision.revision in wanted:
                 state = self.stepped(state, revision, "upgrade")
         return state
 
     def together(self) -> tuple[tuple[str, ...], ...]:
-        """Return the combinations of revisions that are independent of each other.
-
-        If there are more than `MOST_TOGETHER`, only the combination of all heads is returned.
-        """
+        """Return the combinations of independent revisions; only all heads if there are more than `MOST_TOGETHER`."""
         below: list[int] = []  # the ancestors of each revision, as bits
         beside: list[int] = []  # the older revisions that are not its ancestors, as bits
         for index, revision in enumerate(self.oldest_first):
@@ -90,7 +85,6 @@ class SchemaHistory:
         return tuple(tuple(self.oldest_first[index].revision for index in current) for current in sorted(found))
 
     def back(self, revision: str) -> SchemaState:
-        """Return the schema state after a revision's upgrade and its downgrade."""
         return self.stepped(self.after[revision], self._chain.by_id[revision], "downgrade")
 
     def ancestors(self, current: Iterable[str]) -> set[str]:
@@ -106,15 +100,12 @@ class SchemaHistory:
         return found
 
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
-        """Return the state after one step, with all tables that it `changed`.
-
-        If the script cannot be followed to its end, the tables that it names are open afterwards.
-        """
+        """Return the state after one step, with all tables that it `changed`. What an unread script names is open."""
         changed: set[str] = set()
         for operation in self._operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])
             changed |= state.changed
-            self._remember(state)
+            self.made += [state.tables[name] for name in state.changed if name in state.tables]
         return replace(state, changed=frozenset(changed))
 
     def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
@@ -122,14 +113,6 @@ class SchemaHistory:
         if recorded.undecidable is None:
             return recorded.operations
         return (*recorded.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
-
-    def _remember(self, state: SchemaState) -> None:
-        self.made += [(state.tables[name], state) for name in state.changed if name in state.tables]
-
-    def _state_at(self, parents: set[str]) -> SchemaState:
-        if not parents:
-            return self.base
-        return self.after[next(iter(parents))] if len(parents) == 1 else self.at(sorted(parents))
 
 
 @lru_cache(maxsize=1_024)

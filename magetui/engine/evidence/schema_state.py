@@ -1,48 +1,30 @@
 """The schema that a sequence of operations produces, worked out without running them.
 
 A `SchemaState` is a value: applying an operation gives another state, and both share the tables that the operation
-leaves alone. Evidence starts from an empty schema and applies a chain. Lock forecast and data loss start from the live
-schema and apply a plan. Facts that are not known stay unknown: tables that an unreadable script may have changed are
-*open*. They have the parts that later operations give them, and may have others.
+leaves alone. Evidence starts from an empty schema, previews from the live one. Tables that an unreadable script may
+have changed are *open*: they have the parts that later operations give them, and may have others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from magetui.engine.evidence.table_facts import table_facts
 from magetui.engine.evidence.table_state import Name, TableState, without
-from magetui.engine.schema import facts as spelling
-from magetui.engine.schema.facts import Fact
-from magetui.engine.sql.ddl import operations_of
-from magetui.model.lock_operations import DropSchema, Guarded, MoveTable, RenameConstraint
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AddEnumValue,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    CreateType,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    OnTable,
-    Operation,
-    RenameEnumValue,
-    RenameIndex,
-    RenameTable,
-    RenameType,
-    Unclear,
-    UnclearTable,
+from magetui.engine.schema.exact import enum_facts, exact_enums
+from magetui.engine.schema.facts import (
+    Fact,
+    column_facts,
+    default_of,
+    foreign_key_fact,
+    index_fact,
+    table_name,
+    type_of,
 )
+from magetui.engine.sql.ddl import parts_of
+from magetui.model import operations as ops
 from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
 T = TypeVar("T")
@@ -71,12 +53,11 @@ class SchemaState:
     ) -> SchemaState:
         """Return the state of a live schema, of which `details` are all tables."""
         tables = [TableState.read(detail, default_schema) for detail in details]
-        enums = {spelling.table_name(kind.name, kind.schema, default_schema): kind.values for kind in types}
-        return cls(dialect, default_schema, {table.name: table for table in tables}, enums)
+        return cls(dialect, default_schema, {table.name: table for table in tables}, exact_enums(types, default_schema))
 
     # -- applying operations
 
-    def applying(self, operations: Iterable[Operation]) -> SchemaState:
+    def applying(self, operations: Iterable[ops.Operation]) -> SchemaState:
         """Return the state after those operations, with the tables that any of them `changed`."""
         state = self
         changed: set[str] = set()
@@ -85,26 +66,19 @@ class SchemaState:
             changed |= state.changed
         return replace(state, changed=frozenset(changed))
 
-    def opened(self, operation: Unclear) -> SchemaState:
+    def opened(self, operation: ops.Unclear) -> SchemaState:
         """Return the state after an unknown change to the tables that its words name; to all if they name none."""
+        named = [name for name in self.tables if name.rpartition(".")[2] in operation.words]
         exists = not operation.takes_tables
-        named = {
-            name: table.opened(exists=exists)
-            for name, table in self.tables.items()
-            if name.rpartition(".")[2] in operation.words
-        }
-        if named:
-            return self._having(named)
-        opened = {name: table.opened(exists=exists) for name, table in self.tables.items()}
-        return replace(self._having(opened), open=True)
+        state = self._having({name: self.tables[name].opened(exists=exists) for name in named or self.tables})
+        return state if named else replace(state, open=True)
 
-    def as_far_as_read(self, operation: Operation) -> SchemaState:
+    def as_far_as_read(self, operation: ops.Operation) -> SchemaState:
         """Return the state after one operation, as far as that is understood: tables do not become open."""
-        parts = operations_of(operation.sql, self.dialect) if isinstance(operation, ExecuteSql) else (operation,)
         state = self
         changed: set[str] = set()
-        for part in parts:
-            if isinstance(part, Unclear) and not isinstance(part, UnclearTable):
+        for part in parts_of(operation, self.dialect):
+            if isinstance(part, ops.Unclear) and not isinstance(part, ops.UnclearTable):
                 continue
             after = state.after(part)
             unchanged = {
@@ -119,56 +93,63 @@ class SchemaState:
             state = replace(after, tables={**after.tables, **unchanged}) if unchanged else after
         return replace(state, changed=frozenset(changed))
 
-    def after(self, operation: Operation) -> SchemaState:
+    def after(self, operation: ops.Operation) -> SchemaState:
         """Return the state after one operation, with the tables that this operation `changed`."""
         state = self._after(operation)
         return replace(state, changed=frozenset()) if state.tables is self.tables and state.changed else state
 
-    def _after(self, operation: Operation) -> SchemaState:  # noqa: PLR0911, PLR0912 - a case an operation
+    def _after(self, operation: ops.Operation) -> SchemaState:  # noqa: PLR0911, PLR0912 - a case an operation
         match operation:
-            case CreateTable():
+            case ops.CreateTable():
                 return self._created(operation)
-            case DropTable():
+            case ops.DropTable():
                 return self._dropped(self.name_of(operation))
-            case RenameTable():
-                return self._renamed(operation)
-            case MoveTable():
-                path = operation.new_schema, operation.table
-                return self._moved(self.name_of(operation), path)
-            case DropSchema():
+            case ops.RenameTable(table=old, new_name=new, schema=schema):
+                if self.name_of(operation) not in self.tables and self.table_of_index(schema, old) is not None:
+                    return self._index_renamed(schema, old, new)
+                return self._moved(self.name_of(operation), self.path(schema, new))
+            case ops.MoveTable():
+                return self._moved(self.name_of(operation), (operation.new_schema, operation.table))
+            case ops.DropSchema():
                 state = self
                 for table in [table for table in self.tables.values() if table.path[0] == operation.schema]:
                     state = state._dropped(table.name)
                 return state
-            case CreateType() if operation.values:
-                return replace(self, enums={**self.enums, self._type(operation): operation.values})
-            case DropType():
-                return replace(self, enums=without(self.enums, self._type(operation)))
-            case AddEnumValue() | RenameEnumValue():
-                return self._values_changed(operation)
-            case RenameType():
+            case ops.CreateType() if operation.values:
+                return self._having_enum(operation, operation.values)
+            case ops.DropType():
+                return replace(self, enums=without(self.enums, self.type_of(operation)))
+            case ops.AddEnumValue():
+                values = self.enums.get(self.type_of(operation), ())
+                return self._having_enum(operation, (*values, operation.value))
+            case ops.RenameEnumValue(value=old, new_value=new):
+                values = self.enums.get(self.type_of(operation), ())
+                return self._having_enum(operation, tuple(new if value == old else value for value in values))
+            case ops.RenameType():
                 return self._type_renamed(operation)
-            case ExecuteSql():
-                parts = operations_of(operation.sql, self.dialect)
+            case ops.ExecuteSql():
+                parts = parts_of(operation, self.dialect)
                 return self.applying(parts) if parts else self
-            case UnclearTable():
+            case ops.UnclearTable():
                 name = self.name_of(operation)
                 known = None if operation.makes else self.tables.get(name)
                 return self._having({name: self._open_table(operation) if known is None else known.opened()})
-            case Unclear():
+            case ops.Unclear():
                 return self.opened(operation)
-            case RenameIndex():
+            case ops.RenameIndex():
                 return self._index_renamed(operation.schema, operation.name, operation.new_name)
-            case DropIndex():
+            case ops.DropIndex():
                 return self._index_dropped(operation)
-            case AlterColumn():
+            case ops.AlterColumn():
                 return self._column_altered(operation)
-            case AddColumn() | DropColumn() | CreateIndex() | AddConstraint() | DropConstraint() | RenameConstraint():
-                return self._table_changed(operation)
-            case Guarded():
+            case ops.Guarded():
                 return self.applying(operation.operations) if self.runs(operation) else self
-            case Autocommit():
+            case ops.Autocommit():
                 return self.committed()
+            case ops.InsertRows() | ops.RebuildTable() | ops.TruncateTable() | ops.ValidateConstraint():
+                return self
+            case ops.OnTable():
+                return self._table_changed(operation)
             case _:
                 return self
 
@@ -179,25 +160,67 @@ class SchemaState:
     # -- facts
 
     def facts(self, name: str) -> frozenset[Fact]:
-        """Return the facts of a table; none if there is no such table."""
-        table = self.tables.get(name)
-        return (
-            frozenset() if table is None else frozenset(table_facts(table, self.dialect, self._referred, self.tables))
-        )
+        """Return the facts that a schema shows of a table; none if there is no such table."""
+        return frozenset(self._facts(self.tables[name]) if name in self.tables else ())
+
+    def _facts(self, table: TableState) -> Iterator[Fact]:
+        yield Fact("table", table.name)
+        for column in table.columns.values():
+            yield from column_facts(table.name, column, self.dialect, key=column.name in table.primary_key)
+        for altered in table.altered.values():  # nothing is known of nulls: the column may be of the primary key
+            yield Fact("column", table.name, altered.column)
+            kind = None if altered.type is None else type_of(altered.type, self.dialect)
+            if kind is not None:
+                yield Fact("type", table.name, altered.column, kind)
+            if altered.drops_default:
+                yield Fact("default", table.name, altered.column)
+            elif kind is not None and altered.default is not None:  # the spelling of a default depends on the type
+                yield Fact("default", table.name, altered.column, default_of(altered.default, kind))
+        if table.primary_key:
+            yield Fact("primary-key", table.name, "", ", ".join(table.primary_key))
+        for index in table.indexes.values():
+            # An invalid index serves nobody: the operation that makes it is not done.
+            if index.valid and not (index.unique and index.columns == table.primary_key):
+                yield index_fact(table.name, index.name, index.columns, unique=index.unique)
+        for columns in table.uniques.values():
+            if columns != table.primary_key:
+                yield index_fact(table.name, "", columns, unique=True)
+        for check in table.checks:
+            yield Fact("check", table.name, check)
+        for key in table.foreign_keys.values():
+            referred = self.tables.get(self._referred(key))
+            columns = key.referred_columns or (referred.primary_key if referred is not None else ())
+            yield foreign_key_fact(table.name, key.columns, self._referred(key), columns, key.on_delete)
 
     def enum_facts(self, name: str) -> frozenset[Fact]:
-        values = (Fact("enum-value", name, value, value) for value in self.enums.get(name, ()))
-        return frozenset({Fact("enum", name), *values} if name in self.enums else ())
+        return enum_facts(name, self.enums[name]) if name in self.enums else frozenset()
 
-    # -- questions
+    # -- names
 
     def path(self, schema: str | None, table: str) -> Name:
         """Return the schema, which may be the default one, and the table."""
         return schema or self.default_schema, table
 
+    def name(self, schema: str | None, name: str) -> str:
+        """Return the name of a table or a type as `tables` and `enums` have it."""
+        return table_name(name, schema, self.default_schema)
+
+    def name_of(self, operation: ops.Operation) -> str:
+        """Return the name of an operation's table as `tables` has it."""
+        return self.name(getattr(operation, "schema", None), getattr(operation, "table", None) or "")
+
+    def type_of(self, operation: ops.OnType) -> str:
+        return self.name(operation.schema, operation.name)
+
+    def type_name(self, written: str) -> str:
+        """Return the name of a type, as `enums` has it, from how a column's type is written."""
+        parts = ["", "", *(quoted.replace('""', '"') or plain for quoted, plain in TYPE_PART.findall(written))]
+        return self.name(parts[-2] or None, parts[-1])
+
+    # -- questions
+
     def at(self, path: Name) -> TableState | None:
-        """Return the table, None if it is not known."""
-        return self.tables.get(spelling.table_name(path[1], path[0], self.default_schema))
+        return self.tables.get(self.name(*path))
 
     def known(self, path: Name) -> TableState | None:
         """Return the table if all its parts are known."""
@@ -205,8 +228,7 @@ class SchemaState:
         return None if table is None or table.open else table
 
     def is_new(self, path: Name) -> bool:
-        """Return True if the open transaction has created the table."""
-        return spelling.table_name(path[1], path[0], self.default_schema) in self.created
+        return self.name(*path) in self.created
 
     def referred(self, path: Name) -> Iterator[tuple[ForeignKey, Name]]:
         """Yield the foreign keys of a table that refer to another table, each with that table."""
@@ -228,28 +250,14 @@ class SchemaState:
         tables = (table for table in self.tables.values() if table.path[0] == (schema or self.default_schema))
         return next((table.path for table in tables if table.has_index(index)), None)
 
-    def runs(self, guarded: Guarded) -> bool:
+    def runs(self, guarded: ops.Guarded) -> bool:
         """Return True if IF EXISTS or IF NOT EXISTS lets the operations run. If it is not known, they may run."""
         if guarded.index is not None:
             is_present = self.table_of_index(guarded.schema, guarded.index) is not None
         else:
-            table = self.at(self.path(guarded.schema, guarded.table or ""))
-            is_present = (
-                table is not None if guarded.column is None else bool(table and guarded.column in table.columns)
-            )
+            table = self.tables.get(self.name_of(guarded))
+            is_present = table is not None and (guarded.column is None or guarded.column in table.columns)
         return is_present is guarded.present or (not is_present and self.open)
-
-    def type_name(self, written: str) -> str:
-        """Return the name of a type, as `enums` has it, from how a column's type is written."""
-        parts = [quoted.replace('""', '"') or plain for quoted, plain in TYPE_PART.findall(written)]
-        return spelling.table_name(
-            parts[-1] if parts else "", parts[-2] if len(parts) > 1 else None, self.default_schema
-        )
-
-    def name_of(self, operation: Operation) -> str:
-        """Return the name of an operation's table as `tables` has it."""
-        table, schema = getattr(operation, "table", ""), getattr(operation, "schema", None)
-        return spelling.table_name(table, schema, self.default_schema)
 
     # -- tables
 
@@ -258,14 +266,29 @@ class SchemaState:
         gone = () if without is None or tables.pop(without, None) is None else (without,)
         return replace(self, tables=tables, changed=frozenset({*changed, *gone}))
 
-    def _type(self, operation: CreateType | DropType | AddEnumValue | RenameEnumValue | RenameType) -> str:
-        return spelling.table_name(operation.name, operation.schema, self.default_schema)
+    def _having_enum(self, operation: ops.OnType, values: tuple[str, ...]) -> SchemaState:
+        return replace(self, enums={**self.enums, self.type_of(operation): values})
 
-    def _open_table(self, operation: OnTable | UnclearTable) -> TableState:
+    def _having_keys(
+        self, follow: Callable[[ForeignKey], ForeignKey | None], but: str | None = None
+    ) -> dict[str, TableState]:
+        """Return the tables, except `but`, whose foreign keys `follow` changes. It returns None for a dropped key."""
+        followed = {
+            name: {n: new for n, key in table.foreign_keys.items() if (new := follow(key)) is not None}
+            for name, table in self.tables.items()
+            if table.foreign_keys and name != but
+        }
+        return {
+            name: replace(self.tables[name], foreign_keys=keys)
+            for name, keys in followed.items()
+            if keys != self.tables[name].foreign_keys
+        }
+
+    def _open_table(self, operation: ops.OnTable | ops.UnclearTable) -> TableState:
         path = self.path(operation.schema, operation.table)
         return TableState(self.name_of(operation), open=True, exists=True, path=path)
 
-    def _created(self, operation: CreateTable) -> SchemaState:
+    def _created(self, operation: ops.CreateTable) -> SchemaState:
         """Return the state with the table. A known table stays: CREATE TABLE fails, or IF NOT EXISTS leaves it."""
         name = self.name_of(operation)
         before = self.tables.get(name)
@@ -274,7 +297,7 @@ class SchemaState:
         table = TableState.created(name, self.path(operation.schema, operation.table), operation)
         return replace(self._having({name: table}), created=self.created | {name})
 
-    def _table_changed(self, operation: OnTable) -> SchemaState:
+    def _table_changed(self, operation: ops.OnTable) -> SchemaState:
         table = self.tables.get(self.name_of(operation)) or self._open_table(operation)
         if table.open and not table.exists:
             table = replace(table, exists=True)  # the operation fails on a table that does not exist
@@ -282,80 +305,48 @@ class SchemaState:
 
     def _dropped(self, name: str) -> SchemaState:
         """Return the state without the table. On PostgreSQL foreign keys to it are dropped too (CASCADE)."""
-        referring = {
-            table.name: replace(
-                table, foreign_keys={n: key for n, key in table.foreign_keys.items() if self._referred(key) != name}
-            )
-            for table in self.tables.values()
-            if table.name != name and any(self._referred(key) == name for key in table.foreign_keys.values())
-        }
-        changed = referring if self.dialect == "postgresql" else {}
+        changed = {}
+        if self.dialect == "postgresql":
+            changed = self._having_keys(lambda key: None if self._referred(key) == name else key, but=name)
         return replace(self._having(changed, without=name), created=self.created - {name})
-
-    def _renamed(self, operation: RenameTable) -> SchemaState:
-        old = self.name_of(operation)
-        if old not in self.tables and self.table_of_index(operation.schema, operation.table) is not None:
-            return self._index_renamed(operation.schema, operation.table, operation.new_name)
-        return self._moved(old, self.path(operation.schema, operation.new_name))
 
     def _moved(self, old: str, path: Name) -> SchemaState:
         """Return the state with the table under another name or in another schema. Foreign keys follow it."""
-        new = spelling.table_name(path[1], path[0], self.default_schema)
+        new = self.name(*path)
 
         def follow(key: ForeignKey) -> ForeignKey:
             refers = self._referred(key) == old
             return replace(key, referred_schema=path[0], referred_table=path[1]) if refers else key
 
-        changed = {
-            name: replace(table, foreign_keys={n: follow(key) for n, key in table.foreign_keys.items()})
-            for name, table in self.tables.items()
-            if any(self._referred(key) == old for key in table.foreign_keys.values())
-        }
+        changed = self._having_keys(follow)
         table = changed.pop(old, None) or self.tables.get(old) or TableState(new, open=True, exists=True)
         moved = self._having({**changed, new: replace(table, name=new, path=path)}, without=old)
         return replace(moved, created=self.created - {old} | {new}) if old in self.created else moved
 
     def _referred(self, key: ForeignKey) -> str:
-        return spelling.table_name(key.referred_table, key.referred_schema, self.default_schema)
+        return self.name(key.referred_schema, key.referred_table)
 
-    def _column_altered(self, operation: AlterColumn) -> SchemaState:
+    def _column_altered(self, operation: ops.AlterColumn) -> SchemaState:
         """Return the state with the column changed. If it is renamed, foreign keys to it follow."""
         state = self._table_changed(operation)
-        if operation.new_name is None:
+        name, new = self.name_of(operation), operation.new_name
+        if new is None:
             return state
-        name = self.name_of(operation)
 
         def follow(key: ForeignKey) -> ForeignKey:
-            if not refers(key):
+            if self._referred(key) != name:
                 return key
-            columns = (operation.new_name if column == operation.column else column for column in key.referred_columns)
-            return replace(key, referred_columns=tuple(columns))  # type: ignore[arg-type]
+            columns = tuple(new if column == operation.column else column for column in key.referred_columns)
+            return replace(key, referred_columns=columns)
 
-        def refers(key: ForeignKey) -> bool:
-            return operation.column in key.referred_columns and self._referred(key) == name
-
-        changed = {
-            table.name: replace(table, foreign_keys={n: follow(key) for n, key in table.foreign_keys.items()})
-            for table in state.tables.values()
-            if any(map(refers, table.foreign_keys.values()))
-        }
+        changed = state._having_keys(follow)
         return state._having({name: state.tables[name], **changed}) if changed else state
 
-    def _values_changed(self, operation: AddEnumValue | RenameEnumValue) -> SchemaState:
-        name = self._type(operation)
-        values = self.enums.get(name, ())
-        if isinstance(operation, AddEnumValue):
-            values = (*values, operation.value)
-        else:
-            values = tuple(operation.new_value if value == operation.value else value for value in values)
-        return replace(self, enums={**self.enums, name: values})
-
-    def _type_renamed(self, operation: RenameType) -> SchemaState:
+    def _type_renamed(self, operation: ops.RenameType) -> SchemaState:
         """Return the state with the type renamed. Columns follow their type: the catalog knows it by its number."""
-        old = self._type(operation)
-        new = spelling.table_name(operation.new_name, operation.schema, self.default_schema)
+        old, new = self.type_of(operation), self.name(operation.schema, operation.new_name)
 
-        def follows(column: Column | AlterColumn) -> bool:
+        def follows(column: Column | ops.AlterColumn) -> bool:
             return column.type is not None and self.type_name(column.type) == old
 
         tables = {
@@ -370,9 +361,9 @@ class SchemaState:
         enums = {**without(self.enums, old), new: self.enums.get(old, ())}
         return replace(self._having(tables), enums=enums)
 
-    def _index_dropped(self, operation: DropIndex) -> SchemaState:
+    def _index_dropped(self, operation: ops.DropIndex) -> SchemaState:
         """Drop an index from the table that has it: scripts need not name the table, and some name a wrong one."""
-        name = spelling.table_name(operation.table, operation.schema, self.default_schema) if operation.table else ""
+        name = self.name_of(operation)
         named = [self.tables[name]] if name in self.tables else []
         having = [table for table in named if table.has_index(operation.name)]
         having = having or [table for table in self.tables.values() if table.has_index(operation.name)] or named

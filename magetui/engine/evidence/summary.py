@@ -7,24 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    LooseMatch,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    Nearest,
-    NoMatch,
-    PartiallyApplied,
-    Revisions,
-    Unsure,
-)
+from magetui.engine.evidence import verdict as verdicts
+from magetui.engine.evidence.verdict import Evidence, LooseMatch, Nearest, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Difference, Fact
 
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+ASKS_DATABASE = "it asks the database what to do, so no schema shows what it did"
 AS_VERBS = {"missing": " is missing", "too much": " exists and should not", "different": ""}
 NULL_STATES = {"null": "may be null", "not null": "is not null"}
 
@@ -32,28 +23,30 @@ NULL_STATES = {"null": "may be null", "not null": "is not null"}
 def summarize(chain: Chain, evidence: Evidence) -> str:
     """Return what the schema matches, or which revision is partially applied, or which revision is the nearest."""
     match evidence.verdict:
-        case Matches(candidates, loose):
+        case verdicts.Matches(candidates, loose):
             too = "".join(
                 f" It would also match {name_revisions(chain, match.revisions)}, if {name_leftovers(match)}."
                 for match in loose[:LOOSE_NAMED_AT_MOST]
             )
             return f"The schema matches {_list_candidates(chain, candidates)}.{too}"
-        case MatchesLoosely(candidates, started):
+        case verdicts.MatchesLoosely(candidates, started):
             names = _list_candidates(chain, [match.revisions for match in candidates])
             partial = "" if started is None else f" {describe_partial(chain, started)}"
             return f"The schema matches {names}, if {name_leftovers(candidates[0])}; it matches none exactly.{partial}"
-        case MatchesPartially(partial, _):
+        case verdicts.MatchesPartially(partial, _):
             return f"The schema matches no revision. {describe_partial(chain, partial)}"
-        case NoMatch(nearest):
+        case verdicts.NoMatch(nearest):
             return f"The schema matches no revision. {describe_nearest(chain, nearest)}"
-        case Unsure(unread, partial=PartiallyApplied() as partial):
-            return f"{_describe_unread(chain, unread)} {describe_partial(chain, partial)}"
-        case Unsure(unread, nearest=nearest):
-            return f"{_describe_unread(chain, unread)} {describe_nearest(chain, nearest)}"
+        case verdicts.Unsure(unread, partial=partial, nearest=nearest):
+            instead = describe_partial(chain, partial) if partial else describe_nearest(chain, nearest)
+            return (
+                f"The schema matches no revision for sure: the script of {name_revisions(chain, (unread,))} cannot be "
+                f"read, so that revision would match any schema. {instead}"
+            )
 
 
 def name_revisions(chain: Chain, revisions: Revisions) -> str:
-    """Return a current revision by its ids, with its message if it is one revision."""
+    """Return the ids of a current revision, with its message if it is one revision."""
     if not revisions:
         return "a database before the first revision"
     message = " ".join(chain.by_id[revisions[0]].message.split()) if len(revisions) == 1 else ""
@@ -71,11 +64,7 @@ def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
     count = len(done) + len(missing) + len(doubt)
     what = "Revision" if partial.direction == "upgrade" else "The downgrade of revision"
     hidden = f", and {_is(len(doubt))} not visible in a schema" if doubt else ""
-    alternative = (
-        f" Or revision {partial.or_else} was started: it asks the database what to do, so no schema shows what it did."
-        if partial.or_else
-        else ""
-    )
+    alternative = f" Or revision {partial.or_else} was started: {ASKS_DATABASE}." if partial.or_else else ""
     return (
         f"{what} {name_revisions(chain, (partial.revision,))} is partially applied: of its {count} operations "
         f"{_is(len(done))} done, {_is(len(missing))} missing{hidden}.{alternative}"
@@ -91,13 +80,10 @@ def describe_nearest(chain: Chain, nearest: Nearest) -> str:
 
 def advise_repair(evidence: Evidence) -> str | None:
     """Return which verbs repair the partially applied revision; None if there is none."""
-    match evidence.verdict:
-        case MatchesLoosely(started=PartiallyApplied()):
-            return "'finish' does its missing operations."
-        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
-            return "'finish' does its missing operations, 'undo' undoes the done ones."
-        case _:
-            return None
+    if evidence.partial is None:
+        return None
+    undo = "" if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ", 'undo' undoes the done ones"
+    return f"'finish' does its missing operations{undo}."
 
 
 def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
@@ -153,13 +139,6 @@ def _list_candidates(chain: Chain, candidates: Sequence[Revisions]) -> str:
         return names[0]
     number = NUMBERS[len(names)] if len(names) < len(NUMBERS) else str(len(names))
     return f"these {number}, which it cannot tell apart: {shorten(names, '; ')}"
-
-
-def _describe_unread(chain: Chain, unread: str) -> str:
-    return (
-        f"The schema matches no revision for sure: the script of {name_revisions(chain, (unread,))} cannot be read, so "
-        "that revision would match any schema."
-    )
 
 
 def _is(count: int) -> str:

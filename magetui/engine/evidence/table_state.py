@@ -7,17 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from magetui.engine.schema.facts import table_name
-from magetui.model.lock_operations import RenameConstraint
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterColumn,
-    CreateIndex,
-    CreateTable,
-    DropColumn,
-    DropConstraint,
-    Operation,
-)
+from magetui.model import operations as ops
 from magetui.model.schema import Column, ForeignKey, Index, TableDetail
 
 T = TypeVar("T")
@@ -44,14 +34,14 @@ class TableState:
     checks: Mapping[str, str] = field(default_factory=dict)  # the conditions by name
     open: bool = False
     gone: frozenset[tuple[str, str, str]] = frozenset()
-    altered: Mapping[str, AlterColumn] = field(default_factory=dict)
+    altered: Mapping[str, ops.AlterColumn] = field(default_factory=dict)
     exists: bool = False
     path: Name = NAMELESS
     live: Name | None = None
     live_columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def created(cls, name: str, path: Name, table: CreateTable | TableDetail) -> TableState:
+    def created(cls, name: str, path: Name, table: ops.CreateTable | TableDetail) -> TableState:
         """Return the state of a table that was created, or that a server reports."""
         return cls(
             name,
@@ -59,21 +49,19 @@ class TableState:
             primary_key=table.primary_key,
             indexes={index.name: index for index in table.indexes},
             uniques={c.name or by_columns(c.columns): c.columns for c in table.constraints if c.kind == "unique"},
-            foreign_keys={key.name or by_columns(key.columns): key for key in table.foreign_keys},
+            foreign_keys={key.name or by_columns(key.columns, key): key for key in table.foreign_keys},
             checks={c.name: c.definition for c in table.constraints if c.kind == "check" and c.name},
             path=path,
         )
 
     @classmethod
     def read(cls, detail: TableDetail, default_schema: str | None) -> TableState:
-        """Return the state of a live table."""
         path = detail.table.schema, detail.table.name
         table = cls.created(table_name(path[1], path[0], default_schema), path, detail)
         return replace(table, live=path, live_columns={name: name for name in table.columns})
 
     @property
     def is_known(self) -> bool:
-        """Return True if the table is known to exist."""
         return self.exists or not self.open
 
     def has_index(self, name: str) -> bool:
@@ -81,7 +69,6 @@ class TableState:
         return name in self.indexes or name in self.uniques
 
     def column_type(self, column: str) -> str | None:
-        """Return the type of the column, None if it is not known."""
         if column in self.columns:
             return self.columns[column].type
         return self.altered[column].type if column in self.altered else None
@@ -91,10 +78,7 @@ class TableState:
         return column in self.primary_key or (column in self.columns and not self.columns[column].nullable)
 
     def foreign_key(self, name: str | None) -> str | None:
-        """Return the key in `foreign_keys` of the foreign key of that name, None if there is none.
-
-        A key without a name is looked for as PostgreSQL, and SQLAlchemy, would name it.
-        """
+        """Return the key in `foreign_keys` of a name, which PostgreSQL may have given; None if there is none."""
         table = self.path[1] or self.name
         for key, foreign in self.foreign_keys.items():
             if key == name or (key.startswith("(") and name == f"{table}_{'_'.join(foreign.columns)}_fkey"):
@@ -105,10 +89,10 @@ class TableState:
         """Return the table with nothing known of it but that it exists, if it did and `exists` says so."""
         return TableState(self.name, open=True, exists=exists and self.is_known, path=self.path)
 
-    def after(self, operation: Operation) -> TableState:  # noqa: PLR0911 - a case each
+    def after(self, operation: ops.Operation) -> TableState:  # noqa: PLR0911 - a case each
         """Return the table after an operation on it; itself if the operation leaves it alone."""
         match operation:
-            case AddColumn():
+            case ops.AddColumn():
                 name = operation.column.name
                 return replace(
                     self,
@@ -116,22 +100,19 @@ class TableState:
                     gone=self.gone - {_column(self, name)},
                     altered=without(self.altered, name),
                 )
-            case DropColumn():
+            case ops.DropColumn():
                 return self._column_dropped(operation.column)
-            case AlterColumn():
+            case ops.AlterColumn():
                 return self._column_altered(operation)
-            case CreateIndex():
+            case ops.CreateIndex():
                 name = operation.index.name
-                return replace(
-                    self,
-                    indexes={**self.indexes, name: operation.index},
-                    gone=self.gone - {("index", self.name, name)},
-                )
-            case AddConstraint():
+                gone = self.gone - {("index", self.name, name)}
+                return replace(self, indexes={**self.indexes, name: operation.index}, gone=gone)
+            case ops.AddConstraint():
                 return self._constraint_added(operation)
-            case DropConstraint():
+            case ops.DropConstraint():
                 return self._constraint_dropped(operation)
-            case RenameConstraint():
+            case ops.RenameConstraint():
                 key = self.foreign_key(operation.name)
                 if key is None:
                     return self
@@ -154,7 +135,7 @@ class TableState:
             live_columns=without(self.live_columns, name),
         )
 
-    def _column_altered(self, operation: AlterColumn) -> TableState:
+    def _column_altered(self, operation: ops.AlterColumn) -> TableState:
         column = self.columns.get(operation.column)
         if column is None:
             return _altered(self if self.open else self.opened(), operation)
@@ -168,10 +149,12 @@ class TableState:
         if changed.name == column.name:
             return replace(self, columns=columns)
 
-        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(changed.name if name == column.name else name for name in names)
+        def rename(name: str) -> str:
+            return changed.name if name == column.name else name
 
-        live = self.live_columns.get(column.name)
+        def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(map(rename, names))
+
         return replace(
             self,
             columns=columns,
@@ -179,26 +162,23 @@ class TableState:
             indexes={n: replace(index, columns=renamed(index.columns)) for n, index in self.indexes.items()},
             uniques={n: renamed(names) for n, names in self.uniques.items()},
             foreign_keys={n: replace(key, columns=renamed(key.columns)) for n, key in self.foreign_keys.items()},
-            live_columns={
-                **without(self.live_columns, column.name),
-                **({} if live is None else {changed.name: live}),
-            },
+            live_columns={rename(name): live for name, live in self.live_columns.items()},
         )
 
-    def _constraint_added(self, operation: AddConstraint) -> TableState:
+    def _constraint_added(self, operation: ops.AddConstraint) -> TableState:
         if operation.constraint == "primary":
             return replace(self, primary_key=operation.columns)
         if operation.constraint == "unique":
             name = operation.name or by_columns(operation.columns)
             return replace(self, uniques={**self.uniques, name: operation.columns})
         if operation.constraint == "foreign" and operation.foreign_key is not None:
-            name = operation.name or by_columns(operation.foreign_key.columns)
+            name = operation.name or by_columns(operation.foreign_key.columns, operation.foreign_key)
             return replace(self, foreign_keys={**self.foreign_keys, name: operation.foreign_key})
         if not operation.name:
             return self
         return replace(self, checks={**self.checks, operation.name: operation.definition or ""})
 
-    def _constraint_dropped(self, operation: DropConstraint) -> TableState:
+    def _constraint_dropped(self, operation: ops.DropConstraint) -> TableState:
         """Return the table without that constraint, which is looked for under the name that PostgreSQL gives it."""
         name = operation.name or ""
         if operation.constraint == "primary" or name == f"{self.name}_pkey":
@@ -211,14 +191,13 @@ class TableState:
         foreign = self.foreign_key(name)
         if foreign is not None:
             return replace(self, foreign_keys=without(self.foreign_keys, foreign))
-        if operation.constraint == "check" or self.open:
-            return self
-        return self.opened()  # it had a constraint that is not known here
+        is_unaffected = operation.constraint == "check" or self.open
+        return self if is_unaffected else self.opened()  # it had a constraint that is not known here
 
 
-def by_columns(columns: tuple[str, ...]) -> str:
+def by_columns(columns: tuple[str, ...], foreign: ForeignKey | None = None) -> str:
     """Return the key of a constraint that has no name."""
-    return f"({', '.join(columns)})"
+    return f"({', '.join(columns)}){f' to {foreign.referred_table}' if foreign else ''}"
 
 
 def without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
@@ -230,15 +209,15 @@ def _column(table: TableState, name: str) -> tuple[str, str, str]:
     return ("column", table.name, name)
 
 
-def _default(operation: AlterColumn, before: str | None) -> str | None:
+def _default(operation: ops.AlterColumn, before: str | None) -> str | None:
     if operation.drops_default:
         return None
     return before if operation.default is None else operation.default
 
 
-def _altered(table: TableState, operation: AlterColumn) -> TableState:
+def _altered(table: TableState, operation: ops.AlterColumn) -> TableState:
     """Return an open table with what is known of one of its own columns after it was altered."""
-    before = table.altered.get(operation.column, AlterColumn(table.name, None, operation.column))
+    before = table.altered.get(operation.column, ops.AlterColumn(table.name, None, operation.column))
     name = operation.new_name or operation.column
     column = replace(
         before,

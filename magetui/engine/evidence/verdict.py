@@ -148,7 +148,6 @@ class Evidence:
 
     @property
     def partial(self) -> PartiallyApplied | None:
-        """The revision that is partially applied, if any."""
         match self.verdict:
             case MatchesPartially(partial=partial) | Unsure(partial=partial) | MatchesLoosely(started=partial):
                 return partial
@@ -158,27 +157,18 @@ class Evidence:
     @property
     def nearest(self) -> Revisions | None:
         """The current revision with the fewest differences; None if the schema matches a current revision."""
-        match self.verdict:
-            case MatchesPartially(nearest=nearest) | NoMatch(nearest=nearest) | Unsure(nearest=nearest):
-                return nearest.revisions
-            case _:
-                return None
+        return None if isinstance(self.verdict, Matches | MatchesLoosely) else self.verdict.nearest.revisions
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """The differences from the nearest current revision, each with True if the fact is missing, False if extra."""
-        match self.verdict:
-            case MatchesPartially(nearest=nearest) | NoMatch(nearest=nearest) | Unsure(nearest=nearest):
-                return nearest.differences
-            case _:
-                return ()
+        """The differences from the nearest current revision; none if the schema matches a current revision."""
+        return () if isinstance(self.verdict, Matches | MatchesLoosely) else self.verdict.nearest.differences
 
     @property
     def candidate(self) -> Revisions | None:
-        """The current revision that explains most of the live schema; None if the schema matches none."""
+        """The current revision that explains most of the live schema; None if no current revision matches."""
         return next(iter((*self.fits, *self.loosely)), None)
 
     def contradicts(self, current: Sequence[str]) -> bool:
         """Return True if the schema does not match that current revision, not even loosely."""
-        wanted = sorted(current)
-        return not any(sorted(revisions) == wanted for revisions in (*self.fits, *self.loosely))
+        return sorted(current) not in map(sorted, (*self.fits, *self.loosely))

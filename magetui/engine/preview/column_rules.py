@@ -1,13 +1,14 @@
-"""Rules for the work on rows that a new column, or a new type of a column, causes on PostgreSQL."""
+"""Rules for a new column or a new type of a column: the work on rows on PostgreSQL, and the values that are cut."""
 
 from __future__ import annotations
 
 import re
 
+from magetui.engine.schema.defaults import bare
 from magetui.engine.schema.facts import type_of
+from magetui.engine.sql.tables import SERIAL
 from magetui.model.lock_modes import TableWork
 
-SERIAL = re.compile(r"(?:small|big)?serial[248]?", re.IGNORECASE)
 # Functions that the server calls once for a table (stable or immutable), and names that only look like a function.
 ONCE = frozenset(
     """now current_timestamp transaction_timestamp statement_timestamp current_date current_time localtime
@@ -31,10 +32,7 @@ VIRTUAL = re.compile(r"\bgenerated\s+always\s+as\s*\(", re.IGNORECASE)
 
 
 def new_column(kind: str, default: str | None, nullable: bool) -> tuple[TableWork, str | None]:  # noqa: PLR0911 - a case a kind of default
-    """Return the work of ADD COLUMN with a note (manual, ALTER TABLE, notes).
-
-    `default` may be the clause of a generated column or of an identity.
-    """
+    """Return the work of ADD COLUMN with a note (manual, ALTER TABLE). `default` may be a GENERATED clause."""
     if SERIAL.fullmatch(kind.strip()):
         return "rewrite", "gives every row a number"
     if default is None or default.strip().lower() == "null":
@@ -71,10 +69,7 @@ def read_type(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def type_change(old: str | None, new: str, column: str, using: str | None) -> tuple[TableWork, str | None]:
-    """Return the work of ALTER COLUMN TYPE with a note.
-
-    Types that are binary coercible keep the rows (manual, ALTER TABLE).
-    """
+    """Return the work of ALTER COLUMN TYPE with a note; binary coercible types keep the rows (manual)."""
     if using is not None and not _only_casts(using, column, new):
         return "rewrite", "computes the column for every row"
     if old is None:
@@ -90,20 +85,18 @@ def type_change(old: str | None, new: str, column: str, using: str | None) -> tu
 
 
 def _keeps_rows(was: str, had: tuple[int, ...], will: str, has: tuple[int, ...]) -> bool:
-    if was == will and was in LENGTHS:
-        return not has or (bool(had) and has[0] >= had[0])
     if was == will and was in FRACTIONS:
         return _wide_enough(had, has)
-    if was == will and was == "numeric":
+    if was == will and (was in LENGTHS or was == "numeric"):
         scales = had[1:] or (0,), has[1:] or (0,)
         return not has or (bool(had) and has[0] >= had[0] and scales[0] == scales[1])
-    free = not has
-    return (was, will) in {("character varying", "text"), ("cidr", "inet")} or (
-        was == "text" and will == "character varying" and free
-    )
+    if (was, will) == ("text", "character varying"):
+        return not has
+    return (was, will) in {("character varying", "text"), ("cidr", "inet")}
 
 
 def _wide_enough(had: tuple[int, ...], has: tuple[int, ...]) -> bool:
+    """Return True if a time of the new precision keeps all digits of the old one."""
     return (has or (DIGITS_OF_A_SECOND,))[0] >= (had or (DIGITS_OF_A_SECOND,))[0]
 
 
@@ -118,3 +111,73 @@ def _only_casts(using: str, column: str, new: str) -> bool:
         kind = kind.rstrip().removesuffix(")")
     is_column = what.strip(' ()"\n').lower() == column.lower()
     return is_column and (not kind or read_type(kind) == read_type(new))
+
+
+# -- types that keep less of a value: the server cuts or rounds it silently, while a value that it refuses is no loss
+
+
+TEXTS = frozenset({"text", "character varying", "character", "citext", "name"})
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+FLOATS = frozenset({"real", "double precision"})
+# The most characters that a value of the type has.
+WIDTHS = {"boolean": 5, "smallint": 6, "date": 10, "integer": 11, "bigint": 20, "uuid": 36}
+DIGITS_OF_DOUBLE = 15
+
+
+def only_casts(using: str, column: str) -> bool:
+    """Return True if USING is the column itself, cast any number of times."""
+    return bare(using).strip('"').lower() == column.lower()
+
+
+def narrows(old: str, new: str, dialect: str, *, explicit: bool) -> bool:
+    """Return True if values may be cut or rounded. `explicit`: by a cast, which cuts what PostgreSQL else refuses."""
+    if dialect == "sqlite":
+        return _narrows_on_sqlite(type_of(old, dialect), type_of(new, dialect))
+    was, had = read_type(old)
+    will, has = read_type(new)
+    if will in TEXTS:
+        longest = had[0] if was in TEXTS and had else WIDTHS.get(was)
+        return explicit and bool(has) and (longest is None or longest > has[0])
+    if will in ("date", "time without time zone", "time with time zone") and was.startswith("timestamp"):
+        return True
+    if will in FRACTIONS and was in FRACTIONS:
+        return not _wide_enough(had, has)
+    return _rounds(was, had, will, has)
+
+
+def _rounds(was: str, had: tuple[int, ...], will: str, has: tuple[int, ...]) -> bool:
+    """Return True if numbers may be rounded. A `numeric` without a length keeps all digits of a value."""
+    behind_the_point = 0 if was in INTEGERS else had[1] if was == "numeric" and had else None
+    if was not in INTEGERS and was not in FLOATS and was != "numeric":
+        return False
+    if will in INTEGERS:
+        return behind_the_point != 0
+    if will == "numeric" and has:
+        return behind_the_point is None or behind_the_point > has[1]
+    if will == "real":
+        return was not in ("real", "smallint")
+    if will == "double precision":
+        return was == "bigint" or (was == "numeric" and (not had or had[0] > DIGITS_OF_DOUBLE))
+    return will == "boolean" and was in INTEGERS
+
+
+def _narrows_on_sqlite(old: str, new: str) -> bool:
+    """Return True if a batch operation changes values: it copies them by CAST if Alembic sees two kinds of types.
+
+    A CAST to anything but a text makes numbers: 2024 from '2024-05-01', and 0 from 'a'.
+    """
+    was, will = _affinity(old), _affinity(new)
+    if will in ("text", "blob") or was == "integer" or old.partition("(")[0] in (new.partition("(")[0], "BOOLEAN"):
+        return False
+    return will == "integer" or was != "real"
+
+
+def _affinity(kind: str) -> str:
+    """Return the affinity of a column of that declared type (SQLite documentation, Datatypes, 3.1)."""
+    if "INT" in kind:
+        return "integer"
+    if any(part in kind for part in ("CHAR", "CLOB", "TEXT", "JSON")):  # Alembic makes no cast to JSON
+        return "text"
+    if "BLOB" in kind or not kind:
+        return "blob"
+    return "real" if any(part in kind for part in ("REAL", "FLOA", "DOUB")) else "numeric"

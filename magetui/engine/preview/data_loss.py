@@ -2,38 +2,25 @@
 
 Values that the plan overwrites are named too, but not counted: only those who know the data can say how much is lost.
 
-The operations say what goes; the database says how many rows that is. The operations are followed in their order, since
-a table may be renamed first, and what the plan made itself is no loss. A count waits for no lock. If there is no time
-to count, the loss carries the server's estimate and says so.
+The operations are followed in their order, since a table may be renamed first, and what the plan made itself is no
+loss. A count waits for no lock. If there is no time to count, the loss carries the server's estimate and says so.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
 from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
-from magetui.engine.preview.lossy_casts import narrows, only_casts
+from magetui.engine.preview.column_rules import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
-from magetui.model.lock_operations import TruncateTable
-from magetui.model.operations import (
-    AlterColumn,
-    DropColumn,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    OnTable,
-    Operation,
-    RenameEnumValue,
-    Unclear,
-)
+from magetui.model import operations as ops
 from magetui.model.plan import Plan
 from magetui.model.schema import Counted, Table, Wanted
 
@@ -53,7 +40,6 @@ HOLDS_NO_ROWS = re.compile(
 WHERE = "at most: only rows that match its WHERE go"
 CASCADES = "rows of other tables that refer to these rows go too"
 
-PARSER = {"postgresql": "postgres", "mssql": "tsql"}  # sqlglot's names of SQLAlchemy's dialects
 LossKind = Literal["table", "column", "enum-value", "rows"]
 
 
@@ -83,10 +69,7 @@ class Losses:
 
 
 def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
-    """Return what a run of the plan loses.
-
-    Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
-    """
+    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read."""
     steps = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
@@ -94,7 +77,7 @@ def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Los
     return Losses(losses.known, (*unknown, *losses.undecidable))
 
 
-def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: int = BUDGET_MS) -> Losses:
+def read_losses(reading: Reading, operations: Iterable[ops.Operation], budget_ms: int = BUDGET_MS) -> Losses:
     """Return what the operations, done one after the other on this database, lose. Raises as the reading does."""
     snapshot, dialect = reading.snapshot, reading.workspace.backend.name
     default_schema = None if dialect == "sqlite" else snapshot.server.schema
@@ -105,7 +88,7 @@ def read_losses(reading: Reading, operations: Iterable[Operation], budget_ms: in
         finder.apply(operation)
     stakes = finder.stakes()
     counted = _counted(reading, stakes, budget_ms)
-    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(finder.undecidable))
+    return Losses(tuple(stake.loss(counted[stake]) for stake in stakes), tuple(dict.fromkeys(finder.undecidable)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +101,10 @@ class Stake:
     at_most: str | None = None  # why fewer rows, or more, may go than the count says
 
     def loss(self, counted: Counted) -> Loss:
-        return Loss(
-            kind=self.kind,
-            schema=self.table.schema,
-            table=self.table.name,
-            column=self.wanted.column,
-            rows=counted.rows,
-            exact=counted.exact and self.at_most is None,
-            problem="; ".join(reason for reason in (self.at_most, counted.problem) if reason) or None,
-            value=self.wanted.value,
-        )
+        table, column, value = self.table, self.wanted.column, self.wanted.value
+        is_exact = counted.exact and self.at_most is None
+        problem = "; ".join(filter(None, (self.at_most, counted.problem))) or None
+        return Loss(self.kind, table.schema, table.name, column, counted.rows, is_exact, problem, value)
 
 
 def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mapping[Stake, Counted]:
@@ -146,143 +123,98 @@ def _counted(reading: Reading, stakes: Sequence[Stake], budget_ms: int) -> Mappi
 
 
 class LossFinder:
-    """Follows the operations, and collects what each one takes away from the live schema.
-
-    What the operations made themselves is no loss: it has no counterpart in the live schema.
-    """
+    """Follows the operations, and collects what each one takes away from the live schema."""
 
     def __init__(self, live: SchemaState, tables: Mapping[Name, Table]) -> None:
         self._live = live
         self._tables = tables
         self._state = live
-        self._dropped: dict[Name, None] = {}
         self._stakes: dict[Stake, None] = {}
         self.undecidable: list[str] = []
 
     def stakes(self) -> tuple[Stake, ...]:
         """Return what goes. If a complete table goes, its parts are not listed."""
-        return tuple(
-            stake
-            for stake in self._stakes
-            if stake.kind == "table" or (stake.table.schema, stake.table.name) not in self._dropped
-        )
+        dropped = {stake.table for stake in self._stakes if stake.kind == "table"}
+        return tuple(stake for stake in self._stakes if stake.kind == "table" or stake.table not in dropped)
 
-    def apply(self, operation: Operation) -> None:
-        if isinstance(operation, ExecuteSql):
+    def apply(self, operation: ops.Operation) -> None:
+        if isinstance(operation, ops.ExecuteSql):
             self._execute(operation.sql)
             return
         self._note(operation)
         self._state = self._state.as_far_as_read(operation)
 
-    def _note(self, operation: Operation) -> None:
+    def _note(self, operation: ops.Operation) -> None:
         """Collect what the operation takes away from the state before it."""
-        table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, OnTable) else None
+        table = self._state.tables.get(self._state.name_of(operation)) if isinstance(operation, ops.OnTable) else None
         match operation:
-            case RenameEnumValue():
-                self._undecided(f"the value {operation.value} of the type {operation.name} is renamed")
-            case DropTable() if table is not None and table.live is not None:
-                self._dropped[table.live] = None
+            case ops.RenameEnumValue():
+                self.undecidable.append(f"the value {operation.value} of the type {operation.name} is renamed")
+            case ops.DropTable() if table is not None and table.live is not None:
                 self._stake("table", table.live)
-            case DropColumn() if table is not None and table.live is not None:
-                column = table.live_columns.get(operation.column)
-                if column is not None:
-                    self._stake("column", table.live, Wanted(column))
-            case AlterColumn() if table is not None and table.live is not None and operation.type is not None:
-                column = table.live_columns.get(operation.column)
-                if column is not None:
-                    self._converted(table.live, column, operation, operation.type)
+            case ops.DropColumn(column=name) if table is not None and table.live is not None:
+                if name in table.live_columns:
+                    self._stake("column", table.live, Wanted(table.live_columns[name]))
+            case ops.AlterColumn(column=name, type=str()) if table is not None and table.live is not None:
+                if name in table.live_columns:
+                    self._converted(table.live, table.live_columns[name], operation)
 
-    def _converted(self, live: Name, column: str, operation: AlterColumn, new_type: str) -> None:
+    def _converted(self, live: Name, column: str, operation: ops.AlterColumn) -> None:
         """Collect the values that another type changes; of an enum type, those that the new type does not have."""
-        table = self._live.at(live)
+        table, new_type = self._live.at(live), operation.type or ""
         now = (table.column_type(column) if table is not None else None) or ""
         has = self._live.enums.get(self._live.type_name(now))
         gets = self._state.enums.get(self._state.type_name(new_type))
-        for value in has or () if gets is not None else ():
-            if value not in (gets or ()):
-                self._stake("enum-value", live, Wanted(column, value))
+        if has is not None and gets is not None:
+            for value in has:
+                if value not in gets:
+                    self._stake("enum-value", live, Wanted(column, value))
         using, name = operation.using, f"{live[1]}.{column}"
         if using is not None and not only_casts(using, operation.column):
-            self._undecided(f"the values of {name} are replaced by {_shown(using)}")
+            self.undecidable.append(f"the values of {name} are replaced by {_shown(using)}")
         elif has is None and gets is None and narrows(now, new_type, self._live.dialect, explicit=using is not None):
-            self._undecided(f"values of {name} are cut or rounded to fit into {new_type}")
+            self.undecidable.append(f"values of {name} are cut or rounded to fit into {new_type}")
 
     def _execute(self, sql: str) -> None:
         for statement in statements_of(sql, self._live.dialect):
             if HOLDS_NO_ROWS.match(statement.text):
                 continue
             for operation in statement.schema:
-                unread = isinstance(operation, Unclear) and MAY_TAKE_ROWS.search(statement.text)
-                takes_columns = isinstance(operation, DropType) and CASCADE.search(statement.text)
+                unread = isinstance(operation, ops.Unclear) and MAY_TAKE_ROWS.search(statement.text)
+                takes_columns = isinstance(operation, ops.DropType) and CASCADE.search(statement.text)
                 if unread or takes_columns:
                     self._unread(statement.text)
                 self.apply(operation)
-            truncated = [operation for operation in statement.locks if isinstance(operation, TruncateTable)]
-            self._truncated(truncated)
+            truncated = [operation for operation in statement.locks if isinstance(operation, ops.TruncateTable)]
+            tables = (self._state.tables.get(self._state.name_of(operation)) for operation in truncated)
+            live = [table.live for table in tables if table is not None and table.live is not None]
+            for path in self._referring(live) if any(operation.cascade for operation in truncated) else live:
+                self._stake("rows", path)
             if ROWS_CHANGE.search(statement.text) and not truncated:
-                for part in self._parsed(statement.text):
-                    self._deleted(part)
-                    self._overwritten(part)
+                self._rows_changed(statement.text)
 
-    def _truncated(self, operations: Sequence[TruncateTable]) -> None:
-        live = [table for part in operations if (table := self._live_table(part.schema, part.table)) is not None]
-        cascade = any(operation.cascade for operation in operations)
-        for path in self._referring(live) if cascade else live:
-            self._stake("rows", path)
+    def _rows_changed(self, sql: str) -> None:
+        """Collect the tables that DELETE takes rows of, and the values that UPDATE overwrites. Nulls are no loss."""
+        from magetui.engine.preview.query_locks import row_changes  # loads sqlglot: only for plans with such SQL
 
-    def _overwritten(self, statement: Any) -> None:
-        """Note what UPDATE overwrites, except nulls and columns that the plan made."""
-        from sqlglot import exp
-
-        for update in statement.find_all(exp.Update):
-            table = self._state.at(self._identified(update.this)) if isinstance(update.this, exp.Table) else None
-            names = [name for part in update.expressions for name in self._assigned(part, update.args.get("where"))]
-            lost = [column for name in names if table and (column := table.live_columns.get(name)) is not None]
-            if table is not None and table.live is not None and lost:
-                columns = " and ".join(f"{table.live[1]}.{column}" for column in lost)
-                own = str(update.sql(dialect=PARSER.get(self._live.dialect, self._live.dialect)))
-                self._undecided(f"values of {columns} are overwritten: {_shown(own)}")
-
-    def _assigned(self, assignment: Any, where: Any) -> Iterator[str]:
-        """Yield the columns in which one assignment of an UPDATE overwrites values."""
-        from sqlglot import exp
-
-        targets = assignment.this.expressions if isinstance(assignment.this, exp.Tuple) else [assignment.this]
-        conditions = list(where.this.flatten()) if where is not None and isinstance(where.this, exp.And) else []
-        conditions += [where.this] if where is not None else []
-        are_null = (part for part in conditions if isinstance(part, exp.Is) and not part.args.get("negate"))
-        nulls = [part.this for part in are_null if isinstance(part.expression, exp.Null)]
-        new = assignment.args.get("expression")
-        nulls += [new.this] if isinstance(new, exp.Coalesce) else []  # COALESCE keeps the values of its first column
-        filled = {self._folded(column.this) for column in nulls if isinstance(column, exp.Column)}
-        columns = (self._folded(target.this) for target in targets if isinstance(target, exp.Column))
-        yield from (column for column in columns if column not in filled)
-
-    def _parsed(self, sql: str) -> list[Any]:
-        """Return its statements. If the parser cannot take the text, it is noted as unread."""
-        import sqlglot
-
-        logging.getLogger("sqlglot").setLevel(logging.ERROR)
-        dialect = self._live.dialect
         try:
-            return [part for part in sqlglot.parse(sql, read=PARSER.get(dialect, dialect)) if part is not None]
+            changes = list(row_changes(sql, self._state))
         except Exception:  # noqa: BLE001 - whatever the parser raises of odd input
             self._unread(sql)
-            return []
-
-    def _deleted(self, statement: Any) -> None:
-        """Collect the live tables that DELETE takes rows of, and why it may be fewer rows than all, or more."""
-        from sqlglot import exp
-
-        for delete in statement.find_all(exp.Delete):
-            if not isinstance(delete.this, exp.Table):
-                self._unread(str(statement.sql()))
+            return
+        for change in changes:
+            table = None if change.table is None else self._state.at(change.table)
+            if change.table is None:
+                self._unread(change.sql)
+            elif table is None or table.live is None:
                 continue
-            table = self._state.at(self._identified(delete.this))
-            if table is not None and table.live is not None:
-                fewer = WHERE if delete.args.get("where") or delete.args.get("using") else None
+            elif change.columns is None:
                 more = CASCADES if self._referring([table.live], "CASCADE") != [table.live] else None
-                self._stake("rows", table.live, at_most="; ".join(why for why in (fewer, more) if why) or None)
+                reasons = (WHERE if change.is_partial else None, more)
+                self._stake("rows", table.live, at_most="; ".join(filter(None, reasons)) or None)
+            elif lost := [table.live_columns[name] for name in change.columns if name in table.live_columns]:
+                columns = " and ".join(f"{table.live[1]}.{column}" for column in lost)
+                self.undecidable.append(f"values of {columns} are overwritten: {_shown(change.sql)}")
 
     def _referring(self, paths: Sequence[Name], on_delete: str | None = None) -> list[Name]:
         """Return the live tables with those that refer to them, and so on: by any foreign key, or by such keys."""
@@ -293,28 +225,11 @@ class LossFinder:
                     tables.append(other)
         return tables
 
-    def _identified(self, table: Any) -> Name:
-        schema = table.args.get("db")
-        return self._state.path(self._folded(schema) if schema is not None else None, self._folded(table.this))
-
-    def _folded(self, identifier: Any) -> str:
-        """Return an identifier as the catalog has it."""
-        as_written = identifier.args.get("quoted") or self._live.dialect != "postgresql"
-        return str(identifier.this) if as_written else str(identifier.this).lower()
-
     def _unread(self, sql: str) -> None:
-        self._undecided(f"this SQL may remove data, but its text does not say which: {_shown(sql)}")
-
-    def _undecided(self, sentence: str) -> None:
-        if sentence not in self.undecidable:
-            self.undecidable.append(sentence)
+        self.undecidable.append(f"this SQL may remove data, but its text does not say which: {_shown(sql)}")
 
     def _stake(self, kind: LossKind, live: Name, wanted: Wanted | None = None, at_most: str | None = None) -> None:
         self._stakes[Stake(kind, self._tables[live], wanted or Wanted(), at_most)] = None
-
-    def _live_table(self, schema: str | None, table: str) -> Name | None:
-        state = self._state.at(self._state.path(schema, table))
-        return None if state is None else state.live
 
 
 def _shown(sql: str) -> str:

@@ -2,9 +2,8 @@
 
 The lock modes are those of the manual's chapter 13.3 and of ALTER TABLE's page. Where the manual is silent, they are
 what servers 16 and 18 show in pg_locks: dropping a table, for example, also locks the tables that its foreign keys
-refer to. Nothing here asks a database. The rules read a `SchemaState`. If that does not know enough, an effect without
-a table says which tables are meant. Partitions and children are not in the state: what is said of a table holds for
-them too.
+refer to. If the `SchemaState` does not know enough, an effect without a table says which tables are meant. Partitions
+and children are not in the state: what is said of a table holds for them too.
 """
 
 from __future__ import annotations
@@ -25,15 +24,14 @@ SHARE_UPDATE_EXCLUSIVE = LockMode.SHARE_UPDATE_EXCLUSIVE
 SHARE = LockMode.SHARE
 SHARE_ROW_EXCLUSIVE = LockMode.SHARE_ROW_EXCLUSIVE
 ACCESS_EXCLUSIVE = LockMode.ACCESS_EXCLUSIVE
+NOT_VALID = "does not check the existing rows"
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One lock on one table, and the work that is done while the lock is held.
 
-    `table` None: tables that cannot be named here, and `note` says which. `mode` None: the lock, if any, is not
-    known, and `note` says why. `work`: only the catalog, changes rows, reads every row, builds an index,
-    rewrites the table.
+    `table` None: `note` says which tables are meant. `mode` None: `note` says why the lock is not known.
     """
 
     table: str | None
@@ -44,7 +42,6 @@ class Effect:
 
     @property
     def unknown(self) -> bool:
-        """Return True if the lock is not known."""
         return self.mode is None
 
     @property
@@ -66,15 +63,12 @@ def not_known(note: str) -> Effect:
 
 
 def merged(effects: Iterable[Effect], state: SchemaState | None = None) -> tuple[Effect, ...]:
-    """Return one effect for each table: the strongest lock and the most work.
-
-    Tables that the open transaction of `state` has created are left out, since no other session sees them.
-    """
+    """Return the strongest lock and most work for each table that the transaction of `state` has not created."""
     tables: dict[object, Effect] = {}
     for effect in effects:
         if state is not None and effect.table is not None and state.is_new((effect.schema, effect.table)):
             continue
-        key: object = (effect.schema, effect.table) if effect.table is not None else effect
+        key = (effect.schema, effect.table) if effect.table is not None else effect
         tables[key] = _both(tables[key], effect) if key in tables else effect
     return tuple(tables.values())
 
@@ -89,13 +83,6 @@ def _both(effect: Effect, other: Effect) -> Effect:
 # -- tables
 
 
-def create_table(path: Name, referred: Iterable[Name]) -> Iterator[Effect]:
-    """Yield the effects on other tables only: no other session sees the new table yet."""
-    for other in referred:
-        if other != path:
-            yield on(other, SHARE_ROW_EXCLUSIVE, note="a foreign key of the new table refers to it")
-
-
 def drop_table(state: SchemaState, path: Name, cascade: bool = False) -> Iterator[Effect]:
     yield on(path, ACCESS_EXCLUSIVE)
     for _, other in state.referred(path):
@@ -103,21 +90,11 @@ def drop_table(state: SchemaState, path: Name, cascade: bool = False) -> Iterato
     if state.known(path) is None and state.open:
         yield unnamed(ACCESS_EXCLUSIVE, f"the tables that foreign keys of {path[1]} refer to")
     if cascade:
-        yield from _referring(state, path, "its foreign key to the dropped table is dropped")
+        for _, other in state.referring(path):
+            yield on(other, ACCESS_EXCLUSIVE, note="its foreign key to the dropped table is dropped")
+        if state.open:
+            yield unnamed(ACCESS_EXCLUSIVE, f"the tables whose foreign keys refer to {path[1]}")
         yield unnamed(ACCESS_EXCLUSIVE, f"views that read {path[1]}")
-
-
-def _referring(state: SchemaState, path: Name, note: str) -> Iterator[Effect]:
-    for _, other in state.referring(path):
-        yield on(other, ACCESS_EXCLUSIVE, note=note)
-    if state.open:
-        yield unnamed(ACCESS_EXCLUSIVE, f"the tables whose foreign keys refer to {path[1]}")
-
-
-def drop_schema(state: SchemaState, schema: str) -> Iterator[Effect]:
-    for table in state.tables.values():
-        if table.path[0] == schema:
-            yield from (effect for effect in drop_table(state, table.path, cascade=True) if effect.table is not None)
 
 
 def truncate(state: SchemaState, path: Name, cascade: bool) -> Iterator[Effect]:
@@ -152,13 +129,6 @@ def drop_column(state: SchemaState, path: Name, column: str, cascade: bool = Fal
         yield unnamed(ACCESS_EXCLUSIVE, f"views that read {path[1]}.{column}")
 
 
-def set_not_null(state: SchemaState, path: Name, column: str) -> Effect:
-    table = state.at(path)
-    if table is not None and table.is_not_null(column):
-        return on(path, ACCESS_EXCLUSIVE)
-    return on(path, ACCESS_EXCLUSIVE, "scan", "looks for nulls, unless a valid CHECK excludes them")
-
-
 def set_type(state: SchemaState, path: Name, column: str, new: str, using: str | None) -> Iterator[Effect]:
     """Yield the effects of ALTER COLUMN TYPE. It drops and adds again the foreign keys on both sides of the column."""
     table = state.at(path)
@@ -179,22 +149,12 @@ def set_type(state: SchemaState, path: Name, column: str, new: str, using: str |
 
 
 def add_foreign_key(path: Name, referred: Name, valid: bool = True) -> Iterator[Effect]:
-    if not valid:
-        yield on(path, SHARE_ROW_EXCLUSIVE, note="does not check the existing rows")
-    else:
+    if valid:
         yield on(path, SHARE_ROW_EXCLUSIVE, "scan", "looks up every row's key while writers wait")
+    else:
+        yield on(path, SHARE_ROW_EXCLUSIVE, note=NOT_VALID)
     if referred != path:
         yield on(referred, SHARE_ROW_EXCLUSIVE, "scan" if valid else "catalog", "the foreign key refers to it")
-
-
-def add_check(path: Name, valid: bool = True) -> Effect:
-    if not valid:
-        return on(path, ACCESS_EXCLUSIVE, note="does not check the existing rows")
-    return on(path, ACCESS_EXCLUSIVE, "scan", "checks every row")
-
-
-def add_index_constraint(path: Name) -> Effect:
-    return on(path, ACCESS_EXCLUSIVE, "build", "builds the index while readers and writers wait")
 
 
 def validate(state: SchemaState, path: Name, constraint: str) -> Iterator[Effect]:
@@ -219,7 +179,6 @@ def _named_key(state: SchemaState, path: Name, constraint: str | None) -> list[t
 def drop_constraint(
     state: SchemaState, path: Name, constraint: str | None, kind: str | None, cascade: bool = False
 ) -> Iterator[Effect]:
-    """Yield the effects. `kind` None: only the name is known."""
     yield on(path, ACCESS_EXCLUSIVE)
     keys = _named_key(state, path, constraint)
     for _, other in keys:
@@ -246,14 +205,51 @@ def _referring_key(state: SchemaState, path: Name, constraint: str | None) -> It
             yield on(other, ACCESS_EXCLUSIVE, note="its foreign key needs the constraint, and is dropped")
 
 
-def create_index(path: Name, concurrently: bool) -> Effect:
-    if concurrently:
-        note = "builds the index beside readers and writers, and waits for transactions that are open"
-        return on(path, SHARE_UPDATE_EXCLUSIVE, "build", note)
-    return on(path, SHARE, "build", "builds the index while writers wait")
+# -- rows: the server checks a foreign key with queries on the other table, which lock that table as any query does
 
 
-def drop_index(state: SchemaState, schema: str | None, index: str, path: Name | None, concurrently: bool) -> Effect:
-    mode = SHARE_UPDATE_EXCLUSIVE if concurrently else ACCESS_EXCLUSIVE
-    table = state.table_of_index(schema, index) or path
-    return unnamed(mode, f"the table of index {index}") if table is None else on(table, mode)
+def insert_rows(state: SchemaState, path: Name, columns: Iterable[str] | None = None) -> Iterator[Effect]:
+    """Yield the locks. `columns` None means all columns."""
+    yield on(path, ROW_EXCLUSIVE, "data")
+    yield from _checked_keys(state, path, columns)
+
+
+def update_rows(state: SchemaState, path: Name, columns: Iterable[str]) -> Iterator[Effect]:
+    columns = set(columns)
+    yield on(path, ROW_EXCLUSIVE, "data")
+    yield from _checked_keys(state, path, columns)
+    for key, other in state.referring(path):
+        if columns & set(key.referred_columns):
+            yield on(other, ROW_SHARE, note="its keys are looked up, and changed if they are ON UPDATE CASCADE")
+    if state.open:
+        yield unnamed(ROW_SHARE, f"the tables whose foreign keys refer to {path[1]}")
+
+
+def _checked_keys(state: SchemaState, path: Name, columns: Iterable[str] | None) -> Iterator[Effect]:
+    for key, other in state.referred(path):
+        if columns is None or set(columns) & set(key.columns):
+            yield on(other, ROW_SHARE, note="its keys are looked up")
+    if state.known(path) is None and not state.is_new(path):
+        yield unnamed(ROW_SHARE, f"the tables that foreign keys of {path[1]} refer to")
+
+
+def delete_rows(state: SchemaState, path: Name) -> Iterator[Effect]:
+    seen: set[Name] = set()
+    waiting = [path]
+    while waiting:
+        table = waiting.pop()
+        if table in seen:
+            continue
+        seen.add(table)
+        yield on(
+            table, ROW_EXCLUSIVE, "data", None if table == path else "its rows are deleted too (ON DELETE CASCADE)"
+        )
+        for key, other in state.referring(table):
+            if key.on_delete == "CASCADE":
+                waiting.append(other)
+            elif key.on_delete in {"SET NULL", "SET DEFAULT"}:
+                yield on(other, ROW_EXCLUSIVE, "data", f"its keys are changed (ON DELETE {key.on_delete})")
+            else:
+                yield on(other, ROW_SHARE, note="its keys are looked up")
+    if state.open:
+        yield unnamed(ROW_EXCLUSIVE, f"the tables whose foreign keys refer to {path[1]}", "data")

@@ -14,16 +14,16 @@ from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
-from magetui.engine.preview.lock_forecast import Effect, after, effects
+from magetui.engine.preview.lock_forecast import after, effects
+from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
-from magetui.model.sessions import Session
 
-RecordedStep = tuple[str, str, Recorded]  # revision, direction, operations
+_Held = tuple[str, int, LockMode | None]  # the relation, the session that holds a lock on it, and the mode
 LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
 STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
@@ -65,9 +65,8 @@ class Preview:
     def blockers(self) -> frozenset[int] | None:
         """The sessions that a step would wait for now; None if the locks of a step are not known."""
         forecast = [effect for step in self.steps for effect in step.effects]
-        if not forecast or self.no_forecast or any(step.undecidable for step in self.steps):
-            return None
-        if any(effect.effect.unknown for effect in forecast):
+        is_known = forecast and not self.no_forecast and not any(step.undecidable for step in self.steps)
+        if not is_known or any(effect.effect.unknown for effect in forecast):
             return None
         return frozenset(pid for effect in forecast for pid in effect.holders)
 
@@ -83,10 +82,7 @@ class Preview:
 
 
 def ask_scripts(workspace: Workspace) -> None:
-    """Record all scripts before a connection is opened, so that it does not idle while the child process works.
-
-    Nothing is raised: whoever needs the recordings reports what went wrong.
-    """
+    """Record all scripts before a connection is opened, which would idle meanwhile. Errors are reported later."""
     from magetui.engine.evidence.evidence import record_chain  # loads what only evidence needs
 
     with suppress(MagetuiError):
@@ -102,28 +98,22 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         return Preview((), plan_losses(reading, plan), doubt=_doubt(reading, plan.result))
     workspace, backend = reading.workspace, reading.workspace.backend.name
     recorded = recorded_steps(workspace, plan)
+    steps = [
+        StepPreview(
+            revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(direction, done))
+        )
+        for revision, direction, done in recorded
+    ]
     fails: list[str] = []
     if backend == "postgresql" and recorded:
-        snapshot = reading.snapshot
-        fails, leaves = _forecast_types(workspace, recorded, snapshot)
-        steps = tuple(
-            replace(step, warnings=(*step.warnings, *leaves.get(step.revision, ())))
-            for step in _forecast_steps(recorded, snapshot)
-        )
-    else:
-        steps = tuple(
-            StepPreview(
-                revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(direction, done))
-            )
-            for revision, direction, done in recorded
-        )
+        steps, fails = _forecast(workspace, steps, reading.snapshot)
     no_forecast = "no forecast on SQL Server yet" if backend == "mssql" and recorded else None
     losses = plan_losses(reading, plan)
     doubt = None
     if plan.repair is None:
         with suppress(MagetuiError):  # the diagnosis says why there is no evidence
             doubt = _doubt(reading, plan.current)
-    return Preview(steps, losses, no_forecast, tuple(fails), doubt)
+    return Preview(tuple(steps), losses, no_forecast, tuple(fails), doubt)
 
 
 def _doubt(reading: Reading, current: tuple[str, ...]) -> str | None:
@@ -135,97 +125,60 @@ def _doubt(reading: Reading, current: tuple[str, ...]) -> str | None:
     return doubt_of(reading.workspace.chain, gather_evidence(reading), current)
 
 
-# -- enum types
+# -- PostgreSQL
 
 
-def _forecast_types(
-    workspace: Workspace, recorded: Iterable[RecordedStep], snapshot: Snapshot
-) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the steps that fail because an enum type exists, and by revision a warning of types that it leaves.
+def _forecast(
+    workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snapshot
+) -> tuple[list[StepPreview], list[str]]:
+    """Return the steps with their locks and warnings, and what fails because an enum type exists.
 
     Alembic creates an enum type with the first table that uses it. It does not drop the type with the table, and the
     downgrade that Alembic writes forgets it.
     """
-    default_schema = snapshot.server.schema
-    existing = {(enum.schema, enum.name) for enum in snapshot.enum_types}
-    fails: list[str] = []
-    leaves: dict[str, list[str]] = {}
-    for revision, direction, done in recorded:
-        for operation in _type_operations(done.operations):
-            schema = operation.schema or default_schema
-            if isinstance(operation, DropType):
-                existing.discard((schema, operation.name))
-            elif (schema, operation.name) in existing:
-                fails.append(
-                    f"at {revision}, unless its script looks first: the enum type {operation.name} exists already. If "
-                    f"nothing else needs it: DROP TYPE {schema}.{operation.name}"
-                )
-            else:
-                existing.add((schema, operation.name))
-        if direction == "downgrade":
-            upgrade = record_revisions(workspace, [revision])[revision].upgrade
-            left = [
-                operation.name
-                for operation in _type_operations(upgrade.operations)
-                if (operation.schema or default_schema, operation.name) in existing
-            ]
-            leaves[revision] = [
-                f"It leaves the enum type {name} behind. A later migration fails on it until somebody drops it."
-                for name in dict.fromkeys(left)
-            ]
-    return fails, leaves
-
-
-def _type_operations(operations: Iterable[Operation]) -> Iterator[CreateType | DropType]:
-    return (operation for operation in operations if isinstance(operation, CreateType | DropType))
-
-
-# -- locks
-
-
-class _LiveTables:
-    """The tables as they are now, and the sessions that hold locks on them."""
-
-    def __init__(self, tables: Iterable[Table], sessions: Sequence[Session], schema: str | None) -> None:
-        self._tables: Mapping[tuple[str | None, str], Table] = {(t.schema, t.name): t for t in tables}
-        self._schema = schema
-        self._held: dict[str, list[tuple[int, LockMode | None]]] = {}
-        for session in sessions:
-            for held in session.holds:
-                self._held.setdefault(held.relation, []).append((session.pid, lock_mode(held.mode)))
-
-    def with_table(self, effect: Effect) -> TableEffect:
-        table = self._tables.get((effect.schema or self._schema, effect.table)) if effect.table else None
-        if table is None:
-            return TableEffect(effect)
-        name = table.name if table.schema == self._schema else f"{table.schema}.{table.name}"
-        holders = dict.fromkeys(pid for pid, mode in self._held.get(name, ()) if conflict(effect.mode, mode))
-        return TableEffect(effect, table.rows, table.bytes, tuple(holders))
-
-
-def _forecast_steps(recorded: Iterable[RecordedStep], snapshot: Snapshot) -> Iterator[StepPreview]:
-    """Yield the preview of each step on PostgreSQL, with the tables as the operations before it leave them."""
     server, schema = int(snapshot.server.version.partition(".")[0]), snapshot.server.schema
     state = SchemaState.read("postgresql", schema, snapshot.details, snapshot.enum_types)
-    live = _LiveTables([detail.table for detail in snapshot.details], snapshot.sessions, schema)
-    for revision, direction, done in recorded:
+    tables = {(detail.table.schema, detail.table.name): detail.table for detail in snapshot.details}
+    held = [(lock.relation, s.pid, lock_mode(lock.mode)) for s in snapshot.sessions for lock in s.holds]
+    forecast: list[StepPreview] = []
+    fails: list[str] = []
+    for step in steps:
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
-        warnings = list(_script_warnings(direction, done))
-        for operation in done.operations:
+        warnings = [*step.warnings]
+        for operation in step.operations:
+            if isinstance(operation, CreateType) and state.type_of(operation) in state.enums:
+                fails.append(
+                    f"at {step.revision}, unless its script looks first: the enum type {operation.name} exists "
+                    "already. If nothing else needs it: DROP TYPE "
+                    + ".".join(map(str, state.path(operation.schema, operation.name)))
+                )
             for effect in effects(operation, server, state):
-                on_table = live.with_table(effect)
+                on_table = _with_table(effect, schema, tables, held)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
                 strongest[key] = _stronger(strongest.get(key), on_table)
                 warnings += _effect_warnings(operation, on_table)
             state = after(operation, state)
-        yield StepPreview(
-            revision,
-            direction,
-            done.operations,
-            done.undecidable,
-            tuple(strongest.values()),
-            tuple(dict.fromkeys(warnings)),
-        )
+        if step.direction == "downgrade":
+            upgrade = record_revisions(workspace, [step.revision])[step.revision].upgrade
+            warnings += [
+                f"It leaves the enum type {operation.name} behind. A later migration fails on it until somebody drops "
+                "it."
+                for operation in upgrade.operations
+                if isinstance(operation, CreateType | DropType) and state.type_of(operation) in state.enums
+            ]
+        forecast.append(replace(step, effects=tuple(strongest.values()), warnings=tuple(dict.fromkeys(warnings))))
+    return forecast, fails
+
+
+def _with_table(
+    effect: Effect, schema: str | None, tables: Mapping[tuple[str | None, str], Table], held: Sequence[_Held]
+) -> TableEffect:
+    table = tables.get((effect.schema or schema, effect.table)) if effect.table else None
+    if table is None:
+        return TableEffect(effect)
+    name = table.name if table.schema == schema else f"{table.schema}.{table.name}"
+    holders = dict.fromkeys(pid for relation, pid, mode in held if relation == name and conflict(effect.mode, mode))
+    return TableEffect(effect, table.rows, table.bytes, tuple(holders))
 
 
 def _stronger(effect: TableEffect | None, other: TableEffect) -> TableEffect:
@@ -249,7 +202,7 @@ def _script_warnings(direction: str, recorded: Recorded) -> Iterator[str]:
         if isinstance(operation, Autocommit) and operation.begins:
             earlier = " The part before it is committed then, and stays if a later part fails." if index else ""
             yield f"A part of it runs outside the transaction, and cannot be rolled back.{earlier}"
-            break
+            return
 
 
 def _effect_warnings(operation: Operation, on_table: TableEffect) -> Iterator[str]:

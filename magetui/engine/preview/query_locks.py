@@ -1,11 +1,14 @@
-"""The locks of queries and changes of rows in raw SQL. sqlglot tells which tables they read, and which they write."""
+"""Queries and changes of rows in raw SQL: the locks that they take, and the rows and values that they lose.
+
+sqlglot tells which tables a statement reads, and which it writes.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlglot
@@ -14,13 +17,14 @@ from sqlglot.errors import SqlglotError
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
-from magetui.engine.preview import lock_rules, row_lock_rules
+from magetui.engine.preview import lock_rules
 from magetui.engine.preview.column_rules import EACH, ONCE
 from magetui.engine.preview.lock_rules import Effect
 from magetui.model.lock_modes import LockMode
 
 logging.getLogger("sqlglot").addHandler(logging.NullHandler())  # its warnings would appear on the screen
 
+PARSER = {"postgresql": "postgres", "mssql": "tsql"}  # sqlglot's names of SQLAlchemy's dialects
 STATEMENTS = (exp.Query, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge)
 # Clauses that may follow the query of CREATE TABLE AS and of a view.
 ENDING = re.compile(r"\bWITH\s+(NO\s+DATA|DATA|((LOCAL|CASCADED)\s+)?CHECK\s+OPTION)\s*$", re.IGNORECASE)
@@ -64,7 +68,7 @@ def _calls(tree: exp.Expression) -> Iterator[Effect]:
 
 def _writes(tree: exp.Expression, state: SchemaState) -> Iterator[Effect]:
     for node in tree.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
-        target = node.this.this if isinstance(node.this, exp.Schema) else node.this
+        target = _target(node)
         if not isinstance(target, exp.Table):
             continue  # a branch of MERGE, which is read with it
         name = _name(target, state)
@@ -73,14 +77,14 @@ def _writes(tree: exp.Expression, state: SchemaState) -> Iterator[Effect]:
             columns = (
                 [_folded(column) for column in node.this.expressions] if isinstance(node.this, exp.Schema) else None
             )
-            yield from row_lock_rules.insert_rows(state, name, columns)
+            yield from lock_rules.insert_rows(state, name, columns)
             conflict = node.args.get("conflict")
             if conflict is not None and conflict.expressions:
-                yield from row_lock_rules.update_rows(state, name, _set(conflict))
+                yield from lock_rules.update_rows(state, name, _set(conflict))
         elif isinstance(node, exp.Update):
-            yield from row_lock_rules.update_rows(state, name, _set(node))
+            yield from lock_rules.update_rows(state, name, _set(node))
         elif isinstance(node, exp.Delete):
-            yield from row_lock_rules.delete_rows(state, name)
+            yield from lock_rules.delete_rows(state, name)
         else:
             yield from _merge(node, name, state)
 
@@ -90,12 +94,12 @@ def _merge(node: exp.Expression, name: Name, state: SchemaState) -> Iterator[Eff
     for when in node.find_all(exp.When):
         then = when.args.get("then")
         if isinstance(then, exp.Update):
-            yield from row_lock_rules.update_rows(state, name, _set(then))
+            yield from lock_rules.update_rows(state, name, _set(then))
         elif isinstance(then, exp.Insert):
             columns = [_folded(column) for column in then.this.expressions] if then.this is not None else None
-            yield from row_lock_rules.insert_rows(state, name, columns)
+            yield from lock_rules.insert_rows(state, name, columns)
         elif then is not None and then.name.upper() == "DELETE":
-            yield from row_lock_rules.delete_rows(state, name)
+            yield from lock_rules.delete_rows(state, name)
 
 
 def _set(node: exp.Expression) -> set[str]:
@@ -119,7 +123,7 @@ def _reads(tree: exp.Expression, state: SchemaState) -> Iterator[Effect]:
         yield from _view(name, mode, state)
 
 
-def _target(node: exp.Expression) -> object:
+def _target(node: exp.Expression) -> Any:
     return node.this.this if isinstance(node.this, exp.Schema) else node.this
 
 
@@ -138,11 +142,57 @@ def _view(name: Name, mode: LockMode, state: SchemaState) -> Iterator[Effect]:
 
 
 def _name(table: exp.Expression, state: SchemaState) -> Name:
-    schema = table.args.get("db")
-    return state.path(_folded(schema) if schema is not None else None, _folded(table.this))
+    schema, dialect = table.args.get("db"), state.dialect
+    return state.path(_folded(schema, dialect) if schema is not None else None, _folded(table.this, dialect))
 
 
-def _folded(identifier: exp.Expression) -> str:
-    """Return the name as the server folds it: quoted names stay as they are."""
+def _folded(identifier: exp.Expression, dialect: str = "postgresql") -> str:
+    """Return the name as the server folds it: PostgreSQL leaves quoted names as they are, others all names."""
     inner = identifier.this if isinstance(identifier, exp.Column) else identifier
-    return str(inner.name) if inner.args.get("quoted") else str(inner.name).lower()
+    as_written = inner.args.get("quoted") or dialect != "postgresql"
+    return str(inner.name) if as_written else str(inner.name).lower()
+
+
+# -- lost rows and values, on any dialect
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A DELETE, or an UPDATE that overwrites values of `columns`. `table` None: rows of something else are deleted.
+
+    `is_partial`: a condition may keep some rows. `sql` is the text of the change.
+    """
+
+    table: Name | None
+    columns: tuple[str, ...] | None
+    is_partial: bool
+    sql: str
+
+
+def row_changes(sql: str, state: SchemaState) -> Iterator[RowChange]:
+    """Yield the deletions and then the updates of each statement. Raises what the parser raises."""
+    parser = PARSER.get(state.dialect, state.dialect)
+    statements: list[Any] = [part for part in sqlglot.parse(sql, read=parser) if part is not None]
+    for statement in statements:
+        for delete in statement.find_all(exp.Delete):
+            name = _name(delete.this, state) if isinstance(delete.this, exp.Table) else None
+            yield RowChange(name, None, bool(delete.args.get("where") or delete.args.get("using")), statement.sql())
+        for update in statement.find_all(exp.Update):
+            if isinstance(update.this, exp.Table):
+                where = update.args.get("where")
+                names = tuple(name for part in update.expressions for name in _overwritten(part, where, state.dialect))
+                yield RowChange(_name(update.this, state), names, where is not None, update.sql(dialect=parser))
+
+
+def _overwritten(assignment: Any, where: Any, dialect: str) -> Iterator[str]:
+    """Yield the columns in which one assignment of an UPDATE overwrites values that are not null."""
+    targets = assignment.this.expressions if isinstance(assignment.this, exp.Tuple) else [assignment.this]
+    conditions = list(where.this.flatten()) if where is not None and isinstance(where.this, exp.And) else []
+    conditions += [where.this] if where is not None else []
+    are_null = (part for part in conditions if isinstance(part, exp.Is) and not part.args.get("negate"))
+    nulls = [part.this for part in are_null if isinstance(part.expression, exp.Null)]
+    new = assignment.args.get("expression")
+    nulls += [new.this] if isinstance(new, exp.Coalesce) else []  # COALESCE keeps the values of its first column
+    filled = {_folded(column, dialect) for column in nulls if isinstance(column, exp.Column)}
+    columns = (_folded(target, dialect) for target in targets if isinstance(target, exp.Column))
+    yield from (column for column in columns if column not in filled)

@@ -9,51 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from magetui.engine.errors import RefusedError
+from magetui.engine.evidence.diff import named_as_originals
 from magetui.engine.evidence.evidence import gather_evidence, record_chain
-from magetui.engine.evidence.recording import Recording
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.summary import name_revisions
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    NoMatch,
-    PartiallyApplied,
-    Unsure,
-)
-from magetui.engine.preflight import forbidden
-from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal
+from magetui.engine.evidence.summary import ASKS_DATABASE, name_revisions
+from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
+from magetui.engine.preflight import consent_name, forbidden, version_table_name
+from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.facts import table_name
-from magetui.engine.schema.live import named_as_originals
 from magetui.engine.schema.snapshot import Reading, Snapshot
-from magetui.engine.sql.ddl import operations_of
-from magetui.engine.workspace import Workspace
-from magetui.model.operations import (
-    Autocommit,
-    DropIndex,
-    DropTable,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    RenameTable,
-    Unclear,
-)
+from magetui.engine.sql.ddl import parts_of
+from magetui.model import operations as ops
+from magetui.model.operations import Recording
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
-from magetui.model.schema import Leftover, TableDetail
 
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows
 DIRECTIONS: Mapping[str, Direction] = {"finish": "upgrade", "undo": "downgrade"}
+UNSEEN = (ops.ExecuteSql, ops.InsertRows)  # they may change something that no schema shows
 NAMED_AT_MOST = 3
 SQL_SHOWN = 200  # characters
 
@@ -66,9 +43,7 @@ class _Case:
     recording: Recording
     start: SchemaState  # the schema from which the revision was started
     expected: SchemaState  # the schema after the repair
-    details: Mapping[str, TableDetail]
-    table_names: frozenset[str]
-    leftovers: tuple[Leftover, ...]
+    snapshot: Snapshot
 
 
 def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = None) -> Plan:
@@ -82,23 +57,27 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     evidence = gather_evidence(reading, recordings)
     snapshot = reading.snapshot
     partial = _partial_revision(chain, evidence, snapshot.current, verb)
-    case = _case(workspace, recordings, verb, partial, snapshot)
+    history = SchemaHistory(chain, recordings, SchemaState(workspace.target.dialect, snapshot.server.schema))
+    before, after = history.before[partial.revision], history.after[partial.revision]
+    start, expected = before if partial.direction == "upgrade" else after, after if verb == "finish" else before
+    case = _Case(partial, recordings[partial.revision], start, expected, snapshot)
     steps, notes = _steps(case, verb, in_doubt)
     _require_complete(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
     revision = chain.by_id[partial.revision]
-    scripts = workspace.project.scripts
-    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
-    database = snapshot.server.database
+    table = version_table_name(workspace)
     return Plan(
         verb=verb,
         current=snapshot.current,
         target_revision=partial.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(partial.revision, verb, revision.message),),
         result=result,
-        version_table_sql=tuple(_version_table_sql(table, snapshot.current, result)),
+        version_table_sql=(
+            *(f"DELETE FROM {table} WHERE version_num = '{row}'" for row in sorted({*snapshot.current} - {*result})),
+            *(f"INSERT INTO {table} (version_num) VALUES ('{row}')" for row in sorted({*result} - {*snapshot.current})),
+        ),
         url=workspace.target.redacted,
-        database=Path(database).name if workspace.backend.name == "sqlite" else database,
+        database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
         repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps)),
         notes=notes,
@@ -110,24 +89,26 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
 
 def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...], verb: RepairVerb) -> PartiallyApplied:
     """Return the partially applied revision. Raises `RefusedError` if there is none, or if it cannot be repaired."""
-    if evidence.damaged is not None:
-        raise RefusedError(_describe_damaged(chain, current, evidence.damaged))
-    match evidence.verdict:
-        case MatchesPartially(partial) | MatchesLoosely(started=PartiallyApplied() as partial):
-            pass
-        case Unsure(partial=PartiallyApplied() as partial):
-            pass
-        case Matches() | MatchesLoosely() | NoMatch() | Unsure():
-            raise RefusedError(
-                f"No revision is partially applied, so there is nothing to {verb}. {_describe_match(chain, evidence)}"
-            )
+    if (damaged := evidence.damaged) is not None:
+        parents = ", ".join(chain.by_id[damaged].down_revisions) or "base"
+        raise RefusedError(
+            f"A part of {damaged} is missing, but the current revision is {', '.join(current)}, which comes after it: "
+            f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: "
+            f"restore it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
+            f"'magetui stamp {parents}' first. Nothing was changed."
+        )
+    partial = evidence.partial
+    if partial is None:
+        matches = "The schema matches no revision either: 'magetui evidence' lists the differences."
+        if evidence.candidate is not None:
+            matches = f"The schema matches {name_revisions(chain, evidence.candidate)}."
+        raise RefusedError(f"No revision is partially applied, so there is nothing to {verb}. {matches}")
     known = chain.applied([row for row in current if row in chain.by_id])
     if partial.or_else is not None and partial.or_else not in known:
         raise RefusedError(
             f"Revision {partial.revision} looks partially applied, but revision {partial.or_else} may have been "
-            "started instead: it asks the database what to do, so no schema shows what it did, and it is not below "
-            f"the current revision. Find out. If {partial.or_else} was run, run 'magetui stamp {partial.or_else}' "
-            "first. Nothing was changed."
+            f"started instead: {ASKS_DATABASE}, and it is not below the current revision. Find out. If "
+            f"{partial.or_else} was run, run 'magetui stamp {partial.or_else}' first. Nothing was changed."
         )
     if verb == "undo" and partial.adds_values_alone:
         raise RefusedError(
@@ -137,70 +118,31 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
     return partial
 
 
-def _describe_damaged(chain: Chain, current: Sequence[str], damaged: str) -> str:
-    parents = ", ".join(chain.by_id[damaged].down_revisions) or "base"
-    return (
-        f"A part of {damaged} is missing, but the current revision is {', '.join(current)}, which comes after it: "
-        f"{damaged} was run completely, and the part has gone since. 'magetui evidence' names the missing part: "
-        f"restore it by hand. Only if nothing after {parents} was ever run is the current revision wrong: then run "
-        f"'magetui stamp {parents}' first. Nothing was changed."
-    )
-
-
-def _describe_match(chain: Chain, evidence: Evidence) -> str:
-    if evidence.candidate is not None:
-        return f"The schema matches {name_revisions(chain, evidence.candidate)}."
-    return "The schema matches no revision either: 'magetui evidence' lists the differences."
-
-
-def _case(
-    workspace: Workspace,
-    recordings: Mapping[str, Recording],
-    verb: RepairVerb,
-    partial: PartiallyApplied,
-    snapshot: Snapshot,
-) -> _Case:
-    default_schema = snapshot.server.schema
-    history = SchemaHistory(workspace.chain, recordings, SchemaState(workspace.target.dialect, default_schema))
-    before, after = history.before[partial.revision], history.after[partial.revision]
-    details = named_as_originals(snapshot.details)
-    return _Case(
-        partial=partial,
-        recording=recordings[partial.revision],
-        start=before if partial.direction == "upgrade" else after,
-        expected=after if verb == "finish" else before,
-        details={table_name(detail.table.name, detail.table.schema, default_schema): detail for detail in details},
-        table_names=frozenset(table.name for table in snapshot.tables),
-        leftovers=snapshot.leftovers,
-    )
-
-
 # -- the steps
 
 
 def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
-    """Return the steps of the repair, and notes on what they leave."""
+    """Return the steps, and notes on what they leave."""
     partial = case.partial
     if partial.direction == DIRECTIONS[verb]:
         steps, notes = _continue(partial, in_doubt)
         return (*map(RepairStep, partial.unindexed), *steps), notes
-    other = case.recording.recorded(DIRECTIONS[verb])
-    reversal = Reversal(
-        other.operations, DIRECTIONS[verb], case.start.dialect, case.details, _in_autocommit(other.operations)
-    )
+    details = named_as_originals(case.snapshot.details)
+    by_name = {case.start.name(detail.table.schema, detail.table.name): detail for detail in details}
+    reversal = Reversal(case.recording, DIRECTIONS[verb], case.start.dialect, by_name)
     try:
-        reversed_steps = reversal.of([partial.operations[index] for index in partial.done], case.start)
+        steps, notes = reversal.of([partial.operations[index] for index in partial.done], case.start)
     except NoReversalError as error:
         raise RefusedError(
             f"{partial.revision} cannot be undone automatically: {error}. Nothing was changed."
         ) from None
-    doubtful = [partial.operations[index] for index in partial.doubt if _changes_rows(partial.operations[index])]
-    unread = next((operation for operation in doubtful if _is_unread(operation, case.start.dialect)), None)
-    if unread is not None:
-        raise RefusedError(
-            f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its text "
-            f"does not say what it does: {_describe(unread)}. Nothing was changed."
-        )
+    doubtful = [partial.operations[i] for i in partial.doubt if isinstance(partial.operations[i], UNSEEN)]
+    for operation in doubtful:
+        if any(isinstance(part, ops.Unclear) for part in parts_of(operation, case.start.dialect)):
+            raise RefusedError(
+                f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its "
+                f"text does not say what it does: {_describe(operation)}. Nothing was changed."
+            )
     unseen = tuple(
         f"No schema shows whether this was run, and it is not undone: {_describe(operation)}" for operation in doubtful
     )
@@ -210,13 +152,13 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
         if (table := case.start.tables.get(case.start.name_of(operation))) is not None
         and operation.index.name in table.indexes
     ]
-    return (*reversed_steps.steps, *indexes), (*reversed_steps.notes, *unseen)
+    return (*steps, *indexes), (*notes, *unseen)
 
 
 def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
     """Return the missing operations, in the direction in which the revision was run."""
     operations = partial.operations
-    doubtful = [index for index in partial.doubt if _changes_rows(operations[index])]
+    doubtful = [index for index in partial.doubt if isinstance(operations[index], UNSEEN)]
     if doubtful and in_doubt is None:
         names = "; ".join(_describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
         raise RefusedError(
@@ -224,11 +166,11 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
             "run if it was not run, or --in-doubt skip if it was. Nothing was changed."
         )
     chosen = {*partial.missing, *(doubtful if in_doubt == "run" else ())}
-    outside = _in_autocommit(operations)
+    outside = in_autocommit(operations)
     steps = tuple(
         RepairStep(operations[index], partial.direction, index, index in outside)  # type: ignore[arg-type]  # one of two
         for index in sorted(chosen)
-        if not isinstance(operations[index], (Autocommit, RebuildTable, Other))
+        if not isinstance(operations[index], (ops.Autocommit, ops.RebuildTable, ops.Other))
     )
     fate = {"run": "it is run now", "skip": "it is left out", None: ""}[in_doubt]
     return steps, tuple(
@@ -236,50 +178,25 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     )
 
 
-def _changes_rows(operation: Operation) -> bool:
-    """Return True if the operation may change something that no schema shows."""
-    return isinstance(operation, (ExecuteSql, InsertRows))
-
-
-def _is_unread(operation: Operation, dialect: str) -> bool:
-    """Return True if the operation may change the schema in a way that its text does not say."""
-    return isinstance(operation, ExecuteSql) and any(
-        isinstance(part, Unclear) for part in operations_of(operation.sql, dialect)
-    )
-
-
-def _describe(operation: Operation) -> str:
-    if isinstance(operation, ExecuteSql):
+def _describe(operation: ops.Operation) -> str:
+    if isinstance(operation, ops.ExecuteSql):
         return " ".join(operation.sql.split())[:SQL_SHOWN]
-    return f"rows inserted into {operation.table}" if isinstance(operation, OnTable) else operation.kind
+    return f"rows inserted into {operation.table}" if isinstance(operation, ops.OnTable) else operation.kind
 
 
-def _in_autocommit(operations: Sequence[Operation]) -> frozenset[int]:
-    """Return the indexes of the operations inside an `autocommit_block`."""
-    inside = False
-    indexes = set()
-    for index, operation in enumerate(operations):
-        if isinstance(operation, Autocommit):
-            inside = operation.begins
-        elif inside:
-            indexes.add(index)
-    return frozenset(indexes)
-
-
-def _clean_up(case: _Case) -> tuple[RepairStep, ...]:
-    """Return the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
-    touched = {operation.table for operation in case.partial.operations if isinstance(operation, OnTable)}
-    steps: list[RepairStep] = []
-    for leftover in case.leftovers:
+def _clean_up(case: _Case) -> Iterator[RepairStep]:
+    """Yield the first steps: an invalid index is dropped; a table's copy is dropped, or replaces the table."""
+    touched = {operation.table for operation in case.partial.operations if isinstance(operation, ops.OnTable)}
+    names = {table.name for table in case.snapshot.tables}
+    for leftover in case.snapshot.leftovers:
         if leftover.table not in touched or leftover.kind == "leftover-type":
             continue
         if leftover.kind == "invalid-index":
-            steps.append(RepairStep(DropIndex(leftover.name, leftover.table, leftover.schema)))
-        elif leftover.table in case.table_names:
-            steps.append(RepairStep(DropTable(leftover.name, None)))
+            yield RepairStep(ops.DropIndex(leftover.name, leftover.table, leftover.schema))
+        elif leftover.table in names:
+            yield RepairStep(ops.DropTable(leftover.name, None))
         elif leftover.table is not None:  # the run stopped between dropping the table and renaming its copy
-            steps.append(RepairStep(RenameTable(leftover.name, None, leftover.table)))
-    return tuple(steps)
+            yield RepairStep(ops.RenameTable(leftover.name, None, leftover.table))
 
 
 # -- the result
@@ -290,21 +207,15 @@ def _require_complete(case: _Case, verb: RepairVerb, steps: Iterable[RepairStep]
     partial = case.partial
     now = case.start.applying(partial.operations[index] for index in partial.done)
     then = now.applying(step.operation for step in steps)
-    names = {*now.changed, *then.changed, *case.expected.changed}
-    wrong = sorted(
-        str(fact) for name in names for fact in then.facts(name) ^ case.expected.facts(name) if _is_known(case, name)
-    )
+    opened = {table.name for state in (case.start, case.expected) for table in state.tables.values() if table.open}
+    names = {*now.changed, *then.changed, *case.expected.changed} - opened
+    wrong = sorted(str(fact) for name in names for fact in then.facts(name) ^ case.expected.facts(name))
     if wrong:
         count = "1 difference" if len(wrong) == 1 else f"{len(wrong)} differences"
         raise RefusedError(
             f"Cannot {verb} {partial.revision}: the schema would still have {count} "
             f"({'; '.join(wrong[:NAMED_AT_MOST])}). Nothing was changed."
         )
-
-
-def _is_known(case: _Case, name: str) -> bool:
-    tables = (case.start.tables.get(name), case.expected.tables.get(name))
-    return not any(table is not None and table.open for table in tables)
 
 
 def _current_after(chain: Chain, verb: RepairVerb, current: Sequence[str], revision: str) -> tuple[str, ...]:
@@ -317,10 +228,3 @@ def _current_after(chain: Chain, verb: RepairVerb, current: Sequence[str], revis
     applied = chain.applied(sorted(others)) if others else frozenset()
     parents = chain.by_id[revision].down_revisions
     return tuple(sorted({*others, *(parent for parent in parents if parent not in applied)}))
-
-
-def _version_table_sql(table: str, current: Sequence[str], result: Sequence[str]) -> Iterator[str]:
-    for row in sorted(set(current) - set(result)):
-        yield f"DELETE FROM {table} WHERE version_num = '{row}'"
-    for row in sorted(set(result) - set(current)):
-        yield f"INSERT INTO {table} (version_num) VALUES ('{row}')"

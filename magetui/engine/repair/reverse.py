@@ -8,37 +8,11 @@ could be trusted, so there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.sql.ddl import operations_of
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AddEnumValue,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    CreateType,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    RenameEnumValue,
-    RenameIndex,
-    RenameTable,
-    RenameType,
-    Unclear,
-)
+from magetui.engine.sql.ddl import parts_of
+from magetui.model import operations as ops
 from magetui.model.plan import RepairStep
 from magetui.model.schema import TableDetail
 
@@ -50,183 +24,155 @@ class NoReversalError(Exception):
     """An operation cannot be undone; the message says which, and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReversedSteps:
-    """The steps in their order, and notes on what they leave."""
-
-    steps: tuple[RepairStep, ...]
-    notes: tuple[str, ...]
+def in_autocommit(operations: Sequence[ops.Operation]) -> frozenset[int]:
+    """Return the indexes of the operations inside an `autocommit_block`."""
+    inside = False
+    indexes = set()
+    for index, operation in enumerate(operations):
+        if isinstance(operation, ops.Autocommit):
+            inside = operation.begins
+        elif inside:
+            indexes.add(index)
+    return frozenset(indexes)
 
 
 class Reversal:
-    """Reverses a revision's operations; `other` are the operations of its script's other `direction`.
+    """Reverses a revision's operations; `direction` is the other direction of its script.
 
-    `details`: the live tables by name, for the names of constraints that the script did not give. `autocommits`: the
-    indexes in `other` of operations outside the transaction.
+    `details`: the live tables by name, for the names of constraints that the script did not give.
     """
 
     def __init__(
-        self,
-        other: Sequence[Operation],
-        direction: Direction,
-        dialect: str,
-        details: Mapping[str, TableDetail],
-        autocommits: frozenset[int],
+        self, recording: ops.Recording, direction: Direction, dialect: str, details: Mapping[str, TableDetail]
     ) -> None:
-        self._other = other
+        self._other = recording.operations(direction)
         self._direction = direction
         self._dialect = dialect
         self._details = details
-        self._autocommits = autocommits
         self._used: set[int] = set()
         self._notes: list[str] = []
 
-    def of(self, done: Sequence[Operation], start: SchemaState) -> ReversedSteps:
-        """Return what undoes `done`, a sequence of operations from `start`. Raises `NoReversalError`."""
-        steps = tuple(self._reverse_all(done, start))
-        return ReversedSteps(steps, tuple(dict.fromkeys(self._notes)))
+    def of(self, done: Sequence[ops.Operation], start: SchemaState) -> tuple[tuple[RepairStep, ...], tuple[str, ...]]:
+        """Return the steps that undo `done`, a sequence of operations from `start`, and notes on what they leave.
 
-    def _reverse_all(self, done: Sequence[Operation], start: SchemaState) -> Iterator[RepairStep]:
+        Raises `NoReversalError`.
+        """
+        return tuple(self._reverse_all(done, start)), tuple(dict.fromkeys(self._notes))
+
+    def _reverse_all(self, done: Sequence[ops.Operation], start: SchemaState) -> Iterator[RepairStep]:
         before = [start]
         for operation in done:
             before.append(before[-1].after(operation))
         for operation, state in zip(reversed(done), reversed(before[:-1]), strict=True):
             yield from self._reverse(operation, state)
 
-    def _reverse(self, operation: Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
+    def _reverse(self, operation: ops.Operation, before: SchemaState) -> Iterator[RepairStep]:  # noqa: PLR0912
         match operation:
-            case CreateTable():
-                yield RepairStep(DropTable(operation.table, operation.schema))
-            case RenameTable():
-                yield RepairStep(RenameTable(operation.new_name, operation.schema, operation.table))
-            case AddColumn():
-                yield RepairStep(DropColumn(operation.table, operation.schema, operation.column.name))
-            case CreateIndex():
-                yield RepairStep(DropIndex(operation.index.name, operation.table, operation.schema))
-            case AddConstraint():
-                yield self._drop_constraint(operation)
-            case CreateType():
-                yield RepairStep(DropType(operation.name, operation.schema))
-            case DropTable():
+            case ops.CreateTable():
+                yield RepairStep(ops.DropTable(operation.table, operation.schema))
+            case ops.RenameTable():
+                yield RepairStep(ops.RenameTable(operation.new_name, operation.schema, operation.table))
+            case ops.AddColumn():
+                yield RepairStep(ops.DropColumn(operation.table, operation.schema, operation.column.name))
+            case ops.CreateIndex():
+                yield RepairStep(ops.DropIndex(operation.index.name, operation.table, operation.schema))
+            case ops.AddConstraint():
+                name = self._constraint_name(operation)
+                yield RepairStep(ops.DropConstraint(operation.table, operation.schema, name, operation.constraint))
+            case ops.CreateType():
+                yield RepairStep(ops.DropType(operation.name, operation.schema))
+            case ops.DropTable():
                 yield from self._restore_table(operation)
-            case DropColumn():
+            case ops.DropColumn():
                 yield from self._restore_column(operation)
-            case DropIndex():
-                yield self._restore(
-                    f"the index {operation.name}",
-                    lambda other: isinstance(other, CreateIndex) and other.index.name == operation.name,
-                )
-            case DropConstraint():
-                yield self._restore(
-                    f"the constraint {operation.name or 'without a name'} of {operation.table}",
-                    lambda other: (
-                        isinstance(other, AddConstraint)
-                        and (other.table, other.name) == (operation.table, operation.name)
-                    ),
-                )
-            case DropType():
-                yield self._restore(
-                    f"the type {operation.name}",
-                    lambda other: isinstance(other, CreateType) and other.name == operation.name,
-                )
-            case AlterColumn():
+            case ops.DropIndex():
+                yield self._restore(f"the index {operation.name}", operation)
+            case ops.DropConstraint():
+                name = operation.name or "without a name"
+                yield self._restore(f"the constraint {name} of {operation.table}", operation)
+            case ops.DropType():
+                yield self._restore(f"the type {operation.name}", operation)
+            case ops.AlterColumn():
                 yield self._alter_back(operation, before)
-            case ExecuteSql():
-                yield from self._reverse_sql(operation, before)
-            case RenameType(name=name, new_name=new_name, schema=schema):
-                yield RepairStep(ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
-            case RenameIndex(name=name, new_name=new_name, schema=schema):
-                yield RepairStep(ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
-            case RenameEnumValue():
+            case ops.ExecuteSql():
+                parsed = parts_of(operation, self._dialect)
+                if not parsed:
+                    sql = " ".join(operation.sql.split())[:SQL_SHOWN]
+                    self._notes.append(f"Rows that it changed stay as they are now: {sql}")
+                yield from self._reverse_all(parsed, before)
+            case ops.RenameType(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(new_name, schema)} RENAME TO {_name(name)}"))
+            case ops.RenameIndex(name=name, new_name=new_name, schema=schema):
+                yield RepairStep(ops.ExecuteSql(f"ALTER INDEX {_name(new_name, schema)} RENAME TO {_name(name)}"))
+            case ops.RenameEnumValue(name=name, schema=schema):
                 values = f"{_text(operation.new_value)} TO {_text(operation.value)}"
-                type_name = _name(operation.name, operation.schema)
-                yield RepairStep(ExecuteSql(f"ALTER TYPE {type_name} RENAME VALUE {values}"))
-            case AddEnumValue():
+                yield RepairStep(ops.ExecuteSql(f"ALTER TYPE {_name(name, schema)} RENAME VALUE {values}"))
+            case ops.AddEnumValue():
                 self._notes.append(
                     f"The value '{operation.value}' stays in the type {operation.name}: PostgreSQL cannot remove it. "
                     "It does no harm until the revision adds it again, which then fails."
                 )
-            case InsertRows():
+            case ops.InsertRows():
                 self._notes.append(f"The rows that it inserted into {operation.table} stay.")
-            case RebuildTable() | Autocommit() | Other():
+            case ops.RebuildTable() | ops.Autocommit() | ops.Other():
                 pass
-            case Unclear():
+            case ops.Unclear():
                 raise NoReversalError("the text of its SQL does not say what it did")
             case _:
                 raise NoReversalError(f"nothing undoes {operation.kind}")
 
-    def _reverse_sql(self, operation: ExecuteSql, before: SchemaState) -> Iterator[RepairStep]:
-        parsed = operations_of(operation.sql, self._dialect)
-        if not parsed:
-            sql = " ".join(operation.sql.split())[:SQL_SHOWN]
-            self._notes.append(f"Rows that it changed stay as they are now: {sql}")
-        yield from self._reverse_all(parsed, before)
-
     # -- what the other direction makes again
 
-    def _restore(self, name: str, is_wanted: Callable[[Operation], bool]) -> RepairStep:
-        step = self._take(is_wanted)
+    def _restore(self, name: str, dropped: ops.Operation) -> RepairStep:
+        step = self._take(lambda other: _makes_again(other, dropped))
         if step is None:
             raise NoReversalError(f"{name} was dropped, and the script's {self._direction} does not make it again")
         return step
 
-    def _take(self, is_wanted: Callable[[Operation], bool]) -> RepairStep | None:
+    def _take(self, is_wanted: Callable[[ops.Operation], bool]) -> RepairStep | None:
         """Return the first wanted operation of the other direction that was not used yet. Raw SQL is read, too."""
         for index, operation in enumerate(self._other):
-            parts = operations_of(operation.sql, self._dialect) if isinstance(operation, ExecuteSql) else ()
-            if index not in self._used and (is_wanted(operation) or any(map(is_wanted, parts))):
+            if index not in self._used and any(map(is_wanted, parts_of(operation, self._dialect))):
                 self._used.add(index)
-                return RepairStep(operation, self._direction, index, index in self._autocommits)
+                return RepairStep(operation, self._direction, index, index in in_autocommit(self._other))
         return None
 
-    def _take_all(self, is_wanted: Callable[[Operation], bool]) -> Iterator[RepairStep]:
+    def _take_all(self, is_wanted: Callable[[ops.Operation], bool]) -> Iterator[RepairStep]:
         while (step := self._take(is_wanted)) is not None:
             yield step
 
-    def _restore_table(self, dropped: DropTable) -> Iterator[RepairStep]:
-        yield self._restore(
-            f"the table {dropped.table}",
-            lambda other: isinstance(other, CreateTable) and other.table == dropped.table,
-        )
-        yield from self._take_all(
-            lambda other: (
-                isinstance(other, (CreateIndex, AddConstraint, AddColumn, AlterColumn)) and other.table == dropped.table
-            )
-        )
+    def _restore_table(self, dropped: ops.DropTable) -> Iterator[RepairStep]:
+        yield self._restore(f"the table {dropped.table}", dropped)
+        parts = (ops.CreateIndex, ops.AddConstraint, ops.AddColumn, ops.AlterColumn)
+        yield from self._take_all(lambda other: isinstance(other, parts) and other.table == dropped.table)
         self._notes.append(f"The table {dropped.table} comes back without the rows that it had.")
 
-    def _restore_column(self, dropped: DropColumn) -> Iterator[RepairStep]:
-        def uses_column(operation: Operation) -> bool:
-            if not isinstance(operation, OnTable) or operation.table != dropped.table:
-                return False
+    def _restore_column(self, dropped: ops.DropColumn) -> Iterator[RepairStep]:
+        def uses_column(operation: ops.Operation) -> bool:
             match operation:
-                case CreateIndex():
+                case ops.CreateIndex(table=dropped.table):
                     return dropped.column in operation.index.columns
-                case AddConstraint():
-                    key = operation.foreign_key
+                case ops.AddConstraint(table=dropped.table, foreign_key=key):
                     return dropped.column in (key.columns if key else operation.columns)
                 case _:
                     return False
 
-        yield self._restore(
-            f"the column {dropped.table}.{dropped.column}",
-            lambda other: (
-                isinstance(other, AddColumn) and (other.table, other.column.name) == (dropped.table, dropped.column)
-            ),
-        )
+        yield self._restore(f"the column {dropped.table}.{dropped.column}", dropped)
         yield from self._take_all(uses_column)
         self._notes.append(f"The column {dropped.table}.{dropped.column} comes back without the values that it had.")
 
     # -- what the earlier schema state says
 
-    def _alter_back(self, altered: AlterColumn, before: SchemaState) -> RepairStep:
+    def _alter_back(self, altered: ops.AlterColumn, before: SchemaState) -> RepairStep:
         """Return the other direction's change if it restores the column: it may know how to cast the values."""
         now, name = altered.new_name or altered.column, before.name_of(altered)
 
-        def restores(operation: Operation) -> bool:
-            if not isinstance(operation, AlterColumn) or (operation.table, operation.column) != (altered.table, now):
-                return False
-            return before.after(altered).after(operation).facts(name) == before.facts(name)
+        def restores(operation: ops.Operation) -> bool:
+            match operation:
+                case ops.AlterColumn(table=altered.table, column=column) if column == now:
+                    return before.after(altered).after(operation).facts(name) == before.facts(name)
+                case _:
+                    return False
 
         step = self._take(restores)
         if step is not None:
@@ -237,7 +183,7 @@ class Reversal:
             raise NoReversalError(f"the former definition of {altered.table}.{altered.column} is not known")
         defaults = altered.default is not None or altered.drops_default
         return RepairStep(
-            AlterColumn(
+            ops.AlterColumn(
                 altered.table,
                 altered.schema,
                 now,
@@ -249,21 +195,32 @@ class Reversal:
             )
         )
 
-    def _drop_constraint(self, added: AddConstraint) -> RepairStep:
-        name = added.name or self._live_name(added)
-        if name is None:
+    def _constraint_name(self, added: ops.AddConstraint) -> str:
+        """Return the name of a constraint, which the server gives if the script does not."""
+        name, detail, key = added.name, self._details.get(added.table), added.foreign_key
+        if not name and detail is not None:
+            alike = (c.name for c in detail.constraints if (c.kind, c.columns) == (added.constraint, added.columns))
+            keys = (live.name for live in detail.foreign_keys if key is not None and live.columns == key.columns)
+            name = next(alike if key is None else keys, None)
+        if not name:
             raise NoReversalError(f"a constraint of {added.table} has no name, so it cannot be dropped")
-        return RepairStep(DropConstraint(added.table, added.schema, name, added.constraint))
+        return name
 
-    def _live_name(self, added: AddConstraint) -> str | None:
-        """Return the name that the server gave to a constraint without a name in the script."""
-        detail = self._details.get(added.table)
-        if detail is None:
-            return None
-        if added.foreign_key is not None:
-            return next((key.name for key in detail.foreign_keys if key.columns == added.foreign_key.columns), None)
-        same_kind = (c.name for c in detail.constraints if c.kind == added.constraint and c.columns == added.columns)
-        return next(same_kind, None)
+
+def _makes_again(other: ops.Operation, dropped: ops.Operation) -> bool:
+    match other, dropped:
+        case ops.CreateTable(), ops.DropTable():
+            return other.table == dropped.table
+        case ops.AddColumn(), ops.DropColumn():
+            return (other.table, other.column.name) == (dropped.table, dropped.column)
+        case ops.CreateIndex(), ops.DropIndex():
+            return other.index.name == dropped.name
+        case ops.AddConstraint(), ops.DropConstraint():
+            return (other.table, other.name) == (dropped.table, dropped.name)
+        case ops.CreateType(), ops.DropType():
+            return other.name == dropped.name
+        case _:
+            return False
 
 
 def _name(name: str, schema: str | None = None) -> str:

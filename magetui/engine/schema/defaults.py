@@ -83,11 +83,9 @@ def number_in(value: str, kind: str) -> str | None:
 def _float(text: str, kind: str) -> str | None:
     try:
         value = float(text) + 0.0  # a zero has no sign
-        return (
-            f"{struct.unpack('f', struct.pack('f', value))[0]:.7g}"
-            if kind == "real"
-            else repr(value).removesuffix(".0")
-        )
+        if kind == "real":
+            return f"{struct.unpack('f', struct.pack('f', value))[0]:.7g}"
+        return repr(value).removesuffix(".0")
     except (ValueError, OverflowError):
         return None
 

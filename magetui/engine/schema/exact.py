@@ -1,8 +1,7 @@
 """Exact facts of a schema, as its server spells them, for two schemas that the same kind of server made.
 
-Evidence compares scripts with a server, so it uses only what both spell alike (`facts`). A replayed schema can be
-compared exactly: its defaults, checks and index conditions as texts, and also names, because later scripts drop things
-by name. Only the name of the schema itself is removed from texts.
+A replayed schema can be compared exactly: its defaults, checks and index conditions as texts, and also names, because
+later scripts drop things by name. Only the name of the schema itself is removed from texts.
 """
 
 from __future__ import annotations
@@ -30,10 +29,7 @@ def without_schemas(schemas: Iterable[str | None]) -> Spelled:
 def exact_facts(
     details: Iterable[TableDetail], default_schema: str | None, spelled: Spelled, types: Spelled | None = None
 ) -> dict[str, frozenset[Fact]]:
-    """Return the facts of each table by its name.
-
-    `types` normalises the names of types, if `spelled` leaves differences that mean the same.
-    """
+    """Return the facts of each table by its name. `types` spells the types, if that differs from other texts."""
     return {
         table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
             _of_table(detail, default_schema, spelled, types or spelled)
@@ -43,7 +39,6 @@ def exact_facts(
 
 
 def exact_enums(types: Iterable[EnumType], default_schema: str | None) -> dict[str, tuple[str, ...]]:
-    """Return the values of each enum type by its name."""
     return {table_name(enum.name, enum.schema, default_schema): enum.values for enum in types}
 
 

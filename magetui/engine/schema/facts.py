@@ -7,30 +7,34 @@ are alike if their facts are equal. A fact that one side could only guess is lef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from magetui.engine.schema.defaults import COLLATION, STRING, bare, number_in
-from magetui.model.schema import Column, TableDetail
+from magetui.model.schema import Column
 
-FactKind = Literal[
-    "table",
-    "column",
-    "type",
-    "null",
-    "default",
-    "primary-key",
-    "index",
-    "unique",
-    "foreign-key",
-    "check",
-    "name",
-    "enum",
-    "enum-value",
-    "enum-order",
+TableFactKind = Literal[
+    "table", "column", "type", "null", "default", "primary-key", "index", "unique", "foreign-key", "check", "name"
 ]
+FactKind = Literal[TableFactKind, "enum", "enum-value", "enum-order"]
+TEXTS: Mapping[FactKind, str] = {
+    "table": "table {table}",
+    "column": "column {table}.{name}",
+    "type": "{table}.{name} of type {value}",
+    "null": "{table}.{name} {value}",
+    "default": "{table}.{name} with {default}",
+    "primary-key": "primary key of {table} on {value}",
+    "index": "index {name} on {table} ({value})",
+    "unique": "{table} unique by {value}",
+    "foreign-key": "foreign key {table} ({name}) to {value}",
+    "check": "check {name} on {table}{condition}",
+    "name": "{name} of {table} named {value}",
+    "enum": "type {table}",
+    "enum-value": "value '{value}' of type {table}",
+    "enum-order": "values of type {table} in the order {value}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,102 +46,70 @@ class Fact:
     name: str = ""
     value: str = ""
 
-    def __str__(self) -> str:  # noqa: PLR0911, PLR0912 - one text for each kind
-        where = f"{self.table}.{self.name}"
-        match self.kind:
-            case "table":
-                return f"table {self.table}"
-            case "column":
-                return f"column {where}"
-            case "type":
-                return f"{where} of type {self.value}"
-            case "null":
-                return f"{where} {self.value}"
-            case "default":
-                return f"{where} with {f'default {self.value}' if self.value else 'no default'}"
-            case "primary-key":
-                return f"primary key of {self.table} on {self.value}"
-            case "index":
-                return f"index {self.name} on {self.table} ({self.value})"
-            case "unique":
-                return f"{self.table} unique by {self.value}"
-            case "foreign-key":
-                return f"foreign key {self.table} ({self.name}) to {self.value}"
-            case "check":
-                return f"check {self.name} on {self.table}{f': {self.value}' if self.value else ''}"
-            case "name":
-                return f"{self.name} of {self.table} named {self.value}"
-            case "enum":
-                return f"type {self.table}"
-            case "enum-value":
-                return f"value '{self.value}' of type {self.table}"
-            case "enum-order":
-                return f"values of type {self.table} in the order {self.value}"
+    def __str__(self) -> str:
+        default = f"default {self.value}" if self.value else "no default"
+        condition = f": {self.value}" if self.value else ""
+        return TEXTS[self.kind].format(
+            table=self.table, name=self.name, value=self.value, default=default, condition=condition
+        )
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The part of the schema that the fact describes: two different facts of one place contradict each other.
-
-        A table may have several unique constraints, so each of them is a place of its own.
-        """
+        """The part that is described: two facts of one place contradict each other. Each unique constraint is one."""
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
 Difference = tuple[Fact, bool]  # True: expected and missing in the live schema; False: live and not expected
 
 
+def differences_of(expected: Set[Fact], live: Set[Fact]) -> list[Difference]:
+    return [*((fact, True) for fact in expected - live), *((fact, False) for fact in live - expected)]
+
+
+def in_order(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Return the differences by table, and the missing facts of a table first."""
+    return tuple(sorted(differences, key=lambda pair: (pair[0].table, not pair[1], str(pair[0]))))
+
+
+def _by_spelling(spellings: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the name of a type by each of its other spellings, which are separated by commas."""
+    return {spelling: name for name, others in spellings.items() for spelling in others.split(", ")}
+
+
 # PostgreSQL's names of types that SQL and SQLAlchemy name differently (manual, table 8.1).
-TYPES: Mapping[str, str] = {
-    "varchar": "character varying",
-    "char": "character",
-    "int": "integer",
-    "int2": "smallint",
-    "int4": "integer",
-    "int8": "bigint",
-    "serial": "integer",
-    "serial4": "integer",
-    "bigserial": "bigint",
-    "serial8": "bigint",
-    "smallserial": "smallint",
-    "bool": "boolean",
-    "float": "double precision",
-    "float8": "double precision",
-    "float4": "real",
-    "decimal": "numeric",
-    "dec": "numeric",
-    "varbit": "bit varying",
-    "nchar": "character",
-    "national char": "character",
-    "national character": "character",
-    "char varying": "character varying",
-    "nchar varying": "character varying",
-    "national char varying": "character varying",
-    "national character varying": "character varying",
-    "timestamp": "timestamp without time zone",
-    "timestamptz": "timestamp with time zone",
-    "time": "time without time zone",
-    "timetz": "time with time zone",
-}
+TYPES = _by_spelling(
+    {
+        "character varying": "varchar, char varying, nchar varying, national char varying, national character varying",
+        "character": "char, nchar, national char, national character",
+        "integer": "int, int4, serial, serial4",
+        "smallint": "int2, smallserial",
+        "bigint": "int8, bigserial, serial8",
+        "boolean": "bool",
+        "double precision": "float, float8",
+        "real": "float4",
+        "numeric": "decimal, dec",
+        "bit varying": "varbit",
+        "timestamp without time zone": "timestamp",
+        "timestamp with time zone": "timestamptz",
+        "time without time zone": "time",
+        "time with time zone": "timetz",
+    }
+)
 # SQLite keeps a type as it was declared. The parser of SQL in scripts does not distinguish these.
-SYNONYMS: Mapping[str, str] = {
-    "INT": "INTEGER",
-    "INT4": "INTEGER",
-    "INT2": "SMALLINT",
-    "BOOL": "BOOLEAN",
-    "DECIMAL": "NUMERIC",
-    "DEC": "NUMERIC",
-    "DOUBLE": "FLOAT",
-    "DOUBLE PRECISION": "FLOAT",
-    "REAL": "FLOAT",
-    "CHARACTER": "CHAR",
-    "NCHAR": "CHAR",
-    "CHARACTER VARYING": "VARCHAR",
-    "NVARCHAR": "VARCHAR",
-    "CLOB": "TEXT",
-    "BINARY": "BLOB",
-    "VARBINARY": "BLOB",
-    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
-}
+SYNONYMS = _by_spelling(
+    {
+        "INTEGER": "INT, INT4",
+        "SMALLINT": "INT2",
+        "BOOLEAN": "BOOL",
+        "NUMERIC": "DECIMAL, DEC",
+        "FLOAT": "DOUBLE, DOUBLE PRECISION, REAL",
+        "CHAR": "CHARACTER, NCHAR",
+        "VARCHAR": "CHARACTER VARYING, NVARCHAR",
+        "TEXT": "CLOB",
+        "BLOB": "BINARY, VARBINARY",
+        "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+    }
+)
 SHORT_INTERVAL = re.compile(r"interval\s+(\d)")  # the parser's spelling
 NAME_AND_LENGTH = re.compile(r"^([^(]+)(.*)$")
 WITHOUT_LENGTH: Mapping[str, str] = {"character": "(1)", "bit": "(1)"}
@@ -146,10 +118,7 @@ TYPE_SCHEMA = re.compile(r'(?:"[^"]+"|[^\W\d][\w$]*)\.(?=["\w])')
 NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()"})
 COLUMN_NAME = re.compile(r"[\w$]+")
 LOWER_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
-ORDERED = re.compile(
-    rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}",
-    re.IGNORECASE,
-)
+ORDERED = re.compile(rf"(?:\s+(?:asc|desc|nulls\s+(?:first|last)|\w+_ops)$)|{COLLATION.pattern}", re.IGNORECASE)
 PLAIN = re.compile(rf"{STRING.pattern}|true|false|null|[a-z_]+\(\)|current_\w+|now", re.IGNORECASE)
 # Types whose string defaults are kept unchanged. For other types, a string may be a number.
 TEXT_TYPE = re.compile(r"n?(?:var)?char|character|text|citext|clob|name|json$|xml", re.IGNORECASE)
@@ -159,35 +128,10 @@ BOOLEANS: Mapping[str, str] = {
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), "false"),
 }
 # Types whose values PostgreSQL spells in its own way.
-RESPELLED = (
-    "timestamp",
-    "time",
-    "date",
-    "interval",
-    "jsonb",
-    "uuid",
-    "inet",
-    "cidr",
-    "macaddr",
-    "bytea",
-    "bit",
-    "money",
-    "int4",  # and int8: ranges and multiranges, because the numbers have other names here
-    "int8",
-    "numrange",
-    "nummultirange",
-    "ts",
-    "jsonpath",
-    "hstore",
-    "reg",
-    "point",
-    "line",
-    "lseg",
-    "box",
-    "path",
-    "polygon",
-    "circle",
-    "pg_lsn",
+# int4 and int8 are ranges and multiranges, because the numbers have other names here.
+RESPELLED = tuple(
+    """timestamp time date interval jsonb uuid inet cidr macaddr bytea bit money int4 int8 numrange nummultirange ts
+    jsonpath hstore reg point line lseg box path polygon circle pg_lsn""".split()  # noqa: SIM905 - to be read, not scrolled
 )
 EXPRESSION = "…"
 UNREAD = "unread"  # the backend returns an ellipsis for a default that it would have to wait for
@@ -301,34 +245,3 @@ def foreign_key_fact(
 def table_name(name: str, schema: str | None, default_schema: str | None) -> str:
     """Return a table's name, with its schema unless that is the default schema."""
     return name if schema in (None, default_schema) else f"{schema}.{name}"
-
-
-def live_facts(details: Iterable[TableDetail], dialect: str, default_schema: str | None) -> dict[str, frozenset[Fact]]:
-    """Return the facts of each live table by its name."""
-    return {
-        table_name(detail.table.name, detail.table.schema, default_schema): frozenset(
-            _of_table(detail, dialect, default_schema)
-        )
-        for detail in details
-    }
-
-
-def _of_table(detail: TableDetail, dialect: str, default_schema: str | None) -> Iterable[Fact]:
-    table = table_name(detail.table.name, detail.table.schema, default_schema)
-    yield Fact("table", table)
-    for column in detail.columns:
-        yield from column_facts(table, column, dialect, key=column.name in detail.primary_key)
-    if detail.primary_key:
-        yield Fact("primary-key", table, "", ", ".join(detail.primary_key))
-    for index in detail.indexes:
-        # An invalid index serves nobody: the operation that makes it is not done.
-        if index.valid and not (index.unique and index.columns == detail.primary_key):
-            yield index_fact(table, index.name, index.columns, unique=index.unique)
-    for constraint in detail.constraints:
-        if constraint.kind == "unique" and constraint.columns != detail.primary_key:
-            yield index_fact(table, "", constraint.columns, unique=True)
-        elif constraint.kind == "check" and constraint.name:
-            yield Fact("check", table, constraint.name)
-    for key in detail.foreign_keys:
-        to = table_name(key.referred_table, key.referred_schema, default_schema)
-        yield foreign_key_fact(table, key.columns, to, key.referred_columns, key.on_delete)

@@ -7,8 +7,8 @@ details of all tables take longer on a large schema, so they are read when someb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -82,11 +82,6 @@ class Reading:
             self._snapshot = self._read(lambda connection: self._read_snapshot(connection, overview))
         return self._snapshot
 
-    def read_all(self) -> None:
-        """Read the snapshot, and close the connection: whoever comes next works without the database."""
-        _ = self.snapshot
-        self.close()
-
     @property
     def definitions(self) -> tuple[str, ...]:
         """The SQL that makes the schema without its rows, for a dialect that renders changes from it; else nothing."""
@@ -141,11 +136,6 @@ class Reading:
         )
 
 
-@contextmanager
-def open_reading(workspace: Workspace) -> Iterator[Reading]:
-    """Yield a reading of the workspace's database, and close its connection afterwards."""
-    reading = Reading(workspace)
-    try:
-        yield reading
-    finally:
-        reading.close()
+def open_reading(workspace: Workspace) -> closing[Reading]:
+    """Return a context with a reading of the workspace's database, whose connection it closes afterwards."""
+    return closing(Reading(workspace))

@@ -16,20 +16,7 @@ from functools import lru_cache
 from magetui.engine.sql.other_statements import ROWS, other_statement
 from magetui.engine.sql.tables import Read, TableReader, create_index, lock
 from magetui.engine.sql.tokens import Tokens, UnfinishedError
-from magetui.model.lock_operations import Guarded
-from magetui.model.operations import (
-    AddEnumValue,
-    CreateType,
-    DropIndex,
-    DropTable,
-    DropType,
-    Operation,
-    RenameEnumValue,
-    RenameIndex,
-    RenameType,
-    Unclear,
-    UnclearTable,
-)
+from magetui.model import operations as ops
 
 # After these words a table may be gone, or have another name.
 TAKES_TABLES = re.compile(r"\bdrop\s+(?:foreign\s+|virtual\s+)?table\b|\brename\b|\bset\s+schema\b", re.IGNORECASE)
@@ -52,16 +39,21 @@ class Statement:
     """One statement: `schema` is what a schema shows of it, `locks` the operations that locks are foretold from."""
 
     text: str
-    schema: tuple[Operation, ...]
-    locks: tuple[Operation, ...]
+    schema: tuple[ops.Operation, ...]
+    locks: tuple[ops.Operation, ...]
 
 
-def operations_of(sql: str, dialect: str) -> tuple[Operation, ...]:
+def operations_of(sql: str, dialect: str) -> tuple[ops.Operation, ...]:
     """Return what the statements in `sql` do to the schema. The result is empty if they leave the schema alone."""
     first = FIRST_WORD.match(sql)
     if first is not None and first[1].upper() in SILENT_FOR_SCHEMA and ";" not in sql.rstrip("; \n\t"):
         return ()  # inserted rows may be many, and their tokens are of no use
     return tuple(operation for statement in statements_of(sql, dialect) for operation in statement.schema)
+
+
+def parts_of(operation: ops.Operation, dialect: str) -> tuple[ops.Operation, ...]:
+    """Return what raw SQL does to the schema. Any other operation is its own only part."""
+    return operations_of(operation.sql, dialect) if isinstance(operation, ops.ExecuteSql) else (operation,)
 
 
 @lru_cache(maxsize=4_096)
@@ -71,37 +63,29 @@ def statements_of(sql: str, dialect: str) -> tuple[Statement, ...]:
 
 
 def _statement(words: Tokens, dialect: str) -> Statement:
-    text, where = words.rest, None
+    text = words.rest
     try:
-        read, where = _read(words, dialect)
+        read = _read(words, dialect)
     except UnfinishedError:
         read = Read.unclear(lock(None, None, None, "what an unfinished statement does"))
-    schema = (_unclear(text, where),) if read.schema is None else read.schema
-    return Statement(text, schema, read.locks)
-
-
-# The table that an unclear statement changes: its name, its schema, and whether the statement creates it.
-Where = tuple[str, str | None, bool]
-
-
-def _unclear(text: str, where: Where | None) -> Unclear:
-    words = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
+    if read.schema is not None:
+        return Statement(text, read.schema, read.locks)
+    names = frozenset(re.findall(r"[^\W\d]\w*", text.lower()))
     takes_tables = bool(TAKES_TABLES.search(text))
-    if where is None or takes_tables:
-        return Unclear(words, takes_tables)
-    return UnclearTable(words, False, *where)
+    if read.table is None or takes_tables:
+        return Statement(text, (ops.Unclear(names, takes_tables),), read.locks)
+    return Statement(text, (ops.UnclearTable(names, False, *read.table),), read.locks)
 
 
-def _read(words: Tokens, dialect: str) -> tuple[Read, Where | None]:
+def _read(words: Tokens, dialect: str) -> Read:
     ahead, first = words.ahead(), words.key
     ahead.step()
     if first in ("CREATE", "ALTER", "DROP"):
         return _ddl(first, ahead, words, dialect)
-    locks = other_statement(words)
-    return Read(() if first in SILENT_FOR_SCHEMA or first == "(" else None, locks), None
+    return Read(() if first in SILENT_FOR_SCHEMA or first == "(" else None, other_statement(words))
 
 
-def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> tuple[Read, Where | None]:  # noqa: PLR0911 - a case a statement
+def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> Read:  # noqa: PLR0911 - a case a statement
     words.take("OR", "REPLACE")
     is_temporary = words.take_any("GLOBAL", "LOCAL", "TEMP", "TEMPORARY") and first != "ALTER"
     is_unique = words.take("UNIQUE")
@@ -110,26 +94,30 @@ def _ddl(first: str, words: Tokens, statement: Tokens, dialect: str) -> tuple[Re
     kind = words.identifier().upper()
     match first, kind:
         case "CREATE", "TABLE":
-            read, table, schema = _create_table(words, dialect)
+            read = _table(words, dialect, creates=True)
             if is_temporary:
-                return Read((), read.locks), None
-            return Read(None if is_other else read.schema, read.locks), (table, schema, True)
+                return Read((), read.locks)
+            return Read(None if is_other else read.schema, read.locks, read.table)
         case "CREATE", "INDEX":
-            table, schema, read = create_index(words, unique=is_unique)
-            return read, (table, schema, False)
+            return create_index(words, unique=is_unique)
         case "ALTER", "TABLE" if words.key != "ALL":
-            read, table, schema = _alter_table(words, dialect)
-            return read, (table, schema, False)
+            return _table(words, dialect, creates=False)
         case "DROP", "TABLE":
-            read = _drop_tables(words)
-            return Read((), read.locks) if is_temporary else read, None
+            is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
+            dropped = tuple(ops.DropTable(*table, cascade) for table in words.tables())
+            guarded = tuple(ops.Guarded((drop,), drop.table, drop.schema) for drop in dropped)
+            return Read(() if is_temporary else dropped, guarded if is_guarded else dropped)
         case "DROP", "INDEX":
-            return _drop_indexes(words), None
+            return _drop_indexes(words)
         case _, "TYPE":
-            return _type(first, words, statement), None
-        case "ALTER", "INDEX" if (renamed := _index_renamed(words.ahead())) is not None:
-            return Read.both(renamed), None
-    return Read(() if _is_beside_tables(first, kind, statement) else None, other_statement(statement)), None
+            return _type(first, words, statement)
+        case "ALTER", "INDEX":
+            ahead = words.ahead()
+            ahead.take("IF", "EXISTS")
+            name, schema = ahead.table()
+            if ahead.take("RENAME", "TO"):
+                return Read.both(ops.RenameIndex(name, schema, ahead.identifier()))
+    return Read(() if _is_beside_tables(first, kind, statement) else None, other_statement(statement))
 
 
 def _is_beside_tables(first: str, kind: str, statement: Tokens) -> bool:
@@ -143,70 +131,48 @@ def _is_beside_tables(first: str, kind: str, statement: Tokens) -> bool:
     return kind in BESIDE_TABLES
 
 
-def _create_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
-    is_guarded = words.take("IF", "NOT", "EXISTS")
+def _table(words: Tokens, dialect: str, *, creates: bool) -> Read:
+    """Read what follows CREATE TABLE or ALTER TABLE."""
+    is_guarded = words.take("IF", "NOT", "EXISTS") if creates else words.take("IF", "EXISTS")
     table, schema = words.table()
-    read = TableReader(table, schema, dialect).created(words)
-    if is_guarded:
-        read = Read(read.schema, (Guarded(read.locks, table, schema, present=False),))
-    return read, table, schema
-
-
-def _alter_table(words: Tokens, dialect: str) -> tuple[Read, str, str | None]:
-    is_guarded = words.take("IF", "EXISTS")
-    table, schema = words.table()
-    read = TableReader(table, schema, dialect).altered(words)
-    if is_guarded:
-        read = Read(read.schema, (Guarded(read.locks, table, schema),))
-    return read, table, schema
-
-
-def _drop_tables(words: Tokens) -> Read:
-    is_guarded, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
-    dropped = [DropTable(*table, cascade) for table in words.tables()]
-    guarded = (Guarded((drop,), drop.table, drop.schema) for drop in dropped)
-    return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
+    reader = TableReader(table, schema, dialect)
+    read = reader.created(words) if creates else reader.altered(words)
+    guarded = (ops.Guarded(read.locks, table, schema, present=not creates),)
+    return Read(read.schema, guarded if is_guarded else read.locks, (table, schema, creates))
 
 
 def _drop_indexes(words: Tokens) -> Read:
     concurrently, is_guarded = words.take("CONCURRENTLY"), words.take("IF", "EXISTS")
-    dropped = [DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
+    dropped = [ops.DropIndex(name, None, schema, concurrently) for name, schema in words.tables()]
     if words.take("ON") and len(dropped) == 1:  # SQL Server
         table, schema = words.table()
-        dropped = [DropIndex(dropped[0].name, table, schema)]
-    guarded = (Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
+        dropped = [ops.DropIndex(dropped[0].name, table, schema)]
+    guarded = (ops.Guarded((drop,), None, drop.schema, index=drop.name) for drop in dropped)
     return Read(tuple(dropped), tuple(guarded if is_guarded else dropped))
-
-
-def _index_renamed(words: Tokens) -> RenameIndex | None:
-    words.take("IF", "EXISTS")
-    name, schema = words.table()
-    return RenameIndex(name, schema, words.identifier()) if words.take("RENAME", "TO") else None
 
 
 # -- types
 
 
 def _type(first: str, words: Tokens, statement: Tokens) -> Read:  # noqa: PLR0911 - a case a statement
-    """Read CREATE, ALTER and DROP TYPE."""
     if first == "DROP":
         words.take("IF", "EXISTS")
-        dropped = tuple(DropType(*name) for name in words.tables())
+        dropped = tuple(ops.DropType(*name) for name in words.tables())
         return Read(dropped, (*dropped, *other_statement(statement)))
     name, schema = words.table()
     if first == "CREATE":
         if words.take("AS", "ENUM") and words.key == "(":
-            return Read.both(CreateType(name, schema, tuple(_string(part) for part in words.inside().parts())))
+            return Read.both(ops.CreateType(name, schema, tuple(_string(part) for part in words.inside().parts())))
         return Read((), ())
     if words.take("ADD", "VALUE"):
         if_missing = words.take("IF", "NOT", "EXISTS")
-        return Read.both(AddEnumValue(name, schema, _string(words), if_missing))
+        return Read.both(ops.AddEnumValue(name, schema, _string(words), if_missing))
     if words.take("RENAME", "VALUE"):
         old = _string(words)
         words.take("TO")
-        return Read.both(RenameEnumValue(name, schema, old, _string(words)))
+        return Read.both(ops.RenameEnumValue(name, schema, old, _string(words)))
     if words.take("RENAME", "TO"):
-        return Read.both(RenameType(name, schema, words.identifier()))
+        return Read.both(ops.RenameType(name, schema, words.identifier()))
     is_beside = words.key == "OWNER" or (words.has("ATTRIBUTE") and not words.has("CASCADE"))
     return Read(() if is_beside else None, other_statement(statement))
 

@@ -5,13 +5,21 @@ The lock modes are those of the manual's chapter 13.3 and of each statement's pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from magetui.engine.sql.tables import lock
 from magetui.engine.sql.tokens import Tokens
 from magetui.model.lock_modes import LockMode, TableWork, lock_mode
-from magetui.model.lock_operations import DropSchema, LockTable, RunQuery, TruncateTable
-from magetui.model.operations import Autocommit, CreateTable, InsertRows, Operation
+from magetui.model.operations import (
+    Autocommit,
+    CreateTable,
+    DropSchema,
+    InsertRows,
+    LockTable,
+    Operation,
+    RunQuery,
+    TruncateTable,
+)
 
 ROWS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"})
 QUERIES = ROWS - {"TABLE"} | {"("}
@@ -49,44 +57,28 @@ def _on_column(words: Tokens, mode: LockMode) -> LockTable:
     return lock(table, schema[-1] if schema else None, mode)
 
 
-def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a statement
+def _statement(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911, PLR0912 - a case a statement
     first = words.key
     if words.take("TABLE"):
         return [RunQuery(f"SELECT * FROM {words.rest}")]
     if first in QUERIES:
         return _query(words)
     words.step()
-    if first == "CREATE":
-        return _create(words)
-    if first == "ALTER":
-        return _alter(words)
-    if first == "DROP":
-        return _drop(words)
-    if first in {"COMMIT", "END"}:
-        return [Autocommit(begins=True)]
-    if first in SILENT:
-        return []
-    locks = _other(first, words)
-    return [_not_known(f"what {first} runs or locks")] if locks is None else locks
-
-
-def _query(words: Tokens) -> list[Operation]:
-    """Read a query. SELECT … INTO makes a table."""
-    query = RunQuery(words.rest)
-    if words.take("SELECT") and words.skip_to("INTO"):
-        words.take_any("TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
-        return [query, CreateTable(*words.table())]
-    return [query]
-
-
-def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PLR0911 - a case a statement
-    """Return None if the locks are not known."""
     match first:
+        case "CREATE":
+            return _create(words)
+        case "ALTER":
+            return _alter(words)
+        case "DROP":
+            return _drop(words)
+        case "COMMIT" | "END":
+            return [Autocommit(begins=True)]
         case "EXPLAIN":
             words.take_any("ANALYZE", "VERBOSE")
             if words.key == "(" and words.ahead().inside().key not in QUERIES:
                 words.step()
-            return [RunQuery(words.rest)] if words.key in QUERIES else None
+            if words.key in QUERIES:
+                return [RunQuery(words.rest)]
         case "TRUNCATE":
             words.take("TABLE")
             tables, cascade = words.tables(), words.has("CASCADE")
@@ -95,8 +87,8 @@ def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PL
             words.take("TABLE")
             tables = words.tables()
             name = words.until(frozenset({"MODE"})).upper() if words.take("IN") else LockMode.ACCESS_EXCLUSIVE.value
-            mode = lock_mode(" ".join(name.split()))
-            return None if mode is None else [lock(*table, mode) for table in tables]
+            if (mode := lock_mode(" ".join(name.split()))) is not None:
+                return [lock(*table, mode) for table in tables]
         case "VACUUM" | "ANALYZE" | "CLUSTER":
             return _maintain(first, words)
         case "REINDEX":
@@ -113,27 +105,40 @@ def _other(first: str, words: Tokens) -> Iterable[Operation] | None:  # noqa: PL
         case "COMMENT":
             return _comment(words)
         case "GRANT" | "REVOKE":
-            return _grant(words)
+            if not words.skip_to("ON") or words.key in ELSEWHERE | {"ALL", "FOREIGN", "PARAMETER"}:
+                return []
+            words.take("TABLE")
+            return [LockTable(*table, LockMode.ACCESS_SHARE, since=GRANT_LOCKS_SINCE) for table in words.tables()]
         case "COPY":
             return [_copy(words)]
-        case _:
-            return None
+        case _ if first in SILENT:
+            return []
+    return [_not_known(f"what {first} runs or locks")]
+
+
+def _query(words: Tokens) -> Iterator[Operation]:
+    """Read a query. SELECT … INTO makes a table."""
+    yield RunQuery(words.rest)
+    if words.take("SELECT") and words.skip_to("INTO"):
+        words.take_any("TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+        yield CreateTable(*words.table())
 
 
 def _maintain(first: str, words: Tokens) -> list[Operation]:
     full = words.has("FULL")
-    work: TableWork
     if words.key == "(":
         words.step()
     words.take_any("FULL", "FREEZE", "VERBOSE", "ANALYZE")
     tables = words.tables() if words else []
     if first == "CLUSTER" and words.take("ON"):  # CLUSTER index ON table, an older form
         tables = [words.table()]
-    mode, work = LockMode.SHARE_UPDATE_EXCLUSIVE, "scan"
-    note = "reads a sample of the rows" if first == "ANALYZE" else None
     if first == "CLUSTER" or full:
-        mode, work, note = LockMode.ACCESS_EXCLUSIVE, "rewrite", None
-    return [LockTable(*table, mode, work, note) for table in tables] or [LockTable(None, None, mode, work, EVERY_TABLE)]
+        every = LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "rewrite", EVERY_TABLE)
+        note = None
+    else:
+        every = LockTable(None, None, LockMode.SHARE_UPDATE_EXCLUSIVE, "scan", EVERY_TABLE)
+        note = "reads a sample of the rows" if first == "ANALYZE" else None
+    return [LockTable(*table, every.mode, every.work, note) for table in tables] or [every]
 
 
 def _reindex(words: Tokens) -> LockTable:
@@ -165,13 +170,6 @@ def _comment(words: Tokens) -> list[Operation]:
     return []
 
 
-def _grant(words: Tokens) -> list[Operation]:
-    if not words.skip_to("ON") or words.key in ELSEWHERE | {"ALL", "FOREIGN", "PARAMETER"}:
-        return []
-    words.take("TABLE")
-    return [LockTable(*table, LockMode.ACCESS_SHARE, since=GRANT_LOCKS_SINCE) for table in words.tables()]
-
-
 def _copy(words: Tokens) -> Operation:
     if words.key == "(":
         return RunQuery(words.inside().rest)
@@ -195,10 +193,14 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
         case "DATA" if foreign:
             return []
         case "VIEW":
-            return _create_view(words, replaces, is_stored)
+            words.take("IF", "NOT", "EXISTS")
+            replaced = lock(*words.table(), LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace")
+            words.skip_to("AS")
+            query = RunQuery(words.rest, runs=is_stored)
+            return [replaced, query] if replaces else [query]
         case "TRIGGER" if words.skip_to("ON"):
-            locks = [_on(words, LockMode.SHARE_ROW_EXCLUSIVE)]
-            return [*locks, _on(words, LockMode.ACCESS_SHARE)] if words.take("FROM") else locks
+            on = _on(words, LockMode.SHARE_ROW_EXCLUSIVE)
+            return [on, _on(words, LockMode.ACCESS_SHARE)] if words.take("FROM") else [on]
         case "RULE" if words.skip_to("TO"):
             return _create_rule(words)
         case "POLICY" if words.skip_to("ON"):
@@ -218,32 +220,20 @@ def _create(words: Tokens) -> Iterable[Operation]:  # noqa: PLR0911 - a case a s
             return [] if kind in ELSEWHERE else [_not_known(f"what CREATE {kind} locks")]
 
 
-def _create_view(words: Tokens, replaces: bool, is_stored: bool) -> list[Operation]:
-    words.take("IF", "NOT", "EXISTS")
-    view = words.table()
-    locks: list[Operation] = []
-    if replaces:
-        locks.append(lock(*view, LockMode.ACCESS_EXCLUSIVE, "if there is a view to replace"))
-    words.skip_to("AS")
-    return [*locks, RunQuery(words.rest, runs=is_stored)]
-
-
-def _create_rule(words: Tokens) -> list[Operation]:
-    locks: list[Operation] = [_on(words, LockMode.ACCESS_EXCLUSIVE)]
+def _create_rule(words: Tokens) -> Iterator[Operation]:
+    yield _on(words, LockMode.ACCESS_EXCLUSIVE)
     if words.skip_to("DO"):
         words.take_any("ALSO", "INSTEAD")
         commands = words.inside() if words.key == "(" else words
-        locks += [RunQuery(part.rest, runs=False) for part in commands.statements() if part.key in QUERIES]
-    return locks
+        yield from (RunQuery(part.rest, runs=False) for part in commands.statements() if part.key in QUERIES)
 
 
-def _policy(words: Tokens) -> list[Operation]:
+def _policy(words: Tokens) -> Iterator[Operation]:
     """Read what follows ON: the conditions of a policy may contain queries."""
-    locks: list[Operation] = [_on(words, LockMode.ACCESS_EXCLUSIVE)]
+    yield _on(words, LockMode.ACCESS_EXCLUSIVE)
     while words.skip_to("USING", "CHECK"):
         if words.key == "(":
-            locks.append(RunQuery(f"SELECT {words.inside().rest}", runs=False))
-    return locks
+            yield RunQuery(f"SELECT {words.inside().rest}", runs=False)
 
 
 def _sequence(words: Tokens) -> list[Operation]:

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from magetui.engine.sql.tokens import Tokens
+from magetui.model import operations as ops
 from magetui.model.lock_modes import LockMode, TableWork
-from magetui.model.lock_operations import Guarded, LockTable, MoveTable, RenameConstraint, RunQuery, ValidateConstraint
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AlterColumn,
-    CreateIndex,
-    CreateTable,
-    DropColumn,
-    DropConstraint,
-    Operation,
-    RenameTable,
-)
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 
 # Words that may follow a column's type, and end its default.
@@ -37,55 +25,50 @@ class Read:
     """What a statement, or a part of it, does.
 
     `schema`: the operations that a schema shows; None if this part is not understood as far as the schema is concerned.
-    `locks`: the operations that a lock forecast is made from, as far as they are understood.
+    `locks`: the operations that a lock forecast is made from, as far as they are understood. `table`: the table that
+    the statement changes if it is not understood: its name, its schema, and whether the statement creates it.
     """
 
-    schema: tuple[Operation, ...] | None
-    locks: tuple[Operation, ...]
+    schema: tuple[ops.Operation, ...] | None
+    locks: tuple[ops.Operation, ...]
+    table: tuple[str, str | None, bool] | None = None
 
     @classmethod
-    def both(cls, *operations: Operation) -> Read:
+    def both(cls, *operations: ops.Operation) -> Read:
         return cls(operations, operations)
 
     @classmethod
-    def unclear(cls, *locks: Operation) -> Read:
+    def unclear(cls, *locks: ops.Operation) -> Read:
         return cls(None, locks)
 
-    @classmethod
-    def joined(cls, reads: Iterable[Read]) -> Read:
-        """Join the parts of one statement. The schema is not understood if one part is not."""
-        parts = tuple(reads)
-        locks = tuple(operation for part in parts for operation in part.locks)
-        if any(part.schema is None for part in parts):
-            return cls(None, locks)
-        return cls(tuple(operation for part in parts for operation in part.schema or ()), locks)
 
-
-def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str | None = None) -> LockTable:
-    return LockTable(table, schema, mode, note=note)
+def lock(table: str | None, schema: str | None, mode: LockMode | None, note: str | None = None) -> ops.LockTable:
+    return ops.LockTable(table, schema, mode, note=note)
 
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
-    """Reads the parts of a statement on one table."""
-
     table: str
     schema: str | None
     dialect: str
+
+    @property
+    def where(self) -> tuple[str, str | None]:
+        return self.table, self.schema
 
     # -- CREATE TABLE
 
     def created(self, words: Tokens) -> Read:
         """Read what follows the name of the new table."""
-        others: list[Operation] = []
+        others: list[ops.Operation] = []
         if words.take("PARTITION", "OF"):
             others.append(lock(*words.table(), LockMode.ACCESS_EXCLUSIVE))
-            mode, note = LockMode.ACCESS_EXCLUSIVE, "the parent's default partition"
-            others.append(LockTable(None, None, mode, "scan", note))
+            note = "the parent's default partition"
+            others.append(ops.LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", note))
         is_clear = not others and words.key == "("
         words.take("OF")
         columns: list[Column] = []
-        constraints: list[AddConstraint] = []
+        constraints: list[ops.AddConstraint] = []
         for part in words.inside().parts() if words.key == "(" else ():
             if part.take("LIKE"):
                 others.append(lock(*part.table(), LockMode.ACCESS_SHARE))
@@ -102,24 +85,9 @@ class TableReader:
             inherited = words.inside().tables()
             others += [lock(*parent, LockMode.SHARE_UPDATE_EXCLUSIVE) for parent in inherited]
         elif words.skip_to("AS"):
-            others.append(RunQuery(words.rest))
-        table = self._new_table(columns, constraints)
-        return Read((table,) if is_clear else None, (*others, table))
-
-    def _constraint_of_new_table(self, part: Tokens, constraints: list[AddConstraint]) -> bool:
-        """Add the constraint, and return True if the schema shows all of it."""
-        constraint = self._constraint(part)
-        if constraint is None:
-            return False
-        if constraint.constraint == "check" and constraint.name is None:
-            return self.dialect == "sqlite"  # no fact is made of a check without a name
-        constraints.append(constraint)
-        return constraint.constraint != "exclude"
-
-    def _new_table(self, columns: Sequence[Column], constraints: Sequence[AddConstraint]) -> CreateTable:
-        return CreateTable(
-            self.table,
-            self.schema,
+            others.append(ops.RunQuery(words.rest))
+        table = ops.CreateTable(
+            *self.where,
             tuple(columns),
             next((added.columns for added in constraints if added.constraint == "primary"), ()),
             (),
@@ -130,13 +98,24 @@ class TableReader:
                 if added.constraint in ("unique", "check", "exclude")
             ),
         )
+        return Read((table,) if is_clear else None, (*others, table))
 
-    def _column(self, words: Tokens) -> tuple[Column, list[AddConstraint], bool]:
+    def _constraint_of_new_table(self, part: Tokens, constraints: list[ops.AddConstraint]) -> bool:
+        """Add the constraint, and return True if the schema shows all of it."""
+        constraint = self._constraint(part)
+        if constraint is None:
+            return False
+        if constraint.constraint == "check" and constraint.name is None:
+            return self.dialect == "sqlite"  # no fact is made of a check without a name
+        constraints.append(constraint)
+        return constraint.constraint != "exclude"
+
+    def _column(self, words: Tokens) -> tuple[Column, list[ops.AddConstraint], bool]:
         """Read a column and its constraints. The last value is False if a part is not understood."""
         name = words.identifier()
         kind = "" if words.key in COLUMN_CLAUSES else words.until(COLUMN_CLAUSES)
         nullable, default, called = not SERIAL.fullmatch(kind), None, None
-        constraints: list[AddConstraint] = []
+        constraints: list[ops.AddConstraint] = []
         is_read = bool(kind)
         while words:
             if words.take("CONSTRAINT"):
@@ -149,19 +128,8 @@ class TableReader:
             elif words.key == "GENERATED":
                 default, is_identity = _generated(words)
                 nullable = nullable and not is_identity
-            elif words.take("PRIMARY", "KEY"):
-                words.take_any("ASC")
-                constraints.append(AddConstraint(self.table, self.schema, "primary", called, (name,)))
-            elif words.take("UNIQUE"):
-                constraints.append(AddConstraint(self.table, self.schema, "unique", called, (name,)))
-            elif words.take("REFERENCES"):
-                key = self._foreign_key(called, (name,), words)
-                constraints.append(AddConstraint(self.table, self.schema, "foreign", called, foreign_key=key))
-            elif words.take("CHECK"):
-                named = called or (f"{self.table}_{name}_check" if self.dialect == "postgresql" else None)
-                expression = words.inside().rest
-                constraints.append(AddConstraint(self.table, self.schema, "check", named, definition=expression))
-                words.take("NO", "INHERIT")
+            elif (constraint := self._constraint(words, called, name)) is not None:
+                constraints.append(constraint)
             elif words.take_any("COLLATE", "STORAGE", "COMPRESSION"):
                 words.path()
             elif not words.take_any("NULL", "AUTOINCREMENT"):
@@ -188,69 +156,79 @@ class TableReader:
             words.take_any("DEFERRED", "IMMEDIATE")
         return ForeignKey(name, columns, schema, table, referred, on_delete)
 
-    def _constraint(self, words: Tokens) -> AddConstraint | None:
-        """Read a table's constraint; None if it is of another kind."""
-        name = words.identifier() if words.take("CONSTRAINT") else None
-        if words.take("FOREIGN", "KEY"):
-            columns = words.columns()
-            words.take("REFERENCES")
+    def _constraint(
+        self, words: Tokens, name: str | None = None, column: str | None = None
+    ) -> ops.AddConstraint | None:
+        """Read a constraint of the table or of a column; None if it is of another kind."""
+        if words.take("CONSTRAINT"):
+            name = words.identifier()
+        columns = (column,) if column is not None else words.columns() if words.take("FOREIGN", "KEY") else ()
+        if words.take("REFERENCES"):
             key = self._foreign_key(name, columns, words)
-            return AddConstraint(self.table, self.schema, "foreign", name, foreign_key=key)
+            return ops.AddConstraint(*self.where, "foreign", name, foreign_key=key)
         if words.take("CHECK"):
+            if column is not None and self.dialect == "postgresql":
+                name = name or f"{self.table}_{column}_check"
             definition = words.inside().rest
-            return AddConstraint(self.table, self.schema, "check", name, definition=definition)
-        if words.take("NOT", "NULL"):
-            return AddConstraint(self.table, self.schema, "check", name, definition=f"{words.identifier()} IS NOT NULL")
-        if words.take("EXCLUDE"):
-            return AddConstraint(self.table, self.schema, "exclude", name)
+            words.take("NO", "INHERIT")
+            return ops.AddConstraint(*self.where, "check", name, definition=definition)
+        if column is None and words.take("NOT", "NULL"):
+            return ops.AddConstraint(*self.where, "check", name, definition=f"{words.identifier()} IS NOT NULL")
+        if column is None and words.take("EXCLUDE"):
+            return ops.AddConstraint(*self.where, "exclude", name)
         is_primary = words.take("PRIMARY", "KEY")
         if not is_primary and not words.take("UNIQUE"):
             return None
-        words.take_any("NULLS", "NOT", "DISTINCT")
-        columns = words.columns()
-        return AddConstraint(self.table, self.schema, "primary" if is_primary else "unique", name, columns)
+        if column is None:
+            words.take_any("NULLS", "NOT", "DISTINCT")
+            columns = words.columns()
+        words.take_any("ASC")
+        return ops.AddConstraint(*self.where, "primary" if is_primary else "unique", name, columns)
 
     # -- ALTER TABLE
 
     def altered(self, words: Tokens) -> Read:
         """Read the actions of ALTER TABLE, which come after the table's name."""
-        read = Read.joined(self._action(action) for action in words.parts())
-        return read if read.schema else Read.unclear(*read.locks)
+        actions = [self._action(action) for action in words.parts()]
+        locks = [operation for action in actions for operation in action.locks]
+        if any(action.schema is None for action in actions):
+            return Read.unclear(*locks)
+        shown = tuple(operation for action in actions for operation in action.schema or ())
+        return Read(shown or None, tuple(locks))
 
     def _action(self, action: Tokens) -> Read:  # noqa: PLR0911 - a case an action
         verb = action.identifier().upper()
-        where = self.table, self.schema
         match verb:
             case "ADD":
                 return self._added(action)
             case "DROP" if action.take("CONSTRAINT"):
                 if_exists = action.take("IF", "EXISTS")
                 name = action.identifier()
-                return Read.both(DropConstraint(*where, name, None, if_exists, action.has("CASCADE")))
+                return Read.both(ops.DropConstraint(*self.where, name, None, if_exists, action.has("CASCADE")))
             case "DROP":
                 action.take("COLUMN")
                 action.take("IF", "EXISTS")
                 column = action.identifier()
-                return Read.both(DropColumn(*where, column, action.has("CASCADE")))
+                return Read.both(ops.DropColumn(*self.where, column, action.has("CASCADE")))
             case "ALTER" if not action.take("CONSTRAINT"):
                 action.take("COLUMN")
                 return self._column_altered(action, action.identifier())
             case "RENAME" if action.take("TO"):
-                return Read.both(RenameTable(*where, action.identifier()))
+                return Read.both(ops.RenameTable(*self.where, action.identifier()))
             case "RENAME" if action.take("CONSTRAINT"):
                 old = action.identifier()
                 action.take("TO")
-                return Read.unclear(RenameConstraint(*where, old, action.identifier()))
+                return Read.unclear(ops.RenameConstraint(*self.where, old, action.identifier()))
             case "RENAME":
                 action.take("COLUMN")
                 old = action.identifier()
                 action.take("TO")
-                return Read.both(AlterColumn(*where, old, new_name=action.identifier()))
+                return Read.both(ops.AlterColumn(*self.where, old, new_name=action.identifier()))
             case "SET" if action.take("SCHEMA"):
-                return Read.unclear(MoveTable(*where, action.identifier()))
+                return Read.unclear(ops.MoveTable(*self.where, action.identifier()))
             case "VALIDATE":
                 action.take("CONSTRAINT")
-                return Read.unclear(ValidateConstraint(*where, action.identifier()))
+                return Read.unclear(ops.ValidateConstraint(*self.where, action.identifier()))
             case _:
                 return self._setting(verb, action)
 
@@ -261,13 +239,13 @@ class TableReader:
         action.take("COLUMN")
         is_guarded = action.take("IF", "NOT", "EXISTS")
         column, constraints, is_read = self._column(action)
-        adding = AddColumn(self.table, self.schema, column)
+        adding = ops.AddColumn(*self.where, column)
         filled = column.default is not None and column.default.upper() != "NULL"
         checked = [replace(added, valid=added.constraint != "foreign" or filled) for added in constraints]
-        locks: tuple[Operation, ...] = (adding, *checked)
+        locks: tuple[ops.Operation, ...] = (adding, *checked)
         if is_guarded:
-            guarded = Guarded(locks, self.table, self.schema, column.name, present=False)
-            locks = (lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE), guarded)
+            guarded = ops.Guarded(locks, self.table, self.schema, column.name, present=False)
+            locks = (lock(*self.where, LockMode.ACCESS_EXCLUSIVE), guarded)
         return Read((adding, *constraints) if is_read else None, locks)
 
     def _constraint_added(self, action: Tokens, valid: bool) -> Read:
@@ -278,56 +256,54 @@ class TableReader:
         if action.has("USING", "INDEX"):
             note = "looks for nulls, unless the columns are NOT NULL" if kind == "PRIMARY" else None
             work: TableWork = "scan" if kind == "PRIMARY" else "catalog"
-            return Read.unclear(LockTable(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE, work, note))
+            return Read.unclear(ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, work, note))
         constraint = self._constraint(action)
         if constraint is None:
-            return Read.unclear(lock(self.table, self.schema, LockMode.ACCESS_EXCLUSIVE))
+            return Read.unclear(lock(*self.where, LockMode.ACCESS_EXCLUSIVE))
         constraint = replace(constraint, valid=valid)
         is_shown = kind not in ("NOT", "EXCLUDE") and (kind != "CHECK" or constraint.name is not None)
         return Read.both(constraint) if is_shown else Read.unclear(constraint)
 
     def _column_altered(self, action: Tokens, column: str) -> Read:  # noqa: PLR0911 - a case an action
-        where = self.table, self.schema
         if action.take("SET", "DATA", "TYPE") or action.take("TYPE"):
             kind = " ".join(action.until(WORDS_AFTER_TYPE).split())
             using = action.rest if action.skip_to("USING") else None
-            return Read.both(AlterColumn(*where, column, type=kind, using=using))
+            return Read.both(ops.AlterColumn(*self.where, column, type=kind, using=using))
         if action.take("SET", "NOT", "NULL"):
-            return Read.both(AlterColumn(*where, column, nullable=False))
+            return Read.both(ops.AlterColumn(*self.where, column, nullable=False))
         if action.take("DROP", "NOT", "NULL"):
-            return Read.both(AlterColumn(*where, column, nullable=True))
+            return Read.both(ops.AlterColumn(*self.where, column, nullable=True))
         if action.take("SET", "DEFAULT"):
-            return Read.both(AlterColumn(*where, column, default=action.rest))
+            return Read.both(ops.AlterColumn(*self.where, column, default=action.rest))
         if action.take("DROP", "DEFAULT"):
-            return Read.both(AlterColumn(*where, column, drops_default=True))
+            return Read.both(ops.AlterColumn(*self.where, column, drops_default=True))
         if action.take("SET", "EXPRESSION"):
             note = "computes the column for every row"
-            return Read.unclear(LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
+            return Read.unclear(ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note))
         if self.dialect == "mssql" and action.key not in ("ADD", "DROP", "SET"):
             kind = action.until(frozenset({"COLLATE", "NOT", "NULL"}))
-            return Read.both(AlterColumn(*where, column, type=kind))
+            return Read.both(ops.AlterColumn(*self.where, column, type=kind))
         is_weak = action.take("SET", "STATISTICS") or action.take("SET", "(") or action.take("RESET", "(")
-        return Read.unclear(lock(*where, LockMode.SHARE_UPDATE_EXCLUSIVE if is_weak else LockMode.ACCESS_EXCLUSIVE))
+        return Read.unclear(
+            lock(*self.where, LockMode.SHARE_UPDATE_EXCLUSIVE if is_weak else LockMode.ACCESS_EXCLUSIVE)
+        )
 
     def _setting(self, verb: str, action: Tokens) -> Read:  # noqa: PLR0911 - a case an action
         """Read an action that changes no column and no constraint."""
-        where = self.table, self.schema
-        strong = lock(*where, LockMode.ACCESS_EXCLUSIVE)
-        weak = lock(*where, LockMode.SHARE_UPDATE_EXCLUSIVE)
+        strong = lock(*self.where, LockMode.ACCESS_EXCLUSIVE)
+        weak = lock(*self.where, LockMode.SHARE_UPDATE_EXCLUSIVE)
         match verb:
             case "ENABLE" | "DISABLE":
                 action.take_any("REPLICA", "ALWAYS")
                 is_trigger = action.key == "TRIGGER"
-                return Read.unclear(lock(*where, LockMode.SHARE_ROW_EXCLUSIVE) if is_trigger else strong)
-            case "CLUSTER":
-                return Read((), (weak,))
-            case "SET" if action.take("WITHOUT", "CLUSTER"):
+                return Read.unclear(lock(*self.where, LockMode.SHARE_ROW_EXCLUSIVE) if is_trigger else strong)
+            case "CLUSTER" | "SET" if verb == "CLUSTER" or action.take("WITHOUT", "CLUSTER"):
                 return Read((), (weak,))
             case "SET" | "RESET" if action.key == "(":
                 return Read((), (strong if action.has("USER_CATALOG_TABLE") else weak,))
             case "SET" if action.key in {"LOGGED", "UNLOGGED", "TABLESPACE", "ACCESS"}:
                 note = "unless the table has the setting already"
-                return Read((), (LockTable(*where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
+                return Read((), (ops.LockTable(*self.where, LockMode.ACCESS_EXCLUSIVE, "rewrite", note),))
             case "INHERIT" | "NO" if verb == "INHERIT" or action.take("INHERIT"):
                 mode = LockMode.SHARE_UPDATE_EXCLUSIVE if verb == "INHERIT" else LockMode.ACCESS_SHARE
                 return Read.unclear(strong, lock(*action.table(), mode))
@@ -337,8 +313,8 @@ class TableReader:
                 is_weak = verb == "ATTACH" or action.has("CONCURRENTLY")
                 return Read.unclear(
                     weak if is_weak else strong,
-                    LockTable(*partition, LockMode.ACCESS_EXCLUSIVE, "scan" if verb == "ATTACH" else "catalog"),
-                    LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", "the default partition"),
+                    ops.LockTable(*partition, LockMode.ACCESS_EXCLUSIVE, "scan" if verb == "ATTACH" else "catalog"),
+                    ops.LockTable(None, None, LockMode.ACCESS_EXCLUSIVE, "scan", "the default partition"),
                 )
             case "ALTER" | "SET" | "OWNER" | "REPLICA" | "OF" | "NOT" | "FORCE" | "NO" | "OPTIONS":
                 return Read.unclear(strong)
@@ -346,8 +322,7 @@ class TableReader:
                 return Read.unclear(strong, lock(None, None, None, f"what else ALTER TABLE … {verb} does"))
 
 
-def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]:
-    """Read what follows CREATE INDEX. Return the table, its schema and what is done."""
+def create_index(words: Tokens, *, unique: bool) -> Read:
     concurrently = words.take("CONCURRENTLY")
     is_guarded = words.take("IF", "NOT", "EXISTS")
     name = "" if words.key == "ON" else words.path()[-1]
@@ -356,12 +331,12 @@ def create_index(words: Tokens, *, unique: bool) -> tuple[str, str | None, Read]
     if words.take("USING"):
         words.identifier()
     columns = tuple(map(_indexed, words.inside().parts())) if words.key == "(" else ()
-    creating = CreateIndex(table, schema, Index(name, columns, unique=unique), concurrently)
+    creating = ops.CreateIndex(table, schema, Index(name, columns, unique=unique), concurrently)
     if is_guarded and name:
         mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE
-        guarded = Guarded((creating,), None, schema, index=name, present=False)
-        return table, schema, Read((creating,), (lock(table, schema, mode), guarded))
-    return table, schema, Read((creating,) if name and columns else None, (creating,))
+        guarded = ops.Guarded((creating,), None, schema, index=name, present=False)
+        return Read((creating,), (lock(table, schema, mode), guarded), (table, schema, False))
+    return Read((creating,) if name and columns else None, (creating,), (table, schema, False))
 
 
 def _indexed(part: Tokens) -> str:
