@@ -92,11 +92,6 @@ def session_id(connection: Connection) -> int | None:
     return session if isinstance(session, int) else None
 
 
-def running_cursor(connection: Connection) -> Any | None:
-    """Return the cursor of the last statement on a connection that `prepare_writer` has prepared."""
-    return connection.info.get("magetui_cursor")
-
-
 def in_transaction(connection: Connection) -> bool:
     """See `Connections.in_transaction`."""
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":

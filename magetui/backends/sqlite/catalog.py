@@ -97,11 +97,6 @@ def leftovers(connection: Connection) -> tuple[Leftover, ...]:
     return tuple(Leftover("leftover-table", None, name, name.removeprefix(BATCH_PREFIX)) for name in names)
 
 
-def not_owned(connection: Connection) -> tuple[Table, ...]:  # noqa: ARG001
-    """Return nothing, because SQLite's tables have no owners."""
-    return ()
-
-
 def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:  # noqa: ARG001
     """Return every table except SQLite's own, by name, in a fixed number of queries.
 
