@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from magetui.backends import query
 from magetui.backends.mssql.failures import unreadable
 from magetui.backends.mssql.query import fetch, fetch_if_allowed, identifier, literal, statement
 from magetui.backends.problems import no_version_column
@@ -97,7 +98,6 @@ def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ..
 def table_details(
     connection: Connection, schema: str | None = None, name: str | None = None
 ) -> tuple[TableDetail, ...]:
-    """See `Catalog.table_details`."""
     listed = _listed(connection, schema, name)
     all_tables = listed if schema is None and name is None else _listed(connection, None, None)
     names = {table_id: (table.schema, table.name) for table_id, table in all_tables}
@@ -108,17 +108,8 @@ def table_details(
     for table_id, constraint, definition in fetch(connection, CHECKS_SQL):
         constraints.setdefault(table_id, []).append(Constraint(constraint, "check", f"CHECK {definition}"))
     foreign_keys = _foreign_keys(fetch(connection, statement("foreign_keys")), columns, names)
-    return tuple(
-        TableDetail(
-            table,
-            tuple(columns.get(table_id, {}).values()),
-            keys.get(table_id, ()),
-            tuple(indexes.get(table_id, ())),
-            tuple(foreign_keys.get(table_id, ())),
-            tuple(constraints.get(table_id, ())),
-        )
-        for table_id, table in listed
-    )
+    columns_of = {table_id: tuple(by_number.values()) for table_id, by_number in columns.items()}
+    return query.table_details(listed, columns_of, keys, indexes, foreign_keys, constraints)
 
 
 def _listed(connection: Connection, schema: str | None, name: str | None) -> list[tuple[int, Table]]:

@@ -42,7 +42,6 @@ def reader(url: URL, application_name: str) -> Engine:
 
 
 def writer(url: URL, application_name: str) -> Engine:
-    """See `Connections.writer`."""
     return _engine(url, application_name)
 
 
@@ -93,7 +92,6 @@ def session_id(connection: Connection) -> int | None:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return False
     return bool(connection.info.get("magetui_transaction", True))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from magetui.backends.problems import original
 from magetui.model.server import ConnectCause, Failure, StatementCause
 
 EXTRAS = {  # by the driver's module: magetui's extra that installs it, and what else the driver needs
@@ -88,9 +89,9 @@ def failure(error: BaseException, *, killed: bool) -> Failure:
         network_cause: ConnectCause = next(causes, "other")
         reason = error.strerror or str(error) or "nobody answered"
         return Failure(network_cause, reason, silent=network_cause == "timeout")
-    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    message, number = error_text(original), error_number(original)
-    cause = _cause(error, number, f"{message} {original}")
+    own = original(error)
+    message, number = error_text(own), error_number(own)
+    cause = _cause(error, number, f"{message} {own}")
     if cause == "lost" and killed:
         cause = "cancelled"
     return Failure(cause, message, silent=cause == "timeout" or number == FREETDS_TIMEOUT)
@@ -132,8 +133,7 @@ def error_number(error: BaseException | None) -> int | None:
     number = getattr(error, "number", None)
     if isinstance(number, int) and number > 0:
         return number
-    arguments = getattr(error, "args", ())
-    first = arguments[0] if arguments else None
+    first = next(iter(getattr(error, "args", ())), None)
     if isinstance(first, tuple) and first:
         first = first[0]
     if isinstance(first, int):

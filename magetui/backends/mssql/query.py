@@ -20,13 +20,9 @@ CONTEXT_LIMIT = 128  # bytes
 
 
 @cache
-def _statement_text(name: str) -> str:
-    return (files("magetui.backends.mssql") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-
-
 def statement(name: str, /, **values: str) -> str:
     """Return the text of sql/<name>.sql; SQL literals replace the names in braces."""
-    return _statement_text(name).format(**values)
+    return (files("magetui.backends.mssql") / "sql" / f"{name}.sql").read_text(encoding="utf-8").format(**values)
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:

@@ -58,12 +58,10 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
 
 
 def session_waits(connection: Connection, pid: int) -> bool:
-    """See `Sessions.session_waits`."""
     return bool(fetch(connection, WAITS_SQL.format(pid=int(pid))))
 
 
 def session_exists(connection: Connection, pid: int, application_name: str) -> bool:
-    """See `Sessions.session_exists`."""
     rows = fetch(connection, EXISTS_SQL.format(pid=int(pid)))
     return any(application_of(context, program) == application_name for context, program in rows)
 

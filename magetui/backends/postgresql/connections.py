@@ -67,7 +67,6 @@ def reader(url: URL, application_name: str) -> Engine:
 
 
 def writer(url: URL, application_name: str) -> Engine:
-    """See `Connections.writer`."""
     return _engine(url, application_name)
 
 
@@ -104,7 +103,6 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
 
 
 def password_used(connection: Connection) -> str | None:
-    """See `Connections.password_used`."""
     raw: Any = connection.connection.dbapi_connection
     return raw.info.password or None
 
@@ -119,7 +117,6 @@ def session_id(connection: Connection) -> int | None:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
     if (driver := asyncpg_of(connection)) is not None:
         return bool(driver.is_in_transaction())
     info = getattr(connection.connection.dbapi_connection, "info", None)
@@ -137,7 +134,6 @@ def interrupt(running: Connection, watching: Connection | None) -> None:
 
 
 def abandon(connection: Connection) -> None:
-    """See `Connections.abandon`."""
     raw = connection.connection.dbapi_connection
     driver = asyncpg_of(connection)
     if driver is None and (raw is None or getattr(raw, "closed", True)):

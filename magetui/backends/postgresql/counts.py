@@ -41,7 +41,6 @@ class Share:
 
 
 def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
-    """See `Catalog.count`."""
     columns = sorted({item.column for item in wanted if item.column is not None})
     rows = fetch(connection, statement("shares"), {"schema": table.schema, "table": table.name, "columns": columns})
     shares = {

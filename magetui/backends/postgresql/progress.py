@@ -20,7 +20,7 @@ from typing import Literal
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, sqlstate, statement
+from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, folded, sqlstate, statement
 from magetui.model.sessions import StatementProgress
 
 Unit = Literal["blocks", "rows", "bytes", "sessions"]
@@ -118,9 +118,9 @@ def _cluster(row: _Counted) -> StatementProgress:
 
 
 def _vacuum(row: _Counted) -> StatementProgress:
-    (scanned, vacuumed), (all_blocks,) = row.done, row.total
+    scanned, vacuumed = row.done
     done = vacuumed if row.phase == "vacuuming heap" else scanned
-    return row.progress("vacuuming table", done, all_blocks, "blocks")
+    return row.progress("vacuuming table", done, row.total[0], "blocks")
 
 
 def _analyze(row: _Counted) -> StatementProgress:
@@ -152,7 +152,7 @@ def _rewrite(connection: Connection, pid: int, query: str, began: datetime) -> S
         return None
     if ";" in query.rstrip("; \t\r\n"):  # several statements: the server does not report which of them runs
         return None
-    names = {"table": _folded(altered["table"]), "schema": altered["schema"] and _folded(altered["schema"])}
+    names = {"table": folded(altered["table"]), "schema": altered["schema"] and folded(altered["schema"])}
     files = [_File(*row) for row in fetch(connection, statement("progress_rewrite"), {"pid": pid, **names})]
     old = [file for file in files if file.age == "old"]
     new = _new_heap([file for file in files if file.age == "new"])
@@ -191,8 +191,3 @@ def _new_heap(newest: Sequence[_File]) -> Sequence[_File]:
         case [heap, *_] if heap == FRESH:
             return newest[:1]
     return ()
-
-
-def _folded(name: str) -> str:
-    """Return an identifier in the catalog's form: unquoted, or folded to lower case (manual, 4.1.1)."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

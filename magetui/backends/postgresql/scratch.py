@@ -26,7 +26,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql import catalog
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, identifier, sqlstate
+from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, folded, identifier, sqlstate
 from magetui.backends.scratch import ReachedOutside, ScratchRequest, ScratchUnavailableError
 
 PREFIX = "magetui_scratch_"
@@ -96,8 +96,7 @@ def outreach(sql: str, schemas: Collection[str]) -> str | None:
             return f"beyond any schema ({' '.join(match[0].lower().split())})"
         return "a file or a program (copy)" if match["copy"] else " ".join(match[0].lower().split())
     for match in NAMED.finditer(text):
-        written = match[1]
-        name = written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
+        name = folded(match[1])
         if name in schemas and name not in BUILT_IN_SCHEMAS and not name.startswith(PREFIX):
             return f"the schema {name}"
     return None
@@ -120,7 +119,10 @@ def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch
             _require_empty(connection)
         own = f"{PREFIX}{secrets.token_hex(6)}"
         schema = request.schema if request.dedicated and request.schema else own
-        _set_for_session(connection, own)
+        # Protects the database from the statements of a script that has ended our transaction.
+        connection.exec_driver_sql(f"set search_path = {own}")
+        connection.exec_driver_sql("set default_transaction_read_only = on")
+        connection.commit()
         try:
             _make(connection, own, schema)
         except DBAPIError as error:
@@ -129,11 +131,10 @@ def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch
             raise ScratchUnavailableError(
                 "The role may not create a schema in that database, so the revisions cannot be replayed there."
             ) from None
-        opened = PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         try:
-            yield opened
+            yield PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         finally:
-            opened.close()
+            connection.rollback()  # if the connection is gone, the server has done so
 
 
 def refuse_pooler() -> None:
@@ -151,13 +152,6 @@ def _require_empty(connection: Connection) -> None:
             + (f" and {len(objects) - 1} more" if len(objects) > 1 else "")
             + ". Choose a database that is used for nothing else."
         )
-
-
-def _set_for_session(connection: Connection, own: str) -> None:
-    """Protect the database from the statements of a script that has ended our transaction."""
-    connection.exec_driver_sql(f"set search_path = {own}")
-    connection.exec_driver_sql("set default_transaction_read_only = on")
-    connection.commit()
 
 
 def _make(connection: Connection, own: str, schema: str) -> None:
@@ -195,7 +189,6 @@ class PostgresScratch:
         event.listen(connection, "commit", self._committing)
 
     def check(self) -> None:
-        """See `Scratch`."""
         self._is_ours, self._unchecked = True, 0
         try:
             if not self._dedicated:
@@ -214,12 +207,10 @@ class PostgresScratch:
             self._is_ours = False
 
     def done(self) -> None:
-        """See `Scratch`."""
         self.check()
         self._is_ours = True
 
     def hint(self, error: BaseException) -> str | None:
-        """See `Scratch`."""
         code = sqlstate(error) if isinstance(error, DBAPIError) else None
         if code == UNSAFE_NEW_ENUM_VALUE:
             return (
@@ -234,10 +225,6 @@ class PostgresScratch:
                 "schema, give an empty database that has it with --scratch-url."
             )
         return None
-
-    def close(self) -> None:
-        """Roll everything back. If the connection is gone, the server has done so."""
-        self.connection.rollback()
 
     def _executing(
         self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any

@@ -32,7 +32,6 @@ SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)",
 
 
 def read_server(connection: Connection) -> ServerFacts:
-    """See `Connections.server`."""
     row = connection.exec_driver_sql(SERVER_SQL).one()
     version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
     may_create_schemas, may_create_tables, upstream, session, address, port = rest

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from magetui.backends import query
 from magetui.backends.problems import no_version_column
-from magetui.backends.sqlite.query import fetch, identifier
+from magetui.backends.query import fetch, identifier
 from magetui.model.schema import (
     BATCH_PREFIX,
     Column,
@@ -129,19 +130,8 @@ def table_details(
     foreign_keys = _foreign_keys(connection, scope, keys)
     for table, sql in fetch(connection, CHECKS_SQL, scope):
         constraints.setdefault(table, []).extend(_checks(sql))
-    return tuple(
-        [
-            TableDetail(
-                table,
-                tuple(columns.get(table.name, ())),
-                tuple(keys.get(table.name, ())),
-                tuple(indexes.get(table.name, ())),
-                tuple(foreign_keys.get(table.name, ())),
-                tuple(constraints.get(table.name, ())),
-            )
-            for table in _listed(connection, name)
-        ]
-    )
+    listed = [(table.name, table) for table in _listed(connection, name)]
+    return query.table_details(listed, columns, keys, indexes, foreign_keys, constraints)
 
 
 def _listed(connection: Connection, name: str | None) -> tuple[Table, ...]:

@@ -48,7 +48,6 @@ def prepare_writer(
     hooks: WriteHooks,
     application_name: str,  # noqa: ARG001
 ) -> None:
-    """See `Connections.prepare_writer`."""
     Transactions(timeouts, hooks).listen(engine)
 
 
@@ -73,7 +72,6 @@ def _read_only(path: Path) -> str | None:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
     raw = driver_of(connection)
     return raw is None or raw.in_transaction
 
