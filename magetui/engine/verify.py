@@ -29,7 +29,7 @@ from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, ExecuteSql, Operation, RenameTable, UnclearTable
 from magetui.model.schema import EnumType, TableDetail
 from magetui.protocol import codec
-from magetui.protocol.replayed import Replayed
+from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import ReplayRequest
 
 SCRATCH_DATABASE = (

@@ -24,7 +24,7 @@ from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend
 from magetui.engine.child import NoAnswerError, StoppedError, answer, answer_while_held
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RefusedError
-from magetui.engine.project.env_py import Environment, ask_env, mentions_naming, read_env_text
+from magetui.engine.project.env_py import ask_env, mentions_naming, read_env_text
 from magetui.engine.project.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.project.project import (
     MAGE_VARIABLES,
@@ -39,6 +39,7 @@ from magetui.engine.target.passwords import Passwords
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, database_file, mage_target, parse_target
 from magetui.model.server import Failure
+from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
 from magetui.protocol.requests import Question, ReplayRequest
 

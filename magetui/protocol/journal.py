@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from magetui.protocol import events
@@ -22,9 +22,10 @@ from magetui.protocol.redaction import redact
 PRIVATE = 0o600
 
 
-def now() -> str:
-    """Return the present time in UTC as ISO 8601, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(seconds_ago: float = 0) -> str:
+    """Return the time in UTC as ISO 8601, to the millisecond."""
+    moment = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Journal:

@@ -41,12 +41,14 @@ class ChildRequest:
     TAG: ClassVar[str] = "request"
     request: ClassVar[str] = ""
 
+    def __init_subclass__(cls, request: str = "") -> None:
+        cls.request = request or cls.request  # `slots=True` makes each class a second time, without the argument
+
 
 @dataclass(frozen=True, slots=True)
-class Request(ChildRequest):
+class Request(ChildRequest, request="run"):
     """A run: the plan that the operator consented to, and the limits of the run."""
 
-    request: ClassVar[str] = "run"
     run: int
     url: str = field(repr=False)
     scripts: Scripts
@@ -68,20 +70,18 @@ class Request(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class RenderRequest(ChildRequest):
+class RenderRequest(ChildRequest, request="render"):
     """Render the SQL of steps for a dialect, without a database."""
 
-    request: ClassVar[str] = "render"
     scripts: Scripts
     dialect: str
     steps: tuple[PlannedStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRequest(ChildRequest):
+class RecordRequest(ChildRequest, request="record"):
     """Record the operations of revisions for a dialect, without a database; `files` are their scripts, in order."""
 
-    request: ClassVar[str] = "record"
     scripts: Scripts
     dialect: str
     revisions: tuple[str, ...]
@@ -89,13 +89,12 @@ class RecordRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRequest(ChildRequest):
+class ReplayRequest(ChildRequest, request="replay"):
     """Replay the chain from nothing up to `revisions`, in a scratch database or schema on the server of `url`.
 
     `schema` is the default schema of the live database. If `apart` is true, the database of `url` is for replays only.
     """
 
-    request: ClassVar[str] = "replay"
     scripts: Scripts
     url: str = field(repr=False)
     revisions: tuple[str, ...]
@@ -105,10 +104,9 @@ class ReplayRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class RenderRepairRequest(ChildRequest):
+class RenderRepairRequest(ChildRequest, request="render-repair"):
     """Render the SQL of a repair. `schema` is the SQL of the live tables, for a dialect that needs them (SQLite)."""
 
-    request: ClassVar[str] = "render-repair"
     scripts: Scripts
     dialect: str
     repair: Repair
@@ -116,10 +114,9 @@ class RenderRepairRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest(ChildRequest):
+class ProbeRequest(ChildRequest, request="probe"):
     """Report what env.py connects to and configures. If `url` is set, it replaces the one of the configuration."""
 
-    request: ClassVar[str] = "probe"
     scripts: Scripts
     url: str | None = field(default=None, repr=False)
 

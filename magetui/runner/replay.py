@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from magetui.backends import backend_for
 from magetui.backends.base import Backend
 from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
-from magetui.protocol.replayed import Replayed
+from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
 from magetui.runner.alembic_config import alembic_config, naming_options
 from magetui.runner.error_location import error_location

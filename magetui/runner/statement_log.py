@@ -45,19 +45,13 @@ class StatementLog:
 
     def listen(self) -> None:
         """Log the statements of every engine of this process from now on."""
-        listeners = (
-            ("before_cursor_execute", self._statement_started),
-            ("after_cursor_execute", self._statement_ended),
-            ("handle_error", self._statement_failed),
-            ("commit", self._committing),
-            ("rollback", self._rolling_back),
-        )
-        for name, listener in listeners:
-            event.listen(Engine, name, listener)
+        event.listen(Engine, "before_cursor_execute", self._statement_started)
+        event.listen(Engine, "after_cursor_execute", self._statement_ended)
+        event.listen(Engine, "handle_error", self._statement_failed)
+        event.listen(Engine, "commit", self._committing)
+        event.listen(Engine, "rollback", self._rolling_back)
 
-    def _statement_started(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
-    ) -> None:
+    def _statement_started(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if _is_own(connection):
             return
         self._committed_before = None
@@ -66,7 +60,9 @@ class StatementLog:
         self._note_connection(connection)
         self._progress.statement = RunningStatement(self._number, connection, time.monotonic())
         if not _is_catalog_read(statement):
-            self.last_statement = _shortened(statement)
+            left_out = len(statement) - STATEMENT_TEXT_LIMIT
+            cut = f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"
+            self.last_statement = cut if left_out > 0 else statement
             session = self._backend.session_id(connection)
             self._journal.append(
                 events.StatementStarted(at=now(), number=self._number, sql=self.last_statement, session=session)
@@ -81,9 +77,7 @@ class StatementLog:
             self._sessions.add(session)
             self._journal.append(events.SessionOpened(at=now(), session=session, application=self._application))
 
-    def _statement_ended(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
-    ) -> None:
+    def _statement_ended(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         running = self._progress.statement
         if running is None or _is_own(connection):
             return
@@ -129,8 +123,3 @@ def _is_own(connection: Connection) -> bool:
 def _is_catalog_read(statement: str) -> bool:
     start = statement[:2000].lstrip()
     return start.upper().startswith(("SELECT", "WITH", "PRAGMA")) and any(word in start for word in CATALOG_READS)
-
-
-def _shortened(statement: str) -> str:
-    left_out = len(statement) - STATEMENT_TEXT_LIMIT
-    return statement if left_out <= 0 else f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"

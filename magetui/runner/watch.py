@@ -16,7 +16,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -216,14 +215,9 @@ class Watcher:
         self._drop_connection()
         if self._backend.failure(error).silent and not self._silent:
             self._silent = True
-            since = datetime.now(timezone.utc) - timedelta(seconds=time.monotonic() - self._answered)
-            self._journal.append(
-                events.ServerFellSilent(
-                    at=now(),
-                    since=since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                    limit_ms=self._timeouts.silence_ms,
-                )
-            )
+            since = now(seconds_ago=time.monotonic() - self._answered)
+            limit_ms = self._timeouts.silence_ms
+            self._journal.append(events.ServerFellSilent(at=now(), since=since, limit_ms=limit_ms))
 
     def _abandon_if_due(self) -> None:
         """Break the migrating connection if the server has been silent for longer than the limit.

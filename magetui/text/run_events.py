@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from magetui.engine.runs.record import Attempt, RunRecord, Wait, fold
+from magetui.engine.runs.record import RunRecord, Wait, fold
 from magetui.model.sessions import Session, StatementProgress
 from magetui.protocol import events
 from magetui.text import formats
@@ -51,7 +51,7 @@ def waiter(session: Session) -> str:
     return f"waiter: {formats.session_line(session)}"
 
 
-def attempt(failed: Attempt) -> str:
+def attempt(failed: events.AttemptFailed) -> str:
     """Return 'attempt 1 of 6 could not get the lock; next attempt in 1.4 s', or why there is no other attempt."""
     fact = f"attempt {failed.number} of {failed.of} could not get the lock"
     if failed.retry_in_ms is not None:

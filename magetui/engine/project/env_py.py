@@ -9,16 +9,16 @@ from __future__ import annotations
 import ast
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from magetui.engine.child import NoAnswerError, answer
 from magetui.engine.revisions.syntax import tree_of
+from magetui.protocol import codec
+from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.requests import ProbeRequest, Scripts
 
 PROBE_SECONDS = 20
-PAIRS = ("arguments", "naming")
 # Names in the text of an env.py that builds its own URL and does not take it from its configuration.
 MAKES_URL = frozenset(
     {"set_main_option", "set_section_option", "create_engine", "create_async_engine", "environ", "getenv", "create"}
@@ -26,28 +26,6 @@ MAKES_URL = frozenset(
 NOT_THE_PROJECTS = frozenset({"node_modules", "site-packages", "venv", "env", "__pycache__"})
 FILES_SEARCHED = 5_000
 TAKES_URL = frozenset({"engine_from_config", "async_engine_from_config"})
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """One call of `context.configure`; options that it does not give are None."""
-
-    url: str | None = field(default=None, repr=False)
-    version_table: str | None = None
-    version_table_schema: str | None = None
-    include_schemas: bool | None = None
-    transaction_per_migration: bool | None = None
-    offline: bool = False
-    arguments: tuple[tuple[str, str], ...] = ()
-    naming: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """An env.py's answer: the databases that it works on, and the error if it could not be asked."""
-
-    databases: tuple[Configured, ...] = ()
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +144,6 @@ def _text(value: object) -> str | None:
 def ask_env(interpreter: str, folder: Path, scripts: Scripts, url: str | None) -> Environment:
     """Run env.py where it can reach no database, and return what it configures. Its errors are part of the answer."""
     try:
-        document: dict[str, Any] = answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS)
+        return codec.decode(Environment, answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS))
     except NoAnswerError as error:
         return Environment(error=error.message)
-    databases = tuple(
-        Configured(**{**call, **{pairs: tuple((name, value) for name, value in call[pairs]) for pairs in PAIRS}})
-        for call in document["databases"]
-    )
-    return Environment(databases, document["error"])

@@ -16,10 +16,10 @@ from sqlalchemy.engine import URL
 
 from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.project.alembic_ini import read_alembic_files
-from magetui.engine.project.env_py import Configured, Environment
 from magetui.engine.project.mage import Mage, find_mage
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, parse_target
+from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact_url
 from magetui.protocol.requests import Scripts
 

@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from magetui.model.plan import SignalAction
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import events
 
 OUTPUT_KEPT = 200  # lines
-Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
+Outcome = Literal["running", events.Outcome]
 StepState = Literal["pending", "running", "done", "stopped", "undone"]
 
 
@@ -57,28 +56,6 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt that did not get its lock. If it was the last one, `retry_in_ms` is None and `reason` tells why."""
-
-    at: str
-    number: int
-    of: int
-    error: str
-    retry_in_ms: int | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A session that the operator cancelled or ended."""
-
-    at: str
-    action: SignalAction
-    session: Session
-    operator: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run. Its `outcome` is 'running' while its child lives, and 'lost' if the child died without recording one."""
 
@@ -95,8 +72,8 @@ class RunRecord:
     progress: StatementProgress | None = None  # of the statement
     wait: Wait | None = None
     blockers: tuple[Session, ...] = ()  # every session that has ever blocked the run
-    attempts: tuple[Attempt, ...] = ()  # only failed ones
-    signals: tuple[Signal, ...] = ()
+    attempts: tuple[events.AttemptFailed, ...] = ()
+    signals: tuple[events.SessionSignalled, ...] = ()
     silent_since: str | None = None  # the server has not answered since then
     broke: str | None = None  # when the connection broke
     answers: int = 0  # how often the server answered again after a silence
@@ -198,15 +175,13 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             )
             return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
         case events.AttemptFailed():
-            attempt = Attempt(event.at, event.number, event.of, event.error, event.retry_in_ms, event.reason)
             steps = record.steps
             if event.retry_in_ms is not None:
                 steps = tuple(replace(s, state="pending", elapsed_ms=None, started=None) for s in steps)
-            attempts = (*record.attempts, attempt)
+            attempts = (*record.attempts, event)
             return replace(record, attempts=attempts, steps=steps, statement=None, wait=None, progress=None)
         case events.SessionSignalled():
-            signal = Signal(event.at, event.action, event.session, event.operator)
-            return replace(record, signals=(*record.signals, signal))
+            return replace(record, signals=(*record.signals, event))
         case events.ServerFellSilent():
             return replace(record, silent_since=event.since)
         case events.ConnectionBroke():
