@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -26,6 +27,11 @@ def now(seconds_ago: float = 0) -> str:
     """Return the time in UTC as ISO 8601, to the millisecond."""
     moment = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds_since(moment: float) -> int:
+    """Return the milliseconds since a moment of `time.monotonic`."""
+    return int((time.monotonic() - moment) * 1000)
 
 
 class Journal:

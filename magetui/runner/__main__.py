@@ -122,15 +122,8 @@ def _execute(request: Request, journal: Journal, line: int) -> None:
         _make_importable(request.scripts)
         run = Run(request, journal, line)
     except ImportError as error:
-        journal.append(
-            events.RunEnded(
-                at=started,
-                outcome="failed",
-                current=None,
-                elapsed_ms=0,
-                error=f"The interpreter {sys.executable} lacks a package that migrating needs: {error}.",
-            )
-        )
+        message = f"The interpreter {sys.executable} lacks a package that migrating needs: {error}."
+        journal.append(events.RunEnded(at=started, outcome="failed", current=None, elapsed_ms=0, error=message))
         return
     run.execute()
 
@@ -141,12 +134,7 @@ def _answer(request: Question | ReplayRequest) -> None:
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
     _make_importable(request.scripts)
-    if isinstance(request, ReplayRequest):
-        from magetui.runner.replay import replay
-
-        document = json.dumps(codec.encode(replay(request, _move_line_from_stdin())))
-    else:
-        document = json.dumps(codec.encode(_value(request)))
+    document = json.dumps(codec.encode(_value(request)))
     with suppress(ValueError):  # a script has closed it
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
@@ -155,7 +143,11 @@ def _answer(request: Question | ReplayRequest) -> None:
         os._exit(0)  # do not wait for threads that env.py left running
 
 
-def _value(request: Question) -> object:
+def _value(request: Question | ReplayRequest) -> object:
+    if isinstance(request, ReplayRequest):
+        from magetui.runner.replay import replay
+
+        return replay(request, _move_line_from_stdin())
     from magetui.runner.render import refuse_connections, render
 
     refuse_connections()

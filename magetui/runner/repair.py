@@ -69,9 +69,9 @@ class Collector(Recorder):
         """Return the operations of the function, and their known sources by index."""
         return self.record(function).operations, self._sources
 
-    def _invoke_on(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
+    def _invoke(self, operation: ops.MigrateOperation, table: str | None = None, schema: str | None = None) -> Any:
         start = len(self._made)
-        result = super()._invoke_on(operation, table, schema)
+        result = super()._invoke(operation, table, schema)
         source = Source(operation, range(start, len(self._made)), self._batch_now)
         self._sources |= dict.fromkeys(source.indexes, source)
         return result
@@ -117,7 +117,7 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
         for direction in {step.direction for step in repair.steps if step.direction is not None}
     }
     for step in repair.steps:
-        if step.direction is not None and not _is_unchanged(step, collected[step.direction][0]):
+        if step.direction and collected[step.direction][0][step.index : step.index + 1] != (step.operation,):
             raise ScriptsChanged(
                 f"The script of {repair.revision} has changed since the plan was made. Nothing was done. Look again "
                 "and make a new plan."
@@ -133,10 +133,6 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
             _leave_out_types(source, operations, wanted)
             actions.append(Action(step, source.call, source.batch))
     return actions
-
-
-def _is_unchanged(step: RepairStep, operations: Sequence[recorded.Operation]) -> bool:
-    return step.index < len(operations) and operations[step.index] == step.operation
 
 
 def _can_be_called(source: Source, operations: Sequence[recorded.Operation], wanted: set[int]) -> bool:
@@ -286,18 +282,14 @@ def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
     in memory, because a batch operation depends on the live table.
     """
     try:
-        sql = _run_on_a_copy(request) if request.dialect == "sqlite" else _rendered(request)
+        if request.dialect == "sqlite":
+            return {"sql": _run_on_a_copy(request), "problem": None}
+        buffer = io.StringIO()
+        carry_out(request.repair, offline_context(request.dialect, buffer, naming_options(request.scripts)))
+        return {"sql": buffer.getvalue().strip(), "problem": None}
     except Exception as error:  # noqa: BLE001 - whatever a script or Alembic raises is why it cannot be shown
         reason = str(error).strip().partition("\n")[0]
         return {"sql": None, "problem": f"Its SQL cannot be shown in advance: {type(error).__name__}: {reason}"}
-    return {"sql": sql, "problem": None}
-
-
-def _rendered(request: RenderRepairRequest) -> str:
-    buffer = io.StringIO()
-    context = offline_context(request.dialect, buffer, naming_options(request.scripts))
-    carry_out(request.repair, context)
-    return buffer.getvalue().strip()
 
 
 def _run_on_a_copy(request: RenderRepairRequest) -> str:

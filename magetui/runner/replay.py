@@ -14,7 +14,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -100,7 +100,7 @@ class _Replay:
                 connection=scratch.connection, version_table=scripts.version_table, **naming_options(scripts)
             )
             context: Any = environment.get_context()
-            context.autocommit_block = _no_autocommit
+            context.autocommit_block = nullcontext
             with environment.begin_transaction():
                 environment.run_migrations()
 
@@ -131,9 +131,3 @@ class _Replay:
             thread.join()
             os.close(over)
             os.close(done)
-
-
-@contextmanager
-def _no_autocommit() -> Iterator[None]:
-    """Replace `autocommit_block` by nothing."""
-    yield

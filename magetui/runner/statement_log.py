@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from magetui.backends.base import Backend
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.runner.watch import Progress, RunningStatement
 
 STATEMENT_TEXT_LIMIT = 20_000  # characters
@@ -89,7 +89,7 @@ class StatementLog:
             self._uncommitted += 1
             if not self._backend.in_transaction(connection):
                 self.committed = True
-        elapsed_ms = int((time.monotonic() - running.started) * 1000)
+        elapsed_ms = milliseconds_since(running.started)
         self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:

@@ -18,7 +18,7 @@ from magetui.backends.polling import SessionPoller
 from magetui.model.server import Timeouts
 from magetui.model.sessions import LockWait, Session
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 
 MOST_LISTED = 40  # blockers, and waiters, in one event
 
@@ -62,7 +62,7 @@ class Waits:
     def over(self) -> None:
         """Write that the run got its lock, if it was waiting."""
         if self._began is not None:
-            waited_ms = int((time.monotonic() - self._began) * 1000)
+            waited_ms = milliseconds_since(self._began)
             self._journal.append(events.LockObtained(at=now(), waited_ms=waited_ms))
             self._began, self._reported = None, None
 

@@ -24,7 +24,7 @@ from magetui.backends.base import Backend
 from magetui.model.server import Timeouts
 from magetui.model.sessions import StatementProgress
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.protocol.requests import PARTING
 from magetui.runner.waits import Waits
 
@@ -151,7 +151,7 @@ class Watcher:
     def _interrupt_if_due(self, statement: RunningStatement) -> None:
         """Cancel the statement, again at each pulse: a cancel does not affect a statement that starts just after it."""
         limit = self._timeouts.statement_ms
-        elapsed_ms = (time.monotonic() - statement.started) * 1000
+        elapsed_ms = milliseconds_since(statement.started)
         if limit and elapsed_ms > limit and not self._backend.server_side_timeouts:
             self._progress.timed_out.set()
         if self._progress.cancelled.is_set() or self._progress.timed_out.is_set():
@@ -206,7 +206,7 @@ class Watcher:
 
     def _note_answer(self) -> None:
         if self._silent:
-            silent_ms = int((time.monotonic() - self._answered) * 1000)
+            silent_ms = milliseconds_since(self._answered)
             self._journal.append(events.ServerAnswered(at=now(), silent_ms=silent_ms))
         self._answered, self._silent = time.monotonic(), False
 

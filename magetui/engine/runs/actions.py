@@ -5,9 +5,7 @@ This program writes their journals itself. Otherwise they look like runs, so tha
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from magetui.engine.workspace import Workspace
 from magetui.model.plan import RunVerb, SignalAction
 from magetui.model.sessions import Session
 from magetui.protocol import events, journal
-from magetui.protocol.machine import identity
+from magetui.protocol.machine import this_process
 
 
 def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
@@ -83,12 +81,9 @@ def _record_action(
                 steps=(),
                 database=workspace.target.redacted,
                 project="",
-                pid=os.getpid(),
-                user=getpass.getuser(),
-                host=socket.gethostname(),
                 lock_timeout_ms=0,
                 statement_timeout_ms=0,
-                machine=identity(),
+                **this_process(),
             )
         )
         for event in happened:
