@@ -24,9 +24,9 @@ from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import Session
+from magetui.protocol.journal import PRIVATE, milliseconds_since
 from magetui.protocol.requests import NAME_LIMIT
 
-PRIVATE = 0o600
 UNFINISHED = ".unfinished"
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock mode that blocks a backup
 
@@ -105,8 +105,13 @@ def make_backup(
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
-        if not request.anyway:
-            _require_room(file.parent, job.most)
+        free = shutil.disk_usage(file.parent).free
+        if free < job.most and not request.anyway:
+            raise RefusedError(
+                f"The disk of {file.parent} has {_megabytes(free)} left, and the database takes {_megabytes(job.most)}. "
+                "Nothing was written. Choose a larger disk with --output. Or give --anyway, since a compressed dump is "
+                "often smaller: if the disk fills up, the dump is deleted again."
+            )
         with _unfinished(file) as unfinished:
             job.write(unfinished, on_progress)
     except BackupFailedError as error:
@@ -116,7 +121,7 @@ def make_backup(
     backup = Backup(
         file=file,
         bytes=file.stat().st_size,
-        elapsed_ms=int((time.monotonic() - started) * 1000),
+        elapsed_ms=milliseconds_since(started),
         restore=job.restore_command(file),
         database=workspace.target.redacted,
         dialect=workspace.backend.name,
@@ -160,16 +165,6 @@ def _already_exists(file: Path) -> RefusedError:
     return RefusedError(
         f"The file {file} already exists, and a backup overwrites nothing. Choose another file (--output)."
     )
-
-
-def _require_room(folder: Path, most: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < most:
-        raise RefusedError(
-            f"The disk of {folder} has {_megabytes(free)} left, and the database takes {_megabytes(most)}. Nothing was "
-            "written. Choose a larger disk with --output. Or give --anyway, since a compressed dump is often smaller: "
-            "if the disk fills up, the dump is deleted again."
-        )
 
 
 def _megabytes(count: int) -> str:

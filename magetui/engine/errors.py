@@ -57,11 +57,6 @@ class ConnectError(MagetuiError):
         self.cause = cause
         super().__init__(f"{message.rstrip()} {advice or ADVICE[cause]}")
 
-    @staticmethod
-    def advised() -> frozenset[str]:
-        """Return the causes that have advice, which are all of them."""
-        return frozenset(ADVICE)
-
 
 class ProjectError(MagetuiError):
     """The project has no migration scripts at the expected path."""

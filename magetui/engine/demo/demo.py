@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -68,7 +68,7 @@ select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], float(sys.ar
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(AbstractContextManager["Demo"]):
     """A practice incident. Use it in `with`, or call `close`, which ends the lock holder and deletes the folder."""
 
     scenario: Scenario
@@ -90,11 +90,12 @@ class Demo:
 
     def close(self) -> None:
         """End the lock holder and delete the folder."""
-        _end(self.holder)
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.wait()
+            if self.holder.stdin is not None:
+                self.holder.stdin.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Demo:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -146,11 +147,3 @@ def _start_holder(database: Path, *, tied: bool) -> subprocess.Popen[bytes]:
             holder.wait()
             raise MagetuiError("The process that should hold the practice database's lock did not get it.")
     return holder
-
-
-def _end(holder: subprocess.Popen[bytes] | None) -> None:
-    if holder is not None:
-        holder.kill()
-        holder.wait()
-        if holder.stdin is not None:
-            holder.stdin.close()

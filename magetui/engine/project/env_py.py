@@ -58,9 +58,7 @@ def mentions_naming(folder: Path) -> bool:
     searched = 0
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_THE_PROJECTS]
-        for name in files:
-            if not name.endswith(".py"):
-                continue
+        for name in (file for file in files if file.endswith(".py")):
             searched += 1
             if searched > FILES_SEARCHED:
                 return False
@@ -128,13 +126,8 @@ def _constants(tree: ast.AST) -> dict[str, object]:
 
 
 def _configure_calls(tree: ast.AST) -> list[ast.Call]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_configure(node.func)]
-
-
-def _is_configure(function: ast.expr) -> bool:
-    return (isinstance(function, ast.Attribute) and function.attr == "configure") or (
-        isinstance(function, ast.Name) and function.id == "configure"
-    )
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call for call in calls if "configure" in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))]
 
 
 def _text(value: object) -> str | None:

@@ -54,20 +54,17 @@ def find_interpreter(
 
 def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folder of each candidate environment with the reason for it, the most likely one first."""
-    root = next((path for path in (folder, *folder.parents) if _is_root(path)), folder)
+    above = (folder, *folder.parents)
+    root = next((path for path in above if any((path / name).exists() for name in PROJECT_ROOT)), folder)
     if named := environment.get("UV_PROJECT_ENVIRONMENT"):
         yield root / named, "$UV_PROJECT_ENVIRONMENT"
-    for path in (folder, *folder.parents):
+    for path in above:
         yield path / ".venv", "the project's .venv"
         if path == root:
             break
     yield from ((home, "the project's Poetry environment") for home in _poetry_environments(environment, root))
     if virtual := environment.get("VIRTUAL_ENV"):
         yield Path(virtual), "$VIRTUAL_ENV"
-
-
-def _is_root(folder: Path) -> bool:
-    return any((folder / name).exists() for name in PROJECT_ROOT)
 
 
 def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Path]:

@@ -43,7 +43,12 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
     Raises `ProjectError` if `mage_path` has no Mage, or if a named or found interpreter cannot be asked.
     """
     if mage_path is not None:
-        return _at_path(Path(mage_path))
+        for package in (Path(mage_path).resolve(), Path(mage_path).resolve() / "mage_ai"):
+            if mage := _installed(package, f"--mage-path {Path(mage_path)}"):
+                return mage
+        raise ProjectError(
+            f"--mage-path {Path(mage_path)} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
+        )
     if python is not None:
         package = _mage_package(python)
         return None if package is None else _installed(package, f"--python {python}")
@@ -54,22 +59,12 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
     if virtual := environment.get("VIRTUAL_ENV"):
         candidates.append((str(Path(virtual, "bin", "python")), "$VIRTUAL_ENV"))
     if launcher := shutil.which("mage", path=environment.get("PATH")):
-        interpreter = _interpreter_of(Path(launcher))
-        if interpreter:
+        if interpreter := _interpreter_of(Path(launcher)):
             candidates.append((interpreter, f"the launcher {launcher}"))
     for interpreter, found in candidates:
         if os.access(interpreter, os.X_OK) and (package := _mage_package(interpreter)):
             return _installed(package, found)
     return None
-
-
-def _at_path(path: Path) -> Mage:
-    for package in (path.resolve(), path.resolve() / "mage_ai"):
-        if mage := _installed(package, f"--mage-path {path}"):
-            return mage
-    raise ProjectError(
-        f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
-    )
 
 
 def _installed(package: Path, found: str) -> Mage | None:

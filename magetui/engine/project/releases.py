@@ -90,7 +90,7 @@ def first_releases(chain: Chain) -> Mapping[str, Release]:
             revision = chain.by_id.get(frontier.pop())
             if revision is not None and revision.revision not in first:
                 first[revision.revision] = release
-                frontier.extend((*revision.down_revisions, *revision.depends_on))
+                frontier.extend(revision.parents)
     return first
 
 

@@ -45,7 +45,7 @@ class Chain:
     @cached_property
     def _is_linear(self) -> bool:
         """Return True if each revision has exactly one parent, the one before it. Then no graph has to be built."""
-        parents = [(*revision.down_revisions, *revision.depends_on) for revision in self.revisions]
+        parents = [revision.parents for revision in self.revisions]
         return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
     @property
@@ -281,7 +281,7 @@ def _missing_parents(by_id: Mapping[str, Revision]) -> list[ChainProblem]:
             (revision.revision, parent),
         )
         for revision in by_id.values()
-        for parent in _parents(revision)
+        for parent in revision.parents
         if parent not in by_id
     ]
 
@@ -305,7 +305,7 @@ def _resolve_dependencies(by_id: dict[str, Revision]) -> None:
 
 def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], list[Revision]]:
     """Return children before parents, and the rest: revisions in cycles and their ancestors. Uses no recursion."""
-    parents = {id: {p for p in _parents(revision) if p in by_id} for id, revision in by_id.items()}
+    parents = {id: {p for p in revision.parents if p in by_id} for id, revision in by_id.items()}
     children = dict.fromkeys(by_id, 0)
     for id in by_id:
         for parent in parents[id]:
@@ -325,17 +325,12 @@ def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], li
 
 def _on_cycle(start: str, by_id: Mapping[str, Revision]) -> bool:
     seen: set[str] = set()
-    frontier = _parents(by_id[start])
+    frontier = list(by_id[start].parents)
     while frontier:
         id = frontier.pop()
         if id == start:
             return True
         if id in by_id and id not in seen:
             seen.add(id)
-            frontier.extend(_parents(by_id[id]))
+            frontier.extend(by_id[id].parents)
     return False
-
-
-def _parents(revision: Revision) -> list[str]:
-    """Return the revisions that must run before this one."""
-    return [*revision.down_revisions, *revision.depends_on]

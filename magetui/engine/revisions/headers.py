@@ -34,6 +34,11 @@ class Revision:
     created: str | None
     path: Path
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Return the revisions that must run before this one."""
+        return (*self.down_revisions, *self.depends_on)
+
 
 @dataclass(frozen=True, slots=True)
 class ChainProblem:

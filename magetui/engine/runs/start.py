@@ -61,8 +61,19 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
     workspace.require_target(plan.url)
-    request = _request(workspace, plan, limits)  # everything that can fail comes before the run is on record
-    command, folder = [workspace.interpreter, "-c", BOOT], workspace.project.folder
+    # Everything that can fail comes before the run is on record.
+    request = Request(
+        run=0,  # not known yet
+        url=workspace.target.text,
+        scripts=workspace.project.scripts,
+        plan=plan,
+        mutex_key=workspace.project.mutex_key,
+        timeouts=limits.timeouts,
+        lock_retries=limits.lock_retries,
+        on_disconnect=limits.on_disconnect,
+        operator=operator(),
+    )
+    command, folder = [workspace.python.path, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)
     number, descriptor = new_journal(directory)
     path = journal_path(directory, number)
@@ -74,21 +85,6 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
         raise
     finally:
         os.close(descriptor)
-
-
-def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
-    """Return the child's request, without the run's number, which is not known yet."""
-    return Request(
-        run=0,
-        url=workspace.target.text,
-        scripts=workspace.project.scripts,
-        plan=plan,
-        mutex_key=workspace.project.mutex_key,
-        timeouts=limits.timeouts,
-        lock_retries=limits.lock_retries,
-        on_disconnect=limits.on_disconnect,
-        operator=operator(),
-    )
 
 
 def _start_child(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:

@@ -35,12 +35,17 @@ class Poll:
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """Return the other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return _relevant(all_sessions(workspace, connection))
+        return shown_sessions(workspace, workspace.backend.sessions(connection))
 
 
 def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Return the sessions of a snapshot as `list_sessions` shows them, without credentials."""
-    return _relevant(_without_credentials(workspace, sessions))
+    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
+    return tuple(
+        s
+        for s in _without_credentials(workspace, sessions)
+        if not OWN_HELPER.search(s.application or "")
+        and (s.application != APPLICATION_NAME or s.holds or s.waits_for is not None)
+    )
 
 
 def visibility_problem(workspace: Workspace) -> str | None:
@@ -63,7 +68,7 @@ def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
         poller = SessionPoller(workspace.backend)
         while True:
             sessions, rest = poller.poll(connection)
-            yield Poll(_relevant(_without_credentials(workspace, sessions)), rest)
+            yield Poll(shown_sessions(workspace, sessions), rest)
 
 
 def find_session(workspace: Workspace, pid: int) -> Session:
@@ -88,15 +93,6 @@ def prepared_transaction_message(action: str) -> str:
         f"The blocker is a prepared transaction: it has no session that could be {action}. ROLLBACK PREPARED or COMMIT "
         "PREPARED ends it. pg_prepared_xacts lists it."
     )
-
-
-def _relevant(sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
-    return tuple(s for s in sessions if not OWN_HELPER.search(s.application or "") and not _only_reads(s))
-
-
-def _only_reads(session: Session) -> bool:
-    return session.application == APPLICATION_NAME and not session.holds and session.waits_for is None
 
 
 def _without_credentials(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:

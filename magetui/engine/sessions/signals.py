@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -85,9 +86,8 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
         return None
     if action == "cancel" and state.startswith("idle in transaction"):
         return f"Session {pid} runs no query to cancel: it is {state}. Only ending the session releases its locks."
-    if action == "cancel" and state == "idle":
-        return f"Session {pid} runs no query to cancel: it is idle."
-    return None
+    is_idle = action == "cancel" and state == "idle"
+    return f"Session {pid} runs no query to cancel: it is idle." if is_idle else None
 
 
 def cancel_query(workspace: Workspace, session: Session) -> Signalled:
@@ -116,7 +116,9 @@ def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Sig
             clean = workspace.target.clean
             if clean(live.query or "") != clean(session.query or ""):
                 raise RefusedError(f"Session {session.pid} runs another query now. Nothing was done: look again.")
-        runs = _blocked_runs(workspace, live)
+        runs: tuple[int, ...] = ()
+        with suppress(StateError):  # the failing record is reported when it is written
+            runs = actions.runs_blocked_by(workspace, live)
         moment = now()  # before the signal, so that the journal orders it before its effect
         try:
             send = backend.cancel if action == "cancel" else backend.terminate
@@ -143,13 +145,6 @@ def _require_allowed(workspace: Workspace, session: Session, action: SignalActio
     reason = objection(workspace, session, action)
     if reason is not None:
         raise RefusedError(reason)
-
-
-def _blocked_runs(workspace: Workspace, session: Session) -> tuple[int, ...]:
-    try:
-        return actions.runs_blocked_by(workspace, session)
-    except StateError:
-        return ()  # the failing record is reported when it is written
 
 
 def _belongs_to_lost_run(workspace: Workspace, session: Session) -> bool:

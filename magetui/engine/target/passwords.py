@@ -87,7 +87,13 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
     if process.returncode:
         how = f"with status {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
         _fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
-    return _first_line(output, where)
+    try:
+        line = output.decode().split("\n", 1)[0].rstrip("\r")
+    except UnicodeDecodeError:
+        line = ""
+    if not line or "\0" in line:
+        _fail(f"{where} printed no password.", WANTED)
+    return line
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
@@ -112,16 +118,6 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
             if time.monotonic() > deadline:
                 raise TimeoutError
     return output
-
-
-def _first_line(output: bytes, where: str) -> str:
-    try:
-        line = output.decode().split("\n", 1)[0].rstrip("\r")
-    except UnicodeDecodeError:
-        line = ""
-    if not line or "\0" in line:
-        _fail(f"{where} printed no password.", WANTED)
-    return line
 
 
 def _fail(message: str, advice: str) -> NoReturn:
