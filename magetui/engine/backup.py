@@ -105,12 +105,11 @@ def make_backup(
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
-        free = shutil.disk_usage(file.parent).free
-        if free < job.most and not request.anyway:
+        if not request.anyway and (free := shutil.disk_usage(file.parent).free) < job.most:
             raise RefusedError(
-                f"The disk of {file.parent} has {_megabytes(free)} left, and the database takes {_megabytes(job.most)}. "
-                "Nothing was written. Choose a larger disk with --output. Or give --anyway, since a compressed dump is "
-                "often smaller: if the disk fills up, the dump is deleted again."
+                f"The disk of {file.parent} has {_megabytes(free)} left, and the database takes "
+                f"{_megabytes(job.most)}. Nothing was written. Choose a larger disk with --output. Or give --anyway, "
+                "since a compressed dump is often smaller: if the disk fills up, the dump is deleted again."
             )
         with _unfinished(file) as unfinished:
             job.write(unfinished, on_progress)

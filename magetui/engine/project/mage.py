@@ -43,11 +43,12 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
     Raises `ProjectError` if `mage_path` has no Mage, or if a named or found interpreter cannot be asked.
     """
     if mage_path is not None:
-        for package in (Path(mage_path).resolve(), Path(mage_path).resolve() / "mage_ai"):
-            if mage := _installed(package, f"--mage-path {Path(mage_path)}"):
+        path = Path(mage_path)
+        for folder in (path.resolve(), path.resolve() / "mage_ai"):
+            if mage := _installed(folder, f"--mage-path {path}"):
                 return mage
         raise ProjectError(
-            f"--mage-path {Path(mage_path)} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
+            f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
         )
     if python is not None:
         package = _mage_package(python)
@@ -58,9 +59,9 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
     candidates = []
     if virtual := environment.get("VIRTUAL_ENV"):
         candidates.append((str(Path(virtual, "bin", "python")), "$VIRTUAL_ENV"))
-    if launcher := shutil.which("mage", path=environment.get("PATH")):
-        if interpreter := _interpreter_of(Path(launcher)):
-            candidates.append((interpreter, f"the launcher {launcher}"))
+    launcher = shutil.which("mage", path=environment.get("PATH"))
+    if launcher and (interpreter := _interpreter_of(Path(launcher))):
+        candidates.append((interpreter, f"the launcher {launcher}"))
     for interpreter, found in candidates:
         if os.access(interpreter, os.X_OK) and (package := _mage_package(interpreter)):
             return _installed(package, found)
