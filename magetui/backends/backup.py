@@ -33,10 +33,7 @@ class BackupProgress:
 
 
 class BackupFailedError(Exception):
-    """No backup was made; the message may repeat a credential.
-
-    The cause `tool` means that a program is missing or too old, and `nothing` that there is no file to back up.
-    """
+    """No backup was made; the message may repeat a credential. `tool`: no pg_dump fits; `nothing`: there is no file."""
 
     def __init__(self, cause: BackupCause, message: str) -> None:
         self.cause = cause
@@ -52,10 +49,7 @@ class BackupJob(Protocol):
         """The bytes that the file will not exceed, as far as that is known in advance."""
 
     def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
-        """Write the backup into `file`, which exists and is empty. Raises `BackupFailedError`.
-
-        `report` is called with the progress several times a second. If it raises, the backup ends.
-        """
+        """Write the backup into the empty `file`, or raise `BackupFailedError`. An error from `report` ends the backup."""
 
     def restore_command(self, file: Path) -> str:
         """Return the shell command that restores `file` into a database. It contains no credential."""

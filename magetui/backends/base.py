@@ -73,10 +73,7 @@ class Connections(Protocol):
         """
 
     def writer(self, url: URL, application_name: str) -> Engine:
-        """Return an engine without a pool for changes; call `prepare_writer` on it before use.
-
-        Raises `ImportError` if the driver is missing.
-        """
+        """Return an engine for `prepare_writer`, without a pool. Raises `ImportError` if the driver is missing."""
 
     def prepare_writer(
         self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str
@@ -105,16 +102,10 @@ class Connections(Protocol):
         """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
-        """Cancel the statement that `running` executes. Called from another thread.
-
-        `watching` is a second connection to the same database, if there is one.
-        """
+        """Cancel the statement of `running`, from another thread. `watching` is another connection to the database."""
 
     def abandon(self, connection: Connection) -> None:
-        """Break the connection to a server that does not answer, so that the driver notices.
-
-        Called from another thread. Does nothing if the driver gives no access to its socket.
-        """
+        """Break the connection to a silent server, from another thread, so that the driver notices, if it lets us."""
         return
 
     def failure(self, error: BaseException) -> Failure:
@@ -142,10 +133,7 @@ class Catalog(Protocol):
         return ()
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-        """Return every user table, or the tables of one schema, by schema and name.
-
-        `Table.rows` is an estimate and `Table.bytes` includes indexes; either is None if it is unknown.
-        """
+        """Return every user table, or the tables of a schema, by schema and name; `rows` is an estimate."""
 
     def table_details(
         self, connection: Connection, schema: str | None = None, name: str | None = None
@@ -157,10 +145,7 @@ class Catalog(Protocol):
         return ()
 
     def definitions(self, connection: Connection) -> tuple[str, ...]:
-        """Return the SQL statements that create an empty copy of the schema.
-
-        Returns () unless the SQL of a migration depends on the existing schema (SQLite's batch operations).
-        """
+        """Return the SQL of an empty copy of the schema if a migration's SQL depends on it (SQLite), or ()."""
         return ()
 
     def count(
@@ -191,10 +176,7 @@ class Sessions(Protocol):
         return False
 
     def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        """Return the progress of the session's statement; None if the server does not report it.
-
-        Only PostgreSQL reports progress (manual, 28.4 in version 16, Progress Reporting).
-        """
+        """Return the statement's progress if the server reports it (PostgreSQL manual, Progress Reporting), or None."""
         return None
 
     def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
@@ -239,8 +221,5 @@ class Backend(Connections, Catalog, Sessions, Protocol):
         """Open a scratch database for a replay on the server of `url`. Raises `ScratchUnavailableError`."""
 
     def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
-        """Return what `sql` would reach outside of a scratch database, for example 'the schema public'.
-
-        `schemas` are the names of all schemas of the database. Returns None if `sql` stays inside.
-        """
+        """Return what `sql` reaches outside of a scratch database, such as 'the schema public', or None if nothing."""
         return None

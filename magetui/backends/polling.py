@@ -21,10 +21,7 @@ NO_SESSION = 0  # no session has this number
 
 
 class SessionPoller:
-    """Polls the sessions of a database over one connection after another.
-
-    The first poll on each connection also loads the catalog caches, so its time says nothing about the next poll.
-    """
+    """Polls sessions. The first poll on a connection also loads the catalog caches, so its time says nothing."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

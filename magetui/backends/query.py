@@ -13,10 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of a query; parameters are written as the driver wants them.
-
-    For thousands of tables, SQLAlchemy's own rows would cost more than the objects that are made from them.
-    """
+    """Return all rows as the driver's tuples: SQLAlchemy's own would cost more than the objects made from them."""
     result = connection.exec_driver_sql(sql, dict(parameters))
     assert result.cursor is not None
     rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())

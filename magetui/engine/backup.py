@@ -75,10 +75,7 @@ class BackupEstimate:
 
 
 def estimate_backup(workspace: Workspace, request: BackupRequest) -> BackupEstimate:
-    """Return the file and the sizes of a backup without writing anything.
-
-    Raises the errors of `make_backup`, except for too little disk space.
-    """
+    """Return the file and sizes of a backup without writing. Raises as `make_backup`, but not for too little space."""
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)

@@ -105,10 +105,7 @@ class Workspace:
         return self._target
 
     def require_target(self, chosen: str) -> None:
-        """Raise `RefusedError` if the target is not the chosen one, by its redacted URL.
-
-        If the environment, a configuration or a secret store names it, it may have changed since the consent.
-        """
+        """Raise `RefusedError` if the target is no longer `chosen`: its environment or secret may have changed."""
         if self.target.redacted != chosen:
             raise RefusedError(
                 f"This was planned for {chosen}, but now the database is {self.target.redacted} "

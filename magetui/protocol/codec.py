@@ -73,10 +73,7 @@ def decode(hint: object, value: object) -> Any: ...
 
 
 def decode(hint: Any, value: object) -> Any:
-    """Return the value of this type that `encode` turned into JSON.
-
-    Raises `CodecError` if the JSON value does not fit, `TypeError` for a type hint that the codec does not know.
-    """
+    """Return the value that `encode` made into JSON. Raises `CodecError`, and `TypeError` for an unknown type hint."""
     return _decoder(hint)(value)
 
 

@@ -116,10 +116,7 @@ class ProgressMade(Event, event="progress-made"):
 
 @dataclass(frozen=True, slots=True)
 class LockAwaited(Event, event="lock-awaited"):
-    """The migrating session waits for a lock. A new event follows when the sessions in the wait queue change.
-
-    Long lists of sessions are cut; `more_behind` counts the waiters behind the run that are not listed.
-    """
+    """The run waits for a lock, or its wait queue has changed. `more_behind` counts the waiters that are not listed."""
 
     since: str
     timeout_ms: int
@@ -239,10 +236,7 @@ def encode(event: Event, clean: Callable[[str], str] = str) -> str:
 
 
 def decode(line: str) -> Event:
-    """Return the event on a line of a journal.
-
-    Raises `ValueError` if the line is no JSON, and its subclass `CodecError` if this version does not know the event.
-    """
+    """Return the event on a line. Raises `ValueError`; its subclass `CodecError` if this version does not know it."""
     return codec.decode(Event, _from_format_1(json.loads(line)))
 
 

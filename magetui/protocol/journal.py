@@ -61,10 +61,7 @@ class Journal:
 
 
 def create(path: Path) -> int:
-    """Create a journal, lock it, and return the descriptor that the child inherits.
-
-    Raises `FileExistsError` if the file exists, and `OSError` if it cannot be written.
-    """
+    """Create a journal, lock it, and return the descriptor for the child. Raises `FileExistsError` and `OSError`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -44,10 +44,7 @@ STORE_VARIABLES = (
 
 
 def redact_url(url: str) -> str:
-    """Return `url` without its credentials, whether it parses or not. The user's name stays.
-
-    The password ends at the last `@`, so that a password with `@ : / % #` in it is hidden completely.
-    """
+    """Return `url` without its credentials, whether it parses or not. The password ends at the last `@`."""
     return KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
 
 
@@ -69,20 +66,14 @@ def secrets_of(url: str) -> tuple[str, ...]:
 
 
 def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret store's credentials in the environment, plain and percent-encoded, longest first.
-
-    Short ones are left out: 'test', which a practice store accepts, is no secret, and many database names contain it.
-    """
+    """Return a secret store's credentials in the environment, longest first, without short ones such as 'test'."""
     secrets = {environment.get(variable, "") for variable in STORE_VARIABLES}
     spelled = (spell(secret) for secret in secrets for spell in PLAIN_AND_ENCODED)
     return _longest_first(spelled, SHORTEST_STORE_SECRET)
 
 
 def password_spellings(password: str, shown: str) -> tuple[str, ...]:
-    """Return a password that is in no URL, plain and percent-encoded, longest first.
-
-    Spellings that `shown`, the redacted URL, contains anyway are left out, as in `secrets_of`.
-    """
+    """Return the spellings of a password that is in no URL, longest first, without those in the redacted URL."""
     return _longest_first(spell(password) for spell in PLAIN_AND_ENCODED if spell(password) not in shown)
 
 

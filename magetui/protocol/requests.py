@@ -126,10 +126,7 @@ Asked = Request | Question | ReplayRequest
 
 
 def encode(request: Asked) -> bytes:
-    """Return a line with the length of the request's JSON document, then the document.
-
-    The length matters because the pipe stays open: bytes that follow are not part of the request.
-    """
+    """Return the document's length on a line, then the document. The length ends it, since the pipe stays open."""
     document = json.dumps(codec.encode(request)).encode()
     return b"%d\n%s" % (len(document), document)
 

@@ -41,10 +41,7 @@ LAST_WORDS_SIZE = 500  # bytes
 
 
 def main() -> None:
-    """Read the request and carry it out.
-
-    Arguments: this program's directory and, for a run, the journal's descriptor and the path of its stderr file.
-    """
+    """Carry out a request. Arguments: this program's directory and, for a run, the journal's descriptor and last words."""
     request = receive(0)
     if not isinstance(request, Request):
         _answer(request)
@@ -73,10 +70,7 @@ def main() -> None:
 
 
 class LastWords:
-    """The child's stderr file, kept to its end for the reason why the journal could not be written.
-
-    Its space is allocated at the start, before the disk is full. A child that is killed leaves it blank.
-    """
+    """The child's stderr file, with space for words about a full disk. A child that is killed leaves it blank."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

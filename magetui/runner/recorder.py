@@ -35,10 +35,7 @@ ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite
 
 
 def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
-    """Return the recordings of the revisions in the request.
-
-    Each script is loaded by itself, so that a script that cannot be imported does not affect the others.
-    """
+    """Return the recordings of the revisions. Each script is loaded by itself, so one error does not affect others."""
     config = alembic_config(request.scripts, None)
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
         return tuple(

@@ -96,10 +96,7 @@ class Action:
 
 
 def carry_out(repair: Repair, context: MigrationContext) -> None:
-    """Do the steps of a repair in order, on the context's connection or into its buffer.
-
-    Raises `ScriptsChanged` before the first step, and all errors of Alembic and the database.
-    """
+    """Do a repair's steps in order, on a connection or into a buffer. Raises `ScriptsChanged` before the first step."""
     metadata = context.opts.get("target_metadata")
     actions = _actions(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
     with Operations.context(context) as operations:

@@ -25,10 +25,7 @@ class Retries:
         self._failed = 0
 
     def wait_for_next(self, error: str) -> bool:
-        """Record that an attempt failed. If a retry is due, wait for its time or a cancel, and return True.
-
-        The pauses grow, and their lengths are random, so that two runs that block each other do not stay in step.
-        """
+        """Record a failed attempt; return True after a pause if a retry is due. Two runs do not stay in step."""
         if not self._retries or self._cancelled.is_set():
             return False
         self._failed += 1

@@ -22,10 +22,7 @@ CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.object
 
 
 class StatementLog:
-    """Writes statements to the journal, and knows whether the run has committed anything (`committed`).
-
-    `atomic` is false once a statement ran on a connection that the backend could not prepare.
-    """
+    """Knows if the run `committed` anything, and if the backend has prepared each connection to be `atomic`."""
 
     def __init__(
         self, backend: Backend, journal: Journal, progress: Progress, version_table: str, application: str

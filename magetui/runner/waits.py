@@ -36,11 +36,7 @@ class Waits:
         self._reported: tuple[object, ...] | None = None
 
     def waiting(self, connection: Connection, own: int | None, waited_ms: int = 0) -> None:
-        """Write who blocks the run, if it is time to read the sessions and they have changed.
-
-        `own` is the migrating session, or None on a database without sessions. `waited_ms` is how long the wait has
-        lasted already.
-        """
+        """Write who blocks `own`, the migrating session (None on SQLite), if it is time to read and there is news."""
         began = time.monotonic()
         if self._began is None:
             self._began, self._since, self._next_look = began - waited_ms / 1000, now(), began

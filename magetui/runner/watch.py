@@ -64,10 +64,7 @@ class Progress:
 
 
 class Watcher:
-    """The watcher of one run: `start` it, run the migration, `stop` it.
-
-    `line` is a pipe from the program that started the run. If it ends, the run is cancelled; None: the run continues.
-    """
+    """The watcher of one run. If `line`, a pipe from the program that started the run, ends, the run is cancelled."""
 
     def __init__(
         self,
@@ -220,10 +217,7 @@ class Watcher:
             self._journal.append(events.ServerFellSilent(at=now(), since=since, limit_ms=limit_ms))
 
     def _abandon_if_due(self) -> None:
-        """Break the migrating connection if the server has been silent for longer than the limit.
-
-        The driver itself would wait for ever: to it, a broken network connection looks like a busy server.
-        """
+        """Break the connection to a server that is silent for too long, which the driver takes for a busy one."""
         connection = self._progress.connection
         if not self._silent or connection is None:
             return

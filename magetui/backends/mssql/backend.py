@@ -46,10 +46,7 @@ class SQLServer(Backend):
     in_transaction = staticmethod(connections.in_transaction)
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
-        """Cancel the statement if the driver can do so from another thread (pyodbc), else end our own session.
-
-        If the login may not end it, the run ends at its next statement, or by its lock timeout.
-        """
+        """Cancel the statement if the driver can do so from another thread (pyodbc), else try to end our session."""
         cursor = running.info.get("magetui_cursor")
         if running.dialect.driver == "pyodbc" and cursor is not None:
             with suppress(running.dialect.loaded_dbapi.Error):  # the cursor has just been closed

@@ -46,10 +46,7 @@ _Columns = Mapping[int, Mapping[int, Column]]  # by the table's object_id, then 
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
-    """Return every table `name` of any schema, the effective table first.
-
-    Without a schema, the effective table is in the login's default schema, or else in dbo.
-    """
+    """See `Catalog.version_tables`. The default schema is the login's own, or else dbo."""
     rows = fetch(connection, statement("version_tables", name=literal(name)))
     wanted = [schema] if schema is not None else [rows[0][2], "dbo"] if rows else []
     schemas = {row[0] for row in rows}
@@ -77,7 +74,6 @@ def _version_table(
 
 
 def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Return the tables of Alembic's batch operations, by schema and name."""
     sql = LEFTOVERS_SQL.format(length=len(BATCH_PREFIX), prefix=literal(BATCH_PREFIX))
     return tuple(
         Leftover("leftover-table", schema, name, name.removeprefix(BATCH_PREFIX))

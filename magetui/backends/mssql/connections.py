@@ -102,10 +102,7 @@ def _writes(connection: Connection) -> bool:
 
 
 def _engine(url: URL, application_name: str, **more: Any) -> Engine:
-    """Return an engine without a pool. The URL's own parameters take precedence over ours.
-
-    Raises `ImportError` if the driver is missing, or if SQLAlchemy does not know the driver.
-    """
+    """Return an engine without a pool; the URL's parameters come before ours. Raises `ImportError` without a driver."""
     arguments: dict[str, dict[str, Any]] = {
         # FreeTDS tries two times or more, each time for this long.
         "pymssql": {"login_timeout": CONNECT_TIMEOUT_SECONDS // 3, "appname": application_name},

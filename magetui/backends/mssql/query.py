@@ -44,10 +44,7 @@ def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] 
 
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of all result sets of a statement on a DB-API connection. Raises SQLAlchemy's `DBAPIError`.
-
-    Every result set is read, because an error may come with the last one.
-    """
+    """Return the rows of all result sets; the last one may bring an error. Raises SQLAlchemy's `DBAPIError`."""
     driver_error = dialect.loaded_dbapi.Error
     cursor = None
     try:

@@ -36,10 +36,7 @@ def _text(name: str) -> str:
 
 
 def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of a query. Parameters are psycopg2's `%(name)s`; a literal percent sign is doubled.
-
-    Raises SQLAlchemy's `DBAPIError`.
-    """
+    """Return all rows of a query; its parameters are `%(name)s`. Raises SQLAlchemy's `DBAPIError`."""
     try:
         return query.fetch(connection, sql, parameters)
     except DBAPIError as error:

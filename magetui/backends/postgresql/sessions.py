@@ -91,10 +91,7 @@ def terminate(connection: Connection, pid: int, began: str | None = None) -> boo
 
 
 def _signal(connection: Connection, function: str, pid: int, began: str | None) -> bool:
-    """Signal the session with this pid and start: another session may have the pid by now.
-
-    A role that may not see the start gets null for it, and then the pid alone decides.
-    """
+    """Signal the session with this pid and start. If the role may not see the start, the pid alone decides."""
     sql = SIGNAL_SQL.format(function=function)
     return bool(connection.exec_driver_sql(sql, {"pid": pid, "began": began}).scalar())
 

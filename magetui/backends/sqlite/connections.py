@@ -38,7 +38,6 @@ def reader(url: URL, application_name: str) -> Engine:  # noqa: ARG001 - SQLite 
 
 
 def writer(url: URL, application_name: str) -> Engine:  # noqa: ARG001
-    """See `Connections.writer`."""
     return create_engine(url.set(drivername="sqlite"), poolclass=NullPool, hide_parameters=True)
 
 
@@ -77,7 +76,6 @@ def in_transaction(connection: Connection) -> bool:
 
 
 def interrupt(running: Connection, watching: Connection | None) -> None:  # noqa: ARG001
-    """See `Connections.interrupt`."""
     raw = driver_of(running)
     if raw is not None:
         with suppress(sqlite3.ProgrammingError):  # the connection has just been closed

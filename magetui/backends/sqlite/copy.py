@@ -58,10 +58,7 @@ class Copy:
             )
 
     def restore_command(self, file: Path) -> str:
-        """Return a command that copies the backup over the database, which no program may use meanwhile.
-
-        The files beside the database are removed first: SQLite would apply a journal of the old content to the new.
-        """
+        """Return a command that copies the backup over the database, without a journal of the old content."""
         beside = " ".join(shlex.quote(f"{self.database}{suffix}") for suffix in BESIDE)
         return f"rm -f {beside} && cp {shlex.quote(str(file))} {shlex.quote(str(self.database))}"
 

@@ -38,10 +38,7 @@ class Mage:
 
 
 def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str | None) -> Mage | None:
-    """Return the installed Mage: by flag, else in this environment, `$VIRTUAL_ENV`, or behind `mage` on PATH.
-
-    Raises `ProjectError` if `mage_path` has no Mage, or if a named or found interpreter cannot be asked.
-    """
+    """Return the Mage of a flag, else here, in `$VIRTUAL_ENV` or behind `mage` on PATH. Raises `ProjectError`."""
     if mage_path is not None:
         path = Path(mage_path)
         for folder in (path.resolve(), path.resolve() / "mage_ai"):

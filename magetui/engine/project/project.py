@@ -104,10 +104,7 @@ def find_project(
 
 
 def alembic_project(file: Path, name: str | None = None) -> Project:
-    """Return the project of an alembic.ini or pyproject.toml, read as Alembic reads it, but without running code.
-
-    Raises `ProjectError` if the file cannot be read or names no scripts.
-    """
+    """Return the project of an alembic.ini or pyproject.toml without running code. Raises `ProjectError`."""
     files = read_alembic_files(file, name)
     return Project(
         kind="alembic",

@@ -51,10 +51,7 @@ class UnreadTag:
 
 
 def read_tags(repository: Path) -> Iterator[TaggedRelease | UnreadTag]:
-    """Yield the releases of a clone, oldest first. Skips tags from before Mage had a database.
-
-    Raises `UsageError` if `repository` is no clone, or has no release tag.
-    """
+    """Yield a clone's releases with a database, oldest first. Raises `UsageError` if it has no release tag."""
     tags = sorted(
         (tag for tag in _git(repository, "tag", "--list").splitlines() if RELEASE_TAG.fullmatch(tag)),
         key=lambda tag: version_key(tag.removeprefix("v")),

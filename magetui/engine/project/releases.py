@@ -23,10 +23,7 @@ SURE = frozenset({"tag", "wheel"})
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release and its head. `source` is where the head was read: 'tag', 'wheel', or 'version commit'.
-
-    A version commit is less certain: a new revision may lie between that commit and the release.
-    """
+    """A release and its head, which was read from 'tag', 'wheel' or, less certainly, 'version commit'."""
 
     version: str
     head: str

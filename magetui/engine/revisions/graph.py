@@ -82,10 +82,7 @@ class Chain:
             raise ChainError(f"{self._first_problem.message} Alembic cannot use these scripts until this is fixed.")
 
     def resolve(self, wanted: str) -> str:
-        """Return the full id for an id or its start, a label, 'head', the head of a branch ('label@head') or 'base'.
-
-        Raises `RevisionError` if no revision matches, or several do.
-        """
+        """Return the full id for an id or its start, a label, 'head', 'label@head' or 'base', or raise `RevisionError`."""
         if wanted == "base":
             return "base"
         if wanted in ("head", "heads"):
@@ -134,10 +131,7 @@ class Chain:
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
 
     def before(self, current: Sequence[str], count: int) -> str:
-        """Return the revision `count` steps before `current`: an id, or 'base'.
-
-        Raises `RevisionError` if the chain is shorter, or if there is not exactly one current revision.
-        """
+        """Return the revision `count` steps before `current`: an id, or 'base'. Raises `RevisionError`."""
         if len(current) != 1:
             raise RevisionError(
                 f"'-{count}' needs exactly one current revision, but there are {len(current)} ({', '.join(current)}). "

@@ -95,10 +95,7 @@ def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event,
 
 
 def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
-    """Return the runs on record, newest first, at most `most` of them. Skips runs of other users.
-
-    Raises `StateError` if the directory may not be read.
-    """
+    """Return at most `most` of this user's runs, newest first. Raises `StateError` if they may not be read."""
     directory = runs_directory(environment)
     try:
         os.scandir(directory).close()  # `Path.glob` ignores a directory that it may not read
@@ -113,10 +110,7 @@ def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[
 def earlier_steps(
     environment: Mapping[str, str], steps: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[str, str], EarlierStep]:
-    """Return how long each step, given as (revision, direction), took in the newest run that completed it.
-
-    Only the `NEWEST_RUNS` newest runs are searched.
-    """
+    """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it."""
     wanted = set(steps)
     earlier: dict[tuple[str, str], EarlierStep] = {}
     for record in list_runs(environment, NEWEST_RUNS) if wanted else ():

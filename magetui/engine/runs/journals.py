@@ -29,10 +29,7 @@ def run_numbers(directory: Path) -> list[int]:
 
 
 def new_journal(directory: Path) -> tuple[int, int]:
-    """Create the journal of the next run. Return its number and a descriptor that holds the journal's lock.
-
-    Raises `StateError` if it cannot be written.
-    """
+    """Create the next run's journal. Return its number and the descriptor that locks it. Raises `StateError`."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = max(run_numbers(directory), default=0)

@@ -49,10 +49,7 @@ def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[S
 
 
 def visibility_problem(workspace: Workspace) -> str | None:
-    """Return a sentence if the server hides the sessions of other users completely, else None.
-
-    PostgreSQL always shows that a session exists.
-    """
+    """Return a sentence if the server hides others' sessions completely, which PostgreSQL never does, or None."""
     if workspace.backend.name != "mssql":
         return None
     with workspace.reading() as connection:
@@ -60,10 +57,7 @@ def visibility_problem(workspace: Workspace) -> str | None:
 
 
 def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
-    """Yield the sessions over one connection, as often as the caller asks. The caller closes the generator.
-
-    A new connection for each poll would cost the server more than the poll. Raises `ConnectError`.
-    """
+    """Yield the sessions over one connection, which costs less than one a poll. The caller closes the generator."""
     with workspace.reading() as connection:
         poller = SessionPoller(workspace.backend)
         while True:

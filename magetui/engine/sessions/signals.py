@@ -31,10 +31,7 @@ DOES: Mapping[SignalAction, str] = {"cancel": "cancel the query of", "terminate"
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """The effect of a signal, as read back.
-
-    `settled` is True if the query or session has ended, False if it continues, and None if the role cannot see it.
-    """
+    """The effect of a signal, read back. `settled`: True: ended, False: continues, None: the role cannot see it."""
 
     session: Session
     action: SignalAction
@@ -91,10 +88,7 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
 
 
 def cancel_query(workspace: Workspace, session: Session) -> Signalled:
-    """Cancel the query of exactly this session, which the operator consented to. The session stays.
-
-    Reading back the effect takes up to about a second. Raises `RefusedError` if nothing was done.
-    """
+    """Cancel the query of exactly this session, in about a second. Raises `RefusedError` if nothing was done."""
     return _signal(workspace, session, "cancel")
 
 

@@ -25,10 +25,7 @@ WANTED = "Its first line must be the password."
 
 
 class Passwords:
-    """The passwords that commands have printed, kept while the program runs.
-
-    Each command runs once, and again after `forget`.
-    """
+    """The passwords that commands have printed. Each command runs once, and again after `forget`."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], str] = {}
@@ -51,10 +48,7 @@ class Passwords:
 
 
 def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str, str]) -> str:
-    """Return the first line that the command prints within `COMMAND_SECONDS`.
-
-    Raises `ConnectError` (`secret`), which holds none of the command's output.
-    """
+    """Return the first line that the command prints. Raises `ConnectError` (`secret`) without any of its output."""
     where = f"The password_command of target {owner}"
     try:
         process = subprocess.Popen(
@@ -97,10 +91,7 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Return the output of the command until it has ended. Raises `TimeoutError`.
-
-    The end of the output is not awaited: a child that the command left running may hold it open.
-    """
+    """Return the output until the command ends, or raise `TimeoutError`. Its own children may hold the output open."""
     assert process.stdout is not None
     output = b""
     with selectors.DefaultSelector() as selector:

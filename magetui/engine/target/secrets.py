@@ -58,10 +58,7 @@ def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
 
 
 def azure_text(secret: str, environment: Mapping[str, str]) -> str:
-    """Return the text of a secret in an Azure Key Vault, which for Mage is a complete URL.
-
-    Raises the errors of `aws_database`.
-    """
+    """Return the text of a secret in an Azure Key Vault, for Mage a complete URL. Raises as `aws_database`."""
     vault = environment.get("AZURE_KEY_VAULT_URL")
     if not vault:
         _fail(

@@ -135,10 +135,7 @@ def _is_encoded(password: str) -> bool:
 
 
 def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
-    """Return the database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
-
-    Raises `ConnectError` if the environment names a database that cannot be used.
-    """
+    """Return the database that Mage 0.9.80 would use (its orchestration/db/__init__.py), or raise `ConnectError`."""
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
     if secret := environment.get("AWS_DB_SECRETS_NAME"):
