@@ -49,7 +49,7 @@ class BackupJob(Protocol):
         """The bytes that the file will not exceed, as far as that is known in advance."""
 
     def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
-        """Write the backup into the empty `file`, or raise `BackupFailedError`. An error from `report` ends the backup."""
+        """Write the backup into the empty `file`, or raise `BackupFailedError`. An error of `report` ends it."""
 
     def restore_command(self, file: Path) -> str:
         """Return the shell command that restores `file` into a database. It contains no credential."""

@@ -44,17 +44,9 @@ class ScratchRequest:
 class Scratch(Protocol):
     """An open scratch database."""
 
-    @property
-    def connection(self) -> Connection:
-        """The connection for the replay. It commits nothing: an attempt to commit raises `ReachedOutside`."""
-
-    @property
-    def schema(self) -> str | None:
-        """The schema that unqualified names mean; None if the dialect has only one schema."""
-
-    @property
-    def guard(self) -> str | None:
-        """A schema of the scratch database itself that no revision made; None if there is none."""
+    connection: Connection  # for the replay; an attempt to commit raises `ReachedOutside`
+    schema: str | None  # that unqualified names mean; None if the dialect has only one schema
+    guard: str | None  # a schema of the scratch database itself that no revision made
 
     def check(self) -> None:
         """Raise `ReachedOutside` if the replay locked an object outside, or too many objects inside."""

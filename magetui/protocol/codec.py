@@ -96,9 +96,11 @@ def _decoder(hint: Any) -> Decoder:
 
 def _container(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Decoder:
     if origin is Mapping:
-        return _mapping(_decoder(arguments[1]))
+        inner = _decoder(arguments[1])
+        return _checked(dict, "object", lambda value: {key: inner(part) for key, part in value.items()})
     if origin is frozenset or (origin is tuple and arguments[1:] == (...,)):
-        return _sequence(origin, _decoder(arguments[0]))
+        item = _decoder(arguments[0])
+        return _checked(list, "list", lambda value: origin(map(item, value)))
     if origin is tuple:
         return _fixed_tuple(tuple(map(_decoder, arguments)))
     raise TypeError(f"The codec does not know the type hint {hint}")
@@ -135,11 +137,11 @@ def _union(hints: tuple[Any, ...]) -> Decoder:
     return lambda value: None if value is None else inner(value)
 
 
-def _sequence(kind: Callable[[Any], Any], item: Decoder) -> Decoder:
+def _checked(kind: type[Any], expected: str, convert: Decoder) -> Decoder:
     def read(value: Any) -> Any:
-        if not isinstance(value, list):
-            raise _mismatch("list", value)
-        return kind(map(item, value))
+        if not isinstance(value, kind):
+            raise _mismatch(expected, value)
+        return convert(value)
 
     return read
 
@@ -153,15 +155,6 @@ def _fixed_tuple(items: tuple[Decoder, ...]) -> Decoder:
     return read
 
 
-def _mapping(item: Decoder) -> Decoder:
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _mismatch("object", value)
-        return {key: item(part) for key, part in value.items()}
-
-    return read
-
-
 @cache
 def _dataclass(kind: type[Any]) -> Decoder:
     if not is_dataclass(kind):
@@ -170,9 +163,7 @@ def _dataclass(kind: type[Any]) -> Decoder:
     decoders = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _mismatch(kind.__name__, value)
+    def read(value: dict[str, Any]) -> Any:
         made = {}
         for name, part in value.items():
             decoder = decoders.get(name)
@@ -186,7 +177,7 @@ def _dataclass(kind: type[Any]) -> Decoder:
             raise CodecError(f"{kind.__name__}: no value for {missing}")
         return kind(**made)
 
-    return read
+    return _checked(dict, kind.__name__, read)
 
 
 def _tagged(families: tuple[Any, ...]) -> Decoder:

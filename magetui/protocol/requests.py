@@ -59,13 +59,8 @@ class Request(ChildRequest, request="run"):
     on_disconnect: OnDisconnect = "continue"
     operator: str = ""  # 'user@host', shown in the server's list of sessions
 
-    @property
-    def application_name(self) -> str:
-        """The name of the migrating session in the server's list of sessions."""
-        return self.name_of("")
-
-    def name_of(self, part: str) -> str:
-        """Return the name of another session of the run: `part` is 'watcher' or 'mutex'."""
+    def session_name(self, part: str = "") -> str:
+        """Return the application name of the migrating session, or of another one: `part` is 'watcher' or 'mutex'."""
         return " ".join(word for word in ("magetui run", str(self.run), part, self.operator) if word)[:NAME_LIMIT]
 
 
@@ -139,7 +134,8 @@ def receive(descriptor: int) -> Asked:
     document = b""
     while len(document) < int(header):
         document += _read(descriptor, int(header) - len(document))
-    return decode(document)
+    request: Asked = codec.decode(Asked, json.loads(document))
+    return request
 
 
 def _read(descriptor: int, most: int) -> bytes:
@@ -147,9 +143,3 @@ def _read(descriptor: int, most: int) -> bytes:
     if not received:
         raise EOFError("the program that started this process ended before it sent a request")
     return received
-
-
-def decode(document: bytes) -> Asked:
-    """Return the request in a JSON document. Raises `CodecError` if the document is no request."""
-    request: Asked = codec.decode(Asked, json.loads(document))
-    return request

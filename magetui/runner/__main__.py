@@ -41,7 +41,7 @@ LAST_WORDS_SIZE = 500  # bytes
 
 
 def main() -> None:
-    """Carry out a request. Arguments: this program's directory and, for a run, the journal's descriptor and last words."""
+    """Carry out a request. Arguments: this program's directory; for a run, the journal's descriptor and stderr file."""
     request = receive(0)
     if not isinstance(request, Request):
         _answer(request)
@@ -139,9 +139,9 @@ def _answer(request: Question | ReplayRequest) -> None:
 
 def _value(request: Question | ReplayRequest) -> object:
     if isinstance(request, ReplayRequest):
-        from magetui.runner.replay import replay
+        from magetui.runner.replay import Replay
 
-        return replay(request, _move_line_from_stdin())
+        return Replay(request, _move_line_from_stdin()).replayed()
     from magetui.runner.render import refuse_connections, render
 
     refuse_connections()

@@ -60,10 +60,10 @@ class Run:
         self._journal = journal
         self._url = make_url(request.url)
         self._backend: Backend = backend_for(self._url)
-        self._reader = self._backend.reader(self._url, request.name_of("watcher"))
+        self._reader = self._backend.reader(self._url, request.session_name("watcher"))
         self._progress = Progress()
         self._statements = StatementLog(
-            self._backend, journal, self._progress, request.scripts.version_table, request.application_name
+            self._backend, journal, self._progress, request.scripts.version_table, request.session_name()
         )
         self._retries = Retries(journal, self._progress.cancelled, request.lock_retries, self._reason_against_retry)
         self._pooled = False  # whether the run's own connections go through a pooler, which keeps sessions
@@ -137,7 +137,7 @@ class Run:
 
     def _change_under_mutex(self, stack: ExitStack) -> None:
         request, plan = self._request, self._plan
-        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), plan.verb)
+        mutex = self._backend.mutex(self._url, request.mutex_key, request.session_name("mutex"), plan.verb)
         stack.callback(mutex.release)
         self._retry_on_lock_timeout(lambda: self._take(mutex))
         current = self._read_current()
@@ -149,7 +149,7 @@ class Run:
                 f"{_listed(current)}: somebody else changed it. Nothing was done. Look again and make a new plan."
             )
         # The backend's own listeners come first: SQLite's commit may fail in one of them.
-        self._backend.prepare_writer(Engine, request.timeouts, self._hooks(), request.application_name)
+        self._backend.prepare_writer(Engine, request.timeouts, self._hooks(), request.session_name())
         self._statements.listen()
         if plan.repair is not None:
             self._retry_on_lock_timeout(self._repair)
@@ -309,7 +309,7 @@ class Run:
         self._journal.append(events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms))
 
     def _writer(self) -> Engine:
-        return self._backend.writer(self._url, self._request.application_name)
+        return self._backend.writer(self._url, self._request.session_name())
 
     def _replace_unknown(self) -> None:
         """Replace exactly the unknown current revision of the plan, in one statement, or refuse."""

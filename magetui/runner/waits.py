@@ -66,36 +66,29 @@ class Waits:
         self, waits_for: LockWait, blockers: tuple[Session, ...], waiters: tuple[Session, ...], own: Session | None
     ) -> None:
         pid = None if own is None else own.pid
-        listed = (blockers[:MOST_LISTED], waiters[:MOST_LISTED])
-        pids = {pid, *(session.pid for sessions in listed for session in sessions)}
-        first_blockers, first_waiters = (tuple(_among(session, pids) for session in sessions) for sessions in listed)
+        pids = {pid, *(session.pid for session in (*blockers[:MOST_LISTED], *waiters[:MOST_LISTED]))}
+        listed = [tuple(_among(s, pids) for s in sessions[:MOST_LISTED]) for sessions in (blockers, waiters)]
+        first_blockers, first_waiters = listed
         listed_own = None if own is None else _among(own, pids)
         blocked_by, queued_behind = (listed_own.blocked_by, listed_own.queued_behind) if listed_own else ((), ())
-        news = (
-            waits_for,
-            tuple(map(_without_times, first_blockers)),
-            tuple(map(_without_times, first_waiters)),
-            len(waiters),
-            blocked_by,
-            queued_behind,
+        event = events.LockAwaited(
+            at=now(),
+            since=self._since,
+            timeout_ms=self._timeouts.lock_ms,
+            waits_for=waits_for,
+            blockers=first_blockers,
+            waiting_behind=first_waiters,
+            more_behind=len(waiters) - len(first_waiters),
+            session=pid,
+            blocked_by=blocked_by,
+            queued_behind=queued_behind,
         )
-        if news == self._reported:
-            return
-        self._reported = news
-        self._journal.append(
-            events.LockAwaited(
-                at=now(),
-                since=self._since,
-                timeout_ms=self._timeouts.lock_ms,
-                waits_for=waits_for,
-                blockers=first_blockers,
-                waiting_behind=first_waiters,
-                more_behind=len(waiters) - len(first_waiters),
-                session=pid,
-                blocked_by=blocked_by,
-                queued_behind=queued_behind,
-            )
-        )
+        # Without the times, which change while nothing happens.
+        timeless = (tuple(replace(s, transaction_ms=None, query_ms=None) for s in first) for first in listed)
+        news = (replace(event, at="", blockers=(), waiting_behind=()), *timeless)
+        if news != self._reported:
+            self._reported = news
+            self._journal.append(event)
 
 
 def blockers_of(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
@@ -131,8 +124,3 @@ def _among(session: Session, pids: set[int | None]) -> Session:
         blocked_by=tuple(pid for pid in session.blocked_by if pid in pids),
         queued_behind=tuple(pid for pid in session.queued_behind if pid in pids),
     )
-
-
-def _without_times(session: Session) -> Session:
-    """Return the session without the fields that change while nothing happens."""
-    return replace(session, transaction_ms=None, query_ms=None)

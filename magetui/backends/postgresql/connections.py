@@ -23,7 +23,6 @@ from magetui.backends.base import (
     WriteHooks,
 )
 from magetui.backends.postgresql import pooler
-from magetui.backends.postgresql.async_driver import asyncpg_of, socket_of
 from magetui.backends.postgresql.sessions import cancel
 from magetui.backends.postgresql.settings import READING, set_if_known, set_on
 from magetui.model.server import Timeouts
@@ -117,7 +116,7 @@ def session_id(connection: Connection) -> int | None:
 
 
 def in_transaction(connection: Connection) -> bool:
-    if (driver := asyncpg_of(connection)) is not None:
+    if (driver := _asyncpg_of(connection)) is not None:
         return bool(driver.is_in_transaction())
     info = getattr(connection.connection.dbapi_connection, "info", None)
     return getattr(info, "transaction_status", None) != TRANSACTION_STATUS_IDLE
@@ -135,13 +134,22 @@ def interrupt(running: Connection, watching: Connection | None) -> None:
 
 def abandon(connection: Connection) -> None:
     raw = connection.connection.dbapi_connection
-    driver = asyncpg_of(connection)
+    driver = _asyncpg_of(connection)
     if driver is None and (raw is None or getattr(raw, "closed", True)):
         return
-    descriptor = socket_of(driver) if driver is not None else raw.fileno()  # type: ignore[union-attr]  # checked above
+    # asyncpg does not give its socket away.
+    descriptor = driver._transport.get_extra_info("socket").fileno() if driver is not None else raw.fileno()  # type: ignore[union-attr]
     # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
     with closing(socket.socket(fileno=os.dup(descriptor))) as peer, suppress(OSError):
         peer.shutdown(socket.SHUT_RDWR)
+
+
+def _asyncpg_of(connection: Connection) -> Any | None:
+    """Return the driver's own connection if it is open and an async env.py migrates on it; others wrap libpq."""
+    if connection.dialect.driver != "asyncpg":
+        return None
+    driver: Any = connection.connection.driver_connection
+    return None if driver is None or driver.is_closed() else driver
 
 
 def _engine(url: URL, application_name: str, **more: Any) -> Engine:
@@ -158,9 +166,10 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
     }
     if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
         arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives do nothing while data waits to be sent
-    if _is_open_to_others(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"):
-        # libpq ignores such a file, and would say so on stderr each time, in the middle of a screen.
-        arguments["passfile"] = f"{os.devnull}/none"
+    with suppress(OSError):
+        if Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass").stat().st_mode & 0o077:
+            # libpq ignores a file that others may read, and says so on stderr each time, in the middle of a screen.
+            arguments["passfile"] = f"{os.devnull}/none"
     given = {key: value for key, value in arguments.items() if key not in url.query}
     return create_engine(
         url.set(drivername="postgresql+psycopg2"),
@@ -168,14 +177,6 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
         connect_args=given,
         hide_parameters=True,
     )
-
-
-def _is_open_to_others(file: str | Path) -> bool:
-    """Return whether libpq would refuse a password file because other users may read it."""
-    try:
-        return bool(Path(file).stat().st_mode & 0o077)
-    except OSError:
-        return False
 
 
 def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:

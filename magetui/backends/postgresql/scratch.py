@@ -169,14 +169,13 @@ class PostgresScratch:
 
     def __init__(self, connection: Connection, schema: str, own: str, *, dedicated: bool) -> None:
         self.connection = connection
-        self.schema = schema
-        self.guard = f"{own}_guard"
+        self.schema: str | None = schema
+        self.guard: str | None = f"{own}_guard"
         self._own = own
         self._dedicated = dedicated
         self._unchecked = 0
         self._is_ours = False  # whether the next statements are our own, and need no check
-        [(first,)] = fetch(connection, "select %(name)s::regnamespace::oid::bigint", {"name": self.guard})
-        self._first = first
+        [(self._first,)] = fetch(connection, "select %(name)s::regnamespace::oid::bigint", {"name": self.guard})
         rows = fetch(connection, "select nspname::text from pg_namespace", {})
         self._schemas = frozenset(name for (name,) in rows) - {schema}
         event.listen(connection, "before_cursor_execute", self._executing, retval=True)

@@ -38,8 +38,8 @@ def _without_files(action: int, first: str | None, *_: Any) -> int:
 class MemoryScratch:
     """See `Scratch`."""
 
-    schema = None
-    guard = None
+    schema: str | None = None
+    guard: str | None = None
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
