@@ -73,7 +73,7 @@ class Run:
     def execute(self) -> events.Outcome:
         """Carry out the request and return the outcome, which is the last event of the journal too."""
         limits = self._request.timeouts
-        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, line=self._line)
+        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, self._line)
         watcher.start()  # before the first event: whoever reads of this process may signal it at once
         self._journal.append(self._run_started())
         ending = self._change()

@@ -63,18 +63,18 @@ class Copy:
         return f"rm -f {beside} && cp {shlex.quote(str(file))} {shlex.quote(str(self.database))}"
 
 
+@dataclass
 class Patience:
     """The time for which the database has been locked without a break."""
 
-    def __init__(self, limit_ms: int) -> None:
-        self._limit_ms = limit_ms
-        self._since: float | None = None
+    limit_ms: int
+    since: float | None = None
 
     def step(self, *, locked: bool) -> None:
         """Note the result of one step. Raises `BackupFailedError` if the file has been locked for too long."""
         if not locked:
-            self._since = None
+            self.since = None
             return
-        self._since = self._since or time.monotonic()
-        if self._limit_ms and (time.monotonic() - self._since) * 1000 >= self._limit_ms:
+        self.since = self.since or time.monotonic()
+        if self.limit_ms and (time.monotonic() - self.since) * 1000 >= self.limit_ms:
             raise BackupFailedError("lock-timeout", "The file is locked by somebody who writes.")
