@@ -1,7 +1,7 @@
 """Scratch databases: an empty database or schema where the revisions of a project are replayed.
 
-No dialect ever commits what a replay builds. The scratch database exists only for one connection, and disappears with
-that connection. So nothing needs to be cleaned up, not even after the process was killed.
+A scratch database exists only for one connection, which never commits. So nothing needs to be cleaned up, not even
+after the process was killed.
 """
 
 from __future__ import annotations

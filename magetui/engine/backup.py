@@ -1,7 +1,6 @@
 """Backups: the complete database in one file, as it was at one moment, while everybody keeps working.
 
-A backup only reads the database. An incomplete backup never stays on the disk: the file is written under an unfinished
-name, gets its final name at the end, and is deleted if the backup fails.
+An incomplete backup never stays on the disk: the file gets its final name at the end, and is deleted after an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Questions to the project's own code, each answered by a child process within a bounded time.
 
-Most questions need no database. A question that uses the database goes over a pipe that stays open. If this program
-ends for any reason, the pipe closes and the child leaves.
+A question that uses the database goes over a pipe that stays open. If this program ends, the child leaves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The workspace: a target and a project. Both front ends hold one.
 
-Each part is found when it is first needed, because most verbs need only some parts: `history` needs no database, and
-`locks` needs no chain. A workspace holds no connection. A reading opens one and closes it, so that no connection of
-ours idles on a server in trouble.
+Each part is found when it is first needed: `history` needs no database, and `locks` needs no chain. A workspace holds
+no connection, so that none of ours idles on a server in trouble.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The SQL of planned steps, rendered by Alembic's offline mode without a database.
 
-Each step is rendered by itself, so that a step that reads live data, which Alembic cannot render, does not hide the
-others. Rendering runs the scripts' code, so it happens in the child process.
+Each step is rendered by itself, so that a step that reads live data does not hide the others.
 """
 
 from __future__ import annotations

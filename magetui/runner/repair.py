@@ -207,8 +207,7 @@ def _do_recorded(operations: Operations, operation: recorded.Operation) -> None:
 
 
 def _alter(
-    table: Any,
-    operation: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint,
+    table: Any, operation: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint
 ) -> None:
     match operation:
         case recorded.DropColumn():

@@ -1,8 +1,7 @@
 """The waits of a run, written to its journal: at once when a wait starts, again when the sessions in it change.
 
-The watcher asks the server several times a second whether the run waits, which costs the server almost nothing. The
-list of the blockers costs more, the more sessions there are. It is read at once, and then less often, the longer the
-read took.
+Asking whether the run waits costs the server almost nothing. The list of the blockers costs more, the more sessions
+there are, so it is read less often, the longer the read took.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Tables and leftovers from SQL Server's catalog views, read in bulk.
-
-Facts are from the Transact-SQL reference, "System catalog views": sys.tables, sys.columns, sys.indexes,
-sys.foreign_keys, sys.check_constraints.
-"""
+"""Tables and leftovers from SQL Server's catalog views, read in bulk (Transact-SQL reference, System catalog views)."""
 
 from __future__ import annotations
 

@@ -14,12 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from magetui.backends.base import (
-    CONNECT_TIMEOUT_SECONDS,
-    READ_LOCK_TIMEOUT_MS,
-    READ_STATEMENT_TIMEOUT_MS,
-    WriteHooks,
-)
+from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.mssql.failures import dialect_missing
 from magetui.backends.mssql.query import fetch, forgive_rollback, name_session, run
 from magetui.model.server import Timeouts

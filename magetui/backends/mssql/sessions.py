@@ -1,8 +1,4 @@
-"""The other sessions of a SQL Server database, and how to end one.
-
-SQL Server cannot cancel a query of another session without ending that session. Facts are from the Transact-SQL
-reference: sys.dm_exec_sessions, sys.dm_exec_requests, KILL.
-"""
+"""The other sessions of a SQL Server (sys.dm_exec_sessions, sys.dm_exec_requests), and how to end one (KILL)."""
 
 from __future__ import annotations
 

@@ -16,12 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from magetui.backends.base import (
-    CONNECT_TIMEOUT_SECONDS,
-    READ_LOCK_TIMEOUT_MS,
-    READ_STATEMENT_TIMEOUT_MS,
-    WriteHooks,
-)
+from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
 from magetui.backends.postgresql.sessions import cancel
 from magetui.backends.postgresql.settings import READING, set_if_known, set_on
@@ -172,10 +167,7 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
             arguments["passfile"] = f"{os.devnull}/none"
     given = {key: value for key, value in arguments.items() if key not in url.query}
     return create_engine(
-        url.set(drivername="postgresql+psycopg2"),
-        poolclass=NullPool,
-        connect_args=given,
-        hide_parameters=True,
+        url.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args=given, hide_parameters=True
     )
 
 

@@ -1,8 +1,7 @@
 """Backup of a SQLite database while others use it, with SQLite's online backup (sqlite.org/backup.html).
 
 `cp` of a file in use may copy an incomplete transaction. The online backup reads some pages at a time and unlocks the
-file in between, so that nobody waits for it. If another process writes in the meantime, SQLite starts the backup
-again. The copy is checked before it counts as a backup.
+file in between, so that nobody waits for it. The copy is checked before it counts as a backup.
 """
 
 from __future__ import annotations

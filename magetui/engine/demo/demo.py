@@ -1,8 +1,7 @@
 """Practice incidents: a small project of our own, and a SQLite database in a state that people are paged for.
 
-Nobody should see their first unknown revision in production. The project's scripts are in `demo_project`, and they
-really run. The database comes from SQL that was recorded from them: running the chain would take a second, and the
-demo should open at once. A test compares the two.
+The scripts in `demo_project` really run. The database comes from SQL that was recorded from them, because running the
+chain would take a second. A test compares the two.
 """
 
 from __future__ import annotations

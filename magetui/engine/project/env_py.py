@@ -1,7 +1,6 @@
 """A project's `env.py`: the databases that it connects to and the options that it configures.
 
-Constants are read from its text. Only if the text does not tell, a child process runs `env.py` and reports its calls.
-That child can reach no database (`runner.probe`).
+Only if its text does not tell them, a child process runs it, without a database (`runner.probe`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The Python interpreter that a project's scripts run under: the named one, else the project's own, else ours.
 
 A project's `env.py` imports the project, which works only in the project's environment. The search covers the places
-where tools create environments: `$UV_PROJECT_ENVIRONMENT`, `.venv` in the project's folder or above it (uv, Poetry,
-venv), Poetry's cache, and `$VIRTUAL_ENV`. It skips an environment that has no Alembic.
+where tools create environments, and it skips an environment that has no Alembic.
 """
 
 from __future__ import annotations

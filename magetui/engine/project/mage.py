@@ -1,8 +1,7 @@
 """The installed Mage AI, found without importing it.
 
-Mage pins its dependencies so strictly that this program cannot share its environment. So this program has its own
-environment and searches for Mage as the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or
-at the path of a flag.
+Mage pins its dependencies so strictly that this program has an environment of its own. It searches for Mage as the
+shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or at the path of a flag.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The project: an installed Mage, or the folder of an `alembic.ini` or a `pyproject.toml`, with its migration scripts.
 
-This module chooses among them and finds the database that the scripts are for. The modules beside it each read one
-source: `alembic_ini`, `env_py`, `mage`.
+The modules beside this one each read one source: `alembic_ini`, `env_py`, `mage`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Mage's releases, read from a clone of its public repository: the head of the chain at the tag of each release.
 
-Nothing of the repository is checked out or run. Git delivers the scripts of each tag, and `read_chain` reads their
-headers. It is separate from `releases` because only the maintainers run it, to refresh the data.
+Nothing of the repository is checked out or run. Only the maintainers run this, to refresh the data of `releases`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Releases of Mage: the release that a database belongs to, according to its current revision.
 
-`mage_releases.json` has the head revision of each release. Most releases add no revision, so one revision is the head
-of several releases. Some releases add several revisions, so some revisions are the head of no release. The data is
-refreshed from a clone of Mage's public repository (`magetui.cli.releases`).
+`mage_releases.json` has the head revision of each release. One revision may be the head of several releases, or of
+none. The data is refreshed from a clone of Mage's public repository (`magetui.cli.releases`).
 """
 
 from __future__ import annotations

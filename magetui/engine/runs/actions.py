@@ -60,12 +60,7 @@ def record_backup(workspace: Workspace, file: Path, size: str, elapsed_ms: int) 
 
 
 def _record_action(
-    workspace: Workspace,
-    directory: Path,
-    verb: RunVerb,
-    target: str,
-    *happened: events.Event,
-    elapsed_ms: int = 0,
+    workspace: Workspace, directory: Path, verb: RunVerb, target: str, *happened: events.Event, elapsed_ms: int = 0
 ) -> None:
     """Write the complete journal of an action that this process has carried out."""
     number, descriptor = new_journal(directory)

@@ -1,7 +1,7 @@
-"""Reading runs from their journals: a live run while its journal grows, past runs complete; and cancelling a live run.
+"""Reading runs from their journals, live and past, and cancelling a live run.
 
-A journal is the only source. So the program follows a run that it started itself in the same way as a run that was
-started before an SSH connection dropped. The database is asked only about lost runs, whose journals have no end.
+A journal is the only source, also of a run that was started before an SSH connection dropped. The database is asked
+only about lost runs, whose journals have no end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""One run as a record, which is folded from the events of its journal.
-
-The journal's events are the only input. So the record is the same for a run of this program, for a run that started
-before an SSH connection dropped, and for a run that ended a month ago. The module is pure: it reads no file.
-"""
+"""One run as a record, which is folded from the events of its journal and from nothing else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Starting a run: a child process that carries out a plan and survives this program.
 
-The request goes to the child through a pipe, since it holds credentials. From then on the child's journal is the only
-channel; `follow` reads it.
+The request goes through a pipe, since it holds credentials. From then on the journal is the only channel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The list of the database's sessions: locks that they hold, locks that they wait for, and their queries.
-
-The list leaves out sessions of magetui that nobody has to act on, and it removes credentials from queries. It is
-separate from `signals` because most screens only read.
-"""
+"""The list of the database's sessions, without those of magetui that nobody has to act on, and without credentials."""
 
 from __future__ import annotations
 

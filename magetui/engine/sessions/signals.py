@@ -1,8 +1,7 @@
 """Signals to sessions: cancelling a query and ending a session.
 
-Ending a session destroys somebody's uncommitted work. So the signal goes to exactly the session that the operator
-consented to, or nothing happens: the server may have given the pid to another session meanwhile. The reported effect
-is read back from the server.
+The signal goes to exactly the session that the operator consented to, or nothing happens: the server may have given
+the pid to another session meanwhile. The reported effect is read back from the server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Recent targets: the databases of the last connections, without their credentials.
 
-They are one JSON file in the state directory. Only its owner can read it, and it is replaced as a unit, so that no
-reader sees a part of it. The file is a convenience: an unreadable file counts as empty.
+They are one JSON file in the state directory, which only its owner can read. An unreadable file counts as empty.
 """
 
 from __future__ import annotations
