@@ -12,11 +12,7 @@ BackupCause = Literal["tool", "nothing", "lock-timeout", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """Options of a backup.
-
-    `lock_ms` limits each wait for a lock, in milliseconds; 0 is no limit. `pg_dump` is the path or name of the
-    pg_dump that the operator wants.
-    """
+    """`lock_ms` limits each wait for a lock (0: no limit); `pg_dump` is the path or name of the operator's pg_dump."""
 
     lock_ms: int = 10_000
     application_name: str = "magetui backup"

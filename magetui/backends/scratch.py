@@ -13,14 +13,10 @@ from sqlalchemy import Connection
 
 
 class ReachedOutside(BaseException):
-    """A script reached, or would reach, outside of the scratch database; the message is a sentence that says where.
-
-    This is no `Exception`, so that a script's `except Exception` cannot swallow it. `elsewhere` is true if the script
-    could run in a database that is used for nothing else.
-    """
+    """A script reached outside, as a sentence says. It is no `Exception`, so that no script can swallow it."""
 
     def __init__(self, message: str, *, elsewhere: bool = True) -> None:
-        self.elsewhere = elsewhere
+        self.elsewhere = elsewhere  # whether it could run in a database that is used for nothing else
         super().__init__(message)
 
 

@@ -32,16 +32,12 @@ ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock mode that blocks a backup
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """The operator's request.
-
-    If `output` is None, the file is in the current directory, named after the database and the time. If `pg_dump` is
-    None, the one on PATH is used. `anyway` starts the backup even if the disk may be too small.
-    """
+    """The operator's request. Without `output`, the file is named after the database and the time."""
 
     output: Path | None = None
-    pg_dump: str | None = None
+    pg_dump: str | None = None  # None: the one on PATH
     lock_timeout_ms: int = 10_000
-    anyway: bool = False
+    anyway: bool = False  # even if the disk may be too small
     database: str | None = None  # the redacted URL that the operator saw, if any
 
 
@@ -186,10 +182,7 @@ def _unfinished(file: Path) -> Iterator[Path]:
 
 
 def _publish(unfinished: Path, file: Path) -> None:
-    """Give the backup its final name. Raises `RefusedError` if the name was taken meanwhile.
-
-    A plain rename would overwrite that other file, so this makes a hard link.
-    """
+    """Give the backup its name by a hard link, since a rename overwrites. Raises `RefusedError` if it was taken."""
     try:
         os.link(unfinished, file)
     except FileExistsError:

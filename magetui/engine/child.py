@@ -57,11 +57,7 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
 
 
 def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, stop: Callable[[], bool]) -> Any:
-    """Return the answer of a child that ends when this program ends, or when `stop` returns True.
-
-    `stop` is polled every `PULSE_SECONDS`. Raises `StoppedError` if the child was stopped, and `NoAnswerError` as
-    `answer` does.
-    """
+    """Return a child's answer, or raise `StoppedError` after `stop` returned True, or `NoAnswerError`."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             _command(interpreter),

@@ -58,11 +58,7 @@ class Workspace:
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        """Prepare a workspace; nothing is found yet.
-
-        `targets` are the targets of the caller's workspaces, to which this one adds its own. `passwords` are the
-        passwords that commands have given so far.
-        """
+        """Prepare a workspace. `targets` collects the targets, and `passwords` those of commands, of all workspaces."""
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
@@ -172,11 +168,7 @@ class Workspace:
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
     def ask(self, request: Question, doing: str) -> Any:
-        """Return the JSON document that the project's own code answers, from a child process.
-
-        `doing` completes the sentence "The scripts failed to …". Raises `MagetuiError` if the child does not answer;
-        its text has no credentials that a script may have repeated.
-        """
+        """Return the project's own code's answer. `doing` completes 'The scripts failed to …', a `MagetuiError`."""
         with self._child_errors(doing):
             return answer(self.python.path, self.project.folder, request)
 
@@ -223,11 +215,7 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that cannot write and does not wait, and close it afterwards.
-
-        Raises `ConnectError` if no connection can be opened, and `MagetuiError` if a read fails. Neither text contains
-        credentials.
-        """
+        """Yield a connection that cannot write and does not wait. Raises `ConnectError` and `MagetuiError`."""
         with self.explaining(), self.connect() as connection:
             yield connection
 

@@ -49,11 +49,7 @@ def redact_url(url: str) -> str:
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """Return the credentials in `url` in each spelling that a message may repeat, longest first.
-
-    Words that the redacted URL shows anyway are left out. If user, password and database are all 'mage', hiding that
-    word would make every message unreadable and hide nothing.
-    """
+    """Return the credentials in `url` in each spelling, longest first, without words that the redacted URL shows."""
     shown = redact_url(url)
     # The value of odbc_connect is percent-encoded, so its keywords are visible only after decoding.
     secrets = {

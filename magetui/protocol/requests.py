@@ -85,10 +85,7 @@ class RecordRequest(ChildRequest, request="record"):
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest(ChildRequest, request="replay"):
-    """Replay the chain from nothing up to `revisions`, in a scratch database or schema on the server of `url`.
-
-    `schema` is the default schema of the live database. If `apart` is true, the database of `url` is for replays only.
-    """
+    """Replay the chain up to `revisions`. `schema`: the default schema; `apart`: the database is for replays only."""
 
     scripts: Scripts
     url: str = field(repr=False)

@@ -159,11 +159,7 @@ class Run:
             self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
 
     def _take(self, mutex: Mutex) -> None:
-        """Take the mutex. Raises `MutexTimeout`, and `RunCancelled` if the operator cancels the wait.
-
-        The mutex is polled. A blocking wait can deadlock with CREATE INDEX CONCURRENTLY, which waits for all older
-        transactions, and it could not be cancelled.
-        """
+        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY. Raises `MutexTimeout`."""
         limit_ms = self._request.timeouts.lock_ms
         started = time.monotonic()
         reported = False

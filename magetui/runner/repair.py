@@ -272,11 +272,7 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
 
 
 def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
-    """Return `{"sql": text or None, "problem": why there is no SQL, or None}`.
-
-    For PostgreSQL, Alembic renders the SQL offline. For SQLite, it is the SQL that runs on an empty copy of the tables
-    in memory, because a batch operation depends on the live table.
-    """
+    """Return the repair's `sql`, from Alembic's offline mode or, for SQLite, a copy, or the `problem` with it."""
     try:
         if request.dialect == "sqlite":
             return {"sql": _run_on_a_copy(request), "problem": None}

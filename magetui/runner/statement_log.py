@@ -91,11 +91,7 @@ class StatementLog:
         self.journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
-        """Note that a statement failed, or the commit that was reported just before.
-
-        An error without a connection is a failed connect, for example of the watcher to a silent server. The statement
-        of the migration still runs.
-        """
+        """Note a failed statement or commit. Without a connection, it is a failed connect, not the migration's."""
         if context.connection is None or _is_own(context.connection):
             return
         self.progress.statement = None

@@ -30,11 +30,7 @@ where l.resource_type = N'APPLICATION' and l.resource_database_id = db_id() and 
 
 
 class AppLock:
-    """An application lock that a session of its own holds, and a second lock with a random name; see `Mutex`.
-
-    The second lock, the token, identifies this holder. The locks are polled without waiting, because a wait inside a
-    statement could not be cancelled.
-    """
+    """A polled application lock, and a second one, the token, whose random name identifies this holder; see `Mutex`."""
 
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine

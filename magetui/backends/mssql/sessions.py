@@ -21,11 +21,7 @@ BEGAN_SQL = " and convert(nvarchar(30), login_time, 126) = {began}"
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
-    """Return the other clients of this database and the sessions that block one of them.
-
-    Without VIEW SERVER STATE the result is empty. `blocked_by` is the session that the server names. If a schema change
-    waits, `blocked_by` also has every session that holds a lock on the table.
-    """
+    """Return the other clients of this database, and blockers. Without VIEW SERVER STATE the result is empty."""
     rows = fetch(connection, statement("sessions"))
     queries = {row[0]: row[1:] for row in fetch_if_allowed(connection, statement("queries")) or ()}
     locks = SessionLocks(fetch_if_allowed(connection, statement("locks")) or ())

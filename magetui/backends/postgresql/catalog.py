@@ -217,10 +217,7 @@ def _listed(
 
 
 def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Columns:
-    """Return the columns of each table in the order of their numbers, from the texts of sql/tables.sql.
-
-    Many tables have equal columns (`id integer not null`), so each distinct text is parsed once.
-    """
+    """Return each table's columns in order. Many tables have equal columns, so each distinct text is parsed once."""
     parts = {text: text.split(" ", 3) for text in {text for texts in texts_of.values() for text in texts} if text}
     types = _types(connection, {(type_id, modifier) for _, type_id, modifier, _ in parts.values()})
     made = {"": DROPPED}

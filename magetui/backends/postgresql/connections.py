@@ -102,10 +102,7 @@ def password_used(connection: Connection) -> str | None:
 
 
 def session_id(connection: Connection) -> int | None:
-    """Return the number that was asked for when the connection was prepared, else the number from the login.
-
-    The number from the login may be a pooler's own.
-    """
+    """Return the session's number: at login, a pooler may have told its own, so the server was asked."""
     session = connection.info.get(SESSION)
     return session if isinstance(session, int) else pooler.pid_at_login(connection.connection.dbapi_connection)
 

@@ -53,10 +53,7 @@ class AdvisoryLock:
         self._connection = None
 
     def is_seen_by(self, connection: Connection) -> bool:
-        """Return whether a connection sees this lock held by our session: only in the same database of that server.
-
-        The query runs on the driver's own cursor, because it is no statement of the migration.
-        """
+        """Return whether a connection sees our session hold the lock. The driver's own cursor hides this query."""
         raw = connection.connection.dbapi_connection
         if raw is None:
             return False

@@ -107,10 +107,7 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def _most_certain(head: str) -> str:
-    """Return the newest release whose head is certainly `head`, or the newest one if none is certain.
-
-    A head is certain if it was read from a tag or wheel, or if the releases before and after have the same head.
-    """
+    """Return the newest release whose head is `head`, if possible one that a tag, a wheel or its neighbours prove."""
     known = releases()
     indexes = [index for index, release in enumerate(known) if release.head == head]
     certain = [i for i in indexes if known[i].source in SURE or (i - 1 in indexes and i + 1 in indexes)]

@@ -82,11 +82,7 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
-    """Return all events of the run's journal, sorted by time. Raises the errors of `read_run`.
-
-    The order in the file can differ: an operator's signal is written by another process, possibly after the events
-    that it caused.
-    """
+    """Return all events, sorted by time: another process may have written a signal after its effect."""
     directory = runs_directory(environment)
     try:
         return tuple(sorted(journal.Reader(require_journal(directory, run)).read(), key=lambda event: event.at))
@@ -144,10 +140,7 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
 
 
 def cancel_run(environment: Mapping[str, str], run: int) -> bool:
-    """Ask a run to stop. It cancels its statement, rolls back and records its outcome. Returns False if it has ended.
-
-    Raises `RunNotFoundError`, and `RefusedError` if the run is on another machine or its process is not known yet.
-    """
+    """Ask a run to stop, or return False if it has ended. Raises `RunNotFoundError` and `RefusedError`."""
     record = read_run(environment, run)
     path = journal_path(runs_directory(environment), run)
     deadline = time.monotonic() + FIRST_EVENT_SECONDS

@@ -33,11 +33,7 @@ class StatementRecord:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait that continues now: the lock, its start (ISO 8601), the timeout, and the blockers.
-
-    `session` is the run's own session on the server. `more_behind` counts the waiters behind the run that are not in
-    `waiting_behind`.
-    """
+    """A wait that continues now. `session` is the run's own; see `LockAwaited`."""
 
     since: str
     timeout_ms: int

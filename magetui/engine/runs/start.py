@@ -32,11 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run whose child this program started.
-
-    The pipe to the child stays open. If the run is to be cancelled when this program is gone, the closed pipe tells
-    the child.
-    """
+    """A run whose child this program started. The child takes the end of its pipe for the end of this program."""
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)

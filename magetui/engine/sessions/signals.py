@@ -187,10 +187,7 @@ def _read_back(
 
 
 def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
-    """Return True if it is the same execution of the query: a client may have sent the same query again.
-
-    `since_ms` counts from the signal until the query to the server, not until its answer: the network may be slow.
-    """
+    """Return True if it is the same execution. `since_ms` ends before the query: the network may be slow."""
     return live.state == "active" and live.query == before.query and (live.query_ms is None or live.query_ms > since_ms)
 
 

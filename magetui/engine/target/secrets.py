@@ -46,10 +46,7 @@ BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException
 
 
 def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
-    """Return the database that a secret of AWS Secrets Manager describes, as mage-ai 0.9.80 reads it (services/aws).
-
-    Raises `ConnectError` (`secret`), which holds neither the secret nor credentials.
-    """
+    """Return the database of an AWS secret, as mage-ai 0.9.80 reads it. Raises `ConnectError` without the secret."""
     region, chosen = _region(environment)
     default = "" if chosen else ", Mage's default: no AWS_DEFAULT_REGION is set"
     where = f"secret '{secret}' (AWS Secrets Manager, {region}{default})"
@@ -135,11 +132,7 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
 
 
 def _aws_refused(answer: Mapping[str, str], where: str, hidden: tuple[str, ...]) -> NoReturn:
-    """Raise the error for an answer of AWS that is not the secret.
-
-    AWS's message is quoted if it names who may not do what. If a signature is wrong, the message holds the session's
-    token, so it is not quoted.
-    """
+    """Raise the error for a refusal. AWS's message about a wrong signature holds the token, so it is not quoted."""
     code = answer.get("Code", "")
     message = redact(" ".join(answer.get("Message", "").split()), hidden).rstrip(".")
     quoted = f": {message}" if message else ""
@@ -354,11 +347,7 @@ def _silence_logging() -> None:
 
 
 def _bounded(ask: Callable[[], str], where: str) -> str:
-    """Return or raise the result of `ask`, within `MAX_SECONDS`.
-
-    `ask` runs in a thread of its own, which is abandoned after a timeout: name resolution and credential programs obey
-    no timeout. Meanwhile ctrl+c works in the calling thread.
-    """
+    """Return the result of `ask`, in a thread that is abandoned after `MAX_SECONDS`: its libraries obey no timeout."""
     call = ThreadCall(ask)
     call.start("secret")
     if not call.wait(MAX_SECONDS):
