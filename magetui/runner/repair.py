@@ -216,13 +216,13 @@ def _alter(
             kind = "foreignkey" if operation.constraint == "foreign" else operation.constraint
             table.drop_constraint(operation.name, type_=kind)
         case recorded.AlterColumn():
-            changes: dict[str, Any] = {"postgresql_using": operation.using} if operation.using else {}
-            if operation.new_name is not None:
-                changes["new_column_name"] = operation.new_name
-            if operation.type is not None:
-                changes["type_"] = Spelled(operation.type)
-            if operation.nullable is not None:
-                changes["nullable"] = operation.nullable
+            wanted = {
+                "postgresql_using": operation.using or None,
+                "new_column_name": operation.new_name,
+                "type_": None if operation.type is None else Spelled(operation.type),
+                "nullable": operation.nullable,
+            }
+            changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
             if operation.default is not None or operation.drops_default:
                 changes["server_default"] = None if operation.default is None else sa.text(operation.default)
             table.alter_column(operation.column, **changes)

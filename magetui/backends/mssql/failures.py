@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -35,25 +34,15 @@ NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
     (4060, r"Cannot open database"),
     (18456, r"Login failed for user"),
 )
-CAUSES: Mapping[int, ConnectCause | StatementCause] = {
-    LOCK_TIMEOUT: "lock-timeout",
-    596: "lost",  # its session was killed
-    6005: "lost",  # the server is being shut down
-    20003: "lost",  # FreeTDS's own errors: timed out, could not write, unexpected end, dead
-    20006: "lost",
-    20017: "lost",
-    20047: "lost",
-    911: "no-database",
-    4060: "no-database",
-    18452: "password",
-    18456: "password",
-    18486: "password",
-    18487: "password",
-    18488: "password",
-    10928: "too-many-connections",  # Azure's
-    17809: "too-many-connections",
-    20013: "name",  # FreeTDS: unknown host machine name
-}
+CAUSES: tuple[tuple[ConnectCause | StatementCause, tuple[int, ...]], ...] = (
+    ("lock-timeout", (LOCK_TIMEOUT,)),
+    ("lost", (596, 6005)),  # its session was killed, the server is being shut down
+    ("lost", (20003, 20006, 20017, 20047)),  # FreeTDS: timed out, could not write, unexpected end, dead
+    ("no-database", (911, 4060)),
+    ("password", (18452, 18456, 18486, 18487, 18488)),
+    ("too-many-connections", (10928, 17809)),  # the first is Azure's
+    ("name", (20013,)),  # FreeTDS: unknown host machine name
+)
 WORDS: tuple[tuple[ConnectCause | StatementCause, str], ...] = (
     ("refused", r"unavailable or does not exist.*\(SQLDriverConnect\)"),  # FreeTDS through ODBC, with 08S01
     ("cancelled", r"Operation cancell?ed|HY008"),
@@ -102,8 +91,9 @@ def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause 
     connecting = isinstance(error, DBAPIError) and error.statement is None
     if number == FREETDS_TIMEOUT and connecting:
         return "timeout"
-    if number is not None and number in CAUSES:
-        return CAUSES[number]
+    for cause, numbers in CAUSES:
+        if number in numbers:
+            return cause
     if number is None or number >= FREETDS_NUMBERS:  # the driver's own error, whose cause is only in its text
         for cause, words in WORDS:
             if re.search(words, text):

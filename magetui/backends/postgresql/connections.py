@@ -22,10 +22,14 @@ from magetui.backends.postgresql.sessions import cancel
 from magetui.backends.postgresql.settings import READING, set_if_known, set_on
 from magetui.model.server import Timeouts
 
-CLIENT_CHECK_MS = 2_000
 # A migration that computes in Python between two statements is idle in its transaction for that time.
 READER_IDLE_MS, WRITER_IDLE_MS = 60_000, 1_800_000
-SERVER_KEEPALIVES = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 4}
+NOTICE_A_LOST_CLIENT = (
+    "client_connection_check_interval = 2000",
+    "tcp_keepalives_idle = 15",
+    "tcp_keepalives_interval = 5",
+    "tcp_keepalives_count = 4",
+)
 USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 
 READ_ONLY = "default_transaction_read_only = on"
@@ -91,7 +95,11 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
             connection.info[SESSION] = session
             for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
                 set_on(raw, setting)  # asyncpg accepts one statement at a time
-            _let_server_notice(raw, connection.dialect.loaded_dbapi.Error)
+            # Let the server notice that its client is gone. Otherwise the session of a killed child would finish its
+            # statement, perhaps for hours, and hold locks for a transaction that nobody can commit (manual, 20.3.2:
+            # PostgreSQL 14, on Linux), and that of a host without network for the two hours of the system's keepalives.
+            for setting in NOTICE_A_LOST_CLIENT:
+                set_if_known(raw, f"set {setting}", connection.dialect.loaded_dbapi.Error)
 
     event.listen(engine, "engine_connect", prepare)
 
@@ -166,18 +174,6 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args=given, hide_parameters=True
     )
-
-
-def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:
-    """Let the server notice that its client is gone, while a statement runs and between statements.
-
-    Without this, the session of a killed child would finish its statement, perhaps for hours, and hold locks for a
-    transaction that nobody can commit (manual, 20.3.2: PostgreSQL 14, on Linux). The session of a host that lost its
-    network would hold them until the system's own keepalives, after two hours.
-    """
-    set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
-    for name, value in SERVER_KEEPALIVES.items():
-        set_if_known(raw, f"set {name} = {value}", driver_error)
 
 
 def _literal(text: str) -> str:

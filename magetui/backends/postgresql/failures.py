@@ -50,11 +50,7 @@ WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     ),
     ("name", r"could not translate host name|Name or service not known|nodename nor servname", None),
     ("timeout", r"timeout expired|timed out", None),
-    (
-        "too-many-connections",
-        r"too many clients|remaining connection slots|too many connections|no more connections allowed",
-        None,
-    ),
+    ("too-many-connections", r"too many (?:clients|connections)|remaining connection slots|no more connections", None),
     ("tls", r"valid client certificate|root certificate file|certificate verify failed|private key file", None),
     (
         "tls",

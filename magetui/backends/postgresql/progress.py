@@ -52,17 +52,12 @@ def progress(connection: Connection, pid: int) -> StatementProgress | None:
 
     Without pg_read_all_stats, the result is also None for the sessions of other roles.
 
-    A table rewrite is reported for a statement that is one ALTER TABLE of an ordinary table without children. The
-    role must have the right to execute pg_stat_file(), as superusers have, and roles to which it was granted
-    (pg_read_server_files alone does not include it). Other roles could use the growth of pg_database_size(). But that
-    function reads the size of every file of the database, 25 ms for 5,000 tables, and counts the writes of all
-    sessions. So such roles get no estimate.
+    A table rewrite is estimated, after its first second, for a statement that is one ALTER TABLE of an ordinary table
+    without children, if the role may execute pg_stat_file() (pg_read_server_files alone does not include it).
+    pg_database_size() would read the size of every file, 25 ms for 5,000 tables, and count the writes of all sessions.
 
     If the new files outgrow the old files (wider columns), `total` is None from then on. If the new files stay smaller
-    (a bloated table), `done` never reaches `total`. While indexes are rebuilt, after the rows, nothing grows. The
-    first second of a rewrite is not reported.
-
-    Raises SQLAlchemy's `DBAPIError`, but not for a missing view or privilege.
+    (a bloated table), `done` never reaches `total`. While indexes are rebuilt, after the rows, nothing grows.
     """
     try:
         rows = fetch(connection, statement("progress"), {"pid": pid})

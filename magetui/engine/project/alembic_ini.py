@@ -86,8 +86,13 @@ def _ini_sections(ini: Path) -> dict[str, dict[str, str]]:
         with ini.open(encoding="utf-8") as file:
             parser.read_file(file)
         # Only these sections are interpolated: the logging sections have percent signs of their own.
-        wanted = [name for name in parser.sections() if _is_relevant(parser[name])]
-        return {name: dict(parser.items(name)) for name in wanted}
+        return {
+            name: dict(parser.items(name))
+            for name in parser.sections()
+            if name == MAIN_SECTION
+            or parser.has_option(name, "script_location")
+            or parser.has_option(name, "sqlalchemy.url")
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The configuration {ini} cannot be read: {error}.") from error
     except configparser.Error as error:
@@ -96,11 +101,6 @@ def _ini_sections(ini: Path) -> dict[str, dict[str, str]]:
             f"The configuration {ini} cannot be understood ({type(error).__name__}). "
             "A % in a value, such as in a URL, must be doubled."
         ) from error
-
-
-def _is_relevant(section: Mapping[str, str]) -> bool:
-    keys = section.keys()
-    return "script_location" in keys or "sqlalchemy.url" in keys or getattr(section, "name", "") == MAIN_SECTION
 
 
 def _toml_options(toml: Path) -> dict[str, Any]:

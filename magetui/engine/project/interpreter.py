@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def find_interpreter(
             continue
         if home.resolve() == Path(sys.prefix).resolve():
             return Interpreter(sys.executable, why)
-        if _has_alembic(python):
-            return Interpreter(str(python), why)
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if ask(str(python), QUESTION) == "True":
+                return Interpreter(str(python), why)
         lacking.append(str(home))
     return Interpreter(sys.executable, OURS + "".join(f"; {home} has no Alembic" for home in lacking))
 
@@ -84,13 +86,6 @@ def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Pat
     clean = re.sub(r'[ $`!*@"\\\r\n\t]', "_", name.lower())[:42]
     prefix = f"{clean}-{digest}-py"
     return sorted(home for home in (homes.iterdir() if homes.is_dir() else ()) if home.name.startswith(prefix))
-
-
-def _has_alembic(python: Path) -> bool:
-    try:
-        return ask(str(python), QUESTION) == "True"
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 def ask(python: str, question: str) -> str:

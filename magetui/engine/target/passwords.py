@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NoReturn
 
-from magetui.engine.errors import ConnectError
+from magetui.engine.target.secrets import fail
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.2  # between two checks if a silent command has ended
@@ -61,11 +60,11 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a command"
-        _fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
+        fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
     try:
         output = _output(process, time.monotonic() + COMMAND_SECONDS)
     except (TimeoutError, subprocess.TimeoutExpired):
-        _fail(
+        fail(
             f"{where} did not end within {COMMAND_SECONDS:g} s.",
             "Run it yourself: it may wait to be unlocked, and here it has no terminal to ask on.",
         )
@@ -77,16 +76,16 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         if process.stdout is not None:
             process.stdout.close()
     if len(output) > MOST_BYTES:
-        _fail(f"{where} prints more than a password.", WANTED)
+        fail(f"{where} prints more than a password.", WANTED)
     if process.returncode:
         how = f"with status {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
-        _fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
+        fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
     try:
         line = output.decode().split("\n", 1)[0].rstrip("\r")
     except UnicodeDecodeError:
         line = ""
     if not line or "\0" in line:
-        _fail(f"{where} printed no password.", WANTED)
+        fail(f"{where} printed no password.", WANTED)
     return line
 
 
@@ -109,7 +108,3 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
             if time.monotonic() > deadline:
                 raise TimeoutError
     return output
-
-
-def _fail(message: str, advice: str) -> NoReturn:
-    raise ConnectError("secret", message, advice) from None
