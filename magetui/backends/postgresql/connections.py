@@ -110,7 +110,7 @@ def password_used(connection: Connection) -> str | None:
 
 
 def session_id(connection: Connection) -> int | None:
-    """Return the session's number: at login, a pooler may have told its own, so the server was asked."""
+    """Return the session's number; a pooler may have made up the one from the login, so the server was asked."""
     session = connection.info.get(SESSION)
     return session if isinstance(session, int) else pooler.pid_at_login(connection.connection.dbapi_connection)
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from magetui.engine.child import NoAnswerError, answer
@@ -54,17 +56,17 @@ def mentions_naming(folder: Path) -> bool:
     Only then does env.py have to run for it. The search skips libraries and hidden folders, and it stops after
     `FILES_SEARCHED` files.
     """
-    searched = 0
+    for file in islice(_python_files(folder), FILES_SEARCHED):
+        with suppress(OSError):
+            if b"naming_convention" in file.read_bytes():
+                return True
+    return False
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_THE_PROJECTS]
-        for name in (file for file in files if file.endswith(".py")):
-            searched += 1
-            if searched > FILES_SEARCHED:
-                return False
-            with suppress(OSError):
-                if b"naming_convention" in Path(path, name).read_bytes():
-                    return True
-    return False
+        yield from (Path(path, name) for name in files if name.endswith(".py"))
 
 
 def _has_metadata(tree: ast.AST) -> bool:
