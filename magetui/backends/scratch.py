@@ -46,9 +46,12 @@ class Scratch(Protocol):
 
     def check(self) -> None:
         """Raise `ReachedOutside` if the replay locked an object outside, or too many objects inside."""
+        return
 
     def done(self) -> None:
         """Declare that all scripts have run: later statements are our own. Raises as `check`."""
+        return
 
-    def hint(self, error: BaseException) -> str | None:
+    def hint(self, error: BaseException) -> str | None:  # noqa: ARG002
         """Return a sentence if the scratch database itself may be the reason for a script's error, else None."""
+        return None

@@ -144,7 +144,7 @@ class RunTeller:
                 yield f"started, {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}"
             case events.MutexAwaited() | events.LockAwaited() if record.wait is not None:
                 again = before.wait is not None and before.wait.since == record.wait.since
-                yield from _wait_lines(record.wait, again=again)
+                yield from _wait_lines(record.wait, record.wait_note, again=again)
             case events.MutexTaken():
                 yield f"got the migration mutex after {formats.duration(event.waited_ms)}"
             case events.SessionOpened():
@@ -185,11 +185,11 @@ class RunTeller:
                 yield from (f"  {formats.plain(line)}" for line in (event.error or "").strip().splitlines())
 
 
-def _wait_lines(wait: Wait, *, again: bool) -> Iterator[str]:
+def _wait_lines(wait: Wait, note: str | None, *, again: bool) -> Iterator[str]:
     limit = f", up to {formats.duration(wait.timeout_ms)}" if wait.timeout_ms else ""
     yield f"{' '.join(waiting(wait, again=again))}{limit}"
-    if wait.note:
-        yield f"  {formats.plain(wait.note)}"
+    if note:
+        yield f"  {formats.plain(note)}"
     for session in wait.blockers:
         itself = f"; it waits for {', '.join(map(str, session.blocked_by))} itself" if session.blocked_by else ""
         yield f"  {blocker(session)}{itself}"

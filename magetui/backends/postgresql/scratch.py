@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql import catalog
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, folded, identifier, sqlstate
-from magetui.backends.scratch import ReachedOutside, ScratchRequest, ScratchUnavailableError
+from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
 
 PREFIX = "magetui_scratch_"
 CHECKED_STATEMENTS = 50  # the locks are checked after this many statements at the latest
@@ -164,13 +164,13 @@ def _make(connection: Connection, own: str, schema: str) -> None:
     connection.dialect.default_schema_name = schema  # for scripts that use SQLAlchemy's inspector
 
 
-class PostgresScratch:
+class PostgresScratch(Scratch):
     """See `Scratch`."""
 
     def __init__(self, connection: Connection, schema: str, own: str, *, dedicated: bool) -> None:
         self.connection = connection
-        self.schema: str | None = schema
-        self.guard: str | None = f"{own}_guard"
+        self.schema = schema
+        self.guard = f"{own}_guard"
         self._own = own
         self._dedicated = dedicated
         self._unchecked = 0

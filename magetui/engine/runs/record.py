@@ -11,6 +11,7 @@ from magetui.protocol import events
 
 OUTPUT_KEPT = 200  # lines
 Outcome = Literal["running", events.Outcome]
+Wait = events.LockAwaited  # also for the mutex
 StepState = Literal["pending", "running", "done", "stopped", "undone"]
 
 
@@ -32,22 +33,6 @@ class StatementRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """A wait that continues now. `session` is the run's own; see `LockAwaited`."""
-
-    since: str
-    timeout_ms: int
-    waits_for: LockWait | None
-    blockers: tuple[Session, ...]
-    waiting_behind: tuple[Session, ...] = ()
-    note: str | None = None  # about the holder of the mutex
-    more_behind: int = 0
-    session: int | None = None
-    blocked_by: tuple[int, ...] = ()  # of the run's own session
-    queued_behind: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run. Its `outcome` is 'running' while its child lives, and 'lost' if the child died without recording one."""
 
@@ -62,7 +47,8 @@ class RunRecord:
     statement: StatementRecord | None = None
     statements: int = 0
     progress: StatementProgress | None = None  # of the statement
-    wait: Wait | None = None
+    wait: Wait | None = None  # that continues now
+    wait_note: str | None = None  # about the holder of the mutex
     blockers: tuple[Session, ...] = ()  # every session that has ever blocked the run
     attempts: tuple[events.AttemptFailed, ...] = ()
     signals: tuple[events.SessionSignalled, ...] = ()
@@ -132,9 +118,10 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             )
         case events.MutexAwaited():
             blockers = (event.holder,) if event.holder else ()
-            relation = LockWait("the migration mutex", None)
-            wait = Wait(event.at, event.timeout_ms, relation, blockers, note=event.note)
-            return replace(record, wait=wait, blockers=_joined(record.blockers, blockers))
+            mutex = LockWait("the migration mutex", None)
+            wait = Wait(event.at, event.at, event.timeout_ms, mutex, blockers)
+            known = _joined(record.blockers, blockers)
+            return replace(record, wait=wait, wait_note=event.note, blockers=known)
         case events.MutexTaken():
             return replace(record, wait=None, mutex_taken=True)
         case events.LockObtained():
@@ -154,18 +141,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
         case events.ProgressMade():
             return replace(record, progress=event.progress)
         case events.LockAwaited():
-            wait = Wait(
-                since=event.since,
-                timeout_ms=event.timeout_ms,
-                waits_for=event.waits_for,
-                blockers=event.blockers,
-                waiting_behind=event.waiting_behind,
-                more_behind=event.more_behind,
-                session=event.session,
-                blocked_by=event.blocked_by,
-                queued_behind=event.queued_behind,
-            )
-            return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
+            known = _joined(record.blockers, event.blockers)
+            return replace(record, wait=event, wait_note=None, blockers=known)
         case events.AttemptFailed():
             steps = record.steps
             if event.retry_in_ms is not None:
