@@ -31,18 +31,7 @@ from magetui.backends.postgresql.query import (
     statement,
 )
 from magetui.backends.problems import no_version_column
-from magetui.model.schema import (
-    BATCH_PREFIX,
-    Column,
-    Constraint,
-    EnumType,
-    ForeignKey,
-    Index,
-    Leftover,
-    Table,
-    TableDetail,
-    VersionTable,
-)
+from magetui.model import schema as model
 
 MEASURED_TABLES = 500  # the most tables to measure: each takes 16 µs, or 50 µs if nothing is cached
 LARGE_BYTES = 1024 * 1024  # a longer listing measures only tables of this estimated size or more
@@ -83,9 +72,9 @@ select t, m, format_type(t::oid, m::int)
 from unnest(%(types)s::text[], %(modifiers)s::text[]) as wanted (t, m)
 """
 
-DROPPED = Column(UNKNOWN, "", True)  # stands for a dropped column, so that a column's index is its number less one
+DROPPED = model.Column(UNKNOWN, "", True)  # for a dropped column, so that a column's index is its number less one
 
-_Columns = dict[int, tuple[Column, ...]]  # by the table's oid
+_Columns = dict[int, tuple[model.Column, ...]]  # by the table's oid
 
 
 @contextmanager
@@ -106,7 +95,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
+def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:
     """Return every table `name` of any schema: first the table that Alembic would use, then the others by schema.
 
     Alembic uses the table in `schema`, or without a schema the first table that search_path finds. A table that has no
@@ -134,32 +123,32 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
                     raise
                 problem = _unreadable(in_schema, table, sqlstate(error), str(error.orig).strip())
         effective = in_schema == schema if schema is not None else visible
-        result.append(VersionTable(in_schema, table, rows, effective, problem))
+        result.append(model.VersionTable(in_schema, table, rows, effective, problem))
     return tuple(sorted(result, key=lambda table: not table.effective))
 
 
-def leftovers(connection: Connection) -> tuple[Leftover, ...]:
+def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:
     """Return invalid indexes that no session is building, tables of batch operations, and unused enum types."""
-    rows = fetch(connection, statement("leftovers"), {"prefix": BATCH_PREFIX})
+    rows = fetch(connection, statement("leftovers"), {"prefix": model.BATCH_PREFIX})
     return tuple(
-        Leftover(kind, schema, name, name.removeprefix(BATCH_PREFIX) if kind == "leftover-table" else table)
+        model.Leftover(kind, schema, name, name.removeprefix(model.BATCH_PREFIX) if kind == "leftover-table" else table)
         for kind, schema, name, table in rows
     )
 
 
-def not_owned(connection: Connection) -> tuple[Table, ...]:
+def not_owned(connection: Connection) -> tuple[model.Table, ...]:
     """Return the tables of current_schema() whose owner is neither the current role nor a role that it belongs to."""
     rows = fetch(connection, NOT_OWNED_SQL, {})
-    return tuple(Table(schema, name, None, None, owner) for schema, name, owner in rows)
+    return tuple(model.Table(schema, name, None, None, owner) for schema, name, owner in rows)
 
 
-def enum_types(connection: Connection) -> tuple[EnumType, ...]:
+def enum_types(connection: Connection) -> tuple[model.EnumType, ...]:
     rows = fetch(connection, ENUMS_SQL, {})
-    return tuple(EnumType(schema, name, tuple(values)) for schema, name, values in rows)
+    return tuple(model.EnumType(schema, name, tuple(values)) for schema, name, values in rows)
 
 
 @_collector_paused()
-def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
+def tables(connection: Connection, schema: str | None = None) -> tuple[model.Table, ...]:
     """Return every user table, including partitioned tables and their partitions, by schema and name, in two queries.
 
     `rows` is the count of the last VACUUM or ANALYZE, else the live rows of the statistics. It is None if there is
@@ -173,7 +162,7 @@ def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ..
 @_collector_paused()
 def table_details(
     connection: Connection, schema: str | None = None, name: str | None = None
-) -> tuple[TableDetail, ...]:
+) -> tuple[model.TableDetail, ...]:
     """Return the tables of `schema` with the name `name` (None is all), by schema and name, in five queries.
 
     `indexes` leaves out the primary key's index. An index has a `definition` only if the column names do not describe
@@ -193,7 +182,7 @@ def table_details(
 
 def _listed(
     connection: Connection, schema: str | None, name: str | None, with_columns: bool
-) -> list[tuple[int, Table, list[str]]]:
+) -> list[tuple[int, model.Table, list[str]]]:
     """Return (oid, table, texts of its columns) for each table, by schema and name."""
     parameters = {"schema": schema, "name": name, "with_columns": with_columns}
     listed = fetch(connection, statement("tables"), parameters)
@@ -212,7 +201,7 @@ def _listed(
             own_size, size = sizes[oid]
             if rows is None and own_size == 0:
                 rows = 0
-        result.append((oid, Table(in_schema, table, rows, size, owner), texts))
+        result.append((oid, model.Table(in_schema, table, rows, size, owner), texts))
     return result
 
 
@@ -230,7 +219,7 @@ def _columns(connection: Connection, texts_of: Mapping[int, list[str]]) -> _Colu
             default = IDENTITY.get(identity, expression)
             if generated:
                 default = f"generated always as ({expression}) {GENERATED[generated]}"
-        made[text] = Column(name, types[type_id, modifier], flags[0] == "f", default)
+        made[text] = model.Column(name, types[type_id, modifier], flags[0] == "f", default)
     return {oid: tuple(map(made.__getitem__, texts)) for oid, texts in texts_of.items()}
 
 
@@ -243,10 +232,10 @@ def _types(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[
 
 def _indexes(
     connection: Connection, scope: Mapping[str, Any], columns: _Columns
-) -> tuple[dict[int, tuple[str, ...]], dict[int, list[Index]]]:
+) -> tuple[dict[int, tuple[str, ...]], dict[int, list[model.Index]]]:
     """Return two mappings by the table's oid: the primary key's columns, and the other indexes by name."""
     keys: dict[int, tuple[str, ...]] = {}
-    indexes: dict[int, list[Index]] = {}
+    indexes: dict[int, list[model.Index]] = {}
     rows = fetch(connection, statement("indexes"), scope)
     rows.sort(key=itemgetter(1))
     numbers_in = {text: tuple(map(int, text.split())) for text in {row[5] for row in rows}}
@@ -258,22 +247,22 @@ def _indexes(
         if primary:
             keys[oid] = names
         else:
-            indexes.setdefault(oid, []).append(Index(name, names, unique, valid, definition))
+            indexes.setdefault(oid, []).append(model.Index(name, names, unique, valid, definition))
     return keys, indexes
 
 
 def _constraints(
-    connection: Connection, scope: Mapping[str, Any], columns: _Columns, tables_by_oid: Mapping[int, Table]
-) -> tuple[dict[int, list[ForeignKey]], dict[int, list[Constraint]]]:
+    connection: Connection, scope: Mapping[str, Any], columns: _Columns, tables_by_oid: Mapping[int, model.Table]
+) -> tuple[dict[int, list[model.ForeignKey]], dict[int, list[model.Constraint]]]:
     """Return two mappings by the table's oid: its foreign keys, and its other constraints, both by name."""
-    foreign_keys: dict[int, list[ForeignKey]] = {}
-    constraints: dict[int, list[Constraint]] = {}
+    foreign_keys: dict[int, list[model.ForeignKey]] = {}
+    constraints: dict[int, list[model.Constraint]] = {}
     rows = fetch(connection, statement("constraints"), scope)
     rows.sort(key=itemgetter(1))
     for oid, name, kind, numbers, referred, referred_numbers, on_delete, referred_names, definition in rows:
         names = _names(columns.get(oid, ()), numbers or ())
         if kind != "f":
-            constraint = Constraint(name, CONSTRAINT_KINDS[kind], definition or UNKNOWN, names)
+            constraint = model.Constraint(name, CONSTRAINT_KINDS[kind], definition or UNKNOWN, names)
             constraints.setdefault(oid, []).append(constraint)
             continue
         if referred_names:
@@ -283,12 +272,12 @@ def _constraints(
             referred_columns = _names(columns[referred], referred_numbers)
         else:
             continue  # the key and its table were created after the tables were listed
-        key = ForeignKey(name, names, schema, table, tuple(referred_columns), ON_DELETE.get(on_delete))
+        key = model.ForeignKey(name, names, schema, table, tuple(referred_columns), ON_DELETE.get(on_delete))
         foreign_keys.setdefault(oid, []).append(key)
     return foreign_keys, constraints
 
 
-def _names(columns: Sequence[Column], numbers: Sequence[int]) -> tuple[str, ...]:
+def _names(columns: Sequence[model.Column], numbers: Sequence[int]) -> tuple[str, ...]:
     """Return the names of columns by number; an ellipsis stands for an expression (0) and for a new column."""
     if len(numbers) == 1 and 0 < numbers[0] <= len(columns):
         return (columns[numbers[0] - 1].name,)
