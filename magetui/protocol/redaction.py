@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -29,6 +30,8 @@ KEYWORD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
+# The last one is SQLAlchemy's spelling in a URL, with every reserved character encoded.
+PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, partial(quote, safe=""))
 SHORTEST_SECRET = 3
 SHORTEST_STORE_SECRET = 8
 # Credentials of a secret store. They give access to more than this one database.
@@ -57,7 +60,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
     }
     if match := AUTHORITY.match(url):
         secrets |= {match[2], match[2].split("@")[0]}
-    spellings = (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+    spellings = (*PLAIN_AND_ENCODED, unquote, unquote_plus)
     return _longest_first(spell(secret) for secret in secrets for spell in spellings if spell(secret) not in shown)
 
 
@@ -76,14 +79,6 @@ def password_spellings(password: str, shown: str) -> tuple[str, ...]:
 def _longest_first(spelled: Iterable[str], shortest: int = SHORTEST_SECRET) -> tuple[str, ...]:
     """Return the secrets that are long enough to hide. The longest is first, because it may contain a shorter one."""
     return tuple(sorted({secret for secret in spelled if len(secret) >= shortest}, key=len, reverse=True))
-
-
-def _quoted(secret: str) -> str:
-    """Return the secret as SQLAlchemy spells it in a URL: with every reserved character encoded."""
-    return quote(secret, safe="")
-
-
-PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, _quoted)
 
 
 def _values(match: re.Match[str]) -> tuple[str, ...]:

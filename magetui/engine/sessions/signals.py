@@ -86,17 +86,11 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
     return f"Session {pid} runs no query to cancel: it is idle." if is_idle else None
 
 
-def cancel_query(workspace: Workspace, session: Session) -> Signalled:
-    """Cancel the query of exactly this session, in about a second. Raises `RefusedError` if nothing was done."""
-    return _signal(workspace, session, "cancel")
+def signal_session(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
+    """Cancel the query of exactly this session, or end it, to which the operator consented.
 
-
-def end_session(workspace: Workspace, session: Session) -> Signalled:
-    """End exactly this session; its uncommitted work is rolled back. Otherwise like `cancel_query`."""
-    return _signal(workspace, session, "terminate")
-
-
-def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
+    Reading back the effect takes up to about a second. Raises `RefusedError` if nothing was done.
+    """
     backend = workspace.backend
     _require_allowed(workspace, session, action)
     with workspace.reading() as connection:

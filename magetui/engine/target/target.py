@@ -55,10 +55,6 @@ class Target:
         """Return the texts that must not occur in anything that is shown or stored."""
         return (*secrets_of(self.text), *self.credentials)
 
-    @property
-    def has_password(self) -> bool:
-        return self.url.password is not None or "password" in self.url.query
-
     def with_password(self, password: str) -> Target:
         """Return the target with the password. SQLite targets have no password and stay unchanged."""
         if self.dialect == "sqlite":
