@@ -241,7 +241,6 @@ class Workspace:
             raise self.explained(error) from None
 
     def explained(self, error: BaseException) -> MagetuiError:
-        """Return an error of the driver as a redacted sentence."""
         failure: Failure = self.backend.failure(error)
         lines = [line.strip().rstrip(".") for line in self.target.clean(failure.message).splitlines()]
         # On one line, without the question of libpq that the advice answers.

@@ -79,7 +79,6 @@ def decode(hint: Any, value: object) -> Any:
 
 @cache
 def _decoder(hint: Any) -> Decoder:
-    """Return the function that decodes values of a type hint."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return lambda value: value
@@ -204,7 +203,6 @@ def kinds(family: type[T]) -> Mapping[str, type[T]]:
 
 
 def _subclasses(kind: type[T]) -> Iterator[type[T]]:
-    """Return the class itself and all classes below it."""
     yield kind
     for subclass in kind.__subclasses__():
         yield from _subclasses(subclass)

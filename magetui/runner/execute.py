@@ -116,7 +116,6 @@ class Run:
         )
 
     def _change(self) -> Ending:
-        """Change the database, and return how that ended."""
         try:
             self._require_sessions()
             with ExitStack() as stack:
@@ -317,7 +316,6 @@ class Run:
                 raise RunRefused(f"The version table no longer says {plan.replace_unknown}. Nothing was changed.")
 
     def _repair(self) -> None:
-        """Finish or undo a partially applied revision."""
         from magetui.runner.repair import ScriptsChanged, mend
 
         plan = self._plan

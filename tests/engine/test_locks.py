@@ -278,10 +278,10 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
 ) -> None:
     pid = crowd.running(DEAF)
     eventually(lambda: found(workspace, pid).query == DEAF)
-    look, clock = type(workspace.backend).sessions, [0.0]
+    look, clock = workspace.backend.sessions, [0.0]
 
     def slow(backend: Backend, connection: Connection) -> tuple[Session, ...]:
-        sessions = look(backend, connection)
+        sessions = look(connection)
         clock[0] += 3600  # which the answer takes to arrive
         return sessions
 

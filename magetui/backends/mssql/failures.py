@@ -104,7 +104,6 @@ def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause 
 
 
 def unreadable(table: str, error: DBAPIError) -> str:
-    """Return a sentence that says why a table cannot be read."""
     number = error_number(error.orig)
     if number == LOCK_TIMEOUT:
         return f"Another session has {table} locked, and reading does not wait for locks."
@@ -158,7 +157,6 @@ def dialect_missing(driver_name: str) -> str:
 
 
 def driver_missing(error: ImportError) -> str:
-    """Return sentences that say which driver is missing and how to install it."""
     module = (error.name or "").partition(".")[0]
     if module not in EXTRAS:
         return str(error)

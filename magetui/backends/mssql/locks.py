@@ -45,7 +45,6 @@ class SessionLocks:
                 self._held.setdefault(pid, {})[HeldLock(name, MODES.get(mode, mode))] = None
 
     def held(self, pid: int) -> tuple[HeldLock, ...]:
-        """Return the locks on tables that the session holds."""
         return tuple(self._held.get(pid, ()))
 
     def waits_for(self, pid: int, wait_type: str | None) -> LockWait | None:

@@ -68,11 +68,7 @@ def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 def forgive_rollback(dialect: Dialect) -> None:
-    """Make the dialect ignore the error of a rollback if the server has already rolled back.
-
-    After some errors, the server ends the transaction by itself. A ROLLBACK then fails with 3903, which would hide the
-    first error. SQLAlchemy has no event around a rollback, and an env.py creates its engines without us.
-    """
+    """Ignore the error of a rollback after the server rolled back by itself (3903): it would hide the first error."""
     if "do_rollback" in vars(dialect):
         return
     roll_back = dialect.do_rollback
@@ -104,5 +100,4 @@ def literal(value: str | None) -> str:
 
 
 def identifier(name: str) -> str:
-    """Return a name as a quoted SQL identifier."""
     return "[" + name.replace("]", "]]") + "]"

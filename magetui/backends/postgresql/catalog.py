@@ -79,11 +79,7 @@ _Columns = dict[int, tuple[model.Column, ...]]  # by the table's oid
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector: thousands of new objects would make it walk all old objects again and again.
-
-    None of the new objects is garbage. Freezing and unfreezing makes them old at once, so that the collector does not
-    walk them afterwards either.
-    """
+    """Pause the garbage collector, which would walk all objects again and again; freezing makes the new ones old."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

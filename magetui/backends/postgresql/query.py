@@ -21,12 +21,7 @@ WORTH_A_SECOND_TRY = frozenset({LOCK_NOT_AVAILABLE, "XX000", "42P01"})
 
 @cache
 def statement(name: str) -> str:
-    """Return the text of sql/<name>.sql.
-
-    `{locked_away}` in the text is replaced by a common table expression. It lists the tables that another session
-    holds, or waits for, in ACCESS EXCLUSIVE mode: the table itself, one of its indexes, its TOAST table, or that
-    table's index.
-    """
+    """Return the text of sql/<name>.sql. `{locked_away}` lists the tables under ACCESS EXCLUSIVE, held or awaited."""
     text = _text(name)
     return text.replace("{locked_away}", _text("locked_away")) if "{locked_away}" in text else text
 

@@ -88,7 +88,6 @@ class Demo(AbstractContextManager["Demo"]):
         return {**outer, "XDG_STATE_HOME": str(self.state_home), "XDG_CACHE_HOME": str(self.folder / "cache")}
 
     def close(self) -> None:
-        """End the lock holder and delete the folder."""
         if self.holder is not None:
             self.holder.kill()
             self.holder.wait()

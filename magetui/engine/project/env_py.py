@@ -51,11 +51,7 @@ def read_env_text(file: Path) -> EnvText:
 
 
 def mentions_naming(folder: Path) -> bool:
-    """Return True if a Python file of the project, such as its models, mentions a naming convention.
-
-    Only then does env.py have to run for it. The search skips libraries and hidden folders, and it stops after
-    `FILES_SEARCHED` files.
-    """
+    """Return True if a Python file mentions a naming convention: only then does env.py have to run for it."""
     for file in islice(_python_files(folder), FILES_SEARCHED):
         with suppress(OSError):
             if b"naming_convention" in file.read_bytes():

@@ -89,11 +89,7 @@ def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Pat
 
 
 def ask(python: str, question: str) -> str:
-    """Return what the interpreter prints for a line of Python, or '' if it fails.
-
-    The interpreter runs at `/`, since modules in the current folder would hide its own, and it writes no bytecode
-    beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
-    """
+    """Return what Python prints for a line, or ''. It runs at `/`, where no module hides its own. Raises `OSError`."""
     done = subprocess.run(
         [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],
         capture_output=True,

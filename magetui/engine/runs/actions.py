@@ -33,11 +33,7 @@ def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
 def record_signal(
     workspace: Workspace, session: Session, action: SignalAction, runs: Sequence[int], moment: str
 ) -> None:
-    """Record that the operator cancelled or ended the session at `moment` (ISO 8601, UTC).
-
-    The record goes into the journals of the `runs` that the session blocked, even if they have ended since. If there
-    are none, it gets a journal of its own. Raises `StateError` if nothing can be written.
-    """
+    """Record a signal in the journals of the `runs` that it freed, or in one of its own. Raises `StateError`."""
     directory = runs_directory(workspace.environment)
     signalled = events.SessionSignalled(at=moment, action=action, session=session, operator=operator())
     try:

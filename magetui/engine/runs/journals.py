@@ -24,7 +24,6 @@ def journal_path(directory: Path, run: int) -> Path:
 
 
 def run_numbers(directory: Path) -> list[int]:
-    """Return the numbers of the runs on record, in ascending order."""
     return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
 
 

@@ -73,7 +73,6 @@ def find_session(workspace: Workspace, pid: int) -> Session:
 
 
 def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
-    """Return every session, those of magetui included."""
     return _without_credentials(workspace, workspace.backend.sessions(connection))
 
 

@@ -40,7 +40,6 @@ class Recent:
     python: str | None = None
 
     def chosen(self, base: Selection) -> Selection:
-        """Return `base` with this target."""
         return replace(
             base,
             url=self.url,
