@@ -78,7 +78,13 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
             child.wait(LEAVING_SECONDS)  # the child could not start; its complaints are read below
         finally:
             status = child.poll()
-            _close(child)
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+            try:
+                child.wait(LEAVING_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
         if status is None:
             raise StoppedError("the child was stopped")
         output.seek(0)
@@ -90,18 +96,6 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
 
 def _command(interpreter: str) -> list[str]:
     return [interpreter, "-c", BOOT, package_root()]
-
-
-def _close(child: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, and kill the child if it does not leave."""
-    assert child.stdin is not None
-    with suppress(BrokenPipeError):
-        child.stdin.close()
-    try:
-        child.wait(LEAVING_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def _last_line(complaints: bytes) -> str:

@@ -117,9 +117,8 @@ class Workspace:
 
     def _found_target(self) -> Target:
         if self.selection.url is not None:
-            folder = self.selection.url_folder
-            source = self.selection.url_source
-            return parse_target(self.selection.url, source, None if folder is None else Path(folder))
+            chosen, folder = self.selection, self.selection.url_folder
+            return parse_target(self.selection.url, chosen.url_source, None if folder is None else Path(folder))
         try:
             located = self.located
         except ProjectError:

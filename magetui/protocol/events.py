@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Literal
 from magetui.model.plan import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import codec
-from magetui.protocol.codec import FORMAT
 from magetui.protocol.redaction import clean_json
 
 Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
@@ -52,7 +51,7 @@ class RunStarted(Event, event="run-started"):
     machine: str = ""  # see `machine.identity`: a pid is valid on that machine only
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
-    format: int = FORMAT
+    format: int = codec.FORMAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,10 @@ class Recorder:
                 kind: Any = (
                     "foreign" if operation.constraint_type == "foreignkey" else operation.constraint_type or None
                 )
-                name = self._named(self._dropped(operation).name)
+                # The constraint as Alembic looks for it: a naming convention applies to its name too.
+                wanted = operation.constraint_name, operation.table_name, operation.constraint_type
+                dropped = SchemaObjects(self._context).generic_constraint(*wanted, schema=operation.schema)
+                name = self._named(dropped.name)
                 if_exists = bool(getattr(operation, "if_exists", None))  # since Alembic 1.16
                 return [recorded.DropConstraint(operation.table_name, operation.schema, name, kind, if_exists)]
             case ops.AddConstraintOp():
@@ -237,13 +240,6 @@ class Recorder:
         )
 
     # -- from SQLAlchemy's schema
-
-    def _dropped(self, operation: ops.DropConstraintOp) -> sql_schema.Constraint:
-        """Return the constraint as Alembic looks for it: a naming convention applies to its name too."""
-        made: sql_schema.Constraint = SchemaObjects(self._context).generic_constraint(
-            operation.constraint_name, operation.table_name, operation.constraint_type, schema=operation.schema
-        )
-        return made
 
     def _named(self, name: Any) -> str | None:
         """Return the name in the database: SQLAlchemy shortens a name that a convention has made too long."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from sqlalchemy.pool import NullPool
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
 from magetui.backends.postgresql.sessions import cancel
-from magetui.backends.postgresql.settings import READING, set_if_known, set_on
 from magetui.model.server import Timeouts
 
 # A migration that computes in Python between two statements is idle in its transaction for that time.
@@ -38,6 +38,8 @@ READ_LIMITS = (
     f"statement_timeout = {READ_STATEMENT_TIMEOUT_MS}",
     f"idle_in_transaction_session_timeout = {READER_IDLE_MS}",
 )
+# `magetui_reads` marks a connection that is not the migration's own, so that the migration's events ignore it.
+READING: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT", "magetui_reads": True}
 SESSION = "magetui_session"  # the key of the session's number in a connection's `info`
 TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
 
@@ -94,7 +96,7 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
                 hooks.pooled()
             connection.info[SESSION] = session
             for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
-                set_on(raw, setting)  # asyncpg accepts one statement at a time
+                _set_on(raw, setting)  # asyncpg accepts one statement at a time
             # Let the server notice that its client is gone. Otherwise the session of a killed child would finish its
             # statement, perhaps for hours, and hold locks for a transaction that nobody can commit (manual, 20.3.2:
             # PostgreSQL 14, on Linux), and that of a host without network for the two hours of the system's keepalives.
@@ -174,6 +176,22 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args=given, hide_parameters=True
     )
+
+
+def set_if_known(raw: Any, setting: str, driver_error: type[Exception]) -> None:
+    """Run a SET statement on a DB-API connection; ignore an error, for servers that do not know the setting."""
+    try:
+        _set_on(raw, setting)
+    except driver_error:
+        raw.rollback()
+
+
+def _set_on(raw: Any, settings: str) -> None:
+    """Run SET statements on a DB-API connection and commit them, so that a later rollback does not undo them."""
+    cursor = raw.cursor()
+    cursor.execute(settings)
+    cursor.close()
+    raw.commit()
 
 
 def _literal(text: str) -> str:

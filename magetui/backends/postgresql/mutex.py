@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from magetui.backends.postgresql.connections import READING, set_if_known
 from magetui.backends.postgresql.pooler import serving
 from magetui.backends.postgresql.sessions import sessions
-from magetui.backends.postgresql.settings import READING, set_if_known
 from magetui.model.sessions import MutexHolder
 
 # pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
