@@ -19,10 +19,7 @@ class UnsupportedDialectError(ValueError):
 
 
 def backend_for(url: URL) -> Backend:
-    """Return the backend for `url`'s dialect. Only that backend's modules are imported.
-
-    Raises `UnsupportedDialectError` if no backend exists for the dialect.
-    """
+    """Return the backend for `url`'s dialect, of which alone modules are imported. Raises `UnsupportedDialectError`."""
     dialect = url.get_backend_name()
     if dialect == "postgresql":
         from magetui.backends.postgresql.backend import PostgreSQL

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - a default uses no argument
 """The protocol of a backend: everything that differs between kinds of databases.
 
 All SQL of our own is behind this protocol, so the rest of the program is free of dialects. Values that a backend
@@ -5,7 +6,8 @@ returns are frozen dataclasses of `magetui.model`. The protocol needs SQLAlchemy
 it under the interpreters of other projects.
 
 The protocol has three parts, `Connections`, `Catalog` and `Sessions`; each dialect's package has modules of the same
-names. `Backend` joins the three and adds backups and scratch databases.
+names. `Backend` joins the three and adds backups and scratch databases. A function with a body has the default for a
+dialect that has no such thing: no sessions, no enum types, no progress.
 
 Unless a function says otherwise, it raises SQLAlchemy's `DBAPIError` if the server or the driver reports an error.
 `Connections.failure` tells what such an error means.
@@ -71,10 +73,7 @@ class Connections(Protocol):
         """
 
     def writer(self, url: URL, application_name: str) -> Engine:
-        """Return an engine without a pool for changes; call `prepare_writer` on it before use.
-
-        Raises `ImportError` if the driver is missing.
-        """
+        """Return an engine for `prepare_writer`, without a pool. Raises `ImportError` if the driver is missing."""
 
     def prepare_writer(
         self, engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str
@@ -93,24 +92,21 @@ class Connections(Protocol):
 
     def password_used(self, connection: Connection) -> str | None:
         """Return the password that the driver logged in with, whatever its source; None without a password."""
+        return None
 
     def session_id(self, connection: Connection) -> int | None:
         """Return the server's number for this connection's session; None if the dialect has no sessions."""
+        return None
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
-        """Cancel the statement that `running` executes. Called from another thread.
-
-        `watching` is a second connection to the same database, if there is one.
-        """
+        """Cancel the statement of `running`, from another thread. `watching` is another connection to the database."""
 
     def abandon(self, connection: Connection) -> None:
-        """Break the connection to a server that does not answer, so that the driver notices.
-
-        Called from another thread. Does nothing if the driver gives no access to its socket.
-        """
+        """Break the connection to a silent server, from another thread, so that the driver notices, if it lets us."""
+        return
 
     def failure(self, error: BaseException) -> Failure:
         """Return the meaning of an error that a connection or statement of this backend raised."""
@@ -134,12 +130,10 @@ class Catalog(Protocol):
 
     def not_owned(self, connection: Connection) -> tuple[Table, ...]:
         """Return the tables of the default schema that the role cannot alter, by name."""
+        return ()
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-        """Return every user table, or the tables of one schema, by schema and name.
-
-        `Table.rows` is an estimate and `Table.bytes` includes indexes; either is None if it is unknown.
-        """
+        """Return every user table, or the tables of a schema, by schema and name; `rows` is an estimate."""
 
     def table_details(
         self, connection: Connection, schema: str | None = None, name: str | None = None
@@ -148,12 +142,11 @@ class Catalog(Protocol):
 
     def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:
         """Return the enum types of users' schemas, by schema and name; () if the dialect has no enum types."""
+        return ()
 
     def definitions(self, connection: Connection) -> tuple[str, ...]:
-        """Return the SQL statements that create an empty copy of the schema.
-
-        Returns () unless the SQL of a migration depends on the existing schema (SQLite's batch operations).
-        """
+        """Return the SQL of an empty copy of the schema if a migration's SQL depends on it (SQLite), or ()."""
+        return ()
 
     def count(
         self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
@@ -176,15 +169,15 @@ class Sessions(Protocol):
 
     def session_waits(self, connection: Connection, pid: int) -> bool:
         """Return whether the session waits for a lock. Cheap enough to ask several times a second."""
+        return False
 
     def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
         """Return whether the session exists under that name; the server may have reused the number alone."""
+        return False
 
     def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        """Return the progress of the session's statement; None if the server does not report it.
-
-        Only PostgreSQL reports progress (manual, 28.4 in version 16, Progress Reporting).
-        """
+        """Return the statement's progress if the server reports it (PostgreSQL manual, Progress Reporting), or None."""
+        return None
 
     def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
         """Cancel the statement that a session executes. Returns False if there is no such session.
@@ -192,6 +185,7 @@ class Sessions(Protocol):
         `began` is the session's start as in `Session.began`. It identifies the session together with `pid`. Only
         PostgreSQL can cancel (pg_cancel_backend in the manual's Server Signaling Functions); others return False.
         """
+        return False
 
     def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
         """End a session. Returns False if there is no such session; for `began`, see `cancel`.
@@ -199,6 +193,7 @@ class Sessions(Protocol):
         PostgreSQL: pg_terminate_backend. SQL Server: KILL. SQLite: a process is never ended, so the result is False.
         Raises SQLAlchemy's errors, or `PermissionError` with a sentence, if the role has no permission.
         """
+        return False
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:
         """Return the mutex `key` of the database at `url`, not yet acquired; `note` tells others who holds it.
@@ -226,7 +221,5 @@ class Backend(Connections, Catalog, Sessions, Protocol):
         """Open a scratch database for a replay on the server of `url`. Raises `ScratchUnavailableError`."""
 
     def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
-        """Return what `sql` would reach outside of a scratch database, for example 'the schema public'.
-
-        `schemas` are the names of all schemas of the database. Returns None if `sql` stays inside.
-        """
+        """Return what `sql` reaches outside of a scratch database, such as 'the schema public', or None if nothing."""
+        return None

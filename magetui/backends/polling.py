@@ -1,8 +1,7 @@
 """Polls of a server's sessions, made as rarely as their cost demands.
 
-The cost of one poll grows with the number of sessions. The network's share of the time is no work of the server, so it
-is subtracted. The rest is measured by the clock of a busy machine, so the pause has an upper limit that an operator
-who watches can accept.
+The cost of one poll grows with the number of sessions. The network's share of the time is subtracted. The rest is
+measured by the clock of a busy machine, so the pause has an upper limit that an operator can accept.
 """
 
 from __future__ import annotations
@@ -21,10 +20,7 @@ NO_SESSION = 0  # no session has this number
 
 
 class SessionPoller:
-    """Polls the sessions of a database over one connection after another.
-
-    The first poll on each connection also loads the catalog caches, so its time says nothing about the next poll.
-    """
+    """Polls sessions. The first poll on a connection also loads the catalog caches, so its time says nothing."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -1,6 +1,12 @@
-"""Sentences that several backends need: why a table was not counted, or is no version table."""
+"""Answers that several backends give: why a table was not counted or is no version table, and an error's origin."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DBAPIError
+
+from magetui.model.schema import Counted, Table, Wanted
 
 NO_TIME_TO_COUNT = "there was no time left to count"
 COUNTING_TOOK_TOO_LONG = "counting took too long"
@@ -10,3 +16,13 @@ TABLE_IS_LOCKED = "somebody has the table locked"
 def no_version_column(table: str) -> str:
     """Return why a table with the version table's name is no version table."""
     return f"{table} has no column version_num, so it is not a version table of Alembic's."
+
+
+def not_counted(table: Table, wanted: Sequence[Wanted], problem: str) -> tuple[Counted, ...]:
+    """Return the estimated number of rows; there is no estimate for columns and values."""
+    return tuple(Counted(None if item.column else table.rows, exact=False, problem=problem) for item in wanted)
+
+
+def original(error: BaseException) -> BaseException:
+    """Return the driver's error in an error of SQLAlchemy."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

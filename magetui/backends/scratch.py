@@ -1,7 +1,7 @@
 """Scratch databases: an empty database or schema where the revisions of a project are replayed.
 
-No dialect ever commits what a replay builds. The scratch database exists only for one connection, and disappears with
-that connection. So nothing needs to be cleaned up, not even after the process was killed.
+A scratch database exists only for one connection, which never commits. So nothing needs to be cleaned up, not even
+after the process was killed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from sqlalchemy import Connection
 
 
 class ReachedOutside(BaseException):
-    """A script reached, or would reach, outside of the scratch database; the message is a sentence that says where.
-
-    This is no `Exception`, so that a script's `except Exception` cannot swallow it. `elsewhere` is true if the script
-    could run in a database that is used for nothing else.
-    """
+    """A script reached outside, as a sentence says. It is no `Exception`, so that no script can swallow it."""
 
     def __init__(self, message: str, *, elsewhere: bool = True) -> None:
-        self.elsewhere = elsewhere
+        self.elsewhere = elsewhere  # whether it could run in a database that is used for nothing else
         super().__init__(message)
 
 
@@ -44,23 +40,18 @@ class ScratchRequest:
 class Scratch(Protocol):
     """An open scratch database."""
 
-    @property
-    def connection(self) -> Connection:
-        """The connection for the replay. It commits nothing: an attempt to commit raises `ReachedOutside`."""
-
-    @property
-    def schema(self) -> str | None:
-        """The schema that unqualified names mean; None if the dialect has only one schema."""
-
-    @property
-    def guard(self) -> str | None:
-        """A schema of the scratch database itself that no revision made; None if there is none."""
+    connection: Connection  # for the replay; an attempt to commit raises `ReachedOutside`
+    schema: str | None  # that unqualified names mean; None if the dialect has only one schema
+    guard: str | None  # a schema of the scratch database itself that no revision made
 
     def check(self) -> None:
         """Raise `ReachedOutside` if the replay locked an object outside, or too many objects inside."""
+        return
 
     def done(self) -> None:
         """Declare that all scripts have run: later statements are our own. Raises as `check`."""
+        return
 
-    def hint(self, error: BaseException) -> str | None:
+    def hint(self, error: BaseException) -> str | None:  # noqa: ARG002
         """Return a sentence if the scratch database itself may be the reason for a script's error, else None."""
+        return None

@@ -32,10 +32,7 @@ class ThreadCall(Generic[T]):
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def wait(self, seconds: float = float("inf")) -> bool:
-        """Return whether the call ends within `seconds`. ctrl+c is noticed within `TURN_SECONDS`.
-
-        A signal wakes a thread that sleeps, but not a thread that falls asleep just after the signal has come.
-        """
+        """Return whether the call ends in time. ctrl+c is noticed within `TURN_SECONDS`, however it arrives."""
         deadline = time.monotonic() + seconds
         while not self._done.wait(max(0.0, min(TURN_SECONDS, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:

@@ -100,7 +100,7 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
         complain(line)
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session.pid, named))
-    signalled = (signals.end_session if action == "terminate" else signals.cancel_query)(workspace, session)
+    signalled = signals.signal_session(workspace, session, action)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0
 

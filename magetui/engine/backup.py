@@ -1,7 +1,6 @@
 """Backups: the complete database in one file, as it was at one moment, while everybody keeps working.
 
-A backup only reads the database. An incomplete backup never stays on the disk: the file is written under an unfinished
-name, gets its final name at the end, and is deleted if the backup fails.
+An incomplete backup never stays on the disk: the file gets its final name at the end, and is deleted after an error.
 """
 
 from __future__ import annotations
@@ -24,25 +23,21 @@ from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import Session
+from magetui.protocol.journal import PRIVATE, milliseconds_since
 from magetui.protocol.requests import NAME_LIMIT
 
-PRIVATE = 0o600
 UNFINISHED = ".unfinished"
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock mode that blocks a backup
 
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """The operator's request.
-
-    If `output` is None, the file is in the current directory, named after the database and the time. If `pg_dump` is
-    None, the one on PATH is used. `anyway` starts the backup even if the disk may be too small.
-    """
+    """The operator's request. Without `output`, the file is named after the database and the time."""
 
     output: Path | None = None
-    pg_dump: str | None = None
+    pg_dump: str | None = None  # None: the one on PATH
     lock_timeout_ms: int = 10_000
-    anyway: bool = False
+    anyway: bool = False  # even if the disk may be too small
     database: str | None = None  # the redacted URL that the operator saw, if any
 
 
@@ -75,10 +70,7 @@ class BackupEstimate:
 
 
 def estimate_backup(workspace: Workspace, request: BackupRequest) -> BackupEstimate:
-    """Return the file and the sizes of a backup without writing anything.
-
-    Raises the errors of `make_backup`, except for too little disk space.
-    """
+    """Return the file and sizes of a backup without writing. Raises as `make_backup`, but not for too little space."""
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
@@ -105,8 +97,12 @@ def make_backup(
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
-        if not request.anyway:
-            _require_room(file.parent, job.most)
+        if not request.anyway and (free := shutil.disk_usage(file.parent).free) < job.most:
+            raise RefusedError(
+                f"The disk of {file.parent} has {_megabytes(free)} left, and the database takes "
+                f"{_megabytes(job.most)}. Nothing was written. Choose a larger disk with --output. Or give --anyway, "
+                "since a compressed dump is often smaller: if the disk fills up, the dump is deleted again."
+            )
         with _unfinished(file) as unfinished:
             job.write(unfinished, on_progress)
     except BackupFailedError as error:
@@ -116,7 +112,7 @@ def make_backup(
     backup = Backup(
         file=file,
         bytes=file.stat().st_size,
-        elapsed_ms=int((time.monotonic() - started) * 1000),
+        elapsed_ms=milliseconds_since(started),
         restore=job.restore_command(file),
         database=workspace.target.redacted,
         dialect=workspace.backend.name,
@@ -162,16 +158,6 @@ def _already_exists(file: Path) -> RefusedError:
     )
 
 
-def _require_room(folder: Path, most: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < most:
-        raise RefusedError(
-            f"The disk of {folder} has {_megabytes(free)} left, and the database takes {_megabytes(most)}. Nothing was "
-            "written. Choose a larger disk with --output. Or give --anyway, since a compressed dump is often smaller: "
-            "if the disk fills up, the dump is deleted again."
-        )
-
-
 def _megabytes(count: int) -> str:
     return f"{count / 1024 / 1024:,.1f} MB"
 
@@ -196,10 +182,7 @@ def _unfinished(file: Path) -> Iterator[Path]:
 
 
 def _publish(unfinished: Path, file: Path) -> None:
-    """Give the backup its final name. Raises `RefusedError` if the name was taken meanwhile.
-
-    A plain rename would overwrite that other file, so this makes a hard link.
-    """
+    """Give the backup its name by a hard link, since a rename overwrites. Raises `RefusedError` if it was taken."""
     try:
         os.link(unfinished, file)
     except FileExistsError:

@@ -1,7 +1,6 @@
 """Questions to the project's own code, each answered by a child process within a bounded time.
 
-Most questions need no database. A question that uses the database goes over a pipe that stays open. If this program
-ends for any reason, the pipe closes and the child leaves.
+A question that uses the database goes over a pipe that stays open. If this program ends, the child leaves.
 """
 
 from __future__ import annotations
@@ -58,11 +57,7 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
 
 
 def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, stop: Callable[[], bool]) -> Any:
-    """Return the answer of a child that ends when this program ends, or when `stop` returns True.
-
-    `stop` is polled every `PULSE_SECONDS`. Raises `StoppedError` if the child was stopped, and `NoAnswerError` as
-    `answer` does.
-    """
+    """Return a child's answer, or raise `StoppedError` after `stop` returned True, or `NoAnswerError`."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             _command(interpreter),
@@ -83,7 +78,13 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
             child.wait(LEAVING_SECONDS)  # the child could not start; its complaints are read below
         finally:
             status = child.poll()
-            _close(child)
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+            try:
+                child.wait(LEAVING_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
         if status is None:
             raise StoppedError("the child was stopped")
         output.seek(0)
@@ -95,18 +96,6 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
 
 def _command(interpreter: str) -> list[str]:
     return [interpreter, "-c", BOOT, package_root()]
-
-
-def _close(child: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, and kill the child if it does not leave."""
-    assert child.stdin is not None
-    with suppress(BrokenPipeError):
-        child.stdin.close()
-    try:
-        child.wait(LEAVING_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def _last_line(complaints: bytes) -> str:

@@ -48,19 +48,11 @@ class UsageError(MagetuiError):
 
 
 class ConnectError(MagetuiError):
-    """The database cannot be reached or used; `cause` is a cause of the finding `cannot-connect`.
-
-    `advice` replaces the cause's own advice if better advice is known.
-    """
+    """The database cannot be reached or used, for one of the causes in `ADVICE`; better `advice` replaces that."""
 
     def __init__(self, cause: ConnectCause, message: str, advice: str | None = None) -> None:
         self.cause = cause
         super().__init__(f"{message.rstrip()} {advice or ADVICE[cause]}")
-
-    @staticmethod
-    def advised() -> frozenset[str]:
-        """Return the causes that have advice, which are all of them."""
-        return frozenset(ADVICE)
 
 
 class ProjectError(MagetuiError):

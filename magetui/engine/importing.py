@@ -1,8 +1,7 @@
 """Late imports of large libraries, one thread at a time.
 
 The modules of SQLAlchemy and Alembic import each other in circles. If two threads enter such a circle at different
-modules, Python breaks the deadlock of its import locks, and one thread gets a partly initialised module. Threads that
-import through `load` always get complete modules.
+modules, one of them gets a partly initialised module, unless both import through `load`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import SCRATCH_VARIABLE, Workspace
 from magetui.model.operations import CreateTable, CreateType, RenameTable, UnclearTable
 from magetui.protocol import codec
-from magetui.protocol.replayed import Replayed
+from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import ReplayRequest
 
 SCRATCH_DATABASE = (

@@ -1,8 +1,7 @@
 """The workspace: a target and a project. Both front ends hold one.
 
-Each part is found when it is first needed, because most verbs need only some parts: `history` needs no database, and
-`locks` needs no chain. A workspace holds no connection. A reading opens one and closes it, so that no connection of
-ours idles on a server in trouble.
+Each part is found when it is first needed: `history` needs no database, and `locks` needs no chain. A workspace holds
+no connection, so that none of ours idles on a server in trouble.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend
 from magetui.engine.child import NoAnswerError, StoppedError, answer, answer_while_held
-from magetui.engine.errors import ConnectError, MagetuiError, ProjectError, RefusedError
-from magetui.engine.project.env_py import Environment, ask_env, mentions_naming, read_env_text
+from magetui.engine.errors import ADVICE, ConnectError, MagetuiError, ProjectError, RefusedError
+from magetui.engine.project.env_py import ask_env, mentions_naming, read_env_text
 from magetui.engine.project.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.project.project import (
     MAGE_VARIABLES,
@@ -39,12 +38,12 @@ from magetui.engine.target.passwords import Passwords
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, database_file, mage_target, parse_target
 from magetui.model.server import Failure
+from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
 from magetui.protocol.requests import Question, ReplayRequest
 
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
-CONNECT_CAUSES = frozenset(ConnectError.advised())
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
 NO_PASSWORD = "no password supplied"  # as libpq words it
 
@@ -59,11 +58,7 @@ class Workspace:
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        """Prepare a workspace; nothing is found yet.
-
-        `targets` are the targets of the caller's workspaces, to which this one adds its own. `passwords` are the
-        passwords that commands have given so far.
-        """
+        """Prepare a workspace. `targets` collects the targets, and `passwords` those of commands, of all workspaces."""
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
@@ -88,8 +83,11 @@ class Workspace:
         located = self.located
         if located.kind == "mage":
             return located
-        target = self._target_if_any()  # `target` uses `located`: with `project` it would not end
-        return with_env_options(located, self.asked, target.url if target is not None else None)
+        try:
+            url = self.target.url  # `target` uses `located`: with `project` it would not end
+        except ConnectError:
+            url = None
+        return with_env_options(located, self.asked, url)
 
     @property
     def target(self) -> Target:
@@ -102,10 +100,7 @@ class Workspace:
         return self._target
 
     def require_target(self, chosen: str) -> None:
-        """Raise `RefusedError` if the target is not the chosen one, by its redacted URL.
-
-        If the environment, a configuration or a secret store names it, it may have changed since the consent.
-        """
+        """Raise `RefusedError` if the target is no longer `chosen`: its environment or secret may have changed."""
         if self.target.redacted != chosen:
             raise RefusedError(
                 f"This was planned for {chosen}, but now the database is {self.target.redacted} "
@@ -122,7 +117,8 @@ class Workspace:
 
     def _found_target(self) -> Target:
         if self.selection.url is not None:
-            return self._chosen_target(self.selection.url)
+            chosen, folder = self.selection, self.selection.url_folder
+            return parse_target(self.selection.url, chosen.url_source, None if folder is None else Path(folder))
         try:
             located = self.located
         except ProjectError:
@@ -135,25 +131,16 @@ class Workspace:
             return mage_target(self.environment, self.project_path)
         return project_target(located, self.asked, named=self.selection.name is not None)
 
-    def _chosen_target(self, url: str) -> Target:
-        folder = self.selection.url_folder
-        return parse_target(url, self.selection.url_source, None if folder is None else Path(folder))
-
     def _with_password(self, target: Target) -> Target:
         """Return the target with the password that was typed, or that its command gives if the URL has none."""
         chosen = self.selection
         if chosen.password is not None:
             return target.with_password(chosen.password)
-        if chosen.password_command is None or target.has_password:
+        has_one = target.url.password is not None or "password" in target.url.query
+        if chosen.password_command is None or has_one:
             return target
         password = self._passwords.of(chosen.password_command, str(chosen.target), self.environment)
         return target.with_password(password)
-
-    def _target_if_any(self) -> Target | None:
-        try:
-            return self.target
-        except ConnectError:
-            return None
 
     @cached_property
     def asked(self) -> Environment:
@@ -167,7 +154,7 @@ class Workspace:
         if url_known and text.configured is not None and not located.scripts.several and not named:
             return Environment((text.configured,))
         url = None if self.selection.url is None else self.target.text
-        reply = ask_env(self.interpreter, located.folder, located.scripts, url)
+        reply = ask_env(self.python.path, located.folder, located.scripts, url)
         if not reply.databases and text.configured is not None and url_known:
             return Environment((text.configured,))
         return reply
@@ -181,18 +168,14 @@ class Workspace:
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
     def ask(self, request: Question, doing: str) -> Any:
-        """Return the JSON document that the project's own code answers, from a child process.
-
-        `doing` completes the sentence "The scripts failed to …". Raises `MagetuiError` if the child does not answer;
-        its text has no credentials that a script may have repeated.
-        """
+        """Return the project's own code's answer. `doing` completes 'The scripts failed to …', a `MagetuiError`."""
         with self._child_errors(doing):
-            return answer(self.interpreter, self.project.folder, request)
+            return answer(self.python.path, self.project.folder, request)
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
         """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""
         with self._child_errors(doing):
-            return answer_while_held(self.interpreter, self.project.folder, request, stop)
+            return answer_while_held(self.python.path, self.project.folder, request, stop)
 
     @contextmanager
     def _child_errors(self, doing: str) -> Iterator[None]:
@@ -222,11 +205,6 @@ class Workspace:
     def chain(self) -> Chain:
         return read_chain(self.located.version_locations)
 
-    @property
-    def interpreter(self) -> str:
-        """The Python that runs the scripts."""
-        return self.python.path
-
     @cached_property
     def python(self) -> Interpreter:
         """The Python that runs the scripts, and why: ours for Mage's chain, else the named one or the project's."""
@@ -237,11 +215,7 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that cannot write and does not wait, and close it afterwards.
-
-        Raises `ConnectError` if no connection can be opened, and `MagetuiError` if a read fails. Neither text contains
-        credentials.
-        """
+        """Yield a connection that cannot write and does not wait. Raises `ConnectError` and `MagetuiError`."""
         with self.explaining(), self.connect() as connection:
             yield connection
 
@@ -266,36 +240,25 @@ class Workspace:
             raise self.explained(error) from None
 
     def explained(self, error: BaseException) -> MagetuiError:
-        """Return an error of the driver as a redacted sentence."""
         failure: Failure = self.backend.failure(error)
-        message = self.target.clean(failure.message)
+        lines = [line.strip().rstrip(".") for line in self.target.clean(failure.message).splitlines()]
+        # On one line, without the question of libpq that the advice answers.
+        message = ". ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))
         where = f"{self.target.redacted} (from {self.target.source})"
         if failure.cause == "password":  # a password that a command gave may have been changed since
             self._passwords.forget(self.selection.password_command)
-        if failure.cause in CONNECT_CAUSES:
+        if failure.cause in ADVICE:
+            has_given_one = failure.cause == "password" and (self.selection.password or self.selection.password_command)
             return ConnectError(
-                failure.cause,  # type: ignore[arg-type]  # narrowed by the test above
-                f"Cannot use the database {where}: {_one_line(message)}.",
-                failure.advice or self._advice(failure.cause),
+                failure.cause,
+                f"Cannot use the database {where}: {message}.",
+                failure.advice or ("Check the user and the password." if has_given_one else None),
             )
         if failure.cause == "lost":
-            return MagetuiError(f"The connection to {where} was lost: {_one_line(message)}.")
+            return MagetuiError(f"The connection to {where} was lost: {message}.")
         if failure.cause == "lock-timeout":
             return MagetuiError(
-                f"The database {where} is locked, and reading does not wait for locks: {_one_line(message)}. "
+                f"The database {where} is locked, and reading does not wait for locks: {message}. "
                 "'magetui locks' shows who holds the lock."
             )
-        return MagetuiError(f"Reading the database {where} failed: {_one_line(message)}.")
-
-    def _advice(self, cause: str) -> str | None:
-        """Return what to do next, if that differs from the advice of the cause."""
-        chosen = self.selection
-        if cause == "password" and (chosen.password or chosen.password_command):
-            return "Check the user and the password."
-        return None
-
-
-def _one_line(message: str) -> str:
-    """Return a driver's message on one line, without the question of libpq that the advice answers."""
-    lines = [line.strip().rstrip(".") for line in message.splitlines()]
-    return ". ".join(line for line in lines if line and not LIBPQ_ASKS.match(line))
+        return MagetuiError(f"Reading the database {where} failed: {message}.")

@@ -73,16 +73,12 @@ def decode(hint: object, value: object) -> Any: ...
 
 
 def decode(hint: Any, value: object) -> Any:
-    """Return the value of this type that `encode` turned into JSON.
-
-    Raises `CodecError` if the JSON value does not fit, `TypeError` for a type hint that the codec does not know.
-    """
+    """Return the value that `encode` made into JSON. Raises `CodecError`, and `TypeError` for an unknown type hint."""
     return _decoder(hint)(value)
 
 
 @cache
 def _decoder(hint: Any) -> Decoder:
-    """Return the function that decodes values of a type hint."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return lambda value: value
@@ -99,9 +95,11 @@ def _decoder(hint: Any) -> Decoder:
 
 def _container(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Decoder:
     if origin is Mapping:
-        return _mapping(_decoder(arguments[1]))
+        inner = _decoder(arguments[1])
+        return _checked(dict, "object", lambda value: {key: inner(part) for key, part in value.items()})
     if origin is frozenset or (origin is tuple and arguments[1:] == (...,)):
-        return _sequence(origin, _decoder(arguments[0]))
+        item = _decoder(arguments[0])
+        return _checked(list, "list", lambda value: origin(map(item, value)))
     if origin is tuple:
         return _fixed_tuple(tuple(map(_decoder, arguments)))
     raise TypeError(f"The codec does not know the type hint {hint}")
@@ -138,11 +136,11 @@ def _union(hints: tuple[Any, ...]) -> Decoder:
     return lambda value: None if value is None else inner(value)
 
 
-def _sequence(kind: Callable[[Any], Any], item: Decoder) -> Decoder:
+def _checked(kind: type[Any], expected: str, convert: Decoder) -> Decoder:
     def read(value: Any) -> Any:
-        if not isinstance(value, list):
-            raise _mismatch("list", value)
-        return kind(map(item, value))
+        if not isinstance(value, kind):
+            raise _mismatch(expected, value)
+        return convert(value)
 
     return read
 
@@ -156,15 +154,6 @@ def _fixed_tuple(items: tuple[Decoder, ...]) -> Decoder:
     return read
 
 
-def _mapping(item: Decoder) -> Decoder:
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _mismatch("object", value)
-        return {key: item(part) for key, part in value.items()}
-
-    return read
-
-
 @cache
 def _dataclass(kind: type[Any]) -> Decoder:
     if not is_dataclass(kind):
@@ -173,9 +162,7 @@ def _dataclass(kind: type[Any]) -> Decoder:
     decoders = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
-    def read(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _mismatch(kind.__name__, value)
+    def read(value: dict[str, Any]) -> Any:
         made = {}
         for name, part in value.items():
             decoder = decoders.get(name)
@@ -189,7 +176,7 @@ def _dataclass(kind: type[Any]) -> Decoder:
             raise CodecError(f"{kind.__name__}: no value for {missing}")
         return kind(**made)
 
-    return read
+    return _checked(dict, kind.__name__, read)
 
 
 def _tagged(families: tuple[Any, ...]) -> Decoder:
@@ -216,7 +203,6 @@ def kinds(family: type[T]) -> Mapping[str, type[T]]:
 
 
 def _subclasses(kind: type[T]) -> Iterator[type[T]]:
-    """Return the class itself and all classes below it."""
     yield kind
     for subclass in kind.__subclasses__():
         yield from _subclasses(subclass)

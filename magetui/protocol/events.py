@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Literal
 from magetui.model.plan import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import codec
-from magetui.protocol.codec import FORMAT
 from magetui.protocol.redaction import clean_json
 
 Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
@@ -29,12 +28,14 @@ class Event:
     event: ClassVar[str] = ""
     at: str
 
+    def __init_subclass__(cls, event: str = "") -> None:
+        cls.event = event or cls.event  # `slots=True` makes each class a second time, without the argument
+
 
 @dataclass(frozen=True, slots=True)
-class RunStarted(Event):
+class RunStarted(Event, event="run-started"):
     """A run started, or an action that no child carries out: then `target_revision` says what it was done to."""
 
-    event: ClassVar[str] = "run-started"
     run: int
     verb: RunVerb
     target_revision: str
@@ -50,28 +51,25 @@ class RunStarted(Event):
     machine: str = ""  # see `machine.identity`: a pid is valid on that machine only
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
-    format: int = FORMAT
+    format: int = codec.FORMAT
 
 
 @dataclass(frozen=True, slots=True)
-class MutexAwaited(Event):
+class MutexAwaited(Event, event="mutex-awaited"):
     """Another migration holds the mutex. `holder` and `note` say which, if the server shows it."""
 
-    event: ClassVar[str] = "mutex-awaited"
     timeout_ms: int
     holder: Session | None = None
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MutexTaken(Event):
-    event: ClassVar[str] = "mutex-taken"
+class MutexTaken(Event, event="mutex-taken"):
     waited_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class StepStarted(Event):
-    event: ClassVar[str] = "step-started"
+class StepStarted(Event, event="step-started"):
     number: int
     of: int
     revision: str
@@ -80,54 +78,45 @@ class StepStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StepEnded(Event):
-    event: ClassVar[str] = "step-ended"
+class StepEnded(Event, event="step-ended"):
     number: int
     revision: str
     elapsed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class SessionOpened(Event):
+class SessionOpened(Event, event="session-opened"):
     """The migrating connection opened: its session number on the server, and its application name there."""
 
-    event: ClassVar[str] = "session-opened"
     session: int
     application: str
 
 
 @dataclass(frozen=True, slots=True)
-class StatementStarted(Event):
-    event: ClassVar[str] = "statement-started"
+class StatementStarted(Event, event="statement-started"):
     number: int
     sql: str
     session: int | None = None  # the migrating session, by its number on the server
 
 
 @dataclass(frozen=True, slots=True)
-class StatementEnded(Event):
-    event: ClassVar[str] = "statement-ended"
+class StatementEnded(Event, event="statement-ended"):
     number: int
     elapsed_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressMade(Event):
+class ProgressMade(Event, event="progress-made"):
     """The progress of the statement, at most once a second."""
 
-    event: ClassVar[str] = "progress-made"
     number: int
     progress: StatementProgress
 
 
 @dataclass(frozen=True, slots=True)
-class LockAwaited(Event):
-    """The migrating session waits for a lock. A new event follows when the sessions in the wait queue change.
+class LockAwaited(Event, event="lock-awaited"):
+    """The run waits for a lock, or its wait queue has changed. `more_behind` counts the waiters that are not listed."""
 
-    Long lists of sessions are cut; `more_behind` counts the waiters behind the run that are not listed.
-    """
-
-    event: ClassVar[str] = "lock-awaited"
     since: str
     timeout_ms: int
     waits_for: LockWait | None
@@ -140,24 +129,21 @@ class LockAwaited(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class LockObtained(Event):
-    event: ClassVar[str] = "lock-obtained"
+class LockObtained(Event, event="lock-obtained"):
     waited_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class OutputPrinted(Event):
+class OutputPrinted(Event, event="output-printed"):
     """A script or env.py wrote a line to stdout or stderr."""
 
-    event: ClassVar[str] = "output-printed"
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptFailed(Event):
+class AttemptFailed(Event, event="attempt-failed"):
     """The run could not get a lock in time. It retries in `retry_in_ms`; if that is None, `reason` says why not."""
 
-    event: ClassVar[str] = "attempt-failed"
     number: int
     of: int
     error: str
@@ -166,55 +152,48 @@ class AttemptFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SessionSignalled(Event):
+class SessionSignalled(Event, event="session-signalled"):
     """The operator cancelled the query of a session, or ended the session."""
 
-    event: ClassVar[str] = "session-signalled"
     action: SignalAction
     session: Session
     operator: str  # 'user@host'
 
 
 @dataclass(frozen=True, slots=True)
-class ServerFellSilent(Event):
+class ServerFellSilent(Event, event="server-fell-silent"):
     """The server has not answered since then, neither on the run's own connection nor on a new one."""
 
-    event: ClassVar[str] = "server-fell-silent"
     since: str
     limit_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class ServerAnswered(Event):
-    event: ClassVar[str] = "server-answered"
+class ServerAnswered(Event, event="server-answered"):
     silent_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionBroke(Event):
+class ConnectionBroke(Event, event="connection-broke"):
     """The run's connection broke. The run tries for `tries_ms` to connect again and read the current revision."""
 
-    event: ClassVar[str] = "connection-broke"
     tries_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class LineDropped(Event):
+class LineDropped(Event, event="line-dropped"):
     """The program that started the run is gone, and the run was to be cancelled in that case."""
 
-    event: ClassVar[str] = "line-dropped"
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested(Event, event="cancel-requested"):
+    """The operator asked the run to stop."""
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequested(Event):
-    event: ClassVar[str] = "cancel-requested"
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnded(Event):
+class RunEnded(Event, event="run-ended"):
     """The run ended. `current` was read from the database afterwards; None if it could not be read."""
 
-    event: ClassVar[str] = "run-ended"
     outcome: Outcome
     current: tuple[str, ...] | None
     elapsed_ms: int
@@ -256,10 +235,7 @@ def encode(event: Event, clean: Callable[[str], str] = str) -> str:
 
 
 def decode(line: str) -> Event:
-    """Return the event on a line of a journal.
-
-    Raises `ValueError` if the line is no JSON, and its subclass `CodecError` if this version does not know the event.
-    """
+    """Return the event on a line. Raises `ValueError`; its subclass `CodecError` if this version does not know it."""
     return codec.decode(Event, _from_format_1(json.loads(line)))
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from magetui.protocol import events
@@ -22,9 +23,15 @@ from magetui.protocol.redaction import redact
 PRIVATE = 0o600
 
 
-def now() -> str:
-    """Return the present time in UTC as ISO 8601, to the millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(seconds_ago: float = 0) -> str:
+    """Return the time in UTC as ISO 8601, to the millisecond."""
+    moment = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds_since(moment: float) -> int:
+    """Return the milliseconds since a moment of `time.monotonic`."""
+    return int((time.monotonic() - moment) * 1000)
 
 
 class Journal:
@@ -54,10 +61,7 @@ class Journal:
 
 
 def create(path: Path) -> int:
-    """Create a journal, lock it, and return the descriptor that the child inherits.
-
-    Raises `FileExistsError` if the file exists, and `OSError` if it cannot be written.
-    """
+    """Create a journal, lock it, and return the descriptor for the child. Raises `FileExistsError` and `OSError`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

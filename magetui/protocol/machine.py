@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import socket
 from pathlib import Path
+from typing import Any
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PID_NAMESPACE = Path("/proc/self/ns/pid")
@@ -14,3 +17,8 @@ def identity() -> str:
     boot = BOOT_ID.read_text().strip() if BOOT_ID.is_file() else ""
     namespace = str(PID_NAMESPACE.readlink()) if PID_NAMESPACE.is_symlink() else ""
     return " ".join((socket.gethostname(), boot, namespace)).strip()
+
+
+def this_process() -> dict[str, Any]:
+    """Return the fields of `RunStarted` that say which process does the work, and whose it is."""
+    return {"pid": os.getpid(), "user": getpass.getuser(), "host": socket.gethostname(), "machine": identity()}

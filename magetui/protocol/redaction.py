@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -29,6 +30,8 @@ KEYWORD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
+# The last one is SQLAlchemy's spelling in a URL, with every reserved character encoded.
+PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, partial(quote, safe=""))
 SHORTEST_SECRET = 3
 SHORTEST_STORE_SECRET = 8
 # Credentials of a secret store. They give access to more than this one database.
@@ -44,19 +47,12 @@ STORE_VARIABLES = (
 
 
 def redact_url(url: str) -> str:
-    """Return `url` without its credentials, whether it parses or not. The user's name stays.
-
-    The password ends at the last `@`, so that a password with `@ : / % #` in it is hidden completely.
-    """
+    """Return `url` without its credentials, whether it parses or not. The password ends at the last `@`."""
     return KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """Return the credentials in `url` in each spelling that a message may repeat, longest first.
-
-    Words that the redacted URL shows anyway are left out. If user, password and database are all 'mage', hiding that
-    word would make every message unreadable and hide nothing.
-    """
+    """Return the credentials in `url` in each spelling, longest first, without words that the redacted URL shows."""
     shown = redact_url(url)
     # The value of odbc_connect is percent-encoded, so its keywords are visible only after decoding.
     secrets = {
@@ -64,39 +60,25 @@ def secrets_of(url: str) -> tuple[str, ...]:
     }
     if match := AUTHORITY.match(url):
         secrets |= {match[2], match[2].split("@")[0]}
-    spellings = (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+    spellings = (*PLAIN_AND_ENCODED, unquote, unquote_plus)
     return _longest_first(spell(secret) for secret in secrets for spell in spellings if spell(secret) not in shown)
 
 
 def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret store's credentials in the environment, plain and percent-encoded, longest first.
-
-    Short ones are left out: 'test', which a practice store accepts, is no secret, and many database names contain it.
-    """
+    """Return a secret store's credentials in the environment, longest first, without short ones such as 'test'."""
     secrets = {environment.get(variable, "") for variable in STORE_VARIABLES}
     spelled = (spell(secret) for secret in secrets for spell in PLAIN_AND_ENCODED)
     return _longest_first(spelled, SHORTEST_STORE_SECRET)
 
 
 def password_spellings(password: str, shown: str) -> tuple[str, ...]:
-    """Return a password that is in no URL, plain and percent-encoded, longest first.
-
-    Spellings that `shown`, the redacted URL, contains anyway are left out, as in `secrets_of`.
-    """
+    """Return the spellings of a password that is in no URL, longest first, without those in the redacted URL."""
     return _longest_first(spell(password) for spell in PLAIN_AND_ENCODED if spell(password) not in shown)
 
 
 def _longest_first(spelled: Iterable[str], shortest: int = SHORTEST_SECRET) -> tuple[str, ...]:
     """Return the secrets that are long enough to hide. The longest is first, because it may contain a shorter one."""
     return tuple(sorted({secret for secret in spelled if len(secret) >= shortest}, key=len, reverse=True))
-
-
-def _quoted(secret: str) -> str:
-    """Return the secret as SQLAlchemy spells it in a URL: with every reserved character encoded."""
-    return quote(secret, safe="")
-
-
-PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, _quoted)
 
 
 def _values(match: re.Match[str]) -> tuple[str, ...]:

@@ -41,12 +41,14 @@ class ChildRequest:
     TAG: ClassVar[str] = "request"
     request: ClassVar[str] = ""
 
+    def __init_subclass__(cls, request: str = "") -> None:
+        cls.request = request or cls.request  # `slots=True` makes each class a second time, without the argument
+
 
 @dataclass(frozen=True, slots=True)
-class Request(ChildRequest):
+class Request(ChildRequest, request="run"):
     """A run: the plan that the operator consented to, and the limits of the run."""
 
-    request: ClassVar[str] = "run"
     run: int
     url: str = field(repr=False)
     scripts: Scripts
@@ -57,31 +59,24 @@ class Request(ChildRequest):
     on_disconnect: OnDisconnect = "continue"
     operator: str = ""  # 'user@host', shown in the server's list of sessions
 
-    @property
-    def application_name(self) -> str:
-        """The name of the migrating session in the server's list of sessions."""
-        return self.name_of("")
-
-    def name_of(self, part: str) -> str:
-        """Return the name of another session of the run: `part` is 'watcher' or 'mutex'."""
+    def session_name(self, part: str = "") -> str:
+        """Return the application name of the migrating session, or of another one: `part` is 'watcher' or 'mutex'."""
         return " ".join(word for word in ("magetui run", str(self.run), part, self.operator) if word)[:NAME_LIMIT]
 
 
 @dataclass(frozen=True, slots=True)
-class RenderRequest(ChildRequest):
+class RenderRequest(ChildRequest, request="render"):
     """Render the SQL of steps for a dialect, without a database."""
 
-    request: ClassVar[str] = "render"
     scripts: Scripts
     dialect: str
     steps: tuple[PlannedStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRequest(ChildRequest):
+class RecordRequest(ChildRequest, request="record"):
     """Record the operations of revisions for a dialect, without a database; `files` are their scripts, in order."""
 
-    request: ClassVar[str] = "record"
     scripts: Scripts
     dialect: str
     revisions: tuple[str, ...]
@@ -89,13 +84,9 @@ class RecordRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRequest(ChildRequest):
-    """Replay the chain from nothing up to `revisions`, in a scratch database or schema on the server of `url`.
+class ReplayRequest(ChildRequest, request="replay"):
+    """Replay the chain up to `revisions`. `schema`: the default schema; `apart`: the database is for replays only."""
 
-    `schema` is the default schema of the live database. If `apart` is true, the database of `url` is for replays only.
-    """
-
-    request: ClassVar[str] = "replay"
     scripts: Scripts
     url: str = field(repr=False)
     revisions: tuple[str, ...]
@@ -105,10 +96,9 @@ class ReplayRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class RenderRepairRequest(ChildRequest):
+class RenderRepairRequest(ChildRequest, request="render-repair"):
     """Render the SQL of a repair. `schema` is the SQL of the live tables, for a dialect that needs them (SQLite)."""
 
-    request: ClassVar[str] = "render-repair"
     scripts: Scripts
     dialect: str
     repair: Repair
@@ -116,10 +106,9 @@ class RenderRepairRequest(ChildRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeRequest(ChildRequest):
+class ProbeRequest(ChildRequest, request="probe"):
     """Report what env.py connects to and configures. If `url` is set, it replaces the one of the configuration."""
 
-    request: ClassVar[str] = "probe"
     scripts: Scripts
     url: str | None = field(default=None, repr=False)
 
@@ -129,10 +118,7 @@ Asked = Request | Question | ReplayRequest
 
 
 def encode(request: Asked) -> bytes:
-    """Return a line with the length of the request's JSON document, then the document.
-
-    The length matters because the pipe stays open: bytes that follow are not part of the request.
-    """
+    """Return the document's length on a line, then the document. The length ends it, since the pipe stays open."""
     document = json.dumps(codec.encode(request)).encode()
     return b"%d\n%s" % (len(document), document)
 
@@ -145,7 +131,8 @@ def receive(descriptor: int) -> Asked:
     document = b""
     while len(document) < int(header):
         document += _read(descriptor, int(header) - len(document))
-    return decode(document)
+    request: Asked = codec.decode(Asked, json.loads(document))
+    return request
 
 
 def _read(descriptor: int, most: int) -> bytes:
@@ -153,9 +140,3 @@ def _read(descriptor: int, most: int) -> bytes:
     if not received:
         raise EOFError("the program that started this process ended before it sent a request")
     return received
-
-
-def decode(document: bytes) -> Asked:
-    """Return the request in a JSON document. Raises `CodecError` if the document is no request."""
-    request: Asked = codec.decode(Asked, json.loads(document))
-    return request

@@ -16,19 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from magetui.protocol import codec, events
+from magetui.protocol import codec, events, requests
 from magetui.protocol.journal import Journal, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
-from magetui.protocol.requests import (
-    ProbeRequest,
-    Question,
-    RenderRepairRequest,
-    RenderRequest,
-    ReplayRequest,
-    Request,
-    Scripts,
-    receive,
-)
 
 # An empty entry on sys.path means the current folder, where a project may have a folder named 'alembic'.
 BOOT = (
@@ -41,12 +31,9 @@ LAST_WORDS_SIZE = 500  # bytes
 
 
 def main() -> None:
-    """Read the request and carry it out.
-
-    Arguments: this program's directory and, for a run, the journal's descriptor and the path of its stderr file.
-    """
-    request = receive(0)
-    if not isinstance(request, Request):
+    """Carry out a request. Arguments: this program's directory; for a run, the journal's descriptor and stderr file."""
+    request = requests.receive(0)
+    if not isinstance(request, requests.Request):
         _answer(request)
         return
     descriptor = int(sys.argv[2])
@@ -73,10 +60,7 @@ def main() -> None:
 
 
 class LastWords:
-    """The child's stderr file, kept to its end for the reason why the journal could not be written.
-
-    Its space is allocated at the start, before the disk is full. A child that is killed leaves it blank.
-    """
+    """The child's stderr file, with space for words about a full disk. A child that is killed leaves it blank."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -107,14 +91,14 @@ def _move_line_from_stdin() -> int:
     return line
 
 
-def _make_importable(scripts: Scripts) -> None:
+def _make_importable(scripts: requests.Scripts) -> None:
     """Let scripts import the modules of their project. No bytecode is written into an installed Mage."""
     sys.path.extend(path for path in scripts.sys_path if path not in sys.path)
     if scripts.kind == "mage":
         sys.dont_write_bytecode = True
 
 
-def _execute(request: Request, journal: Journal, line: int) -> None:
+def _execute(request: requests.Request, journal: Journal, line: int) -> None:
     started = now()
     try:
         from magetui.runner.execute import Run
@@ -122,50 +106,42 @@ def _execute(request: Request, journal: Journal, line: int) -> None:
         _make_importable(request.scripts)
         run = Run(request, journal, line)
     except ImportError as error:
-        journal.append(
-            events.RunEnded(
-                at=started,
-                outcome="failed",
-                current=None,
-                elapsed_ms=0,
-                error=f"The interpreter {sys.executable} lacks a package that migrating needs: {error}.",
-            )
-        )
+        message = f"The interpreter {sys.executable} lacks a package that migrating needs: {error}."
+        journal.append(events.RunEnded(at=started, outcome="failed", current=None, elapsed_ms=0, error=message))
         return
     run.execute()
 
 
-def _answer(request: Question | ReplayRequest) -> None:
+def _answer(request: requests.Question | requests.ReplayRequest) -> None:
     """Write the answer to stdout. Output of scripts goes to stderr instead."""
     answer = os.dup(1)
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
     _make_importable(request.scripts)
-    if isinstance(request, ReplayRequest):
-        from magetui.runner.replay import replay
-
-        document = json.dumps(codec.encode(replay(request, _move_line_from_stdin())))
-    else:
-        document = json.dumps(codec.encode(_value(request)))
+    document = json.dumps(codec.encode(_value(request)))
     with suppress(ValueError):  # a script has closed it
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
         file.write(document)
-    if isinstance(request, ProbeRequest):
+    if isinstance(request, requests.ProbeRequest):
         os._exit(0)  # do not wait for threads that env.py left running
 
 
-def _value(request: Question) -> object:
+def _value(request: requests.Question | requests.ReplayRequest) -> object:
+    if isinstance(request, requests.ReplayRequest):
+        from magetui.runner.replay import Replay
+
+        return Replay(request, _move_line_from_stdin()).replayed()
     from magetui.runner.render import refuse_connections, render
 
     refuse_connections()
-    if isinstance(request, RenderRequest):
+    if isinstance(request, requests.RenderRequest):
         return render(request)
-    if isinstance(request, RenderRepairRequest):
+    if isinstance(request, requests.RenderRepairRequest):
         from magetui.runner.repair import render_repair
 
         return render_repair(request)
-    if isinstance(request, ProbeRequest):
+    if isinstance(request, requests.ProbeRequest):
         from magetui.runner.probe import probe
 
         return probe(request)

@@ -19,10 +19,7 @@ from magetui.protocol.requests import Scripts
 
 
 def alembic_config(scripts: Scripts, url: str | None) -> Config:
-    """Return the configuration. If `url` is set, it replaces the project's.
-
-    Percent signs are doubled, because ConfigParser interpolates.
-    """
+    """Return the configuration, with `url` if it is set. ConfigParser interpolates, so percent signs are doubled."""
     if scripts.toml_file and "toml_file" in inspect.signature(Config).parameters:
         config = Config(scripts.config_file, toml_file=scripts.toml_file, ini_section=scripts.section)
     else:

@@ -1,8 +1,6 @@
 """The `context` of an `env.py` that works on several databases, for a run that is about one of them.
 
-Alembic's multi-database template connects to all databases and runs the scripts on each. A run must not touch the
-databases that its plan was not made for. Without this class, Alembic would create a version table in each of them
-before it asks for steps.
+Without this class, Alembic would create a version table in each of them before it asks for steps.
 """
 
 from __future__ import annotations

@@ -7,13 +7,10 @@ its `env.py`, which would import all of Mage and then do the same. Any other pro
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -27,14 +24,13 @@ from magetui.backends.base import Backend, Mutex, WriteHooks
 from magetui.model.plan import PlannedStep
 from magetui.model.server import Failure
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
-from magetui.protocol.machine import identity
+from magetui.protocol.journal import Journal, milliseconds_since, now
+from magetui.protocol.machine import this_process
 from magetui.protocol.redaction import password_spellings, redact_url
 from magetui.protocol.requests import Request
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
 from magetui.runner.env_context import OneDatabase, create_schema
 from magetui.runner.error_location import error_location
-from magetui.runner.mutex_wait import MutexWait
 from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.retries import Retries
 from magetui.runner.statement_log import StatementLog
@@ -42,7 +38,7 @@ from magetui.runner.version_table import VersionTableUnreadable, read_current, r
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 READ_BACK_SECONDS = 15.0
-READ_BACK_PULSE_SECONDS = 0.2
+PULSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,10 @@ class Run:
         self._journal = journal
         self._url = make_url(request.url)
         self._backend: Backend = backend_for(self._url)
-        self._reader = self._backend.reader(self._url, request.name_of("watcher"))
+        self._reader = self._backend.reader(self._url, request.session_name("watcher"))
         self._progress = Progress()
         self._statements = StatementLog(
-            self._backend, journal, self._progress, request.scripts.version_table, request.application_name
+            self._backend, journal, self._progress, request.scripts.version_table, request.session_name()
         )
         self._retries = Retries(journal, self._progress.cancelled, request.lock_retries, self._reason_against_retry)
         self._pooled = False  # whether the run's own connections go through a pooler, which keeps sessions
@@ -77,7 +73,7 @@ class Run:
     def execute(self) -> events.Outcome:
         """Carry out the request and return the outcome, which is the last event of the journal too."""
         limits = self._request.timeouts
-        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, line=self._line)
+        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, self._line)
         watcher.start()  # before the first event: whoever reads of this process may signal it at once
         self._journal.append(self._run_started())
         ending = self._change()
@@ -92,7 +88,7 @@ class Run:
                 at=now(),
                 outcome=ending.outcome,
                 current=current,
-                elapsed_ms=int((time.monotonic() - self._started) * 1000),
+                elapsed_ms=milliseconds_since(self._started),
                 committed=self._statements.committed,
                 error=ending.error,
                 where=ending.where,
@@ -112,20 +108,14 @@ class Run:
             steps=self._plan.steps,
             database=redact_url(request.url),
             project=request.scripts.script_location,
-            pid=os.getpid(),
-            user=getpass.getuser(),
-            host=socket.gethostname(),
             lock_timeout_ms=request.timeouts.lock_ms,
             statement_timeout_ms=request.timeouts.statement_ms,
-            machine=identity(),
             lock_retries=request.lock_retries,
             on_disconnect=request.on_disconnect,
+            **this_process(),
         )
 
-    # -- the change
-
     def _change(self) -> Ending:
-        """Change the database, and return how that ended."""
         try:
             self._require_sessions()
             with ExitStack() as stack:
@@ -146,10 +136,9 @@ class Run:
 
     def _change_under_mutex(self, stack: ExitStack) -> None:
         request, plan = self._request, self._plan
-        mutex = self._backend.mutex(self._url, request.mutex_key, request.name_of("mutex"), plan.verb)
+        mutex = self._backend.mutex(self._url, request.mutex_key, request.session_name("mutex"), plan.verb)
         stack.callback(mutex.release)
-        wait = MutexWait(request, self._backend, self._reader, self._journal, self._progress)
-        self._retry_on_lock_timeout(lambda: wait.take(mutex))
+        self._retry_on_lock_timeout(lambda: self._take(mutex))
         current = self._read_current()
         if plan.verb == "migrate" and sorted(current) == sorted(plan.result) != sorted(plan.current):
             return  # the holder of the mutex before us has done this very migration
@@ -158,13 +147,41 @@ class Run:
                 f"The plan was made for the current revision {_listed(plan.current)}, and the database now says "
                 f"{_listed(current)}: somebody else changed it. Nothing was done. Look again and make a new plan."
             )
-        self._listen()
+        # The backend's own listeners come first: SQLite's commit may fail in one of them.
+        self._backend.prepare_writer(Engine, request.timeouts, self._hooks(), request.session_name())
+        self._statements.listen()
         if plan.repair is not None:
             self._retry_on_lock_timeout(self._repair)
         elif plan.replace_unknown is not None:
             self._retry_on_lock_timeout(self._replace_unknown)
         else:
             self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
+
+    def _take(self, mutex: Mutex) -> None:
+        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY. Raises `MutexTimeout`."""
+        limit_ms = self._request.timeouts.lock_ms
+        started = time.monotonic()
+        reported = False
+        while not mutex.try_acquire():
+            self._progress.check()
+            waited_ms = milliseconds_since(started)
+            if not reported:
+                reported = True
+                self._report_holder()
+            if limit_ms and waited_ms > limit_ms:
+                raise MutexTimeout(
+                    f"Somebody else is migrating this database and did not finish within {limit_ms / 1000:g} s. "
+                    "Nothing was done."
+                )
+            self._progress.cancelled.wait(PULSE_SECONDS)
+        self._journal.append(events.MutexTaken(at=now(), waited_ms=milliseconds_since(started)))
+
+    def _report_holder(self) -> None:
+        with self._reader.connect() as connection:
+            holder = self._backend.mutex_holder(connection, self._request.mutex_key, self._url)
+        session, note = (holder.session, holder.described()) if holder else (None, None)
+        timeout_ms = self._request.timeouts.lock_ms
+        self._journal.append(events.MutexAwaited(at=now(), timeout_ms=timeout_ms, holder=session, note=note))
 
     def _require_sessions(self) -> None:
         """Refuse a pooler that gives each transaction another session: no session would hold the mutex."""
@@ -180,7 +197,7 @@ class Run:
         """Make the change, again after a lock timeout as often as the request says, if nothing was committed."""
         while True:
             try:
-                change()
+                return change()
             except MutexTimeout as error:
                 if not self._retries.wait_for_next(str(error)):
                     raise
@@ -188,8 +205,6 @@ class Run:
                 failure = self._failure(error)
                 if self._outcome_of(failure) != "lock-timeout" or not self._retries.wait_for_next(failure.message):
                     raise
-            else:
-                return
             self._progress.check()
 
     def _reason_against_retry(self) -> str | None:
@@ -204,12 +219,6 @@ class Run:
         if sorted(current) != sorted(self._plan.current):
             return f"the current revision is now {_listed(current)}"
         return None
-
-    def _listen(self) -> None:
-        """Apply the limits to every connection of this process, and log the statements on it."""
-        # The backend's own listeners come first: SQLite's commit may fail in one of them.
-        self._backend.prepare_writer(Engine, self._request.timeouts, self._hooks(), self._request.application_name)
-        self._statements.listen()
 
     def _run_alembic(self, mutex: Mutex) -> None:
         prefer_installed_driver()
@@ -250,7 +259,11 @@ class Run:
         """Yield Alembic's own steps one by one. Refuse them if they are not the steps of the plan."""
         plan = self._plan
         self._require_target(self._is_target(connection, mutex))
-        self._require_version_table(heads)
+        if not plan.purge and sorted(heads) != sorted(plan.current):
+            raise RunRefused(
+                f"env.py works on a version table that says {_listed(tuple(heads))}, and the plan was made for "
+                f"{_listed(plan.current)}: it configures a version table of its own. Nothing was done."
+            )
         steps: Sequence[RevisionStep | StampStep]
         if plan.verb == "migrate":
             steps = script._upgrade_revs(plan.target_revision, heads)
@@ -269,14 +282,6 @@ class Run:
                 yield step
         self._progress.check()
 
-    def _require_version_table(self, heads: Any) -> None:
-        """Refuse if env.py uses another version table than the plan was made for."""
-        if not self._plan.purge and sorted(heads) != sorted(self._plan.current):
-            raise RunRefused(
-                f"env.py works on a version table that says {_listed(tuple(heads))}, and the plan was made for "
-                f"{_listed(self._plan.current)}: it configures a version table of its own. Nothing was done."
-            )
-
     def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
         return connection is not None and self._backend.is_target(connection, self._url, mutex)
 
@@ -292,22 +297,14 @@ class Run:
     def _step_events(self, step: PlannedStep, number: int) -> Iterator[None]:
         """Write an event before a step, and an event after it unless it fails."""
         self._progress.check()
-        started = events.StepStarted(
-            at=now(),
-            number=number,
-            of=len(self._plan.steps),
-            revision=step.revision,
-            direction=step.direction,
-            message=step.message,
-        )
-        self._journal.append(started)
+        self._journal.append(events.StepStarted(at=now(), number=number, of=len(self._plan.steps), **asdict(step)))
         began = time.monotonic()
         yield
-        elapsed_ms = int((time.monotonic() - began) * 1000)
+        elapsed_ms = milliseconds_since(began)
         self._journal.append(events.StepEnded(at=now(), number=number, revision=step.revision, elapsed_ms=elapsed_ms))
 
     def _writer(self) -> Engine:
-        return self._backend.writer(self._url, self._request.application_name)
+        return self._backend.writer(self._url, self._request.session_name())
 
     def _replace_unknown(self) -> None:
         """Replace exactly the unknown current revision of the plan, in one statement, or refuse."""
@@ -319,7 +316,6 @@ class Run:
                 raise RunRefused(f"The version table no longer says {plan.replace_unknown}. Nothing was changed.")
 
     def _repair(self) -> None:
-        """Finish or undo a partially applied revision."""
         from magetui.runner.repair import ScriptsChanged, mend
 
         plan = self._plan
@@ -330,19 +326,19 @@ class Run:
             except ScriptsChanged as error:
                 raise RunRefused(str(error)) from error
 
-    # -- hooks of a backend that waits for its locks in short tries
-
     def _hooks(self) -> WriteHooks:
-        hooks = WriteHooks(waited=self._waited, obtained=self._obtained)
+        """Return the hooks, of which two are for a backend that waits for its locks in short tries."""
+        progress = self._progress
+
+        def waited(elapsed_ms: int) -> None:
+            progress.waited_ms, progress.waiting = elapsed_ms, True
+            progress.check()
+
+        def obtained() -> None:
+            progress.waiting = False
+
+        hooks = WriteHooks(waited, obtained)
         return hooks if self._pooled else replace(hooks, pooled=refuse_pooler)
-
-    def _obtained(self) -> None:
-        self._progress.waiting = False
-
-    def _waited(self, elapsed_ms: int) -> None:
-        self._progress.waited_ms = elapsed_ms
-        self._progress.waiting = True
-        self._progress.check()
 
     # -- the ending
 
@@ -373,7 +369,7 @@ class Run:
             except (SQLAlchemyError, VersionTableUnreadable, OSError):
                 if time.monotonic() >= deadline:
                     return None
-                time.sleep(READ_BACK_PULSE_SECONDS)
+                time.sleep(PULSE_SECONDS)
 
     def _failure(self, error: BaseException) -> Failure:
         if isinstance(error, SystemExit):
@@ -390,9 +386,7 @@ class Run:
             return "cancelled"
         if self._progress.timed_out.is_set():
             return "statement-timeout"
-        if failure.cause in ("lock-timeout", "statement-timeout", "cancelled", "lost", "failed"):
-            return failure.cause
-        return "failed"
+        return failure.cause if failure.cause in ("lock-timeout", "statement-timeout", "cancelled") else "failed"
 
 
 def _listed(current: tuple[str, ...]) -> str:

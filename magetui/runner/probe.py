@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from alembic import context
@@ -23,33 +24,29 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact, secrets_of
 from magetui.protocol.requests import ProbeRequest
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
 
-OPTIONS = ("version_table", "version_table_schema", "include_schemas", "transaction_per_migration")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def probe(request: ProbeRequest) -> dict[str, Any]:
-    """Return `databases`, one for each call of `context.configure`, or else for each connection, and `error` or None.
-
-    Each database has `url` with its credentials or None, Alembic's options, `offline`, the `naming` convention of its
-    `target_metadata`, and the `arguments` that `run_migrations` passes to the scripts.
-    """
+def probe(request: ProbeRequest) -> Environment:
+    """Return the databases, one for each call of `context.configure`, or else for each connection, and the error."""
     connected: list[str] = []
     _lead_nowhere(connected)
     configured, error = _run(request, offline=False)
     if not configured and not connected:
         _refuse_to_write()
         configured, _ = _run(request, offline=True)
-    databases = configured or [_database(url, {}, offline=False) for url in dict.fromkeys(connected)]
-    secrets = [secret for database in databases if database["url"] for secret in secrets_of(database["url"])]
-    return {"databases": databases, "error": None if error is None else redact(error, tuple(secrets))}
+    databases = configured or [Configured(url) for url in dict.fromkeys(connected)]
+    secrets = [secret for database in databases if database.url for secret in secrets_of(database.url)]
+    return Environment(tuple(databases), None if error is None else redact(error, tuple(secrets)))
 
 
-def _run(request: ProbeRequest, *, offline: bool) -> tuple[list[dict[str, Any]], str | None]:
-    configured: list[dict[str, Any]] = []
+def _run(request: ProbeRequest, *, offline: bool) -> tuple[list[Configured], str | None]:
+    configured: list[Configured] = []
     try:
         config = alembic_config(request.scripts, request.url)
         script = ScriptDirectory.from_config(config)
@@ -66,9 +63,7 @@ def _run(request: ProbeRequest, *, offline: bool) -> tuple[list[dict[str, Any]],
 class Noting(EnvironmentContext):
     """The `context` of an `env.py` that notes its calls in `configured` and runs nothing."""
 
-    def __init__(
-        self, config: Config, script: ScriptDirectory, configured: list[dict[str, Any]], *, offline: bool
-    ) -> None:
+    def __init__(self, config: Config, script: ScriptDirectory, configured: list[Configured], *, offline: bool) -> None:
         super().__init__(config, script, as_sql=offline)
         self._configured = configured
 
@@ -76,17 +71,20 @@ class Noting(EnvironmentContext):
         signature = inspect.signature(EnvironmentContext.configure)
         arguments = signature.bind_partial(self, *positional, **named).arguments
         arguments.update(arguments.pop("kw", {}))
-        connection, offline = arguments.get("connection"), self.is_offline_mode()
-        url = arguments.get("url")
-        if not offline and isinstance(connection, Nowhere):
+        connection, url = arguments.get("connection"), arguments.get("url")
+        if not self.is_offline_mode() and isinstance(connection, Nowhere):
             url = connection.engine.url
-        self._configured.append(_database(_text(url), arguments, offline=offline))
+        table, schema = (
+            None if arguments.get(name) is None else str(arguments[name])
+            for name in ("version_table", "version_table_schema")
+        )
+        naming = tuple(_naming(arguments.get("target_metadata")))
+        self._configured.append(Configured(_text(url), table, schema, naming=naming))
 
     def run_migrations(self, **arguments: Any) -> None:
         if self._configured:
-            self._configured[-1]["arguments"] = [
-                [name, text] for name, text in arguments.items() if isinstance(text, str)
-            ]
+            texts = tuple((name, text) for name, text in arguments.items() if isinstance(text, str))
+            self._configured[-1] = replace(self._configured[-1], arguments=texts)
 
     def begin_transaction(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -94,27 +92,16 @@ class Noting(EnvironmentContext):
     def execute(self, *_: Any, **__: Any) -> None:
         """Do nothing."""
 
-    def static_output(self, text: str) -> None:
-        """Do nothing."""
+    static_output = execute
 
     def get_context(self) -> Any:
         return Nowhere(None)
 
-    def get_bind(self) -> Any:
-        return Nowhere(None)
+    get_bind = get_context
 
 
 # The functions of `alembic.context` reach the active instance through what its class has set up in that module.
 Noting.create_module_class_proxy(vars(context), vars(context))
-
-
-def _database(url: str | None, arguments: dict[str, Any], *, offline: bool) -> dict[str, Any]:
-    options = {name: arguments.get(name) for name in OPTIONS}
-    for name, value in options.items():
-        if value is not None and not isinstance(value, (str, bool)):
-            options[name] = str(value)
-    naming = _naming(arguments.get("target_metadata"))
-    return {"url": url, **options, "offline": offline, "arguments": [], "naming": naming}
 
 
 def _naming(metadata: Any) -> list[tuple[str, str]]:

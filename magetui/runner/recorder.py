@@ -35,10 +35,7 @@ ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite
 
 
 def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
-    """Return the recordings of the revisions in the request.
-
-    Each script is loaded by itself, so that a script that cannot be imported does not affect the others.
-    """
+    """Return the recordings of the revisions. Each script is loaded by itself, so one error does not affect others."""
     config = alembic_config(request.scripts, None)
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
         return tuple(
@@ -55,16 +52,14 @@ def _record_file(request: RecordRequest, revision: str, file: str) -> recorded.R
         reason = str(error).strip().partition("\n")[0]
         unknown = recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {reason}")
         return recorded.Recording(revision, unknown, unknown)
+    functions = (getattr(module, direction, None) for direction in ("upgrade", "downgrade"))
     upgrade, downgrade = (
-        Recorder(request.dialect, naming_options(request.scripts)).record(_function(module, direction, request))
-        for direction in ("upgrade", "downgrade")
+        Recorder(request.dialect, naming_options(request.scripts)).record(
+            None if function is None else partial(function, **dict(request.scripts.arguments))
+        )
+        for function in functions
     )
     return recorded.Recording(revision, upgrade, downgrade)
-
-
-def _function(module: Any, direction: str, request: RecordRequest) -> Callable[[], None] | None:
-    function = getattr(module, direction, None)
-    return None if function is None else partial(function, **dict(request.scripts.arguments))
 
 
 class Recorder:
@@ -79,9 +74,9 @@ class Recorder:
 
     def record(self, function: Callable[[], None] | None) -> recorded.Recorded:
         """Return the operations of `function`, a revision's upgrade or downgrade; of None, no operations."""
-        undecidable = None
         if function is None:
             return recorded.Recorded(())
+        undecidable = None
         connection = SilentConnection(self._dialect, self._executed, self._type_made)
         with Operations.context(self._context) as operations:
             patched: Any = operations
@@ -101,10 +96,7 @@ class Recorder:
 
     # -- the functions that a script calls
 
-    def _invoke(self, operation: ops.MigrateOperation) -> Any:
-        return self._invoke_on(operation, None, None)
-
-    def _invoke_on(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
+    def _invoke(self, operation: ops.MigrateOperation, table: str | None = None, schema: str | None = None) -> Any:
         if isinstance(operation, ops.CreateTableOp):
             made = operation.to_table(self._context)
             self._table(made)
@@ -123,7 +115,7 @@ class Recorder:
         if self._dialect.name == "sqlite" and recreate != "never" and copies:
             self._made.append(recorded.RebuildTable(table_name, schema))
         for operation in collected:
-            self._invoke_on(operation, table_name, schema)
+            self._invoke(operation, table_name, schema)
 
     @contextmanager
     def _autocommit(self) -> Iterator[None]:
@@ -131,7 +123,8 @@ class Recorder:
         yield
         self._made.append(recorded.Autocommit(begins=False))
 
-    def _executed(self, sql: str) -> None:
+    def _executed(self, statement: Any) -> None:
+        sql: str = statement if isinstance(statement, str) else self._sql(statement)
         self._made.append(recorded.ExecuteSql(sql.strip()))
 
     def _type_made(self, kind: sa.Enum, *, drop: bool) -> None:
@@ -161,39 +154,43 @@ class Recorder:
             case ops.CreateIndexOp():
                 index = operation.to_index(self._context)
                 concurrently = bool(operation.kw.get("postgresql_concurrently"))
-                made = self._index(index)
-                return [recorded.CreateIndex(operation.table_name, operation.schema, made, concurrently)]
+                return [recorded.CreateIndex(operation.table_name, operation.schema, self._index(index), concurrently)]
             case ops.DropIndexOp():
                 concurrently = bool(operation.kw.get("postgresql_concurrently"))
                 on = operation.table_name or table
                 return [recorded.DropIndex(str(operation.index_name), on, operation.schema or schema, concurrently)]
             case ops.DropConstraintOp():
-                kind: Any = {"foreignkey": "foreign"}.get(
-                    operation.constraint_type or "", operation.constraint_type or None
+                kind: Any = (
+                    "foreign" if operation.constraint_type == "foreignkey" else operation.constraint_type or None
                 )
-                name = self._named(self._dropped(operation).name)
+                # The constraint as Alembic looks for it: a naming convention applies to its name too.
+                wanted = operation.constraint_name, operation.table_name, operation.constraint_type
+                dropped = SchemaObjects(self._context).generic_constraint(*wanted, schema=operation.schema)
+                name = self._named(dropped.name)
                 if_exists = bool(getattr(operation, "if_exists", None))  # since Alembic 1.16
                 return [recorded.DropConstraint(operation.table_name, operation.schema, name, kind, if_exists)]
             case ops.AddConstraintOp():
                 return self._constraint(operation.to_constraint(self._context))
             case ops.ExecuteSQLOp():
-                self._execute(operation.sqltext)
+                self._executed(operation.sqltext)
                 return []
             case ops.BulkInsertOp():
                 return [recorded.InsertRows(operation.table.name, operation.table.schema, len(operation.rows))]
             case _:
                 return [recorded.Other(type(operation).__name__)]
 
-    def _execute(self, statement: Any) -> None:
-        text = statement if isinstance(statement, str) else self._sql(statement)
-        self._executed(text)
-
     def _sql(self, clause: Any) -> str:
         return spelled_sql(clause, self._dialect)
 
     def _table(self, table: sa.Table) -> None:
-        for column in table.columns:
-            self._note_type(column.type)
+        for kind in (column.type for column in table.columns if self._dialect.name == "postgresql"):
+            if isinstance(kind, sa.Enum) and kind.native_enum and getattr(kind, "create_type", True):
+                self._type_made(kind, drop=False)
+        constraints = [
+            self._other_constraint(constraint)
+            for constraint in table.constraints
+            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)) and not _comes_with_type(constraint)
+        ]
         self._made.append(
             recorded.CreateTable(
                 table.name,
@@ -203,17 +200,7 @@ class Recorder:
                 indexes=tuple(self._index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))),
                 # SQLAlchemy keeps both in sets, whose order differs from run to run.
                 foreign_keys=tuple(sorted(map(self._foreign_key, table.foreign_key_constraints), key=str)),
-                constraints=tuple(
-                    sorted(
-                        (
-                            self._other_constraint(constraint)
-                            for constraint in table.constraints
-                            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint))
-                            and not _comes_with_type(constraint)
-                        ),
-                        key=str,
-                    )
-                ),
+                constraints=tuple(sorted(constraints, key=str)),
             )
         )
 
@@ -238,9 +225,8 @@ class Recorder:
     def _altered(self, operation: ops.AlterColumnOp) -> recorded.AlterColumn:
         default = operation.modify_server_default
         using = operation.kw.get("postgresql_using")
-        text = None
-        if default is not None and default is not False:
-            text = self._default(sa.Column("x", sa.Integer, server_default=default))
+        changes = default is not None and default is not False
+        text = self._default(sa.Column("x", sa.Integer, server_default=default)) if changes else None
         return recorded.AlterColumn(
             operation.table_name,
             operation.schema,
@@ -255,21 +241,13 @@ class Recorder:
 
     # -- from SQLAlchemy's schema
 
-    def _dropped(self, operation: ops.DropConstraintOp) -> sql_schema.Constraint:
-        """Return the constraint as Alembic looks for it: a naming convention applies to its name too."""
-        made: sql_schema.Constraint = SchemaObjects(self._context).generic_constraint(
-            operation.constraint_name, operation.table_name, operation.constraint_type, schema=operation.schema
-        )
-        return made
-
     def _named(self, name: Any) -> str | None:
         """Return the name in the database: SQLAlchemy shortens a name that a convention has made too long."""
         if not isinstance(name, str):
             return None
         try:
-            return str(
-                self._dialect.identifier_preparer.truncate_and_render_constraint_name(name, _alembic_quote=False)
-            )
+            preparer = self._dialect.identifier_preparer
+            return str(preparer.truncate_and_render_constraint_name(name, _alembic_quote=False))
         except sa.exc.IdentifierError:
             return str(name)  # an explicit name that is too long: the run will fail
 
@@ -282,11 +260,6 @@ class Recorder:
 
     def _type(self, kind: Any) -> str:
         return str(sa.types.to_instance(kind).compile(dialect=self._dialect))
-
-    def _note_type(self, kind: Any) -> None:
-        native = isinstance(kind, sa.Enum) and kind.native_enum and self._dialect.name == "postgresql"
-        if native and getattr(kind, "create_type", True):
-            self._type_made(kind, drop=False)
 
     def _default(self, column: sa.Column[Any]) -> str | None:
         """Return the default of a column, or the expression that generates its value."""
@@ -333,13 +306,11 @@ class Recorder:
         name = self._named(constraint.name)
         valid = not (self._dialect.name == "postgresql" and constraint.dialect_kwargs.get("postgresql_not_valid"))
         if isinstance(constraint, sa.ForeignKeyConstraint):
-            return [
-                recorded.AddConstraint(*where, "foreign", name, foreign_key=self._foreign_key(constraint), valid=valid)
-            ]
+            key = self._foreign_key(constraint)
+            return [recorded.AddConstraint(*where, "foreign", name, foreign_key=key, valid=valid)]
         if isinstance(constraint, sa.CheckConstraint):
-            return [
-                recorded.AddConstraint(*where, "check", name, definition=self._sql(constraint.sqltext), valid=valid)
-            ]
+            sql = self._sql(constraint.sqltext)
+            return [recorded.AddConstraint(*where, "check", name, definition=sql, valid=valid)]
         kind: Any = "primary" if isinstance(constraint, sa.PrimaryKeyConstraint) else "unique"
         if not isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
             return [recorded.Other(type(constraint).__name__)]

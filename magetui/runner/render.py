@@ -1,7 +1,6 @@
 """The SQL of planned steps, rendered by Alembic's offline mode without a database.
 
-Each step is rendered by itself, so that a step that reads live data, which Alembic cannot render, does not hide the
-others. Rendering runs the scripts' code, so it happens in the child process.
+Each step is rendered by itself, so that a step that reads live data does not hide the others.
 """
 
 from __future__ import annotations
@@ -50,9 +49,8 @@ def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedS
         with Operations.context(context):
             function(**dict(request.scripts.arguments))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
+        problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}".splitlines()[0]
         if "batch mode" in str(error):
             problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown in advance."
-        else:
-            problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}"
-        return {"sql": None, "problem": problem.splitlines()[0]}
+        return {"sql": None, "problem": problem}
     return {"sql": buffer.getvalue().strip(), "problem": None}

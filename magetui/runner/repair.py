@@ -69,9 +69,9 @@ class Collector(Recorder):
         """Return the operations of the function, and their known sources by index."""
         return self.record(function).operations, self._sources
 
-    def _invoke_on(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
+    def _invoke(self, operation: ops.MigrateOperation, table: str | None = None, schema: str | None = None) -> Any:
         start = len(self._made)
-        result = super()._invoke_on(operation, table, schema)
+        result = super()._invoke(operation, table, schema)
         source = Source(operation, range(start, len(self._made)), self._batch_now)
         self._sources |= dict.fromkeys(source.indexes, source)
         return result
@@ -96,10 +96,7 @@ class Action:
 
 
 def carry_out(repair: Repair, context: MigrationContext) -> None:
-    """Do the steps of a repair in order, on the context's connection or into its buffer.
-
-    Raises `ScriptsChanged` before the first step, and all errors of Alembic and the database.
-    """
+    """Do a repair's steps in order, on a connection or into a buffer. Raises `ScriptsChanged` before the first step."""
     metadata = context.opts.get("target_metadata")
     actions = _actions(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
     with Operations.context(context) as operations:
@@ -117,7 +114,7 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
         for direction in {step.direction for step in repair.steps if step.direction is not None}
     }
     for step in repair.steps:
-        if step.direction is not None and not _is_unchanged(step, collected[step.direction][0]):
+        if step.direction and collected[step.direction][0][step.index : step.index + 1] != (step.operation,):
             raise ScriptsChanged(
                 f"The script of {repair.revision} has changed since the plan was made. Nothing was done. Look again "
                 "and make a new plan."
@@ -133,10 +130,6 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
             _leave_out_types(source, operations, wanted)
             actions.append(Action(step, source.call, source.batch))
     return actions
-
-
-def _is_unchanged(step: RepairStep, operations: Sequence[recorded.Operation]) -> bool:
-    return step.index < len(operations) and operations[step.index] == step.operation
 
 
 def _can_be_called(source: Source, operations: Sequence[recorded.Operation], wanted: set[int]) -> bool:
@@ -214,8 +207,7 @@ def _do_recorded(operations: Operations, operation: recorded.Operation) -> None:
 
 
 def _alter(
-    table: Any,
-    operation: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint,
+    table: Any, operation: recorded.DropColumn | recorded.AlterColumn | recorded.AddConstraint | recorded.DropConstraint
 ) -> None:
     match operation:
         case recorded.DropColumn():
@@ -224,13 +216,13 @@ def _alter(
             kind = "foreignkey" if operation.constraint == "foreign" else operation.constraint
             table.drop_constraint(operation.name, type_=kind)
         case recorded.AlterColumn():
-            changes: dict[str, Any] = {"postgresql_using": operation.using} if operation.using else {}
-            if operation.new_name is not None:
-                changes["new_column_name"] = operation.new_name
-            if operation.type is not None:
-                changes["type_"] = Spelled(operation.type)
-            if operation.nullable is not None:
-                changes["nullable"] = operation.nullable
+            wanted = {
+                "postgresql_using": operation.using or None,
+                "new_column_name": operation.new_name,
+                "type_": None if operation.type is None else Spelled(operation.type),
+                "nullable": operation.nullable,
+            }
+            changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
             if operation.default is not None or operation.drops_default:
                 changes["server_default"] = None if operation.default is None else sa.text(operation.default)
             table.alter_column(operation.column, **changes)
@@ -280,24 +272,16 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
 
 
 def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
-    """Return `{"sql": text or None, "problem": why there is no SQL, or None}`.
-
-    For PostgreSQL, Alembic renders the SQL offline. For SQLite, it is the SQL that runs on an empty copy of the tables
-    in memory, because a batch operation depends on the live table.
-    """
+    """Return the repair's `sql`, from Alembic's offline mode or, for SQLite, a copy, or the `problem` with it."""
     try:
-        sql = _run_on_a_copy(request) if request.dialect == "sqlite" else _rendered(request)
+        if request.dialect == "sqlite":
+            return {"sql": _run_on_a_copy(request), "problem": None}
+        buffer = io.StringIO()
+        carry_out(request.repair, offline_context(request.dialect, buffer, naming_options(request.scripts)))
+        return {"sql": buffer.getvalue().strip(), "problem": None}
     except Exception as error:  # noqa: BLE001 - whatever a script or Alembic raises is why it cannot be shown
         reason = str(error).strip().partition("\n")[0]
         return {"sql": None, "problem": f"Its SQL cannot be shown in advance: {type(error).__name__}: {reason}"}
-    return {"sql": sql, "problem": None}
-
-
-def _rendered(request: RenderRepairRequest) -> str:
-    buffer = io.StringIO()
-    context = offline_context(request.dialect, buffer, naming_options(request.scripts))
-    carry_out(request.repair, context)
-    return buffer.getvalue().strip()
 
 
 def _run_on_a_copy(request: RenderRepairRequest) -> str:

@@ -14,7 +14,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from magetui.backends import backend_for
 from magetui.backends.base import Backend
 from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
-from magetui.protocol.replayed import Replayed
+from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
 from magetui.runner.alembic_config import alembic_config, naming_options
 from magetui.runner.error_location import error_location
@@ -34,13 +34,8 @@ from magetui.runner.render import refuse_connections
 LEFT = 3  # this process's exit status if the program that asked is gone
 
 
-def replay(request: ReplayRequest, line: int) -> Replayed:
-    """Replay the chain, read its schema and roll it back. If the pipe `line` ends, nobody waits for the answer."""
-    return _Replay(request, line).replayed()
-
-
-class _Replay:
-    """One replay of one request."""
+class Replay:
+    """One replay of one request. If the pipe `line` ends, nobody waits for the answer."""
 
     def __init__(self, request: ReplayRequest, line: int) -> None:
         self._request = request
@@ -50,6 +45,7 @@ class _Replay:
         self._revision: str | None = None
 
     def replayed(self) -> Replayed:
+        """Replay the chain, read its schema and roll it back."""
         name = f"magetui replay {self._request.operator}".strip()[:NAME_LIMIT]
         wanted = ScratchRequest(self._request.schema, self._request.apart, name)
         try:
@@ -68,8 +64,10 @@ class _Replay:
         except ReachedOutside as error:
             return Replayed(refused=str(error), elsewhere=error.elsewhere, revision=self._revision)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is why it cannot be replayed
+            is_drivers = isinstance(error, DBAPIError)
+            failed = self._backend.failure(error).message if is_drivers else f"{type(error).__name__}: {error}"
             return Replayed(
-                failed=self._message(error),
+                failed=failed,
                 hint=scratch.hint(error),
                 revision=self._revision,
                 where=error_location(error, self._request.scripts.version_locations),
@@ -85,11 +83,6 @@ class _Replay:
             server=backend.server(connection).version,
         )
 
-    def _message(self, error: BaseException) -> str:
-        if isinstance(error, DBAPIError):
-            return self._backend.failure(error).message
-        return f"{type(error).__name__}: {error}"
-
     def _run(self, scratch: Scratch) -> None:
         scripts = self._request.scripts
         config = alembic_config(scripts, None)
@@ -100,7 +93,7 @@ class _Replay:
                 connection=scratch.connection, version_table=scripts.version_table, **naming_options(scripts)
             )
             context: Any = environment.get_context()
-            context.autocommit_block = _no_autocommit
+            context.autocommit_block = nullcontext
             with environment.begin_transaction():
                 environment.run_migrations()
 
@@ -131,9 +124,3 @@ class _Replay:
             thread.join()
             os.close(over)
             os.close(done)
-
-
-@contextmanager
-def _no_autocommit() -> Iterator[None]:
-    """Replace `autocommit_block` by nothing."""
-    yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from magetui.protocol import events
 from magetui.protocol.journal import Journal, now
@@ -12,40 +13,35 @@ from magetui.protocol.journal import Journal, now
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
+@dataclass(eq=False)
 class Retries:
     """The retries of one run: up to `retries` of them, unless `forbids` returns a reason against another one."""
 
-    def __init__(
-        self, journal: Journal, cancelled: threading.Event, retries: int, forbids: Callable[[], str | None]
-    ) -> None:
-        self._journal = journal
-        self._cancelled = cancelled
-        self._retries = retries
-        self._forbids = forbids
-        self._failed = 0
+    journal: Journal
+    cancelled: threading.Event
+    retries: int
+    forbids: Callable[[], str | None]
+    failed: int = 0
 
     def wait_for_next(self, error: str) -> bool:
-        """Record that an attempt failed. If a retry is due, wait for its time or a cancel, and return True.
-
-        The pauses grow, and their lengths are random, so that two runs that block each other do not stay in step.
-        """
-        if not self._retries or self._cancelled.is_set():
+        """Record a failed attempt; return True after a pause if a retry is due. Two runs do not stay in step."""
+        if not self.retries or self.cancelled.is_set():
             return False
-        self._failed += 1
-        used_up = self._failed > self._retries
-        reason = f"all {self._failed} attempts were used up" if used_up else self._forbids()
-        longest = min(FIRST_PAUSE_SECONDS * 2 ** (self._failed - 1), LONGEST_PAUSE_SECONDS)
+        self.failed += 1
+        used_up = self.failed > self.retries
+        reason = f"all {self.failed} attempts were used up" if used_up else self.forbids()
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** (self.failed - 1), LONGEST_PAUSE_SECONDS)
         pause = longest * random.uniform(0.5, 1.0)
-        self._journal.append(
+        self.journal.append(
             events.AttemptFailed(
                 at=now(),
-                number=self._failed,
-                of=self._retries + 1,
+                number=self.failed,
+                of=self.retries + 1,
                 error=error,
                 retry_in_ms=int(pause * 1000) if reason is None else None,
                 reason=reason,
             )
         )
         if reason is None:
-            self._cancelled.wait(pause)
+            self.cancelled.wait(pause)
         return reason is None

@@ -8,105 +8,93 @@ COMMIT; so after each statement the driver is asked whether a transaction is ope
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from magetui.backends.base import Backend
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.runner.watch import Progress, RunningStatement
 
 STATEMENT_TEXT_LIMIT = 20_000  # characters
 CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.objects", "[INFORMATION_SCHEMA]")
 
 
+@dataclass(eq=False)
 class StatementLog:
-    """Writes statements to the journal, and knows whether the run has committed anything (`committed`).
+    """Knows if the run `committed` anything, and if the backend has prepared each connection to be `atomic`."""
 
-    `atomic` is false once a statement ran on a connection that the backend could not prepare.
-    """
+    backend: Backend
+    journal: Journal
+    progress: Progress
+    version_table: str
+    application: str
+    atomic: bool = True
+    committed: bool = False
+    last_statement: str | None = None
 
-    def __init__(
-        self, backend: Backend, journal: Journal, progress: Progress, version_table: str, application: str
-    ) -> None:
-        self._backend = backend
-        self._journal = journal
-        self._progress = progress
-        self._version_table = version_table
+    def __post_init__(self) -> None:
         self._number = 0
         self._uncommitted = 0
         self._committed_before: bool | None = None  # `committed` before a commit that may still fail
-        self._application = application
         self._sessions: set[int] = set()
-        self.atomic = True
-        self.committed = False
-        self.last_statement: str | None = None
 
     def listen(self) -> None:
         """Log the statements of every engine of this process from now on."""
-        listeners = (
-            ("before_cursor_execute", self._statement_started),
-            ("after_cursor_execute", self._statement_ended),
-            ("handle_error", self._statement_failed),
-            ("commit", self._committing),
-            ("rollback", self._rolling_back),
-        )
-        for name, listener in listeners:
-            event.listen(Engine, name, listener)
+        event.listen(Engine, "before_cursor_execute", self._statement_started)
+        event.listen(Engine, "after_cursor_execute", self._statement_ended)
+        event.listen(Engine, "handle_error", self._statement_failed)
+        event.listen(Engine, "commit", self._committing)
+        event.listen(Engine, "rollback", self._rolling_back)
 
-    def _statement_started(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
-    ) -> None:
+    def _statement_started(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
         if _is_own(connection):
             return
         self._committed_before = None
-        self._progress.check()
+        self.progress.check()
         self._number += 1
         self._note_connection(connection)
-        self._progress.statement = RunningStatement(self._number, connection, time.monotonic())
+        self.progress.statement = RunningStatement(self._number, connection, time.monotonic())
         if not _is_catalog_read(statement):
-            self.last_statement = _shortened(statement)
-            session = self._backend.session_id(connection)
-            self._journal.append(
+            left_out = len(statement) - STATEMENT_TEXT_LIMIT
+            cut = f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"
+            self.last_statement = cut if left_out > 0 else statement
+            session = self.backend.session_id(connection)
+            self.journal.append(
                 events.StatementStarted(at=now(), number=self._number, sql=self.last_statement, session=session)
             )
 
     def _note_connection(self, connection: Connection) -> None:
         """Record a new session, and whether the backend has prepared the connection to be atomic and limited."""
-        self._progress.connection = connection
+        self.progress.connection = connection
         self.atomic = self.atomic and bool(connection.info.get("magetui"))
-        session = self._backend.session_id(connection)
+        session = self.backend.session_id(connection)
         if session is not None and session not in self._sessions:
             self._sessions.add(session)
-            self._journal.append(events.SessionOpened(at=now(), session=session, application=self._application))
+            self.journal.append(events.SessionOpened(at=now(), session=session, application=self.application))
 
-    def _statement_ended(
-        self, connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
-    ) -> None:
-        running = self._progress.statement
+    def _statement_ended(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        running = self.progress.statement
         if running is None or _is_own(connection):
             return
-        self._progress.statement = None
+        self.progress.statement = None
         if _is_catalog_read(statement):
             return
-        reads_current = statement.startswith("SELECT") and self._version_table in statement
+        reads_current = statement.startswith("SELECT") and self.version_table in statement
         if not reads_current:
             self._uncommitted += 1
-            if not self._backend.in_transaction(connection):
+            if not self.backend.in_transaction(connection):
                 self.committed = True
-        elapsed_ms = int((time.monotonic() - running.started) * 1000)
-        self._journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
+        elapsed_ms = milliseconds_since(running.started)
+        self.journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
-        """Note that a statement failed, or the commit that was reported just before.
-
-        An error without a connection is a failed connect, for example of the watcher to a silent server. The statement
-        of the migration still runs.
-        """
+        """Note a failed statement or commit. Without a connection, it is a failed connect, not the migration's."""
         if context.connection is None or _is_own(context.connection):
             return
-        self._progress.statement = None
+        self.progress.statement = None
         if self._committed_before is not None:
             self.committed, self._committed_before = self._committed_before, None
 
@@ -129,8 +117,3 @@ def _is_own(connection: Connection) -> bool:
 def _is_catalog_read(statement: str) -> bool:
     start = statement[:2000].lstrip()
     return start.upper().startswith(("SELECT", "WITH", "PRAGMA")) and any(word in start for word in CATALOG_READS)
-
-
-def _shortened(statement: str) -> str:
-    left_out = len(statement) - STATEMENT_TEXT_LIMIT
-    return statement if left_out <= 0 else f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"

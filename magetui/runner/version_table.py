@@ -27,10 +27,7 @@ def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[st
 
 
 def replace_current(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
-    """Replace exactly the row `old` by `new`, or delete it if `new` is None. Returns False if the row does not exist.
-
-    It is one statement, so that nobody can change the row between a check and the change.
-    """
+    """Replace the row `old` by `new`, or delete it, in one statement. Returns False if the row does not exist."""
     table = _version_table(scripts)
     matches = table.c.version_num == old
     if new is None:

@@ -1,8 +1,7 @@
 """The waits of a run, written to its journal: at once when a wait starts, again when the sessions in it change.
 
-The watcher asks the server several times a second whether the run waits, which costs the server almost nothing. The
-list of the blockers costs more, the more sessions there are. It is read at once, and then less often, the longer the
-read took.
+Asking whether the run waits costs the server almost nothing. The list of the blockers costs more, the more sessions
+there are, so it is read less often, the longer the read took.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from magetui.backends.polling import SessionPoller
 from magetui.model.server import Timeouts
 from magetui.model.sessions import LockWait, Session
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 
 MOST_LISTED = 40  # blockers, and waiters, in one event
 
@@ -36,11 +35,7 @@ class Waits:
         self._reported: tuple[object, ...] | None = None
 
     def waiting(self, connection: Connection, own: int | None, waited_ms: int = 0) -> None:
-        """Write who blocks the run, if it is time to read the sessions and they have changed.
-
-        `own` is the migrating session, or None on a database without sessions. `waited_ms` is how long the wait has
-        lasted already.
-        """
+        """Write who blocks `own`, the migrating session (None on SQLite), if it is time to read and there is news."""
         began = time.monotonic()
         if self._began is None:
             self._began, self._since, self._next_look = began - waited_ms / 1000, now(), began
@@ -62,7 +57,7 @@ class Waits:
     def over(self) -> None:
         """Write that the run got its lock, if it was waiting."""
         if self._began is not None:
-            waited_ms = int((time.monotonic() - self._began) * 1000)
+            waited_ms = milliseconds_since(self._began)
             self._journal.append(events.LockObtained(at=now(), waited_ms=waited_ms))
             self._began, self._reported = None, None
 
@@ -70,36 +65,29 @@ class Waits:
         self, waits_for: LockWait, blockers: tuple[Session, ...], waiters: tuple[Session, ...], own: Session | None
     ) -> None:
         pid = None if own is None else own.pid
-        listed = (blockers[:MOST_LISTED], waiters[:MOST_LISTED])
-        pids = {pid, *(session.pid for sessions in listed for session in sessions)}
-        first_blockers, first_waiters = (tuple(_among(session, pids) for session in sessions) for sessions in listed)
+        pids = {pid, *(session.pid for session in (*blockers[:MOST_LISTED], *waiters[:MOST_LISTED]))}
+        listed = [tuple(_among(s, pids) for s in sessions[:MOST_LISTED]) for sessions in (blockers, waiters)]
+        first_blockers, first_waiters = listed
         listed_own = None if own is None else _among(own, pids)
         blocked_by, queued_behind = (listed_own.blocked_by, listed_own.queued_behind) if listed_own else ((), ())
-        news = (
-            waits_for,
-            tuple(map(_without_times, first_blockers)),
-            tuple(map(_without_times, first_waiters)),
-            len(waiters),
-            blocked_by,
-            queued_behind,
+        event = events.LockAwaited(
+            at=now(),
+            since=self._since,
+            timeout_ms=self._timeouts.lock_ms,
+            waits_for=waits_for,
+            blockers=first_blockers,
+            waiting_behind=first_waiters,
+            more_behind=len(waiters) - len(first_waiters),
+            session=pid,
+            blocked_by=blocked_by,
+            queued_behind=queued_behind,
         )
-        if news == self._reported:
-            return
-        self._reported = news
-        self._journal.append(
-            events.LockAwaited(
-                at=now(),
-                since=self._since,
-                timeout_ms=self._timeouts.lock_ms,
-                waits_for=waits_for,
-                blockers=first_blockers,
-                waiting_behind=first_waiters,
-                more_behind=len(waiters) - len(first_waiters),
-                session=pid,
-                blocked_by=blocked_by,
-                queued_behind=queued_behind,
-            )
-        )
+        # Without the times, which change while nothing happens.
+        timeless = (tuple(replace(s, transaction_ms=None, query_ms=None) for s in first) for first in listed)
+        news = (replace(event, at="", blockers=(), waiting_behind=()), *timeless)
+        if news != self._reported:
+            self._reported = news
+            self._journal.append(event)
 
 
 def blockers_of(own: int, by_pid: dict[int, Session]) -> Iterable[Session]:
@@ -135,8 +123,3 @@ def _among(session: Session, pids: set[int | None]) -> Session:
         blocked_by=tuple(pid for pid in session.blocked_by if pid in pids),
         queued_behind=tuple(pid for pid in session.queued_behind if pid in pids),
     )
-
-
-def _without_times(session: Session) -> Session:
-    """Return the session without the fields that change while nothing happens."""
-    return replace(session, transaction_ms=None, query_ms=None)

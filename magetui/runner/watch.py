@@ -16,7 +16,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +24,7 @@ from magetui.backends.base import Backend
 from magetui.model.server import Timeouts
 from magetui.model.sessions import StatementProgress
 from magetui.protocol import events
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.protocol.requests import PARTING
 from magetui.runner.waits import Waits
 
@@ -64,29 +63,19 @@ class Progress:
             raise RunCancelled
 
 
+@dataclass(eq=False)
 class Watcher:
-    """The watcher of one run: `start` it, run the migration, `stop` it.
+    """The watcher of one run. If `line`, a pipe from the program that started the run, ends, the run is cancelled."""
 
-    `line` is a pipe from the program that started the run. If it ends, the run is cancelled; None: the run continues.
-    """
+    backend: Backend
+    reader: Engine
+    journal: Journal
+    timeouts: Timeouts
+    progress: Progress
+    line: int | None
 
-    def __init__(
-        self,
-        backend: Backend,
-        reader: Engine,
-        journal: Journal,
-        timeouts: Timeouts,
-        progress: Progress,
-        *,
-        line: int | None = None,
-    ) -> None:
-        self._backend = backend
-        self._reader = reader
-        self._journal = journal
-        self._timeouts = timeouts
-        self._progress = progress
-        self._line = line
-        self._waits = Waits(backend, journal, timeouts)
+    def __post_init__(self) -> None:
+        self._waits = Waits(self.backend, self.journal, self.timeouts)
         self._connection: Connection | None = None
         self._done = threading.Event()
         self._wake_read, self._wake_write = os.pipe()
@@ -117,17 +106,17 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._done.is_set():
-            descriptors = [self._wake_read] if self._line is None else [self._wake_read, self._line]
+            descriptors = [self._wake_read] if self.line is None else [self._wake_read, self.line]
             readable, _, _ = select.select(descriptors, [], [], PULSE_SECONDS)
             received = os.read(self._wake_read, 64) if self._wake_read in readable else b""
             # A full disk or a broken connection must not end this thread: it tries again at the next pulse.
             with suppress(OSError, SQLAlchemyError):
-                if self._line in readable:
+                if self.line in readable:
                     self._read_line()
                 if any(number in received for number in CANCELLING_SIGNALS):
                     self._request_cancel()
             with suppress(OSError, SQLAlchemyError):
-                statement = self._progress.statement
+                statement = self.progress.statement
                 if statement is not None:
                     self._interrupt_if_due(statement)
                 self._observe(statement)
@@ -137,38 +126,40 @@ class Watcher:
 
     def _read_line(self) -> None:
         """Cancel the run because the program that started it is gone, unless that program left it on purpose."""
-        assert self._line is not None
-        parted = os.read(self._line, 1) == PARTING
-        self._line = None
+        assert self.line is not None
+        parted = os.read(self.line, 1) == PARTING
+        self.line = None
         if not parted:
-            self._journal.append(events.LineDropped(at=now()))
+            self.journal.append(events.LineDropped(at=now()))
             self._request_cancel()
 
     def _request_cancel(self) -> None:
-        if not self._progress.cancelled.is_set():
-            self._progress.cancelled.set()
-            self._journal.append(events.CancelRequested(at=now()))
+        if not self.progress.cancelled.is_set():
+            self.progress.cancelled.set()
+            self.journal.append(events.CancelRequested(at=now()))
 
     def _interrupt_if_due(self, statement: RunningStatement) -> None:
         """Cancel the statement, again at each pulse: a cancel does not affect a statement that starts just after it."""
-        limit = self._timeouts.statement_ms
-        elapsed_ms = (time.monotonic() - statement.started) * 1000
-        if limit and elapsed_ms > limit and not self._backend.server_side_timeouts:
-            self._progress.timed_out.set()
-        if self._progress.cancelled.is_set() or self._progress.timed_out.is_set():
+        limit = self.timeouts.statement_ms
+        elapsed_ms = milliseconds_since(statement.started)
+        if limit and elapsed_ms > limit and not self.backend.server_side_timeouts:
+            self.progress.timed_out.set()
+        if self.progress.cancelled.is_set() or self.progress.timed_out.is_set():
             try:
-                self._backend.interrupt(statement.connection, self._connected())
+                self.backend.interrupt(statement.connection, self._connected())
             except SQLAlchemyError as error:
                 self._note_failure(error)  # and try again at the next pulse
 
     def _observe(self, statement: RunningStatement | None) -> None:
-        session = self._session()
+        migrating = self.progress.connection
+        # Also between statements: a COMMIT is not logged as one, and may wait.
+        session = None if migrating is None or migrating.closed else self.backend.session_id(migrating)
         if session is not None:
             connection = self._connected()
             if connection is None:
                 return
             try:
-                waits = self._backend.session_waits(connection, session)
+                waits = self.backend.session_waits(connection, session)
                 self._note_answer()
                 if waits:
                     self._waits.waiting(connection, session)
@@ -178,19 +169,13 @@ class Watcher:
             except SQLAlchemyError as error:
                 self._note_failure(error)  # and ask again at the next pulse
                 return
-        elif self._progress.waiting:
-            connection = self._connected()
-            if connection is not None:
-                self._waits.waiting(connection, None, self._progress.waited_ms)
+        elif self.progress.waiting:
+            if (connection := self._connected()) is not None:
+                self._waits.waiting(connection, None, self.progress.waited_ms)
             return
         else:
             self._answered = time.monotonic()  # the server was not asked
         self._waits.over()
-
-    def _session(self) -> int | None:
-        """Return the migrating session, also between statements: a COMMIT is not logged as one, and may wait."""
-        connection = self._progress.connection
-        return None if connection is None or connection.closed else self._backend.session_id(connection)
 
     def _report_progress(self, connection: Connection, statement: RunningStatement, session: int) -> None:
         """Write the progress of a statement that runs for longer than a second."""
@@ -198,51 +183,43 @@ class Watcher:
         if moment - max(self._progress_asked, statement.started) < PROGRESS_SECONDS:
             return
         self._progress_asked = moment
-        progress = self._backend.progress(connection, session)
+        progress = self.backend.progress(connection, session)
         if progress is not None and (statement.number, progress) != self._progress_reported:
             self._progress_reported = (statement.number, progress)
-            self._journal.append(events.ProgressMade(at=now(), number=statement.number, progress=progress))
+            self.journal.append(events.ProgressMade(at=now(), number=statement.number, progress=progress))
 
     # -- a server that does not answer
 
     def _note_answer(self) -> None:
         if self._silent:
-            silent_ms = int((time.monotonic() - self._answered) * 1000)
-            self._journal.append(events.ServerAnswered(at=now(), silent_ms=silent_ms))
+            silent_ms = milliseconds_since(self._answered)
+            self.journal.append(events.ServerAnswered(at=now(), silent_ms=silent_ms))
         self._answered, self._silent = time.monotonic(), False
 
     def _note_failure(self, error: BaseException) -> None:
         """Drop the connection after a failed query. If the server did not answer at all, write that it is silent."""
         self._drop_connection()
-        if self._backend.failure(error).silent and not self._silent:
+        if self.backend.failure(error).silent and not self._silent:
             self._silent = True
-            since = datetime.now(timezone.utc) - timedelta(seconds=time.monotonic() - self._answered)
-            self._journal.append(
-                events.ServerFellSilent(
-                    at=now(),
-                    since=since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                    limit_ms=self._timeouts.silence_ms,
-                )
-            )
+            since = now(seconds_ago=time.monotonic() - self._answered)
+            limit_ms = self.timeouts.silence_ms
+            self.journal.append(events.ServerFellSilent(at=now(), since=since, limit_ms=limit_ms))
 
     def _abandon_if_due(self) -> None:
-        """Break the migrating connection if the server has been silent for longer than the limit.
-
-        The driver itself would wait for ever: to it, a broken network connection looks like a busy server.
-        """
-        connection = self._progress.connection
+        """Break the connection to a server that is silent for too long, which the driver takes for a busy one."""
+        connection = self.progress.connection
         if not self._silent or connection is None:
             return
         silent = time.monotonic() - self._answered
-        limit = self._timeouts.silence_ms / 1000
-        if (limit and silent > limit) or (self._progress.cancelled.is_set() and silent > IMPATIENT_SECONDS):
-            self._progress.abandoned.set()
-            self._backend.abandon(connection)
+        limit = self.timeouts.silence_ms / 1000
+        if (limit and silent > limit) or (self.progress.cancelled.is_set() and silent > IMPATIENT_SECONDS):
+            self.progress.abandoned.set()
+            self.backend.abandon(connection)
 
     def _connected(self) -> Connection | None:
         if self._connection is None or self._connection.closed:
             try:
-                self._connection = self._reader.connect()
+                self._connection = self.reader.connect()
             except SQLAlchemyError as error:
                 self._note_failure(error)  # report less: the server may be full, or gone
                 return None

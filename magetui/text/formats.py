@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from magetui.engine.runs.record import RunRecord, Signal
+from magetui.engine.runs.record import RunRecord
 from magetui.model.sessions import LockWait, Session, StatementProgress
+from magetui.protocol.events import SessionSignalled
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this machine
@@ -92,7 +93,7 @@ SIGNALLED: Mapping[str, str] = {"cancel": "cancelled the query of", "terminate":
 WITHOUT_VERSION_ROW = frozenset({*SIGNALLED, "backup"})  # recorded actions that are not migrations
 
 
-def signal(sent: Signal) -> str:
+def signal(sent: SessionSignalled) -> str:
     """Return 'alice@db1 ended session 4711  mage  mage-server  10.0.3.7  idle in transaction, 6 min'."""
     return f"{plain(sent.operator)} {SIGNALLED[sent.action]} session {session_line(sent.session)}"
 

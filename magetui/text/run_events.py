@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from magetui.engine.runs.record import Attempt, RunRecord, Wait, fold
+from magetui.engine.runs.record import RunRecord, Wait, fold
 from magetui.model.sessions import Session, StatementProgress
 from magetui.protocol import events
 from magetui.text import formats
@@ -51,7 +51,7 @@ def waiter(session: Session) -> str:
     return f"waiter: {formats.session_line(session)}"
 
 
-def attempt(failed: Attempt) -> str:
+def attempt(failed: events.AttemptFailed) -> str:
     """Return 'attempt 1 of 6 could not get the lock; next attempt in 1.4 s', or why there is no other attempt."""
     fact = f"attempt {failed.number} of {failed.of} could not get the lock"
     if failed.retry_in_ms is not None:
@@ -144,7 +144,7 @@ class RunTeller:
                 yield f"started, {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}"
             case events.MutexAwaited() | events.LockAwaited() if record.wait is not None:
                 again = before.wait is not None and before.wait.since == record.wait.since
-                yield from _wait_lines(record.wait, again=again)
+                yield from _wait_lines(record.wait, record.wait_note, again=again)
             case events.MutexTaken():
                 yield f"got the migration mutex after {formats.duration(event.waited_ms)}"
             case events.SessionOpened():
@@ -185,11 +185,11 @@ class RunTeller:
                 yield from (f"  {formats.plain(line)}" for line in (event.error or "").strip().splitlines())
 
 
-def _wait_lines(wait: Wait, *, again: bool) -> Iterator[str]:
+def _wait_lines(wait: Wait, note: str | None, *, again: bool) -> Iterator[str]:
     limit = f", up to {formats.duration(wait.timeout_ms)}" if wait.timeout_ms else ""
     yield f"{' '.join(waiting(wait, again=again))}{limit}"
-    if wait.note:
-        yield f"  {formats.plain(wait.note)}"
+    if note:
+        yield f"  {formats.plain(note)}"
     for session in wait.blockers:
         itself = f"; it waits for {', '.join(map(str, session.blocked_by))} itself" if session.blocked_by else ""
         yield f"  {blocker(session)}{itself}"

@@ -51,9 +51,8 @@ def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRow
     from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
-    act = signals.end_session if action == "terminate" else signals.cancel_query
     try:
-        signalled = act(app.open_workspace(), session)
+        signalled = signals.signal_session(app.open_workspace(), session, action)
         settled, message = signalled.settled, signalled.message
     except MagetuiError as error:
         settled, message = False, error.message

@@ -182,7 +182,7 @@ def test_a_version_table_is_read_or_says_what_is_wrong_with_it(path: Path) -> No
         assert wrong.rows is None
         assert wrong.problem == "The table wrong has no column version_num, so it is not a version table of Alembic's."
         assert catalog.leftovers(connection) == (Leftover("leftover-table", None, "_alembic_tmp_user", "user"),)
-        assert catalog.not_owned(connection) == ()
+        assert SQLite().not_owned(connection) == ()
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])

@@ -160,7 +160,7 @@ def test_a_query_is_cancelled_and_its_session_stays_and_both_are_on_record(
 ) -> None:
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
-    done = signals.cancel_query(workspace, session)
+    done = signals.signal_session(workspace, session, "cancel")
     assert done.settled
     assert "it is idle in transaction (aborted) now" in done.message
     [signalled] = named(journal(state_dir), "session-signalled")
@@ -172,7 +172,7 @@ def test_a_session_is_ended_and_that_is_read_back(
     pg_database: PostgresDatabase, workspace: Workspace, crowd: Sessions, state_dir: Path
 ) -> None:
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    done = signals.end_session(workspace, found(workspace, pid))
+    done = signals.signal_session(workspace, found(workspace, pid), "terminate")
     assert (done.settled, done.message) == (True, f"Session {pid} has ended.")
     assert not pg_database.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}")
     [signalled] = named(journal(state_dir), "session-signalled")
@@ -185,11 +185,11 @@ def test_a_number_that_is_another_sessions_by_now_is_not_hit(
     holder = crowd.holding("SELECT * FROM role")
     session = found(workspace, holder.info.backend_pid)
     with pytest.raises(RefusedError, match=r"has ended by itself\. Nothing was done"):
-        signals.end_session(workspace, replace(session, began="2020-01-01 00:00:00+00"))
+        signals.signal_session(workspace, replace(session, began="2020-01-01 00:00:00+00"), "terminate")
     with workspace.reading() as connection:
         assert not workspace.backend.terminate(connection, session.pid, "2020-01-01 00:00:00+00")
     with pytest.raises(RefusedError, match="has ended by itself"):  # where its beginning may not be seen
-        signals.end_session(workspace, replace(session, began=None, application="another"))
+        signals.signal_session(workspace, replace(session, began=None, application="another"), "terminate")
     holder.cursor().execute("SELECT 1")  # raises where it was ended
     assert journal(state_dir) == []
 
@@ -198,14 +198,14 @@ def test_a_query_that_came_after_the_one_consented_to_is_not_cancelled(workspace
     pid = crowd.running(SLEEPS)
     session = busy(workspace, pid)
     with pytest.raises(RefusedError, match="runs another query now"):
-        signals.cancel_query(workspace, replace(session, query="SELECT 1"))
+        signals.signal_session(workspace, replace(session, query="SELECT 1"), "cancel")
     assert found(workspace, pid).state == "active"
 
 
 def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspace: Workspace, crowd: Sessions) -> None:
     session = found(workspace, crowd.holding("SELECT * FROM role").info.backend_pid)
     with pytest.raises(RefusedError, match="Only ending the session releases its locks"):
-        signals.cancel_query(workspace, session)
+        signals.signal_session(workspace, session, "cancel")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_magetuis_own_sessions_are_left_alone(
 ) -> None:
     own = crowd.holding("SELECT * FROM role", application=application)
     with pytest.raises(RefusedError, match=sentence):
-        signals.end_session(workspace, found(workspace, own.info.backend_pid))
+        signals.signal_session(workspace, found(workspace, own.info.backend_pid), "terminate")
     own.cursor().execute("SELECT 1")
 
 
@@ -245,18 +245,18 @@ def test_a_role_without_privileges_sees_less_and_is_told_what_it_takes(
         assert (session.state, session.query, session.began) == (None, None, None)
         assert session.user == f"colleague_{name}"
         with pytest.raises(RefusedError) as refused:
-            signals.end_session(plain, session)
+            signals.signal_session(plain, session, "terminate")
         assert refused.value.message == (
             f"The role plain_{name} may not end session {others}: that requires membership in the role "
             f"colleague_{name}, or in pg_signal_backend."
         )
         with pytest.raises(RefusedError, match="mage is a superuser, which requires a superuser"):
-            signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), supers))
+            signals.signal_session(seen_by("signaller"), found(seen_by("signaller"), supers), "cancel")
         assert journal(state_dir) == []
-        asked = signals.cancel_query(seen_by("signaller"), found(seen_by("signaller"), others))
+        asked = signals.signal_session(seen_by("signaller"), found(seen_by("signaller"), others), "cancel")
         assert asked.settled is None
         assert "requires membership in pg_read_all_stats" in asked.message
-        assert signals.end_session(seen_by("signaller"), found(seen_by("signaller"), others)).settled
+        assert signals.signal_session(seen_by("signaller"), found(seen_by("signaller"), others), "terminate").settled
     finally:
         crowd.close()
         pg_database.rows(f"REVOKE SELECT ON role FROM colleague_{name}")
@@ -268,7 +268,7 @@ def test_what_cannot_be_recorded_is_said_and_not_undone(workspace: Workspace, cr
     state_dir.parent.mkdir(parents=True)
     state_dir.write_text("a file, where the state directory should be")
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
-    done = signals.end_session(workspace, found(workspace, pid))
+    done = signals.signal_session(workspace, found(workspace, pid), "terminate")
     assert done.settled
     assert f"Session {pid} has ended. The signal is not on record" in done.message
 
@@ -278,10 +278,10 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
 ) -> None:
     pid = crowd.running(DEAF)
     eventually(lambda: found(workspace, pid).query == DEAF)
-    look, clock = type(workspace.backend).sessions, [0.0]
+    look, clock = workspace.backend.sessions, [0.0]
 
     def slow(backend: Backend, connection: Connection) -> tuple[Session, ...]:
-        sessions = look(backend, connection)
+        sessions = look(connection)
         clock[0] += 3600  # which the answer takes to arrive
         return sessions
 
@@ -289,7 +289,7 @@ def test_a_query_that_does_not_hear_is_not_said_to_have_ended_because_the_line_i
     monkeypatch.setattr(
         signals, "time", SimpleNamespace(monotonic=lambda: clock[0] + time.monotonic(), sleep=lambda _seconds: None)
     )
-    told = signals.cancel_query(workspace, found(workspace, pid))
+    told = signals.signal_session(workspace, found(workspace, pid), "cancel")
     assert told.settled is False
     assert "still runs that query" in told.message
 
@@ -299,7 +299,7 @@ def test_a_process_that_has_a_sqlite_file_locked_is_not_ours_to_signal(sqlite_da
     workspace = Workspace(Selection(url=sqlite_database.url))
     session = Session(4711, "mage", "python", None, "writing", None, None, None)
     with closing(sqlite3.connect(sqlite_database.path)), pytest.raises(RefusedError, match="with: kill 4711"):
-        signals.end_session(workspace, session)
+        signals.signal_session(workspace, session, "terminate")
 
 
 def test_looking_again_and_again_is_as_rare_as_it_costs(workspace: Workspace, crowd: Sessions) -> None:

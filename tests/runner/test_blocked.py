@@ -217,16 +217,16 @@ def test_who_is_in_the_way_is_asked_as_rarely_as_that_costs_the_server_and_not_t
     workspace = Workspace(Selection(url=pg_database.url))
     kind = type(workspace.backend)
     clock, asked = [0.0], []
-    answers = kind.sessions, kind.session_waits
+    answers = workspace.backend.sessions, workspace.backend.session_waits
 
     def sessions(backend: Backend, connection: Connection) -> tuple[Session, ...]:
         clock[0] += (line_ms + work_ms) / 1000
         asked.append(clock[0])
-        return answers[0](backend, connection)
+        return answers[0](connection)
 
     def session_waits(backend: Backend, connection: Connection, pid: int) -> bool:
         clock[0] += line_ms / 1000
-        return answers[1](backend, connection, pid)
+        return answers[1](connection, pid)
 
     monkeypatch.setattr(kind, "sessions", sessions)
     monkeypatch.setattr(kind, "session_waits", session_waits)

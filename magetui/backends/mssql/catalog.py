@@ -1,8 +1,4 @@
-"""Tables and leftovers from SQL Server's catalog views, read in bulk.
-
-Facts are from the Transact-SQL reference, "System catalog views": sys.tables, sys.columns, sys.indexes,
-sys.foreign_keys, sys.check_constraints.
-"""
+"""Tables and leftovers from SQL Server's catalog views, read in bulk (Transact-SQL reference, System catalog views)."""
 
 from __future__ import annotations
 
@@ -14,20 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from magetui.backends import query
 from magetui.backends.mssql.failures import unreadable
 from magetui.backends.mssql.query import fetch, fetch_if_allowed, identifier, literal, statement
 from magetui.backends.problems import no_version_column
-from magetui.model.schema import (
-    BATCH_PREFIX,
-    Column,
-    Constraint,
-    ForeignKey,
-    Index,
-    Leftover,
-    Table,
-    TableDetail,
-    VersionTable,
-)
+from magetui.model import schema as model
 
 LEFTOVERS_SQL = """
 select s.name, t.name from sys.tables as t join sys.schemas as s on s.schema_id = t.schema_id
@@ -41,14 +28,11 @@ order by t.name
 """
 CHECKS_SQL = "select parent_object_id, name, definition from sys.check_constraints order by parent_object_id, name"
 
-_Columns = Mapping[int, Mapping[int, Column]]  # by the table's object_id, then by column_id
+_Columns = Mapping[int, Mapping[int, model.Column]]  # by the table's object_id, then by column_id
 
 
-def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
-    """Return every table `name` of any schema, the effective table first.
-
-    Without a schema, the effective table is in the login's default schema, or else in dbo.
-    """
+def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:
+    """See `Catalog.version_tables`. The default schema is the login's own, or else dbo."""
     rows = fetch(connection, statement("version_tables", name=literal(name)))
     wanted = [schema] if schema is not None else [rows[0][2], "dbo"] if rows else []
     schemas = {row[0] for row in rows}
@@ -62,76 +46,65 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
 
 def _version_table(
     connection: Connection, schema: str, table: str, *, has_column: bool, effective: bool
-) -> VersionTable:
+) -> model.VersionTable:
     name = f"{schema}.{table}"
     if not has_column:
-        return VersionTable(schema, table, None, effective, no_version_column(name))
+        return model.VersionTable(schema, table, None, effective, no_version_column(name))
     try:
         rows = fetch(connection, f"select version_num from {identifier(schema)}.{identifier(table)}")
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        return VersionTable(schema, table, None, effective, unreadable(name, error))
-    return VersionTable(schema, table, tuple(str(version) for (version,) in rows), effective)
+        return model.VersionTable(schema, table, None, effective, unreadable(name, error))
+    return model.VersionTable(schema, table, tuple(str(version) for (version,) in rows), effective)
 
 
-def leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Return the tables of Alembic's batch operations, by schema and name."""
-    sql = LEFTOVERS_SQL.format(length=len(BATCH_PREFIX), prefix=literal(BATCH_PREFIX))
+def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:
+    sql = LEFTOVERS_SQL.format(length=len(model.BATCH_PREFIX), prefix=literal(model.BATCH_PREFIX))
     return tuple(
-        Leftover("leftover-table", schema, name, name.removeprefix(BATCH_PREFIX))
+        model.Leftover("leftover-table", schema, name, name.removeprefix(model.BATCH_PREFIX))
         for schema, name in fetch(connection, sql)
     )
 
 
-def not_owned(connection: Connection) -> tuple[Table, ...]:
+def not_owned(connection: Connection) -> tuple[model.Table, ...]:
     """Return the tables of the default schema that the login may not alter, whoever owns them."""
-    return tuple(Table(schema, name, None, None) for schema, name in fetch(connection, NOT_ALTERABLE_SQL))
+    return tuple(model.Table(schema, name, None, None) for schema, name in fetch(connection, NOT_ALTERABLE_SQL))
 
 
-def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
+def tables(connection: Connection, schema: str | None = None) -> tuple[model.Table, ...]:
     """See `Catalog.tables`. `rows` is the number in sys.partitions."""
     return tuple(table for _, table in _listed(connection, schema, None))
 
 
 def table_details(
     connection: Connection, schema: str | None = None, name: str | None = None
-) -> tuple[TableDetail, ...]:
-    """See `Catalog.table_details`."""
+) -> tuple[model.TableDetail, ...]:
     listed = _listed(connection, schema, name)
     all_tables = listed if schema is None and name is None else _listed(connection, None, None)
     names = {table_id: (table.schema, table.name) for table_id, table in all_tables}
-    columns: dict[int, dict[int, Column]] = {}
+    columns: dict[int, dict[int, model.Column]] = {}
     for row in fetch(connection, statement("columns")):
         columns.setdefault(row[0], {})[row[1]] = _column(row[2:])
     keys, indexes, constraints = _indexes(fetch(connection, statement("indexes")), columns)
     for table_id, constraint, definition in fetch(connection, CHECKS_SQL):
-        constraints.setdefault(table_id, []).append(Constraint(constraint, "check", f"CHECK {definition}"))
+        constraints.setdefault(table_id, []).append(model.Constraint(constraint, "check", f"CHECK {definition}"))
     foreign_keys = _foreign_keys(fetch(connection, statement("foreign_keys")), columns, names)
-    return tuple(
-        TableDetail(
-            table,
-            tuple(columns.get(table_id, {}).values()),
-            keys.get(table_id, ()),
-            tuple(indexes.get(table_id, ())),
-            tuple(foreign_keys.get(table_id, ())),
-            tuple(constraints.get(table_id, ())),
-        )
-        for table_id, table in listed
-    )
+    columns_of = {table_id: tuple(by_number.values()) for table_id, by_number in columns.items()}
+    return query.table_details(listed, columns_of, keys, indexes, foreign_keys, constraints)
 
 
-def _listed(connection: Connection, schema: str | None, name: str | None) -> list[tuple[int, Table]]:
+def _listed(connection: Connection, schema: str | None, name: str | None) -> list[tuple[int, model.Table]]:
     """Return (object_id, table) for each table, by schema and name."""
     sizes = dict(fetch_if_allowed(connection, statement("sizes")) or ())
     rows = fetch(connection, statement("tables", schema=literal(schema), name=literal(name)))
     return [
-        (table_id, Table(in_schema, table, count, sizes.get(table_id), owner))
+        (table_id, model.Table(in_schema, table, count, sizes.get(table_id), owner))
         for table_id, in_schema, table, owner, count in rows
     ]
 
 
-def _column(row: Sequence[Any]) -> Column:
+def _column(row: Sequence[Any]) -> model.Column:
     name, kind, length, precision, scale, nullable, identity, default, computed, persisted = row
     if kind in ("nchar", "nvarchar") and length != -1:
         length //= 2  # max_length counts bytes (sys.columns)
@@ -143,16 +116,16 @@ def _column(row: Sequence[Any]) -> Column:
         kind = f"{kind}({scale})"
     if computed is not None:
         default = f"as {computed}{' persisted' if persisted else ''}"
-    return Column(name, kind, bool(nullable), "identity" if identity else default)
+    return model.Column(name, kind, bool(nullable), "identity" if identity else default)
 
 
 def _indexes(
     rows: Sequence[tuple[Any, ...]], columns: _Columns
-) -> tuple[dict[int, tuple[str, ...]], dict[int, list[Index]], dict[int, list[Constraint]]]:
+) -> tuple[dict[int, tuple[str, ...]], dict[int, list[model.Index]], dict[int, list[model.Constraint]]]:
     """Return by table: the primary key's columns, the other indexes, and the unique constraints among those."""
     keys: dict[int, tuple[str, ...]] = {}
-    indexes: dict[int, list[Index]] = {}
-    constraints: dict[int, list[Constraint]] = {}
+    indexes: dict[int, list[model.Index]] = {}
+    constraints: dict[int, list[model.Constraint]] = {}
     for (table, name), parts_of_index in groupby(rows, key=itemgetter(0, 1)):
         parts = list(parts_of_index)
         _, _, primary, unique, constraint, disabled, condition, *_ = parts[0]
@@ -166,7 +139,8 @@ def _indexes(
             keys[table] = names
             continue
         if constraint:
-            constraints.setdefault(table, []).append(Constraint(name, "unique", f"UNIQUE ({', '.join(names)})", names))
+            unique_constraint = model.Constraint(name, "unique", f"UNIQUE ({', '.join(names)})", names)
+            constraints.setdefault(table, []).append(unique_constraint)
         included = [column for column, is_included, _ in named if is_included]
         definition = None
         if included or condition or any(is_descending for _, _, is_descending in named):
@@ -174,15 +148,15 @@ def _indexes(
             definition = f"{'UNIQUE ' if unique else ''}INDEX {name} ({', '.join(ordered)})"
             definition += f" INCLUDE ({', '.join(included)})" if included else ""
             definition += f" WHERE {condition}" if condition else ""
-        indexes.setdefault(table, []).append(Index(name, names, bool(unique), not disabled, definition))
+        indexes.setdefault(table, []).append(model.Index(name, names, bool(unique), not disabled, definition))
     return keys, indexes, constraints
 
 
 def _foreign_keys(
     rows: Sequence[tuple[Any, ...]], columns: _Columns, names: Mapping[int, tuple[str | None, str]]
-) -> dict[int, list[ForeignKey]]:
+) -> dict[int, list[model.ForeignKey]]:
     """Return the foreign keys of each table; `names` has the schema and name of every table."""
-    foreign_keys: dict[int, list[ForeignKey]] = {}
+    foreign_keys: dict[int, list[model.ForeignKey]] = {}
     for (table, name), parts_of_key in groupby(rows, key=itemgetter(0, 1)):
         parts = list(parts_of_key)
         referred, rule = parts[0][2], parts[0][3].replace("_", " ")
@@ -191,6 +165,6 @@ def _foreign_keys(
         own_columns = tuple(columns[table][part[4]].name for part in parts)
         referred_columns = tuple(columns[referred][part[5]].name for part in parts)
         on_delete = None if rule == "NO ACTION" else rule
-        key = ForeignKey(name, own_columns, *names[referred], referred_columns, on_delete)
+        key = model.ForeignKey(name, own_columns, *names[referred], referred_columns, on_delete)
         foreign_keys.setdefault(table, []).append(key)
     return foreign_keys

@@ -14,12 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from magetui.backends.base import (
-    CONNECT_TIMEOUT_SECONDS,
-    READ_LOCK_TIMEOUT_MS,
-    READ_STATEMENT_TIMEOUT_MS,
-    WriteHooks,
-)
+from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.mssql.failures import dialect_missing
 from magetui.backends.mssql.query import fetch, forgive_rollback, name_session, run
 from magetui.model.server import Timeouts
@@ -42,7 +37,6 @@ def reader(url: URL, application_name: str) -> Engine:
 
 
 def writer(url: URL, application_name: str) -> Engine:
-    """See `Connections.writer`."""
     return _engine(url, application_name)
 
 
@@ -92,13 +86,7 @@ def session_id(connection: Connection) -> int | None:
     return session if isinstance(session, int) else None
 
 
-def running_cursor(connection: Connection) -> Any | None:
-    """Return the cursor of the last statement on a connection that `prepare_writer` has prepared."""
-    return connection.info.get("magetui_cursor")
-
-
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return False
     return bool(connection.info.get("magetui_transaction", True))
@@ -109,10 +97,7 @@ def _writes(connection: Connection) -> bool:
 
 
 def _engine(url: URL, application_name: str, **more: Any) -> Engine:
-    """Return an engine without a pool. The URL's own parameters take precedence over ours.
-
-    Raises `ImportError` if the driver is missing, or if SQLAlchemy does not know the driver.
-    """
+    """Return an engine without a pool; the URL's parameters come before ours. Raises `ImportError` without a driver."""
     arguments: dict[str, dict[str, Any]] = {
         # FreeTDS tries two times or more, each time for this long.
         "pymssql": {"login_timeout": CONNECT_TIMEOUT_SECONDS // 3, "appname": application_name},

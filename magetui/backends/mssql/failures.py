@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from magetui.backends.problems import original
 from magetui.model.server import ConnectCause, Failure, StatementCause
 
 EXTRAS = {  # by the driver's module: magetui's extra that installs it, and what else the driver needs
@@ -34,25 +34,15 @@ NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
     (4060, r"Cannot open database"),
     (18456, r"Login failed for user"),
 )
-CAUSES: Mapping[int, ConnectCause | StatementCause] = {
-    LOCK_TIMEOUT: "lock-timeout",
-    596: "lost",  # its session was killed
-    6005: "lost",  # the server is being shut down
-    20003: "lost",  # FreeTDS's own errors: timed out, could not write, unexpected end, dead
-    20006: "lost",
-    20017: "lost",
-    20047: "lost",
-    911: "no-database",
-    4060: "no-database",
-    18452: "password",
-    18456: "password",
-    18486: "password",
-    18487: "password",
-    18488: "password",
-    10928: "too-many-connections",  # Azure's
-    17809: "too-many-connections",
-    20013: "name",  # FreeTDS: unknown host machine name
-}
+CAUSES: tuple[tuple[ConnectCause | StatementCause, tuple[int, ...]], ...] = (
+    ("lock-timeout", (LOCK_TIMEOUT,)),
+    ("lost", (596, 6005)),  # its session was killed, the server is being shut down
+    ("lost", (20003, 20006, 20017, 20047)),  # FreeTDS: timed out, could not write, unexpected end, dead
+    ("no-database", (911, 4060)),
+    ("password", (18452, 18456, 18486, 18487, 18488)),
+    ("too-many-connections", (10928, 17809)),  # the first is Azure's
+    ("name", (20013,)),  # FreeTDS: unknown host machine name
+)
 WORDS: tuple[tuple[ConnectCause | StatementCause, str], ...] = (
     ("refused", r"unavailable or does not exist.*\(SQLDriverConnect\)"),  # FreeTDS through ODBC, with 08S01
     ("cancelled", r"Operation cancell?ed|HY008"),
@@ -88,9 +78,9 @@ def failure(error: BaseException, *, killed: bool) -> Failure:
         network_cause: ConnectCause = next(causes, "other")
         reason = error.strerror or str(error) or "nobody answered"
         return Failure(network_cause, reason, silent=network_cause == "timeout")
-    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    message, number = error_text(original), error_number(original)
-    cause = _cause(error, number, f"{message} {original}")
+    own = original(error)
+    message, number = error_text(own), error_number(own)
+    cause = _cause(error, number, f"{message} {own}")
     if cause == "lost" and killed:
         cause = "cancelled"
     return Failure(cause, message, silent=cause == "timeout" or number == FREETDS_TIMEOUT)
@@ -101,8 +91,9 @@ def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause 
     connecting = isinstance(error, DBAPIError) and error.statement is None
     if number == FREETDS_TIMEOUT and connecting:
         return "timeout"
-    if number is not None and number in CAUSES:
-        return CAUSES[number]
+    for cause, numbers in CAUSES:
+        if number in numbers:
+            return cause
     if number is None or number >= FREETDS_NUMBERS:  # the driver's own error, whose cause is only in its text
         for cause, words in WORDS:
             if re.search(words, text):
@@ -113,7 +104,6 @@ def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause 
 
 
 def unreadable(table: str, error: DBAPIError) -> str:
-    """Return a sentence that says why a table cannot be read."""
     number = error_number(error.orig)
     if number == LOCK_TIMEOUT:
         return f"Another session has {table} locked, and reading does not wait for locks."
@@ -132,8 +122,7 @@ def error_number(error: BaseException | None) -> int | None:
     number = getattr(error, "number", None)
     if isinstance(number, int) and number > 0:
         return number
-    arguments = getattr(error, "args", ())
-    first = arguments[0] if arguments else None
+    first = next(iter(getattr(error, "args", ())), None)
     if isinstance(first, tuple) and first:
         first = first[0]
     if isinstance(first, int):
@@ -168,7 +157,6 @@ def dialect_missing(driver_name: str) -> str:
 
 
 def driver_missing(error: ImportError) -> str:
-    """Return sentences that say which driver is missing and how to install it."""
     module = (error.name or "").partition(".")[0]
     if module not in EXTRAS:
         return str(error)

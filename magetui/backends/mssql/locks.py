@@ -45,14 +45,10 @@ class SessionLocks:
                 self._held.setdefault(pid, {})[HeldLock(name, MODES.get(mode, mode))] = None
 
     def held(self, pid: int) -> tuple[HeldLock, ...]:
-        """Return the locks on tables that the session holds."""
         return tuple(self._held.get(pid, ()))
 
     def waits_for(self, pid: int, wait_type: str | None) -> LockWait | None:
-        """Return the lock that the session waits for, without its relation if only the wait type is visible.
-
-        A wait type is for example 'LCK_M_SCH_M'.
-        """
+        """Return the awaited lock, without its relation if only the wait type is visible ('LCK_M_SCH_M')."""
         if pid in self._waits:
             _, name, mode = self._waits[pid]
             return LockWait(name, MODES.get(mode, mode))
@@ -62,10 +58,7 @@ class SessionLocks:
         return LockWait(None, MODES.get(mode, mode))
 
     def blockers(self, pid: int, named: int | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the session's blockers, and those blockers that are only ahead of it in the wait queue.
-
-        `named` is the blocker that the server names.
-        """
+        """Return the blockers, of which the server names one, and those that are only ahead in the wait queue."""
         blocked_by = dict.fromkeys([named] if named and named > 0 and named != pid else ())
         resource, _, mode = self._waits.get(pid, (None, "", ""))
         holders, waiting = self._holders.get(resource, {}), self._waiting.get(resource, set())

@@ -11,6 +11,7 @@ from magetui.backends.mssql.query import fetch, fetch_if_allowed, literal
 from magetui.backends.mssql.sessions import sessions
 from magetui.model.sessions import MutexHolder
 
+NAME = "magetui {key}"  # of the application lock
 RESOURCE_LIMIT = 32  # readable characters of an application lock's name
 TAKE_SQL = """
 set nocount on; declare @taken int;
@@ -29,15 +30,11 @@ where l.resource_type = N'APPLICATION' and l.resource_database_id = db_id() and 
 
 
 class AppLock:
-    """An application lock that a session of its own holds, and a second lock with a random name; see `Mutex`.
-
-    The second lock, the token, identifies this holder. The locks are polled without waiting, because a wait inside a
-    statement could not be cancelled.
-    """
+    """A polled application lock, and a second one, the token, whose random name identifies this holder; see `Mutex`."""
 
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine
-        self.name = resource(key)
+        self.name = NAME.format(key=key)
         self.token = f"magetui {uuid4().hex}"[:RESOURCE_LIMIT]
         self._held: list[str] = []
         self._connection: Connection | None = None
@@ -73,11 +70,8 @@ class AppLock:
 
 
 def holder_of(connection: Connection, key: int) -> MutexHolder | None:
-    """Return the holder of the mutex `key`; None if it is free.
-
-    Without the permission to see locks, the holder has no pid.
-    """
-    name = resource(key)
+    """Return the holder of the mutex `key`, without a pid if the login may not see locks; None if it is free."""
+    name = NAME.format(key=key)
     holders = fetch_if_allowed(connection, HOLDER_SQL.format(bracketed=literal(f"[{name}]")))
     if holders is None:
         return None if _is_free(connection, name) else MutexHolder(None, note="this login may not see who")
@@ -85,11 +79,6 @@ def holder_of(connection: Connection, key: int) -> MutexHolder | None:
         return None
     [pid, *_] = holders[0]
     return MutexHolder(pid, next((session for session in sessions(connection) if session.pid == pid), None))
-
-
-def resource(key: int) -> str:
-    """Return the name of the application lock for a key."""
-    return f"magetui {key}"
 
 
 def _is_free(connection: Connection, name: str) -> bool:

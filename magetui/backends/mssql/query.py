@@ -20,13 +20,9 @@ CONTEXT_LIMIT = 128  # bytes
 
 
 @cache
-def _statement_text(name: str) -> str:
-    return (files("magetui.backends.mssql") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-
-
 def statement(name: str, /, **values: str) -> str:
     """Return the text of sql/<name>.sql; SQL literals replace the names in braces."""
-    return _statement_text(name).format(**values)
+    return (files("magetui.backends.mssql") / "sql" / f"{name}.sql").read_text(encoding="utf-8").format(**values)
 
 
 def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
@@ -48,10 +44,7 @@ def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] 
 
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of all result sets of a statement on a DB-API connection. Raises SQLAlchemy's `DBAPIError`.
-
-    Every result set is read, because an error may come with the last one.
-    """
+    """Return the rows of all result sets; the last one may bring an error. Raises SQLAlchemy's `DBAPIError`."""
     driver_error = dialect.loaded_dbapi.Error
     cursor = None
     try:
@@ -75,11 +68,7 @@ def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 def forgive_rollback(dialect: Dialect) -> None:
-    """Make the dialect ignore the error of a rollback if the server has already rolled back.
-
-    After some errors, the server ends the transaction by itself. A ROLLBACK then fails with 3903, which would hide the
-    first error. SQLAlchemy has no event around a rollback, and an env.py creates its engines without us.
-    """
+    """Ignore the error of a rollback after the server rolled back by itself (3903): it would hide the first error."""
     if "do_rollback" in vars(dialect):
         return
     roll_back = dialect.do_rollback
@@ -111,5 +100,4 @@ def literal(value: str | None) -> str:
 
 
 def identifier(name: str) -> str:
-    """Return a name as a quoted SQL identifier."""
     return "[" + name.replace("]", "]]") + "]"

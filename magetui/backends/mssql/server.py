@@ -18,7 +18,6 @@ HIDDEN = (
 
 
 def read_server(connection: Connection) -> ServerFacts:
-    """See `Connections.server`."""
     [(version, database, schema, login, updateability)] = fetch(connection, statement("server"))
     read_only = None
     if updateability == "READ_ONLY":

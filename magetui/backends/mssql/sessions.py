@@ -1,8 +1,4 @@
-"""The other sessions of a SQL Server database, and how to end one.
-
-SQL Server cannot cancel a query of another session without ending that session. Facts are from the Transact-SQL
-reference: sys.dm_exec_sessions, sys.dm_exec_requests, KILL.
-"""
+"""The other sessions of a SQL Server (sys.dm_exec_sessions, sys.dm_exec_requests), and how to end one (KILL)."""
 
 from __future__ import annotations
 
@@ -25,11 +21,7 @@ BEGAN_SQL = " and convert(nvarchar(30), login_time, 126) = {began}"
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
-    """Return the other clients of this database and the sessions that block one of them.
-
-    Without VIEW SERVER STATE the result is empty. `blocked_by` is the session that the server names. If a schema change
-    waits, `blocked_by` also has every session that holds a lock on the table.
-    """
+    """Return the other clients of this database, and blockers. Without VIEW SERVER STATE the result is empty."""
     rows = fetch(connection, statement("sessions"))
     queries = {row[0]: row[1:] for row in fetch_if_allowed(connection, statement("queries")) or ()}
     locks = SessionLocks(fetch_if_allowed(connection, statement("locks")) or ())
@@ -58,12 +50,10 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
 
 
 def session_waits(connection: Connection, pid: int) -> bool:
-    """See `Sessions.session_waits`."""
     return bool(fetch(connection, WAITS_SQL.format(pid=int(pid))))
 
 
 def session_exists(connection: Connection, pid: int, application_name: str) -> bool:
-    """See `Sessions.session_exists`."""
     rows = fetch(connection, EXISTS_SQL.format(pid=int(pid)))
     return any(application_of(context, program) == application_name for context, program in rows)
 

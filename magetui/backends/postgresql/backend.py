@@ -6,37 +6,35 @@ needed, because imports are most of the start-up time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupJob, BackupOptions
-from magetui.backends.base import READ_LOCK_TIMEOUT_MS, Mutex, WriteHooks
-from magetui.backends.postgresql import catalog, connections, failures, progress, server, sessions
+from magetui.backends.base import READ_LOCK_TIMEOUT_MS, Backend, Mutex, WriteHooks
+from magetui.backends.postgresql import catalog, connections, counts, failures, progress, server, sessions
 from magetui.backends.postgresql.mutex import AdvisoryLock, holder_of
 from magetui.backends.scratch import Scratch, ScratchRequest
-from magetui.model.schema import Counted, Table, Wanted
-from magetui.model.server import ServerFacts, Timeouts
-from magetui.model.sessions import MutexHolder, Session, StatementProgress
+from magetui.model.server import Timeouts
+from magetui.model.sessions import MutexHolder
 
 # A replay waits for nobody, because other sessions may queue behind it. On tables without rows no statement is slow.
 SCRATCH_TIMEOUTS = Timeouts(lock_ms=READ_LOCK_TIMEOUT_MS, statement_ms=60_000)
 
 
-class PostgreSQL:
+class PostgreSQL(Backend):
     """See `Backend`."""
 
     name = "postgresql"
     backup_suffix = ".dump"
     server_side_timeouts = True
 
-    # -- Connections
-
     reader = staticmethod(connections.reader)
     writer = staticmethod(connections.writer)
     prepare_writer = staticmethod(connections.prepare_writer)
+    server = staticmethod(server.read_server)
     password_used = staticmethod(connections.password_used)
     session_id = staticmethod(connections.session_id)
     in_transaction = staticmethod(connections.in_transaction)
@@ -44,47 +42,20 @@ class PostgreSQL:
     abandon = staticmethod(connections.abandon)
     failure = staticmethod(failures.failure)
 
-    def server(self, connection: Connection) -> ServerFacts:
-        return server.read_server(connection)
-
-    # -- Catalog
-
     version_tables = staticmethod(catalog.version_tables)
     leftovers = staticmethod(catalog.leftovers)
     not_owned = staticmethod(catalog.not_owned)
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     enum_types = staticmethod(catalog.enum_types)
+    count = staticmethod(counts.count)
 
-    def definitions(self, connection: Connection) -> tuple[str, ...]:  # noqa: ARG002
-        return ()  # Alembic's SQL does not depend on the existing schema
-
-    def count(
-        self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
-    ) -> tuple[Counted, ...]:
-        from magetui.backends.postgresql.counts import count
-
-        return count(connection, table, wanted, limit_ms)
-
-    # -- Sessions
-
-    def sessions(self, connection: Connection) -> tuple[Session, ...]:
-        return sessions.sessions(connection)
-
-    def session_waits(self, connection: Connection, pid: int) -> bool:
-        return sessions.session_waits(connection, pid)
-
-    def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:
-        return sessions.session_exists(connection, pid, application_name)
-
-    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        return progress.progress(connection, pid)
-
-    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
-        return sessions.cancel(connection, pid, began)
-
-    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:
-        return sessions.terminate(connection, pid, began)
+    session_waits = staticmethod(sessions.session_waits)
+    session_exists = staticmethod(sessions.session_exists)
+    cancel = staticmethod(sessions.cancel)
+    terminate = staticmethod(sessions.terminate)
+    sessions = staticmethod(sessions.sessions)
+    progress = staticmethod(progress.progress)
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return AdvisoryLock(connections.bounded_engine(url, application_name), key)
@@ -94,8 +65,6 @@ class PostgreSQL:
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
         return holder_of(connection, key)
-
-    # -- Backups and scratch databases
 
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
         from magetui.backends.postgresql.dump import Dump, Origin, PgDump

@@ -62,10 +62,7 @@ class ReaderConnection(extensions.connection):
 
 
 def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-    """Open a connection (SQLAlchemy's event `do_connect`) while the caller can receive ctrl+c.
-
-    libpq limits the time by its connect_timeout.
-    """
+    """Open a connection (event `do_connect`), bounded by connect_timeout, while the caller can receive ctrl+c."""
     call = ThreadCall(lambda: dialect.connect(*arguments, **options))
     call.start("connect")
     call.wait()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,19 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from magetui.backends.base import (
-    CONNECT_TIMEOUT_SECONDS,
-    READ_LOCK_TIMEOUT_MS,
-    READ_STATEMENT_TIMEOUT_MS,
-    WriteHooks,
-)
+from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
-from magetui.backends.postgresql.async_driver import asyncpg_of, socket_of
 from magetui.backends.postgresql.sessions import cancel
-from magetui.backends.postgresql.settings import READING, set_if_known, set_on
 from magetui.model.server import Timeouts
 
-CLIENT_CHECK_MS = 2_000
 # A migration that computes in Python between two statements is idle in its transaction for that time.
 READER_IDLE_MS, WRITER_IDLE_MS = 60_000, 1_800_000
-SERVER_KEEPALIVES = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 4}
+NOTICE_A_LOST_CLIENT = (
+    "client_connection_check_interval = 2000",
+    "tcp_keepalives_idle = 15",
+    "tcp_keepalives_interval = 5",
+    "tcp_keepalives_count = 4",
+)
 USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 
 READ_ONLY = "default_transaction_read_only = on"
@@ -40,6 +38,8 @@ READ_LIMITS = (
     f"statement_timeout = {READ_STATEMENT_TIMEOUT_MS}",
     f"idle_in_transaction_session_timeout = {READER_IDLE_MS}",
 )
+# `magetui_reads` marks a connection that is not the migration's own, so that the migration's events ignore it.
+READING: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT", "magetui_reads": True}
 SESSION = "magetui_session"  # the key of the session's number in a connection's `info`
 TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
 
@@ -67,7 +67,6 @@ def reader(url: URL, application_name: str) -> Engine:
 
 
 def writer(url: URL, application_name: str) -> Engine:
-    """See `Connections.writer`."""
     return _engine(url, application_name)
 
 
@@ -97,30 +96,29 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
                 hooks.pooled()
             connection.info[SESSION] = session
             for setting in settings if connection.dialect.is_async else ("; ".join(settings),):
-                set_on(raw, setting)  # asyncpg accepts one statement at a time
-            _let_server_notice(raw, connection.dialect.loaded_dbapi.Error)
+                _set_on(raw, setting)  # asyncpg accepts one statement at a time
+            # Let the server notice that its client is gone. Otherwise the session of a killed child would finish its
+            # statement, perhaps for hours, and hold locks for a transaction that nobody can commit (manual, 20.3.2:
+            # PostgreSQL 14, on Linux), and that of a host without network for the two hours of the system's keepalives.
+            for setting in NOTICE_A_LOST_CLIENT:
+                set_if_known(raw, f"set {setting}", connection.dialect.loaded_dbapi.Error)
 
     event.listen(engine, "engine_connect", prepare)
 
 
 def password_used(connection: Connection) -> str | None:
-    """See `Connections.password_used`."""
     raw: Any = connection.connection.dbapi_connection
     return raw.info.password or None
 
 
 def session_id(connection: Connection) -> int | None:
-    """Return the number that was asked for when the connection was prepared, else the number from the login.
-
-    The number from the login may be a pooler's own.
-    """
+    """Return the session's number; a pooler may have made up the one from the login, so the server was asked."""
     session = connection.info.get(SESSION)
     return session if isinstance(session, int) else pooler.pid_at_login(connection.connection.dbapi_connection)
 
 
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
-    if (driver := asyncpg_of(connection)) is not None:
+    if (driver := _asyncpg_of(connection)) is not None:
         return bool(driver.is_in_transaction())
     info = getattr(connection.connection.dbapi_connection, "info", None)
     return getattr(info, "transaction_status", None) != TRANSACTION_STATUS_IDLE
@@ -137,15 +135,23 @@ def interrupt(running: Connection, watching: Connection | None) -> None:
 
 
 def abandon(connection: Connection) -> None:
-    """See `Connections.abandon`."""
     raw = connection.connection.dbapi_connection
-    driver = asyncpg_of(connection)
+    driver = _asyncpg_of(connection)
     if driver is None and (raw is None or getattr(raw, "closed", True)):
         return
-    descriptor = socket_of(driver) if driver is not None else raw.fileno()  # type: ignore[union-attr]  # checked above
+    # asyncpg does not give its socket away.
+    descriptor = driver._transport.get_extra_info("socket").fileno() if driver is not None else raw.fileno()  # type: ignore[union-attr]
     # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
     with closing(socket.socket(fileno=os.dup(descriptor))) as peer, suppress(OSError):
         peer.shutdown(socket.SHUT_RDWR)
+
+
+def _asyncpg_of(connection: Connection) -> Any | None:
+    """Return the driver's own connection if it is open and an async env.py migrates on it; others wrap libpq."""
+    if connection.dialect.driver != "asyncpg":
+        return None
+    driver: Any = connection.connection.driver_connection
+    return None if driver is None or driver.is_closed() else driver
 
 
 def _engine(url: URL, application_name: str, **more: Any) -> Engine:
@@ -162,36 +168,30 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
     }
     if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
         arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives do nothing while data waits to be sent
-    if _is_open_to_others(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass"):
-        # libpq ignores such a file, and would say so on stderr each time, in the middle of a screen.
-        arguments["passfile"] = f"{os.devnull}/none"
+    with suppress(OSError):
+        if Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass").stat().st_mode & 0o077:
+            # libpq ignores a file that others may read, and says so on stderr each time, in the middle of a screen.
+            arguments["passfile"] = f"{os.devnull}/none"
     given = {key: value for key, value in arguments.items() if key not in url.query}
     return create_engine(
-        url.set(drivername="postgresql+psycopg2"),
-        poolclass=NullPool,
-        connect_args=given,
-        hide_parameters=True,
+        url.set(drivername="postgresql+psycopg2"), poolclass=NullPool, connect_args=given, hide_parameters=True
     )
 
 
-def _is_open_to_others(file: str | Path) -> bool:
-    """Return whether libpq would refuse a password file because other users may read it."""
+def set_if_known(raw: Any, setting: str, driver_error: type[Exception]) -> None:
+    """Run a SET statement on a DB-API connection; ignore an error, for servers that do not know the setting."""
     try:
-        return bool(Path(file).stat().st_mode & 0o077)
-    except OSError:
-        return False
+        _set_on(raw, setting)
+    except driver_error:
+        raw.rollback()
 
 
-def _let_server_notice(raw: Any, driver_error: type[Exception]) -> None:
-    """Let the server notice that its client is gone, while a statement runs and between statements.
-
-    Without this, the session of a killed child would finish its statement, perhaps for hours, and hold locks for a
-    transaction that nobody can commit (manual, 20.3.2: PostgreSQL 14, on Linux). The session of a host that lost its
-    network would hold them until the system's own keepalives, after two hours.
-    """
-    set_if_known(raw, f"set client_connection_check_interval = {CLIENT_CHECK_MS}", driver_error)
-    for name, value in SERVER_KEEPALIVES.items():
-        set_if_known(raw, f"set {name} = {value}", driver_error)
+def _set_on(raw: Any, settings: str) -> None:
+    """Run SET statements on a DB-API connection and commit them, so that a later rollback does not undo them."""
+    cursor = raw.cursor()
+    cursor.execute(settings)
+    cursor.close()
+    raw.commit()
 
 
 def _literal(text: str) -> str:

@@ -7,7 +7,7 @@ comes from the statistics of the last VACUUM or ANALYZE (manual, 14.2 and 53.27,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -32,8 +32,7 @@ PROBLEMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """Shares of a table's rows, from 0 to 1: the rows with null in a column, and the rows with each common value."""
 
     nulls: float
@@ -41,7 +40,6 @@ class Share:
 
 
 def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
-    """See `Catalog.count`."""
     columns = sorted({item.column for item in wanted if item.column is not None})
     rows = fetch(connection, statement("shares"), {"schema": table.schema, "table": table.name, "columns": columns})
     shares = {
@@ -49,18 +47,17 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
         for _, column, nulls, values, frequencies in rows
         if column is not None
     }
+    problem = NO_TIME_TO_COUNT if limit_ms <= 0 else None
     if any(row[0] for row in rows):
-        return _estimated(table, wanted, shares, TABLE_IS_LOCKED)
-    if limit_ms <= 0:
-        return _estimated(table, wanted, shares, NO_TIME_TO_COUNT)
-    try:
-        counts = _counted(connection, table, wanted, limit_ms)
-    except DBAPIError as error:
-        problem = PROBLEMS.get(sqlstate(error) or "")
-        if problem is None or error.connection_invalidated:
-            raise
-        return _estimated(table, wanted, shares, problem)
-    return tuple(Counted(rows, exact=True) for rows in counts)
+        problem = TABLE_IS_LOCKED
+    if problem is None:
+        try:
+            return tuple(Counted(rows, exact=True) for rows in _counted(connection, table, wanted, limit_ms))
+        except DBAPIError as error:
+            problem = PROBLEMS.get(sqlstate(error) or "")
+            if problem is None or error.connection_invalidated:
+                raise
+    return tuple(Counted(_estimate(table, item, shares), exact=False, problem=problem) for item in wanted)
 
 
 def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[int, ...]:
@@ -79,12 +76,6 @@ def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], lim
     sql = f"set local statement_timeout = {limit_ms}; select {', '.join(parts)} from {name}"
     [row] = connection.exec_driver_sql(sql, parameters).all()
     return tuple(row)
-
-
-def _estimated(
-    table: Table, wanted: Sequence[Wanted], shares: Mapping[str, Share], problem: str
-) -> tuple[Counted, ...]:
-    return tuple(Counted(_estimate(table, item, shares), exact=False, problem=problem) for item in wanted)
 
 
 def _estimate(table: Table, item: Wanted, shares: Mapping[str, Share]) -> int | None:

@@ -190,7 +190,9 @@ class Dump:
         lock_ms = self.options.lock_ms
         if lock_ms and complaints.waited_ms >= lock_ms / 2 and LOCKING.search(complaints.text):
             return BackupFailedError("lock-timeout", "A table is locked, and pg_dump has to wait for it.")
-        reason = " ".join(complaints.text.split()) or _reason_of_status(status)
+        killed = f"it was killed by signal {-status}"
+        no_reason = killed if status < 0 else f"it gave no reason, and its exit status is {status}"
+        reason = " ".join(complaints.text.split()) or no_reason
         return BackupFailedError("failed", f"pg_dump failed: {reason.removeprefix('pg_dump: error: ')}")
 
     def restore_command(self, file: Path) -> str:
@@ -231,10 +233,6 @@ class Complaints:
         elif self.text and len(self.text) < COMPLAINT_CHARACTERS:
             self.text += f"\n{line}"
         self._last_line = time.monotonic()
-
-
-def _reason_of_status(status: int) -> str:
-    return f"it was killed by signal {-status}" if status < 0 else f"it gave no reason, and its exit status is {status}"
 
 
 def _parameters(url: URL) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import DBAPIError
 
+from magetui.backends.problems import original
 from magetui.model.server import ConnectCause, Failure, StatementCause
 
 QUERY_CANCELED = "57014"
@@ -49,11 +50,7 @@ WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
     ),
     ("name", r"could not translate host name|Name or service not known|nodename nor servname", None),
     ("timeout", r"timeout expired|timed out", None),
-    (
-        "too-many-connections",
-        r"too many clients|remaining connection slots|too many connections|no more connections allowed",
-        None,
-    ),
+    ("too-many-connections", r"too many (?:clients|connections)|remaining connection slots|no more connections", None),
     ("tls", r"valid client certificate|root certificate file|certificate verify failed|private key file", None),
     (
         "tls",
@@ -89,21 +86,21 @@ BROKEN = re.compile(r"server closed the connection|connection already closed|SSL
 
 
 def failure(error: BaseException) -> Failure:
-    """See `Connections.failure`."""
-    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    message = str(original).strip()
-    code = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    own = original(error)
+    message = str(own).strip()
+    code = getattr(own, "pgcode", None) or getattr(own, "sqlstate", None)
     if code is None:
-        return _failure_without_code(error, original, message)
+        return _failure_without_code(error, own, message)
     if code == QUERY_CANCELED:  # by its statement timeout, or by a person
         timed_out = "statement timeout" in message
         return Failure("statement-timeout" if timed_out else "cancelled", message)
-    otherwise: StatementCause = "lost" if code.startswith(CONNECTION_EXCEPTION_CLASS) else "failed"
-    return Failure(STATEMENT_CODES.get(code, otherwise), message)
+    return Failure(
+        STATEMENT_CODES.get(code, "lost" if code.startswith(CONNECTION_EXCEPTION_CLASS) else "failed"), message
+    )
 
 
-def _failure_without_code(error: BaseException, original: BaseException, message: str) -> Failure:
-    if isinstance(original, ModuleNotFoundError):
+def _failure_without_code(error: BaseException, own: BaseException, message: str) -> Failure:
+    if isinstance(own, ModuleNotFoundError):
         return Failure("driver-missing", message)
     # Broken connections come first: TLS or a timeout may break a connection, as it may prevent a new one.
     if (isinstance(error, DBAPIError) and error.connection_invalidated) or BROKEN.search(message):

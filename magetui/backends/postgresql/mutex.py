@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from magetui.backends.postgresql.connections import READING, set_if_known
 from magetui.backends.postgresql.pooler import serving
 from magetui.backends.postgresql.sessions import sessions
-from magetui.backends.postgresql.settings import READING, set_if_known
 from magetui.model.sessions import MutexHolder
 
 # pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
@@ -53,10 +53,7 @@ class AdvisoryLock:
         self._connection = None
 
     def is_seen_by(self, connection: Connection) -> bool:
-        """Return whether a connection sees this lock held by our session: only in the same database of that server.
-
-        The query runs on the driver's own cursor, because it is no statement of the migration.
-        """
+        """Return whether a connection sees our session hold the lock. The driver's own cursor hides this query."""
         raw = connection.connection.dbapi_connection
         if raw is None:
             return False

@@ -47,10 +47,7 @@ def is_pooled(raw: Any, session: int) -> bool:
 
 
 def keeps_sessions(connection: Connection) -> bool | None:
-    """Return whether the pooler of a reader's connection keeps a session for each client; None if that is unknown.
-
-    Two connections are asked in a random order, which a busy pool cannot follow by chance.
-    """
+    """Return whether a pooler keeps sessions, by asking two connections in a random order; None if that is unknown."""
     first, driver_error = connection.connection.dbapi_connection, connection.dialect.loaded_dbapi.Error
     own = serving(first)
     try:
@@ -78,10 +75,7 @@ def _second(connection: Connection) -> Any:
 
 
 def server_location(address: str | None, port: int | None) -> str:
-    """Return a phrase for where the server behind a pooler listens.
-
-    `address` and `port` are the server's own end of its connection with the pooler; None is a Unix socket.
-    """
+    """Return where the server behind a pooler listens, by its own end of the pooler's connection; None is a socket."""
     machine = "on the machine that the pooler runs on"
     if address is None:
         return f"it listens on a Unix socket, {machine}"

@@ -20,7 +20,7 @@ from typing import Literal
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, sqlstate, statement
+from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, folded, sqlstate, statement
 from magetui.model.sessions import StatementProgress
 
 Unit = Literal["blocks", "rows", "bytes", "sessions"]
@@ -52,17 +52,12 @@ def progress(connection: Connection, pid: int) -> StatementProgress | None:
 
     Without pg_read_all_stats, the result is also None for the sessions of other roles.
 
-    A table rewrite is reported for a statement that is one ALTER TABLE of an ordinary table without children. The
-    role must have the right to execute pg_stat_file(), as superusers have, and roles to which it was granted
-    (pg_read_server_files alone does not include it). Other roles could use the growth of pg_database_size(). But that
-    function reads the size of every file of the database, 25 ms for 5,000 tables, and counts the writes of all
-    sessions. So such roles get no estimate.
+    A table rewrite is estimated, after its first second, for a statement that is one ALTER TABLE of an ordinary table
+    without children, if the role may execute pg_stat_file() (pg_read_server_files alone does not include it).
+    pg_database_size() would read the size of every file, 25 ms for 5,000 tables, and count the writes of all sessions.
 
     If the new files outgrow the old files (wider columns), `total` is None from then on. If the new files stay smaller
-    (a bloated table), `done` never reaches `total`. While indexes are rebuilt, after the rows, nothing grows. The
-    first second of a rewrite is not reported.
-
-    Raises SQLAlchemy's `DBAPIError`, but not for a missing view or privilege.
+    (a bloated table), `done` never reaches `total`. While indexes are rebuilt, after the rows, nothing grows.
     """
     try:
         rows = fetch(connection, statement("progress"), {"pid": pid})
@@ -118,9 +113,9 @@ def _cluster(row: _Counted) -> StatementProgress:
 
 
 def _vacuum(row: _Counted) -> StatementProgress:
-    (scanned, vacuumed), (all_blocks,) = row.done, row.total
+    scanned, vacuumed = row.done
     done = vacuumed if row.phase == "vacuuming heap" else scanned
-    return row.progress("vacuuming table", done, all_blocks, "blocks")
+    return row.progress("vacuuming table", done, row.total[0], "blocks")
 
 
 def _analyze(row: _Counted) -> StatementProgress:
@@ -152,7 +147,7 @@ def _rewrite(connection: Connection, pid: int, query: str, began: datetime) -> S
         return None
     if ";" in query.rstrip("; \t\r\n"):  # several statements: the server does not report which of them runs
         return None
-    names = {"table": _folded(altered["table"]), "schema": altered["schema"] and _folded(altered["schema"])}
+    names = {"table": folded(altered["table"]), "schema": altered["schema"] and folded(altered["schema"])}
     files = [_File(*row) for row in fetch(connection, statement("progress_rewrite"), {"pid": pid, **names})]
     old = [file for file in files if file.age == "old"]
     new = _new_heap([file for file in files if file.age == "new"])
@@ -191,8 +186,3 @@ def _new_heap(newest: Sequence[_File]) -> Sequence[_File]:
         case [heap, *_] if heap == FRESH:
             return newest[:1]
     return ()
-
-
-def _folded(name: str) -> str:
-    """Return an identifier in the catalog's form: unquoted, or folded to lower case (manual, 4.1.1)."""
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

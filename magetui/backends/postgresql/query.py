@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from magetui.backends import query
+
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
 # The table was locked, or dropped (internal error, undefined table), after the query had read pg_locks. The second
@@ -19,12 +21,7 @@ WORTH_A_SECOND_TRY = frozenset({LOCK_NOT_AVAILABLE, "XX000", "42P01"})
 
 @cache
 def statement(name: str) -> str:
-    """Return the text of sql/<name>.sql.
-
-    `{locked_away}` in the text is replaced by a common table expression. It lists the tables that another session
-    holds, or waits for, in ACCESS EXCLUSIVE mode: the table itself, one of its indexes, its TOAST table, or that
-    table's index.
-    """
+    """Return the text of sql/<name>.sql. `{locked_away}` lists the tables under ACCESS EXCLUSIVE, held or awaited."""
     text = _text(name)
     return text.replace("{locked_away}", _text("locked_away")) if "{locked_away}" in text else text
 
@@ -34,23 +31,13 @@ def _text(name: str) -> str:
 
 
 def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of a query. Parameters are psycopg2's `%(name)s`; a literal percent sign is doubled.
-
-    The rows are the driver's tuples: for thousands of tables, SQLAlchemy's own rows would cost more than the objects
-    that are made from them. Raises SQLAlchemy's `DBAPIError`.
-    """
-    for last_try in (False, True):
-        try:
-            result = connection.exec_driver_sql(sql, dict(parameters))
-        except DBAPIError as error:
-            if last_try or sqlstate(error) not in WORTH_A_SECOND_TRY:
-                raise
-        else:
-            break
-    assert result.cursor is not None
-    rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())
-    result.close()
-    return rows
+    """Return all rows of a query; its parameters are `%(name)s`. Raises SQLAlchemy's `DBAPIError`."""
+    try:
+        return query.fetch(connection, sql, parameters)
+    except DBAPIError as error:
+        if sqlstate(error) not in WORTH_A_SECOND_TRY:
+            raise
+    return query.fetch(connection, sql, parameters)
 
 
 def sqlstate(error: DBAPIError) -> str | None:
@@ -60,4 +47,9 @@ def sqlstate(error: DBAPIError) -> str | None:
 
 def identifier(name: str) -> str:
     """Return a name as a quoted SQL identifier. The percent sign is doubled for psycopg2."""
-    return '"' + name.replace('"', '""').replace("%", "%%") + '"'
+    return query.identifier(name).replace("%", "%%")
+
+
+def folded(name: str) -> str:
+    """Return an identifier of an SQL text in the catalog's form: unquoted, or in lower case (manual, 4.1.1)."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()

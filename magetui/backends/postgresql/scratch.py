@@ -26,8 +26,8 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql import catalog
-from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, identifier, sqlstate
-from magetui.backends.scratch import ReachedOutside, ScratchRequest, ScratchUnavailableError
+from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, fetch, folded, identifier, sqlstate
+from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
 
 PREFIX = "magetui_scratch_"
 CHECKED_STATEMENTS = 50  # the locks are checked after this many statements at the latest
@@ -86,18 +86,14 @@ select to_regnamespace(%(guard)s) is null,
 
 
 def outreach(sql: str, schemas: Collection[str]) -> str | None:
-    """See `Backend.outreach`. Strings are searched too, because they may contain code.
-
-    The result rather names too much than too little.
-    """
+    """See `Backend.outreach`. Strings are searched too, and the result rather names too much than too little."""
     text = COMMENT.sub(" ", sql)
     if match := OUTSIDE.search(text):
         if match["kind"]:
             return f"beyond any schema ({' '.join(match[0].lower().split())})"
         return "a file or a program (copy)" if match["copy"] else " ".join(match[0].lower().split())
     for match in NAMED.finditer(text):
-        written = match[1]
-        name = written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
+        name = folded(match[1])
         if name in schemas and name not in BUILT_IN_SCHEMAS and not name.startswith(PREFIX):
             return f"the schema {name}"
     return None
@@ -111,16 +107,16 @@ def _ending(sql: str) -> str | None:
 
 @contextmanager
 def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch]:
-    """Open a scratch schema.
-
-    Raises `ScratchUnavailableError` if the role may not create a schema, or if a dedicated database is not empty.
-    """
+    """Open a scratch schema, or raise `ScratchUnavailableError`: no privilege, or a dedicated database is not empty."""
     with engine.connect() as connection:
         if request.dedicated:
             _require_empty(connection)
         own = f"{PREFIX}{secrets.token_hex(6)}"
         schema = request.schema if request.dedicated and request.schema else own
-        _set_for_session(connection, own)
+        # Protects the database from the statements of a script that has ended our transaction.
+        connection.exec_driver_sql(f"set search_path = {own}")
+        connection.exec_driver_sql("set default_transaction_read_only = on")
+        connection.commit()
         try:
             _make(connection, own, schema)
         except DBAPIError as error:
@@ -129,11 +125,10 @@ def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch
             raise ScratchUnavailableError(
                 "The role may not create a schema in that database, so the revisions cannot be replayed there."
             ) from None
-        opened = PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         try:
-            yield opened
+            yield PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         finally:
-            opened.close()
+            connection.rollback()  # if the connection is gone, the server has done so
 
 
 def refuse_pooler() -> None:
@@ -153,13 +148,6 @@ def _require_empty(connection: Connection) -> None:
         )
 
 
-def _set_for_session(connection: Connection, own: str) -> None:
-    """Protect the database from the statements of a script that has ended our transaction."""
-    connection.exec_driver_sql(f"set search_path = {own}")
-    connection.exec_driver_sql("set default_transaction_read_only = on")
-    connection.commit()
-
-
 def _make(connection: Connection, own: str, schema: str) -> None:
     quoted = identifier(schema)
     guard = f"{own}_guard"
@@ -176,7 +164,7 @@ def _make(connection: Connection, own: str, schema: str) -> None:
     connection.dialect.default_schema_name = schema  # for scripts that use SQLAlchemy's inspector
 
 
-class PostgresScratch:
+class PostgresScratch(Scratch):
     """See `Scratch`."""
 
     def __init__(self, connection: Connection, schema: str, own: str, *, dedicated: bool) -> None:
@@ -187,15 +175,13 @@ class PostgresScratch:
         self._dedicated = dedicated
         self._unchecked = 0
         self._is_ours = False  # whether the next statements are our own, and need no check
-        [(first,)] = fetch(connection, "select %(name)s::regnamespace::oid::bigint", {"name": self.guard})
-        self._first = first
+        [(self._first,)] = fetch(connection, "select %(name)s::regnamespace::oid::bigint", {"name": self.guard})
         rows = fetch(connection, "select nspname::text from pg_namespace", {})
         self._schemas = frozenset(name for (name,) in rows) - {schema}
         event.listen(connection, "before_cursor_execute", self._executing, retval=True)
         event.listen(connection, "commit", self._committing)
 
     def check(self) -> None:
-        """See `Scratch`."""
         self._is_ours, self._unchecked = True, 0
         try:
             if not self._dedicated:
@@ -214,12 +200,10 @@ class PostgresScratch:
             self._is_ours = False
 
     def done(self) -> None:
-        """See `Scratch`."""
         self.check()
         self._is_ours = True
 
     def hint(self, error: BaseException) -> str | None:
-        """See `Scratch`."""
         code = sqlstate(error) if isinstance(error, DBAPIError) else None
         if code == UNSAFE_NEW_ENUM_VALUE:
             return (
@@ -234,10 +218,6 @@ class PostgresScratch:
                 "schema, give an empty database that has it with --scratch-url."
             )
         return None
-
-    def close(self) -> None:
-        """Roll everything back. If the connection is gone, the server has done so."""
-        self.connection.rollback()
 
     def _executing(
         self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any

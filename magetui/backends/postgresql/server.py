@@ -32,7 +32,6 @@ SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)",
 
 
 def read_server(connection: Connection) -> ServerFacts:
-    """See `Connections.server`."""
     row = connection.exec_driver_sql(SERVER_SQL).one()
     version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
     may_create_schemas, may_create_tables, upstream, session, address, port = rest
@@ -41,6 +40,11 @@ def read_server(connection: Connection) -> ServerFacts:
     if schema is None and "$user" in wanted and not missing and user not in schemas:
         missing = (user,)  # the search_path names nothing but the role's own schema
     raw: Any = connection.connection.dbapi_connection
+    pooler = None
+    if is_pooled(raw, session):
+        asked = wanted_path(connection.engine.url)
+        dropped = None if asked is None or names(asked) == names(path) else asked
+        pooler = Pooler(keeps_sessions(connection), server_location(address, port), dropped)
     return ServerFacts(
         version=version.split()[0],
         database=database,
@@ -53,7 +57,7 @@ def read_server(connection: Connection) -> ServerFacts:
         may_create_tables=may_create_tables,
         address=_address(raw.info),
         tls=(raw.info.ssl_attribute("protocol") or "TLS") if raw.info.ssl_in_use else None,
-        pooler=_pooler(connection, server_location(address, port), path) if is_pooled(raw, session) else None,
+        pooler=pooler,
     )
 
 
@@ -85,9 +89,3 @@ def _address(info: Any) -> str:
     if host.startswith(("/", "@")):
         return f"the socket {host.rstrip('/')}/.s.PGSQL.{info.port}"
     return f"[{host}]:{info.port}" if ":" in host else f"{host}:{info.port}"
-
-
-def _pooler(connection: Connection, server: str, path: str) -> Pooler:
-    wanted = wanted_path(connection.engine.url)
-    dropped = None if wanted is None or names(wanted) == names(path) else wanted
-    return Pooler(keeps_sessions(connection), server, dropped)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -41,7 +40,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     pg_read_all_stats, the sessions of other roles have no state, query or times.
     """
     rows = fetch(connection, statement("sessions"), {})
-    stakes = {row[0]: tuple(Stake.parse(text) for text in row[STAKES] or ()) for row in rows}
+    stakes = {row[0]: tuple(Stake(*text.split(" ", 2)) for text in row[STAKES] or ()) for row in rows}
     result = []
     for row in rows:
         (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
@@ -79,54 +78,41 @@ def session_waits(connection: Connection, pid: int) -> bool:
 
 
 def session_exists(connection: Connection, pid: int, application_name: str) -> bool:
-    """See `Sessions.session_exists`."""
     sql = "select 1 from pg_stat_activity where pid = %(pid)s and application_name = %(name)s"
     return connection.exec_driver_sql(sql, {"pid": pid, "name": application_name}).first() is not None
 
 
 def cancel(connection: Connection, pid: int, began: str | None = None) -> bool:
-    """See `Sessions.cancel`."""
     return _signal(connection, "pg_cancel_backend", pid, began)
 
 
 def terminate(connection: Connection, pid: int, began: str | None = None) -> bool:
-    """See `Sessions.terminate`."""
     return _signal(connection, "pg_terminate_backend", pid, began)
 
 
 def _signal(connection: Connection, function: str, pid: int, began: str | None) -> bool:
-    """Signal the session with this pid and start: another session may have the pid by now.
-
-    A role that may not see the start gets null for it, and then the pid alone decides.
-    """
+    """Signal the session with this pid and start. If the role may not see the start, the pid alone decides."""
     sql = SIGNAL_SQL.format(function=function)
     return bool(connection.exec_driver_sql(sql, {"pid": pid, "began": began}).scalar())
 
 
-@dataclass(frozen=True, slots=True)
-class Stake:
-    """A lock that a session holds or waits for, on an object that some session waits for."""
+class Stake(NamedTuple):
+    """A lock that a session holds ('t') or waits for ('f'), on an object that some session waits for."""
 
-    granted: bool
+    granted: str
     mode: str
     object: str
-
-    @classmethod
-    def parse(cls, text: str) -> Stake:
-        """Parse the text of sql/sessions.sql: 'granted mode object'."""
-        granted, mode, locked = text.split(" ", 2)
-        return cls(granted == "t", mode, locked)
 
 
 def _only_queues(theirs: Sequence[Stake], mine: Sequence[Stake]) -> bool:
     """Return whether a blocker waits for the same lock as we do, and holds no lock that conflicts with ours."""
-    wanted = next((stake for stake in mine if not stake.granted), None)
+    wanted = next((stake for stake in mine if stake.granted == "f"), None)
     if wanted is None:
         return False
     same = [stake for stake in theirs if stake.object == wanted.object]
     mode = lock_mode(wanted.mode)
-    held = any(stake.granted and conflict(mode, lock_mode(stake.mode)) for stake in same)
-    return not held and any(not stake.granted for stake in same)
+    held = any(stake.granted == "t" and conflict(mode, lock_mode(stake.mode)) for stake in same)
+    return not held and any(stake.granted == "f" for stake in same)
 
 
 def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:

@@ -6,7 +6,7 @@ end: other users of the file are processes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, create_engine
@@ -14,27 +14,24 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
-from magetui.backends.base import Mutex, WriteHooks
+from magetui.backends.base import Backend, Mutex, WriteHooks
 from magetui.backends.scratch import Scratch, ScratchRequest
-from magetui.backends.sqlite import catalog, connections, failures, sessions
+from magetui.backends.sqlite import catalog, connections, counts, failures, sessions
 from magetui.backends.sqlite.async_driver import driver_of
 from magetui.backends.sqlite.files import DATABASE_LIST_SQL, database_path, main_file
 from magetui.backends.sqlite.mutex import LockFile, holder_of
-from magetui.model.schema import Counted, EnumType, Table, Wanted
 from magetui.model.server import Timeouts
-from magetui.model.sessions import MutexHolder, Session, StatementProgress
+from magetui.model.sessions import MutexHolder
 
 IN_MEMORY = "The database is in memory alone, so there is no file to back up."
 
 
-class SQLite:
-    """See `Backend`."""
+class SQLite(Backend):
+    """See `Backend`. `WriteHooks.waited` reports waits, and no process is signalled."""
 
     name = "sqlite"
     backup_suffix = ".db"
     server_side_timeouts = False
-
-    # -- Connections
 
     reader = staticmethod(connections.reader)
     writer = staticmethod(connections.writer)
@@ -44,53 +41,14 @@ class SQLite:
     interrupt = staticmethod(connections.interrupt)
     failure = staticmethod(failures.failure)
 
-    def password_used(self, connection: Connection) -> str | None:  # noqa: ARG002
-        return None
-
-    def session_id(self, connection: Connection) -> int | None:  # noqa: ARG002
-        return None
-
-    def abandon(self, connection: Connection) -> None:
-        """Do nothing: a file has no connection to break."""
-
-    # -- Catalog
-
     version_tables = staticmethod(catalog.version_tables)
     leftovers = staticmethod(catalog.leftovers)
-    not_owned = staticmethod(catalog.not_owned)
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     definitions = staticmethod(catalog.definitions)
+    count = staticmethod(counts.count)
 
-    def enum_types(self, connection: Connection) -> tuple[EnumType, ...]:  # noqa: ARG002
-        return ()
-
-    def count(
-        self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int
-    ) -> tuple[Counted, ...]:
-        from magetui.backends.sqlite.counts import count
-
-        return count(connection, table, wanted, limit_ms)
-
-    # -- Sessions
-
-    def sessions(self, connection: Connection) -> tuple[Session, ...]:
-        return sessions.sessions(connection)
-
-    def session_waits(self, connection: Connection, pid: int) -> bool:  # noqa: ARG002
-        return False  # `WriteHooks.waited` reports waits
-
-    def session_exists(self, connection: Connection, pid: int, application_name: str) -> bool:  # noqa: ARG002
-        return False
-
-    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:  # noqa: ARG002
-        return None  # SQLite reports no progress to other connections
-
-    def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:  # noqa: ARG002
-        return False  # the session is a process of its own, which this program does not signal
-
-    def terminate(self, connection: Connection, pid: int, began: str | None = None) -> bool:  # noqa: ARG002
-        return False
+    sessions = staticmethod(sessions.sessions)
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return LockFile(database_path(url), note)
@@ -105,8 +63,6 @@ class SQLite:
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
         return holder_of(database_path(url))
-
-    # -- Backups and scratch databases
 
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:  # noqa: ARG002
         from magetui.backends.sqlite.copy import Copy

@@ -13,19 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from magetui.backends import query
 from magetui.backends.problems import no_version_column
-from magetui.backends.sqlite.query import fetch, identifier
-from magetui.model.schema import (
-    BATCH_PREFIX,
-    Column,
-    Constraint,
-    ForeignKey,
-    Index,
-    Leftover,
-    Table,
-    TableDetail,
-    VersionTable,
-)
+from magetui.backends.query import fetch, identifier
+from magetui.model import schema as model
 
 COUNTED_BYTES = 16 * 1024 * 1024  # rows are counted in a smaller file
 COMPOUND_SELECTS = 500  # the default of SQLITE_MAX_COMPOUND_SELECT
@@ -80,29 +71,24 @@ SQL_TOKEN = re.compile(
 )
 
 
-def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:  # noqa: ARG001
+def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:  # noqa: ARG001
     """Return the table `name` if it exists; without a column version_num, `rows` is None and `problem` says why."""
     columns = fetch(connection, COLUMNS_SQL, {"name": name})
     if not columns:
         return ()
     if not any(column == "version_num" for _, column, *_ in columns):
-        return (VersionTable(None, name, None, True, no_version_column(f"The table {name}")),)
+        return (model.VersionTable(None, name, None, True, no_version_column(f"The table {name}")),)
     rows = fetch(connection, f"select version_num from {identifier(name)} where version_num is not null", {})
-    return (VersionTable(None, name, tuple(sorted(str(version) for (version,) in rows)), True),)
+    return (model.VersionTable(None, name, tuple(sorted(str(version) for (version,) in rows)), True),)
 
 
-def leftovers(connection: Connection) -> tuple[Leftover, ...]:
+def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:
     """Return the tables of Alembic's batch operations; `table` is the table that each should have replaced."""
-    names = [name for (name,) in fetch(connection, TABLES_SQL, {"name": None}) if name.startswith(BATCH_PREFIX)]
-    return tuple(Leftover("leftover-table", None, name, name.removeprefix(BATCH_PREFIX)) for name in names)
+    names = [name for (name,) in fetch(connection, TABLES_SQL, {"name": None}) if name.startswith(model.BATCH_PREFIX)]
+    return tuple(model.Leftover("leftover-table", None, name, name.removeprefix(model.BATCH_PREFIX)) for name in names)
 
 
-def not_owned(connection: Connection) -> tuple[Table, ...]:  # noqa: ARG001
-    """Return nothing, because SQLite's tables have no owners."""
-    return ()
-
-
-def tables(connection: Connection, schema: str | None = None) -> tuple[Table, ...]:  # noqa: ARG001
+def tables(connection: Connection, schema: str | None = None) -> tuple[model.Table, ...]:  # noqa: ARG001
     """Return every table except SQLite's own, by name, in a fixed number of queries.
 
     `rows` is the count of the last ANALYZE; without ANALYZE, rows are counted now if the file is smaller than 16 MB.
@@ -116,40 +102,29 @@ def table_details(
     connection: Connection,
     schema: str | None = None,  # noqa: ARG001
     name: str | None = None,
-) -> tuple[TableDetail, ...]:
+) -> tuple[model.TableDetail, ...]:
     """Return the table `name`, or all tables by name, in a fixed number of queries.
 
     Only checks have names, from the table's SQL: no pragma knows the names of constraints. `indexes` leaves out the
     primary key's index; `definition` is the index's SQL if its columns do not describe it completely.
     """
     scope = {"name": name}
-    columns: dict[str, list[Column]] = {}
+    columns: dict[str, list[model.Column]] = {}
     for table, column, kind, not_null, default, _ in fetch(connection, COLUMNS_SQL, scope):
-        columns.setdefault(table, []).append(Column(column, kind, not not_null, default))
+        columns.setdefault(table, []).append(model.Column(column, kind, not not_null, default))
     keys: dict[str, list[str]] = {}
     for table, column in fetch(connection, PRIMARY_KEYS_SQL, {}):
         keys.setdefault(table, []).append(column)
-    constraints: dict[str, list[Constraint]] = {}
+    constraints: dict[str, list[model.Constraint]] = {}
     indexes = _indexes(connection, scope, constraints)
     foreign_keys = _foreign_keys(connection, scope, keys)
     for table, sql in fetch(connection, CHECKS_SQL, scope):
         constraints.setdefault(table, []).extend(_checks(sql))
-    return tuple(
-        [
-            TableDetail(
-                table,
-                tuple(columns.get(table.name, ())),
-                tuple(keys.get(table.name, ())),
-                tuple(indexes.get(table.name, ())),
-                tuple(foreign_keys.get(table.name, ())),
-                tuple(constraints.get(table.name, ())),
-            )
-            for table in _listed(connection, name)
-        ]
-    )
+    listed = [(table.name, table) for table in _listed(connection, name)]
+    return query.table_details(listed, columns, keys, indexes, foreign_keys, constraints)
 
 
-def _listed(connection: Connection, name: str | None) -> tuple[Table, ...]:
+def _listed(connection: Connection, name: str | None) -> tuple[model.Table, ...]:
     names = [table for (table,) in fetch(connection, TABLES_SQL, {"name": name})]
     [(file_bytes, has_statistics, has_sizes)] = fetch(connection, FILE_SQL, {})
     small = file_bytes < COUNTED_BYTES
@@ -166,15 +141,15 @@ def _listed(connection: Connection, name: str | None) -> tuple[Table, ...]:
             )
             counts.update((part[index], count) for index, count in fetch(connection, sql, {}))
     sizes: dict[str, int] = dict(fetch(connection, SIZES_SQL, {})) if small and has_sizes else {}
-    return tuple([Table(None, table, counts.get(table), sizes.get(table)) for table in names])
+    return tuple([model.Table(None, table, counts.get(table), sizes.get(table)) for table in names])
 
 
 def _indexes(
-    connection: Connection, scope: Mapping[str, Any], constraints: dict[str, list[Constraint]]
-) -> dict[str, list[Index]]:
+    connection: Connection, scope: Mapping[str, Any], constraints: dict[str, list[model.Constraint]]
+) -> dict[str, list[model.Index]]:
     """Return the indexes of each table except the primary key's. Adds each unique constraint to `constraints`."""
     parts = groupby(fetch(connection, INDEXES_SQL, scope), key=lambda row: (row[0], row[1]))
-    indexes: dict[str, list[Index]] = {}
+    indexes: dict[str, list[model.Index]] = {}
     for (table, name), rows_of_index in parts:
         rows = list(rows_of_index)
         _, _, unique, origin, partial, *_, sql = rows[0]
@@ -183,19 +158,19 @@ def _indexes(
             column is not None and not descending and collation == "BINARY"
             for *_, column, descending, collation, _ in rows
         )
-        indexes.setdefault(table, []).append(Index(name, names, bool(unique), True, None if plain else sql))
+        indexes.setdefault(table, []).append(model.Index(name, names, bool(unique), True, None if plain else sql))
         if origin == "u":
             definition = f"UNIQUE ({', '.join(names)})"
-            constraints.setdefault(table, []).append(Constraint(None, "unique", definition, names))
+            constraints.setdefault(table, []).append(model.Constraint(None, "unique", definition, names))
     return indexes
 
 
 def _foreign_keys(
     connection: Connection, scope: Mapping[str, Any], keys: Mapping[str, Sequence[str]]
-) -> dict[str, list[ForeignKey]]:
+) -> dict[str, list[model.ForeignKey]]:
     parts = groupby(fetch(connection, FOREIGN_KEYS_SQL, scope), key=lambda row: (row[0], row[1]))
     primary_keys = {name.lower(): key for name, key in keys.items()}
-    foreign_keys: dict[str, list[ForeignKey]] = {}
+    foreign_keys: dict[str, list[model.ForeignKey]] = {}
     for (table, _), rows_of_key in parts:
         rows = list(rows_of_key)
         referred, on_delete = rows[0][2], rows[0][5]
@@ -203,12 +178,12 @@ def _foreign_keys(
         named = tuple(row[4] for row in rows if row[4] is not None)  # none: the key refers to the primary key
         referred_columns = named or tuple(primary_keys.get(referred.lower(), ()))
         rule = None if on_delete == "NO ACTION" else on_delete
-        key = ForeignKey(None, columns, None, referred, referred_columns, rule)
+        key = model.ForeignKey(None, columns, None, referred, referred_columns, rule)
         foreign_keys.setdefault(table, []).append(key)
     return foreign_keys
 
 
-def _checks(sql: str) -> Iterator[Constraint]:
+def _checks(sql: str) -> Iterator[model.Constraint]:
     """Yield the CHECK constraints of a CREATE TABLE that SQLite accepted, with their names if they have names."""
     tokens = [match for match in SQL_TOKEN.finditer(sql) if match.lastgroup != "blank"]
     depth = start = 0
@@ -226,7 +201,7 @@ def _checks(sql: str) -> Iterator[Constraint]:
             depth -= 1
             if depth == 1 and inside:
                 inside = False
-                yield Constraint(name, "check", f"CHECK {sql[start : token.end()]}")
+                yield model.Constraint(name, "check", f"CHECK {sql[start : token.end()]}")
 
 
 def _unquoted(name: str) -> str:

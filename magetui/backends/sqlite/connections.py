@@ -38,7 +38,6 @@ def reader(url: URL, application_name: str) -> Engine:  # noqa: ARG001 - SQLite 
 
 
 def writer(url: URL, application_name: str) -> Engine:  # noqa: ARG001
-    """See `Connections.writer`."""
     return create_engine(url.set(drivername="sqlite"), poolclass=NullPool, hide_parameters=True)
 
 
@@ -48,7 +47,6 @@ def prepare_writer(
     hooks: WriteHooks,
     application_name: str,  # noqa: ARG001
 ) -> None:
-    """See `Connections.prepare_writer`."""
     Transactions(timeouts, hooks).listen(engine)
 
 
@@ -73,13 +71,11 @@ def _read_only(path: Path) -> str | None:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """See `Connections.in_transaction`."""
     raw = driver_of(connection)
     return raw is None or raw.in_transaction
 
 
 def interrupt(running: Connection, watching: Connection | None) -> None:  # noqa: ARG001
-    """See `Connections.interrupt`."""
     raw = driver_of(running)
     if raw is not None:
         with suppress(sqlite3.ProgrammingError):  # the connection has just been closed

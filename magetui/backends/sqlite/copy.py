@@ -1,8 +1,7 @@
 """Backup of a SQLite database while others use it, with SQLite's online backup (sqlite.org/backup.html).
 
 `cp` of a file in use may copy an incomplete transaction. The online backup reads some pages at a time and unlocks the
-file in between, so that nobody waits for it. If another process writes in the meantime, SQLite starts the backup
-again. The copy is checked before it counts as a backup.
+file in between, so that nobody waits for it. The copy is checked before it counts as a backup.
 """
 
 from __future__ import annotations
@@ -58,26 +57,23 @@ class Copy:
             )
 
     def restore_command(self, file: Path) -> str:
-        """Return a command that copies the backup over the database, which no program may use meanwhile.
-
-        The files beside the database are removed first: SQLite would apply a journal of the old content to the new.
-        """
+        """Return a command that copies the backup over the database, without a journal of the old content."""
         beside = " ".join(shlex.quote(f"{self.database}{suffix}") for suffix in BESIDE)
         return f"rm -f {beside} && cp {shlex.quote(str(file))} {shlex.quote(str(self.database))}"
 
 
+@dataclass
 class Patience:
     """The time for which the database has been locked without a break."""
 
-    def __init__(self, limit_ms: int) -> None:
-        self._limit_ms = limit_ms
-        self._since: float | None = None
+    limit_ms: int
+    since: float | None = None
 
     def step(self, *, locked: bool) -> None:
         """Note the result of one step. Raises `BackupFailedError` if the file has been locked for too long."""
         if not locked:
-            self._since = None
+            self.since = None
             return
-        self._since = self._since or time.monotonic()
-        if self._limit_ms and (time.monotonic() - self._since) * 1000 >= self._limit_ms:
+        self.since = self.since or time.monotonic()
+        if self.limit_ms and (time.monotonic() - self.since) * 1000 >= self.limit_ms:
             raise BackupFailedError("lock-timeout", "The file is locked by somebody who writes.")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, NO_TIME_TO_COUNT
-from magetui.backends.sqlite.query import identifier
+from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, NO_TIME_TO_COUNT, not_counted
+from magetui.backends.query import identifier
 from magetui.model.schema import Counted, Table, Wanted
 
 INSTRUCTIONS = 10_000  # instructions of SQLite's virtual machine between two checks of the time: some tens of µs
@@ -19,7 +19,7 @@ INSTRUCTIONS = 10_000  # instructions of SQLite's virtual machine between two ch
 def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
     """See `Catalog.count`. Counts of columns and values have no estimate."""
     if limit_ms <= 0:
-        return _estimated(table, wanted, NO_TIME_TO_COUNT)
+        return not_counted(table, wanted, NO_TIME_TO_COUNT)
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
     deadline = time.monotonic() + limit_ms / 1000
@@ -30,9 +30,9 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
         [row] = connection.exec_driver_sql(f"select {parts} from {identifier(table.name)}", values).all()
     except OperationalError as error:
         if "interrupted" in str(error.orig):
-            return _estimated(table, wanted, COUNTING_TOOK_TOO_LONG)
+            return not_counted(table, wanted, COUNTING_TOOK_TOO_LONG)
         if "locked" in str(error.orig):
-            return _estimated(table, wanted, "somebody has the database locked")
+            return not_counted(table, wanted, "somebody has the database locked")
         raise
     finally:
         raw.set_progress_handler(None, 0)
@@ -45,7 +45,3 @@ def _part(item: Wanted) -> str:
     if item.value is None:
         return f"count({identifier(item.column)})"
     return f"count(*) filter (where {identifier(item.column)} = ?)"
-
-
-def _estimated(table: Table, wanted: Sequence[Wanted], problem: str) -> tuple[Counted, ...]:
-    return tuple(Counted(table.rows if item.column is None else None, exact=False, problem=problem) for item in wanted)

@@ -38,21 +38,12 @@ def holder_of(database: Path | None) -> MutexHolder | None:
 
 def _holder(text: str) -> MutexHolder:
     """Return the holder that the lock file names; after a full disk the file may be empty or incomplete."""
-    try:
+    holder = None
+    with suppress(json.JSONDecodeError):
         holder = json.loads(text)
-    except json.JSONDecodeError:
-        holder = None
     if not isinstance(holder, dict):
         return MutexHolder(pid=None)
     return MutexHolder(pid=holder.get("pid"), since=holder.get("since"), note=holder.get("note"))
-
-
-def _is_file_at(path: Path, descriptor: int) -> bool:
-    """Return whether the open file is still the file at `path`."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 class LockFile:
@@ -74,7 +65,10 @@ class LockFile:
             os.close(descriptor)
             return False
         # The last holder may have deleted this file while we opened it: a lock on it would exclude nobody.
-        if not _is_file_at(self._path, descriptor):
+        is_current = False
+        with suppress(FileNotFoundError):
+            is_current = os.path.samestat(os.fstat(descriptor), self._path.stat())
+        if not is_current:
             os.close(descriptor)
             return False
         self._share_with_users(descriptor)

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from magetui.backends.scratch import Scratch
+
 REACHES_A_FILE = re.compile(r"\b(?:attach\b|vacuum\s+(?:\w+\s+)?into\b)", re.IGNORECASE)
 IN_MEMORY = ("", ":memory:", None)
 
@@ -35,21 +37,11 @@ def _without_files(action: int, first: str | None, *_: Any) -> int:
     return sqlite3.SQLITE_DENY if attaches else sqlite3.SQLITE_OK
 
 
-class MemoryScratch:
-    """See `Scratch`."""
+class MemoryScratch(Scratch):
+    """See `Scratch`. The connection reaches no other database, which behaves like any other SQLite database."""
 
     schema = None
     guard = None
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    def check(self) -> None:
-        """Do nothing: the connection reaches no other database."""
-
-    def done(self) -> None:
-        """Do nothing: no statement is checked."""
-
-    def hint(self, error: BaseException) -> str | None:  # noqa: ARG002
-        """Return None: a database in memory behaves like any other SQLite database."""
-        return None

@@ -44,24 +44,21 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     for pid, file, mode, first in _locks((Path(path), wal_index)):
         held.setdefault(pid, set()).add((file.name, mode))
         states.setdefault(pid, set()).add(_state(mode, first, file == wal_index, wal_index.exists()))
-    result = []
-    for pid in sorted(held):
-        if pid != os.getpid():
-            state = next(state for state in ("writing", "reading", "open") if state in states[pid])
-            result.append(
-                Session(
-                    pid=pid,
-                    user=_user(pid),
-                    application=_application(pid),
-                    client=None,
-                    state=state,
-                    query=None,
-                    transaction_ms=None,
-                    query_ms=None,
-                    holds=tuple(HeldLock(name, mode) for name, mode in sorted(held[pid])),
-                )
-            )
-    return tuple(result)
+    return tuple(
+        Session(
+            pid=pid,
+            user=_user(pid),
+            application=_application(pid),
+            client=None,
+            state=next(state for state in ("writing", "reading", "open") if state in states[pid]),
+            query=None,
+            transaction_ms=None,
+            query_ms=None,
+            holds=tuple(HeldLock(name, mode) for name, mode in sorted(held[pid])),
+        )
+        for pid in sorted(held)
+        if pid != os.getpid()
+    )
 
 
 def _locks(paths: tuple[Path, ...]) -> Iterator[tuple[int, Path, str, int]]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -31,13 +33,13 @@ FOREIGN_KEYS_STAY_ON = (
 )
 
 
+@dataclass(eq=False)
 class Transactions:
     """Event handlers for an engine that migrates; they ignore readers and other kinds of databases."""
 
-    def __init__(self, timeouts: Timeouts, hooks: WriteHooks) -> None:
-        self._timeouts = timeouts
-        self._hooks = hooks
-        self._writers: dict[str, Driver] = {}  # by file, the connection that began to write
+    timeouts: Timeouts
+    hooks: WriteHooks
+    writers: dict[str, Driver] = field(default_factory=dict)  # by file, the connection that began to write
 
     def listen(self, engine: Engine | type[Engine]) -> None:
         """Handle the events of every connection that `engine` opens from now on."""
@@ -60,18 +62,18 @@ class Transactions:
             return
         connection.info["magetui_wrote"] = False
         file = main_file(raw.execute(DATABASE_LIST_SQL))
-        writer = self._writers.get(file)
-        if file and writer is not None and writer is not raw and _is_in_transaction(writer):
+        writer = self.writers.get(file)
+        still_writes = False
+        with suppress(sqlite3.ProgrammingError):  # the connection is closed
+            still_writes = writer is not None and writer is not raw and writer.in_transaction
+        if file and still_writes:
             raw.execute("begin")  # BEGIN IMMEDIATE on a script's second connection would wait for our own lock
             return
-        self._writers[file] = raw
+        self.writers[file] = raw
         self._in_short_tries(raw, "begin immediate")
 
     def _executing(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        """Let a script turn foreign keys off, which SQLite ignores inside a transaction (sqlite.org/pragma.html).
-
-        Otherwise a batch operation that rebuilds a table would delete the rows that refer to that table.
-        """
+        """Let a script turn foreign keys off before a batch operation; SQLite ignores it inside a transaction."""
         raw = _writer_of(connection)
         if raw is None or not raw.in_transaction:
             return
@@ -94,7 +96,7 @@ class Transactions:
     def _in_short_tries(self, raw: Driver, statement: str) -> None:
         """Execute a statement that may meet a lock, in tries of `TRY_MS`, until the lock timeout is over."""
         started = time.monotonic()
-        limit_ms = self._timeouts.lock_ms
+        limit_ms = self.timeouts.lock_ms
         while True:
             try:
                 raw.execute(statement)
@@ -102,19 +104,12 @@ class Transactions:
                 elapsed_ms = int((time.monotonic() - started) * 1000)
                 if "locked" not in str(error) or (limit_ms and elapsed_ms >= limit_ms):
                     raise
-                self._hooks.waited(elapsed_ms)
+                self.hooks.waited(elapsed_ms)
             else:
-                self._hooks.obtained()
+                self.hooks.obtained()
                 return
 
 
 def _writer_of(connection: Connection) -> Driver | None:
     """Return the driver's connection; None for our readers and for other kinds of databases."""
     return None if connection.get_execution_options().get("magetui_reads") else driver_of(connection)
-
-
-def _is_in_transaction(raw: Driver) -> bool:
-    try:
-        return raw.in_transaction
-    except sqlite3.ProgrammingError:
-        return False  # the connection is closed

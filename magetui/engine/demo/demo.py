@@ -1,8 +1,7 @@
 """Practice incidents: a small project of our own, and a SQLite database in a state that people are paged for.
 
-Nobody should see their first unknown revision in production. The project's scripts are in `demo_project`, and they
-really run. The database comes from SQL that was recorded from them: running the chain would take a second, and the
-demo should open at once. A test compares the two.
+The scripts in `demo_project` really run. The database comes from SQL that was recorded from them, because running the
+chain would take a second. A test compares the two.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -68,7 +67,7 @@ select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], float(sys.ar
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(AbstractContextManager["Demo"]):
     """A practice incident. Use it in `with`, or call `close`, which ends the lock holder and deletes the folder."""
 
     scenario: Scenario
@@ -89,23 +88,19 @@ class Demo:
         return {**outer, "XDG_STATE_HOME": str(self.state_home), "XDG_CACHE_HOME": str(self.folder / "cache")}
 
     def close(self) -> None:
-        """End the lock holder and delete the folder."""
-        _end(self.holder)
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.wait()
+            if self.holder.stdin is not None:
+                self.holder.stdin.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Demo:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = True) -> Demo:
-    """Build a scenario in a folder of its own, inside `directory` or the system's temporary folder.
-
-    The lock holder of `locked` ends with this process if it is `tied`, else after two minutes. Raises `UsageError` for
-    an unknown scenario, and `MagetuiError` if the folder cannot be written.
-    """
+    """Build a scenario in a new folder. Its lock holder ends with us if `tied`. Raises `UsageError`, `MagetuiError`."""
     chosen = next((known for known in SCENARIOS if known == scenario), None)
     if chosen is None:
         raise UsageError(f"There is no scenario '{scenario}'. Choose one of: {', '.join(SCENARIOS)}.")
@@ -146,11 +141,3 @@ def _start_holder(database: Path, *, tied: bool) -> subprocess.Popen[bytes]:
             holder.wait()
             raise MagetuiError("The process that should hold the practice database's lock did not get it.")
     return holder
-
-
-def _end(holder: subprocess.Popen[bytes] | None) -> None:
-    if holder is not None:
-        holder.kill()
-        holder.wait()
-        if holder.stdin is not None:
-            holder.stdin.close()

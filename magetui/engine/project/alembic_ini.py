@@ -15,6 +15,7 @@ from typing import Any
 
 from magetui.engine.errors import ProjectError
 from magetui.engine.project.toml import read_toml
+from magetui.protocol.requests import Scripts
 
 MAIN_SECTION = "alembic"
 TRUE = ("1", "yes", "true", "on")
@@ -22,17 +23,13 @@ TRUE = ("1", "yes", "true", "on")
 
 @dataclass(frozen=True, slots=True)
 class AlembicFiles:
-    """The paths of the scripts and of the files that name them. `url` is the literal text of an alembic.ini."""
+    """The scripts, and the file that names them. `url` is the literal text of an alembic.ini."""
 
-    ini: Path | None
-    toml: Path | None
-    section: str
-    script_folder: Path
-    version_folders: tuple[Path, ...]
-    prepended: tuple[str, ...] = ()
-    url: str | None = field(default=None, repr=False)
-    url_source: str = ""
-    databases: tuple[str, ...] = ()  # the sections in `databases`, an option of Alembic's multidb template
+    location: Path
+    scripts: Scripts
+    url: str | None = field(repr=False)
+    url_source: str
+    databases: tuple[str, ...]  # the sections in `databases`, an option of Alembic's multidb template
 
 
 def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
@@ -60,17 +57,26 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
     script_folder = _script_folder(str(location), folder, prepended)
     if not script_folder.is_dir():
         raise ProjectError(f"{where} says script_location = {location}, but there is no such folder: {script_folder}.")
-    url, url_source = _url(sections, section, name, ini)
+    databases = tuple(_list_option(merged, "databases", r"[,\s]+"))
+    uses_ini = bool(sections) or not options
+    # A pyproject.toml beside an alembic.ini that does not name the scripts is the file that does.
+    toml_names = bool(options) and (not uses_ini or "script_location" not in ini.read_text(errors="replace"))
+    chosen = name or section
     return AlembicFiles(
-        ini=ini if sections or not options else None,
-        toml=toml if options else None,
-        section=section,
-        script_folder=script_folder,
-        version_folders=tuple(_version_folders(merged, script_folder, folder)),
-        prepended=tuple(str(_absolute(path, folder)) for path in prepended),
-        url=url,
-        url_source=url_source,
-        databases=tuple(_list_option(merged, "databases", r"[,\s]+")),
+        location=toml if toml_names or (options and file.suffix == ".toml") else ini,
+        scripts=Scripts(
+            kind="alembic",
+            script_location=str(script_folder),
+            version_locations=tuple(map(str, _version_folders(merged, script_folder, folder))),
+            config_file=str(ini) if uses_ini else None,
+            toml_file=str(toml) if options else None,
+            section=section,
+            prepended=tuple(str(_absolute(path, folder)) for path in prepended),
+            several=len(databases) > 1,
+        ),
+        url=sections.get(chosen, {}).get("sqlalchemy.url") or None,
+        url_source=f"sqlalchemy.url in {ini}" + ("" if chosen == MAIN_SECTION else f", section {chosen}"),
+        databases=databases,
     )
 
 
@@ -80,8 +86,13 @@ def _ini_sections(ini: Path) -> dict[str, dict[str, str]]:
         with ini.open(encoding="utf-8") as file:
             parser.read_file(file)
         # Only these sections are interpolated: the logging sections have percent signs of their own.
-        wanted = [name for name in parser.sections() if _is_relevant(parser[name])]
-        return {name: dict(parser.items(name)) for name in wanted}
+        return {
+            name: dict(parser.items(name))
+            for name in parser.sections()
+            if name == MAIN_SECTION
+            or parser.has_option(name, "script_location")
+            or parser.has_option(name, "sqlalchemy.url")
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The configuration {ini} cannot be read: {error}.") from error
     except configparser.Error as error:
@@ -90,11 +101,6 @@ def _ini_sections(ini: Path) -> dict[str, dict[str, str]]:
             f"The configuration {ini} cannot be understood ({type(error).__name__}). "
             "A % in a value, such as in a URL, must be doubled."
         ) from error
-
-
-def _is_relevant(section: Mapping[str, str]) -> bool:
-    keys = section.keys()
-    return "script_location" in keys or "sqlalchemy.url" in keys or getattr(section, "name", "") == MAIN_SECTION
 
 
 def _toml_options(toml: Path) -> dict[str, Any]:
@@ -129,14 +135,6 @@ def _section(sections: Mapping[str, Mapping[str, str]], name: str | None, ini: P
         others = ", ".join(sections) or "none"
         raise ProjectError(f"--name {name}: {ini} has no such section with scripts or a URL. It has: {others}.")
     return name if "script_location" in sections[name] else MAIN_SECTION
-
-
-def _url(
-    sections: Mapping[str, Mapping[str, str]], section: str, name: str | None, ini: Path
-) -> tuple[str | None, str]:
-    chosen = name or section
-    url = sections.get(chosen, {}).get("sqlalchemy.url") or None
-    return url, f"sqlalchemy.url in {ini}" + ("" if chosen == MAIN_SECTION else f", section {chosen}")
 
 
 def _script_folder(location: str, folder: Path, prepended: Iterable[str]) -> Path:

@@ -1,24 +1,25 @@
 """A project's `env.py`: the databases that it connects to and the options that it configures.
 
-Constants are read from its text. Only if the text does not tell, a child process runs `env.py` and reports its calls.
-That child can reach no database (`runner.probe`).
+Only if its text does not tell them, a child process runs it, without a database (`runner.probe`).
 """
 
 from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from magetui.engine.child import NoAnswerError, answer
 from magetui.engine.revisions.syntax import tree_of
+from magetui.protocol import codec
+from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.requests import ProbeRequest, Scripts
 
 PROBE_SECONDS = 20
-PAIRS = ("arguments", "naming")
 # Names in the text of an env.py that builds its own URL and does not take it from its configuration.
 MAKES_URL = frozenset(
     {"set_main_option", "set_section_option", "create_engine", "create_async_engine", "environ", "getenv", "create"}
@@ -26,28 +27,6 @@ MAKES_URL = frozenset(
 NOT_THE_PROJECTS = frozenset({"node_modules", "site-packages", "venv", "env", "__pycache__"})
 FILES_SEARCHED = 5_000
 TAKES_URL = frozenset({"engine_from_config", "async_engine_from_config"})
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """One call of `context.configure`; options that it does not give are None."""
-
-    url: str | None = field(default=None, repr=False)
-    version_table: str | None = None
-    version_table_schema: str | None = None
-    include_schemas: bool | None = None
-    transaction_per_migration: bool | None = None
-    offline: bool = False
-    arguments: tuple[tuple[str, str], ...] = ()
-    naming: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """An env.py's answer: the databases that it works on, and the error if it could not be asked."""
-
-    databases: tuple[Configured, ...] = ()
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +51,18 @@ def read_env_text(file: Path) -> EnvText:
 
 
 def mentions_naming(folder: Path) -> bool:
-    """Return True if a Python file of the project, such as its models, mentions a naming convention.
+    """Return True if a Python file mentions a naming convention: only then does env.py have to run for it."""
+    for file in islice(_python_files(folder), FILES_SEARCHED):
+        with suppress(OSError):
+            if b"naming_convention" in file.read_bytes():
+                return True
+    return False
 
-    Only then does env.py have to run for it. The search skips libraries and hidden folders, and it stops after
-    `FILES_SEARCHED` files.
-    """
-    searched = 0
+
+def _python_files(folder: Path) -> Iterator[Path]:
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_THE_PROJECTS]
-        for name in files:
-            if not name.endswith(".py"):
-                continue
-            searched += 1
-            if searched > FILES_SEARCHED:
-                return False
-            with suppress(OSError):
-                if b"naming_convention" in Path(path, name).read_bytes():
-                    return True
-    return False
+        yield from (Path(path, name) for name in files if name.endswith(".py"))
 
 
 def _has_metadata(tree: ast.AST) -> bool:
@@ -150,13 +123,8 @@ def _constants(tree: ast.AST) -> dict[str, object]:
 
 
 def _configure_calls(tree: ast.AST) -> list[ast.Call]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_configure(node.func)]
-
-
-def _is_configure(function: ast.expr) -> bool:
-    return (isinstance(function, ast.Attribute) and function.attr == "configure") or (
-        isinstance(function, ast.Name) and function.id == "configure"
-    )
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call for call in calls if "configure" in (getattr(call.func, "attr", ""), getattr(call.func, "id", ""))]
 
 
 def _text(value: object) -> str | None:
@@ -166,11 +134,6 @@ def _text(value: object) -> str | None:
 def ask_env(interpreter: str, folder: Path, scripts: Scripts, url: str | None) -> Environment:
     """Run env.py where it can reach no database, and return what it configures. Its errors are part of the answer."""
     try:
-        document: dict[str, Any] = answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS)
+        return codec.decode(Environment, answer(interpreter, folder, ProbeRequest(scripts, url), PROBE_SECONDS))
     except NoAnswerError as error:
         return Environment(error=error.message)
-    databases = tuple(
-        Configured(**{**call, **{pairs: tuple((name, value) for name, value in call[pairs]) for pairs in PAIRS}})
-        for call in document["databases"]
-    )
-    return Environment(databases, document["error"])

@@ -1,8 +1,7 @@
 """The Python interpreter that a project's scripts run under: the named one, else the project's own, else ours.
 
 A project's `env.py` imports the project, which works only in the project's environment. The search covers the places
-where tools create environments: `$UV_PROJECT_ENVIRONMENT`, `.venv` in the project's folder or above it (uv, Poetry,
-venv), Poetry's cache, and `$VIRTUAL_ENV`. It skips an environment that has no Alembic.
+where tools create environments, and it skips an environment that has no Alembic.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,28 +46,26 @@ def find_interpreter(
             continue
         if home.resolve() == Path(sys.prefix).resolve():
             return Interpreter(sys.executable, why)
-        if _has_alembic(python):
-            return Interpreter(str(python), why)
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if ask(str(python), QUESTION) == "True":
+                return Interpreter(str(python), why)
         lacking.append(str(home))
     return Interpreter(sys.executable, OURS + "".join(f"; {home} has no Alembic" for home in lacking))
 
 
 def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folder of each candidate environment with the reason for it, the most likely one first."""
-    root = next((path for path in (folder, *folder.parents) if _is_root(path)), folder)
+    above = (folder, *folder.parents)
+    root = next((path for path in above if any((path / name).exists() for name in PROJECT_ROOT)), folder)
     if named := environment.get("UV_PROJECT_ENVIRONMENT"):
         yield root / named, "$UV_PROJECT_ENVIRONMENT"
-    for path in (folder, *folder.parents):
+    for path in above:
         yield path / ".venv", "the project's .venv"
         if path == root:
             break
     yield from ((home, "the project's Poetry environment") for home in _poetry_environments(environment, root))
     if virtual := environment.get("VIRTUAL_ENV"):
         yield Path(virtual), "$VIRTUAL_ENV"
-
-
-def _is_root(folder: Path) -> bool:
-    return any((folder / name).exists() for name in PROJECT_ROOT)
 
 
 def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Path]:
@@ -90,19 +88,8 @@ def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Pat
     return sorted(home for home in (homes.iterdir() if homes.is_dir() else ()) if home.name.startswith(prefix))
 
 
-def _has_alembic(python: Path) -> bool:
-    try:
-        return ask(str(python), QUESTION) == "True"
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
 def ask(python: str, question: str) -> str:
-    """Return what the interpreter prints for a line of Python, or '' if it fails.
-
-    The interpreter runs at `/`, since modules in the current folder would hide its own, and it writes no bytecode
-    beside its packages. Raises `OSError` and `subprocess.TimeoutExpired`.
-    """
+    """Return what Python prints for a line, or ''. It runs at `/`, where no module hides its own. Raises `OSError`."""
     done = subprocess.run(
         [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],
         capture_output=True,

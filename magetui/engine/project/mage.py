@@ -1,8 +1,7 @@
 """The installed Mage AI, found without importing it.
 
-Mage pins its dependencies so strictly that this program cannot share its environment. So this program has its own
-environment and searches for Mage as the shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or
-at the path of a flag.
+Mage pins its dependencies so strictly that this program has an environment of its own. It searches for Mage as the
+shell would: here, in `$VIRTUAL_ENV`, behind the `mage` launcher on PATH, or at the path of a flag.
 """
 
 from __future__ import annotations
@@ -38,12 +37,15 @@ class Mage:
 
 
 def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str | None) -> Mage | None:
-    """Return the installed Mage: by flag, else in this environment, `$VIRTUAL_ENV`, or behind `mage` on PATH.
-
-    Raises `ProjectError` if `mage_path` has no Mage, or if a named or found interpreter cannot be asked.
-    """
+    """Return the Mage of a flag, else here, in `$VIRTUAL_ENV` or behind `mage` on PATH. Raises `ProjectError`."""
     if mage_path is not None:
-        return _at_path(Path(mage_path))
+        path = Path(mage_path)
+        for folder in (path.resolve(), path.resolve() / "mage_ai"):
+            if mage := _installed(folder, f"--mage-path {path}"):
+                return mage
+        raise ProjectError(
+            f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
+        )
     if python is not None:
         package = _mage_package(python)
         return None if package is None else _installed(package, f"--python {python}")
@@ -53,23 +55,13 @@ def find_mage(environment: Mapping[str, str], mage_path: str | None, python: str
     candidates = []
     if virtual := environment.get("VIRTUAL_ENV"):
         candidates.append((str(Path(virtual, "bin", "python")), "$VIRTUAL_ENV"))
-    if launcher := shutil.which("mage", path=environment.get("PATH")):
-        interpreter = _interpreter_of(Path(launcher))
-        if interpreter:
-            candidates.append((interpreter, f"the launcher {launcher}"))
+    launcher = shutil.which("mage", path=environment.get("PATH"))
+    if launcher and (interpreter := _interpreter_of(Path(launcher))):
+        candidates.append((interpreter, f"the launcher {launcher}"))
     for interpreter, found in candidates:
         if os.access(interpreter, os.X_OK) and (package := _mage_package(interpreter)):
             return _installed(package, found)
     return None
-
-
-def _at_path(path: Path) -> Mage:
-    for package in (path.resolve(), path.resolve() / "mage_ai"):
-        if mage := _installed(package, f"--mage-path {path}"):
-            return mage
-    raise ProjectError(
-        f"--mage-path {path} has no Mage: there is no {MIGRATIONS / 'versions'} in it or in its mage_ai."
-    )
 
 
 def _installed(package: Path, found: str) -> Mage | None:

@@ -1,7 +1,6 @@
 """The project: an installed Mage, or the folder of an `alembic.ini` or a `pyproject.toml`, with its migration scripts.
 
-This module chooses among them and finds the database that the scripts are for. The modules beside it each read one
-source: `alembic_ini`, `env_py`, `mage`.
+The modules beside this one each read one source: `alembic_ini`, `env_py`, `mage`.
 """
 
 from __future__ import annotations
@@ -16,22 +15,17 @@ from sqlalchemy.engine import URL
 
 from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.project.alembic_ini import read_alembic_files
-from magetui.engine.project.env_py import Configured, Environment
-from magetui.engine.project.mage import Mage, find_mage
+from magetui.engine.project.mage import find_mage
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, parse_target
+from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact_url
 from magetui.protocol.requests import Scripts
 
 MAGE_MUTEX_KEY = 1  # the key that Mage itself passes to pg_advisory_lock when it starts
 PLACEHOLDER = "driver://"  # the start of the URL that 'alembic init' writes
 PLACEHOLDER_DIALECT = "sqlalchemy.dialects:driver"  # in SQLAlchemy's error about that URL
-MAGE_VARIABLES = (
-    "MAGE_DATABASE_CONNECTION_URL",
-    "AWS_DB_SECRETS_NAME",
-    "AZURE_SECRET_DB_CONN_URL",
-    "DB_USER",
-)
+MAGE_VARIABLES = ("MAGE_DATABASE_CONNECTION_URL", "AWS_DB_SECRETS_NAME", "AZURE_SECRET_DB_CONN_URL", "DB_USER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +66,7 @@ def find_project(
     project_path: Path,
     chosen: Selection = Selection(),  # noqa: B008 - it is frozen
 ) -> Project:
-    """Return the project of the flags, else Alembic's files in the folder, else the installed Mage.
-
-    If one of Mage's variables is set, Mage comes before Alembic's files. Raises `ProjectError` if there is no project.
-    """
+    """Return the chosen project, else one of Alembic's files or, first if its variables are set, the installed Mage."""
     if chosen.config is not None:
         return alembic_project(Path(chosen.config), chosen.name)
     if not project_path.is_dir():
@@ -86,7 +77,19 @@ def find_project(
         return alembic_project(file, chosen.name)
     mage = find_mage(environment, chosen.mage_path, chosen.python)
     if mage is not None:
-        return mage_project(mage, project_path)
+        return Project(
+            kind="mage",
+            version=mage.version,
+            location=mage.package,
+            folder=project_path.resolve(),
+            scripts=Scripts(
+                kind="mage",
+                script_location=str(mage.migrations),
+                version_locations=(str(mage.migrations / "versions"),),
+                sys_path=(str(mage.package.parent),),
+            ),
+            found=mage.found,
+        )
     if file is not None:
         return alembic_project(file, chosen.name)
     raise ProjectError(
@@ -96,48 +99,16 @@ def find_project(
     )
 
 
-def mage_project(mage: Mage, project_path: Path) -> Project:
-    return Project(
-        kind="mage",
-        version=mage.version,
-        location=mage.package,
-        folder=project_path.resolve(),
-        scripts=Scripts(
-            kind="mage",
-            script_location=str(mage.migrations),
-            version_locations=(str(mage.migrations / "versions"),),
-            sys_path=(str(mage.package.parent),),
-        ),
-        found=mage.found,
-    )
-
-
 def alembic_project(file: Path, name: str | None = None) -> Project:
-    """Return the project of an alembic.ini or pyproject.toml, read as Alembic reads it, but without running code.
-
-    Raises `ProjectError` if the file cannot be read or names no scripts.
-    """
+    """Return the project of an alembic.ini or pyproject.toml without running code. Raises `ProjectError`."""
     files = read_alembic_files(file, name)
-    location = files.ini if files.toml is None or file.suffix != ".toml" else files.toml
-    if files.toml is not None and (files.ini is None or "script_location" not in files.ini.read_text(errors="replace")):
-        location = files.toml
-    assert location is not None
     return Project(
         kind="alembic",
         version=None,
-        location=location,
+        location=files.location,
         folder=file.resolve().parent,
-        scripts=Scripts(
-            kind="alembic",
-            script_location=str(files.script_folder),
-            version_locations=tuple(str(folder) for folder in files.version_folders),
-            config_file=None if files.ini is None else str(files.ini),
-            toml_file=None if files.toml is None else str(files.toml),
-            section=files.section,
-            prepended=files.prepended,
-            several=len(files.databases) > 1,
-        ),
-        found=str(location),
+        scripts=files.scripts,
+        found=str(files.location),
         url=files.url,
         url_source=files.url_source,
         databases=files.databases,
@@ -156,7 +127,9 @@ def find_alembic_file(folder: Path) -> Path | None:
 
 def with_env_options(project: Project, environment: Environment, url: URL | None) -> Project:
     """Return the project with the options that its env.py configures for the database of `url`."""
-    options = _options_for(environment, url, project.folder)
+    options = None if url is None else _matching(environment, url, project.folder)
+    if options is None and len({call.url for call in environment.databases}) == 1:
+        options = environment.databases[0]  # env.py works on a single database, so it is that one
     if options is None:
         return replace(project, doubt=environment.error)
     urls = [call.url for call in environment.databases if call.url and call.url != options.url]
@@ -173,11 +146,7 @@ def with_env_options(project: Project, environment: Environment, url: URL | None
 
 
 def project_target(project: Project, environment: Environment, *, named: bool) -> Target:
-    """Return the database that the scripts are for: the one that env.py connects to, else the literal URL.
-
-    `named` is True if the operator named the section of the literal URL, which then wins. Raises `ConnectError` if the
-    database cannot be determined.
-    """
+    """Return the database that env.py connects to, else the literal URL, which wins if its section was `named`."""
     literal = None
     if project.url is not None and not project.url.startswith(PLACEHOLDER):
         literal = parse_target(project.url, project.url_source, project.folder)
@@ -210,13 +179,6 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
         f"{project.location} has no sqlalchemy.url, so its env.py makes the URL itself, and env.py {why}. "
         "Give the database with --url: a run is refused if env.py connects to another database.",
     )
-
-
-def _options_for(environment: Environment, url: URL | None, folder: Path) -> Configured | None:
-    """Return the options that env.py configures for the database. If it works on a single database, it is that one."""
-    matching = None if url is None else _matching(environment, url, folder)
-    is_single = len({call.url for call in environment.databases}) == 1
-    return environment.databases[0] if matching is None and is_single else matching
 
 
 def _matching(environment: Environment, url: URL, folder: Path) -> Configured | None:

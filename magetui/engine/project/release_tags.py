@@ -1,7 +1,6 @@
 """Mage's releases, read from a clone of its public repository: the head of the chain at the tag of each release.
 
-Nothing of the repository is checked out or run. Git delivers the scripts of each tag, and `read_chain` reads their
-headers. It is separate from `releases` because only the maintainers run it, to refresh the data.
+Nothing of the repository is checked out or run. Only the maintainers run this, to refresh the data of `releases`.
 """
 
 from __future__ import annotations
@@ -51,10 +50,7 @@ class UnreadTag:
 
 
 def read_tags(repository: Path) -> Iterator[TaggedRelease | UnreadTag]:
-    """Yield the releases of a clone, oldest first. Skips tags from before Mage had a database.
-
-    Raises `UsageError` if `repository` is no clone, or has no release tag.
-    """
+    """Yield a clone's releases with a database, oldest first. Raises `UsageError` if it has no release tag."""
     tags = sorted(
         (tag for tag in _git(repository, "tag", "--list").splitlines() if RELEASE_TAG.fullmatch(tag)),
         key=lambda tag: version_key(tag.removeprefix("v")),

@@ -1,8 +1,7 @@
 """Releases of Mage: the release that a database belongs to, according to its current revision.
 
-`mage_releases.json` has the head revision of each release. Most releases add no revision, so one revision is the head
-of several releases. Some releases add several revisions, so some revisions are the head of no release. The data is
-refreshed from a clone of Mage's public repository (`magetui.cli.releases`).
+`mage_releases.json` has the head revision of each release. One revision may be the head of several releases, or of
+none. The data is refreshed from a clone of Mage's public repository (`magetui.cli.releases`).
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ SURE = frozenset({"tag", "wheel"})
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release and its head. `source` is where the head was read: 'tag', 'wheel', or 'version commit'.
-
-    A version commit is less certain: a new revision may lie between that commit and the release.
-    """
+    """A release and its head, which was read from 'tag', 'wheel' or, less certainly, 'version commit'."""
 
     version: str
     head: str
@@ -90,7 +86,7 @@ def first_releases(chain: Chain) -> Mapping[str, Release]:
             revision = chain.by_id.get(frontier.pop())
             if revision is not None and revision.revision not in first:
                 first[revision.revision] = release
-                frontier.extend((*revision.down_revisions, *revision.depends_on))
+                frontier.extend(revision.parents)
     return first
 
 
@@ -111,10 +107,7 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def _most_certain(head: str) -> str:
-    """Return the newest release whose head is certainly `head`, or the newest one if none is certain.
-
-    A head is certain if it was read from a tag or wheel, or if the releases before and after have the same head.
-    """
+    """Return the newest release whose head is `head`, if possible one that a tag, a wheel or its neighbours prove."""
     known = releases()
     indexes = [index for index, release in enumerate(known) if release.head == head]
     certain = [i for i in indexes if known[i].source in SURE or (i - 1 in indexes and i + 1 in indexes)]

@@ -45,17 +45,13 @@ class Chain:
     @cached_property
     def _is_linear(self) -> bool:
         """Return True if each revision has exactly one parent, the one before it. Then no graph has to be built."""
-        parents = [(*revision.down_revisions, *revision.depends_on) for revision in self.revisions]
+        parents = [revision.parents for revision in self.revisions]
         return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
     @property
     def broken(self) -> bool:
         """Return True if Alembic would refuse to work with these scripts."""
-        return self._first_problem is not None
-
-    @property
-    def _first_problem(self) -> ChainProblem | None:
-        return next((problem for problem in self.problems if problem.code != "several-heads"), None)
+        return any(problem.code != "several-heads" for problem in self.problems)
 
     @cached_property
     def revision_map(self) -> RevisionMap:
@@ -64,28 +60,22 @@ class Chain:
         from alembic.script.revision import Revision as Row
         from alembic.script.revision import RevisionMap
 
-        def rows() -> Iterable[Row]:
-            for r in self.revisions:
-                yield Row(
-                    r.revision,
-                    r.down_revisions or None,
-                    dependencies=r.depends_on or None,
-                    branch_labels=r.branch_labels or None,
-                )
-
         self.require_graph()
-        return RevisionMap(rows)
+        return RevisionMap(
+            lambda: (
+                Row(r.revision, r.down_revisions or None, r.depends_on or None, r.branch_labels or None)
+                for r in self.revisions
+            )
+        )
 
     def require_graph(self) -> None:
         """Raise `ChainError` if Alembic cannot work with these scripts."""
-        if self._first_problem is not None:
-            raise ChainError(f"{self._first_problem.message} Alembic cannot use these scripts until this is fixed.")
+        for problem in self.problems:
+            if problem.code != "several-heads":
+                raise ChainError(f"{problem.message} Alembic cannot use these scripts until this is fixed.")
 
     def resolve(self, wanted: str) -> str:
-        """Return the full id for an id or its start, a label, 'head', the head of a branch ('label@head') or 'base'.
-
-        Raises `RevisionError` if no revision matches, or several do.
-        """
+        """Return the id for an id or its start, a label, 'head', 'label@head' or 'base', or raise `RevisionError`."""
         if wanted == "base":
             return "base"
         if wanted in ("head", "heads"):
@@ -107,9 +97,9 @@ class Chain:
             )
         if matches:
             return matches[0]
-        labelled = [r.revision for r in self.revisions if wanted in r.branch_labels]
-        if labelled:
-            return labelled[0]
+        for revision in self.revisions:
+            if wanted in revision.branch_labels:
+                return revision.revision
         raise RevisionError(
             f"There is no revision '{wanted}' in the chain of {len(self.revisions)}. 'magetui history' lists all."
         )
@@ -134,10 +124,7 @@ class Chain:
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
 
     def before(self, current: Sequence[str], count: int) -> str:
-        """Return the revision `count` steps before `current`: an id, or 'base'.
-
-        Raises `RevisionError` if the chain is shorter, or if there is not exactly one current revision.
-        """
+        """Return the revision `count` steps before `current`: an id, or 'base'. Raises `RevisionError`."""
         if len(current) != 1:
             raise RevisionError(
                 f"'-{count}' needs exactly one current revision, but there are {len(current)} ({', '.join(current)}). "
@@ -205,20 +192,13 @@ class Chain:
 
 def read_chain(version_locations: Iterable[Path]) -> Chain:
     """Read the headers of all scripts in the folders. Nothing is imported, and problems are part of the result."""
-    revisions: list[Revision] = []
-    problems: list[ChainProblem] = []
-    for folder in version_locations:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if SCRIPT_NAME.match(path.name) and path.is_file():
-                script = read_script(path)
-                if isinstance(script, Revision):
-                    revisions.append(script)
-                else:
-                    problems.append(script)
-    if not revisions and not problems:
+    paths = (path for folder in version_locations if folder.is_dir() for path in sorted(folder.iterdir()))
+    scripts = [read_script(path) for path in paths if SCRIPT_NAME.match(path.name) and path.is_file()]
+    problems = [script for script in scripts if isinstance(script, ChainProblem)]
+    if not scripts:
         folders = ", ".join(str(folder) for folder in version_locations)
         problems.append(ChainProblem("no-scripts", f"There are no migration scripts in {folders}."))
-    ordered, graph_problems = _ordered(revisions)
+    ordered, graph_problems = _ordered([script for script in scripts if isinstance(script, Revision)])
     return Chain(ordered, (*problems, *graph_problems))
 
 
@@ -228,47 +208,31 @@ def _ordered(revisions: list[Revision]) -> tuple[tuple[Revision, ...], list[Chai
     _resolve_dependencies(by_id)
     problems += _missing_parents(by_id)
     newest_first, left_over = _sorted_newest_first(by_id)
-    in_cycle = [revision for revision in left_over if _on_cycle(revision.revision, by_id)]
-    if in_cycle:
-        problems.append(
-            ChainProblem(
-                "cycle",
-                f"The scripts follow one another in a circle: {', '.join(r.path.name for r in in_cycle)}.",
-                tuple(r.path for r in in_cycle),
-                tuple(r.revision for r in in_cycle),
-            )
-        )
+    if in_cycle := [revision for revision in left_over if _on_cycle(revision.revision, by_id)]:
+        paths = tuple(revision.path for revision in in_cycle)
+        message = f"The scripts follow one another in a circle: {', '.join(path.name for path in paths)}."
+        problems.append(ChainProblem("cycle", message, paths, tuple(revision.revision for revision in in_cycle)))
     chain = Chain((*newest_first, *left_over), ())
     if len(chain.heads) > 1:
-        heads = ", ".join(chain.heads)
-        problems.append(
-            ChainProblem(
-                "several-heads",
-                f"The chain has {len(chain.heads)} heads: {heads}.",
-                tuple(by_id[head].path for head in chain.heads),
-                chain.heads,
-            )
-        )
+        message = f"The chain has {len(chain.heads)} heads: {', '.join(chain.heads)}."
+        paths = tuple(by_id[head].path for head in chain.heads)
+        problems.append(ChainProblem("several-heads", message, paths, chain.heads))
     return chain.revisions, problems
 
 
 def _unique(revisions: Iterable[Revision]) -> tuple[dict[str, Revision], list[ChainProblem]]:
     """Return the first script of each revision id, and a problem for each further script."""
     by_id: dict[str, Revision] = {}
-    problems: list[ChainProblem] = []
-    for revision in revisions:
-        if revision.revision in by_id:
-            other = by_id[revision.revision]
-            problems.append(
-                ChainProblem(
-                    "duplicate-revision",
-                    f"Two scripts are both revision {revision.revision}: {other.path.name} and {revision.path.name}.",
-                    (other.path, revision.path),
-                    (revision.revision,),
-                )
-            )
-        else:
-            by_id[revision.revision] = revision
+    problems = [
+        ChainProblem(
+            "duplicate-revision",
+            f"Two scripts are both revision {revision.revision}: {first.path.name} and {revision.path.name}.",
+            (first.path, revision.path),
+            (revision.revision,),
+        )
+        for revision in revisions
+        if (first := by_id.setdefault(revision.revision, revision)) is not revision
+    ]
     return by_id, problems
 
 
@@ -281,7 +245,7 @@ def _missing_parents(by_id: Mapping[str, Revision]) -> list[ChainProblem]:
             (revision.revision, parent),
         )
         for revision in by_id.values()
-        for parent in _parents(revision)
+        for parent in revision.parents
         if parent not in by_id
     ]
 
@@ -305,7 +269,7 @@ def _resolve_dependencies(by_id: dict[str, Revision]) -> None:
 
 def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], list[Revision]]:
     """Return children before parents, and the rest: revisions in cycles and their ancestors. Uses no recursion."""
-    parents = {id: {p for p in _parents(revision) if p in by_id} for id, revision in by_id.items()}
+    parents = {id: {p for p in revision.parents if p in by_id} for id, revision in by_id.items()}
     children = dict.fromkeys(by_id, 0)
     for id in by_id:
         for parent in parents[id]:
@@ -325,17 +289,12 @@ def _sorted_newest_first(by_id: dict[str, Revision]) -> tuple[list[Revision], li
 
 def _on_cycle(start: str, by_id: Mapping[str, Revision]) -> bool:
     seen: set[str] = set()
-    frontier = _parents(by_id[start])
+    frontier = list(by_id[start].parents)
     while frontier:
         id = frontier.pop()
         if id == start:
             return True
         if id in by_id and id not in seen:
             seen.add(id)
-            frontier.extend(_parents(by_id[id]))
+            frontier.extend(by_id[id].parents)
     return False
-
-
-def _parents(revision: Revision) -> list[str]:
-    """Return the revisions that must run before this one."""
-    return [*revision.down_revisions, *revision.depends_on]

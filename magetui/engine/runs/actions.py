@@ -5,9 +5,7 @@ This program writes their journals itself. Otherwise they look like runs, so tha
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from magetui.engine.workspace import Workspace
 from magetui.model.plan import RunVerb, SignalAction
 from magetui.model.sessions import Session
 from magetui.protocol import events, journal
-from magetui.protocol.machine import identity
+from magetui.protocol.machine import this_process
 
 
 def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
@@ -35,11 +33,7 @@ def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
 def record_signal(
     workspace: Workspace, session: Session, action: SignalAction, runs: Sequence[int], moment: str
 ) -> None:
-    """Record that the operator cancelled or ended the session at `moment` (ISO 8601, UTC).
-
-    The record goes into the journals of the `runs` that the session blocked, even if they have ended since. If there
-    are none, it gets a journal of its own. Raises `StateError` if nothing can be written.
-    """
+    """Record a signal in the journals of the `runs` that it freed, or in one of its own. Raises `StateError`."""
     directory = runs_directory(workspace.environment)
     signalled = events.SessionSignalled(at=moment, action=action, session=session, operator=operator())
     try:
@@ -62,12 +56,7 @@ def record_backup(workspace: Workspace, file: Path, size: str, elapsed_ms: int) 
 
 
 def _record_action(
-    workspace: Workspace,
-    directory: Path,
-    verb: RunVerb,
-    target: str,
-    *happened: events.Event,
-    elapsed_ms: int = 0,
+    workspace: Workspace, directory: Path, verb: RunVerb, target: str, *happened: events.Event, elapsed_ms: int = 0
 ) -> None:
     """Write the complete journal of an action that this process has carried out."""
     number, descriptor = new_journal(directory)
@@ -83,12 +72,9 @@ def _record_action(
                 steps=(),
                 database=workspace.target.redacted,
                 project="",
-                pid=os.getpid(),
-                user=getpass.getuser(),
-                host=socket.gethostname(),
                 lock_timeout_ms=0,
                 statement_timeout_ms=0,
-                machine=identity(),
+                **this_process(),
             )
         )
         for event in happened:

@@ -1,7 +1,7 @@
-"""Reading runs from their journals: a live run while its journal grows, past runs complete; and cancelling a live run.
+"""Reading runs from their journals, live and past, and cancelling a live run.
 
-A journal is the only source. So the program follows a run that it started itself in the same way as a run that was
-started before an SSH connection dropped. The database is asked only about lost runs, whose journals have no end.
+A journal is the only source, also of a run that was started before an SSH connection dropped. The database is asked
+only about lost runs, whose journals have no end.
 """
 
 from __future__ import annotations
@@ -82,11 +82,7 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
-    """Return all events of the run's journal, sorted by time. Raises the errors of `read_run`.
-
-    The order in the file can differ: an operator's signal is written by another process, possibly after the events
-    that it caused.
-    """
+    """Return all events, sorted by time: another process may have written a signal after its effect."""
     directory = runs_directory(environment)
     try:
         return tuple(sorted(journal.Reader(require_journal(directory, run)).read(), key=lambda event: event.at))
@@ -95,10 +91,7 @@ def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event,
 
 
 def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
-    """Return the runs on record, newest first, at most `most` of them. Skips runs of other users.
-
-    Raises `StateError` if the directory may not be read.
-    """
+    """Return at most `most` of this user's runs, newest first. Raises `StateError` if they may not be read."""
     directory = runs_directory(environment)
     try:
         os.scandir(directory).close()  # `Path.glob` ignores a directory that it may not read
@@ -113,10 +106,7 @@ def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[
 def earlier_steps(
     environment: Mapping[str, str], steps: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[str, str], EarlierStep]:
-    """Return how long each step, given as (revision, direction), took in the newest run that completed it.
-
-    Only the `NEWEST_RUNS` newest runs are searched.
-    """
+    """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it."""
     wanted = set(steps)
     earlier: dict[tuple[str, str], EarlierStep] = {}
     for record in list_runs(environment, NEWEST_RUNS) if wanted else ():
@@ -150,10 +140,7 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
 
 
 def cancel_run(environment: Mapping[str, str], run: int) -> bool:
-    """Ask a run to stop. It cancels its statement, rolls back and records its outcome. Returns False if it has ended.
-
-    Raises `RunNotFoundError`, and `RefusedError` if the run is on another machine or its process is not known yet.
-    """
+    """Ask a run to stop, or return False if it has ended. Raises `RunNotFoundError` and `RefusedError`."""
     record = read_run(environment, run)
     path = journal_path(runs_directory(environment), run)
     deadline = time.monotonic() + FIRST_EVENT_SECONDS

@@ -24,15 +24,11 @@ def journal_path(directory: Path, run: int) -> Path:
 
 
 def run_numbers(directory: Path) -> list[int]:
-    """Return the numbers of the runs on record, in ascending order."""
     return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
 
 
 def new_journal(directory: Path) -> tuple[int, int]:
-    """Create the journal of the next run. Return its number and a descriptor that holds the journal's lock.
-
-    Raises `StateError` if it cannot be written.
-    """
+    """Create the next run's journal. Return its number and the descriptor that locks it. Raises `StateError`."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = max(run_numbers(directory), default=0)

@@ -1,8 +1,4 @@
-"""One run as a record, which is folded from the events of its journal.
-
-The journal's events are the only input. So the record is the same for a run of this program, for a run that started
-before an SSH connection dropped, and for a run that ended a month ago. The module is pure: it reads no file.
-"""
+"""One run as a record, which is folded from the events of its journal and from nothing else."""
 
 from __future__ import annotations
 
@@ -10,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from magetui.model.plan import SignalAction
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import events
 
 OUTPUT_KEPT = 200  # lines
-Outcome = Literal["running", "done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
+Outcome = Literal["running", events.Outcome]
+Wait = events.LockAwaited  # also for the mutex
 StepState = Literal["pending", "running", "done", "stopped", "undone"]
 
 
@@ -37,48 +33,6 @@ class StatementRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """A wait that continues now: the lock, its start (ISO 8601), the timeout, and the blockers.
-
-    `session` is the run's own session on the server. `more_behind` counts the waiters behind the run that are not in
-    `waiting_behind`.
-    """
-
-    since: str
-    timeout_ms: int
-    waits_for: LockWait | None
-    blockers: tuple[Session, ...]
-    waiting_behind: tuple[Session, ...] = ()
-    note: str | None = None  # about the holder of the mutex
-    more_behind: int = 0
-    session: int | None = None
-    blocked_by: tuple[int, ...] = ()  # of the run's own session
-    queued_behind: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt that did not get its lock. If it was the last one, `retry_in_ms` is None and `reason` tells why."""
-
-    at: str
-    number: int
-    of: int
-    error: str
-    retry_in_ms: int | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A session that the operator cancelled or ended."""
-
-    at: str
-    action: SignalAction
-    session: Session
-    operator: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run. Its `outcome` is 'running' while its child lives, and 'lost' if the child died without recording one."""
 
@@ -93,10 +47,11 @@ class RunRecord:
     statement: StatementRecord | None = None
     statements: int = 0
     progress: StatementProgress | None = None  # of the statement
-    wait: Wait | None = None
+    wait: Wait | None = None  # that continues now
+    wait_note: str | None = None  # about the holder of the mutex
     blockers: tuple[Session, ...] = ()  # every session that has ever blocked the run
-    attempts: tuple[Attempt, ...] = ()  # only failed ones
-    signals: tuple[Signal, ...] = ()
+    attempts: tuple[events.AttemptFailed, ...] = ()
+    signals: tuple[events.SessionSignalled, ...] = ()
     silent_since: str | None = None  # the server has not answered since then
     broke: str | None = None  # when the connection broke
     answers: int = 0  # how often the server answered again after a silence
@@ -163,9 +118,10 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             )
         case events.MutexAwaited():
             blockers = (event.holder,) if event.holder else ()
-            relation = LockWait("the migration mutex", None)
-            wait = Wait(event.at, event.timeout_ms, relation, blockers, note=event.note)
-            return replace(record, wait=wait, blockers=_joined(record.blockers, blockers))
+            mutex = LockWait("the migration mutex", None)
+            wait = Wait(event.at, event.at, event.timeout_ms, mutex, blockers)
+            known = _joined(record.blockers, blockers)
+            return replace(record, wait=wait, wait_note=event.note, blockers=known)
         case events.MutexTaken():
             return replace(record, wait=None, mutex_taken=True)
         case events.LockObtained():
@@ -185,28 +141,16 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
         case events.ProgressMade():
             return replace(record, progress=event.progress)
         case events.LockAwaited():
-            wait = Wait(
-                since=event.since,
-                timeout_ms=event.timeout_ms,
-                waits_for=event.waits_for,
-                blockers=event.blockers,
-                waiting_behind=event.waiting_behind,
-                more_behind=event.more_behind,
-                session=event.session,
-                blocked_by=event.blocked_by,
-                queued_behind=event.queued_behind,
-            )
-            return replace(record, wait=wait, blockers=_joined(record.blockers, event.blockers))
+            known = _joined(record.blockers, event.blockers)
+            return replace(record, wait=event, wait_note=None, blockers=known)
         case events.AttemptFailed():
-            attempt = Attempt(event.at, event.number, event.of, event.error, event.retry_in_ms, event.reason)
             steps = record.steps
             if event.retry_in_ms is not None:
                 steps = tuple(replace(s, state="pending", elapsed_ms=None, started=None) for s in steps)
-            attempts = (*record.attempts, attempt)
+            attempts = (*record.attempts, event)
             return replace(record, attempts=attempts, steps=steps, statement=None, wait=None, progress=None)
         case events.SessionSignalled():
-            signal = Signal(event.at, event.action, event.session, event.operator)
-            return replace(record, signals=(*record.signals, signal))
+            return replace(record, signals=(*record.signals, event))
         case events.ServerFellSilent():
             return replace(record, silent_since=event.since)
         case events.ConnectionBroke():

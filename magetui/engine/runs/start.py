@@ -1,7 +1,6 @@
 """Starting a run: a child process that carries out a plan and survives this program.
 
-The request goes to the child through a pipe, since it holds credentials. From then on the child's journal is the only
-channel; `follow` reads it.
+The request goes through a pipe, since it holds credentials. From then on the journal is the only channel.
 """
 
 from __future__ import annotations
@@ -33,11 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run whose child this program started.
-
-    The pipe to the child stays open. If the run is to be cancelled when this program is gone, the closed pipe tells
-    the child.
-    """
+    """A run whose child this program started. The child takes the end of its pipe for the end of this program."""
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)
@@ -61,8 +56,19 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
     workspace.require_target(plan.url)
-    request = _request(workspace, plan, limits)  # everything that can fail comes before the run is on record
-    command, folder = [workspace.interpreter, "-c", BOOT], workspace.project.folder
+    # Everything that can fail comes before the run is on record.
+    request = Request(
+        run=0,  # not known yet
+        url=workspace.target.text,
+        scripts=workspace.project.scripts,
+        plan=plan,
+        mutex_key=workspace.project.mutex_key,
+        timeouts=limits.timeouts,
+        lock_retries=limits.lock_retries,
+        on_disconnect=limits.on_disconnect,
+        operator=operator(),
+    )
+    command, folder = [workspace.python.path, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)
     number, descriptor = new_journal(directory)
     path = journal_path(directory, number)
@@ -74,21 +80,6 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
         raise
     finally:
         os.close(descriptor)
-
-
-def _request(workspace: Workspace, plan: Plan, limits: Limits) -> Request:
-    """Return the child's request, without the run's number, which is not known yet."""
-    return Request(
-        run=0,
-        url=workspace.target.text,
-        scripts=workspace.project.scripts,
-        plan=plan,
-        mutex_key=workspace.project.mutex_key,
-        timeouts=limits.timeouts,
-        lock_retries=limits.lock_retries,
-        on_disconnect=limits.on_disconnect,
-        operator=operator(),
-    )
 
 
 def _start_child(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:

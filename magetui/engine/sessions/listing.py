@@ -1,8 +1,4 @@
-"""The list of the database's sessions: locks that they hold, locks that they wait for, and their queries.
-
-The list leaves out sessions of magetui that nobody has to act on, and it removes credentials from queries. It is
-separate from `signals` because most screens only read.
-"""
+"""The list of the database's sessions, without those of magetui that nobody has to act on, and without credentials."""
 
 from __future__ import annotations
 
@@ -35,19 +31,21 @@ class Poll:
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """Return the other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return _relevant(all_sessions(workspace, connection))
+        return shown_sessions(workspace, workspace.backend.sessions(connection))
 
 
 def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Return the sessions of a snapshot as `list_sessions` shows them, without credentials."""
-    return _relevant(_without_credentials(workspace, sessions))
+    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
+    return tuple(
+        s
+        for s in _without_credentials(workspace, sessions)
+        if not OWN_HELPER.search(s.application or "")
+        and (s.application != APPLICATION_NAME or s.holds or s.waits_for is not None)
+    )
 
 
 def visibility_problem(workspace: Workspace) -> str | None:
-    """Return a sentence if the server hides the sessions of other users completely, else None.
-
-    PostgreSQL always shows that a session exists.
-    """
+    """Return a sentence if the server hides others' sessions completely, which PostgreSQL never does, or None."""
     if workspace.backend.name != "mssql":
         return None
     with workspace.reading() as connection:
@@ -55,15 +53,12 @@ def visibility_problem(workspace: Workspace) -> str | None:
 
 
 def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
-    """Yield the sessions over one connection, as often as the caller asks. The caller closes the generator.
-
-    A new connection for each poll would cost the server more than the poll. Raises `ConnectError`.
-    """
+    """Yield the sessions over one connection, which costs less than one a poll. The caller closes the generator."""
     with workspace.reading() as connection:
         poller = SessionPoller(workspace.backend)
         while True:
             sessions, rest = poller.poll(connection)
-            yield Poll(_relevant(_without_credentials(workspace, sessions)), rest)
+            yield Poll(shown_sessions(workspace, sessions), rest)
 
 
 def find_session(workspace: Workspace, pid: int) -> Session:
@@ -78,7 +73,6 @@ def find_session(workspace: Workspace, pid: int) -> Session:
 
 
 def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
-    """Return every session, those of magetui included."""
     return _without_credentials(workspace, workspace.backend.sessions(connection))
 
 
@@ -88,15 +82,6 @@ def prepared_transaction_message(action: str) -> str:
         f"The blocker is a prepared transaction: it has no session that could be {action}. ROLLBACK PREPARED or COMMIT "
         "PREPARED ends it. pg_prepared_xacts lists it."
     )
-
-
-def _relevant(sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
-    return tuple(s for s in sessions if not OWN_HELPER.search(s.application or "") and not _only_reads(s))
-
-
-def _only_reads(session: Session) -> bool:
-    return session.application == APPLICATION_NAME and not session.holds and session.waits_for is None
 
 
 def _without_credentials(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:

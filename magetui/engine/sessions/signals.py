@@ -1,14 +1,14 @@
 """Signals to sessions: cancelling a query and ending a session.
 
-Ending a session destroys somebody's uncommitted work. So the signal goes to exactly the session that the operator
-consented to, or nothing happens: the server may have given the pid to another session meanwhile. The reported effect
-is read back from the server.
+The signal goes to exactly the session that the operator consented to, or nothing happens: the server may have given
+the pid to another session meanwhile. The reported effect is read back from the server.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -30,10 +30,7 @@ DOES: Mapping[SignalAction, str] = {"cancel": "cancel the query of", "terminate"
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """The effect of a signal, as read back.
-
-    `settled` is True if the query or session has ended, False if it continues, and None if the role cannot see it.
-    """
+    """The effect of a signal, read back. `settled`: True: ended, False: continues, None: the role cannot see it."""
 
     session: Session
     action: SignalAction
@@ -85,25 +82,15 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
         return None
     if action == "cancel" and state.startswith("idle in transaction"):
         return f"Session {pid} runs no query to cancel: it is {state}. Only ending the session releases its locks."
-    if action == "cancel" and state == "idle":
-        return f"Session {pid} runs no query to cancel: it is idle."
-    return None
+    is_idle = action == "cancel" and state == "idle"
+    return f"Session {pid} runs no query to cancel: it is idle." if is_idle else None
 
 
-def cancel_query(workspace: Workspace, session: Session) -> Signalled:
-    """Cancel the query of exactly this session, which the operator consented to. The session stays.
+def signal_session(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
+    """Cancel the query of exactly this session, or end it, to which the operator consented.
 
     Reading back the effect takes up to about a second. Raises `RefusedError` if nothing was done.
     """
-    return _signal(workspace, session, "cancel")
-
-
-def end_session(workspace: Workspace, session: Session) -> Signalled:
-    """End exactly this session; its uncommitted work is rolled back. Otherwise like `cancel_query`."""
-    return _signal(workspace, session, "terminate")
-
-
-def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
     backend = workspace.backend
     _require_allowed(workspace, session, action)
     with workspace.reading() as connection:
@@ -116,7 +103,9 @@ def _signal(workspace: Workspace, session: Session, action: SignalAction) -> Sig
             clean = workspace.target.clean
             if clean(live.query or "") != clean(session.query or ""):
                 raise RefusedError(f"Session {session.pid} runs another query now. Nothing was done: look again.")
-        runs = _blocked_runs(workspace, live)
+        runs: tuple[int, ...] = ()
+        with suppress(StateError):  # the failing record is reported when it is written
+            runs = actions.runs_blocked_by(workspace, live)
         moment = now()  # before the signal, so that the journal orders it before its effect
         try:
             send = backend.cancel if action == "cancel" else backend.terminate
@@ -143,13 +132,6 @@ def _require_allowed(workspace: Workspace, session: Session, action: SignalActio
     reason = objection(workspace, session, action)
     if reason is not None:
         raise RefusedError(reason)
-
-
-def _blocked_runs(workspace: Workspace, session: Session) -> tuple[int, ...]:
-    try:
-        return actions.runs_blocked_by(workspace, session)
-    except StateError:
-        return ()  # the failing record is reported when it is written
 
 
 def _belongs_to_lost_run(workspace: Workspace, session: Session) -> bool:
@@ -199,10 +181,7 @@ def _read_back(
 
 
 def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
-    """Return True if it is the same execution of the query: a client may have sent the same query again.
-
-    `since_ms` counts from the signal until the query to the server, not until its answer: the network may be slow.
-    """
+    """Return True if it is the same execution. `since_ms` ends before the query: the network may be slow."""
     return live.state == "active" and live.query == before.query and (live.query_ms is None or live.query_ms > since_ms)
 
 

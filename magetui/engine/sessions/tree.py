@@ -1,8 +1,4 @@
-"""The wait queue as a tree: each session stands under the session that it waits for.
-
-Sessions wait for each other in a graph. A tree shows each session once, so it can be printed line by line. The module
-is separate because it is pure: it reads no database.
-"""
+"""The wait queue as a tree, which shows each session once, under a session that it waits for."""
 
 from __future__ import annotations
 

@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NoReturn
 
-from magetui.engine.errors import ConnectError
+from magetui.engine.target.secrets import fail
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.2  # between two checks if a silent command has ended
@@ -25,10 +24,7 @@ WANTED = "Its first line must be the password."
 
 
 class Passwords:
-    """The passwords that commands have printed, kept while the program runs.
-
-    Each command runs once, and again after `forget`.
-    """
+    """The passwords that commands have printed. Each command runs once, and again after `forget`."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], str] = {}
@@ -51,10 +47,7 @@ class Passwords:
 
 
 def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str, str]) -> str:
-    """Return the first line that the command prints within `COMMAND_SECONDS`.
-
-    Raises `ConnectError` (`secret`), which holds none of the command's output.
-    """
+    """Return the first line that the command prints. Raises `ConnectError` (`secret`) without any of its output."""
     where = f"The password_command of target {owner}"
     try:
         process = subprocess.Popen(
@@ -67,11 +60,11 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a command"
-        _fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
+        fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
     try:
         output = _output(process, time.monotonic() + COMMAND_SECONDS)
     except (TimeoutError, subprocess.TimeoutExpired):
-        _fail(
+        fail(
             f"{where} did not end within {COMMAND_SECONDS:g} s.",
             "Run it yourself: it may wait to be unlocked, and here it has no terminal to ask on.",
         )
@@ -83,18 +76,21 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         if process.stdout is not None:
             process.stdout.close()
     if len(output) > MOST_BYTES:
-        _fail(f"{where} prints more than a password.", WANTED)
+        fail(f"{where} prints more than a password.", WANTED)
     if process.returncode:
         how = f"with status {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
-        _fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
-    return _first_line(output, where)
+        fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
+    try:
+        line = output.decode().split("\n", 1)[0].rstrip("\r")
+    except UnicodeDecodeError:
+        line = ""
+    if not line or "\0" in line:
+        fail(f"{where} printed no password.", WANTED)
+    return line
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Return the output of the command until it has ended. Raises `TimeoutError`.
-
-    The end of the output is not awaited: a child that the command left running may hold it open.
-    """
+    """Return the output until the command ends, or raise `TimeoutError`. Its own children may hold the output open."""
     assert process.stdout is not None
     output = b""
     with selectors.DefaultSelector() as selector:
@@ -112,17 +108,3 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
             if time.monotonic() > deadline:
                 raise TimeoutError
     return output
-
-
-def _first_line(output: bytes, where: str) -> str:
-    try:
-        line = output.decode().split("\n", 1)[0].rstrip("\r")
-    except UnicodeDecodeError:
-        line = ""
-    if not line or "\0" in line:
-        _fail(f"{where} printed no password.", WANTED)
-    return line
-
-
-def _fail(message: str, advice: str) -> NoReturn:
-    raise ConnectError("secret", message, advice) from None

@@ -1,7 +1,6 @@
 """Recent targets: the databases of the last connections, without their credentials.
 
-They are one JSON file in the state directory. Only its owner can read it, and it is replaced as a unit, so that no
-reader sees a part of it. The file is a convenience: an unreadable file counts as empty.
+They are one JSON file in the state directory, which only its owner can read. An unreadable file counts as empty.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from magetui.protocol.journal import PRIVATE, now
 from magetui.protocol.redaction import HIDDEN, SECRET_KEYS, redact_url
 
 MOST = 10
+FILE = "recent.json"
 SECRET_KEY = re.compile(SECRET_KEYS, re.IGNORECASE)
 
 
@@ -40,7 +40,6 @@ class Recent:
     python: str | None = None
 
     def chosen(self, base: Selection) -> Selection:
-        """Return `base` with this target."""
         return replace(
             base,
             url=self.url,
@@ -56,12 +55,11 @@ class Recent:
 def recent_targets(environment: Mapping[str, str]) -> tuple[Recent, ...]:
     """Return the recent targets, the latest first."""
     try:
-        document = json.loads(_file(environment).read_text(encoding="utf-8"))
+        document = json.loads((state_directory(environment) / FILE).read_text(encoding="utf-8"))
         targets = [Recent(**target) for target in document["targets"]]
     except (OSError, ValueError, TypeError, KeyError):
         return ()
-    valid = (target for target in targets if all(isinstance(value, str | None) for value in asdict(target).values()))
-    return tuple(valid)[:MOST]
+    return tuple(t for t in targets if all(isinstance(value, str | None) for value in asdict(t).values()))[:MOST]
 
 
 def remember(environment: Mapping[str, str], selection: Selection, target: Target) -> None:
@@ -75,7 +73,7 @@ def remember(environment: Mapping[str, str], selection: Selection, target: Targe
             project[name] = str(Path(project[name] or ".").absolute())
     latest = Recent(url, target.source, now(), selection.target, **project)
     others = [t for t in recent_targets(environment) if replace(t, at=latest.at, source=latest.source) != latest]
-    file = _file(environment)
+    file = state_directory(environment) / FILE
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
@@ -96,7 +94,3 @@ def without_credentials(target: Target) -> str | None:
     url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)
     text = url.render_as_string(hide_password=False)
     return None if HIDDEN in redact_url(text) else text
-
-
-def _file(environment: Mapping[str, str]) -> Path:
-    return state_directory(environment) / "recent.json"

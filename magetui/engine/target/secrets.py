@@ -29,6 +29,8 @@ MAX_SECONDS = 8.0  # for the complete request: getting credentials, and two trie
 MAGES_REGION = "us-west-2"  # the region of mage-ai 0.9.80 if none is set
 MAGES_PORT = 5432
 KEYS = ("username", "password", "engine", "host", "dbname")
+CHECK_AWS = "Check AWS_ENDPOINT_URL, the region, and that this machine can reach the network of AWS."
+CHECK_VAULT = "Check AZURE_KEY_VAULT_URL, such as https://NAME.vault.azure.net, and that this machine can reach it."
 
 ACCESS_KEY_UNKNOWN = frozenset(
     {
@@ -46,10 +48,7 @@ BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException
 
 
 def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
-    """Return the database that a secret of AWS Secrets Manager describes, as mage-ai 0.9.80 reads it (services/aws).
-
-    Raises `ConnectError` (`secret`), which holds neither the secret nor credentials.
-    """
+    """Return the database of an AWS secret, as mage-ai 0.9.80 reads it. Raises `ConnectError` without the secret."""
     region, chosen = _region(environment)
     default = "" if chosen else ", Mage's default: no AWS_DEFAULT_REGION is set"
     where = f"secret '{secret}' (AWS Secrets Manager, {region}{default})"
@@ -58,13 +57,10 @@ def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
 
 
 def azure_text(secret: str, environment: Mapping[str, str]) -> str:
-    """Return the text of a secret in an Azure Key Vault, which for Mage is a complete URL.
-
-    Raises the errors of `aws_database`.
-    """
+    """Return the text of a secret in an Azure Key Vault, for Mage a complete URL. Raises as `aws_database`."""
     vault = environment.get("AZURE_KEY_VAULT_URL")
     if not vault:
-        _fail(
+        fail(
             f"AZURE_SECRET_DB_CONN_URL names the secret '{secret}', but AZURE_KEY_VAULT_URL, the secret's vault, is "
             "not set.",
             "Set AZURE_KEY_VAULT_URL as the Mage server has it, such as https://NAME.vault.azure.net.",
@@ -81,7 +77,7 @@ def _region(environment: Mapping[str, str]) -> tuple[str, bool]:
     for variable in ("AWS_REGION_NAME", "AWS_DEFAULT_REGION"):
         if (region := environment.get(variable)) is not None:
             if not region.strip():
-                _fail(
+                fail(
                     f"AWS_DB_SECRETS_NAME names a secret, but {variable}, the secret's region, is empty.",
                     f"Set {variable} as the Mage server has it, such as eu-west-1.",
                 )
@@ -99,7 +95,7 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
 
     key, secret_key = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if bool(key) != bool(secret_key):
-        _fail(
+        fail(
             f"The AWS credentials to read the {where} with are incomplete: "
             f"{'AWS_SECRET_ACCESS_KEY' if key else 'AWS_ACCESS_KEY_ID'} is not set.",
             "Set both, or neither to use an IAM role.",
@@ -127,10 +123,10 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
         _aws_unreached(error, where)
     except ValueError as error:  # from botocore if the endpoint is no URL; the message quotes the endpoint
         reason = redact(str(error), store_secrets(environment)).rstrip(".")
-        _fail(f"The {where} could not be requested: {reason}.", "Check AWS_ENDPOINT_URL and the other settings of AWS.")
+        fail(f"The {where} could not be requested: {reason}.", "Check AWS_ENDPOINT_URL and the other settings of AWS.")
     text = answer.get("SecretString")
     if not text:
-        _fail(
+        fail(
             f"The {where} holds no text.",
             "Mage wants a JSON object in it; check that AWS_DB_SECRETS_NAME names the right secret.",
         )
@@ -138,46 +134,42 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
 
 
 def _aws_refused(answer: Mapping[str, str], where: str, hidden: tuple[str, ...]) -> NoReturn:
-    """Raise the error for an answer of AWS that is not the secret.
-
-    AWS's message is quoted if it names who may not do what. If a signature is wrong, the message holds the session's
-    token, so it is not quoted.
-    """
-    code = answer.get("Code", "")
+    """Raise the error for a refusal. AWS's message about a wrong signature holds the token, so it is not quoted."""
+    code, unread = answer.get("Code", ""), f"so the {where} could not be read"
     message = redact(" ".join(answer.get("Message", "").split()), hidden).rstrip(".")
     quoted = f": {message}" if message else ""
     if code == "ResourceNotFoundException":
-        _fail(f"There is no {where}.", "Check AWS_DB_SECRETS_NAME, the region, and the account of the keys.")
+        fail(f"There is no {where}.", "Check AWS_DB_SECRETS_NAME, the region, and the account of the keys.")
     if code in DENIED:
-        _fail(
+        fail(
             f"AWS does not let these credentials read the {where}{quoted}.",
             "They need secretsmanager:GetSecretValue on it, and kms:Decrypt if the secret has a key of its own.",
         )
     if code in EXPIRED:
-        _fail(
-            f"The AWS credentials have expired, so the {where} could not be read.",
+        fail(
+            f"The AWS credentials have expired, {unread}.",
             "Get new ones and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again.",
         )
     if code in ACCESS_KEY_UNKNOWN:
-        _fail(
-            f"AWS does not know these credentials, so the {where} could not be read ({code}).",
+        fail(
+            f"AWS does not know these credentials, {unread} ({code}).",
             "Check AWS_ACCESS_KEY_ID, and AWS_SESSION_TOKEN if the keys are temporary.",
         )
     if code in SIGNATURE_WRONG:
-        _fail(
-            f"AWS does not accept the signature of these credentials, so the {where} could not be read ({code}).",
+        fail(
+            f"AWS does not accept the signature of these credentials, {unread} ({code}).",
             "Check AWS_SECRET_ACCESS_KEY, and this machine's clock.",
         )
     if code == "InvalidRequestException":
-        _fail(
+        fail(
             f"AWS does not return the {where}{quoted}.",
             "If the secret is marked for deletion, restore it, or name the secret that replaced it.",
         )
     if code == "DecryptionFailure":
-        _fail(f"AWS cannot decrypt the {where}.", "Check the secret's KMS key.")
+        fail(f"AWS cannot decrypt the {where}.", "Check the secret's KMS key.")
     if code in BUSY:
-        _fail(f"AWS gets too many requests now, and did not return the {where} ({code}).", "Try again in a moment.")
-    _fail(
+        fail(f"AWS gets too many requests now, and did not return the {where} ({code}).", "Try again in a moment.")
+    fail(
         f"AWS did not return the {where}: it answered {code or 'with an error without a code'}.",
         "Try again. If it fails again, give the database with --url.",
     )
@@ -187,43 +179,33 @@ def _aws_unreached(error: Any, where: str) -> NoReturn:
     """Raise the error for a request that AWS did not answer: no credentials, no region, or no connection."""
     from botocore import exceptions as boto
 
+    unread = f"so the {where} could not be read"
     if isinstance(error, boto.NoCredentialsError):
-        _fail(
+        fail(
             f"There are no AWS credentials to read the {where} with: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are "
             "not set, and no IAM role or profile was found on this machine.",
             "Set both, with AWS_SESSION_TOKEN if they are temporary, or give the machine a role.",
         )
     if isinstance(error, boto.NoRegionError | boto.InvalidRegionError):
-        _fail(
-            f"AWS has no region with that name, so the {where} could not be read.",
-            "Check AWS_DEFAULT_REGION, such as eu-west-1.",
-        )
+        fail(f"AWS has no region with that name, {unread}.", "Check AWS_DEFAULT_REGION, such as eu-west-1.")
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
-        _fail(f"AWS does not answer at {_endpoint(error)}, so the {where} could not be read.", _reachable())
+        fail(f"AWS does not answer at {_endpoint(error)}, {unread}.", CHECK_AWS)
     if isinstance(error, boto.SSLError):
-        _fail(
-            f"The certificate at {_endpoint(error)} is not accepted, so the {where} could not be read.",
+        fail(
+            f"The certificate at {_endpoint(error)} is not accepted, {unread}.",
             "Check AWS_ENDPOINT_URL, and AWS_CA_BUNDLE if a proxy is in between.",
         )
     if isinstance(error, boto.ConnectionError | boto.HTTPClientError):
-        _fail(
-            f"AWS cannot be reached at {_endpoint(error)}, which refuses connections or does not exist, so the {where} "
-            "could not be read.",
-            _reachable(),
+        fail(
+            f"AWS cannot be reached at {_endpoint(error)}, which refuses connections or does not exist, {unread}.",
+            CHECK_AWS,
         )
-    name = type(error).__name__
     if isinstance(error, boto.ProfileNotFound):
-        _fail(
-            f"AWS_PROFILE names a profile that does not exist, so the {where} could not be read.", "Check AWS_PROFILE."
-        )
-    _fail(
-        f"The {where} could not be read: the AWS credentials or settings cannot be used ({name}).",
+        fail(f"AWS_PROFILE names a profile that does not exist, {unread}.", "Check AWS_PROFILE.")
+    fail(
+        f"The {where} could not be read: the AWS credentials or settings cannot be used ({type(error).__name__}).",
         "Check the variables that start with AWS_, and the files in ~/.aws.",
     )
-
-
-def _reachable() -> str:
-    return "Check AWS_ENDPOINT_URL, the region, and that this machine can reach the network of AWS."
 
 
 def _endpoint(error: Any) -> str:
@@ -241,23 +223,23 @@ def _described_url(text: str, where: str) -> URL:
     check = "Check that AWS_DB_SECRETS_NAME names the right secret, or correct the secret."
     if not isinstance(document, dict):
         wanted = f"Mage wants an object with {', '.join(KEYS[:-1])}, {KEYS[-1]} and, if not {MAGES_PORT}, port."
-        _fail(f"{subject} is not a JSON object.", wanted)
+        fail(f"{subject} is not a JSON object.", wanted)
     values = {key: _text_of(document.get(key)) for key in KEYS}
     if values["engine"] and values["engine"] != "postgres":
-        _fail(f"{subject} is for another kind of database: its 'engine' is not 'postgres'.", check)
+        fail(f"{subject} is for another kind of database: its 'engine' is not 'postgres'.", check)
     missing = [f"'{key}'" for key in KEYS if not values[key]]
     if missing:
-        _fail(f"{subject} lacks {' and '.join(', '.join(missing).rsplit(', ', 1))}.", check)
+        fail(f"{subject} lacks {' and '.join(', '.join(missing).rsplit(', ', 1))}.", check)
     port = _text_of(document.get("port", MAGES_PORT))
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
-        _fail(f"{subject} has a 'port' that is not a port number.", check)
+        fail(f"{subject} has a 'port' that is not a port number.", check)
     url = URL.create("postgresql", values["username"], values["password"], values["host"], int(port), values["dbname"])
     try:
         survives_as_text = make_url(url.render_as_string(hide_password=False)) == url
     except (ArgumentError, ValueError):
         survives_as_text = False
     if not survives_as_text:  # the run's process gets the URL as text
-        _fail(f"{subject} has an invalid 'host' or 'dbname'.", check)
+        fail(f"{subject} has an invalid 'host' or 'dbname'.", check)
     return url
 
 
@@ -298,17 +280,17 @@ def _azure_text(secret: str, vault: str, where: str) -> str:
     except azure.ClientAuthenticationError as error:
         _azure_unknown(error, where)
     except azure.ResourceNotFoundError:
-        _fail(f"There is no {where}.", "Check AZURE_SECRET_DB_CONN_URL and AZURE_KEY_VAULT_URL.")
+        fail(f"There is no {where}.", "Check AZURE_SECRET_DB_CONN_URL and AZURE_KEY_VAULT_URL.")
     except azure.HttpResponseError as error:
         _azure_refused(error, where)
     except (azure.ServiceResponseError, azure.ServiceRequestTimeoutError):
-        _fail(f"Azure does not answer, so the {where} could not be read.", _vault_reachable())
+        fail(f"Azure does not answer, so the {where} could not be read.", CHECK_VAULT)
     except azure.ServiceRequestError:
-        _fail(f"The vault cannot be reached, or does not exist, so the {where} could not be read.", _vault_reachable())
+        fail(f"The vault cannot be reached, or does not exist, so the {where} could not be read.", CHECK_VAULT)
     except (azure.AzureError, ValueError) as error:
-        _fail(f"The {where} could not be requested ({type(error).__name__}).", _vault_reachable())
+        fail(f"The {where} could not be requested ({type(error).__name__}).", CHECK_VAULT)
     if not text:
-        _fail(f"The {where} is empty.", "Mage wants the database's URL in it.")
+        fail(f"The {where} is empty.", "Mage wants the database's URL in it.")
     return str(text)
 
 
@@ -316,11 +298,11 @@ def _azure_unknown(error: Any, where: str) -> NoReturn:
     """Raise the error for credentials that Azure rejects. Azure's message is long, so only its number is quoted."""
     number = re.search(r"AADSTS[0-9]+", str(error))
     if number:
-        _fail(
+        fail(
             f"Azure does not accept these credentials, so the {where} could not be read ({number[0]}).",
             "Check AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, which may have expired.",
         )
-    _fail(
+    fail(
         f"There are no working Azure credentials to read the {where} with: neither AZURE_CLIENT_ID, AZURE_TENANT_ID "
         "and AZURE_CLIENT_SECRET, nor a managed identity of this machine.",
         "Set all three, or give the machine an identity.",
@@ -329,18 +311,14 @@ def _azure_unknown(error: Any, where: str) -> NoReturn:
 
 def _azure_refused(error: Any, where: str) -> NoReturn:
     if error.status_code == 403:
-        _fail(
+        fail(
             f"Azure does not let this identity read the {where}, or the secret is disabled.",
             "The identity needs the right 'get' on secrets (the role Key Vault Secrets User), and the vault's firewall "
             "must let this machine in.",
         )
     if error.status_code == 429:
-        _fail(f"Azure gets too many requests now, and did not return the {where}.", "Try again in a moment.")
-    _fail(f"Azure did not return the {where}: it answered with status {error.status_code}.", _vault_reachable())
-
-
-def _vault_reachable() -> str:
-    return "Check AZURE_KEY_VAULT_URL, such as https://NAME.vault.azure.net, and that this machine can reach it."
+        fail(f"Azure gets too many requests now, and did not return the {where}.", "Try again in a moment.")
+    fail(f"Azure did not return the {where}: it answered with status {error.status_code}.", CHECK_VAULT)
 
 
 def _silence_logging() -> None:
@@ -357,15 +335,11 @@ def _silence_logging() -> None:
 
 
 def _bounded(ask: Callable[[], str], where: str) -> str:
-    """Return or raise the result of `ask`, within `MAX_SECONDS`.
-
-    `ask` runs in a thread of its own, which is abandoned after a timeout: name resolution and credential programs obey
-    no timeout. Meanwhile ctrl+c works in the calling thread.
-    """
+    """Return the result of `ask`, in a thread that is abandoned after `MAX_SECONDS`: its libraries obey no timeout."""
     call = ThreadCall(ask)
     call.start("secret")
     if not call.wait(MAX_SECONDS):
-        _fail(
+        fail(
             f"There was no answer within {MAX_SECONDS:g} s: the {where} could not be read, or no credentials to read "
             "it with arrived.",
             "Check that this machine can reach the store, and how it gets its credentials.",
@@ -373,6 +347,6 @@ def _bounded(ask: Callable[[], str], where: str) -> str:
     return call.result()
 
 
-def _fail(message: str, advice: str) -> NoReturn:
+def fail(message: str, advice: str) -> NoReturn:
     """Raise the error without its cause, which may repeat the secret or credentials."""
     raise ConnectError("secret", message, advice) from None

@@ -7,7 +7,7 @@ passwords that are not percent-encoded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -30,12 +30,16 @@ VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database: its URL (a secret), the redacted URL to show, and the source of the URL."""
+    """A database: its URL (a secret), and the source of the URL."""
 
     url: URL = field(repr=False)
-    redacted: str
     source: str
     credentials: tuple[str, ...] = field(default=(), repr=False)  # further secrets in the environment
+
+    @property
+    def redacted(self) -> str:
+        """Return the URL as it is shown."""
+        return redact_url(self.url.render_as_string())
 
     @property
     def text(self) -> str:
@@ -51,19 +55,13 @@ class Target:
         """Return the texts that must not occur in anything that is shown or stored."""
         return (*secrets_of(self.text), *self.credentials)
 
-    @property
-    def has_password(self) -> bool:
-        return self.url.password is not None or "password" in self.url.query
-
     def with_password(self, password: str) -> Target:
         """Return the target with the password. SQLite targets have no password and stay unchanged."""
         if self.dialect == "sqlite":
             return self
         if self.url.username is None and self.dialect == "postgresql":  # a URL without a user cannot hold a password
-            url = self.url.update_query_dict({"password": password})
-        else:
-            url = self.url.set(password=password)
-        return replace(self, url=url, redacted=redact_url(url.render_as_string(hide_password=True)))
+            return replace(self, url=self.url.update_query_dict({"password": password}))
+        return replace(self, url=self.url.set(password=password))
 
     def clean(self, text: str) -> str:
         """Return `text` without this target's credentials."""
@@ -82,25 +80,17 @@ def parse_target(text: str, source: str, folder: Path | None = None) -> Target:
     dialect = url.get_backend_name()
     if dialect == "postgres":
         raise ConnectError("bad-url", f"The URL from {source} starts with postgres://; SQLAlchemy wants postgresql://.")
-    file = database_file(url)
+    base, file = (folder or Path.cwd()).resolve(), database_file(url)
     is_uri = (url.database or "").startswith("file:")
     if file is not None and (not is_uri or "uri" in url.query):
-        path = str((folder or Path.cwd()).resolve() / file)
+        path = str(base / file)
         # In a URI's path only the characters with a special meaning are encoded (sqlite.org/uri.html).
         url = url.set(database="file:" + re.sub("[%?#]", lambda match: quote(match[0]), path) if is_uri else path)
     if dialect == "postgresql":
-        url = url.update_query_dict(
-            {key: str(path) for key, path in _named_files(url, folder or Path.cwd()) if path.is_file()}
-        )
-    return Target(url=url, redacted=redact_url(url.render_as_string(hide_password=True)), source=source)
-
-
-def _named_files(url: URL, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the parameters that name files for libpq, with absolute paths."""
-    for key in LIBPQ_FILES:
-        value = url.query.get(key)
-        if isinstance(value, str) and value:
-            yield key, folder.resolve() / value
+        named = {key: url.query.get(key) for key in LIBPQ_FILES}
+        files = {key: base / name for key, name in named.items() if isinstance(name, str) and name}
+        url = url.update_query_dict({key: str(path) for key, path in files.items() if path.is_file()})
+    return Target(url, source)
 
 
 def _parse_url(text: str) -> URL | None:
@@ -141,19 +131,11 @@ def _is_encoded(password: str) -> bool:
 
 
 def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
-    """Return the database that Mage would use, in Mage's own order (orchestration/db/__init__.py of mage-ai 0.9.80).
-
-    Raises `ConnectError` if the environment names a database that cannot be used.
-    """
+    """Return the database that Mage 0.9.80 would use (its orchestration/db/__init__.py), or raise `ConnectError`."""
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
     if secret := environment.get("AWS_DB_SECRETS_NAME"):
-        address = aws_database(secret, environment)
-        return Target(
-            url=address,
-            redacted=redact_url(address.render_as_string(hide_password=True)),
-            source="AWS Secrets Manager, AWS_DB_SECRETS_NAME",
-        )
+        return Target(aws_database(secret, environment), "AWS Secrets Manager, AWS_DB_SECRETS_NAME")
     if secret := environment.get("AZURE_SECRET_DB_CONN_URL"):
         return _azure_target(secret, environment, project_path)
     user, password, name = (environment.get(variable) for variable in ("DB_USER", "DB_PASS", "DB_NAME"))
@@ -162,8 +144,7 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
         text = f"postgresql://{user}:{password}@{host}:{port}/{name}"
         return parse_target(text, "DB_USER, DB_PASS, DB_NAME")
     path, source = _mage_sqlite(environment, project_path)
-    location = URL.create("sqlite", database=str(path))
-    return Target(url=location, redacted=location.render_as_string(), source=source)
+    return Target(URL.create("sqlite", database=str(path)), source)
 
 
 def _azure_target(secret: str, environment: Mapping[str, str], project_path: Path) -> Target:
@@ -192,17 +173,13 @@ def _mage_sqlite(environment: Mapping[str, str], project_path: Path) -> tuple[Pa
         directory, source = "~/.mage_data", "Mage's default, ~/.mage_data"
     expanded = Path(directory).expanduser()
     appended = expanded.is_absolute() and expanded != project
-    folder = expanded / project.name if appended else project / expanded
-    return folder / "mage-ai.db", source
+    return (expanded / project.name if appended else project / expanded) / "mage-ai.db", source
 
 
 def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None:
     """Return `variables_dir` of Mage's metadata.yaml, a top-level key whose value may name environment variables."""
-    if not metadata.is_file():
-        return None
-    for line in metadata.read_text(errors="replace").splitlines():
-        match = re.match(r"variables_dir:\s*(.*?)\s*(?:\s#.*)?$", line)
-        if match:
+    for line in metadata.read_text(errors="replace").splitlines() if metadata.is_file() else ():
+        if match := re.match(r"variables_dir:\s*(.*?)\s*(?:\s#.*)?$", line):
             value = match[1].strip("'\"")
             return VARIABLES.sub(lambda m: environment.get(m[1], ""), value) or None
     return None

@@ -81,8 +81,8 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
     lines += attempt_lines(record, moment)
     if record.wait is not None:
         lines.append(notice_line(run_events.waiting(record.wait)))
-        if record.wait.note:
-            lines.append(Content(formats.plain(record.wait.note)))
+        if record.wait_note:
+            lines.append(Content(formats.plain(record.wait_note)))
     return lines
 
 
@@ -190,7 +190,7 @@ def tree_lines(record: RunRecord) -> list[Content]:
     if wait is None:
         return []
     if not wait.blockers and not wait.waiting_behind:
-        return [] if wait.note else [Content.styled("the blockers are not visible", QUIET)]
+        return [] if record.wait_note else [Content.styled("the blockers are not visible", QUIET)]
     heading = "blocking processes" if record.database.startswith("sqlite") else "blockers"
     heading += ", this run and its waiters" if wait.waiting_behind else ""
     more = f" ({wait.more_behind} more: l shows them)" if wait.more_behind else ""
