@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from magetui.engine.runs.record import RunRecord, Signal
-from magetui.model.sessions import LockWait, Session, StatementProgress
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord, Signal
+    from magetui.model.sessions import LockWait, Session, StatementProgress
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this machine
@@ -263,8 +266,6 @@ def _what_is_left(record: RunRecord) -> str:
 
 def local_time(stamp: str | None) -> str:
     """Return an ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
-    from datetime import datetime
-
     if stamp is None:
         return "?"
     moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()

@@ -14,6 +14,8 @@ from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from magetui.config.targets import NamedTarget, named_target
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui import jobs
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
@@ -135,8 +137,6 @@ class MagetuiApp(LifecycleApp):
 
     @on(StateRead)
     def _state_read(self, message: StateRead) -> None:
-        from magetui.text import formats
-
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
@@ -226,7 +226,6 @@ class MagetuiApp(LifecycleApp):
     def start_run(self, plan: Plan, limits: Limits) -> None:
         """Start a run that the operator consented to, and show it."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import start
         from magetui.tui.screens.run import RunScreen
 

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from magetui.engine.errors import LockTimeoutError, MagetuiError
+
 if TYPE_CHECKING:
     from magetui.backends.backup import BackupProgress
     from magetui.engine.backup import Backup, BackupRequest
@@ -56,7 +58,6 @@ class BackupJob:
     def run(self, workspace: Workspace) -> None:
         """Write the backup."""
         from magetui.engine.backup import make_backup
-        from magetui.engine.errors import LockTimeoutError, MagetuiError
 
         problem = "An unexpected error ended the backup."
         try:

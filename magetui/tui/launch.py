@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from magetui.config.settings import Settings
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.app import MagetuiApp
 
 BACKUP_SECONDS = 15.0  # how long a cancelled backup may take to delete its file
@@ -55,7 +57,6 @@ def _report_live_runs(app: MagetuiApp) -> None:
     """Print which runs continue without the program."""
     if not app.live_runs:
         return
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.runs import follow
 
     for run in sorted(app.live_runs):
@@ -66,8 +67,6 @@ def _report_live_runs(app: MagetuiApp) -> None:
 
 def _print(sentence: str) -> None:
     """Print a sentence on the restored terminal. If the terminal is gone, nobody reads it."""
-    from magetui.text import formats
-
     with suppress(OSError):
         sys.stdout.write(f"{formats.plain(sentence)}\n")
         sys.stdout.flush()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from magetui.engine.errors import MagetuiError
 from magetui.tui.screens.session import ConsentScreen
 from magetui.tui.theme import CRITICAL, WARNING
 from magetui.tui.widgets.sessions import SessionRows
@@ -28,7 +29,6 @@ def _work(app: Shell, name: str, work: Callable[[], None]) -> None:
 
 def _check(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
     """Refuse, or ask for consent. Runs in a worker, since a secret store may have to name the database."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
     try:
@@ -48,7 +48,6 @@ def _check(app: Shell, session: Session, action: SignalAction, rows: SessionRows
 
 def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
     """Act in a worker, and show the effect that was read back."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
     act = signals.end_session if action == "terminate" else signals.cancel_query

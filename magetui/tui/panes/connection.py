@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
@@ -88,7 +89,6 @@ class ConnectionPane(Pane):
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
         from magetui.engine.project.releases import release_range
-        from magetui.text import formats
 
         mage = diagnosis.project.kind == "mage"
 
@@ -125,8 +125,6 @@ class ConnectionPane(Pane):
         return lines
 
     def _finding_lines(self, finding: Finding) -> list[Content]:
-        from magetui.text import formats
-
         style = SEVERITY_STYLES[finding.severity]
         lines = [Content.assemble((finding.code, style), "  ", formats.plain(finding.message))]
         heading = "  next "

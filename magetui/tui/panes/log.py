@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -90,8 +91,6 @@ class LogPane(RowsPane):
 
 def entry_of(record: RunRecord) -> Entry:
     """Return the log entry of a run."""
-    from magetui.text import formats
-
     at = formats.local_time(record.ended or record.started)
     outcome = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
     return Entry(
@@ -112,8 +111,6 @@ def entry_of(record: RunRecord) -> Entry:
 
 def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:
     """Return a row for each entry: time, verb, text, duration. A run of another database also names its database."""
-    from magetui.text import formats
-
     rows = []
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)

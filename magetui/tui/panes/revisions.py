@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -51,8 +52,6 @@ class RevisionsPane(RowsPane):
         self.rows.forget()
 
     def show_problem(self, message: str) -> None:
-        from magetui.text import formats
-
         self.show_title("not read")
         text = formats.one_line(message)
         self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
@@ -88,7 +87,6 @@ def revision_rows(
     """Return the chain's rows: problems and unknown current revisions first, then the revisions with their lanes."""
     from magetui.engine.project.releases import first_releases, release_range
     from magetui.engine.revisions.lanes import lanes_of
-    from magetui.text import formats
 
     rows = [
         Row(

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, QUIET, STRONG
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -115,8 +116,6 @@ def schema_rows(
     qualified: bool,
 ) -> list[Row]:
     """Return a row for each table, and below an open table a row for each of its parts."""
-    from magetui.text import formats
-
     rows: list[Row] = []
     counts = {key: formats.rows(table.rows) for key, table in tables.items()}
     bytes_ = {key: formats.size(table.bytes) for key, table in tables.items()}
@@ -141,8 +140,6 @@ def schema_rows(
 
 
 def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:
-    from magetui.text import formats
-
     rows: list[Row] = []
 
     def add(content: Content) -> None:

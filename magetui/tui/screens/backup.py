@@ -20,6 +20,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
@@ -144,7 +146,6 @@ class BackupScreen(OverScreen):
     def _read_size(self, number: int, request: BackupRequest) -> None:
         load_engine()
         from magetui.engine.backup import estimate_backup
-        from magetui.engine.errors import MagetuiError
 
         try:
             self.post_message(self.Sized(number, estimate_backup(self.magetui.open_workspace(), request)))
@@ -178,8 +179,6 @@ class BackupScreen(OverScreen):
         return dialect == "postgresql"
 
     def _forecast_lines(self, forecast: BackupEstimate) -> list[Content]:
-        from magetui.text import formats
-
         postgresql = forecast.dialect == "postgresql"
         size, free = formats.size(forecast.max_bytes), formats.size(forecast.free_bytes)
         if postgresql:
@@ -270,7 +269,6 @@ class BackupScreen(OverScreen):
             self._timer = None
 
     def _backup_lines(self, backup: BackupJob) -> list[Content]:
-        from magetui.text import formats
         from magetui.text.terminal import RESTORING
 
         made, file = backup.made, formats.plain(str(backup.file))
@@ -294,8 +292,6 @@ class BackupScreen(OverScreen):
         ]
 
     def _progress_lines(self, backup: BackupJob) -> list[Content]:
-        from magetui.text import formats
-
         progress = backup.progress
         if progress is None:
             return [Content("starting …")]

@@ -21,6 +21,8 @@ from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from magetui.engine.errors import ConnectError, MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
@@ -207,8 +209,6 @@ class ConnectScreen(OverScreen):
     @on(Input.Submitted)
     def action_connect(self) -> None:
         """Try to connect. The screen stays open until the result is known."""
-        from magetui.engine.errors import ConnectError
-
         self._request += 1
         self._forget_password()
         try:
@@ -225,7 +225,6 @@ class ConnectScreen(OverScreen):
     def _chosen(self) -> tuple[Selection, str]:
         """Return the selection and its label. Raises `ConnectError` if the typed text is not a URL."""
         from magetui.engine.target.target import parse_target
-        from magetui.text import formats
 
         choice = self._choice
         if choice is not None:
@@ -242,9 +241,7 @@ class ConnectScreen(OverScreen):
     @work(thread=True, exclusive=True, group="connect", exit_on_error=False)
     def _attempt(self, request: int, selection: Selection, label: str) -> None:
         load_engine()
-        from magetui.engine.errors import ConnectError, MagetuiError
         from magetui.engine.workspace import NO_PASSWORD
-        from magetui.text import formats
 
         try:
             workspace = self.magetui.open_workspace(selection)

@@ -15,6 +15,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
 from magetui.tui.screens.base import OverScreen
@@ -89,7 +91,6 @@ class EvidenceScreen(OverScreen):
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
     def _gather(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
         from magetui.engine.schema.snapshot import open_reading
         from magetui.text.evidence import conclude
@@ -106,8 +107,6 @@ class EvidenceScreen(OverScreen):
         self.post_message(self.Gathered(chain, conclude(chain, evidence, table, workspace.target.clean)))
 
     def on_evidence_screen_gathered(self, message: Gathered) -> None:
-        from magetui.text import formats
-
         self._chain, self._conclusion = message.chain, message.conclusion
         self.refresh_bindings()
         sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
@@ -156,8 +155,6 @@ class EvidenceScreen(OverScreen):
 
 def evidence_rows(chain: Chain, conclusion: Conclusion, width: int) -> list[Row]:
     """Return a row for each revision: current or not, its state, whether the schema matches it, id and message."""
-    from magetui.text import formats
-
     rows = []
     for evidence in conclusion.revisions:
         name = evidence.revision

@@ -18,6 +18,8 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
@@ -87,7 +89,6 @@ class LocksScreen(OverScreen):
     def _look(self, wake: threading.Event) -> None:
         """Read the sessions again and again until the screen is left or covered. Show a failure, and try again."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.sessions import listing
 
         worker = get_current_worker()
@@ -115,8 +116,6 @@ class LocksScreen(OverScreen):
         rows.display, unread.display = to_rows, not to_rows
 
     def on_locks_screen_looked(self, message: Looked) -> None:
-        from magetui.text import formats
-
         look, label = message.look, self.magetui.database_label
         if look is None:
             self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {label}", QUIET))

@@ -19,6 +19,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
+from magetui.text import formats
 from magetui.tui.keys import action_of
 from magetui.tui.panes.base import Pane
 from magetui.tui.panes.connection import ConnectionPane
@@ -248,8 +249,6 @@ class MainScreen(Screen[None]):
 
     def show_header(self, label: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
         """Show the top line: name, time of the reading, server, label. The label is last, as it may be cut."""
-        from magetui.text import formats
-
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
         schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
@@ -269,8 +268,6 @@ class MainScreen(Screen[None]):
 
     def show_backup(self, backup: BackupJob) -> None:
         """Add the end of a backup to the log, and notify the operator if its screen is not in front."""
-        from magetui.text import formats
-
         if backup.made is None:
             result, took, style = backup.problem, "", CRITICAL
         else:

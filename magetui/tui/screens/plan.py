@@ -15,6 +15,8 @@ from textual.message import Message
 from textual.widgets import Button, Input, Static
 
 from magetui.config.targets import named_target
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.text.consent import plan_consent
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
@@ -147,12 +149,10 @@ class PlanScreen(OverScreen):
     def _make_plan(self, request: int, revision: str) -> None:
         load_engine()
         from magetui.engine import plan
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.preview import preview
         from magetui.engine.runs import follow
         from magetui.engine.schema.snapshot import open_reading
         from magetui.engine.sessions import listing
-        from magetui.text import formats
 
         with open_reading(self.magetui.open_workspace()) as reading:
             workspace = reading.workspace
@@ -353,7 +353,6 @@ class PlanScreen(OverScreen):
 
 def _with_preview(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:
     """Return the facts with the preview of a stamp, or with the reason why there is none."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.preview import preview
 
     try:

@@ -20,6 +20,8 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SQL, STRONG, WARNING
@@ -105,8 +107,6 @@ class RevisionScreen(ScrolledScreen):
             yield Static(_highlighted(self._source))
 
     def on_mount(self) -> None:
-        from magetui.text import formats
-
         self.entitle(
             (f" {formats.plain(self._revision.revision)}", STRONG), f"  {formats.plain(self._revision.message)}"
         )
@@ -121,7 +121,6 @@ class RevisionScreen(ScrolledScreen):
     @work(thread=True, exclusive=True, group="revision", exit_on_error=False)
     def _read(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
         from magetui.engine.evidence.recording import record_revisions
         from magetui.engine.schema.snapshot import open_reading
@@ -149,7 +148,6 @@ class RevisionScreen(ScrolledScreen):
     @work(thread=True, exclusive=True, group="sql", exit_on_error=False)
     def _render_sql(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.plan import render_plan
         from magetui.engine.schema.snapshot import Reading
         from magetui.model.plan import Plan, PlannedStep
@@ -210,7 +208,6 @@ class RevisionScreen(ScrolledScreen):
 
     def _header(self) -> list[Content]:
         from magetui.engine.project.releases import origin_of
-        from magetui.text import formats
 
         revision = self._revision
         origin = origin_of(revision.revision, self._chain)
@@ -257,7 +254,6 @@ class RevisionScreen(ScrolledScreen):
 
     def _evidence_lines(self) -> list[Content]:
         from magetui.text import evidence as conclusions
-        from magetui.text import formats
 
         lines = [Content.styled("Evidence", STRONG)]
         if problem := self._problems.get("evidence"):
@@ -272,7 +268,6 @@ class RevisionScreen(ScrolledScreen):
 
     def _wrapped(self, before: str, text: str, style: str = "") -> list[Content]:
         """Return a text behind a label, wrapped at the screen's width. All lines but the first are indented."""
-        from magetui.text import formats
         from magetui.text.terminal import wrapped
 
         first, *more = wrapped(formats.plain(text), self._width - len(before))
@@ -322,7 +317,5 @@ def _docstring(source: str) -> str:
 
 def _highlighted(source: str) -> Syntax:
     """Return a script's text in the terminal's own colours. Control characters are shown as text."""
-    from magetui.text import formats
-
     safe = "\n".join(formats.plain(line) for line in source.splitlines())
     return Syntax(safe, "python", theme="ansi_dark", background_color="default", word_wrap=True)

@@ -25,6 +25,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
+from magetui.engine.errors import MagetuiError
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
@@ -127,7 +128,6 @@ class RunScreen(OverScreen):
     @work(thread=True, group="follow", exit_on_error=False)
     def _follow(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
 
         worker = get_current_worker()
@@ -210,7 +210,6 @@ class RunScreen(OverScreen):
     def _cancel(self, run: int) -> None:
         """Ask the run to stop. This runs in a thread because it may wait for a child process that has just started."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
 
         try:
@@ -239,7 +238,6 @@ class RunScreen(OverScreen):
     @work(thread=True, group="report", exit_on_error=False)
     def _report(self, record: RunRecord, path: Path | None) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
         from magetui.text.run_report import report
 

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
@@ -53,8 +54,6 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
     The first part is the number, start, verb, outcome and duration. The second part is the change of the current
     revision, the user and the database.
     """
-    from magetui.text import formats
-
     outcome_width = max((len(formats.OUTCOMES[record.outcome]) for record in records), default=0) + 2
     change_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
     rows = []

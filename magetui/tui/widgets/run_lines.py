@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
 
@@ -40,8 +41,6 @@ NO_SESSION = -1  # stands for the number of our session if the server has no ses
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
     """Return the number of the run, its target, its progress, its duration and its database."""
-    from magetui.text import formats
-
     elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
     done = sum(step.state == "done" for step in record.steps)
     clock = formats.duration(elapsed // 1000 * 1000 if record.alive and elapsed else elapsed)
@@ -93,8 +92,6 @@ def notice_line(notice: Notice, style: str = WARNING) -> Content:
 
 def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """Return what to do after a run that did not end as planned: (key of the run screen, purpose)."""
-    from magetui.text import formats
-
     if record.verb in formats.WITHOUT_VERSION_ROW:
         return ()
     if record.session_left:
@@ -125,8 +122,6 @@ def leaving_line(record: RunRecord, key: str) -> Content:
 
 def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
     """Return which attempt runs after a failed attempt, or when the next attempt starts."""
-    from magetui.text import formats
-
     if not record.attempts or record.attempts[-1].retry_in_ms is None:
         return []
     last = record.attempts[-1]
@@ -143,8 +138,6 @@ def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
 
 def bar_lines(wait: Wait | None, moment: datetime) -> list[Content]:
     """Return the time waited and its limit. This line changes all the time."""
-    from magetui.text import formats
-
     if wait is None:
         return []
     waited = since_ms(wait.since, moment) or 0
@@ -162,8 +155,6 @@ def drawn_bar(done: int, total: int) -> str:
 
 def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
     """Return the present or last statement."""
-    from magetui.text import formats
-
     if record.statement is None or record.outcome == "done":
         return []
     took = record.statement.elapsed_ms
@@ -175,8 +166,6 @@ def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
 
 def progress_lines(progress: StatementProgress | None) -> list[Content]:
     """Return the progress of the statement, with a bar if the total is known."""
-    from magetui.text import formats
-
     if progress is None:
         return []
     bar = drawn_bar(progress.done, progress.total) if progress.total else ""
@@ -263,8 +252,6 @@ def step_lines(
 
     The present step shows its duration in an `earlier` run.
     """
-    from magetui.text import formats
-
     present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
     if present is None:
         present = sum(step.state == "done" for step in record.steps)

@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
 
+from magetui.text import formats
 from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
@@ -154,8 +155,6 @@ def _counting(branches: Sequence[Branch], own: Own | None, more: int) -> Sequenc
 
 
 def _cells(session: Session, joint: str, own: Own | None) -> list[str]:
-    from magetui.text import formats
-
     if own is not None and session.pid == own.pid:
         return [f"{joint}{own.name}"]
     state = formats.one_line(session.state) if session.state else UNSEEN
@@ -182,7 +181,6 @@ def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
-    from magetui.text import formats
     from magetui.text.terminal import holds, waits
 
     session = branch.session
@@ -202,8 +200,6 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
 
 def age(milliseconds: int | None) -> str:
     """Return '12 s', '6 min' or '3 h 20 min'. This is coarse, so that the list is still while nothing happens."""
-    from magetui.text import formats
-
     if milliseconds is None:
         return ""
     seconds = milliseconds // 1000
@@ -214,8 +210,6 @@ def age(milliseconds: int | None) -> str:
 
 def facts(session: Session) -> list[Content]:
     """Return a line for every fact about a session, and the complete query at the end."""
-    from magetui.text import formats
-
     wait = session.waits_for
     queued = set(session.queued_behind)
     held = [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]

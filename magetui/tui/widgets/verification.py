@@ -14,6 +14,8 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
@@ -98,7 +100,6 @@ class VerdictView(Static):
     def _rehearse(self, request: int, revision: str | None) -> None:
         load_engine()
         from magetui.engine import verify as replay
-        from magetui.engine.errors import MagetuiError
         from magetui.text.verification import announced
 
         workspace = self._magetui.open_workspace()
@@ -135,7 +136,6 @@ class VerdictView(Static):
     @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
     def _judge(self, request: int, rehearsal: ReplayPlan) -> None:
         from magetui.engine import verify as replay
-        from magetui.engine.errors import MagetuiError
         from magetui.text.verification import judge
 
         worker = get_current_worker()
@@ -156,8 +156,6 @@ class VerdictView(Static):
 
 
 def _problem_line(problem: str) -> Content:
-    from magetui.text import formats
-
     return Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
 
 
