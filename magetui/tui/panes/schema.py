@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -30,13 +31,12 @@ class SchemaPane(RowsPane):
         "indexes, keys and constraints."
     )
 
+    @dataclass
     class TableWanted(Message):
         """A table was opened, and its details must be read."""
 
-        def __init__(self, schema: str | None, name: str) -> None:
-            self.schema = schema
-            self.name = name
-            super().__init__()
+        schema: str | None
+        name: str
 
     def __init__(self) -> None:
         super().__init__(id="schema")

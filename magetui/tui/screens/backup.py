@@ -16,7 +16,6 @@ from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
@@ -61,15 +60,6 @@ class BackupScreen(OverScreen):
         *LINE_KEYS,
     ]
 
-    class Sized(Message):
-        """The size is known, or no backup is possible (`problem`). `request` is the number of the request."""
-
-        def __init__(self, request: int, forecast: BackupEstimate | None, problem: str = "") -> None:
-            self.request = request
-            self.forecast = forecast
-            self.problem = problem
-            super().__init__()
-
     def __init__(self, running: BackupJob | None = None) -> None:
         super().__init__()
         self._backup = running
@@ -106,9 +96,6 @@ class BackupScreen(OverScreen):
         else:
             self.query_one("#no", Button).focus()
             self._request_size()
-
-    def on_resize(self, _event: Resize) -> None:
-        self._show_progress()
 
     def on_screen_resume(self) -> None:
         if self._backup is not None:
@@ -148,19 +135,20 @@ class BackupScreen(OverScreen):
         from magetui.engine.backup import estimate_backup
 
         try:
-            self.post_message(self.Sized(number, estimate_backup(self.magetui.open_workspace(), request)))
+            self.call_later(self._sized, number, estimate_backup(self.magetui.open_workspace(), request))
         except MagetuiError as error:
-            self.post_message(self.Sized(number, None, error.message))
+            self.call_later(self._sized, number, None, error.message)
 
-    def on_backup_screen_sized(self, message: Sized) -> None:
-        if message.request != self._request or self._backup is not None:
+    def _sized(self, number: int, forecast: BackupEstimate | None, problem: str = "") -> None:
+        """Show the size, or why no backup is possible. `number` is the number of the request."""
+        if number != self._request or self._backup is not None:
             return
-        self._forecast = forecast = message.forecast
+        self._forecast = forecast
         self.query_one("#backup-program").display = self._uses_pg_dump()
         self.query_one("#yes", Button).disabled = forecast is None
         self.refresh_bindings()
         if forecast is None:
-            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), message.problem))
+            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), problem))
             self._ask("Correct the fields and press enter, or close the screen.")
             return
         self._show_text(*self._forecast_lines(forecast))
@@ -213,10 +201,6 @@ class BackupScreen(OverScreen):
     def _ask(self, question: str, style: str = "") -> None:
         self.query_one(Question).ask(question, style)
 
-    @on(Button.Pressed, "#no")
-    def action_refuse(self) -> None:
-        self.action_close()
-
     @on(Button.Pressed, "#yes")
     def _consented(self) -> None:
         request = self._backup_request()
@@ -259,6 +243,7 @@ class BackupScreen(OverScreen):
         self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
         self._show_progress()
 
+    @on(Resize)
     def _show_progress(self) -> None:
         if self._backup is None:
             return

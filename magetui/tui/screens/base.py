@@ -15,7 +15,7 @@ from textual.events import Mount, Resize, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Button, Footer, Static
 from textual.worker import Worker
 
 from magetui.tui.engine_loader import load_engine
@@ -91,6 +91,11 @@ class OverScreen(Screen[None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+    @on(Button.Pressed, "#no")
+    def action_refuse(self) -> None:
+        """Answer a question of the screen with no."""
+        self.action_close()
 
     def action_scroll(self, direction: str) -> None:
         scroll(self.query_one(self.SCROLLED), direction)

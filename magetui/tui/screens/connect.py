@@ -16,7 +16,6 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
 from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -69,19 +68,6 @@ class ConnectScreen(OverScreen):
         Binding("f1", "app.help", "Help"),  # a question mark is text in a field
     ]
 
-    class Attempted(Message):
-        """The attempt succeeded, or it failed (`problem`). `request` is the number of the attempt."""
-
-        def __init__(
-            self, request: int, selection: Selection, label: str, problem: str = "", *, password: bool = False
-        ) -> None:
-            self.request = request
-            self.selection = selection
-            self.label = label
-            self.problem = problem
-            self.password = password  # whether the password is wrong or missing
-            super().__init__()
-
     def __init__(self) -> None:
         super().__init__()
         self._request = 0  # the number of the latest attempt; answers to earlier attempts are ignored
@@ -102,7 +88,6 @@ class ConnectScreen(OverScreen):
     def on_mount(self) -> None:
         self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.database_label)
         self.query_one("#url", Input).focus()
-        load_engine()
         magetui = self.magetui
         self._choices = choices_of(
             magetui.first_selection, self._base, magetui.first_label, magetui.settings.targets, magetui.environment
@@ -188,9 +173,6 @@ class ConnectScreen(OverScreen):
         self._forget_password()
 
     @on(OptionList.OptionHighlighted)
-    def _highlighted(self) -> None:
-        self._describe_choice()
-
     def _describe_choice(self) -> None:
         """Show every fact about the choice at the cursor, since its row may be cut."""
         choice = self._choice
@@ -252,20 +234,23 @@ class ConnectScreen(OverScreen):
             needed = isinstance(error, ConnectError) and error.cause == "password"
             missing = NO_PASSWORD in error.message
             problem = f"{label} needs a password, and none is known." if missing else error.message
-            self.post_message(self.Attempted(request, selection, label, problem, password=needed))
+            self.call_later(self._failed, request, problem, password=needed)
             return
-        self.post_message(self.Attempted(request, selection, label))
+        self.call_later(self._connected, request, selection, label)
 
-    def on_connect_screen_attempted(self, message: Attempted) -> None:
-        if message.request != self._request:
-            return
-        if not message.problem:
-            self.magetui.connect_to(message.selection, message.label)
+    def _connected(self, request: int, selection: Selection, label: str) -> None:
+        if request == self._request:
+            self.magetui.connect_to(selection, label)
             self.dismiss(None)
-        elif message.password:
-            self._ask_password(message.problem)
+
+    def _failed(self, request: int, problem: str, *, password: bool) -> None:
+        """Show why the attempt failed. `password` is true if the password is wrong or missing."""
+        if request != self._request:
+            return
+        if password:
+            self._ask_password(problem)
         else:
-            self._show(Content.assemble(*self._failure(), message.problem))
+            self._show(Content.assemble(*self._failure(), problem))
 
     def _ask_password(self, problem: str) -> None:
         self._password_for = self._at

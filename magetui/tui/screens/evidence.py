@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from magetui.engine.errors import MagetuiError
@@ -51,15 +50,6 @@ class EvidenceScreen(OverScreen):
         Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
     ]
-
-    class Gathered(Message):
-        """The evidence was gathered, or it could not be gathered (`problem`)."""
-
-        def __init__(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
-            self.chain = chain
-            self.conclusion = conclusion
-            self.problem = problem
-            super().__init__()
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,20 +92,19 @@ class EvidenceScreen(OverScreen):
                 evidence = gather_evidence(reading)
                 table = reading.overview.version_table
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Gathered(None, None, str(error)))
+            self.call_later(self._gathered, None, None, str(error))
             return
-        self.post_message(self.Gathered(chain, conclude(chain, evidence, table, workspace.target.clean)))
+        self.call_later(self._gathered, chain, conclude(chain, evidence, table, workspace.target.clean))
 
-    def on_evidence_screen_gathered(self, message: Gathered) -> None:
-        self._chain, self._conclusion = message.chain, message.conclusion
+    def _gathered(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
+        self._chain, self._conclusion = chain, conclusion
         self.refresh_bindings()
         sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
-        if message.chain is None or message.conclusion is None:
-            problem = formats.plain(message.problem)
-            sentences.update(Content.assemble(("The schema could not be examined. ", WARNING), problem))
+        if chain is None or conclusion is None:
+            heading = ("The schema could not be examined. ", WARNING)
+            sentences.update(Content.assemble(heading, formats.plain(problem)))
             rows.show(lambda _width: ())
             return
-        chain, conclusion = message.chain, message.conclusion
         first, *others = conclusion.sentences
         lines = [Content.styled(first, STRONG), *map(Content, others)]
         if conclusion.command:

@@ -67,9 +67,6 @@ class ConsentScreen(ScrolledScreen):
         question = signal_consent(self._action, self._session.pid, None).prompt
         self.entitle((f" {question}", STRONG), f"   {self.magetui.database_label}")
 
-    def action_refuse(self) -> None:
-        self.action_close()
-
     def action_consent(self) -> None:
         self.dismiss(None)
         self._consented()

@@ -54,9 +54,6 @@ class VerifyScreen(ScrolledScreen):
     def action_consent(self) -> None:
         self._view.verify(None)
 
-    def action_refuse(self) -> None:
-        self.action_close()
-
     def action_again(self) -> None:
         self._view.forget()
         self._view.verify(None)

@@ -43,21 +43,19 @@ class SessionRows(Rows):
         Binding("t", "signal('terminate')", "End session", tooltip="end the session at the cursor"),
     ]
 
+    @dataclass
     class SessionOpened(Message):
         """Enter was pressed on a session."""
 
-        def __init__(self, session: Session) -> None:
-            self.session = session
-            super().__init__()
+        session: Session
 
+    @dataclass
     class SignalWanted(Message):
         """The operator wants to cancel a session's query or to end the session, and has not consented yet."""
 
-        def __init__(self, session: Session, action: SignalAction, rows: SessionRows) -> None:
-            self.session = session
-            self.action = action
-            self.rows = rows
-            super().__init__()
+        session: Session
+        action: SignalAction
+        rows: SessionRows
 
     class Signalled(Message):
         """The program tried to cancel a query or to end a session, and has read back the effect."""
