@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from magetui.cli.arguments import parser
@@ -26,25 +25,21 @@ CANCELLED = 130
 Handler = Callable[["Settings", Mapping[str, Any]], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Screens:
-    """Opens the full-screen program. The command line receives these functions, as it may not import the screen."""
+def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], int]) -> int:
+    """Carry out one command line and return the exit status.
 
-    open: Callable[[Settings], int]
-    practise: Callable[[Settings, str], int]
-
-
-def run(arguments: Sequence[str], screens: Screens) -> int:
-    """Carry out one command line and return the exit status."""
+    `open_screen` opens the full-screen program, on the scenario of an incident if there is one. The command line
+    receives the function, as it may not import the screen.
+    """
     values = vars(parser().parse_args(arguments))
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
         if name is None:
-            return screens.open(settings) if terminal else _no_terminal()
+            return open_screen(settings, None) if terminal else _no_terminal()
         if name == "demo" and terminal:
-            return screens.practise(settings, values["scenario"])
+            return open_screen(settings, values["scenario"])
         for warning in settings.warnings:
             complain(f"magetui: {warning}")
         return _handler(name)(settings, values)

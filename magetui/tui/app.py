@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
-from magetui.config.targets import NamedTarget, named_target
+from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
 from magetui.tui import jobs
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.keys import keymap
-from magetui.tui.lifecycle import LifecycleApp
 from magetui.tui.messages import (
     ActionFailed,
     Answer,
@@ -37,6 +36,7 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.main import MainScreen
+from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, THEME
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
@@ -45,14 +45,13 @@ if TYPE_CHECKING:
     from magetui.config.settings import Settings
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis
-    from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
     from magetui.model.plan import ChangeVerb, Plan
 
 
-class MagetuiApp(LifecycleApp):
+class MagetuiApp(Shell):
     """Holds the operator's selection and the latest diagnosis. The screens hold what they show."""
 
     TITLE = "magetui"
@@ -75,18 +74,14 @@ class MagetuiApp(LifecycleApp):
     ) -> None:
         super().__init__(settings, environment)
         self.main_screen = MainScreen(briefing)
-        self.named: NamedTarget | None = None
-        self.diagnosis: Diagnosis | None = None
-        self.chain: Chain | None = None
         self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
-        self.database_label = self.first_label = ""
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the screen that the program opens with."""
         return self.main_screen
 
     def on_mount(self) -> None:
-        self.set_keymap(keymap(self.settings.keys))
+        # In a keymap, a comma separates two keys.
+        self.set_keymap({action: key.replace(",", "comma") for action, key in self.settings.keys.items()})
         self.call_after_refresh(self._read_first)
 
     def _read_first(self) -> None:
@@ -110,7 +105,10 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
         load_engine()
-        for message in jobs.state(self.open_workspace(selection)):
+        self._post(jobs.state(self.open_workspace(selection)))
+
+    def _post(self, messages: Iterable[Message]) -> None:
+        for message in messages:
             self.post_message(message)
 
     @on(MainScreen.RefreshDue)
@@ -167,8 +165,7 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, group="details", exit_on_error=False)
     def read_details(self, selection: Selection, schema: str | None, name: str) -> None:
         load_engine()
-        for message in jobs.details(self.open_workspace(selection), schema, name):
-            self.post_message(message)
+        self._post(jobs.details(self.open_workspace(selection), schema, name))
 
     @on(DetailsRead)
     def _details_read(self, message: DetailsRead) -> None:
@@ -180,8 +177,7 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, group="runs", exit_on_error=False)
     def read_runs(self, *, requested: bool) -> None:
         load_engine()
-        for message in jobs.past_runs(self.open_workspace(), requested=requested):
-            self.post_message(message)
+        self._post(jobs.past_runs(self.open_workspace(), requested=requested))
 
     @on(RunsRead)
     def _runs_read(self, message: RunsRead) -> None:
@@ -200,7 +196,6 @@ class MagetuiApp(LifecycleApp):
     # -- changing
 
     def action_change(self, name: ChangeVerb, revision: str | None = None) -> None:
-        """Open the plan screen of a verb, for `revision` or for the likely target."""
         if self.selection.read_only:
             self.notify("--read-only is set: magetui changes nothing.", severity="warning")
         else:
@@ -208,23 +203,17 @@ class MagetuiApp(LifecycleApp):
 
     def action_plan(self, name: ChangeVerb = "migrate", revision: str | None = None) -> None:
         """Show what a verb would do. This works with --read-only too, since a plan changes nothing."""
-        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
-        self._push_plan(name, revision or target, unknown)
-
-    def plan_again(self, record: RunRecord) -> None:
-        """Show the plan of a run that ended early, made again from the present state."""
-        name = cast("ChangeVerb", record.verb)
-        _, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
-        self._push_plan(name, "" if name in ("finish", "undo") else record.target_revision, unknown)
-
-    def _push_plan(self, name: ChangeVerb, revision: str, unknown: str | None) -> None:
         from magetui.tui.screens.plan import PlanScreen
 
-        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
+        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
+        self.push_screen(PlanScreen(name, verb(name).title, revision or target, unknown))
+
+    def plan_again(self, record: RunRecord) -> None:
+        name = cast("ChangeVerb", record.verb)
+        self.action_plan(name, None if name in ("finish", "undo") else record.target_revision)
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits) -> None:
-        """Start a run that the operator consented to, and show it."""
         load_engine()
         from magetui.engine.runs import start
         from magetui.tui.screens.run import RunScreen
@@ -240,11 +229,9 @@ class MagetuiApp(LifecycleApp):
         self.call_from_thread(self.push_screen, RunScreen(started))
 
     def run_seen(self, run: int) -> None:
-        """Remember that a run is alive, so that its end is noticed."""
         self.live_runs.add(run)
 
     def run_ended(self, record: RunRecord) -> None:
-        """Add the end of a run to the log and read the state again."""
         self.live_runs.discard(record.run)
         self.main_screen.query_one(LogPane).add(entry_of(record))
         self.read_state()
@@ -260,7 +247,6 @@ class MagetuiApp(LifecycleApp):
         self.notify(message.problem, severity="error", markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
-        """Add a line to the log pane."""
         self.main_screen.note(verb, text, took, style)
 
     # -- backups
@@ -272,7 +258,6 @@ class MagetuiApp(LifecycleApp):
         self._push_once(BackupScreen(self.backup if self.backup is not None and self.backup.alive else None))
 
     def start_backup(self, request: BackupRequest, file: Path) -> BackupJob:
-        """Start a backup that the operator consented to."""
         self.backup = BackupJob(request, file, self.database_label)
         self._back_up(self.backup, self.selection)
         return self.backup
@@ -331,7 +316,6 @@ class MagetuiApp(LifecycleApp):
         self.push_screen(ConnectScreen())
 
     def connect_to(self, selection: Selection, label: str) -> None:
-        """Make another database the current one. The connect screen has connected to it already."""
         self.selection = selection
         self.diagnosis = self.chain = self._seen = self.named = None
         self.database_label = label
@@ -346,4 +330,4 @@ class MagetuiApp(LifecycleApp):
 
         if not isinstance(self.screen, HelpScreen):
             subject = self.screen if isinstance(self.screen, OverScreen) else self.main_screen.unfolded
-            self.push_screen(HelpScreen(subject, self.settings.keys))
+            self.push_screen(HelpScreen(subject))

@@ -8,8 +8,7 @@ from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from magetui.tui.keys import action_of
-from magetui.tui.screens.main import MainScreen
+from magetui.tui.screens.main import MainScreen, action_of
 from magetui.tui.shell import Shell
 from magetui.verbs import VERBS
 

@@ -1,4 +1,4 @@
-"""Open the full-screen program and clean up after the operator leaves it.
+"""Open the full-screen program, on a practice incident too, and clean up after the operator leaves it.
 
 After the screen closes, this module cancels a backup that is being written and names the runs that continue.
 """
@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
+from magetui.engine.target.selection import Selection
 from magetui.text import formats
 from magetui.tui.app import MagetuiApp
 
@@ -36,6 +38,17 @@ def open_app(settings: Settings, environment: Mapping[str, str] | None = None, b
     if briefing is None:  # the records of a practice run are deleted with the practice
         _report_live_runs(app)
     return status if status is not None else app.return_code or 0
+
+
+def open_demo(settings: Settings, scenario: str) -> int:
+    """Build a practice incident, open the program on it, and delete it. Return the exit status."""
+    from magetui.engine.demo.demo import build_demo
+
+    with build_demo(scenario) as demo:
+        selection = Selection(config=str(demo.config), read_only=settings.selection.read_only)
+        return open_app(
+            replace(settings, selection=selection, base=None), demo.environment(os.environ), briefing=demo.story
+        )
 
 
 def _end_backup(app: MagetuiApp) -> None:

@@ -5,7 +5,7 @@ If the terminal is too small to show a question, no key answers the question unt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,26 +19,19 @@ from textual.widgets import Button, Footer, Static
 from textual.worker import Worker
 
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.shell import shell_of
+from magetui.tui.shell import TINY, Shell, shell_of
 from magetui.tui.theme import PRODUCTION
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS, scroll
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
-    from magetui.tui.shell import Shell
 
-TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
 
 
 def is_tiny(size: Size) -> bool:
     """Return whether the terminal is too small to show what a key would do."""
     return size.width < TOO_NARROW or size.height < TOO_SHORT
-
-
-def is_blocked(screen: Screen[Any], action: str) -> bool:
-    """Return whether an action must wait because the terminal is too small to show what the action is about."""
-    return screen.has_class(TINY) and action.partition("(")[0] not in getattr(screen, "WHILE_TINY", ())
 
 
 def with_production_mark(title: Content, named: NamedTarget | None) -> Content:

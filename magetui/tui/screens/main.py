@@ -20,17 +20,16 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from magetui.text import formats
-from magetui.tui.keys import action_of
 from magetui.tui.panes.base import Pane
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import TINY, is_tiny, with_production_mark
-from magetui.tui.shell import shell_of
+from magetui.tui.screens.base import is_tiny, with_production_mark
+from magetui.tui.shell import TINY, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
-from magetui.verbs import VERBS
+from magetui.verbs import VERBS, Verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -46,6 +45,13 @@ REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
 SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
+
+
+def action_of(verb: Verb) -> str:
+    """Return the Textual action that a verb's key starts on the main screen."""
+    if verb.changes:
+        return f"app.change('{verb.name}')"
+    return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
 class MainScreen(Screen[None]):
