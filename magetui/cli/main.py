@@ -45,9 +45,9 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
         return _handler(name)(settings, values)
     except MagetuiError as error:
         if values.get("json"):
-            from magetui.text.documents import as_json, error_document
+            from magetui.text.documents import as_json
 
-            print_lines([as_json(error_document(error))])
+            print_lines([as_json({"error": error.message, "status": error.status})])
         complain(f"magetui: {error.message}")
         return error.status
     except BrokenPipeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from magetui.cli.consent import require_consent
@@ -30,7 +31,7 @@ INTERRUPTED = 130
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
     with open_reading(Workspace(settings.selection)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
-    answer(settings, lambda: documents.diagnosis_document(diagnosis), lambda text: text.diagnosis(diagnosis))
+    answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
     return 0 if diagnosis.healthy else 3
 
 

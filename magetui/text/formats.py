@@ -6,7 +6,7 @@ Text from a database or a script may contain escape codes. `plain` makes the tex
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -66,16 +66,33 @@ def size(count: int | None) -> str:
 
 def rows(count: int | None) -> str:
     """Return '2,104,332 rows'; '' if unknown."""
-    if count is None:
-        return ""
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return "" if count is None else "1 row" if count == 1 else f"{count:,} rows"
+
+
+def number(count: int, singular: str, plural: str | None = None) -> str:
+    """Return '1 table', '3 tables' or '2 indexes'."""
+    return f"{count} {singular if count == 1 else plural or f'{singular}s'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return 'a, b and 7 more', with at most `most` of the names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def with_releases(revisions: Sequence[str], kind: str | None, gap: str) -> str:
+    """Return 'a1b2 (mage-ai 0.9.77), c3d4'; '' if there is no revision. Only revisions of Mage have releases."""
+    from magetui.engine.project.releases import release_range
+
+    releases = [release_range(revision) if kind == "mage" else None for revision in revisions]
+    return ", ".join(
+        plain(revision) + (f"{gap}({release})" if release else "")
+        for revision, release in zip(revisions, releases, strict=True)
+    )
 
 
 def session_line(session: Session) -> str:
     """Return '4711  mage  mage-server  10.0.3.7  idle in transaction, 6 min'."""
-    state = session.state or ""
-    age = duration(session.transaction_ms)
-    doing = ", ".join(part for part in (state, age) if part)
+    doing = ", ".join(part for part in (session.state, duration(session.transaction_ms)) if part)
     parts = (str(session.pid), session.user, session.application, session.client, doing)
     return "  ".join(one_line(part) for part in parts if part)
 
@@ -268,6 +285,11 @@ def local_time(stamp: str | None) -> str:
     """Return an ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
     if stamp is None:
         return "?"
-    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()
-    today = moment.date() == datetime.now(moment.tzinfo).date()
-    return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+    local = moment(stamp).astimezone()
+    today = local.date() == datetime.now(local.tzinfo).date()
+    return local.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+
+
+def moment(stamp: str) -> datetime:
+    """Return the moment of an ISO 8601 UTC stamp, which `fromisoformat` of Python 3.10 reads without the Z alone."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))

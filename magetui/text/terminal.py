@@ -49,6 +49,7 @@ class Text:
         server += formats.connected(target.url, target.address, target.tls)
         place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
         mage = project.kind == "mage"
+        current = formats.with_releases(diagnosis.current, project.kind, "  ") or "nothing"
         what = "mage-ai " + (project.version or "") if mage else "alembic"
         yield from columns(
             [
@@ -58,8 +59,8 @@ class Text:
                 ("database", formats.plain(place) if target.database else "not reached"),
                 ("project", formats.plain(f"{what}  {project.location}")),
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
-                ("current", self._revisions(diagnosis.current, project.kind) if target.database else "unknown"),
-                ("head", self._revisions(diagnosis.heads, project.kind)),
+                ("current", current if target.database else "unknown"),
+                ("head", formats.with_releases(diagnosis.heads, project.kind, "  ") or "nothing"),
                 ("pending", str(len(diagnosis.pending))),
             ]
         )
@@ -67,13 +68,6 @@ class Text:
         for finding in diagnosis.findings:
             yield from self.finding(finding)
         yield f"{formats.duration(diagnosis.elapsed_ms)}, nothing was changed"
-
-    def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
-        names = []
-        for revision in revisions:
-            release = release_range(revision) if kind == "mage" else None
-            names.append(formats.plain(revision) + (f"  ({release})" if release else ""))
-        return ", ".join(names) or "nothing"
 
     def finding(self, finding: Finding) -> Iterable[str]:
         label = self.paint(f"{LABELS[finding.severity]:<9}", COLOURS[finding.severity])
@@ -290,11 +284,11 @@ def waits(branch: tree.Branch, since: str) -> str:
     if branch.circle:
         parts.append("in a deadlock with the sessions below")
     if branch.other_blockers:
-        parts.append(f"also behind {_numbers(branch.other_blockers)}")
+        parts.append(f"also behind {formats.some([*map(str, branch.other_blockers)], 3)}")
     parts += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
-    unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
+    unseen = [str(pid) for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:
-        parts.append(f"behind {_numbers(unseen)}, not visible here")
+        parts.append(f"behind {formats.some(unseen, 3)}, not visible here")
     return ", ".join(part for part in parts if part)
 
 
@@ -303,14 +297,8 @@ def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
     modes: dict[str, list[str]] = {}
     for lock in sorted(session.holds, key=lambda lock: lock.relation not in wanted):
         modes.setdefault(lock.relation, []).append(formats.mode(lock.mode))
-    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
-    more = f" and {len(modes) - most} more" if len(modes) > most else ""
-    return f"holds {', '.join(locks)}{more}"
-
-
-def _numbers(pids: Sequence[int], most: int = 3) -> str:
-    more = f" and {len(pids) - most} more" if len(pids) > most else ""
-    return ", ".join(map(str, pids[:most])) + more
+    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in modes.items()]
+    return f"holds {formats.some(locks, most)}"
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:

@@ -88,28 +88,19 @@ class ConnectionPane(Pane):
         self.query_one(Static).update(content)
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
-        from magetui.engine.project.releases import release_range
-
-        mage = diagnosis.project.kind == "mage"
-
-        def listed(revisions: tuple[str, ...], none: str) -> str:
-            names = []
-            for revision in revisions:
-                release = release_range(revision) if mage else None
-                names.append(formats.plain(revision) + (f" ({release})" if release else ""))
-            return ", ".join(names) or none
-
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
         connected = formats.connected(target.url, target.address, target.tls)
+        current = formats.with_releases(diagnosis.current, project.kind, " ") or "none"
+        location = f"mage-ai {project.version or ''}" if project.kind == "mage" else str(project.location)
         worst = diagnosis.findings[0]
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
                 ("   current ", QUIET),
-                listed(diagnosis.current, "none") if reached else "unknown",
+                current if reached else "unknown",
                 ("   head ", QUIET),
-                listed(diagnosis.heads, "none"),
+                formats.with_releases(diagnosis.heads, project.kind, " ") or "none",
             ),
             Content.assemble(
                 ("source ", QUIET),
@@ -117,7 +108,7 @@ class ConnectionPane(Pane):
                 *((("   role ", QUIET), formats.plain(target.user)) if target.user else ()),
                 *((("   connected", QUIET), formats.plain(connected)) if connected else ()),
                 ("   project ", QUIET),
-                formats.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
+                formats.plain(location),
             ),
         ]
         for finding in diagnosis.findings:
