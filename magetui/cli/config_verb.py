@@ -22,7 +22,7 @@ FILES = {"yours": "your file", "project": "the project's"}
 
 def show_configuration(settings: Settings, _values: Mapping[str, Any]) -> int:
     """Print the configuration and return 0. An error in a file was reported before."""
-    answer(settings, lambda: _document(settings), lambda _text: _lines(settings))
+    answer(settings, lambda: _document(settings), lambda _text: map(formats.plain, _lines(settings)))
     return 0
 
 
@@ -76,10 +76,6 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _lines(settings: Settings) -> Iterable[str]:
-    return map(formats.plain, _all_lines(settings))
-
-
-def _all_lines(settings: Settings) -> Iterable[str]:
     for file in settings.files:
         yield f"{FILES[file.whose]:<15}{file.path}{'' if file.found else '  (not found)'}"
     yield ""
@@ -115,9 +111,7 @@ def _row(origin: tuple[str, Value]) -> tuple[str, str, str]:
 
 def _target_lines(target: NamedTarget) -> Iterable[str]:
     marks = [mark for mark, holds in ((PRODUCTION, target.production), ("read-only", target.read_only)) if holds]
-    yield formats.plain(
-        "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
-    )
+    yield "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
     values = _target(target)
     password = {"password_command": "from its password_command", "url": "in the URL", None: "none here"}
     rows = [

@@ -10,18 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.summary import advise_repair, advise_verify, group_differences, shorten, summarize
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    NoMatch,
-    PartiallyApplied,
-    RevisionEvidence,
-    Revisions,
-    Unsure,
-)
+from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
 from magetui.model.operations import Autocommit
 from magetui.text import formats, operations
 
@@ -64,13 +55,8 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     current = _current(table)
     matches = _current_matches(chain, evidence, table)
     advice, command = _next_step(chain, evidence, table, matches=matches)
-    sentences = (
-        _describe_schema(chain, evidence),
-        _describe_current(chain, table, matches=matches),
-        advise_verify(evidence, current),
-        REMINDER,
-        advice,
-    )
+    described = _describe_schema(chain, evidence), _describe_current(chain, table, matches=matches)
+    sentences = (*described, advise_verify(evidence, current), REMINDER, advice)
     return Conclusion(
         sentences=tuple(formats.plain(clean(sentence)) for sentence in sentences if sentence),
         command=command,
@@ -87,11 +73,11 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
 
 def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
     match evidence.verdict:
-        case Matches(candidates):
+        case verdicts.Matches(candidates):
             return candidates
-        case MatchesLoosely():
+        case verdicts.MatchesLoosely():
             return evidence.loosely
-        case MatchesPartially() | NoMatch() | Unsure():
+        case verdicts.MatchesPartially() | verdicts.NoMatch() | verdicts.Unsure():
             return ()
 
 
@@ -118,10 +104,8 @@ def describe_state(evidence: RevisionEvidence) -> str:
 def results(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
     """Yield each change of a revision after its state: 'there', 'gone', 'missing' or 'still there'."""
     for facts, added, removed in ((evidence.there, "there", "gone"), (evidence.missing, "missing", "still there")):
-        yield from ((added, formats.one_line(fact)) for fact in facts if not fact.startswith(REMOVED))
-        yield from (
-            (removed, formats.one_line(fact.removeprefix(REMOVED))) for fact in facts if fact.startswith(REMOVED)
-        )
+        for fact in sorted(facts, key=lambda fact: fact.startswith(REMOVED)):
+            yield removed if fact.startswith(REMOVED) else added, formats.one_line(fact.removeprefix(REMOVED))
 
 
 # -- the schema
@@ -185,18 +169,16 @@ def _next_step(
         return None, None
     repair = f"{advise_repair(evidence)} This command shows the plan of 'finish':"
     match evidence.verdict:
-        case MatchesLoosely(started=PartiallyApplied()):
-            return (
-                f"A migration would fail on the leftovers, whichever revision is right. {repair}",
-                "magetui plan finish",
-            )
-        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
+        case verdicts.MatchesLoosely(started=verdicts.PartiallyApplied()):
+            advice = f"A migration would fail on the leftovers, whichever revision is right. {repair}"
+            return advice, "magetui plan finish"
+        case verdicts.MatchesPartially() | verdicts.Unsure(partial=verdicts.PartiallyApplied()):
             return f"{BEFORE_CHANGES}, repair the revision: {repair}", "magetui plan finish"
-        case Unsure(unread):
+        case verdicts.Unsure(unread):
             return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
-        case NoMatch():
+        case verdicts.NoMatch():
             return f"{BEFORE_CHANGES}, find out where the differences come from.", None
-        case Matches() | MatchesLoosely():
+        case verdicts.Matches() | verdicts.MatchesLoosely():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), _current(table))
 
 
@@ -210,7 +192,5 @@ def _stamp(chain: Chain, candidates: tuple[Revisions, ...], current: Revisions) 
         advice = "When you know which revision R is right, this command sets the current revision:"
         return advice, f"magetui stamp R{instead}"
     target = candidates[0][0] if candidates[0] else "base"
-    return (
-        "If the database is at that revision, this command sets the current revision:",
-        f"magetui stamp {target}{instead}",
-    )
+    advice = "If the database is at that revision, this command sets the current revision:"
+    return advice, f"magetui stamp {target}{instead}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on, work
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import Reactive
@@ -17,21 +17,10 @@ from textual.worker import get_current_worker
 from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
-from magetui.tui import jobs
+from magetui.tui import jobs, messages
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.messages import (
-    ActionFailed,
-    Answer,
-    BackupEnded,
-    DetailsRead,
-    ReadingFailed,
-    RunEnded,
-    RunsRead,
-    StateRead,
-    TablesRead,
-)
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
@@ -107,12 +96,11 @@ class MagetuiApp(Shell):
         load_engine()
         self._post(jobs.state(self.open_workspace(selection)))
 
-    def _post(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self.post_message(message)
+    def _post(self, answers: Iterable[Message]) -> None:
+        for answer in answers:
+            self.post_message(answer)
 
-    @on(MainScreen.RefreshDue)
-    def _read_quietly(self) -> None:
+    def on_main_screen_refresh_due(self) -> None:
         """Look for changes, unless a worker reads already."""
         if any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers):
             self.main_screen.schedule_refresh()
@@ -129,12 +117,11 @@ class MagetuiApp(Shell):
             self.post_message(message)
         self.call_later(self.main_screen.schedule_refresh, time.monotonic() - started)
 
-    def _is_past(self, answer: Answer) -> bool:
+    def _is_past(self, answer: messages.Answer) -> bool:
         """Return whether the answer is about a database that is not the current one any more."""
         return answer.selection != self.selection
 
-    @on(StateRead)
-    def _state_read(self, message: StateRead) -> None:
+    def on_state_read(self, message: messages.StateRead) -> None:
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
@@ -146,20 +133,17 @@ class MagetuiApp(Shell):
         self.main_screen.show_header(label, message.diagnosis, self.named, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
 
-    @on(TablesRead)
-    def _tables_read(self, message: TablesRead) -> None:
+    def on_tables_read(self, message: messages.TablesRead) -> None:
         if not self._is_past(message):
             self.main_screen.show_tables(message.tables)
 
-    @on(ReadingFailed)
-    def _reading_failed(self, message: ReadingFailed) -> None:
+    def on_reading_failed(self, message: messages.ReadingFailed) -> None:
         if not self._is_past(message):
             self.diagnosis = self.chain = None
             self._seen = message.problem
             self.main_screen.show_problem(message.problem)
 
-    @on(SchemaPane.TableWanted)
-    def _table_wanted(self, message: SchemaPane.TableWanted) -> None:
+    def on_schema_pane_table_wanted(self, message: SchemaPane.TableWanted) -> None:
         self.read_details(self.selection, message.schema, message.name)
 
     @work(thread=True, group="details", exit_on_error=False)
@@ -167,8 +151,7 @@ class MagetuiApp(Shell):
         load_engine()
         self._post(jobs.details(self.open_workspace(selection), schema, name))
 
-    @on(DetailsRead)
-    def _details_read(self, message: DetailsRead) -> None:
+    def on_details_read(self, message: messages.DetailsRead) -> None:
         if not self._is_past(message):
             self.main_screen.query_one(SchemaPane).show_details(message.details)
 
@@ -179,8 +162,7 @@ class MagetuiApp(Shell):
         load_engine()
         self._post(jobs.past_runs(self.open_workspace(), requested=requested))
 
-    @on(RunsRead)
-    def _runs_read(self, message: RunsRead) -> None:
+    def on_runs_read(self, message: messages.RunsRead) -> None:
         if message.requested:
             from magetui.tui.screens.runs import RunsScreen
 
@@ -221,7 +203,7 @@ class MagetuiApp(Shell):
         try:
             started = start.start_run(self.open_workspace(), plan, limits)
         except MagetuiError as error:
-            self.post_message(ActionFailed(plan.verb, error.message))
+            self.post_message(messages.ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)
             return
         self.live_runs.add(started.run)
@@ -236,13 +218,11 @@ class MagetuiApp(Shell):
         self.main_screen.query_one(LogPane).add(entry_of(record))
         self.read_state()
 
-    @on(RunEnded)
-    def _run_ended_unseen(self, message: RunEnded) -> None:
+    def on_run_ended(self, message: messages.RunEnded) -> None:
         self.run_ended(message.record)
         self.notify(entry_of(message.record).text, title="Run ended", markup=False)
 
-    @on(ActionFailed)
-    def _action_failed(self, message: ActionFailed) -> None:
+    def on_action_failed(self, message: messages.ActionFailed) -> None:
         self.note(message.verb, message.problem, style=CRITICAL)
         self.notify(message.problem, severity="error", markup=False)
 
@@ -265,22 +245,16 @@ class MagetuiApp(Shell):
     @work(thread=True, group="backup", exit_on_error=False)
     def _back_up(self, backup: BackupJob, selection: Selection) -> None:
         backup.run(self.open_workspace(selection))
-        self.post_message(BackupEnded(backup))
-
-    @on(BackupEnded)
-    def _backup_ended(self, message: BackupEnded) -> None:
-        self.main_screen.show_backup(message.backup)
+        self.call_later(self.main_screen.show_backup, backup)
 
     # -- sessions
 
-    @on(SessionRows.SessionOpened)
-    def _session_opened(self, message: SessionRows.SessionOpened) -> None:
+    def on_session_rows_session_opened(self, message: SessionRows.SessionOpened) -> None:
         from magetui.tui.screens.session import SessionScreen
 
         self.push_screen(SessionScreen(message.session))
 
-    @on(SessionRows.SignalWanted)
-    def _signal_wanted(self, message: SessionRows.SignalWanted) -> None:
+    def on_session_rows_signal_wanted(self, message: SessionRows.SignalWanted) -> None:
         from magetui.tui.session_actions import ask_to_signal
 
         ask_to_signal(self, message.session, message.action, message.rows)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.target.selection import Selection
     from magetui.model.schema import Table, TableDetail
-    from magetui.tui.backup_job import BackupJob
 
 
 @dataclass
@@ -68,13 +67,6 @@ class RunEnded(Message):
     """A run ended while its screen was not in front."""
 
     record: RunRecord
-
-
-@dataclass
-class BackupEnded(Message):
-    """A backup was made, or it failed."""
-
-    backup: BackupJob
 
 
 @dataclass
