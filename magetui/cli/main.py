@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from magetui.cli.arguments import parser
@@ -59,27 +60,21 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
 
 
 def _no_terminal() -> int:
-    complain(
-        "magetui: the full-screen program needs a terminal. Without a terminal, use the verbs: "
-        "magetui diagnose, magetui --help."
-    )
+    advice = "Without a terminal, use the verbs: magetui diagnose, magetui --help."
+    complain(f"magetui: the full-screen program needs a terminal. {advice}")
     return 2
 
 
 def _handler(name: str) -> Handler:
     """Return the function of a verb. Importing the function imports only what the verb needs."""
     if verb(name).changes:
-        from magetui.cli.change_verbs import handler
+        from magetui.cli.change_verbs import change
 
-        return handler(cast("ChangeVerb", name))
+        return partial(change, cast("ChangeVerb", name))
     if name == "backup":
         from magetui.cli.backup_verb import back_up
 
         return back_up
-    if name == "verify":
-        from magetui.cli.verify_verb import verified
-
-        return verified
     if name == "config":
         from magetui.cli.config_verb import show_configuration
 

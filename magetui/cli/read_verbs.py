@@ -1,4 +1,7 @@
-"""The verbs that read. Each asks the engine once, prints the answer and returns the exit status."""
+"""The verbs that read, and `verify`, which rolls back what it writes.
+
+Each asks the engine once, prints the answer and returns the exit status.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from magetui.cli.consent import require_consent
-from magetui.cli.output import answer, complain, print_lines
+from magetui.cli.output import answer, complain, print_lines, require_consent
 from magetui.cli.run_follower import followed, read_lost
 from magetui.config.settings import Settings
 from magetui.config.targets import named_target
@@ -23,7 +25,7 @@ from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
 from magetui.text import documents, formats
-from magetui.text.consent import signal_consent
+from magetui.text.consent import Consent, signal_consent
 
 INTERRUPTED = 130
 
@@ -71,6 +73,27 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
     return 0
 
 
+def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.verify import plan_replay, verify
+    from magetui.text.verification import announced, judge
+
+    workspace = Workspace(settings.selection)
+    chain = workspace.chain
+    rehearsal = plan_replay(workspace, values.get("r"))
+    for sentence in announced(chain, rehearsal, workspace.clean):
+        _complain_wrapped(sentence)
+    if rehearsal.needs_consent:
+        require_consent(values, Consent())
+    verification = verify(workspace, rehearsal)
+    verdict = judge(chain, verification, workspace.clean)
+    answer(
+        settings,
+        lambda: documents.verification_document(verification, verdict),
+        lambda text: text.verification(verdict),
+    )
+    return 0 if verification.equal else 3
+
+
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = Workspace(settings.selection)
     if values.get("cancel") is not None and values.get("terminate") is not None:
@@ -88,22 +111,25 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
 
 def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace, action: SignalAction) -> int:
     """Cancel the query of a session, or end the session, after consent. Returns 1 if the session continues."""
-    from magetui.text.terminal import wrapped
-
     session = listing.find_session(workspace, values[action])
-    refusal = signals.objection(workspace, session, action)
-    if refusal is not None:
+    if (refusal := signals.objection(workspace, session, action)) is not None:
         raise RefusedError(refusal)
     complain(formats.session_line(session))
     if session.query:
         complain(f"  {formats.one_line(session.query, 100)}")
-    for line in wrapped(signals.consequences(session, action), 78):
-        complain(line)
+    _complain_wrapped(signals.consequences(session, action))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session.pid, named))
     signalled = (signals.end_session if action == "terminate" else signals.cancel_query)(workspace, session)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0
+
+
+def _complain_wrapped(sentence: str) -> None:
+    from magetui.text.terminal import wrapped
+
+    for line in wrapped(sentence, 78):
+        complain(line)
 
 
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
@@ -160,6 +186,7 @@ HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "history": _history,
     "schema": _schema,
     "evidence": _evidence,
+    "verify": _verify,
     "locks": _locks,
     "plan": _plan,
     "runs": _runs,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
 from magetui.text import formats
@@ -56,8 +55,8 @@ class ConnectionPane(Pane):
         with VerticalScroll(can_focus=True):
             yield Static("reading the database …", markup=False)
 
-    def focus_target(self) -> Widget:
-        return self.query_one(VerticalScroll)
+    def focus_content(self) -> None:
+        self.query_one(VerticalScroll).focus()
 
     def action_scroll(self, direction: str) -> None:
         scroll(self.query_one(VerticalScroll), direction)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
-from magetui.tui.widgets.rows import Row, Rows, fitted
+from magetui.tui.widgets.rows import Row, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord
@@ -50,13 +49,12 @@ class LogPane(RowsPane):
         "run, enter opens the run."
     )
 
+    EMPTY = "no actions yet"
+
     def __init__(self) -> None:
-        super().__init__(id="log")
+        super().__init__("log", "log-rows")
         self._entries: list[Entry] = []
         self._database: str | None = None  # the current database
-
-    def compose(self) -> ComposeResult:
-        yield Rows(id="log-rows", empty="no actions yet")
 
     def add(self, entry: Entry) -> None:
         """Append an entry. If it is about a run, it replaces an earlier entry about the same run."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.text import formats
-from magetui.tui.panes.base import RowsPane
+from magetui.tui.panes.base import PROBLEM, RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
-from magetui.tui.widgets.rows import Row, Rows, fitted
+from magetui.tui.widgets.rows import Row, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 ID_WIDTH = 14
 UNKNOWN = "unknown:"
-PROBLEM = "problem:"
 
 
 class RevisionsPane(RowsPane):
@@ -32,12 +30,11 @@ class RevisionsPane(RowsPane):
         "cursor as their target."
     )
 
-    def __init__(self) -> None:
-        super().__init__(id="revisions")
-        self._cursor_placed = False
+    EMPTY = "no revisions"
 
-    def compose(self) -> ComposeResult:
-        yield Rows(id="revision-rows", empty="no revisions")
+    def __init__(self) -> None:
+        super().__init__("revisions", "revision-rows")
+        self._cursor_placed = False
 
     @property
     def selected(self) -> str | None:
@@ -46,15 +43,11 @@ class RevisionsPane(RowsPane):
         return None if key is None or key.startswith((UNKNOWN, PROBLEM)) else key
 
     def show_reading(self) -> None:
-        """Forget the rows, because another database is being read."""
         self._cursor_placed = False
-        self.show_title("reading …")
-        self.rows.forget()
+        super().show_reading()
 
     def show_problem(self, message: str) -> None:
-        self.show_title("not read")
-        text = formats.one_line(message)
-        self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
+        super().show_problem(formats.one_line(message))
 
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
         current = diagnosis.current if diagnosis is not None else ()

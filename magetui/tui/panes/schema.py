@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 
@@ -31,6 +30,8 @@ class SchemaPane(RowsPane):
         "indexes, keys and constraints."
     )
 
+    EMPTY = "no tables"
+
     @dataclass
     class TableWanted(Message):
         """A table was opened, and its details must be read."""
@@ -39,14 +40,11 @@ class SchemaPane(RowsPane):
         name: str
 
     def __init__(self) -> None:
-        super().__init__(id="schema")
+        super().__init__("schema", "schema-rows")
         self._tables: dict[str, Table] = {}
         self._details: dict[str, TableDetail] = {}
         self._open: set[str] = set()
         self._one_schema = True
-
-    def compose(self) -> ComposeResult:
-        yield Rows(id="schema-rows", empty="no tables")
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show the tables. Open tables stay open, and their details are read again."""
@@ -56,26 +54,21 @@ class SchemaPane(RowsPane):
         schemas = {table.schema for table in tables}
         self._one_schema = len(schemas) <= 1
         schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
-        count = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
-        self.show_title(" · ".join(part for part in (schema, count) if part))
+        self.show_title(" · ".join(part for part in (schema, formats.number(len(tables), "table")) if part))
         self._show()
         for key in self._open:
             self._request_details(key)
 
     def show_reading(self) -> None:
-        """Forget the tables, because another database is being read."""
         self._tables, self._details, self._open = {}, {}, set()
-        self.show_title("reading …")
-        self.rows.forget()
+        super().show_reading()
 
     def show_problem(self, message: str) -> None:
         self._tables, self._details = {}, {}
-        self.show_title("not read")
-        self.rows.show(lambda _width: [Row("problem", Content.styled(message, QUIET), message)])
+        super().show_problem(message)
 
     def show_details(self, details: Sequence[TableDetail]) -> None:
-        for detail in details:
-            self._details[key_of(detail.table)] = detail
+        self._details |= {key_of(detail.table): detail for detail in details}
         self._show()
 
     @on(Rows.Opened)

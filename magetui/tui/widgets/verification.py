@@ -102,8 +102,7 @@ class VerdictView(Static):
     # -- replaying
 
     def _replay(self, rehearsal: ReplayPlan) -> None:
-        count = len(rehearsal.steps)
-        revisions = "1 revision" if count == 1 else f"{count} revisions"
+        revisions = formats.number(len(rehearsal.steps), "revision")
         text = f"replaying {revisions} on an empty schema, and comparing …"
         self._show("replaying", Content.styled(text, QUIET))
         self._judge(self._request, rehearsal)
