@@ -91,11 +91,7 @@ class FileReader:
         if not any(values.get(key) for key in ("url", "project_path", "config", "mage_path", "name")):
             self._wrong(f"the target '{name}' names no database: give it a url, or the config of its project.")
         return NamedTarget(
-            name,
-            str(self._path),
-            section=values.pop("name", None),
-            folder=str(self._path.resolve().parent),
-            **values,
+            name, str(self._path), section=values.pop("name", None), folder=str(self._path.resolve().parent), **values
         )
 
     def _may(self, option: Option, where: str = "") -> bool:

@@ -188,7 +188,7 @@ class MagetuiApp(Shell):
         from magetui.tui.screens.plan import PlanScreen
 
         target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
-        self.push_screen(PlanScreen(name, verb(name).title, revision or target, unknown))
+        self.push_screen(PlanScreen(name, verb(name).label, revision or target, unknown))
 
     def plan_again(self, record: RunRecord) -> None:
         name = cast("ChangeVerb", record.verb)

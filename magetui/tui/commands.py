@@ -25,7 +25,7 @@ class VerbCommands(Provider):
     def _commands(self) -> list[tuple[str, str, Callable[[], object]]]:
         key_of = cast("Shell", self.app).key_of
         verbs = [
-            (f"{verb.title}  ({key_of(verb.name)})", action_of(verb), verb.summary)
+            (f"{verb.label}  ({key_of(verb.name)})", action_of(verb), verb.summary)
             for verb in VERBS
             if verb.key is not None
         ]

@@ -82,11 +82,7 @@ def revision_rows(
     from magetui.engine.revisions.lanes import lanes_of
 
     rows = [
-        Row(
-            f"{PROBLEM}{number}",
-            Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)),
-            problem.message,
-        )
+        Row(f"{PROBLEM}{number}", Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)), problem.message)
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]

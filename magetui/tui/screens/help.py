@@ -55,9 +55,7 @@ def verb_lines(shell: Shell) -> list[Content]:
     """Return a line for each verb: its key on the main screen, its command, its summary."""
     return [
         Content.assemble(
-            (f"  {shell.key_of(verb.name) if verb.key else '':<3}", STRONG),
-            f"{verb.name:<10}",
-            (verb.summary, QUIET),
+            (f"  {shell.key_of(verb.name) if verb.key else '':<3}", STRONG), f"{verb.name:<10}", (verb.summary, QUIET)
         )
         for verb in VERBS
     ]

@@ -68,7 +68,7 @@ class MainScreen(Screen[None]):
             Binding(
                 verb.key,
                 action_of(verb),
-                verb.title,
+                verb.label,
                 show=verb.name in SHOWN_IN_FOOTER,
                 tooltip=verb.summary,
                 id=verb.name,

@@ -216,12 +216,7 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 
 
 def body_lines(
-    record: RunRecord,
-    moment: datetime,
-    earlier: Mapping[tuple[str, str], EarlierStep],
-    *,
-    width: int,
-    height: int,
+    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, height: int
 ) -> list[Content]:
     """Return the lines that may need more room than the screen has: steps, events, blockers, output."""
     groups = [step_lines(record, moment, earlier, width=width, room=max(4, height - 14))]

@@ -57,11 +57,7 @@ class Choice:
 
 
 def choices_of(
-    start: Selection,
-    base: Selection,
-    start_label: str,
-    targets: Sequence[NamedTarget],
-    environment: Mapping[str, str],
+    start: Selection, base: Selection, start_label: str, targets: Sequence[NamedTarget], environment: Mapping[str, str]
 ) -> list[Choice]:
     """Return every choice in the order of the screen. What a target does not set is taken from `base`.
 
