@@ -3,8 +3,6 @@
 The source nearest to the command wins: a flag, then the named target, then a `MAGETUI_` variable, then the project's
 file, then the operator's own file, then the default. There is one exception: no file can take back a protection, so
 `read_only = true` in either file holds.
-
-If there is no file, the module that reads files is not imported.
 """
 
 from __future__ import annotations
@@ -151,7 +149,6 @@ def _of_file(name: str, file: FileSettings) -> Value | None:
 
 
 def _base(values: Mapping[str, Any], origins: Mapping[str, Value]) -> Selection:
-    """Return the selection without a named target."""
     return Selection(
         url=values.get("url"),
         read_only=bool(origins["read_only"].value),

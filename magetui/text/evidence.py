@@ -1,8 +1,4 @@
-"""The conclusions from the evidence, in sentences: the same on the command line and the screen.
-
-The first sentence says what the schema matches. Then come what that means for the current revision, the reminder that
-it is evidence and not proof, and the next step. Nothing is stamped from here.
-"""
+"""The conclusions from the evidence, in sentences: the same on the command line and the screen."""
 
 from __future__ import annotations
 

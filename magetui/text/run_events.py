@@ -64,12 +64,10 @@ def silent(clock: str) -> Notice:
 
 
 def broke(clock: str) -> Notice:
-    """Return the notice of a run whose connection broke at `clock`."""
     return "LOST", f"the connection broke at {clock}; the run reconnects to read the current revision"
 
 
 def cancelling(record: RunRecord) -> Notice:
-    """Return the notice of a run that is being cancelled."""
     why = f"{LINE_DROPPED}, so " if record.line_dropped else ""
     return "CANCELLING", f"{why}the statement is being cancelled and its changes are rolled back"
 

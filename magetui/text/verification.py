@@ -1,8 +1,4 @@
-"""The result of `verify` in sentences, for the command line and the screen.
-
-The first sentence says whether the live schema equals the schema of the revision. Then follow what was compared and
-what was not. `announced` tells the operator who is asked for consent what will be built.
-"""
+"""The result of `verify` in sentences, for the command line and the screen."""
 
 from __future__ import annotations
 

@@ -86,7 +86,6 @@ class MagetuiApp(Shell):
         self.read_state()
 
     def read_state(self) -> None:
-        """Read the current database."""
         self.workers.cancel_group(self, "quiet")
         self.main_screen.schedule_refresh()
         self._read_state(self.selection)
@@ -298,7 +297,6 @@ class MagetuiApp(Shell):
         self.read_runs(requested=False)
 
     def action_help(self) -> None:
-        """Show the help of the focused pane or of the screen in front."""
         from magetui.tui.screens.base import OverScreen
         from magetui.tui.screens.help import HelpScreen
 

@@ -56,7 +56,6 @@ class BackupJob:
         return self._ended.wait(seconds)
 
     def run(self, workspace: Workspace) -> None:
-        """Write the backup."""
         from magetui.engine.backup import make_backup
 
         problem = "An unexpected error ended the backup."

@@ -98,7 +98,6 @@ def _tables(reading: Reading, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
 
 
 def details(workspace: Workspace, schema: str | None, name: str) -> Iterator[Message]:
-    """Describe one table."""
     from magetui.engine.schema.introspect import describe_table
 
     try:

@@ -1,7 +1,4 @@
-"""Open the full-screen program, on a practice incident too, and clean up after the operator leaves it.
-
-After the screen closes, this module cancels a backup that is being written and names the runs that continue.
-"""
+"""Open the full-screen program, on a practice incident too, and clean up after the operator leaves it."""
 
 from __future__ import annotations
 

@@ -24,8 +24,6 @@ class Answer(Message):
 
 @dataclass
 class StateRead(Answer):
-    """The database's state and the scripts were read."""
-
     diagnosis: Diagnosis
     chain: Chain
     bare: Diagnosis  # before evidence was added
@@ -48,15 +46,11 @@ class ReadingFailed(Answer):
 
 @dataclass
 class DetailsRead(Answer):
-    """The details of a table were read."""
-
     details: tuple[TableDetail, ...]
 
 
 @dataclass
 class RunsRead(Message):
-    """The recorded runs were read."""
-
     records: tuple[RunRecord, ...]
     requested: bool  # true if the operator asked for the runs screen
     database: str | None  # the redacted URL of the current database, which is how records name it

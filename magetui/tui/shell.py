@@ -77,10 +77,7 @@ class Shell(App[int]):
     # -- errors
 
     def cleaned(self, text: str) -> str:
-        """Return `text` without the credentials of any database that was opened.
-
-        This asks no secret store, since a store may take long to answer.
-        """
+        """Return `text` without the credentials of any opened database. No secret store is asked, as it may be slow."""
         from magetui.protocol.redaction import redact, secrets_of, store_secrets
 
         for selection in (self.selection, self.first_selection):

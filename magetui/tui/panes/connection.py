@@ -41,8 +41,6 @@ PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
 
 
 class ConnectionPane(Pane):
-    """The diagnosis: a headline, facts, and each finding with its next key."""
-
     NUMBER, NAME = 1, "Connection"
     ABOUT = "The database, the state of its migrations, and the key of the next step."
     BINDINGS = [*LINE_KEYS, *END_KEYS]

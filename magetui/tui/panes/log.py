@@ -24,25 +24,19 @@ STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log. `at` is local wall-clock time.
+    """One line of the log."""
 
-    If the entry is about a run, `run` is its number and `database` is its database, as records name it. `brief` are
-    shorter versions of `text`, the longest first, for narrow terminals.
-    """
-
-    at: str
+    at: str  # local wall-clock time
     verb: str
     text: str
     took: str = ""
     style: str = ""
-    run: int | None = None
-    database: str | None = None
-    brief: tuple[str, ...] = ()
+    run: int | None = None  # the number of the run that the entry is about
+    database: str | None = None  # of the run, as records name it
+    brief: tuple[str, ...] = ()  # shorter versions of `text`, the longest first, for narrow terminals
 
 
 class LogPane(RowsPane):
-    """The actions so far, oldest first. Enter on a run opens it."""
-
     NUMBER, NAME = 4, "Log"
     ABOUT = (
         "Every action with its time and outcome, and the recorded runs. Enter shows the full text of an entry; on a "
@@ -63,10 +57,7 @@ class LogPane(RowsPane):
         self._show()
 
     def add_runs(self, records: Sequence[RunRecord], database: str | None) -> None:
-        """Put recorded runs, oldest first, before the actions of this program.
-
-        From now on, each run of a database other than `database` is shown with its database.
-        """
+        """Put recorded runs, oldest first, before the actions of this program. `database` is the current one."""
         self._database = database
         known = {entry.run for entry in self._entries if entry.run is not None}
         past = [entry_of(record) for record in records if record.run not in known]
@@ -88,7 +79,6 @@ class LogPane(RowsPane):
 
 
 def entry_of(record: RunRecord) -> Entry:
-    """Return the log entry of a run."""
     at = formats.local_time(record.ended or record.started)
     outcome = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
     return Entry(

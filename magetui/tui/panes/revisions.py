@@ -21,8 +21,6 @@ UNKNOWN = "unknown:"
 
 
 class RevisionsPane(RowsPane):
-    """The revisions. Enter opens a revision."""
-
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
         "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ the current revision, ? a current "

@@ -22,8 +22,6 @@ NAME_WIDTH = 16  # columns that a name needs before sizes are shown beside it
 
 
 class SchemaPane(RowsPane):
-    """The tables. Enter opens or closes a table."""
-
     NUMBER, NAME = 3, "Schema"
     ABOUT = (
         "The tables of the database, with the server's estimate of their rows. Enter on a table shows its columns, "

@@ -1,7 +1,4 @@
-"""The backup screen: the file and the database's size, then the progress, then the command that restores the backup.
-
-The backup continues when the screen is closed. Opened again, the screen shows the same backup.
-"""
+"""The backup screen: the file and the database's size, then the progress, then the command that restores the backup."""
 
 from __future__ import annotations
 
@@ -40,8 +37,6 @@ READING_SIZE = "reading the size of the database …"
 
 
 class BackupScreen(OverScreen):
-    """Back the database up, with consent. `B` opens the screen of a live backup again."""
-
     NAME = "Backup"
     ABOUT = (
         "The complete database in one file, as it is at one moment, with pg_dump or SQLite's online backup. The "

@@ -78,7 +78,6 @@ class OverScreen(Screen[None]):
         return shell_of(self)
 
     def entitle(self, *parts: str | tuple[str, str]) -> None:
-        """Set the title line."""
         title = with_production_mark(Content.assemble(*parts), self.magetui.named)
         self.query_one("#title", Static).update(title)
 

@@ -1,8 +1,4 @@
-"""The connect screen: choose another database by its name, from the recent ones, or by its URL.
-
-The current database stays until the new one is connected. A failed attempt shows its cause here and keeps the typed
-text.
-"""
+"""The connect screen: choose another database by its name, from the recent ones, or by its URL."""
 
 from __future__ import annotations
 
@@ -123,7 +119,6 @@ class ConnectScreen(OverScreen):
 
     @property
     def _choice(self) -> Choice | None:
-        """The choice at the cursor."""
         at = self._at
         return next((choice for choice in self._choices if choice.key == at), None)
 

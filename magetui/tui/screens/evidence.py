@@ -1,7 +1,4 @@
-"""The evidence screen: which revision the schema matches, and what the schema shows of each revision.
-
-The sentences come first, since an operator in an incident needs them. The list below has the facts behind them.
-"""
+"""The evidence screen: which revision the schema matches, and what the schema shows of each revision."""
 
 from __future__ import annotations
 
@@ -33,8 +30,6 @@ MATCH_WIDTH = 6
 
 
 class EvidenceScreen(OverScreen):
-    """The conclusion from the schema, and the state of each revision."""
-
     NAME = "Evidence"
     ABOUT = (
         "The revision that the live schema matches, worked out from the operations of each script, and compared with "

@@ -33,8 +33,6 @@ PULSE_SECONDS = 0.2  # how soon a worker notices that the screen was left
 
 
 class LocksScreen(OverScreen):
-    """The other sessions of the database, as a tree of blockers and waiters."""
-
     NAME = "Locks"
     ABOUT = (
         "The other sessions of this database. Each waiter is below its blocker, and the session that blocks most comes "

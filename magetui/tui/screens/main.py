@@ -284,7 +284,6 @@ class MainScreen(Screen[None]):
             self.notify(formats.plain(result), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
-        """Add a line to the log."""
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:

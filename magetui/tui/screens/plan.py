@@ -43,8 +43,6 @@ WHICH_REVISION = (
 
 
 class PlanScreen(OverScreen):
-    """Show a plan. The button with the verb's title starts the run, and the run screen takes over."""
-
     NAME = "Plan"
     ABOUT = (
         "What the verb would do from the present state: its locks and the data loss, its steps, the SQL that Alembic "

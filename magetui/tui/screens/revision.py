@@ -1,8 +1,4 @@
-"""The revision screen: one revision's header, its operations in both directions, its evidence, its SQL, its script.
-
-The header and the script are in the file and shown at once. A worker asks the script's code for the operations and the
-database for the evidence. The SQL is rendered when the operator asks for it.
-"""
+"""The revision screen: one revision's header, its operations in both directions, its evidence, its SQL, its script."""
 
 from __future__ import annotations
 
@@ -44,8 +40,6 @@ FACT_STYLES = {"missing": WARNING, "still there": WARNING}
 
 
 class RevisionScreen(ScrolledScreen):
-    """One revision on one page. A key scrolls each part to the top."""
-
     NAME = "Revision"
     ABOUT = (
         "One revision on one page: its header, its operations up and down, the evidence that the schema shows, the SQL "

@@ -43,8 +43,6 @@ AGE_SECONDS = 10  # between two updates of the ages of waiting sessions
 
 
 class RunScreen(OverScreen):
-    """One run, live or past."""
-
     NAME = "Run"
     ABOUT = (
         "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "

@@ -25,8 +25,6 @@ WHOSE_WIDTH = 30  # columns that user, host and database need to be on the same 
 
 
 class RunsScreen(OverScreen):
-    """The recorded runs. Enter opens a run."""
-
     NAME = "Runs"
     ABOUT = "Every recorded run, newest first. Enter shows the events of a run, and follows a run that continues."
 
@@ -49,11 +47,7 @@ class RunsScreen(OverScreen):
 
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
-    """Return a row for each run, on one line, or on two lines if the width is too small.
-
-    The first part is the number, start, verb, outcome and duration. The second part is the change of the current
-    revision, the user and the database.
-    """
+    """Return a row for each run, on one line, or on two lines if the width is too small."""
     outcome_width = max((len(formats.OUTCOMES[record.outcome]) for record in records), default=0) + 2
     change_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
     rows = []

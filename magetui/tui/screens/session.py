@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 
 class SessionScreen(TextScreen):
-    """Every fact about a session."""
-
     NAME = "Session"
     ABOUT = "One session at the moment when you opened it: its user and client, every lock that it holds, its query."
 

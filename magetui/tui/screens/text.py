@@ -12,8 +12,6 @@ from magetui.tui.theme import STRONG
 
 
 class TextScreen(ScrolledScreen):
-    """One text, for which a line of another screen has no room."""
-
     NAME = "Text"
     ABOUT = "One text in full, for which the other screen has no room."
 

@@ -15,8 +15,6 @@ from magetui.tui.widgets.verification import VerdictView
 
 
 class VerifyScreen(ScrolledScreen):
-    """Ask before writing, then show every difference."""
-
     NAME = "Verify"
     ABOUT = (
         "Compare the live schema with the schema that the current revision makes. The chain is replayed from the "

@@ -1,8 +1,4 @@
-"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change.
-
-Every list of the program uses this widget: revisions, tables, log, sessions, runs. The rows are built for the width of
-the widget, and built again when the width changes.
-"""
+"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change."""
 
 from __future__ import annotations
 

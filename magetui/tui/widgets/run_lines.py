@@ -148,7 +148,6 @@ def drawn_bar(done: int, total: int) -> str:
 
 
 def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
-    """Return the present or last statement."""
     if record.statement is None or record.outcome == "done":
         return []
     took = record.statement.elapsed_ms
@@ -238,10 +237,7 @@ def body_lines(
 def step_lines(
     record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
 ) -> list[Content]:
-    """Return the steps around the present step, and how many steps come before and after.
-
-    The present step shows its duration in an `earlier` run.
-    """
+    """Return the steps around the present step, which shows its `earlier` duration, and how many are not shown."""
     present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
     if present is None:
         present = sum(step.state == "done" for step in record.steps)

@@ -1,7 +1,4 @@
-"""Sessions on the locks screen and on the run screen: the wait queue as a tree, one session in full, and the keys.
-
-Both screens show the same rows and have the same keys, so that an operator who knows the one knows the other.
-"""
+"""Sessions on the locks screen and on the run screen: the wait queue as a tree, one session in full, and the keys."""
 
 from __future__ import annotations
 
@@ -33,10 +30,7 @@ UNSEEN = "not shown"  # this role may not see the state
 
 
 class SessionRows(Rows):
-    """Rows of sessions, with the keys that act on the session at the cursor.
-
-    While the list has the same sessions, only the rows whose text changed are drawn again.
-    """
+    """Rows of sessions, with the keys that act on the session at the cursor."""
 
     BINDINGS = [
         Binding("c", "signal('cancel')", "Cancel query", tooltip="cancel the query of the session at the cursor"),
@@ -93,6 +87,7 @@ class SessionRows(Rows):
             self.post_message(self.SessionOpened(self.chosen))
 
     def _fill(self) -> None:
+        """Draw only the rows whose text changed, while the list has the same sessions."""
         lines, shown = self.lines, self._shown()
         if not shown or [option.id for option in lines.options] != [row.key for row in shown]:
             super()._fill()
