@@ -6,6 +6,7 @@ The verb connects to no database and runs no command. Its output contains no pas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from magetui.cli.output import answer
@@ -17,6 +18,10 @@ from magetui.protocol.redaction import HIDDEN, redact_url
 from magetui.text import formats
 from magetui.text.terminal import columns
 
+TARGET_KEYS = (
+    *("name", "source", "url", "description", "production", "read_only", "colour", "password"),
+    *("project_path", "config", "section", "mage_path", "python"),
+)
 FILES = {"yours": "your file", "project": "the project's"}
 
 
@@ -42,21 +47,9 @@ def _document(settings: Settings) -> dict[str, Any]:
 
 
 def _target(target: NamedTarget) -> dict[str, Any]:
-    return {
-        "name": target.name,
-        "source": target.file,
-        "url": None if target.url is None else redact_url(target.url),
-        "description": target.description,
-        "production": target.production,
-        "read_only": target.read_only,
-        "colour": target.colour,
-        "password": _password(target),
-        "project_path": target.project_path,
-        "config": target.config,
-        "section": target.section,
-        "mage_path": target.mage_path,
-        "python": target.python,
-    }
+    url = None if target.url is None else redact_url(target.url)
+    facts = asdict(target) | {"source": target.file, "url": url, "password": _password(target)}
+    return {key: facts[key] for key in TARGET_KEYS}
 
 
 def _password(target: NamedTarget) -> str | None:
@@ -119,6 +112,4 @@ def _target_lines(target: NamedTarget) -> Iterable[str]:
         for name in ("url", "project_path", "config", "section", "mage_path", "python", "colour")
         if values[name]
     ]
-    rows.append(("", "password", password[values["password"]]))
-    rows.append(("", "source", target.file))
-    yield from columns(rows)
+    yield from columns([*rows, ("", "password", password[values["password"]]), ("", "source", target.file)])

@@ -170,16 +170,9 @@ def creating(schema: str) -> str:
     return f"creates schema {plain(schema)} first: search_path names it, but it does not exist"
 
 
-OUTCOMES: Mapping[str, str] = {
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "lock-timeout": "lock timeout",
-    "statement-timeout": "statement timeout",
-    "refused": "refused",
-    "lost": "lost",
-}
+def outcome(name: str) -> str:
+    """Return 'lock timeout' for 'lock-timeout'."""
+    return name.replace("-", " ")
 
 
 def current(revisions: tuple[str, ...] | None) -> str:
@@ -213,7 +206,7 @@ def run_conclusion(record: RunRecord) -> str:
     details = run_details(record)
     if record.alive or record.verb in WITHOUT_VERSION_ROW:
         return details
-    return f"{OUTCOMES[record.outcome].capitalize()}. {details}"
+    return f"{outcome(record.outcome).capitalize()}. {details}"
 
 
 def run_details(record: RunRecord) -> str:

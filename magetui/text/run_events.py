@@ -149,7 +149,7 @@ class RunTeller:
             case events.OutputPrinted():
                 yield f"  | {formats.plain(event.text)}"
             case events.RunEnded():
-                yield f"ended: {formats.OUTCOMES[event.outcome]}"
+                yield f"ended: {formats.outcome(event.outcome)}"
                 yield from (f"  {formats.plain(line)}" for line in (event.error or "").strip().splitlines())
 
 

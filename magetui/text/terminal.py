@@ -241,7 +241,7 @@ class Text:
                     (record.started or "")[:19].replace("T", " "),
                     record.verb,
                     formats.way(record),
-                    formats.OUTCOMES[record.outcome],
+                    formats.outcome(record.outcome),
                     formats.duration(record.elapsed_ms),
                     formats.plain(f"{record.user}@{record.host}"),
                     formats.plain(record.database),

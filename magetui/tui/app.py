@@ -209,9 +209,6 @@ class MagetuiApp(Shell):
         self.started_runs.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))
 
-    def run_seen(self, run: int) -> None:
-        self.live_runs.add(run)
-
     def run_ended(self, record: RunRecord) -> None:
         self.live_runs.discard(record.run)
         self.main_screen.query_one(LogPane).add(entry_of(record))

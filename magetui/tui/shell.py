@@ -55,7 +55,7 @@ class Shell(App[int]):
         self.chain: Chain | None = None
         self.database_label = self.first_label = ""  # how the screens name the current and the first database
         self.backup: BackupJob | None = None  # the latest
-        self.live_runs: set[int] = set()  # the runs that were alive when the program last looked
+        self.live_runs: set[int] = set()  # the runs that were alive when last seen: their end is noticed
         self.started_runs: list[StartedRun] = []  # the connections to the runs that this program started
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
@@ -171,10 +171,6 @@ class Shell(App[int]):
     @abstractmethod
     def start_run(self, plan: Plan, limits: Limits) -> object:
         """Start a run that the operator consented to, and show it."""
-
-    @abstractmethod
-    def run_seen(self, run: int) -> None:
-        """Remember that a run is alive, so that its end is noticed."""
 
     @abstractmethod
     def run_ended(self, record: RunRecord) -> None:

@@ -80,7 +80,7 @@ class LogPane(RowsPane):
 
 def entry_of(record: RunRecord) -> Entry:
     at = formats.local_time(record.ended or record.started)
-    outcome = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
+    outcome = f"run {record.run}: {formats.outcome(record.outcome)}"
     return Entry(
         at,
         record.verb,

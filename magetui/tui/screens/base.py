@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Mount, Resize, ScreenResume
 from textual.geometry import Size
@@ -20,7 +21,7 @@ from textual.worker import Worker
 
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, shell_of
-from magetui.tui.theme import PRODUCTION
+from magetui.tui.theme import PRODUCTION, STRONG
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS, scroll
 
 if TYPE_CHECKING:
@@ -122,3 +123,20 @@ class ScrolledScreen(OverScreen):
     """A screen with a text to scroll."""
 
     BINDINGS = [*LINE_KEYS, *END_KEYS, *PAGE_KEYS, Binding("space", "scroll('page_down')", "Page down", show=False)]
+
+
+class TextScreen(ScrolledScreen):
+    NAME = "Text"
+    ABOUT = "One text in full, for which the other screen has no room."
+
+    def __init__(self, heading: str, text: Content) -> None:
+        super().__init__()
+        self._heading = heading
+        self._text = text
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(self._text, markup=False)
+
+    def on_mount(self) -> None:
+        self.entitle((f" {self._heading}", STRONG))

@@ -15,7 +15,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
-from magetui.tui.screens.base import OverScreen
+from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
 from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -127,8 +127,6 @@ class EvidenceScreen(OverScreen):
         self.magetui.action_change("stamp", self.query_one(Rows).selected)
 
     def action_details(self) -> None:
-        from magetui.tui.screens.text import TextScreen
-
         conclusion = self._conclusion
         if conclusion is not None:
             command = [f"  {conclusion.command}"] if conclusion.command else []

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 from textual.screen import Screen
 
-from magetui.tui.screens.base import OverScreen
-from magetui.tui.screens.text import TextScreen
+from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.shell import Shell, shell_of
 from magetui.tui.theme import QUIET, STRONG
 from magetui.verbs import VERBS

@@ -25,7 +25,7 @@ from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import is_tiny, with_production_mark
+from magetui.tui.screens.base import TextScreen, is_tiny, with_production_mark
 from magetui.tui.shell import TINY, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
@@ -44,7 +44,9 @@ NARROW, SHORT = 100, 28
 REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
-SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
+FOOTER = frozenset(
+    {"migrate", "rollback", "stamp", "evidence", "locks", "runs"}
+)  # the verbs in it: more do not fit 80 columns
 
 
 def action_of(verb: Verb) -> str:
@@ -65,14 +67,7 @@ class MainScreen(Screen[None]):
             for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
         ),
         *(
-            Binding(
-                verb.key,
-                action_of(verb),
-                verb.label,
-                show=verb.name in SHOWN_IN_FOOTER,
-                tooltip=verb.summary,
-                id=verb.name,
-            )
+            Binding(verb.key, action_of(verb), verb.label, verb.name in FOOTER, tooltip=verb.summary, id=verb.name)
             for verb in sorted(VERBS, key=lambda verb: not verb.changes)  # the verbs that change come first
             if verb.key is not None
         ),
@@ -201,8 +196,6 @@ class MainScreen(Screen[None]):
             return
         entry = self.query_one(LogPane).entry(event.key)
         if entry is not None:
-            from magetui.tui.screens.text import TextScreen
-
             self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", Content(entry.text)))
 
     @on(Rows.Opened, "#revision-rows")

@@ -115,7 +115,7 @@ class RunScreen(OverScreen):
         self.record = record
         self._live = self._live or record.alive or not isinstance(self._run, int)
         if record.alive:
-            self.magetui.run_seen(record.run)
+            self.magetui.live_runs.add(record.run)
             if record.steps and self._earlier is None:
                 self._earlier = {}
                 self._read_earlier([(step.revision, step.direction) for step in record.steps])

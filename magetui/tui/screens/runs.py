@@ -48,7 +48,7 @@ class RunsScreen(OverScreen):
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
     """Return a row for each run, on one line, or on two lines if the width is too small."""
-    outcome_width = max((len(formats.OUTCOMES[record.outcome]) for record in records), default=0) + 2
+    outcome_width = max((len(formats.outcome(record.outcome)) for record in records), default=0) + 2
     change_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
     rows = []
     for record in records:
@@ -58,7 +58,7 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
             (f"{record.run:>4} ", STRONG),
             (fitted(formats.local_time(record.started), 12), QUIET),
             fitted(record.verb, 10),
-            (fitted(formats.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
+            (fitted(formats.outcome(record.outcome), outcome_width), STYLES.get(record.outcome, "")),
         )
         if width < first.cell_length + TOOK_WIDTH + change_width + WHOSE_WIDTH:
             content = Content("\n").join([Content.assemble(first, (took, QUIET)), Content(f"     {change}  {whose}")])

@@ -12,8 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from magetui.text.consent import QUESTION, signal_consent
-from magetui.tui.screens.base import ScrolledScreen
-from magetui.tui.screens.text import TextScreen
+from magetui.tui.screens.base import ScrolledScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE
 from magetui.tui.widgets.sessions import facts

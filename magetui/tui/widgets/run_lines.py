@@ -63,7 +63,7 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
     if not record.alive:
         style = GOOD if record.outcome == "done" else CRITICAL
         return [
-            Content.styled(formats.OUTCOMES[record.outcome].upper(), style),
+            Content.styled(formats.outcome(record.outcome).upper(), style),
             Content(formats.run_details(record)),
             *next_lines(record, here=here),
             Content.styled("w writes the report of this run to a file; y copies the report", QUIET),

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from magetui.engine.verify import ReplayPlan
     from magetui.text.verification import Verdict
 
-STYLES = {"missing": WARNING, "too much": WARNING, "different": WARNING}
 Stage = Literal["idle", "preparing", "asked", "replaying", "shown"]
 
 
@@ -131,5 +130,5 @@ class VerdictView(Static):
 def _verdict_lines(verdict: Verdict) -> Content:
     first, *others = verdict.sentences
     lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
-    lines += [Content.assemble((f"  {state:<9} ", STYLES.get(state, "")), text) for state, text in verdict.details]
+    lines += [Content.assemble((f"  {state:<9} ", WARNING), text) for state, text in verdict.details]
     return Content("\n").join([*lines, *map(Content, others)])
