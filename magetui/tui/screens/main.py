@@ -45,8 +45,6 @@ REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
 FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
-    {"migrate", "rollback", "stamp", "evidence", "locks", "runs"}
-)  # the verbs in it: more do not fit 80 columns
 
 
 def action_of(verb: Verb) -> str:
