@@ -6,10 +6,8 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
+from magetui.config.settings import Settings
 
 
 def main() -> None:

@@ -10,17 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
-from magetui.config.settings import settings_of
+from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError
+from magetui.model.plan import ChangeVerb
 from magetui.verbs import verb
-
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
-    from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130
 Handler = Callable[["Settings", Mapping[str, Any]], int]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from magetui.config.settings import Settings
 from magetui.engine.errors import RefusedError
-
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
-    from magetui.text.consent import Consent
+from magetui.text.consent import Consent
 
 
 def answer(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
+from magetui.config.targets import NamedTarget
 
 Kind = Literal["seconds", "count", "switch", "text", "path", "choice", "url"]
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from magetui.config.options import OPTIONS, PREFIX, FileSettings, Option, nearest, parsed
+from magetui.config.targets import NamedTarget
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
-
-if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
 
 OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"

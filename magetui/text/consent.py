@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from magetui.config.targets import PRODUCTION
+from magetui.config.targets import PRODUCTION, NamedTarget
 
 if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
     from magetui.engine.preview.preview import Preview
     from magetui.model.plan import Plan, SignalAction
 

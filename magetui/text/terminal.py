@@ -190,7 +190,6 @@ class Text:
                 yield f"       {formats.one_line(step.problem)}"
 
     def preview(self, preview: Preview) -> Iterable[str]:
-        """Yield the locks and the data loss of a plan, a line for each."""
         for heading, text in previews.overview(preview):
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 

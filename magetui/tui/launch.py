@@ -64,7 +64,6 @@ def _end_backup(app: MagetuiApp) -> None:
 
 
 def _report_live_runs(app: MagetuiApp) -> None:
-    """Print which runs continue without the program."""
     if not app.live_runs:
         return
     from magetui.engine.runs import follow

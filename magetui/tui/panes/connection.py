@@ -13,7 +13,7 @@ from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, scroll
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -57,7 +57,7 @@ class ConnectionPane(Pane):
         self.query_one(VerticalScroll).focus()
 
     def action_scroll(self, direction: str) -> None:
-        scroll(self.query_one(VerticalScroll), direction)
+        getattr(self.query_one(VerticalScroll), f"scroll_{direction}")(animate=False)
 
     @property
     def text(self) -> str:

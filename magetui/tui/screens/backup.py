@@ -139,7 +139,9 @@ class BackupScreen(OverScreen):
         if number != self._request or self._backup is not None:
             return
         self._forecast = forecast
-        self.query_one("#backup-program").display = self._uses_pg_dump()
+        diagnosis = self.magetui.diagnosis
+        dialect = forecast.dialect if forecast else diagnosis.target.dialect if diagnosis else None
+        self.query_one("#backup-program").display = dialect == "postgresql"
         self.query_one("#yes", Button).disabled = forecast is None
         self.refresh_bindings()
         if forecast is None:
@@ -155,11 +157,6 @@ class BackupScreen(OverScreen):
             self._ask(f"Write the backup? {CHOICE}")
         else:
             self._ask(f"The disk may be too small. Write the backup anyway? {CHOICE}", WARNING)
-
-    def _uses_pg_dump(self) -> bool:
-        diagnosis = self.magetui.diagnosis
-        dialect = self._forecast.dialect if self._forecast else diagnosis.target.dialect if diagnosis else None
-        return dialect == "postgresql"
 
     def _forecast_lines(self, forecast: BackupEstimate) -> list[Content]:
         postgresql = forecast.dialect == "postgresql"

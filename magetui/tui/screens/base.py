@@ -5,7 +5,7 @@ If the terminal is too small to show a question, no key answers the question unt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,13 +19,11 @@ from textual.widget import Widget
 from textual.widgets import Button, Footer, Static
 from textual.worker import Worker
 
+from magetui.config.targets import NamedTarget
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS, scroll
-
-if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 
 TOO_NARROW, TOO_SHORT = 50, 12
 
@@ -91,7 +89,7 @@ class OverScreen(Screen[None]):
         self.action_close()
 
     def action_scroll(self, direction: str) -> None:
-        scroll(self.query_one(self.SCROLLED), direction)
+        getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
 
     @on(Mount)
     def _clear_notices(self) -> None:

@@ -1,23 +1,20 @@
 """The help screen: the focused pane or screen, the verbs, and every key that acts there, read from the bindings.
 
-Nothing needs to be kept up to date beside the bindings. A verb's key is listed with the verb, and not a second time
-among the keys. On a screen over the main one, no verb's key acts, so the screen's own keys come first.
+A verb's key is listed with the verb, and not a second time among the keys.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.content import Content
 from textual.screen import Screen
 
+from magetui.tui.panes.base import Pane
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.shell import Shell, shell_of
 from magetui.tui.theme import QUIET, STRONG
 from magetui.verbs import VERBS
-
-if TYPE_CHECKING:
-    from magetui.tui.panes.base import Pane
 
 VERB_IDS = frozenset(verb.name for verb in VERBS if verb.key is not None)
 # Textual's own bindings that the help leaves out.
@@ -37,7 +34,7 @@ class HelpScreen(TextScreen):
 def help_lines(subject: Pane | OverScreen) -> list[Content]:
     """Return the description of a pane or screen, its keys, and the verbs of the main screen."""
     verbs, keys = verb_lines(shell_of(subject)), section("Keys", key_lines(subject.screen))
-    if isinstance(subject, OverScreen):
+    if isinstance(subject, OverScreen):  # no verb's key acts here, so the screen's own keys come first
         heading, where = subject.NAME, "on the main screen and on the command line"
         parts = [*keys, *section(f"Verbs, {where} as magetui VERB", verbs)]
     else:

@@ -215,7 +215,6 @@ class MainScreen(Screen[None]):
         self.query_one(SchemaPane).show_reading()
 
     def show_state(self, state: StateRead) -> None:
-        """Show the diagnosis and the chain, and add the diagnosis to the log."""
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
         first = state.diagnosis.findings[0]
@@ -238,7 +237,6 @@ class MainScreen(Screen[None]):
             schema.show_tables(tables)
 
     def show_problem(self, problem: str) -> None:
-        """Show in every pane why nothing could be read."""
         self.query_one(ConnectionPane).show_problem(problem)
         self.query_one(RevisionsPane).show_problem(problem)
         self.query_one(SchemaPane).show_problem(problem)
@@ -278,7 +276,6 @@ class MainScreen(Screen[None]):
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:
-        """Show which parts of the configuration are ignored or risky."""
         for warning in warnings:
             self.note("config", warning, style=WARNING)
             self.notify(warning, title="Configuration", severity="warning", markup=False)

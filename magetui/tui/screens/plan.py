@@ -295,12 +295,10 @@ class PlanScreen(OverScreen):
             self.call_after_refresh(view.scroll_visible, animate=False)
 
     def action_on_disconnect(self) -> None:
-        """Switch between continuing and cancelling the run if SSH disconnects."""
         self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
         self._describe()
 
     def action_in_doubt(self) -> None:
-        """Switch between running and skipping the operations in doubt, and plan again."""
         self._in_doubt = "skip" if self._in_doubt == "run" else "run"
         self._drop_plan("planning …")
         self._request_plan()

@@ -83,10 +83,8 @@ class RunScreen(OverScreen):
     def compose(self) -> ComposeResult:
         yield StableText(id="title")
         yield StableText("starting …", id="run-head")
-        yield StableText(id="run-bar")
-        yield StableText(id="run-statement")
-        yield StableText(id="run-progress")
-        yield StableText(id="run-tree-title")
+        for part in ("run-bar", "run-statement", "run-progress", "run-tree-title"):
+            yield StableText(id=part)
         yield SessionRows(id="run-sessions")
         yield StableText(id="run-leaving")
         with VerticalScroll(id="run-body"):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.engine.runs.record import RunRecord
 from magetui.text import formats
 from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
 from magetui.tui.widgets.rows import Row, Rows, fitted
-
-if TYPE_CHECKING:
-    from magetui.engine.runs.record import RunRecord
 
 TOOK_WIDTH = 13
 WHOSE_WIDTH = 30  # columns that user, host and database need to be on the same line

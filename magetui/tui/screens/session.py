@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,15 +10,13 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from magetui.model.plan import SignalAction
+from magetui.model.sessions import Session
 from magetui.text.consent import QUESTION, signal_consent
 from magetui.tui.screens.base import ScrolledScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE
 from magetui.tui.widgets.sessions import facts
-
-if TYPE_CHECKING:
-    from magetui.model.plan import SignalAction
-    from magetui.model.sessions import Session
 
 
 class SessionScreen(TextScreen):

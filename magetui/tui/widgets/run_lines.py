@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from magetui.model.sessions import Session, StatementProgress
 from magetui.text import formats, run_events
+from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
 
 if TYPE_CHECKING:
     from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import Outcome, RunRecord, Wait
-    from magetui.model.sessions import Session, StatementProgress
-    from magetui.text.run_events import Notice
 
 BAR_WIDTH = 20
 MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
@@ -197,8 +197,6 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 
     SQLite and old journals do not say which blockers are its own. Then the first blocker, the nearest, stands for them.
     """
-    from magetui.model.sessions import Session
-
     return Session(
         pid=wait.session if wait.session is not None else NO_SESSION,
         user=record.user,
