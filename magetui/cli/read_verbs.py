@@ -50,7 +50,7 @@ def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
         answer(settings, lambda: documents.details_document(details), lambda text: text.details(details))
     else:
         tables = list_tables(workspace, schema)
-        answer(settings, lambda: documents.tables_document(tables), lambda text: text.tables(tables))
+        answer(settings, lambda: {"tables": [*map(asdict, tables)]}, lambda text: text.tables(tables))
     return 0
 
 
@@ -103,7 +103,7 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     if values.get("cancel") is not None:
         return _signal(settings, values, workspace, "cancel")
     sessions = listing.list_sessions(workspace)
-    answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
+    answer(settings, lambda: {"sessions": [*map(asdict, sessions)]}, lambda text: text.sessions(sessions))
     if (hidden := listing.visibility_problem(workspace)) is not None:
         complain(hidden)
     return 0
@@ -150,7 +150,11 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
             raise UsageError(f"'runs --{flag}' needs the number of a run.")
     if number is None:
         records = follow.list_runs(os.environ)
-        answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
+        answer(
+            settings,
+            lambda: {"runs": [*map(documents.run_document, records)]},
+            lambda text: text.runs(records),
+        )
         return 0
     if values.get("cancel"):
         asked = follow.cancel_run(os.environ, number)

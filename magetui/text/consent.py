@@ -19,12 +19,9 @@ QUESTION = "Do it?"
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The consent that a change needs: if `name` is None, a yes; otherwise this name of the database, typed.
+    """The consent that a change needs: if `name` is None, a yes; otherwise this name of the database, typed."""
 
-    `prompt` is the question, or the reason why a yes is not enough with the name to type.
-    """
-
-    prompt: str = QUESTION
+    prompt: str = QUESTION  # or why a yes is not enough, and the name to type
     name: str | None = None
 
     def is_given(self, answer: str) -> bool:

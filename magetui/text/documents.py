@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from magetui.engine.sessions.signals import Signalled
     from magetui.engine.verify import Verification
     from magetui.model.plan import Plan, PlanStep
-    from magetui.model.schema import Table, TableDetail
-    from magetui.model.sessions import Session
+    from magetui.model.schema import TableDetail
     from magetui.text.evidence import Conclusion
     from magetui.text.verification import Verdict
 
@@ -49,16 +48,9 @@ def history_document(chain: Chain) -> Document:
     }
 
 
-def tables_document(tables: Sequence[Table]) -> Document:
-    return {"tables": [asdict(table) for table in tables]}
-
-
 def details_document(details: Sequence[TableDetail]) -> Document:
-    documents = []
-    for detail in details:
-        values = asdict(detail)
-        documents.append({**values.pop("table"), **values})
-    return {"tables": documents}
+    documents = [asdict(detail) for detail in details]
+    return {"tables": [{**document.pop("table"), **document} for document in documents]}
 
 
 def evidence_document(chain: Chain, evidence: Evidence, conclusion: Conclusion) -> Document:
@@ -107,10 +99,6 @@ def verification_document(verification: Verification, verdict: Verdict) -> Docum
     }
 
 
-def sessions_document(sessions: Sequence[Session]) -> Document:
-    return {"sessions": [asdict(session) for session in sessions]}
-
-
 def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Document:
     return {
         "verb": plan.verb,
@@ -135,10 +123,9 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
 
 
 def _lock(effect: TableEffect) -> Document:
-    forecast = effect.effect
-    mode = "" if forecast.mode is None else forecast.mode.pg_locks
-    sizes = {"rows": effect.rows, "bytes": effect.bytes, "holders": list(effect.holders)}
-    return {**asdict(forecast), "mode": mode, **sizes}
+    mode = effect.effect.mode
+    sizes = _picked(effect, "rows", "bytes", "holders")
+    return {**asdict(effect.effect), "mode": "" if mode is None else mode.pg_locks, **sizes}
 
 
 def run_document(record: RunRecord) -> Document:
@@ -166,10 +153,6 @@ def nothing_done_document(plan: Plan) -> Document:
 
 def backup_document(backup: Backup) -> Document:
     return _picked(backup, "file", "bytes", "elapsed_ms", "restore", "database")
-
-
-def runs_document(records: Sequence[RunRecord]) -> Document:
-    return {"runs": [run_document(record) for record in records]}
 
 
 def signal_document(signalled: Signalled) -> Document:

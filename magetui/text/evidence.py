@@ -25,16 +25,12 @@ REMOVED = "no "  # how a fact starts that a revision removes
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The evidence in words, without credentials.
-
-    `details` are the operations of the partially applied revision, or the differences from the nearest revision: each
-    with its state. `candidates` are the revisions that the schema matches.
-    """
+    """The evidence in words, without credentials."""
 
     sentences: tuple[str, ...]
     command: str | None  # the command for the next step, if there is one
-    details: tuple[tuple[str, str], ...]
-    candidates: frozenset[str]
+    details: tuple[tuple[str, str], ...]  # the partial revision's operations, or the differences, after their states
+    candidates: frozenset[str]  # the revisions that the schema matches
     current: Revisions
     current_matches: bool | None  # None if there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
@@ -68,13 +64,9 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
 
 
 def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
-    match evidence.verdict:
-        case verdicts.Matches(candidates):
-            return candidates
-        case verdicts.MatchesLoosely():
-            return evidence.loosely
-        case verdicts.MatchesPartially() | verdicts.NoMatch() | verdicts.Unsure():
-            return ()
+    if isinstance(evidence.verdict, verdicts.Matches):
+        return evidence.fits
+    return evidence.loosely if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ()
 
 
 # -- one revision

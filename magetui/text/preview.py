@@ -86,10 +86,7 @@ def _lost(loss: Loss) -> str:
 
 
 def _rows_with_value(loss: Loss) -> str:
-    """Return the rows that block the removal of an enum value.
-
-    PostgreSQL cannot remove a value from a type. The column is cast to a new type, which fails on a row with the value.
-    """
+    # PostgreSQL cannot remove a value from a type. The cast to a new type fails on a row with the value.
     have = "has" if loss.rows == 1 else "have"
     return f"the {_rows(loss)} that {have} '{loss.value}' in {_table(loss)}.{loss.column}: this value is removed"
 

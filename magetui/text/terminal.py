@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -204,15 +206,13 @@ class Text:
             ("current", formats.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
-        pending = [step for step in record.steps if step.state == "pending"]
-        for step in record.steps:
-            if step in pending:
-                continue
+        started = [step for step in record.steps if step.state != "pending"]
+        for step in started:
             took = formats.duration(step.elapsed_ms)
             line = f"  {STATES[step.state]:<11} {step.direction:<9} {step.revision}  {step.message}  {took}"
             yield formats.plain(line).rstrip()
-        if pending:
-            yield f"  {len(pending)} more not started"
+        if pending := len(record.steps) - len(started):
+            yield f"  {pending} more not started"
         for session in record.blockers:
             yield f"  {blocker(session)}"
         yield formats.run_conclusion(record)
@@ -258,10 +258,7 @@ def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
 
 
 def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
-    """Return the lines that join each session of a tree to its parent: '├ ', '│  └ ', …
-
-    Sessions deeper than `deepest` are indented no further.
-    """
+    """Return what joins each session to its parent: '├ ', '│  └ ', … Below `deepest`, nothing is indented further."""
     lines = [""] * len(branches)
     later: list[bool] = []  # by depth: whether a later session has the same parent
     for index in range(len(branches) - 1, -1, -1):
@@ -302,9 +299,6 @@ def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     """Return `text` in lines of `width` columns, indented after the first. Quoted commands stay on one line."""
-    import re
-    import textwrap
-
     text = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda match: match[0].replace(" ", "\xa0"), text)
     lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines] or [""]

@@ -168,6 +168,7 @@ class RevisionScreen(ScrolledScreen):
 
         revision = self._revision
         origin = origin_of(revision.revision, self._chain)
+        first = None if origin.release_range else origin.first
         children = [r.revision for r in self._chain.revisions if revision.revision in r.down_revisions]
         facts = [
             ("follows", ", ".join(revision.down_revisions) or "nothing: it is a base"),
@@ -176,12 +177,7 @@ class RevisionScreen(ScrolledScreen):
             ("labels", ", ".join(revision.branch_labels)),
             ("created", revision.created or ""),
             ("head of", origin.release_range or ""),
-            (
-                "first in",
-                f"mage-ai {origin.first}; no release stopped at it"
-                if origin.first and not origin.release_range
-                else "",
-            ),
+            ("first in", f"mage-ai {first}; no release stopped at it" if first else ""),
             ("its Mage", origin.command or ""),
         ]
         lines = [line for name, value in facts if value for line in self._wrapped(f"{name:<12}", value)]
