@@ -25,24 +25,15 @@ from magetui.text import preview as previews
 from magetui.text.consent import plan_consent
 from magetui.text.sql_script import sql_script
 
-STATUS: Mapping[str, int] = {
-    "done": 0,
-    "failed": 1,
-    "lost": 1,
-    "statement-timeout": 1,
-    "refused": 4,
-    "lock-timeout": 5,
-    "cancelled": 130,
-    "running": 0,
-}
+STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "cancelled": 130}
 
 
-def change(name: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
+def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
     """Carry out a changing verb and return the exit status."""
     workspace = Workspace(settings.selection)
-    revision = values.get("r") if name == "stamp" else values.get("revision")
+    revision = values.get("r") if verb == "stamp" else values.get("revision")
     with open_reading(workspace) as reading:
-        plan = make_plan(reading, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+        plan = make_plan(reading, verb, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
         if values.get("sql"):
             _print_sql(settings, reading, plan)
             return 0
@@ -55,13 +46,16 @@ def change(name: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
             raise RefusedError(f"{plan.forbidden} Nothing was changed.")
         _announce(workspace, plan)
         preview = None if values.get("yes") else _preview(reading, plan)
-    for line in limits_of_files(settings):
-        complain(line)
+    files = {str(file.path) for file in settings.files}
+    for name in LIMITS:  # a file of the project sets no limit unnoticed
+        limit = settings.origins[name]
+        if limit.source in files:
+            complain(formats.plain(f"  {name} {limit.value}, from {limit.source}"))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
     require_consent(values, plan_consent(plan, named, preview))
-    return STATUS[_run(settings, workspace, plan)]
+    return STATUS.get(_run(settings, workspace, plan), 1)
 
 
 def _run(settings: Settings, workspace: Workspace, plan: Plan) -> str:
@@ -88,16 +82,6 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     lines = sql_script(plan, render_plan(reading, plan), table)
     print_lines(map(formats.plain, lines) if sys.stdout.isatty() else lines)
-
-
-def limits_of_files(settings: Settings) -> list[str]:
-    """Return the limits of this run that a file sets, as lines: a file of the project sets no limit unnoticed."""
-    files = {str(file.path) for file in settings.files}
-    return [
-        formats.plain(f"  {name} {settings.origins[name].value}, from {settings.origins[name].source}")
-        for name in LIMITS
-        if name in settings.origins and settings.origins[name].source in files
-    ]
 
 
 def _announce(workspace: Workspace, plan: Plan) -> None:

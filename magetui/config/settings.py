@@ -66,7 +66,8 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
 
     Raises `UsageError` for a wrong value in a file or a variable, and for a target that does not exist.
     """
-    own_file = _own_file(environment)
+    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
+    own_file = _looked_for("yours", Path(home).expanduser() / "magetui" / OWN_FILE)
     own = _read(own_file, own_file.path)
     given = {option.name: _given(option, values, environment) for option in OPTIONS}
     folder = given["project_path"] or _of_file("project_path", own)
@@ -104,11 +105,6 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
         ),
         **{name: origins[name].value for name in (*LIMITS, "pg_dump")},
     )
-
-
-def _own_file(environment: Mapping[str, str]) -> LookedFor:
-    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
-    return _looked_for("yours", Path(base).expanduser() / "magetui" / OWN_FILE)
 
 
 def _looked_for(whose: Literal["yours", "project"], path: Path) -> LookedFor:

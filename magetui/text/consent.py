@@ -1,7 +1,4 @@
-"""Consent: what the operator answers before a change, and why. The default is always no.
-
-The command line and the screen ask the same question for the same change, so the policy is in this module alone.
-"""
+"""The policy of consent, for the command line and the screen: what the operator answers before a change, and why."""
 
 from __future__ import annotations
 

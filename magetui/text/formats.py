@@ -1,7 +1,4 @@
-"""Values as text for a person: durations, sizes, sessions, outcomes. The command line and the screen share these words.
-
-Text from a database or a script may contain escape codes. `plain` makes the text safe to show.
-"""
+"""Values as text for a person: durations, sizes, sessions, outcomes, on the command line and the screen alike."""
 
 from __future__ import annotations
 
@@ -83,11 +80,11 @@ def with_releases(revisions: Sequence[str], kind: str | None, gap: str) -> str:
     """Return 'a1b2 (mage-ai 0.9.77), c3d4'; '' if there is no revision. Only revisions of Mage have releases."""
     from magetui.engine.project.releases import release_range
 
-    releases = [release_range(revision) if kind == "mage" else None for revision in revisions]
-    return ", ".join(
-        plain(revision) + (f"{gap}({release})" if release else "")
-        for revision, release in zip(revisions, releases, strict=True)
-    )
+    def named(revision: str) -> str:
+        release = release_range(revision) if kind == "mage" else None
+        return plain(revision) + (f"{gap}({release})" if release else "")
+
+    return ", ".join(map(named, revisions))
 
 
 def session_line(session: Session) -> str:

@@ -1,8 +1,4 @@
-"""The events of a run in words, for the command line, the screen and the report.
-
-Each fact is worded here once; the three only lay the sentences out. `RunTeller` turns the events of a journal into
-lines. The screen shows the present state of a run, so it asks for the same sentences by their facts.
-"""
+"""The events of a run in words, each fact once, for the command line, the screen and the report."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A backup that is being written: its progress, and its result.
-
-The job outlives its screen, so that the operator can look around during the backup. It is a thread of the program and
-cannot outlive the program. Whoever ends the program cancels the job first, so that the job can delete its file.
-"""
+"""A backup that is being written. It outlives its screen, but whoever ends the program cancels it first."""
 
 from __future__ import annotations
 

@@ -29,7 +29,6 @@ class Pane(Vertical):
 
     def focus_content(self) -> None:
         """Give the pane's main widget the focus."""
-        raise NotImplementedError
 
     @property
     def text(self) -> str:

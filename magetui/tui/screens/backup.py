@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import Resize
+from textual.events import Resize, ScreenResume, ScreenSuspend
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
@@ -92,13 +92,11 @@ class BackupScreen(OverScreen):
             self.query_one("#no", Button).focus()
             self._request_size()
 
-    def on_screen_resume(self) -> None:
+    @on(ScreenResume)
+    @on(ScreenSuspend)
+    def _covered(self, event: ScreenResume | ScreenSuspend) -> None:
         if self._backup is not None:
-            self._backup.watched = True
-
-    def on_screen_suspend(self) -> None:
-        if self._backup is not None:
-            self._backup.watched = False
+            self._backup.watched = isinstance(event, ScreenResume)
 
     # -- before consent
 

@@ -1,7 +1,4 @@
-"""The base classes of every screen over the main one: a title line, a footer, and escape to close.
-
-If the terminal is too small to show a question, no key answers the question until the terminal is larger.
-"""
+"""The base classes of every screen over the main one: a title line, a footer, and escape to close."""
 
 from __future__ import annotations
 

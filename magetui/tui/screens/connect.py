@@ -12,7 +12,6 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
-from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -35,12 +34,6 @@ class Choices(Lines):
     """The list. The field above keeps the focus, so the cursor is shown without the focus."""
 
     can_focus = False
-
-    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
-        style = super().get_visual_style(*component_classes, partial=partial)
-        if "option-list--option-highlighted" in component_classes:
-            return replace(style, reverse=True)
-        return style
 
 
 class ConnectScreen(OverScreen):

@@ -88,10 +88,8 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
     pids = facts.preview.blockers if facts.preview is not None else None
     sessions = [line for pid, line in facts.lock_holders if pids is None or pid in pids]
     if sessions:
-        heading = "Sessions that block this plan now:"
-        if pids is None:
-            heading = "Sessions that hold locks now and may block this plan:"
-        yield Content.styled(heading, WARNING)
+        what = "hold locks now and may block this plan" if pids is None else "block this plan now"
+        yield Content.styled(f"Sessions that {what}:", WARNING)
     yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
     if len(sessions) > SESSIONS_SHOWN:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")

@@ -49,7 +49,8 @@ class Lines(OptionList):
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
         """Show the cursor in reverse video. Textual (8.2.8) drops `reverse` from a component's style."""
         style = super().get_visual_style(*component_classes, partial=partial)
-        if "option-list--option-highlighted" in component_classes and self.has_focus:
+        shown = self.has_focus or not self.can_focus
+        if "option-list--option-highlighted" in component_classes and shown:
             return replace(style, reverse=True)
         return style
 

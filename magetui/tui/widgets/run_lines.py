@@ -27,8 +27,6 @@ MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "u
 OUTPUT_LINES = 12
 AGAIN, SCHEMA = ("p", "plan again"), ("e", "compare the schema")
 NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
-    "running": (),
-    "done": (),
     "failed": (SCHEMA, AGAIN),
     "cancelled": (AGAIN, SCHEMA),
     "lock-timeout": (("l", "see the blockers, then"), AGAIN),
@@ -94,7 +92,7 @@ def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
     if record.session_left:
         return (("l", "see its session, which keeps its locks"), SCHEMA)
     changed = record.outcome in ("cancelled", "statement-timeout") and not record.unchanged
-    return NEXT["failed" if changed else record.outcome]
+    return NEXT.get("failed" if changed else record.outcome, ())
 
 
 def next_lines(record: RunRecord, *, here: bool) -> list[Content]:
