@@ -6,17 +6,15 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
+from magetui.config.settings import Settings
 
 
 def main() -> None:
     """Run the program and exit with a status that `magetui.cli.main` documents."""
-    from magetui.cli.main import Screens, run
+    from magetui.cli.main import run
 
-    status = run(sys.argv[1:], Screens(open=_open, practise=_practise))
+    status = run(sys.argv[1:], _open)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         # A worker may still wait for a server that never answers. Nobody needs that answer any more.
         with suppress(OSError):
@@ -26,16 +24,10 @@ def main() -> None:
     sys.exit(status)
 
 
-def _open(settings: Settings) -> int:
-    from magetui.tui.launch import open_app
+def _open(settings: Settings, scenario: str | None = None) -> int:
+    from magetui.tui.launch import open_app, open_demo
 
-    return open_app(settings)
-
-
-def _practise(settings: Settings, scenario: str) -> int:
-    from magetui.tui.demo import open_demo
-
-    return open_demo(settings, scenario)
+    return open_app(settings) if scenario is None else open_demo(settings, scenario)
 
 
 if __name__ == "__main__":

@@ -59,14 +59,18 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One function of the program. `key` is its key on the screen, and `title` its label there."""
+    """One function of the program. `key` is its key on the screen, and `label` its label there."""
 
     name: str
-    title: str
     summary: str
     danger: Danger
     key: str | None = None
     parameters: tuple[Parameter, ...] = ()
+    title: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name.capitalize()
 
     @property
     def changes(self) -> bool:
@@ -75,20 +79,14 @@ class Verb:
 
 REVISION = Parameter("--revision", "a revision's id, the start of an id, or -1, -2 … to count back", "R")
 LOCK_TIMEOUT = Parameter(
-    "--lock-timeout-seconds",
-    "give up if a lock takes longer than S (default: 10; 0: never)",
-    "S",
-    kind=seconds,
+    "--lock-timeout-seconds", "give up if a lock takes longer than S (default: 10; 0: never)", "S", kind=seconds
 )
 YES = Parameter("--yes", "do it without asking")
 LIMITS = (
     YES,
     LOCK_TIMEOUT,
     Parameter(
-        "--statement-timeout-seconds",
-        "cancel a statement that takes longer than S (default: none)",
-        "S",
-        kind=seconds,
+        "--statement-timeout-seconds", "cancel a statement that takes longer than S (default: none)", "S", kind=seconds
     ),
     Parameter(
         "--lock-retries",
@@ -118,9 +116,7 @@ COMMON = (
     Parameter("--name", "the section of alembic.ini to use, if it names several databases", "SECTION"),
     Parameter("--mage-path", "the folder of mage_ai: a site-packages folder, or the package", "DIR"),
     Parameter(
-        "--python",
-        "the interpreter of Mage or the project (default: the project's .venv, or $VIRTUAL_ENV)",
-        "FILE",
+        "--python", "the interpreter of Mage or the project (default: the project's .venv, or $VIRTUAL_ENV)", "FILE"
     ),
     Parameter("--scratch-url", "an empty PostgreSQL database where verify builds schemas", "URL"),
     Parameter("--read-only", "refuse every verb that changes something"),
@@ -130,22 +126,10 @@ COMMON = (
 )
 
 VERBS: tuple[Verb, ...] = (
-    Verb(
-        "diagnose",
-        "Diagnose",
-        "show the state of the database's migrations, and what to do next",
-        "reads",
-        key="d",
-    ),
-    Verb(
-        "history",
-        "History",
-        "list all revisions of the chain, without a database and without importing a script",
-        "reads",
-    ),
+    Verb("diagnose", "show the state of the database's migrations, and what to do next", "reads", key="d"),
+    Verb("history", "list all revisions of the chain, without a database and without importing a script", "reads"),
     Verb(
         "schema",
-        "Schema",
         "list the tables, or describe one",
         "reads",
         parameters=(
@@ -153,27 +137,16 @@ VERBS: tuple[Verb, ...] = (
             Parameter("--schema", "only this schema", "S"),
         ),
     ),
-    Verb(
-        "evidence",
-        "Evidence",
-        "show which revision the schema matches, regardless of the current revision",
-        "reads",
-        key="e",
-    ),
+    Verb("evidence", "show which revision the schema matches, regardless of the current revision", "reads", key="e"),
     Verb(
         "verify",
-        "Verify",
         "build the schema of a revision from nothing, and show every difference from the live schema",
         "writes and rolls back",
         key="v",
-        parameters=(
-            Parameter("R", "the revision: an id, head or base (default: the current revision)", "R"),
-            YES,
-        ),
+        parameters=(Parameter("R", "the revision: an id, head or base (default: the current revision)", "R"), YES),
     ),
     Verb(
         "locks",
-        "Locks",
         "show the sessions and their locks, who waits for whom; cancel a query or end a session",
         "reads",
         key="l",
@@ -185,7 +158,6 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "plan",
-        "Plan",
         "show what a changing verb would do, without changing anything",
         "reads",
         key="p",
@@ -205,7 +177,6 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "migrate",
-        "Migrate",
         "upgrade the database to the head, or to a revision",
         "changes the database",
         key="m",
@@ -213,15 +184,14 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "rollback",
-        "Roll back",
         "downgrade the database to a revision, or by -1, -2 …",
         "destroys data",
+        title="Roll back",
         key="b",
         parameters=(REVISION, *LIMITS),
     ),
     Verb(
         "stamp",
-        "Stamp",
         "set the current revision without running any SQL of the chain",
         "changes the database",
         key="s",
@@ -237,7 +207,6 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "finish",
-        "Finish",
         "finish a partially applied revision, and set the current revision to it",
         "changes the database",
         key="f",
@@ -245,7 +214,6 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "undo",
-        "Undo",
         "undo a partially applied revision, and set the current revision to the one before it",
         "destroys data",
         key="U",
@@ -253,9 +221,9 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "backup",
-        "Back up",
         "write the complete database to one file, with pg_dump or SQLite's online backup",
         "writes a file",
+        title="Back up",
         key="B",
         parameters=(
             Parameter("--output", "the file to write (default: the database's name and the time, here)", "FILE"),
@@ -266,7 +234,6 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "runs",
-        "Runs",
         "list past and present runs; show one run, or follow it while it continues",
         "reads",
         key="u",
@@ -278,13 +245,12 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "config",
-        "Configuration",
         "show each setting and its source, the configuration files, and the named targets",
         "reads",
+        title="Configuration",
     ),
     Verb(
         "demo",
-        "Demo",
         "build a practice incident in an embedded SQLite database and open it",
         "writes a file",
         parameters=(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from magetui import __version__
 from magetui.config.options import BY_NAME
-from magetui.verbs import COMMON, VERBS, Parameter, Verb
+from magetui.verbs import COMMON, VERBS, Parameter
 
 UNRECOGNIZED = "unrecognized arguments: "  # as argparse words it
 
@@ -42,37 +42,22 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"magetui {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb_name", parser_class=Parser)
     for verb in VERBS:
-        _add_verb(verbs, verb, common)
+        description = f"{verb.summary} ({verb.danger})."
+        verb_parser = verbs.add_parser(
+            verb.name, parents=[common], help=verb.summary, description=description, allow_abbrev=False
+        )
+        for parameter in verb.parameters:
+            # A setting has its default in the configuration, which must see whether the flag was given.
+            _add(verb_parser, parameter, argparse.SUPPRESS if parameter.key in BY_NAME else parameter.default)
     return parser
 
 
-def _add_verb(verbs: Any, verb: Verb, common: argparse.ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        verb.name,
-        parents=[common],
-        help=verb.summary,
-        description=f"{verb.summary} ({verb.danger}).",
-        allow_abbrev=False,
-    )
-    for parameter in verb.parameters:
-        # A setting has its default in the configuration, which must see whether the flag was given.
-        _add(parser, parameter, argparse.SUPPRESS if parameter.key in BY_NAME else parameter.default)
-
-
 def _add(parser: argparse.ArgumentParser, parameter: Parameter, default: Any) -> None:
+    options: dict[str, Any] = {"help": parameter.help, "default": default}
     if parameter.metavar is None:
-        parser.add_argument(
-            parameter.name,
-            help=parameter.help,
-            action="store_true",
-            default=default if default == argparse.SUPPRESS else False,
-        )
-        return
-    options: dict[str, Any] = {"help": parameter.help, "type": parameter.kind, "default": default}
-    if parameter.choices:
-        options["choices"] = parameter.choices
-    if parameter.positional:
-        options |= {"metavar": parameter.metavar, "nargs": None if parameter.required else "?"}
-        parser.add_argument(parameter.key, **options)
+        options |= {"action": "store_true", "default": default or False}
     else:
-        parser.add_argument(parameter.name, metavar=parameter.metavar, **options)
+        options |= {"metavar": parameter.metavar, "type": parameter.kind, "choices": parameter.choices or None}
+        if parameter.positional and not parameter.required:
+            options["nargs"] = "?"
+    parser.add_argument(parameter.key if parameter.positional else parameter.name, **options)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from magetui.cli.consent import require_consent
-from magetui.cli.output import answer, complain, print_lines
+from magetui.cli.output import answer, complain, print_lines, require_consent
 from magetui.cli.read_verbs import show_plan
 from magetui.cli.run_follower import Interrupts, followed, read_lost
 from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
-from magetui.engine.preview.preview import Preview
+from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import follow, start
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
@@ -26,65 +25,43 @@ from magetui.text import preview as previews
 from magetui.text.consent import plan_consent
 from magetui.text.sql_script import sql_script
 
-STATUS: Mapping[str, int] = {
-    "done": 0,
-    "failed": 1,
-    "lost": 1,
-    "statement-timeout": 1,
-    "refused": 4,
-    "lock-timeout": 5,
-    "cancelled": 130,
-    "running": 0,
-}
+STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "cancelled": 130}
 
 
-def handler(name: ChangeVerb) -> Callable[[Settings, Mapping[str, Any]], int]:
-    """Return the function of a changing verb."""
-
-    def changed(settings: Settings, values: Mapping[str, Any]) -> int:
-        workspace = Workspace(settings.selection)
-        revision = values.get("r") if name == "stamp" else values.get("revision")
-        with open_reading(workspace) as reading:
-            plan = make_plan(reading, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
-            if values.get("sql"):
-                _print_sql(settings, reading, plan)
-                return 0
-            if plan.empty:
-                answer(settings, lambda: documents.nothing_done_document(plan), lambda _text: [plan.summary])
-                return 0
-            if settings.selection.read_only:
-                raise RefusedError("--read-only is set, so nothing is changed.")
-            if plan.forbidden is not None:
-                raise RefusedError(f"{plan.forbidden} Nothing was changed.")
-            _announce(workspace, plan)
-            preview = None if values.get("yes") else _preview(reading, plan)
-        _ask(settings, values, workspace, plan, preview)
-        return STATUS[_run(settings, workspace, plan)]
-
-    return changed
-
-
-def _ask(
-    settings: Settings, values: Mapping[str, Any], workspace: Workspace, plan: Plan, preview: Preview | None
-) -> None:
-    for line in limits_of_files(settings):
-        complain(line)
+def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
+    """Carry out a changing verb and return the exit status."""
+    workspace = Workspace(settings.selection)
+    revision = values.get("r") if verb == "stamp" else values.get("revision")
+    with open_reading(workspace) as reading:
+        plan = make_plan(reading, verb, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+        if values.get("sql"):
+            _print_sql(settings, reading, plan)
+            return 0
+        if plan.empty:
+            answer(settings, lambda: documents.nothing_done_document(plan), lambda _text: [plan.summary])
+            return 0
+        if settings.selection.read_only:
+            raise RefusedError("--read-only is set, so nothing is changed.")
+        if plan.forbidden is not None:
+            raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+        _announce(workspace, plan)
+        preview = None if values.get("yes") else _preview(reading, plan)
+    files = {str(file.path) for file in settings.files}
+    for name in LIMITS:  # a file of the project sets no limit unnoticed
+        limit = settings.origins[name]
+        if limit.source in files:
+            complain(formats.plain(f"  {name} {limit.value}, from {limit.source}"))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
     require_consent(values, plan_consent(plan, named, preview))
+    return STATUS.get(_run(settings, workspace, plan), 1)
 
 
 def _run(settings: Settings, workspace: Workspace, plan: Plan) -> str:
     """Run the plan, follow the run, print its record, and return its outcome."""
-    limits = start.Limits(
-        Timeouts(
-            lock_ms=int(settings.lock_timeout_seconds * 1000),
-            statement_ms=int(settings.statement_timeout_seconds * 1000),
-        ),
-        lock_retries=settings.lock_retries,
-        on_disconnect=settings.on_disconnect,
-    )
+    lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
+    limits = start.Limits(Timeouts(lock_ms, statement_ms), settings.lock_retries, settings.on_disconnect)
     with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
         started = start.start_run(workspace, plan, limits)
         interrupts.started(started.run)
@@ -107,16 +84,6 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     print_lines(map(formats.plain, lines) if sys.stdout.isatty() else lines)
 
 
-def limits_of_files(settings: Settings) -> list[str]:
-    """Return the limits of this run that a file sets, as lines: a file of the project sets no limit unnoticed."""
-    files = {str(file.path) for file in settings.files}
-    return [
-        formats.plain(f"  {name} {settings.origins[name].value}, from {settings.origins[name].source}")
-        for name in LIMITS
-        if name in settings.origins and settings.origins[name].source in files
-    ]
-
-
 def _announce(workspace: Workspace, plan: Plan) -> None:
     complain(formats.plain(f"{plan.summary}, on {workspace.target.redacted}"))
     if plan.creates_schema is not None:
@@ -131,15 +98,12 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
 
 def _preview(reading: Reading, plan: Plan) -> Preview | None:
     """Print the preview for the operator who is asked for consent. Returns None if it could not be made."""
-    from magetui.engine.preview.preview import preview_plan
-    from magetui.text.terminal import Text
-
     try:
         preview = preview_plan(reading, plan)
     except MagetuiError as error:
         complain(previews.unavailable(plan, error.message))
         return None
-    for line in Text(colour=False).preview(preview):
+    for line in terminal.Text(colour=False).preview(preview):
         complain(line)
     for step in preview.steps:
         for warning in step.warnings:

@@ -6,6 +6,7 @@ The verb connects to no database and runs no command. Its output contains no pas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from magetui.cli.output import answer
@@ -17,12 +18,16 @@ from magetui.protocol.redaction import HIDDEN, redact_url
 from magetui.text import formats
 from magetui.text.terminal import columns
 
+TARGET_KEYS = (
+    *("name", "source", "url", "description", "production", "read_only", "colour", "password"),
+    *("project_path", "config", "section", "mage_path", "python"),
+)
 FILES = {"yours": "your file", "project": "the project's"}
 
 
 def show_configuration(settings: Settings, _values: Mapping[str, Any]) -> int:
     """Print the configuration and return 0. An error in a file was reported before."""
-    answer(settings, lambda: _document(settings), lambda _text: _lines(settings))
+    answer(settings, lambda: _document(settings), lambda _text: map(formats.plain, _lines(settings)))
     return 0
 
 
@@ -42,21 +47,9 @@ def _document(settings: Settings) -> dict[str, Any]:
 
 
 def _target(target: NamedTarget) -> dict[str, Any]:
-    return {
-        "name": target.name,
-        "source": target.file,
-        "url": None if target.url is None else redact_url(target.url),
-        "description": target.description,
-        "production": target.production,
-        "read_only": target.read_only,
-        "colour": target.colour,
-        "password": _password(target),
-        "project_path": target.project_path,
-        "config": target.config,
-        "section": target.section,
-        "mage_path": target.mage_path,
-        "python": target.python,
-    }
+    url = None if target.url is None else redact_url(target.url)
+    facts = asdict(target) | {"source": target.file, "url": url, "password": _password(target)}
+    return {key: facts[key] for key in TARGET_KEYS}
 
 
 def _password(target: NamedTarget) -> str | None:
@@ -76,10 +69,6 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _lines(settings: Settings) -> Iterable[str]:
-    return map(formats.plain, _all_lines(settings))
-
-
-def _all_lines(settings: Settings) -> Iterable[str]:
     for file in settings.files:
         yield f"{FILES[file.whose]:<15}{file.path}{'' if file.found else '  (not found)'}"
     yield ""
@@ -115,9 +104,7 @@ def _row(origin: tuple[str, Value]) -> tuple[str, str, str]:
 
 def _target_lines(target: NamedTarget) -> Iterable[str]:
     marks = [mark for mark, holds in ((PRODUCTION, target.production), ("read-only", target.read_only)) if holds]
-    yield formats.plain(
-        "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
-    )
+    yield "  ".join([f"[targets.{target.name}]", *marks, *([target.description] if target.description else [])])
     values = _target(target)
     password = {"password_command": "from its password_command", "url": "in the URL", None: "none here"}
     rows = [
@@ -125,6 +112,4 @@ def _target_lines(target: NamedTarget) -> Iterable[str]:
         for name in ("url", "project_path", "config", "section", "mage_path", "python", "colour")
         if values[name]
     ]
-    rows.append(("", "password", password[values["password"]]))
-    rows.append(("", "source", target.file))
-    yield from columns(rows)
+    yield from columns([*rows, ("", "password", password[values["password"]]), ("", "source", target.file)])

@@ -9,50 +9,43 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, print_lines
-from magetui.config.settings import settings_of
+from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError
+from magetui.model.plan import ChangeVerb
 from magetui.verbs import verb
-
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
-    from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130
 Handler = Callable[["Settings", Mapping[str, Any]], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Screens:
-    """Opens the full-screen program. The command line receives these functions, as it may not import the screen."""
+def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], int]) -> int:
+    """Carry out one command line and return the exit status.
 
-    open: Callable[[Settings], int]
-    practise: Callable[[Settings, str], int]
-
-
-def run(arguments: Sequence[str], screens: Screens) -> int:
-    """Carry out one command line and return the exit status."""
+    `open_screen` opens the full-screen program, on the scenario of an incident if there is one. The command line
+    receives the function, as it may not import the screen.
+    """
     values = vars(parser().parse_args(arguments))
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
         if name is None:
-            return screens.open(settings) if terminal else _no_terminal()
+            return open_screen(settings, None) if terminal else _no_terminal()
         if name == "demo" and terminal:
-            return screens.practise(settings, values["scenario"])
+            return open_screen(settings, values["scenario"])
         for warning in settings.warnings:
             complain(f"magetui: {warning}")
         return _handler(name)(settings, values)
     except MagetuiError as error:
         if values.get("json"):
-            from magetui.text.documents import as_json, error_document
+            from magetui.text.documents import as_json
 
-            print_lines([as_json(error_document(error))])
+            print_lines([as_json({"error": error.message, "status": error.status})])
         complain(f"magetui: {error.message}")
         return error.status
     except BrokenPipeError:
@@ -64,27 +57,21 @@ def run(arguments: Sequence[str], screens: Screens) -> int:
 
 
 def _no_terminal() -> int:
-    complain(
-        "magetui: the full-screen program needs a terminal. Without a terminal, use the verbs: "
-        "magetui diagnose, magetui --help."
-    )
+    advice = "Without a terminal, use the verbs: magetui diagnose, magetui --help."
+    complain(f"magetui: the full-screen program needs a terminal. {advice}")
     return 2
 
 
 def _handler(name: str) -> Handler:
     """Return the function of a verb. Importing the function imports only what the verb needs."""
     if verb(name).changes:
-        from magetui.cli.change_verbs import handler
+        from magetui.cli.change_verbs import change
 
-        return handler(cast("ChangeVerb", name))
+        return partial(change, cast("ChangeVerb", name))
     if name == "backup":
         from magetui.cli.backup_verb import back_up
 
         return back_up
-    if name == "verify":
-        from magetui.cli.verify_verb import verified
-
-        return verified
     if name == "config":
         from magetui.cli.config_verb import show_configuration
 

@@ -1,13 +1,14 @@
-"""The output of the command line: answers go to stdout, as text or one JSON document; all else goes to stderr."""
+"""What the command line prints and asks: answers go to stdout, as text or one JSON document, all else to stderr."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from magetui.config.settings import Settings
+from magetui.config.settings import Settings
+from magetui.engine.errors import RefusedError
+from magetui.text.consent import Consent
 
 
 def answer(
@@ -32,3 +33,15 @@ def print_lines(lines: Iterable[str]) -> None:
 def complain(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
+    """Ask for the consent on the terminal, unless `--yes` gave it. Raises `RefusedError` for every other answer."""
+    if values.get("yes"):
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError("There is no terminal to ask for consent. Nothing was changed. To consent, add --yes.")
+    sys.stderr.write(f"{consent.prompt} [y/N] " if consent.name is None else f"{consent.prompt}\n> ")
+    sys.stderr.flush()
+    if not consent.is_given(sys.stdin.readline().strip()):
+        raise RefusedError("Not confirmed. Nothing was changed.")

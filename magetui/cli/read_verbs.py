@@ -1,13 +1,16 @@
-"""The verbs that read. Each asks the engine once, prints the answer and returns the exit status."""
+"""The verbs that read, and `verify`, which rolls back what it writes.
+
+Each asks the engine once, prints the answer and returns the exit status.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from magetui.cli.consent import require_consent
-from magetui.cli.output import answer, complain, print_lines
+from magetui.cli.output import answer, complain, print_lines, require_consent
 from magetui.cli.run_follower import followed, read_lost
 from magetui.config.settings import Settings
 from magetui.config.targets import named_target
@@ -22,7 +25,7 @@ from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
 from magetui.text import documents, formats
-from magetui.text.consent import signal_consent
+from magetui.text.consent import Consent, signal_consent
 
 INTERRUPTED = 130
 
@@ -30,7 +33,7 @@ INTERRUPTED = 130
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
     with open_reading(Workspace(settings.selection)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
-    answer(settings, lambda: documents.diagnosis_document(diagnosis), lambda text: text.diagnosis(diagnosis))
+    answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
     return 0 if diagnosis.healthy else 3
 
 
@@ -47,7 +50,7 @@ def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
         answer(settings, lambda: documents.details_document(details), lambda text: text.details(details))
     else:
         tables = list_tables(workspace, schema)
-        answer(settings, lambda: documents.tables_document(tables), lambda text: text.tables(tables))
+        answer(settings, lambda: {"tables": [*map(asdict, tables)]}, lambda text: text.tables(tables))
     return 0
 
 
@@ -70,6 +73,27 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
     return 0
 
 
+def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.verify import plan_replay, verify
+    from magetui.text.verification import announced, judge
+
+    workspace = Workspace(settings.selection)
+    chain = workspace.chain
+    rehearsal = plan_replay(workspace, values.get("r"))
+    for sentence in announced(chain, rehearsal, workspace.clean):
+        _complain_wrapped(sentence)
+    if rehearsal.needs_consent:
+        require_consent(values, Consent())
+    verification = verify(workspace, rehearsal)
+    verdict = judge(chain, verification, workspace.clean)
+    answer(
+        settings,
+        lambda: documents.verification_document(verification, verdict),
+        lambda text: text.verification(verdict),
+    )
+    return 0 if verification.equal else 3
+
+
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = Workspace(settings.selection)
     if values.get("cancel") is not None and values.get("terminate") is not None:
@@ -79,7 +103,7 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     if values.get("cancel") is not None:
         return _signal(settings, values, workspace, "cancel")
     sessions = listing.list_sessions(workspace)
-    answer(settings, lambda: documents.sessions_document(sessions), lambda text: text.sessions(sessions))
+    answer(settings, lambda: {"sessions": [*map(asdict, sessions)]}, lambda text: text.sessions(sessions))
     if (hidden := listing.visibility_problem(workspace)) is not None:
         complain(hidden)
     return 0
@@ -87,22 +111,25 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
 
 def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace, action: SignalAction) -> int:
     """Cancel the query of a session, or end the session, after consent. Returns 1 if the session continues."""
-    from magetui.text.terminal import wrapped
-
     session = listing.find_session(workspace, values[action])
-    refusal = signals.objection(workspace, session, action)
-    if refusal is not None:
+    if (refusal := signals.objection(workspace, session, action)) is not None:
         raise RefusedError(refusal)
     complain(formats.session_line(session))
     if session.query:
         complain(f"  {formats.one_line(session.query, 100)}")
-    for line in wrapped(signals.consequences(session, action), 78):
-        complain(line)
+    _complain_wrapped(signals.consequences(session, action))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session.pid, named))
     signalled = signals.signal_session(workspace, session, action)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0
+
+
+def _complain_wrapped(sentence: str) -> None:
+    from magetui.text.terminal import wrapped
+
+    for line in wrapped(sentence, 78):
+        complain(line)
 
 
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
@@ -123,7 +150,11 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
             raise UsageError(f"'runs --{flag}' needs the number of a run.")
     if number is None:
         records = follow.list_runs(os.environ)
-        answer(settings, lambda: documents.runs_document(records), lambda text: text.runs(records))
+        answer(
+            settings,
+            lambda: {"runs": [*map(documents.run_document, records)]},
+            lambda text: text.runs(records),
+        )
         return 0
     if values.get("cancel"):
         asked = follow.cancel_run(os.environ, number)
@@ -159,6 +190,7 @@ HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "history": _history,
     "schema": _schema,
     "evidence": _evidence,
+    "verify": _verify,
     "locks": _locks,
     "plan": _plan,
     "runs": _runs,

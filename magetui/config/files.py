@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from magetui.config.keys import checked_keys
-from magetui.config.nearest import nearest
-from magetui.config.options import BY_NAME, TARGET_OPTIONS, Option, checked
+from magetui.config.options import BY_NAME, TARGET_OPTIONS, FileSettings, Option, checked, nearest
 from magetui.config.targets import NamedTarget
 from magetui.engine.errors import UsageError
 from magetui.engine.project.toml import read_toml
@@ -25,27 +23,8 @@ NAME = re.compile(r"[\w.-]{1,40}")
 OTHERS_READ = 0o044
 
 
-@dataclass(frozen=True, slots=True)
-class FileSettings:
-    """The settings of one file. `warnings` are sentences on ignored settings and on risks."""
-
-    path: str
-    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    keys: Mapping[str, str] = field(default_factory=dict)
-    targets: tuple[NamedTarget, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def read_file(path: Path, *, own: bool, own_path: Path) -> FileSettings:
-    """Return the settings of a file. `own` is true for the operator's file, whose path is `own_path`.
-
-    Raises `UsageError` if the file cannot be read or has a wrong value.
-    """
-    return _Reader(path, own, own_path).read()
-
-
-class _Reader:
-    """Reads one file and collects its warnings."""
+class FileReader:
+    """Reads one file and collects its warnings. `own` is true for the operator's file, whose path is `own_path`."""
 
     def __init__(self, path: Path, own: bool, own_path: Path) -> None:
         self._path = path
@@ -54,6 +33,7 @@ class _Reader:
         self._warnings: list[str] = []
 
     def read(self) -> FileSettings:
+        """Return the settings. Raises `UsageError` if the file cannot be read or has a wrong value."""
         document = self._document()
         values = {}
         for name, value in document.items():
@@ -111,11 +91,7 @@ class _Reader:
         if not any(values.get(key) for key in ("url", "project_path", "config", "mage_path", "name")):
             self._wrong(f"the target '{name}' names no database: give it a url, or the config of its project.")
         return NamedTarget(
-            name,
-            str(self._path),
-            section=values.pop("name", None),
-            folder=str(self._path.resolve().parent),
-            **values,
+            name, str(self._path), section=values.pop("name", None), folder=str(self._path.resolve().parent), **values
         )
 
     def _may(self, option: Option, where: str = "") -> bool:

@@ -30,7 +30,7 @@ NAMED = re.compile(r"f([1-9]|1[0-2])|ctrl\+[a-z]|[!-~]|[^\W_]")
 
 def checked_keys(table: Mapping[str, object]) -> dict[str, str]:
     """Return the actions that `[keys]` of a file changes, with their keys. Raises `ValueError` with the reason."""
-    from magetui.config.nearest import nearest
+    from magetui.config.options import nearest
 
     for action, key in table.items():
         if action not in ACTIONS:

@@ -6,9 +6,11 @@ the environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from magetui.config.targets import NamedTarget
 
 Kind = Literal["seconds", "count", "switch", "text", "path", "choice", "url"]
 
@@ -106,3 +108,22 @@ def _number(option: Option, text: str) -> float:
         return seconds(text) if option.kind == "seconds" else count(text)
     except ArgumentTypeError as error:
         raise ValueError(str(error).removeprefix("this ")) from None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """The settings of one file. `warnings` are sentences on ignored settings and on risks."""
+
+    path: str
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[NamedTarget, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return '; did you mean 'lock_retries'?', or '' if no known name is similar."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

@@ -3,8 +3,6 @@
 The source nearest to the command wins: a flag, then the named target, then a `MAGETUI_` variable, then the project's
 file, then the operator's own file, then the default. There is one exception: no file can take back a protection, so
 `read_only = true` in either file holds.
-
-If there is no file, the module that reads files is not imported.
 """
 
 from __future__ import annotations
@@ -12,21 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from magetui.config.options import OPTIONS, PREFIX, Option, parsed
+from magetui.config.options import OPTIONS, PREFIX, FileSettings, Option, nearest, parsed
+from magetui.config.targets import NamedTarget
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
-
-if TYPE_CHECKING:
-    from magetui.config.files import FileSettings
-    from magetui.config.targets import NamedTarget
 
 OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"
 LIMITS = ("lock_timeout_seconds", "statement_timeout_seconds", "lock_retries", "on_disconnect")
 TARGET_VARIABLE = f"{PREFIX}TARGET"
-NONE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +66,16 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
 
     Raises `UsageError` for a wrong value in a file or a variable, and for a target that does not exist.
     """
-    own_file = _own_file(environment)
+    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
+    own_file = _looked_for("yours", Path(home).expanduser() / "magetui" / OWN_FILE)
     own = _read(own_file, own_file.path)
     given = {option.name: _given(option, values, environment) for option in OPTIONS}
     folder = given["project_path"] or _of_file("project_path", own)
     project_file = _looked_for("project", Path(folder.value if folder is not None else "") / PROJECT_FILE)
     project = _read(project_file, own_file.path)
-    targets = _targets(own, project)
+    own_names = {target.name for target in own.targets}
+    targets = (*own.targets, *(target for target in project.targets if target.name not in own_names))
+    ignored = (target.name for target in project.targets if target.name in own_names)
     origins = {
         option.name: given[option.name]
         or _of_file(option.name, project)
@@ -96,23 +93,18 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
         json=bool(values.get("json")),
         colour=bool(terminal and not (origins["no_color"].value or environment.get("TERM") == "dumb")),
         mouse=not origins["no_mouse"].value,
-        lock_timeout_seconds=origins["lock_timeout_seconds"].value,
-        statement_timeout_seconds=origins["statement_timeout_seconds"].value,
-        lock_retries=origins["lock_retries"].value,
-        on_disconnect=origins["on_disconnect"].value,
-        pg_dump=origins["pg_dump"].value,
-        keys=own.keys if own is not None else NONE,
+        keys=own.keys,
         targets=targets,
         base=base,
         origins=origins,
         files=(own_file, project_file),
-        warnings=_warnings(own, project),
+        warnings=(
+            *own.warnings,
+            *project.warnings,
+            *(f"{project.path}: the target '{name}' is ignored: your own file has this name." for name in ignored),
+        ),
+        **{name: origins[name].value for name in (*LIMITS, "pg_dump")},
     )
-
-
-def _own_file(environment: Mapping[str, str]) -> LookedFor:
-    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
-    return _looked_for("yours", Path(base).expanduser() / "magetui" / OWN_FILE)
 
 
 def _looked_for(whose: Literal["yours", "project"], path: Path) -> LookedFor:
@@ -122,12 +114,12 @@ def _looked_for(whose: Literal["yours", "project"], path: Path) -> LookedFor:
         return LookedFor(whose, path.absolute(), found=False)
 
 
-def _read(file: LookedFor, own_path: Path) -> FileSettings | None:
+def _read(file: LookedFor, own_path: Path) -> FileSettings:
     if not file.found:
-        return None
-    from magetui.config.files import read_file
+        return FileSettings(str(file.path))
+    from magetui.config.files import FileReader
 
-    return read_file(file.path, own=file.whose == "yours", own_path=own_path)
+    return FileReader(file.path, file.whose == "yours", own_path).read()
 
 
 def _given(option: Option, values: Mapping[str, Any], environment: Mapping[str, str]) -> Value | None:
@@ -146,30 +138,11 @@ def _given(option: Option, values: Mapping[str, Any], environment: Mapping[str, 
         raise UsageError(f"{option.variable} in the environment {error}.") from None
 
 
-def _of_file(name: str, file: FileSettings | None) -> Value | None:
-    return Value(file.values[name], file.path) if file is not None and name in file.values else None
-
-
-def _targets(own: FileSettings | None, project: FileSettings | None) -> tuple[NamedTarget, ...]:
-    """Return all named targets, the operator's own first. A project's file cannot replace a target of the operator."""
-    own_targets = own.targets if own is not None else ()
-    names = {target.name for target in own_targets}
-    others = project.targets if project is not None else ()
-    return (*own_targets, *(target for target in others if target.name not in names))
-
-
-def _warnings(own: FileSettings | None, project: FileSettings | None) -> tuple[str, ...]:
-    warnings = [line for file in (own, project) if file is not None for line in file.warnings]
-    if own is not None and project is not None:
-        names = {target.name for target in own.targets}
-        for target in project.targets:
-            if target.name in names:
-                warnings.append(f"{project.path}: the target '{target.name}' is ignored: your own file has this name.")
-    return tuple(warnings)
+def _of_file(name: str, file: FileSettings) -> Value | None:
+    return Value(file.values[name], file.path) if name in file.values else None
 
 
 def _base(values: Mapping[str, Any], origins: Mapping[str, Value]) -> Selection:
-    """Return the selection without a named target."""
     return Selection(
         url=values.get("url"),
         read_only=bool(origins["read_only"].value),
@@ -194,8 +167,6 @@ def _target(
     for target in targets:
         if target.name == name:
             return target
-    from magetui.config.nearest import nearest
-
     named = [target.name for target in targets]
     known = f"Targets: {', '.join(named)}." if named else "No file names a target: 'magetui config' shows the files."
     raise UsageError(f"{source}: there is no target '{name}'{nearest(name, named) or '.'} {known}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from magetui.engine.errors import ConnectError
 from magetui.engine.target.selection import Selection
 
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
         return None
     from pathlib import Path
 
-    from magetui.engine.errors import ConnectError
     from magetui.engine.target.target import parse_target
 
     def leads_to(text: str, folder: str) -> tuple[object, ...] | None:

@@ -1,17 +1,13 @@
-"""Consent: what the operator answers before a change, and why. The default is always no.
-
-The command line and the screen ask the same question for the same change, so the policy is in this module alone.
-"""
+"""The policy of consent, for the command line and the screen: what the operator answers before a change, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from magetui.config.targets import PRODUCTION
+from magetui.config.targets import PRODUCTION, NamedTarget
 
 if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
     from magetui.engine.preview.preview import Preview
     from magetui.model.plan import Plan, SignalAction
 
@@ -20,12 +16,9 @@ QUESTION = "Do it?"
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The consent that a change needs: if `name` is None, a yes; otherwise this name of the database, typed.
+    """The consent that a change needs: if `name` is None, a yes; otherwise this name of the database, typed."""
 
-    `prompt` is the question, or the reason why a yes is not enough with the name to type.
-    """
-
-    prompt: str = QUESTION
+    prompt: str = QUESTION  # or why a yes is not enough, and the name to type
     name: str | None = None
 
     def is_given(self, answer: str) -> bool:

@@ -1,8 +1,4 @@
-"""The conclusions from the evidence, in sentences: the same on the command line and the screen.
-
-The first sentence says what the schema matches. Then come what that means for the current revision, the reminder that
-it is evidence and not proof, and the next step. Nothing is stamped from here.
-"""
+"""The conclusions from the evidence, in sentences: the same on the command line and the screen."""
 
 from __future__ import annotations
 
@@ -10,18 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.summary import advise_repair, advise_verify, group_differences, shorten, summarize
-from magetui.engine.evidence.verdict import (
-    Evidence,
-    Matches,
-    MatchesLoosely,
-    MatchesPartially,
-    NoMatch,
-    PartiallyApplied,
-    RevisionEvidence,
-    Revisions,
-    Unsure,
-)
+from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
 from magetui.model.operations import Autocommit
 from magetui.text import formats, operations
 
@@ -38,16 +25,12 @@ REMOVED = "no "  # how a fact starts that a revision removes
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The evidence in words, without credentials.
-
-    `details` are the operations of the partially applied revision, or the differences from the nearest revision: each
-    with its state. `candidates` are the revisions that the schema matches.
-    """
+    """The evidence in words, without credentials."""
 
     sentences: tuple[str, ...]
     command: str | None  # the command for the next step, if there is one
-    details: tuple[tuple[str, str], ...]
-    candidates: frozenset[str]
+    details: tuple[tuple[str, str], ...]  # the partial revision's operations, or the differences, after their states
+    candidates: frozenset[str]  # the revisions that the schema matches
     current: Revisions
     current_matches: bool | None  # None if there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
@@ -64,13 +47,8 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     current = _current(table)
     matches = _current_matches(chain, evidence, table)
     advice, command = _next_step(chain, evidence, table, matches=matches)
-    sentences = (
-        _describe_schema(chain, evidence),
-        _describe_current(chain, table, matches=matches),
-        advise_verify(evidence, current),
-        REMINDER,
-        advice,
-    )
+    described = _describe_schema(chain, evidence), _describe_current(chain, table, matches=matches)
+    sentences = (*described, advise_verify(evidence, current), REMINDER, advice)
     return Conclusion(
         sentences=tuple(formats.plain(clean(sentence)) for sentence in sentences if sentence),
         command=command,
@@ -86,13 +64,9 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
 
 
 def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
-    match evidence.verdict:
-        case Matches(candidates):
-            return candidates
-        case MatchesLoosely():
-            return evidence.loosely
-        case MatchesPartially() | NoMatch() | Unsure():
-            return ()
+    if isinstance(evidence.verdict, verdicts.Matches):
+        return evidence.fits
+    return evidence.loosely if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ()
 
 
 # -- one revision
@@ -118,10 +92,8 @@ def describe_state(evidence: RevisionEvidence) -> str:
 def results(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
     """Yield each change of a revision after its state: 'there', 'gone', 'missing' or 'still there'."""
     for facts, added, removed in ((evidence.there, "there", "gone"), (evidence.missing, "missing", "still there")):
-        yield from ((added, formats.one_line(fact)) for fact in facts if not fact.startswith(REMOVED))
-        yield from (
-            (removed, formats.one_line(fact.removeprefix(REMOVED))) for fact in facts if fact.startswith(REMOVED)
-        )
+        for fact in sorted(facts, key=lambda fact: fact.startswith(REMOVED)):
+            yield removed if fact.startswith(REMOVED) else added, formats.one_line(fact.removeprefix(REMOVED))
 
 
 # -- the schema
@@ -185,18 +157,16 @@ def _next_step(
         return None, None
     repair = f"{advise_repair(evidence)} This command shows the plan of 'finish':"
     match evidence.verdict:
-        case MatchesLoosely(started=PartiallyApplied()):
-            return (
-                f"A migration would fail on the leftovers, whichever revision is right. {repair}",
-                "magetui plan finish",
-            )
-        case MatchesPartially() | Unsure(partial=PartiallyApplied()):
+        case verdicts.MatchesLoosely(started=verdicts.PartiallyApplied()):
+            advice = f"A migration would fail on the leftovers, whichever revision is right. {repair}"
+            return advice, "magetui plan finish"
+        case verdicts.MatchesPartially() | verdicts.Unsure(partial=verdicts.PartiallyApplied()):
             return f"{BEFORE_CHANGES}, repair the revision: {repair}", "magetui plan finish"
-        case Unsure(unread):
+        case verdicts.Unsure(unread):
             return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
-        case NoMatch():
+        case verdicts.NoMatch():
             return f"{BEFORE_CHANGES}, find out where the differences come from.", None
-        case Matches() | MatchesLoosely():
+        case verdicts.Matches() | verdicts.MatchesLoosely():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), _current(table))
 
 
@@ -210,7 +180,5 @@ def _stamp(chain: Chain, candidates: tuple[Revisions, ...], current: Revisions) 
         advice = "When you know which revision R is right, this command sets the current revision:"
         return advice, f"magetui stamp R{instead}"
     target = candidates[0][0] if candidates[0] else "base"
-    return (
-        "If the database is at that revision, this command sets the current revision:",
-        f"magetui stamp {target}{instead}",
-    )
+    advice = "If the database is at that revision, this command sets the current revision:"
+    return advice, f"magetui stamp {target}{instead}"

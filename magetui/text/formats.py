@@ -1,16 +1,16 @@
-"""Values as text for a person: durations, sizes, sessions, outcomes. The command line and the screen share these words.
-
-Text from a database or a script may contain escape codes. `plain` makes the text safe to show.
-"""
+"""Values as text for a person: durations, sizes, sessions, outcomes, on the command line and the screen alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from magetui.engine.runs.record import RunRecord
-from magetui.model.sessions import LockWait, Session, StatementProgress
-from magetui.protocol.events import SessionSignalled
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord
+    from magetui.model.sessions import LockWait, Session, StatementProgress
+    from magetui.protocol.events import SessionSignalled
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this machine
@@ -64,16 +64,33 @@ def size(count: int | None) -> str:
 
 def rows(count: int | None) -> str:
     """Return '2,104,332 rows'; '' if unknown."""
-    if count is None:
-        return ""
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return "" if count is None else "1 row" if count == 1 else f"{count:,} rows"
+
+
+def number(count: int, singular: str, plural: str | None = None) -> str:
+    """Return '1 table', '3 tables' or '2 indexes'."""
+    return f"{count} {singular if count == 1 else plural or f'{singular}s'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return 'a, b and 7 more', with at most `most` of the names."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def with_releases(revisions: Sequence[str], kind: str | None, gap: str) -> str:
+    """Return 'a1b2 (mage-ai 0.9.77), c3d4'; '' if there is no revision. Only revisions of Mage have releases."""
+    from magetui.engine.project.releases import release_range
+
+    def named(revision: str) -> str:
+        release = release_range(revision) if kind == "mage" else None
+        return plain(revision) + (f"{gap}({release})" if release else "")
+
+    return ", ".join(map(named, revisions))
 
 
 def session_line(session: Session) -> str:
     """Return '4711  mage  mage-server  10.0.3.7  idle in transaction, 6 min'."""
-    state = session.state or ""
-    age = duration(session.transaction_ms)
-    doing = ", ".join(part for part in (state, age) if part)
+    doing = ", ".join(part for part in (session.state, duration(session.transaction_ms)) if part)
     parts = (str(session.pid), session.user, session.application, session.client, doing)
     return "  ".join(one_line(part) for part in parts if part)
 
@@ -151,16 +168,9 @@ def creating(schema: str) -> str:
     return f"creates schema {plain(schema)} first: search_path names it, but it does not exist"
 
 
-OUTCOMES: Mapping[str, str] = {
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "lock-timeout": "lock timeout",
-    "statement-timeout": "statement timeout",
-    "refused": "refused",
-    "lost": "lost",
-}
+def outcome(name: str) -> str:
+    """Return 'lock timeout' for 'lock-timeout'."""
+    return name.replace("-", " ")
 
 
 def current(revisions: tuple[str, ...] | None) -> str:
@@ -194,7 +204,7 @@ def run_conclusion(record: RunRecord) -> str:
     details = run_details(record)
     if record.alive or record.verb in WITHOUT_VERSION_ROW:
         return details
-    return f"{OUTCOMES[record.outcome].capitalize()}. {details}"
+    return f"{outcome(record.outcome).capitalize()}. {details}"
 
 
 def run_details(record: RunRecord) -> str:
@@ -264,10 +274,13 @@ def _what_is_left(record: RunRecord) -> str:
 
 def local_time(stamp: str | None) -> str:
     """Return an ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
-    from datetime import datetime
-
     if stamp is None:
         return "?"
-    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone()
-    today = moment.date() == datetime.now(moment.tzinfo).date()
-    return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+    local = moment(stamp).astimezone()
+    today = local.date() == datetime.now(local.tzinfo).date()
+    return local.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+
+
+def moment(stamp: str) -> datetime:
+    """Return the moment of an ISO 8601 UTC stamp, which `fromisoformat` of Python 3.10 reads without the Z alone."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))

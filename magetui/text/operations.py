@@ -8,34 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from magetui.model.operations import (
-    AddColumn,
-    AddConstraint,
-    AddEnumValue,
-    AlterColumn,
-    Autocommit,
-    CreateIndex,
-    CreateTable,
-    CreateType,
-    DropColumn,
-    DropConstraint,
-    DropIndex,
-    DropTable,
-    DropType,
-    ExecuteSql,
-    InsertRows,
-    OnTable,
-    Operation,
-    Other,
-    RebuildTable,
-    Recorded,
-    RenameEnumValue,
-    RenameIndex,
-    RenameTable,
-    RenameType,
-    Unclear,
-    UnclearTable,
-)
+from magetui.model import operations as ops
 from magetui.model.schema import Column
 from magetui.text import formats
 
@@ -53,7 +26,7 @@ CONSTRAINTS = {
 }
 
 
-def doings(recorded: Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
+def doings(recorded: ops.Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
     """Return a line for each operation of one direction of a revision, and why there may be more operations."""
     lines = tuple(doing(operation, sql_width) for operation in recorded.operations)
     if recorded.undecidable is None:
@@ -62,67 +35,66 @@ def doings(recorded: Recorded, sql_width: int = SQL_WIDTH) -> tuple[str, ...]:
     return (*lines, f"{what} cannot be known in advance: {formats.one_line(recorded.undecidable)}")
 
 
-def doing(operation: Operation, sql_width: int = SQL_WIDTH) -> str:
+def doing(operation: ops.Operation, sql_width: int = SQL_WIDTH) -> str:
     """Return one operation as one line. SQL of the script is cut at `sql_width` columns."""
     return formats.one_line(_worded(operation, sql_width))
 
 
-def _worded(operation: Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0912 - a case for each operation
+def _worded(operation: ops.Operation, sql_width: int) -> str:  # noqa: PLR0911, PLR0912 - a case for each operation
     match operation:
-        case CreateTable():
+        case ops.CreateTable():
             return f"creates table {_table(operation)} ({_parts(operation)})"
-        case DropTable():
+        case ops.DropTable():
             return f"drops table {_table(operation)}"
-        case RenameTable():
+        case ops.RenameTable():
             return f"renames table {_table(operation)} to {operation.new_name}"
-        case RebuildTable():
+        case ops.RebuildTable():
             return f"rebuilds table {_table(operation)} as a copy, with the changes that follow"
-        case AddColumn():
+        case ops.AddColumn():
             return f"adds {_table(operation)}.{operation.column.name} ({_column(operation.column)})"
-        case DropColumn():
+        case ops.DropColumn():
             return f"drops {_table(operation)}.{operation.column}"
-        case AlterColumn():
+        case ops.AlterColumn():
             return f"changes {_table(operation)}.{operation.column}: {_changes(operation)}"
-        case CreateIndex():
+        case ops.CreateIndex():
             unique = "unique index" if operation.index.unique else "index"
             columns = ", ".join(operation.index.columns)
             concurrently = ", concurrently" if operation.concurrently else ""
             return f"creates {unique} {operation.index.name} on {_table(operation)} ({columns}){concurrently}"
-        case DropIndex():
+        case ops.DropIndex():
             of = f" of {operation.table}" if operation.table else ""
             concurrently = ", concurrently" if operation.concurrently else ""
             return f"drops index {_named(operation.schema, operation.name)}{of}{concurrently}"
-        case AddConstraint():
+        case ops.AddConstraint():
             return _constraint(operation)
-        case DropConstraint():
+        case ops.DropConstraint():
             name = operation.name or "without a name"
             return f"drops {CONSTRAINTS[operation.constraint]} {name} of {_table(operation)}"
-        case CreateType():
+        case ops.CreateType():
             return f"creates type {_named(operation.schema, operation.name)} ({_values(operation.values)})"
-        case DropType():
+        case ops.DropType():
             return f"drops type {_named(operation.schema, operation.name)}"
-        case ExecuteSql():
+        case ops.ExecuteSql():
             return f"{RUNS_SQL}{formats.one_line(operation.sql, max(20, sql_width - len(RUNS_SQL)))}"
-        case InsertRows():
+        case ops.InsertRows():
             return f"inserts {formats.rows(operation.rows)} into {_table(operation)}"
-        case Autocommit():
-            if operation.begins:
-                return "commits the changes so far; each later statement commits by itself"
-            return "starts a transaction again"
-        case AddEnumValue():
+        case ops.Autocommit():
+            begins = "commits the changes so far; each later statement commits by itself"
+            return begins if operation.begins else "starts a transaction again"
+        case ops.AddEnumValue():
             return f"adds value '{operation.value}' to type {_named(operation.schema, operation.name)}"
-        case RenameEnumValue():
+        case ops.RenameEnumValue():
             name = _named(operation.schema, operation.name)
             return f"renames value '{operation.value}' of type {name} to '{operation.new_value}'"
-        case RenameType():
+        case ops.RenameType():
             return f"renames type {_named(operation.schema, operation.name)} to {operation.new_name}"
-        case RenameIndex():
+        case ops.RenameIndex():
             return f"renames index {_named(operation.schema, operation.name)} to {operation.new_name}"
-        case UnclearTable():
+        case ops.UnclearTable():
             return f"runs SQL on table {_named(operation.schema, operation.table)} that magetui cannot read"
-        case Unclear():
+        case ops.Unclear():
             return "runs SQL that magetui cannot read"
-        case Other():
+        case ops.Other():
             return f"does Alembic's {operation.name}, which magetui does not check"
         case _:
             return operation.kind.replace("-", " ")
@@ -132,22 +104,18 @@ def _named(schema: str | None, name: str) -> str:
     return f"{schema}.{name}" if schema else name
 
 
-def _table(operation: OnTable) -> str:
+def _table(operation: ops.OnTable) -> str:
     return _named(operation.schema, operation.table)
 
 
-def _parts(table: CreateTable) -> str:
+def _parts(table: ops.CreateTable) -> str:
     """Return '9 columns, 2 indexes, 1 foreign key'."""
-    parts = [_counted(len(table.columns), "column", "columns")]
+    parts = [formats.number(len(table.columns), "column")]
     if table.indexes:
-        parts.append(_counted(len(table.indexes), "index", "indexes"))
+        parts.append(formats.number(len(table.indexes), "index", "indexes"))
     if table.foreign_keys:
-        parts.append(_counted(len(table.foreign_keys), "foreign key", "foreign keys"))
+        parts.append(formats.number(len(table.foreign_keys), "foreign key"))
     return ", ".join(parts)
-
-
-def _counted(count: int, singular: str, plural: str) -> str:
-    return f"{count} {singular if count == 1 else plural}"
 
 
 def _column(column: Column) -> str:
@@ -155,7 +123,7 @@ def _column(column: Column) -> str:
     return f"{column.type}, {'null' if column.nullable else 'not null'}{default}"
 
 
-def _changes(change: AlterColumn) -> str:
+def _changes(change: ops.AlterColumn) -> str:
     parts = []
     if change.new_name is not None:
         parts.append(f"renamed to {change.new_name}")
@@ -170,7 +138,7 @@ def _changes(change: AlterColumn) -> str:
     return ", ".join(parts) or "nothing that magetui checks"
 
 
-def _constraint(added: AddConstraint) -> str:
+def _constraint(added: ops.AddConstraint) -> str:
     name = f" {added.name}" if added.name else ""
     kind, table = CONSTRAINTS[added.constraint], _table(added)
     unchecked = "" if added.valid else ", without checking existing rows"

@@ -67,7 +67,7 @@ def _tables(effects: Sequence[TableEffect]) -> str:
 def _locked(table: TableEffect) -> str:
     """Return 'user (1,204 rows, rewrites the table, blocked now by 4711)'."""
     effect, rows = table.effect, table.rows
-    size = "" if rows is None else "empty" if not rows else f"{rows:,} row{'' if rows == 1 else 's'}"
+    size = "empty" if rows == 0 else formats.rows(rows)
     held = f"blocked now by {', '.join(map(str, table.holders))}" if table.holders else ""
     facts = ", ".join(part for part in (size, WORK.get(effect.work, ""), held) if part)
     schema = f"{effect.schema}." if effect.schema not in (None, "public") else ""
@@ -86,17 +86,15 @@ def _lost(loss: Loss) -> str:
 
 
 def _rows_with_value(loss: Loss) -> str:
-    """Return the rows that block the removal of an enum value.
-
-    PostgreSQL cannot remove a value from a type. The column is cast to a new type, which fails on a row with the value.
-    """
+    # PostgreSQL cannot remove a value from a type. The cast to a new type fails on a row with the value.
     have = "has" if loss.rows == 1 else "have"
     return f"the {_rows(loss)} that {have} '{loss.value}' in {_table(loss)}.{loss.column}: this value is removed"
 
 
 def _rows(loss: Loss) -> str:
-    count = "an unknown number of" if loss.rows is None else f"{'' if loss.exact else 'about '}{loss.rows:,}"
-    return f"{count} row{'' if loss.rows == 1 else 's'}"
+    if loss.rows is None:
+        return "an unknown number of rows"
+    return f"{'' if loss.exact else 'about '}{formats.rows(loss.rows)}"
 
 
 def _table(loss: Loss) -> str:

@@ -1,13 +1,8 @@
-"""The events of a run in words, for the command line, the screen and the report.
-
-Each fact is worded here once; the three only lay the sentences out. `RunTeller` turns the events of a journal into
-lines. The screen shows the present state of a run, so it asks for the same sentences by their facts.
-"""
+"""The events of a run in words, each fact once, for the command line, the screen and the report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 
 from magetui.engine.runs.record import RunRecord, Wait, fold
 from magetui.model.sessions import Session, StatementProgress
@@ -46,11 +41,6 @@ def blocker(session: Session) -> str:
     return f"blocker: {formats.session_line(session)}"
 
 
-def waiter(session: Session) -> str:
-    """Return 'waiter: 4760  mage  mage-server  10.0.3.7  active, 2.1 s'."""
-    return f"waiter: {formats.session_line(session)}"
-
-
 def attempt(failed: events.AttemptFailed) -> str:
     """Return 'attempt 1 of 6 could not get the lock; next attempt in 1.4 s', or why there is no other attempt."""
     fact = f"attempt {failed.number} of {failed.of} could not get the lock"
@@ -70,39 +60,12 @@ def silent(clock: str) -> Notice:
 
 
 def broke(clock: str) -> Notice:
-    """Return the notice of a run whose connection broke at `clock`."""
     return "LOST", f"the connection broke at {clock}; the run reconnects to read the current revision"
 
 
 def cancelling(record: RunRecord) -> Notice:
-    """Return the notice of a run that is being cancelled."""
     why = f"{LINE_DROPPED}, so " if record.line_dropped else ""
     return "CANCELLING", f"{why}the statement is being cancelled and its changes are rolled back"
-
-
-class ProgressFilter:
-    """Passes on the progress that is worth a line: another phase, or another tenth of the work.
-
-    A journal has one progress event a second, which would be 600 lines in ten minutes.
-    """
-
-    def __init__(self) -> None:
-        self._last: StatementProgress | None = None
-
-    def is_news(self, progress: StatementProgress) -> bool:
-        last = self._last
-        news = (
-            last is None
-            or (last.doing, last.phase) != (progress.doing, progress.phase)
-            or _tenth(last) != _tenth(progress)
-        )
-        if news:
-            self._last = progress
-        return news
-
-    def restart(self) -> None:
-        """Forget the last progress: another statement starts."""
-        self._last = None
 
 
 class RunTeller:
@@ -114,7 +77,7 @@ class RunTeller:
     def __init__(self, run: int, clock: Callable[[str], str]) -> None:
         self._record = RunRecord(run=run)
         self._clock = clock
-        self._progress = ProgressFilter()
+        self._progress: StatementProgress | None = None  # the last progress in the lines
 
     def lines(self, happened: Sequence[events.Event]) -> Iterator[tuple[events.Event, list[str]]]:
         """Yield each event with its lines, unless there is nothing to say about the event."""
@@ -141,7 +104,7 @@ class RunTeller:
         record = self._record
         match event:
             case events.RunStarted() if event.steps:
-                yield f"started, {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}"
+                yield f"started, {formats.number(len(event.steps), 'step')}"
             case events.MutexAwaited() | events.LockAwaited() if record.wait is not None:
                 again = before.wait is not None and before.wait.since == record.wait.since
                 yield from _wait_lines(record.wait, record.wait_note, again=again)
@@ -155,14 +118,15 @@ class RunTeller:
             case events.StepEnded():
                 yield f"step {event.number} of {len(record.steps)}: done in {formats.duration(event.elapsed_ms)}"
             case events.StatementStarted():
-                self._progress.restart()
+                self._progress = None
                 yield from (formats.plain(line) for line in event.sql.strip().splitlines())
             case events.StatementEnded():
                 yield f"  {_took(event, before.wait)}"
-            case events.ProgressMade() if self._progress.is_news(event.progress):
+            case events.ProgressMade() if _is_news(self._progress, event.progress):
+                self._progress = event.progress
                 yield f"  {formats.progress(event.progress)}"
             case events.AttemptFailed():
-                self._progress.restart()
+                self._progress = None
                 yield attempt(record.attempts[-1])
                 yield f"  {formats.one_line(event.error)}"
             case events.SessionSignalled():
@@ -181,7 +145,7 @@ class RunTeller:
             case events.OutputPrinted():
                 yield f"  | {formats.plain(event.text)}"
             case events.RunEnded():
-                yield f"ended: {formats.OUTCOMES[event.outcome]}"
+                yield f"ended: {formats.outcome(event.outcome)}"
                 yield from (f"  {formats.plain(line)}" for line in (event.error or "").strip().splitlines())
 
 
@@ -195,7 +159,7 @@ def _wait_lines(wait: Wait, note: str | None, *, again: bool) -> Iterator[str]:
         yield f"  {blocker(session)}{itself}"
         yield from _query(session)
     for session in wait.waiting_behind:
-        yield f"  {waiter(session)}"
+        yield f"  waiter: {formats.session_line(session)}"
         yield from _query(session)
     if wait.more_behind:
         yield f"  and {wait.more_behind} more waiters"
@@ -211,7 +175,7 @@ def _took(ended: events.StatementEnded, wait: Wait | None) -> str:
     if wait is None:
         return took
     # The end of a wait is noticed a moment late: the statement may have ended by then.
-    waited_ms = int((moment(ended.at) - moment(wait.since)).total_seconds() * 1000)
+    waited_ms = int((formats.moment(ended.at) - formats.moment(wait.since)).total_seconds() * 1000)
     return f"{took}, of which up to {formats.duration(min(waited_ms, ended.elapsed_ms))} waiting for the lock"
 
 
@@ -222,10 +186,13 @@ def _waited(wait: Wait, over: events.LockObtained, after: events.Event | None) -
     return f"{how} after {formats.duration(over.waited_ms)}: {formats.wanted(wait.waits_for)}"
 
 
-def _tenth(progress: StatementProgress) -> int:
-    return 10 * progress.done // progress.total if progress.total else 0
+def _is_news(last: StatementProgress | None, progress: StatementProgress) -> bool:
+    """Return whether the progress is worth a line: another phase, or another tenth of the work.
+
+    A journal has one progress event a second, which would be 600 lines in ten minutes.
+    """
+    return last is None or _landmark(last) != _landmark(progress)
 
 
-def moment(stamp: str) -> datetime:
-    """Return the moment of an ISO 8601 UTC stamp, which `fromisoformat` of Python 3.10 reads without the Z alone."""
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+def _landmark(progress: StatementProgress) -> tuple[object, ...]:
+    return progress.doing, progress.phase, 10 * progress.done // progress.total if progress.total else 0

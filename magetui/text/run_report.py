@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from magetui.engine.runs.record import RunRecord
 from magetui.protocol import events
 from magetui.text import formats
-from magetui.text.run_events import RunTeller, moment
+from magetui.text.run_events import RunTeller
 
 MARGIN = " " * 14
 
@@ -30,10 +30,7 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
     for name, value in facts:
         if value:
             yield f"  {name:<9} {formats.plain(value)}"
-    yield f"  {formats.run_conclusion(record)}"
-    yield ""
-    yield "Events, in minutes and seconds since the start:"
-    yield ""
+    yield from (f"  {formats.run_conclusion(record)}", "", "Events, in minutes and seconds since the start:", "")
     for event, lines in RunTeller(record.run, lambda at: _clock(record.started, at)).lines(happened):
         for number, line in enumerate(lines):
             yield (f"{_clock(record.started, event.at):>12}  {line}" if number == 0 else f"{MARGIN}{line}").rstrip()
@@ -54,5 +51,5 @@ def _clock(start: str | None, at: str) -> str:
     """Return '3:07.120', the time since the run started."""
     if start is None:
         return at
-    seconds = (moment(at) - moment(start)).total_seconds()
+    seconds = (formats.moment(at) - formats.moment(start)).total_seconds()
     return f"{int(seconds // 60)}:{seconds % 60:06.3f}"

@@ -14,10 +14,7 @@ from magetui.text import formats
 
 
 def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Iterator[str]:
-    """Yield the lines of the script. Raises `RefusedError` if the SQL of a step cannot be known in advance.
-
-    `version_table` is the name of the version table, with its schema if it has one.
-    """
+    """Yield the lines of the script. Raises `RefusedError` if the SQL of a step cannot be known in advance."""
     hidden = next((step for step in steps if step.problem), None)
     if hidden is not None:
         raise RefusedError(

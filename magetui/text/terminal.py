@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,7 @@ class Text:
         server += formats.connected(target.url, target.address, target.tls)
         place = f"{target.database}" + (f", schema {target.schema}" if target.schema else "")
         mage = project.kind == "mage"
+        current = formats.with_releases(diagnosis.current, project.kind, "  ") or "nothing"
         what = "mage-ai " + (project.version or "") if mage else "alembic"
         yield from columns(
             [
@@ -58,8 +61,8 @@ class Text:
                 ("database", formats.plain(place) if target.database else "not reached"),
                 ("project", formats.plain(f"{what}  {project.location}")),
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
-                ("current", self._revisions(diagnosis.current, project.kind) if target.database else "unknown"),
-                ("head", self._revisions(diagnosis.heads, project.kind)),
+                ("current", current if target.database else "unknown"),
+                ("head", formats.with_releases(diagnosis.heads, project.kind, "  ") or "nothing"),
                 ("pending", str(len(diagnosis.pending))),
             ]
         )
@@ -67,13 +70,6 @@ class Text:
         for finding in diagnosis.findings:
             yield from self.finding(finding)
         yield f"{formats.duration(diagnosis.elapsed_ms)}, nothing was changed"
-
-    def _revisions(self, revisions: Sequence[str], kind: str | None) -> str:
-        names = []
-        for revision in revisions:
-            release = release_range(revision) if kind == "mage" else None
-            names.append(formats.plain(revision) + (f"  ({release})" if release else ""))
-        return ", ".join(names) or "nothing"
 
     def finding(self, finding: Finding) -> Iterable[str]:
         label = self.paint(f"{LABELS[finding.severity]:<9}", COLOURS[finding.severity])
@@ -196,7 +192,6 @@ class Text:
                 yield f"       {formats.one_line(step.problem)}"
 
     def preview(self, preview: Preview) -> Iterable[str]:
-        """Yield the locks and the data loss of a plan, a line for each."""
         for heading, text in previews.overview(preview):
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 
@@ -211,15 +206,13 @@ class Text:
             ("current", formats.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
-        pending = [step for step in record.steps if step.state == "pending"]
-        for step in record.steps:
-            if step in pending:
-                continue
+        started = [step for step in record.steps if step.state != "pending"]
+        for step in started:
             took = formats.duration(step.elapsed_ms)
             line = f"  {STATES[step.state]:<11} {step.direction:<9} {step.revision}  {step.message}  {took}"
             yield formats.plain(line).rstrip()
-        if pending:
-            yield f"  {len(pending)} more not started"
+        if pending := len(record.steps) - len(started):
+            yield f"  {pending} more not started"
         for session in record.blockers:
             yield f"  {blocker(session)}"
         yield formats.run_conclusion(record)
@@ -247,7 +240,7 @@ class Text:
                     (record.started or "")[:19].replace("T", " "),
                     record.verb,
                     formats.way(record),
-                    formats.OUTCOMES[record.outcome],
+                    formats.outcome(record.outcome),
                     formats.duration(record.elapsed_ms),
                     formats.plain(f"{record.user}@{record.host}"),
                     formats.plain(record.database),
@@ -265,10 +258,7 @@ def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
 
 
 def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
-    """Return the lines that join each session of a tree to its parent: '├ ', '│  └ ', …
-
-    Sessions deeper than `deepest` are indented no further.
-    """
+    """Return what joins each session to its parent: '├ ', '│  └ ', … Below `deepest`, nothing is indented further."""
     lines = [""] * len(branches)
     later: list[bool] = []  # by depth: whether a later session has the same parent
     for index in range(len(branches) - 1, -1, -1):
@@ -290,11 +280,11 @@ def waits(branch: tree.Branch, since: str) -> str:
     if branch.circle:
         parts.append("in a deadlock with the sessions below")
     if branch.other_blockers:
-        parts.append(f"also behind {_numbers(branch.other_blockers)}")
+        parts.append(f"also behind {formats.some([*map(str, branch.other_blockers)], 3)}")
     parts += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
-    unseen = [pid for pid in branch.unseen if pid != listing.PREPARED]
+    unseen = [str(pid) for pid in branch.unseen if pid != listing.PREPARED]
     if unseen:
-        parts.append(f"behind {_numbers(unseen)}, not visible here")
+        parts.append(f"behind {formats.some(unseen, 3)}, not visible here")
     return ", ".join(part for part in parts if part)
 
 
@@ -303,21 +293,12 @@ def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
     modes: dict[str, list[str]] = {}
     for lock in sorted(session.holds, key=lambda lock: lock.relation not in wanted):
         modes.setdefault(lock.relation, []).append(formats.mode(lock.mode))
-    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in list(modes.items())[:most]]
-    more = f" and {len(modes) - most} more" if len(modes) > most else ""
-    return f"holds {', '.join(locks)}{more}"
-
-
-def _numbers(pids: Sequence[int], most: int = 3) -> str:
-    more = f" and {len(pids) - most} more" if len(pids) > most else ""
-    return ", ".join(map(str, pids[:most])) + more
+    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in modes.items()]
+    return f"holds {formats.some(locks, most)}"
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
     """Return `text` in lines of `width` columns, indented after the first. Quoted commands stay on one line."""
-    import re
-    import textwrap
-
     text = re.sub(r"'(?:magetui|pip) [^']{,60}'", lambda match: match[0].replace(" ", "\xa0"), text)
     lines = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines] or [""]

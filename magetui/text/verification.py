@@ -1,8 +1,4 @@
-"""The result of `verify` in sentences, for the command line and the screen.
-
-The first sentence says whether the live schema equals the schema of the revision. Then follow what was compared and
-what was not. `announced` tells the operator who is asked for consent what will be built.
-"""
+"""The result of `verify` in sentences, for the command line and the screen."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ SOURCES = {
     "current": ", the current revision",
     "evidence": ", the closest match, as the current revision is not in the chain",
 }
-BESIDE_NAMED = 8
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,7 @@ class Verdict:
 
 def announced(chain: Chain, rehearsal: ReplayPlan, clean: Callable[[str], str]) -> tuple[str, ...]:
     """Return what `verify` will build and what this means for the database, as sentences."""
-    count = len(rehearsal.steps)
-    steps = "no revisions" if not count else "1 revision" if count == 1 else f"{count} revisions"
+    steps = formats.number(len(rehearsal.steps), "revision") if rehearsal.steps else "no revisions"
     what = f"This builds the schema of {_named(chain, rehearsal)} from nothing ({steps})"
     match rehearsal.mode:
         case "memory":
@@ -68,15 +63,14 @@ def judge(chain: Chain, verification: Verification, clean: Callable[[str], str])
     elif verification.equal:
         first = f"The live schema equals the schema of {name}."
     else:
-        count = "1 difference" if len(details) == 1 else f"{len(details)} differences"
-        first = f"The live schema has {count} from the schema of {name}."
+        first = f"The live schema has {formats.number(len(details), 'difference')} from the schema of {name}."
     sentences = [first, f"{_compared(verification)} {NOT_COMPARED}"]
     if verification.unread:
-        names = _some(sorted({fact.table for fact in verification.unread}))
+        names = formats.some(sorted({fact.table for fact in verification.unread}), MOST_NAMED)
         sentences.append(f"Could not read {names}: another session holds a lock. 'magetui locks' shows the session.")
     beside = tuple(formats.plain(str(fact)) for fact in verification.unrelated)
     if beside:
-        sentences.append(f"The chain does not mention {_some(beside)}: this is not a difference.")
+        sentences.append(f"The chain does not mention {formats.some(beside, MOST_NAMED)}: this is not a difference.")
     if not verification.equal:
         sentences.append(FIND_OUT if rehearsal.chosen != "evidence" else "To check another revision: magetui verify R")
     return Verdict(
@@ -88,7 +82,7 @@ def judge(chain: Chain, verification: Verification, clean: Callable[[str], str])
 
 
 def _compared(verification: Verification) -> str:
-    tables = "1 table" if verification.tables == 1 else f"{verification.tables} tables"
+    tables = formats.number(verification.tables, "table")
     where = {
         "memory": "in memory",
         "schema": "in a scratch schema, which is gone",
@@ -104,8 +98,3 @@ def _named(chain: Chain, rehearsal: ReplayPlan) -> str:
         return "base (before the first revision)"
     message = formats.one_line(chain.by_id[revisions[0]].message) if len(revisions) == 1 else ""
     return " and ".join(revisions) + (f" ({message})" if message else "")
-
-
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(names) - BESIDE_NAMED} more" if len(names) > BESIDE_NAMED else ""
-    return ", ".join(names[:BESIDE_NAMED]) + more

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual import on, work
+from textual import work
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
-from magetui.config.targets import NamedTarget, named_target
-from magetui.tui import jobs
+from magetui.config.targets import named_target
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
+from magetui.tui import jobs, messages
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.keys import keymap
-from magetui.tui.lifecycle import LifecycleApp
-from magetui.tui.messages import (
-    ActionFailed,
-    Answer,
-    BackupEnded,
-    DetailsRead,
-    ReadingFailed,
-    RunEnded,
-    RunsRead,
-    StateRead,
-    TablesRead,
-)
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.main import MainScreen
+from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, THEME
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
@@ -43,14 +34,13 @@ if TYPE_CHECKING:
     from magetui.config.settings import Settings
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis
-    from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
     from magetui.model.plan import ChangeVerb, Plan
 
 
-class MagetuiApp(LifecycleApp):
+class MagetuiApp(Shell):
     """Holds the operator's selection and the latest diagnosis. The screens hold what they show."""
 
     TITLE = "magetui"
@@ -73,18 +63,14 @@ class MagetuiApp(LifecycleApp):
     ) -> None:
         super().__init__(settings, environment)
         self.main_screen = MainScreen(briefing)
-        self.named: NamedTarget | None = None
-        self.diagnosis: Diagnosis | None = None
-        self.chain: Chain | None = None
         self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
-        self.database_label = self.first_label = ""
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the screen that the program opens with."""
         return self.main_screen
 
     def on_mount(self) -> None:
-        self.set_keymap(keymap(self.settings.keys))
+        # In a keymap, a comma separates two keys.
+        self.set_keymap({action: key.replace(",", "comma") for action, key in self.settings.keys.items()})
         self.call_after_refresh(self._read_first)
 
     def _read_first(self) -> None:
@@ -100,7 +86,6 @@ class MagetuiApp(LifecycleApp):
         self.read_state()
 
     def read_state(self) -> None:
-        """Read the current database."""
         self.workers.cancel_group(self, "quiet")
         self.main_screen.schedule_refresh()
         self._read_state(self.selection)
@@ -108,11 +93,13 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
         load_engine()
-        for message in jobs.state(self.open_workspace(selection)):
-            self.post_message(message)
+        self._post(jobs.state(self.open_workspace(selection)))
 
-    @on(MainScreen.RefreshDue)
-    def _read_quietly(self) -> None:
+    def _post(self, answers: Iterable[Message]) -> None:
+        for answer in answers:
+            self.post_message(answer)
+
+    def on_main_screen_refresh_due(self) -> None:
         """Look for changes, unless a worker reads already."""
         if any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers):
             self.main_screen.schedule_refresh()
@@ -129,14 +116,11 @@ class MagetuiApp(LifecycleApp):
             self.post_message(message)
         self.call_later(self.main_screen.schedule_refresh, time.monotonic() - started)
 
-    def _is_past(self, answer: Answer) -> bool:
+    def _is_past(self, answer: messages.Answer) -> bool:
         """Return whether the answer is about a database that is not the current one any more."""
         return answer.selection != self.selection
 
-    @on(StateRead)
-    def _state_read(self, message: StateRead) -> None:
-        from magetui.text import formats
-
+    def on_state_read(self, message: messages.StateRead) -> None:
         if self._is_past(message):
             return
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
@@ -148,30 +132,25 @@ class MagetuiApp(LifecycleApp):
         self.main_screen.show_header(label, message.diagnosis, self.named, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
 
-    @on(TablesRead)
-    def _tables_read(self, message: TablesRead) -> None:
+    def on_tables_read(self, message: messages.TablesRead) -> None:
         if not self._is_past(message):
             self.main_screen.show_tables(message.tables)
 
-    @on(ReadingFailed)
-    def _reading_failed(self, message: ReadingFailed) -> None:
+    def on_reading_failed(self, message: messages.ReadingFailed) -> None:
         if not self._is_past(message):
             self.diagnosis = self.chain = None
             self._seen = message.problem
             self.main_screen.show_problem(message.problem)
 
-    @on(SchemaPane.TableWanted)
-    def _table_wanted(self, message: SchemaPane.TableWanted) -> None:
+    def on_schema_pane_table_wanted(self, message: SchemaPane.TableWanted) -> None:
         self.read_details(self.selection, message.schema, message.name)
 
     @work(thread=True, group="details", exit_on_error=False)
     def read_details(self, selection: Selection, schema: str | None, name: str) -> None:
         load_engine()
-        for message in jobs.details(self.open_workspace(selection), schema, name):
-            self.post_message(message)
+        self._post(jobs.details(self.open_workspace(selection), schema, name))
 
-    @on(DetailsRead)
-    def _details_read(self, message: DetailsRead) -> None:
+    def on_details_read(self, message: messages.DetailsRead) -> None:
         if not self._is_past(message):
             self.main_screen.query_one(SchemaPane).show_details(message.details)
 
@@ -180,11 +159,9 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, group="runs", exit_on_error=False)
     def read_runs(self, *, requested: bool) -> None:
         load_engine()
-        for message in jobs.past_runs(self.open_workspace(), requested=requested):
-            self.post_message(message)
+        self._post(jobs.past_runs(self.open_workspace(), requested=requested))
 
-    @on(RunsRead)
-    def _runs_read(self, message: RunsRead) -> None:
+    def on_runs_read(self, message: messages.RunsRead) -> None:
         if message.requested:
             from magetui.tui.screens.runs import RunsScreen
 
@@ -200,7 +177,6 @@ class MagetuiApp(LifecycleApp):
     # -- changing
 
     def action_change(self, name: ChangeVerb, revision: str | None = None) -> None:
-        """Open the plan screen of a verb, for `revision` or for the likely target."""
         if self.selection.read_only:
             self.notify("--read-only is set: magetui changes nothing.", severity="warning")
         else:
@@ -208,60 +184,45 @@ class MagetuiApp(LifecycleApp):
 
     def action_plan(self, name: ChangeVerb = "migrate", revision: str | None = None) -> None:
         """Show what a verb would do. This works with --read-only too, since a plan changes nothing."""
-        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
-        self._push_plan(name, revision or target, unknown)
-
-    def plan_again(self, record: RunRecord) -> None:
-        """Show the plan of a run that ended early, made again from the present state."""
-        name = cast("ChangeVerb", record.verb)
-        _, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
-        self._push_plan(name, "" if name in ("finish", "undo") else record.target_revision, unknown)
-
-    def _push_plan(self, name: ChangeVerb, revision: str, unknown: str | None) -> None:
         from magetui.tui.screens.plan import PlanScreen
 
-        self.push_screen(PlanScreen(name, verb(name).title, revision, unknown))
+        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
+        self.push_screen(PlanScreen(name, verb(name).label, revision or target, unknown))
+
+    def plan_again(self, record: RunRecord) -> None:
+        name = cast("ChangeVerb", record.verb)
+        self.action_plan(name, None if name in ("finish", "undo") else record.target_revision)
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits) -> None:
-        """Start a run that the operator consented to, and show it."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import start
         from magetui.tui.screens.run import RunScreen
 
         try:
             started = start.start_run(self.open_workspace(), plan, limits)
         except MagetuiError as error:
-            self.post_message(ActionFailed(plan.verb, error.message))
+            self.post_message(messages.ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)
             return
         self.live_runs.add(started.run)
         self.started_runs.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))
 
-    def run_seen(self, run: int) -> None:
-        """Remember that a run is alive, so that its end is noticed."""
-        self.live_runs.add(run)
-
     def run_ended(self, record: RunRecord) -> None:
-        """Add the end of a run to the log and read the state again."""
         self.live_runs.discard(record.run)
         self.main_screen.query_one(LogPane).add(entry_of(record))
         self.read_state()
 
-    @on(RunEnded)
-    def _run_ended_unseen(self, message: RunEnded) -> None:
+    def on_run_ended(self, message: messages.RunEnded) -> None:
         self.run_ended(message.record)
         self.notify(entry_of(message.record).text, title="Run ended", markup=False)
 
-    @on(ActionFailed)
-    def _action_failed(self, message: ActionFailed) -> None:
+    def on_action_failed(self, message: messages.ActionFailed) -> None:
         self.note(message.verb, message.problem, style=CRITICAL)
         self.notify(message.problem, severity="error", markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
-        """Add a line to the log pane."""
         self.main_screen.note(verb, text, took, style)
 
     # -- backups
@@ -273,7 +234,6 @@ class MagetuiApp(LifecycleApp):
         self._push_once(BackupScreen(self.backup if self.backup is not None and self.backup.alive else None))
 
     def start_backup(self, request: BackupRequest, file: Path) -> BackupJob:
-        """Start a backup that the operator consented to."""
         self.backup = BackupJob(request, file, self.database_label)
         self._back_up(self.backup, self.selection)
         return self.backup
@@ -281,22 +241,16 @@ class MagetuiApp(LifecycleApp):
     @work(thread=True, group="backup", exit_on_error=False)
     def _back_up(self, backup: BackupJob, selection: Selection) -> None:
         backup.run(self.open_workspace(selection))
-        self.post_message(BackupEnded(backup))
-
-    @on(BackupEnded)
-    def _backup_ended(self, message: BackupEnded) -> None:
-        self.main_screen.show_backup(message.backup)
+        self.call_later(self.main_screen.show_backup, backup)
 
     # -- sessions
 
-    @on(SessionRows.SessionOpened)
-    def _session_opened(self, message: SessionRows.SessionOpened) -> None:
+    def on_session_rows_session_opened(self, message: SessionRows.SessionOpened) -> None:
         from magetui.tui.screens.session import SessionScreen
 
         self.push_screen(SessionScreen(message.session))
 
-    @on(SessionRows.SignalWanted)
-    def _signal_wanted(self, message: SessionRows.SignalWanted) -> None:
+    def on_session_rows_signal_wanted(self, message: SessionRows.SignalWanted) -> None:
         from magetui.tui.session_actions import ask_to_signal
 
         ask_to_signal(self, message.session, message.action, message.rows)
@@ -332,7 +286,6 @@ class MagetuiApp(LifecycleApp):
         self.push_screen(ConnectScreen())
 
     def connect_to(self, selection: Selection, label: str) -> None:
-        """Make another database the current one. The connect screen has connected to it already."""
         self.selection = selection
         self.diagnosis = self.chain = self._seen = self.named = None
         self.database_label = label
@@ -341,10 +294,9 @@ class MagetuiApp(LifecycleApp):
         self.read_runs(requested=False)
 
     def action_help(self) -> None:
-        """Show the help of the focused pane or of the screen in front."""
         from magetui.tui.screens.base import OverScreen
         from magetui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
             subject = self.screen if isinstance(self.screen, OverScreen) else self.main_screen.unfolded
-            self.push_screen(HelpScreen(subject, self.settings.keys))
+            self.push_screen(HelpScreen(subject))

@@ -1,14 +1,12 @@
-"""A backup that is being written: its progress, and its result.
-
-The job outlives its screen, so that the operator can look around during the backup. It is a thread of the program and
-cannot outlive the program. Whoever ends the program cancels the job first, so that the job can delete its file.
-"""
+"""A backup that is being written. It outlives its screen, but whoever ends the program cancels it first."""
 
 from __future__ import annotations
 
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from magetui.engine.errors import LockTimeoutError, MagetuiError
 
 if TYPE_CHECKING:
     from magetui.backends.backup import BackupProgress
@@ -46,7 +44,7 @@ class BackupJob:
         return self.alive and self._stop.is_set()
 
     def cancel(self) -> None:
-        """Ask the backup to end. It ends within moments and leaves no file."""
+        """Ask the backup to end, within moments and without a file."""
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
@@ -54,9 +52,7 @@ class BackupJob:
         return self._ended.wait(seconds)
 
     def run(self, workspace: Workspace) -> None:
-        """Write the backup."""
         from magetui.engine.backup import make_backup
-        from magetui.engine.errors import LockTimeoutError, MagetuiError
 
         problem = "An unexpected error ended the backup."
         try:

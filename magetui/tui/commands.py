@@ -8,8 +8,7 @@ from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from magetui.tui.keys import action_of
-from magetui.tui.screens.main import MainScreen
+from magetui.tui.screens.main import MainScreen, action_of
 from magetui.tui.shell import Shell
 from magetui.verbs import VERBS
 
@@ -26,7 +25,7 @@ class VerbCommands(Provider):
     def _commands(self) -> list[tuple[str, str, Callable[[], object]]]:
         key_of = cast("Shell", self.app).key_of
         verbs = [
-            (f"{verb.title}  ({key_of(verb.name)})", action_of(verb), verb.summary)
+            (f"{verb.label}  ({key_of(verb.name)})", action_of(verb), verb.summary)
             for verb in VERBS
             if verb.key is not None
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from magetui.engine.errors import MagetuiError, RunNotFoundError, StateError
 from magetui.tui.messages import ActionFailed, DetailsRead, ReadingFailed, RunEnded, RunsRead, StateRead, TablesRead
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ PAST_RUNS = 20
 def state(workspace: Workspace) -> Iterator[Message]:
     """Diagnose, list the tables, then add the evidence, which takes longest and so gets a message of its own."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.schema.snapshot import open_reading
 
     selection = workspace.selection
@@ -49,7 +49,6 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, live_runs: Colle
     of this database continues, nothing is read, since the run reports its own progress.
     """
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
-    from magetui.engine.errors import MagetuiError, RunNotFoundError
     from magetui.engine.runs import follow
     from magetui.engine.schema.snapshot import open_reading
 
@@ -92,8 +91,6 @@ def _remember(workspace: Workspace) -> Iterator[Message]:
 
 def _tables(reading: Reading, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
     """Return the tables, or why they could not be listed. If the diagnosis could not connect, do not try again."""
-    from magetui.engine.errors import MagetuiError
-
     try:
         return reading.overview.tables if diagnosis.target.database is not None else "not connected"
     except MagetuiError as error:
@@ -101,8 +98,6 @@ def _tables(reading: Reading, diagnosis: Diagnosis) -> tuple[Table, ...] | str:
 
 
 def details(workspace: Workspace, schema: str | None, name: str) -> Iterator[Message]:
-    """Describe one table."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.schema.introspect import describe_table
 
     try:
@@ -113,7 +108,6 @@ def details(workspace: Workspace, schema: str | None, name: str) -> Iterator[Mes
 
 def past_runs(workspace: Workspace, *, requested: bool) -> Iterator[Message]:
     """Read all recorded runs if `requested`. Otherwise read this database's runs and the live runs, for the log."""
-    from magetui.engine.errors import MagetuiError, StateError
     from magetui.engine.runs.follow import list_runs
 
     try:

@@ -1,7 +1,4 @@
-"""Open the full-screen program and clean up after the operator leaves it.
-
-After the screen closes, this module cancels a backup that is being written and names the runs that continue.
-"""
+"""Open the full-screen program, on a practice incident too, and clean up after the operator leaves it."""
 
 from __future__ import annotations
 
@@ -10,8 +7,12 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from magetui.config.settings import Settings
+from magetui.engine.errors import MagetuiError
+from magetui.engine.target.selection import Selection
+from magetui.text import formats
 from magetui.tui.app import MagetuiApp
 
 BACKUP_SECONDS = 15.0  # how long a cancelled backup may take to delete its file
@@ -36,6 +37,17 @@ def open_app(settings: Settings, environment: Mapping[str, str] | None = None, b
     return status if status is not None else app.return_code or 0
 
 
+def open_demo(settings: Settings, scenario: str) -> int:
+    """Build a practice incident, open the program on it, and delete it. Return the exit status."""
+    from magetui.engine.demo.demo import build_demo
+
+    with build_demo(scenario) as demo:
+        selection = Selection(config=str(demo.config), read_only=settings.selection.read_only)
+        return open_app(
+            replace(settings, selection=selection, base=None), demo.environment(os.environ), briefing=demo.story
+        )
+
+
 def _end_backup(app: MagetuiApp) -> None:
     """Cancel a running backup and wait until it has deleted its file; the end of the process would leave the file."""
     backup = app.backup
@@ -52,10 +64,8 @@ def _end_backup(app: MagetuiApp) -> None:
 
 
 def _report_live_runs(app: MagetuiApp) -> None:
-    """Print which runs continue without the program."""
     if not app.live_runs:
         return
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.runs import follow
 
     for run in sorted(app.live_runs):
@@ -66,8 +76,6 @@ def _report_live_runs(app: MagetuiApp) -> None:
 
 def _print(sentence: str) -> None:
     """Print a sentence on the restored terminal. If the terminal is gone, nobody reads it."""
-    from magetui.text import formats
-
     with suppress(OSError):
         sys.stdout.write(f"{formats.plain(sentence)}\n")
         sys.stdout.flush()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from magetui.engine.errors import MagetuiError
+from magetui.model.plan import SignalAction
+from magetui.model.sessions import Session
 from magetui.tui.screens.session import ConsentScreen
+from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, WARNING
 from magetui.tui.widgets.sessions import SessionRows
-
-if TYPE_CHECKING:
-    from magetui.model.plan import SignalAction
-    from magetui.model.sessions import Session
-    from magetui.tui.shell import Shell
 
 
 def ask_to_signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
@@ -28,7 +26,6 @@ def _work(app: Shell, name: str, work: Callable[[], None]) -> None:
 
 def _check(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
     """Refuse, or ask for consent. Runs in a worker, since a secret store may have to name the database."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
     try:
@@ -47,8 +44,6 @@ def _check(app: Shell, session: Session, action: SignalAction, rows: SessionRows
 
 
 def _signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:
-    """Act in a worker, and show the effect that was read back."""
-    from magetui.engine.errors import MagetuiError
     from magetui.engine.sessions import signals
 
     try:

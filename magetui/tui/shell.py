@@ -1,19 +1,29 @@
-"""The shell: what panes, screens and widgets may ask of the app.
+"""The shell: the app as panes, screens and widgets know it.
 
-The app imports every screen, so a screen that imported the app would close a circle. This abstract class has the
-members that screens use; `MagetuiApp` is the only class that implements all of them.
+The app imports every screen, so a screen that imported the app would close a circle. This class is about the process:
+what a new workspace gets, what an error may show, and what must happen before the process ends. Its abstract members
+are the app's own; `MagetuiApp` is the only subclass.
 """
 
 from __future__ import annotations
 
+import os
+import traceback
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from textual import on
 from textual.app import App
 from textual.dom import DOMNode
-from textual.worker import Worker
+from textual.worker import Worker, WorkerState
+
+from magetui.config.keys import ACTIONS
+from magetui.engine.target.passwords import Passwords
+from magetui.tui.hangup import watch_for_hangup
+from magetui.tui.messages import ActionFailed, ReadingFailed
+from magetui.tui.theme import style_sheets
 
 if TYPE_CHECKING:
     from magetui.config.settings import Settings
@@ -22,37 +32,117 @@ if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
-    from magetui.engine.runs.start import Limits
+    from magetui.engine.runs.start import Limits, StartedRun
     from magetui.engine.target.selection import Selection
+    from magetui.engine.target.target import Target
     from magetui.engine.workspace import Workspace
     from magetui.model.plan import ChangeVerb, Plan
     from magetui.tui.backup_job import BackupJob
 
+TINY = "tiny"  # the class of a screen on a terminal that is too small
+
 
 class Shell(App[int]):
-    """The app as the parts of the screen know it."""
+    """The app without its screens."""
 
-    environment: Mapping[str, str]
-    settings: Settings
-    selection: Selection
-    first_selection: Selection  # the database that the program was started on
-    named: NamedTarget | None  # the configuration's entry of the current database
-    diagnosis: Diagnosis | None
-    chain: Chain | None
-    database_label: str  # how the screens name the current database
-    first_label: str
+    def __init__(self, settings: Settings, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(css_path=list(style_sheets()), ansi_color=True)
+        self.environment: Mapping[str, str] = os.environ if environment is None else environment
+        self.settings = settings
+        self.selection = self.first_selection = settings.selection
+        self.named: NamedTarget | None = None  # the configuration's entry of the current database
+        self.diagnosis: Diagnosis | None = None
+        self.chain: Chain | None = None
+        self.database_label = self.first_label = ""  # how the screens name the current and the first database
+        self.backup: BackupJob | None = None  # the latest
+        self.live_runs: set[int] = set()  # the runs that were alive when last seen: their end is noticed
+        self.started_runs: list[StartedRun] = []  # the connections to the runs that this program started
+        self._passwords = Passwords()  # printed by password commands
+        self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
+        self._leaving = False
 
-    @abstractmethod
+    def on_mount(self) -> None:
+        watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
+
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
-        """Return a new workspace on the current selection, or on the given one."""
+        """Return a new workspace. Each one is new, so that it reads the scripts and the secrets again."""
+        from magetui.engine.workspace import Workspace
 
-    @abstractmethod
+        return Workspace(selection or self.selection, self.environment, self._targets, self._passwords)
+
     def key_of(self, action: str) -> str:
         """Return the key of an action, by its name in the configuration."""
+        return self.settings.keys.get(action, ACTIONS[action])
 
-    @abstractmethod
+    # -- errors
+
+    def cleaned(self, text: str) -> str:
+        """Return `text` without the credentials of any opened database. No secret store is asked, as it may be slow."""
+        from magetui.protocol.redaction import redact, secrets_of, store_secrets
+
+        for selection in (self.selection, self.first_selection):
+            for url in (selection.url, selection.scratch_url, self.environment.get("MAGETUI_SCRATCH_URL")):
+                text = redact(text, secrets_of(url)) if url else text
+        for target in tuple(self._targets):
+            text = target.clean(text)
+        return redact(text, store_secrets(self.environment))
+
+    @on(Worker.StateChanged)
     def show_unexpected_error(self, event: Worker.StateChanged) -> None:
-        """Show an error that nobody expected in a worker."""
+        """Show an error that nobody expected in a worker. The screen stays usable.
+
+        Textual sends this message only to the owner of the worker. So a screen with workers passes it on to the app.
+        """
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            problem = self.cleaned(f"{type(error).__name__} in {event.worker.name}: {error}")
+            self.post_message(ActionFailed("error", problem))
+            if event.worker.group == "state":
+                self.post_message(ReadingFailed(self.selection, problem))
+
+    def _fatal_error(self) -> None:
+        """Print an error that ends the program. Textual's own report would show variables, which may hold URLs."""
+        from rich.text import Text
+
+        self._exit_renderables.append(Text(self.cleaned(traceback.format_exc())))
+        self._close_messages_no_wait()
+
+    # -- leaving
+
+    def _hang_up(self) -> None:
+        """Leave because the terminal is gone.
+
+        The runs keep their connection to this process: its end tells a run that must be cancelled on disconnect.
+        """
+        self.started_runs.clear()
+        if self.backup is not None:
+            self.backup.cancel()
+        self.exit(0)
+
+    async def action_quit(self) -> None:
+        """Leave. If that would cancel a backup, warn first."""
+        if self.backup is not None and self.backup.alive and not self.backup.warned:
+            self.backup.warned = True
+            self.notify(
+                f"A backup is being written. Quit again to cancel it; {self.key_of('backup')} shows it.",
+                severity="warning",
+            )
+            return
+        self.exit()
+
+    def exit(self, *arguments: Any, **options: Any) -> None:
+        """Leave, and ignore every key from now on."""
+        self._leaving = True
+        super().exit(*arguments, **options)
+
+    async def run_action(self, action: Any, *arguments: Any, **options: Any) -> bool:
+        """Do what a key says, unless the program is leaving or the screen is too small to show what the key does."""
+        screen, name = self.screen, str(action).partition("(")[0]
+        if self._leaving or (screen.has_class(TINY) and name not in getattr(screen, "WHILE_TINY", ())):
+            return False
+        return await super().run_action(action, *arguments, **options)
+
+    # -- what the app adds
 
     @abstractmethod
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
@@ -81,10 +171,6 @@ class Shell(App[int]):
     @abstractmethod
     def start_run(self, plan: Plan, limits: Limits) -> object:
         """Start a run that the operator consented to, and show it."""
-
-    @abstractmethod
-    def run_seen(self, run: int) -> None:
-        """Remember that a run is alive, so that its end is noticed."""
 
     @abstractmethod
     def run_ended(self, record: RunRecord) -> None:

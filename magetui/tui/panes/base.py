@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widget import Widget
+from textual.content import Content
 
-from magetui.tui.widgets.rows import Rows
+from magetui.tui.theme import QUIET
+from magetui.tui.widgets.rows import Row, Rows
+
+PROBLEM = "problem:"
 
 
 class Pane(Vertical):
@@ -25,11 +29,6 @@ class Pane(Vertical):
 
     def focus_content(self) -> None:
         """Give the pane's main widget the focus."""
-        self.focus_target().focus()
-
-    def focus_target(self) -> Widget:
-        """Return the widget that takes the focus of the pane."""
-        raise NotImplementedError
 
     @property
     def text(self) -> str:
@@ -38,15 +37,33 @@ class Pane(Vertical):
 
 
 class RowsPane(Pane):
-    """A pane that contains one list. The subclass yields the list in `compose`."""
+    """A pane that contains one list."""
+
+    EMPTY = ""  # what the list shows if it has no rows
+
+    def __init__(self, id: str, rows_id: str) -> None:
+        super().__init__(id=id)
+        self._rows_id = rows_id
+
+    def compose(self) -> ComposeResult:
+        yield Rows(id=self._rows_id, empty=self.EMPTY)
 
     @property
     def rows(self) -> Rows:
         return self.query_one(Rows)
 
-    def focus_target(self) -> Widget:
-        return self.rows.lines
+    def focus_content(self) -> None:
+        self.rows.focus_lines()
 
     @property
     def text(self) -> str:
         return self.rows.text
+
+    def show_reading(self) -> None:
+        """Forget the rows, because another database is being read."""
+        self.show_title("reading …")
+        self.rows.forget()
+
+    def show_problem(self, message: str) -> None:
+        self.show_title("not read")
+        self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(message, QUIET), message)])

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
+from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, scroll
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -41,8 +41,6 @@ PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
 
 
 class ConnectionPane(Pane):
-    """The diagnosis: a headline, facts, and each finding with its next key."""
-
     NUMBER, NAME = 1, "Connection"
     ABOUT = "The database, the state of its migrations, and the key of the next step."
     BINDINGS = [*LINE_KEYS, *END_KEYS]
@@ -55,11 +53,11 @@ class ConnectionPane(Pane):
         with VerticalScroll(can_focus=True):
             yield Static("reading the database …", markup=False)
 
-    def focus_target(self) -> Widget:
-        return self.query_one(VerticalScroll)
+    def focus_content(self) -> None:
+        self.query_one(VerticalScroll).focus()
 
     def action_scroll(self, direction: str) -> None:
-        scroll(self.query_one(VerticalScroll), direction)
+        getattr(self.query_one(VerticalScroll), f"scroll_{direction}")(animate=False)
 
     @property
     def text(self) -> str:
@@ -87,29 +85,19 @@ class ConnectionPane(Pane):
         self.query_one(Static).update(content)
 
     def _lines(self, diagnosis: Diagnosis) -> list[Content]:
-        from magetui.engine.project.releases import release_range
-        from magetui.text import formats
-
-        mage = diagnosis.project.kind == "mage"
-
-        def listed(revisions: tuple[str, ...], none: str) -> str:
-            names = []
-            for revision in revisions:
-                release = release_range(revision) if mage else None
-                names.append(formats.plain(revision) + (f" ({release})" if release else ""))
-            return ", ".join(names) or none
-
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
         connected = formats.connected(target.url, target.address, target.tls)
+        current = formats.with_releases(diagnosis.current, project.kind, " ") or "none"
+        location = f"mage-ai {project.version or ''}" if project.kind == "mage" else str(project.location)
         worst = diagnosis.findings[0]
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
                 ("   current ", QUIET),
-                listed(diagnosis.current, "none") if reached else "unknown",
+                current if reached else "unknown",
                 ("   head ", QUIET),
-                listed(diagnosis.heads, "none"),
+                formats.with_releases(diagnosis.heads, project.kind, " ") or "none",
             ),
             Content.assemble(
                 ("source ", QUIET),
@@ -117,7 +105,7 @@ class ConnectionPane(Pane):
                 *((("   role ", QUIET), formats.plain(target.user)) if target.user else ()),
                 *((("   connected", QUIET), formats.plain(connected)) if connected else ()),
                 ("   project ", QUIET),
-                formats.plain(f"mage-ai {project.version or ''}" if mage else str(project.location)),
+                formats.plain(location),
             ),
         ]
         for finding in diagnosis.findings:
@@ -125,8 +113,6 @@ class ConnectionPane(Pane):
         return lines
 
     def _finding_lines(self, finding: Finding) -> list[Content]:
-        from magetui.text import formats
-
         style = SEVERITY_STYLES[finding.severity]
         lines = [Content.assemble((finding.code, style), "  ", formats.plain(finding.message))]
         heading = "  next "

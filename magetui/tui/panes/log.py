@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
-from magetui.tui.widgets.rows import Row, Rows, fitted
+from magetui.tui.widgets.rows import Row, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord
@@ -24,38 +24,31 @@ STYLES = {"done": GOOD, "running": WARNING, "failed": CRITICAL, "lost": CRITICAL
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log. `at` is local wall-clock time.
+    """One line of the log."""
 
-    If the entry is about a run, `run` is its number and `database` is its database, as records name it. `brief` are
-    shorter versions of `text`, the longest first, for narrow terminals.
-    """
-
-    at: str
+    at: str  # local wall-clock time
     verb: str
     text: str
     took: str = ""
     style: str = ""
-    run: int | None = None
-    database: str | None = None
-    brief: tuple[str, ...] = ()
+    run: int | None = None  # the number of the run that the entry is about
+    database: str | None = None  # of the run, as records name it
+    brief: tuple[str, ...] = ()  # shorter versions of `text`, the longest first, for narrow terminals
 
 
 class LogPane(RowsPane):
-    """The actions so far, oldest first. Enter on a run opens it."""
-
     NUMBER, NAME = 4, "Log"
     ABOUT = (
         "Every action with its time and outcome, and the recorded runs. Enter shows the full text of an entry; on a "
         "run, enter opens the run."
     )
 
+    EMPTY = "no actions yet"
+
     def __init__(self) -> None:
-        super().__init__(id="log")
+        super().__init__("log", "log-rows")
         self._entries: list[Entry] = []
         self._database: str | None = None  # the current database
-
-    def compose(self) -> ComposeResult:
-        yield Rows(id="log-rows", empty="no actions yet")
 
     def add(self, entry: Entry) -> None:
         """Append an entry. If it is about a run, it replaces an earlier entry about the same run."""
@@ -64,10 +57,7 @@ class LogPane(RowsPane):
         self._show()
 
     def add_runs(self, records: Sequence[RunRecord], database: str | None) -> None:
-        """Put recorded runs, oldest first, before the actions of this program.
-
-        From now on, each run of a database other than `database` is shown with its database.
-        """
+        """Put recorded runs, oldest first, before the actions of this program. `database` is the current one."""
         self._database = database
         known = {entry.run for entry in self._entries if entry.run is not None}
         past = [entry_of(record) for record in records if record.run not in known]
@@ -89,11 +79,8 @@ class LogPane(RowsPane):
 
 
 def entry_of(record: RunRecord) -> Entry:
-    """Return the log entry of a run."""
-    from magetui.text import formats
-
     at = formats.local_time(record.ended or record.started)
-    outcome = f"run {record.run}: {formats.OUTCOMES[record.outcome]}"
+    outcome = f"run {record.run}: {formats.outcome(record.outcome)}"
     return Entry(
         at,
         record.verb,
@@ -112,8 +99,6 @@ def entry_of(record: RunRecord) -> Entry:
 
 def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list[Row]:
     """Return a row for each entry: time, verb, text, duration. A run of another database also names its database."""
-    from magetui.text import formats
-
     rows = []
     for number, entry in enumerate(entries):
         room = max(10, width - 13 - 10 - 11)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
 from textual.content import Content
 
-from magetui.tui.panes.base import RowsPane
+from magetui.text import formats
+from magetui.tui.panes.base import PROBLEM, RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
-from magetui.tui.widgets.rows import Row, Rows, fitted
+from magetui.tui.widgets.rows import Row, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
 ID_WIDTH = 14
 UNKNOWN = "unknown:"
-PROBLEM = "problem:"
 
 
 class RevisionsPane(RowsPane):
-    """The revisions. Enter opens a revision."""
-
     NUMBER, NAME = 2, "Revisions"
     ABOUT = (
         "The chain of migration scripts, newest first: ○ pending, ● applied, ▶ the current revision, ? a current "
@@ -31,12 +28,11 @@ class RevisionsPane(RowsPane):
         "cursor as their target."
     )
 
-    def __init__(self) -> None:
-        super().__init__(id="revisions")
-        self._cursor_placed = False
+    EMPTY = "no revisions"
 
-    def compose(self) -> ComposeResult:
-        yield Rows(id="revision-rows", empty="no revisions")
+    def __init__(self) -> None:
+        super().__init__("revisions", "revision-rows")
+        self._cursor_placed = False
 
     @property
     def selected(self) -> str | None:
@@ -45,17 +41,11 @@ class RevisionsPane(RowsPane):
         return None if key is None or key.startswith((UNKNOWN, PROBLEM)) else key
 
     def show_reading(self) -> None:
-        """Forget the rows, because another database is being read."""
         self._cursor_placed = False
-        self.show_title("reading …")
-        self.rows.forget()
+        super().show_reading()
 
     def show_problem(self, message: str) -> None:
-        from magetui.text import formats
-
-        self.show_title("not read")
-        text = formats.one_line(message)
-        self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(text, QUIET), text)])
+        super().show_problem(formats.one_line(message))
 
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
         current = diagnosis.current if diagnosis is not None else ()
@@ -88,14 +78,9 @@ def revision_rows(
     """Return the chain's rows: problems and unknown current revisions first, then the revisions with their lanes."""
     from magetui.engine.project.releases import first_releases, release_range
     from magetui.engine.revisions.lanes import lanes_of
-    from magetui.text import formats
 
     rows = [
-        Row(
-            f"{PROBLEM}{number}",
-            Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)),
-            problem.message,
-        )
+        Row(f"{PROBLEM}{number}", Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)), problem.message)
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]

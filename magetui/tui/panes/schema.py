@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message
 
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, QUIET, STRONG
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -21,31 +22,27 @@ NAME_WIDTH = 16  # columns that a name needs before sizes are shown beside it
 
 
 class SchemaPane(RowsPane):
-    """The tables. Enter opens or closes a table."""
-
     NUMBER, NAME = 3, "Schema"
     ABOUT = (
         "The tables of the database, with the server's estimate of their rows. Enter on a table shows its columns, "
         "indexes, keys and constraints."
     )
 
+    EMPTY = "no tables"
+
+    @dataclass
     class TableWanted(Message):
         """A table was opened, and its details must be read."""
 
-        def __init__(self, schema: str | None, name: str) -> None:
-            self.schema = schema
-            self.name = name
-            super().__init__()
+        schema: str | None
+        name: str
 
     def __init__(self) -> None:
-        super().__init__(id="schema")
+        super().__init__("schema", "schema-rows")
         self._tables: dict[str, Table] = {}
         self._details: dict[str, TableDetail] = {}
         self._open: set[str] = set()
         self._one_schema = True
-
-    def compose(self) -> ComposeResult:
-        yield Rows(id="schema-rows", empty="no tables")
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show the tables. Open tables stay open, and their details are read again."""
@@ -55,26 +52,21 @@ class SchemaPane(RowsPane):
         schemas = {table.schema for table in tables}
         self._one_schema = len(schemas) <= 1
         schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
-        count = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
-        self.show_title(" · ".join(part for part in (schema, count) if part))
+        self.show_title(" · ".join(part for part in (schema, formats.number(len(tables), "table")) if part))
         self._show()
         for key in self._open:
             self._request_details(key)
 
     def show_reading(self) -> None:
-        """Forget the tables, because another database is being read."""
         self._tables, self._details, self._open = {}, {}, set()
-        self.show_title("reading …")
-        self.rows.forget()
+        super().show_reading()
 
     def show_problem(self, message: str) -> None:
         self._tables, self._details = {}, {}
-        self.show_title("not read")
-        self.rows.show(lambda _width: [Row("problem", Content.styled(message, QUIET), message)])
+        super().show_problem(message)
 
     def show_details(self, details: Sequence[TableDetail]) -> None:
-        for detail in details:
-            self._details[key_of(detail.table)] = detail
+        self._details |= {key_of(detail.table): detail for detail in details}
         self._show()
 
     @on(Rows.Opened)
@@ -115,8 +107,6 @@ def schema_rows(
     qualified: bool,
 ) -> list[Row]:
     """Return a row for each table, and below an open table a row for each of its parts."""
-    from magetui.text import formats
-
     rows: list[Row] = []
     counts = {key: formats.rows(table.rows) for key, table in tables.items()}
     bytes_ = {key: formats.size(table.bytes) for key, table in tables.items()}
@@ -141,8 +131,6 @@ def schema_rows(
 
 
 def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:
-    from magetui.text import formats
-
     rows: list[Row] = []
 
     def add(content: Content) -> None:

@@ -1,7 +1,4 @@
-"""The backup screen: the file and the database's size, then the progress, then the command that restores the backup.
-
-The backup continues when the screen is closed. Opened again, the screen shows the same backup.
-"""
+"""The backup screen: the file and the database's size, then the progress, then the command that restores the backup."""
 
 from __future__ import annotations
 
@@ -15,11 +12,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import Resize
-from textual.message import Message
+from textual.events import Resize, ScreenResume, ScreenSuspend
 from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
@@ -39,8 +37,6 @@ READING_SIZE = "reading the size of the database …"
 
 
 class BackupScreen(OverScreen):
-    """Back the database up, with consent. `B` opens the screen of a live backup again."""
-
     NAME = "Backup"
     ABOUT = (
         "The complete database in one file, as it is at one moment, with pg_dump or SQLite's online backup. The "
@@ -58,15 +54,6 @@ class BackupScreen(OverScreen):
         Binding("l", "app.locks", "Locks"),
         *LINE_KEYS,
     ]
-
-    class Sized(Message):
-        """The size is known, or no backup is possible (`problem`). `request` is the number of the request."""
-
-        def __init__(self, request: int, forecast: BackupEstimate | None, problem: str = "") -> None:
-            self.request = request
-            self.forecast = forecast
-            self.problem = problem
-            super().__init__()
 
     def __init__(self, running: BackupJob | None = None) -> None:
         super().__init__()
@@ -105,16 +92,11 @@ class BackupScreen(OverScreen):
             self.query_one("#no", Button).focus()
             self._request_size()
 
-    def on_resize(self, _event: Resize) -> None:
-        self._show_progress()
-
-    def on_screen_resume(self) -> None:
+    @on(ScreenResume)
+    @on(ScreenSuspend)
+    def _covered(self, event: ScreenResume | ScreenSuspend) -> None:
         if self._backup is not None:
-            self._backup.watched = True
-
-    def on_screen_suspend(self) -> None:
-        if self._backup is not None:
-            self._backup.watched = False
+            self._backup.watched = isinstance(event, ScreenResume)
 
     # -- before consent
 
@@ -144,22 +126,24 @@ class BackupScreen(OverScreen):
     def _read_size(self, number: int, request: BackupRequest) -> None:
         load_engine()
         from magetui.engine.backup import estimate_backup
-        from magetui.engine.errors import MagetuiError
 
         try:
-            self.post_message(self.Sized(number, estimate_backup(self.magetui.open_workspace(), request)))
+            self.call_later(self._sized, number, estimate_backup(self.magetui.open_workspace(), request))
         except MagetuiError as error:
-            self.post_message(self.Sized(number, None, error.message))
+            self.call_later(self._sized, number, None, error.message)
 
-    def on_backup_screen_sized(self, message: Sized) -> None:
-        if message.request != self._request or self._backup is not None:
+    def _sized(self, number: int, forecast: BackupEstimate | None, problem: str = "") -> None:
+        """Show the size, or why no backup is possible. `number` is the number of the request."""
+        if number != self._request or self._backup is not None:
             return
-        self._forecast = forecast = message.forecast
-        self.query_one("#backup-program").display = self._uses_pg_dump()
+        self._forecast = forecast
+        diagnosis = self.magetui.diagnosis
+        dialect = forecast.dialect if forecast else diagnosis.target.dialect if diagnosis else None
+        self.query_one("#backup-program").display = dialect == "postgresql"
         self.query_one("#yes", Button).disabled = forecast is None
         self.refresh_bindings()
         if forecast is None:
-            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), message.problem))
+            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), problem))
             self._ask("Correct the fields and press enter, or close the screen.")
             return
         self._show_text(*self._forecast_lines(forecast))
@@ -172,14 +156,7 @@ class BackupScreen(OverScreen):
         else:
             self._ask(f"The disk may be too small. Write the backup anyway? {CHOICE}", WARNING)
 
-    def _uses_pg_dump(self) -> bool:
-        diagnosis = self.magetui.diagnosis
-        dialect = self._forecast.dialect if self._forecast else diagnosis.target.dialect if diagnosis else None
-        return dialect == "postgresql"
-
     def _forecast_lines(self, forecast: BackupEstimate) -> list[Content]:
-        from magetui.text import formats
-
         postgresql = forecast.dialect == "postgresql"
         size, free = formats.size(forecast.max_bytes), formats.size(forecast.free_bytes)
         if postgresql:
@@ -213,10 +190,6 @@ class BackupScreen(OverScreen):
 
     def _ask(self, question: str, style: str = "") -> None:
         self.query_one(Question).ask(question, style)
-
-    @on(Button.Pressed, "#no")
-    def action_refuse(self) -> None:
-        self.action_close()
 
     @on(Button.Pressed, "#yes")
     def _consented(self) -> None:
@@ -260,6 +233,7 @@ class BackupScreen(OverScreen):
         self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
         self._show_progress()
 
+    @on(Resize)
     def _show_progress(self) -> None:
         if self._backup is None:
             return
@@ -270,7 +244,6 @@ class BackupScreen(OverScreen):
             self._timer = None
 
     def _backup_lines(self, backup: BackupJob) -> list[Content]:
-        from magetui.text import formats
         from magetui.text.terminal import RESTORING
 
         made, file = backup.made, formats.plain(str(backup.file))
@@ -294,8 +267,6 @@ class BackupScreen(OverScreen):
         ]
 
     def _progress_lines(self, backup: BackupJob) -> list[Content]:
-        from magetui.text import formats
-
         progress = backup.progress
         if progress is None:
             return [Content("starting …")]

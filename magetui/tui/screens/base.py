@@ -1,44 +1,33 @@
-"""The base classes of every screen over the main one: a title line, a footer, and escape to close.
-
-If the terminal is too small to show a question, no key answers the question until the terminal is larger.
-"""
+"""The base classes of every screen over the main one: a title line, a footer, and escape to close."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Mount, Resize, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Button, Footer, Static
 from textual.worker import Worker
 
+from magetui.config.targets import NamedTarget
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.shell import shell_of
-from magetui.tui.theme import PRODUCTION
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS, scroll
+from magetui.tui.shell import TINY, Shell, shell_of
+from magetui.tui.theme import PRODUCTION, STRONG
+from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 
-if TYPE_CHECKING:
-    from magetui.config.targets import NamedTarget
-    from magetui.tui.shell import Shell
-
-TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
 
 
 def is_tiny(size: Size) -> bool:
     """Return whether the terminal is too small to show what a key would do."""
     return size.width < TOO_NARROW or size.height < TOO_SHORT
-
-
-def is_blocked(screen: Screen[Any], action: str) -> bool:
-    """Return whether an action must wait because the terminal is too small to show what the action is about."""
-    return screen.has_class(TINY) and action.partition("(")[0] not in getattr(screen, "WHILE_TINY", ())
 
 
 def with_production_mark(title: Content, named: NamedTarget | None) -> Content:
@@ -85,15 +74,19 @@ class OverScreen(Screen[None]):
         return shell_of(self)
 
     def entitle(self, *parts: str | tuple[str, str]) -> None:
-        """Set the title line."""
         title = with_production_mark(Content.assemble(*parts), self.magetui.named)
         self.query_one("#title", Static).update(title)
 
     def action_close(self) -> None:
         self.dismiss(None)
 
+    @on(Button.Pressed, "#no")
+    def action_refuse(self) -> None:
+        """Answer a question of the screen with no."""
+        self.action_close()
+
     def action_scroll(self, direction: str) -> None:
-        scroll(self.query_one(self.SCROLLED), direction)
+        getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
 
     @on(Mount)
     def _clear_notices(self) -> None:
@@ -125,3 +118,20 @@ class ScrolledScreen(OverScreen):
     """A screen with a text to scroll."""
 
     BINDINGS = [*LINE_KEYS, *END_KEYS, *PAGE_KEYS, Binding("space", "scroll('page_down')", "Page down", show=False)]
+
+
+class TextScreen(ScrolledScreen):
+    NAME = "Text"
+    ABOUT = "One text in full, for which the other screen has no room."
+
+    def __init__(self, heading: str, text: Content) -> None:
+        super().__init__()
+        self._heading = heading
+        self._text = text
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(self._text, markup=False)
+
+    def on_mount(self) -> None:
+        self.entitle((f" {self._heading}", STRONG))

@@ -1,8 +1,4 @@
-"""The connect screen: choose another database by its name, from the recent ones, or by its URL.
-
-The current database stays until the new one is connected. A failed attempt shows its cause here and keeps the typed
-text.
-"""
+"""The connect screen: choose another database by its name, from the recent ones, or by its URL."""
 
 from __future__ import annotations
 
@@ -16,11 +12,11 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
-from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from magetui.engine.errors import ConnectError, MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
@@ -38,12 +34,6 @@ class Choices(Lines):
     """The list. The field above keeps the focus, so the cursor is shown without the focus."""
 
     can_focus = False
-
-    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
-        style = super().get_visual_style(*component_classes, partial=partial)
-        if "option-list--option-highlighted" in component_classes:
-            return replace(style, reverse=True)
-        return style
 
 
 class ConnectScreen(OverScreen):
@@ -67,19 +57,6 @@ class ConnectScreen(OverScreen):
         Binding("f1", "app.help", "Help"),  # a question mark is text in a field
     ]
 
-    class Attempted(Message):
-        """The attempt succeeded, or it failed (`problem`). `request` is the number of the attempt."""
-
-        def __init__(
-            self, request: int, selection: Selection, label: str, problem: str = "", *, password: bool = False
-        ) -> None:
-            self.request = request
-            self.selection = selection
-            self.label = label
-            self.problem = problem
-            self.password = password  # whether the password is wrong or missing
-            super().__init__()
-
     def __init__(self) -> None:
         super().__init__()
         self._request = 0  # the number of the latest attempt; answers to earlier attempts are ignored
@@ -100,7 +77,6 @@ class ConnectScreen(OverScreen):
     def on_mount(self) -> None:
         self.entitle((" Connect", STRONG), ("   now ", QUIET), self.magetui.database_label)
         self.query_one("#url", Input).focus()
-        load_engine()
         magetui = self.magetui
         self._choices = choices_of(
             magetui.first_selection, self._base, magetui.first_label, magetui.settings.targets, magetui.environment
@@ -136,7 +112,6 @@ class ConnectScreen(OverScreen):
 
     @property
     def _choice(self) -> Choice | None:
-        """The choice at the cursor."""
         at = self._at
         return next((choice for choice in self._choices if choice.key == at), None)
 
@@ -186,9 +161,6 @@ class ConnectScreen(OverScreen):
         self._forget_password()
 
     @on(OptionList.OptionHighlighted)
-    def _highlighted(self) -> None:
-        self._describe_choice()
-
     def _describe_choice(self) -> None:
         """Show every fact about the choice at the cursor, since its row may be cut."""
         choice = self._choice
@@ -207,8 +179,6 @@ class ConnectScreen(OverScreen):
     @on(Input.Submitted)
     def action_connect(self) -> None:
         """Try to connect. The screen stays open until the result is known."""
-        from magetui.engine.errors import ConnectError
-
         self._request += 1
         self._forget_password()
         try:
@@ -225,7 +195,6 @@ class ConnectScreen(OverScreen):
     def _chosen(self) -> tuple[Selection, str]:
         """Return the selection and its label. Raises `ConnectError` if the typed text is not a URL."""
         from magetui.engine.target.target import parse_target
-        from magetui.text import formats
 
         choice = self._choice
         if choice is not None:
@@ -242,9 +211,7 @@ class ConnectScreen(OverScreen):
     @work(thread=True, exclusive=True, group="connect", exit_on_error=False)
     def _attempt(self, request: int, selection: Selection, label: str) -> None:
         load_engine()
-        from magetui.engine.errors import ConnectError, MagetuiError
         from magetui.engine.workspace import NO_PASSWORD
-        from magetui.text import formats
 
         try:
             workspace = self.magetui.open_workspace(selection)
@@ -255,20 +222,23 @@ class ConnectScreen(OverScreen):
             needed = isinstance(error, ConnectError) and error.cause == "password"
             missing = NO_PASSWORD in error.message
             problem = f"{label} needs a password, and none is known." if missing else error.message
-            self.post_message(self.Attempted(request, selection, label, problem, password=needed))
+            self.call_later(self._failed, request, problem, password=needed)
             return
-        self.post_message(self.Attempted(request, selection, label))
+        self.call_later(self._connected, request, selection, label)
 
-    def on_connect_screen_attempted(self, message: Attempted) -> None:
-        if message.request != self._request:
-            return
-        if not message.problem:
-            self.magetui.connect_to(message.selection, message.label)
+    def _connected(self, request: int, selection: Selection, label: str) -> None:
+        if request == self._request:
+            self.magetui.connect_to(selection, label)
             self.dismiss(None)
-        elif message.password:
-            self._ask_password(message.problem)
+
+    def _failed(self, request: int, problem: str, *, password: bool) -> None:
+        """Show why the attempt failed. `password` is true if the password is wrong or missing."""
+        if request != self._request:
+            return
+        if password:
+            self._ask_password(problem)
         else:
-            self._show(Content.assemble(*self._failure(), message.problem))
+            self._show(Content.assemble(*self._failure(), problem))
 
     def _ask_password(self, problem: str) -> None:
         self._password_for = self._at

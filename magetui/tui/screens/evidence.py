@@ -1,7 +1,4 @@
-"""The evidence screen: which revision the schema matches, and what the schema shows of each revision.
-
-The sentences come first, since an operator in an incident needs them. The list below has the facts behind them.
-"""
+"""The evidence screen: which revision the schema matches, and what the schema shows of each revision."""
 
 from __future__ import annotations
 
@@ -12,12 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
-from magetui.tui.screens.base import OverScreen
+from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
 from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -32,8 +30,6 @@ MATCH_WIDTH = 6
 
 
 class EvidenceScreen(OverScreen):
-    """The conclusion from the schema, and the state of each revision."""
-
     NAME = "Evidence"
     ABOUT = (
         "The revision that the live schema matches, worked out from the operations of each script, and compared with "
@@ -49,15 +45,6 @@ class EvidenceScreen(OverScreen):
         Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
     ]
-
-    class Gathered(Message):
-        """The evidence was gathered, or it could not be gathered (`problem`)."""
-
-        def __init__(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
-            self.chain = chain
-            self.conclusion = conclusion
-            self.problem = problem
-            super().__init__()
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +76,6 @@ class EvidenceScreen(OverScreen):
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
     def _gather(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
         from magetui.engine.schema.snapshot import open_reading
         from magetui.text.evidence import conclude
@@ -101,22 +87,19 @@ class EvidenceScreen(OverScreen):
                 evidence = gather_evidence(reading)
                 table = reading.overview.version_table
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Gathered(None, None, str(error)))
+            self.call_later(self._gathered, None, None, str(error))
             return
-        self.post_message(self.Gathered(chain, conclude(chain, evidence, table, workspace.target.clean)))
+        self.call_later(self._gathered, chain, conclude(chain, evidence, table, workspace.target.clean))
 
-    def on_evidence_screen_gathered(self, message: Gathered) -> None:
-        from magetui.text import formats
-
-        self._chain, self._conclusion = message.chain, message.conclusion
+    def _gathered(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
+        self._chain, self._conclusion = chain, conclusion
         self.refresh_bindings()
         sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
-        if message.chain is None or message.conclusion is None:
-            problem = formats.plain(message.problem)
-            sentences.update(Content.assemble(("The schema could not be examined. ", WARNING), problem))
+        if chain is None or conclusion is None:
+            heading = ("The schema could not be examined. ", WARNING)
+            sentences.update(Content.assemble(heading, formats.plain(problem)))
             rows.show(lambda _width: ())
             return
-        chain, conclusion = message.chain, message.conclusion
         first, *others = conclusion.sentences
         lines = [Content.styled(first, STRONG), *map(Content, others)]
         if conclusion.command:
@@ -144,8 +127,6 @@ class EvidenceScreen(OverScreen):
         self.magetui.action_change("stamp", self.query_one(Rows).selected)
 
     def action_details(self) -> None:
-        from magetui.tui.screens.text import TextScreen
-
         conclusion = self._conclusion
         if conclusion is not None:
             command = [f"  {conclusion.command}"] if conclusion.command else []
@@ -156,8 +137,6 @@ class EvidenceScreen(OverScreen):
 
 def evidence_rows(chain: Chain, conclusion: Conclusion, width: int) -> list[Row]:
     """Return a row for each revision: current or not, its state, whether the schema matches it, id and message."""
-    from magetui.text import formats
-
     rows = []
     for evidence in conclusion.revisions:
         name = evidence.revision

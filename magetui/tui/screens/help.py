@@ -1,40 +1,25 @@
 """The help screen: the focused pane or screen, the verbs, and every key that acts there, read from the bindings.
 
-Nothing needs to be kept up to date beside the bindings. A verb's key is listed with the verb, and not a second time
-among the keys. On a screen over the main one, no verb's key acts, so the screen's own keys come first.
+A verb's key is listed with the verb, and not a second time among the keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.content import Content
 from textual.screen import Screen
 
-from magetui.tui.keys import key_of
-from magetui.tui.screens.base import OverScreen
-from magetui.tui.screens.text import TextScreen
+from magetui.tui.panes.base import Pane
+from magetui.tui.screens.base import OverScreen, TextScreen
+from magetui.tui.shell import Shell, shell_of
 from magetui.tui.theme import QUIET, STRONG
 from magetui.verbs import VERBS
 
-if TYPE_CHECKING:
-    from magetui.tui.panes.base import Pane
-
 VERB_IDS = frozenset(verb.name for verb in VERBS if verb.key is not None)
 # Textual's own bindings that the help leaves out.
-HIDDEN_ACTIONS = frozenset(
-    {
-        "scroll_left",
-        "scroll_right",
-        "page_left",
-        "page_right",
-        "copy_text",
-        "screen.copy_text",
-        "help_quit",
-        "app.focus_previous",
-    }
-)
+SIDEWAYS = {"scroll_left", "scroll_right", "page_left", "page_right"}
+HIDDEN_ACTIONS = {*SIDEWAYS, "copy_text", "screen.copy_text", "help_quit", "app.focus_previous"}
 
 
 class HelpScreen(TextScreen):
@@ -42,43 +27,31 @@ class HelpScreen(TextScreen):
 
     NAME = "Help"
 
-    def __init__(self, subject: Pane | OverScreen, chosen: Mapping[str, str]) -> None:
-        """`chosen` are the keys that the operator has assigned to actions."""
-        lines = screen_lines(subject, chosen) if isinstance(subject, OverScreen) else pane_lines(subject, chosen)
-        super().__init__("Help", Content("\n").join(lines))
+    def __init__(self, subject: Pane | OverScreen) -> None:
+        super().__init__("Help", Content("\n").join(help_lines(subject)))
 
 
-def pane_lines(pane: Pane, chosen: Mapping[str, str]) -> list[Content]:
-    """Return the help on a pane: its description, the verbs, and the other keys."""
-    return [
-        Content.styled(f"{pane.NUMBER} {pane.NAME}", STRONG),
-        Content(pane.ABOUT),
-        *section("Verbs, here and on the command line as magetui VERB", verb_lines(chosen)),
-        *section("Keys", key_lines(pane.screen)),
-    ]
-
-
-def screen_lines(screen: OverScreen, chosen: Mapping[str, str]) -> list[Content]:
-    """Return the help on a screen: its description, its keys, and the verbs of the main screen."""
-    return [
-        Content.styled(screen.NAME, STRONG),
-        Content(screen.ABOUT),
-        *section("Keys", key_lines(screen)),
-        *section("Verbs, on the main screen and on the command line as magetui VERB", verb_lines(chosen)),
-    ]
+def help_lines(subject: Pane | OverScreen) -> list[Content]:
+    """Return the description of a pane or screen, its keys, and the verbs of the main screen."""
+    verbs, keys = verb_lines(shell_of(subject)), section("Keys", key_lines(subject.screen))
+    if isinstance(subject, OverScreen):  # no verb's key acts here, so the screen's own keys come first
+        heading, where = subject.NAME, "on the main screen and on the command line"
+        parts = [*keys, *section(f"Verbs, {where} as magetui VERB", verbs)]
+    else:
+        heading, where = f"{subject.NUMBER} {subject.NAME}", "here and on the command line"
+        parts = [*section(f"Verbs, {where} as magetui VERB", verbs), *keys]
+    return [Content.styled(heading, STRONG), Content(subject.ABOUT), *parts]
 
 
 def section(heading: str, lines: list[Content]) -> list[Content]:
     return [Content(""), Content.styled(heading, STRONG), *lines]
 
 
-def verb_lines(chosen: Mapping[str, str]) -> list[Content]:
+def verb_lines(shell: Shell) -> list[Content]:
     """Return a line for each verb: its key on the main screen, its command, its summary."""
     return [
         Content.assemble(
-            (f"  {key_of(verb.name, chosen) if verb.key else '':<3}", STRONG),
-            f"{verb.name:<10}",
-            (verb.summary, QUIET),
+            (f"  {shell.key_of(verb.name) if verb.key else '':<3}", STRONG), f"{verb.name:<10}", (verb.summary, QUIET)
         )
         for verb in VERBS
     ]

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.message import Message
+from textual.events import ScreenSuspend, Unmount
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
@@ -31,8 +33,6 @@ PULSE_SECONDS = 0.2  # how soon a worker notices that the screen was left
 
 
 class LocksScreen(OverScreen):
-    """The other sessions of the database, as a tree of blockers and waiters."""
-
     NAME = "Locks"
     ABOUT = (
         "The other sessions of this database. Each waiter is below its blocker, and the session that blocks most comes "
@@ -40,17 +40,7 @@ class LocksScreen(OverScreen):
         "too, but earlier. Enter shows every fact about a session. c cancels its query, t ends it; both ask first. The "
         "list is read again every second, or less often if reading takes long."
     )
-    BINDINGS = [
-        Binding("r", "again", "Read again", tooltip="read the sessions now"),
-    ]
-
-    class Looked(Message):
-        """The sessions were read, or they could not be read (`problem`)."""
-
-        def __init__(self, look: Poll | None, problem: str = "") -> None:
-            self.look = look
-            self.problem = problem
-            super().__init__()
+    BINDINGS = [Binding("r", "again", "Read again", tooltip="read the sessions now")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,12 +62,8 @@ class LocksScreen(OverScreen):
         self._wake = threading.Event()  # a new event for each worker, since the last worker may not have ended yet
         self._looking = self._look(self._wake)
 
-    def on_screen_suspend(self) -> None:
-        self._stop_looking()
-
-    def on_unmount(self) -> None:
-        self._stop_looking()
-
+    @on(ScreenSuspend)
+    @on(Unmount)
     def _stop_looking(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
@@ -87,7 +73,6 @@ class LocksScreen(OverScreen):
     def _look(self, wake: threading.Event) -> None:
         """Read the sessions again and again until the screen is left or covered. Show a failure, and try again."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.sessions import listing
 
         worker = get_current_worker()
@@ -97,12 +82,12 @@ class LocksScreen(OverScreen):
                     for look in looks:
                         if worker.is_cancelled:
                             return
-                        self.post_message(self.Looked(look))
+                        self.call_later(self._looked, look)
                         _pause(worker, wake, look.rest)
                         if worker.is_cancelled:
                             return
             except MagetuiError as error:
-                self.post_message(self.Looked(None, error.message))
+                self.call_later(self._failed, error.message)
                 _pause(worker, wake, AGAIN_SECONDS)
 
     def _switch(self, *, to_rows: bool) -> None:
@@ -114,24 +99,20 @@ class LocksScreen(OverScreen):
             self.set_focus(None)  # the keys of a hidden list must not act
         rows.display, unread.display = to_rows, not to_rows
 
-    def on_locks_screen_looked(self, message: Looked) -> None:
-        from magetui.text import formats
+    def _failed(self, problem: str) -> None:
+        self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.database_label}", QUIET))
+        sentences = f"{formats.plain(problem)}\nmagetui tries again every {AGAIN_SECONDS:g} s."
+        self.query_one("#unread", Static).update(sentences)
+        self._switch(to_rows=False)
 
-        look, label = message.look, self.magetui.database_label
-        if look is None:
-            self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {label}", QUIET))
-            self.query_one("#unread", Static).update(
-                f"{formats.plain(message.problem)}\nmagetui tries again every {AGAIN_SECONDS:g} s."
-            )
-            self._switch(to_rows=False)
-            return
+    def _looked(self, look: Poll) -> None:
         self._switch(to_rows=True)
         waiting = sum(bool(session.blocked_by) for session in look.sessions)
         interval = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
         self.entitle(
             (" Locks", STRONG),
             f"   {len(look.sessions)} {'session' if len(look.sessions) == 1 else 'sessions'}, {waiting} waiting",
-            (f"{interval}   {label}", QUIET),
+            (f"{interval}   {self.magetui.database_label}", QUIET),
         )
         self.query_one(SessionRows).show_sessions(look.sessions)
 

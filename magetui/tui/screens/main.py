@@ -19,17 +19,17 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
-from magetui.tui.keys import action_of
+from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import TINY, is_tiny, with_production_mark
-from magetui.tui.shell import shell_of
+from magetui.tui.screens.base import TextScreen, is_tiny, with_production_mark
+from magetui.tui.shell import TINY, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
-from magetui.verbs import VERBS
+from magetui.verbs import VERBS, Verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -44,7 +44,14 @@ NARROW, SHORT = 100, 28
 REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
-SHOWN_IN_FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
+FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
+
+
+def action_of(verb: Verb) -> str:
+    """Return the Textual action that a verb's key starts on the main screen."""
+    if verb.changes:
+        return f"app.change('{verb.name}')"
+    return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
 class MainScreen(Screen[None]):
@@ -58,14 +65,7 @@ class MainScreen(Screen[None]):
             for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
         ),
         *(
-            Binding(
-                verb.key,
-                action_of(verb),
-                verb.title,
-                show=verb.name in SHOWN_IN_FOOTER,
-                tooltip=verb.summary,
-                id=verb.name,
-            )
+            Binding(verb.key, action_of(verb), verb.label, verb.name in FOOTER, tooltip=verb.summary, id=verb.name)
             for verb in sorted(VERBS, key=lambda verb: not verb.changes)  # the verbs that change come first
             if verb.key is not None
         ),
@@ -194,8 +194,6 @@ class MainScreen(Screen[None]):
             return
         entry = self.query_one(LogPane).entry(event.key)
         if entry is not None:
-            from magetui.tui.screens.text import TextScreen
-
             self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", Content(entry.text)))
 
     @on(Rows.Opened, "#revision-rows")
@@ -217,7 +215,6 @@ class MainScreen(Screen[None]):
         self.query_one(SchemaPane).show_reading()
 
     def show_state(self, state: StateRead) -> None:
-        """Show the diagnosis and the chain, and add the diagnosis to the log."""
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
         first = state.diagnosis.findings[0]
@@ -240,7 +237,6 @@ class MainScreen(Screen[None]):
             schema.show_tables(tables)
 
     def show_problem(self, problem: str) -> None:
-        """Show in every pane why nothing could be read."""
         self.query_one(ConnectionPane).show_problem(problem)
         self.query_one(RevisionsPane).show_problem(problem)
         self.query_one(SchemaPane).show_problem(problem)
@@ -248,8 +244,6 @@ class MainScreen(Screen[None]):
 
     def show_header(self, label: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
         """Show the top line: name, time of the reading, server, label. The label is last, as it may be cut."""
-        from magetui.text import formats
-
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
         schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
@@ -269,8 +263,6 @@ class MainScreen(Screen[None]):
 
     def show_backup(self, backup: BackupJob) -> None:
         """Add the end of a backup to the log, and notify the operator if its screen is not in front."""
-        from magetui.text import formats
-
         if backup.made is None:
             result, took, style = backup.problem, "", CRITICAL
         else:
@@ -281,11 +273,9 @@ class MainScreen(Screen[None]):
             self.notify(formats.plain(result), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
-        """Add a line to the log."""
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:
-        """Show which parts of the configuration are ignored or risky."""
         for warning in warnings:
             self.note("config", warning, style=WARNING)
             self.notify(warning, title="Configuration", severity="warning", markup=False)

@@ -11,10 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Button, Input, Static
 
 from magetui.config.targets import named_target
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.text.consent import plan_consent
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
@@ -42,8 +43,6 @@ WHICH_REVISION = (
 
 
 class PlanScreen(OverScreen):
-    """Show a plan. The button with the verb's title starts the run, and the run screen takes over."""
-
     NAME = "Plan"
     ABOUT = (
         "What the verb would do from the present state: its locks and the data loss, its steps, the SQL that Alembic "
@@ -65,32 +64,6 @@ class PlanScreen(OverScreen):
         *PAGE_KEYS,
     ]
     SCROLLED = "#plan-body"
-
-    class Planned(Message):
-        """A plan was made, or it could not be made (`problem`). `request` is the number of the request."""
-
-        def __init__(
-            self,
-            request: int,
-            plan: Plan | None,
-            problem: str | None,
-            facts: PlanFacts | None = None,
-            named: NamedTarget | None = None,
-        ) -> None:
-            self.request = request
-            self.plan = plan
-            self.problem = problem
-            self.facts = facts or PlanFacts()
-            self.named = named  # the configuration's entry of the database
-            super().__init__()
-
-    class Learned(Message):
-        """More facts about the plan are known: `facts` are fields of `PlanFacts`."""
-
-        def __init__(self, request: int, **facts: Any) -> None:
-            self.request = request
-            self.facts = facts
-            super().__init__()
 
     def __init__(self, verb: ChangeVerb, title: str, revision: str, replace_unknown: str | None = None) -> None:
         super().__init__()
@@ -147,12 +120,9 @@ class PlanScreen(OverScreen):
     def _make_plan(self, request: int, revision: str) -> None:
         load_engine()
         from magetui.engine import plan
-        from magetui.engine.errors import MagetuiError
-        from magetui.engine.preview import preview
         from magetui.engine.runs import follow
         from magetui.engine.schema.snapshot import open_reading
         from magetui.engine.sessions import listing
-        from magetui.text import formats
 
         with open_reading(self.magetui.open_workspace()) as reading:
             workspace = reading.workspace
@@ -163,39 +133,33 @@ class PlanScreen(OverScreen):
                 steps = [(step.revision, step.direction) for step in made.steps]
                 facts = PlanFacts(holders, follow.earlier_steps(self.magetui.environment, steps))
                 if made.verb == "stamp" and not made.empty:  # consent to a stamp needs the doubts first
-                    facts = _with_preview(reading, made, facts)
+                    facts = replace(facts, **_preview(reading, made))
             except MagetuiError as error:
-                self.post_message(self.Planned(request, None, error.message))
+                self.call_later(self._failed, request, error.message)
                 return
             named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
-            self.post_message(self.Planned(request, made, None, facts, named))
+            self.call_later(self._planned, request, made, facts, named)
             if made.empty:
                 return
             if made.verb != "stamp":
-                try:
-                    self.post_message(self.Learned(request, preview=preview.preview_plan(reading, made)))
-                except MagetuiError as error:
-                    self.post_message(self.Learned(request, preview_problem=error.message))
+                self.call_later(self._learned, request, **_preview(reading, made))
             try:
-                self.post_message(self.Learned(request, steps=plan.render_plan(reading, made)))
+                self.call_later(self._learned, request, steps=plan.render_plan(reading, made))
             except MagetuiError as error:
-                self.post_message(self.Learned(request, sql_problem=error.message))
+                self.call_later(self._learned, request, sql_problem=error.message)
 
-    def on_plan_screen_planned(self, message: Planned) -> None:
-        if message.request != self._request:
-            return
-        self._plan, self._facts = message.plan, message.facts
-        yes, name = self.query_one("#yes", Button), self.query_one("#name", Input)
-        plan = message.plan
-        name.display = False
-        yes.disabled = True
-        if plan is None:
+    def _failed(self, request: int, problem: str) -> None:
+        if request == self._request:
             heading = f"Cannot {self._title.lower()}: "
-            self.query_one("#plan-text", Static).update(Content.assemble((heading, CRITICAL), message.problem or ""))
+            self.query_one("#plan-text", Static).update(Content.assemble((heading, CRITICAL), problem))
             self._ask("")
+
+    def _planned(self, request: int, plan: Plan, facts: PlanFacts, named: NamedTarget | None) -> None:
+        if request != self._request:
             return
+        self._plan, self._facts = plan, facts
         self._describe()
-        consent = plan_consent(plan, message.named, message.facts.preview)
+        consent = plan_consent(plan, named, facts.preview)
         if plan.empty:
             self._ask("There is nothing to do.")
         elif self.magetui.selection.read_only:
@@ -203,15 +167,16 @@ class PlanScreen(OverScreen):
         elif plan.forbidden is not None:
             self._ask(f"This cannot be done here. {plan.forbidden}", CRITICAL)
         elif consent.name is not None:
-            name.display = True
+            self.query_one("#name", Input).display = True
             self._ask(consent.prompt, WARNING)
         else:
-            yes.disabled = False
+            self.query_one("#yes", Button).disabled = False
             self._ask(f"{consent.prompt} {CHOICE}")
 
-    def on_plan_screen_learned(self, message: Learned) -> None:
-        if message.request == self._request:
-            self._facts = replace(self._facts, **message.facts)
+    def _learned(self, request: int, **facts: Any) -> None:
+        """Show more facts: `facts` are fields of `PlanFacts`."""
+        if request == self._request:
+            self._facts = replace(self._facts, **facts)
             self._describe()
 
     def _describe(self) -> None:
@@ -290,22 +255,11 @@ class PlanScreen(OverScreen):
     def _is_named(self, text: str) -> bool:
         return self._plan is not None and text == self._plan.database
 
-    @on(Button.Pressed, "#no")
-    def _refused(self) -> None:
-        self.action_close()
-
     @on(Button.Pressed, "#yes")
     def _consented(self) -> None:
-        if self._plan is None:
-            return
-        limits = self._limits()
-        if limits is None:
-            return
-        self.magetui.start_run(self._plan, limits)
-        self.dismiss(None)
-
-    def action_refuse(self) -> None:
-        self.action_close()
+        if self._plan is not None and (limits := self._limits()) is not None:
+            self.magetui.start_run(self._plan, limits)
+            self.dismiss(None)
 
     @property
     def _can_be_consented_to(self) -> bool:
@@ -335,28 +289,26 @@ class PlanScreen(OverScreen):
         self.query_one(VerdictView).verify(revision)
 
     @on(VerdictView.Changed)
-    def _verdict_changed(self, message: VerdictView.Changed) -> None:
-        if message.view.stage != "idle":
-            self.call_after_refresh(message.view.scroll_visible, animate=False)
+    def _verdict_changed(self) -> None:
+        view = self.query_one(VerdictView)
+        if view.stage != "idle":
+            self.call_after_refresh(view.scroll_visible, animate=False)
 
     def action_on_disconnect(self) -> None:
-        """Switch between continuing and cancelling the run if SSH disconnects."""
         self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
         self._describe()
 
     def action_in_doubt(self) -> None:
-        """Switch between running and skipping the operations in doubt, and plan again."""
         self._in_doubt = "skip" if self._in_doubt == "run" else "run"
         self._drop_plan("planning …")
         self._request_plan()
 
 
-def _with_preview(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:
-    """Return the facts with the preview of a stamp, or with the reason why there is none."""
-    from magetui.engine.errors import MagetuiError
+def _preview(reading: Reading, plan: Plan) -> dict[str, Any]:
+    """Return the preview as a field of `PlanFacts`, or the reason why there is none."""
     from magetui.engine.preview import preview
 
     try:
-        return replace(facts, preview=preview.preview_plan(reading, plan))
+        return {"preview": preview.preview_plan(reading, plan)}
     except MagetuiError as error:
-        return replace(facts, preview_problem=error.message)
+        return {"preview_problem": error.message}

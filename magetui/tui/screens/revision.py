@@ -1,8 +1,4 @@
-"""The revision screen: one revision's header, its operations in both directions, its evidence, its SQL, its script.
-
-The header and the script are in the file and shown at once. A worker asks the script's code for the operations and the
-database for the evidence. The SQL is rendered when the operator asks for it.
-"""
+"""The revision screen: one revision's header, its operations in both directions, its evidence, its SQL, its script."""
 
 from __future__ import annotations
 
@@ -11,15 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from rich.syntax import Syntax
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
 from textual.widgets import Static
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats, operations
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SQL, STRONG, WARNING
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 Direction = Literal["upgrade", "downgrade"]
 Sentences = Mapping[Direction, tuple[str, ...]]
-Part = Literal["operations", "evidence", "sql"]
 
 SOURCE_LIMIT = 400_000  # characters; the rest of a longer script is not shown
 SQL_LINES = 400  # in each direction
@@ -44,8 +40,6 @@ FACT_STYLES = {"missing": WARNING, "still there": WARNING}
 
 
 class RevisionScreen(ScrolledScreen):
-    """One revision on one page. A key scrolls each part to the top."""
-
     NAME = "Revision"
     ABOUT = (
         "One revision on one page: its header, its operations up and down, the evidence that the schema shows, the SQL "
@@ -59,30 +53,6 @@ class RevisionScreen(ScrolledScreen):
         Binding("v", "part('source')", "Source", tooltip="go to its script"),
     ]
 
-    class Recorded(Message):
-        """The operations were recorded, or they could not be recorded (`problem`)."""
-
-        def __init__(self, sentences: Sentences, problem: str = "") -> None:
-            self.sentences = sentences
-            self.problem = problem
-            super().__init__()
-
-    class Weighed(Message):
-        """The evidence was gathered, or it could not be gathered (`problem`)."""
-
-        def __init__(self, evidence: RevisionEvidence | None, problem: str = "") -> None:
-            self.evidence = evidence
-            self.problem = problem
-            super().__init__()
-
-    class Rendered(Message):
-        """The SQL was rendered, or it could not be rendered (`problem`)."""
-
-        def __init__(self, steps: tuple[PlanStep, ...], problem: str = "") -> None:
-            self.steps = steps
-            self.problem = problem
-            super().__init__()
-
     def __init__(self, revision: Revision, chain: Chain, evidence: RevisionEvidence | None = None) -> None:
         super().__init__()
         self._revision = revision
@@ -93,39 +63,29 @@ class RevisionScreen(ScrolledScreen):
         self._sentences: Sentences | None = None
         self._rendering = False
         self._steps: tuple[PlanStep, ...] | None = None
-        self._problems: dict[Part, str] = {}
+        self._problems: dict[str, str] = {}  # by part
 
     def compose_body(self) -> ComposeResult:
         with VerticalScroll():
-            yield Static(id="header", classes="part", markup=False)
-            yield Static(id="operations", classes="part", markup=False)
-            yield Static(id="evidence", classes="part", markup=False)
-            yield Static(id="sql", classes="part", markup=False)
+            for part in ("header", "operations", "evidence", "sql"):
+                yield Static(id=part, classes="part", markup=False)
             yield Static(Content.styled("Source", STRONG), id="source", markup=False)
             yield Static(_highlighted(self._source))
 
     def on_mount(self) -> None:
-        from magetui.text import formats
-
-        self.entitle(
-            (f" {formats.plain(self._revision.revision)}", STRONG), f"  {formats.plain(self._revision.message)}"
-        )
+        name, message = formats.plain(self._revision.revision), formats.plain(self._revision.message)
+        self.entitle((f" {name}", STRONG), f"  {message}")
         self._describe()
         self._read()
-
-    def on_resize(self, _event: Resize) -> None:
-        self._describe()
 
     # -- reading
 
     @work(thread=True, exclusive=True, group="revision", exit_on_error=False)
     def _read(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.evidence.evidence import gather_evidence
         from magetui.engine.evidence.recording import record_revisions
         from magetui.engine.schema.snapshot import open_reading
-        from magetui.text import operations
 
         workspace, name = self.magetui.open_workspace(), self._revision.revision
         try:
@@ -134,22 +94,21 @@ class RevisionScreen(ScrolledScreen):
                 direction: tuple(map(workspace.target.clean, operations.doings(recording.recorded(direction), UNCUT)))
                 for direction in DIRECTIONS
             }
-            self.post_message(self.Recorded(sentences))
+            self.call_later(self._recorded, sentences)
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Recorded({}, str(error)))
+            self.call_later(self._recorded, {}, str(error))
         if self._evidence is not None:
             return
         try:
             with open_reading(workspace) as reading:
                 revisions = {evidence.revision: evidence for evidence in gather_evidence(reading).revisions}
-            self.post_message(self.Weighed(revisions[name]))
+            self.call_later(self._weighed, revisions[name])
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Weighed(None, str(error)))
+            self.call_later(self._weighed, None, str(error))
 
     @work(thread=True, exclusive=True, group="sql", exit_on_error=False)
     def _render_sql(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.plan import render_plan
         from magetui.engine.schema.snapshot import Reading
         from magetui.model.plan import Plan, PlannedStep
@@ -159,27 +118,22 @@ class RevisionScreen(ScrolledScreen):
         # An upgrade and its downgrade: a plan that nobody runs.
         plan = Plan("migrate", (), name, steps, (name,), (), database="", url="")
         try:
-            self.post_message(self.Rendered(render_plan(Reading(self.magetui.open_workspace()), plan)))
+            self.call_later(self._rendered, render_plan(Reading(self.magetui.open_workspace()), plan))
         except MagetuiError as error:
-            self.post_message(self.Rendered((), error.message))
+            self.call_later(self._rendered, (), error.message)
 
-    def on_revision_screen_recorded(self, message: Recorded) -> None:
-        self._sentences = message.sentences
-        self._show_part("operations", message.problem)
-
-    def on_revision_screen_weighed(self, message: Weighed) -> None:
-        self._evidence = message.evidence
-        self._show_part("evidence", message.problem)
-
-    def on_revision_screen_rendered(self, message: Rendered) -> None:
-        self._steps = message.steps
-        self._show_part("sql", message.problem)
-        self.call_after_refresh(self.action_part, "sql")
-
-    def _show_part(self, part: Part, problem: str) -> None:
-        if problem:
-            self._problems[part] = problem
+    def _recorded(self, sentences: Sentences, problem: str = "") -> None:
+        self._sentences, self._problems["operations"] = sentences, problem
         self._describe()
+
+    def _weighed(self, evidence: RevisionEvidence | None, problem: str = "") -> None:
+        self._evidence, self._problems["evidence"] = evidence, problem
+        self._describe()
+
+    def _rendered(self, steps: tuple[PlanStep, ...], problem: str = "") -> None:
+        self._steps, self._problems["sql"] = steps, problem
+        self._describe()
+        self.call_after_refresh(self.action_part, "sql")
 
     # -- moving
 
@@ -195,6 +149,7 @@ class RevisionScreen(ScrolledScreen):
 
     # -- the parts
 
+    @on(Resize)
     def _describe(self) -> None:
         for part, lines in (
             ("header", self._header()),
@@ -210,10 +165,10 @@ class RevisionScreen(ScrolledScreen):
 
     def _header(self) -> list[Content]:
         from magetui.engine.project.releases import origin_of
-        from magetui.text import formats
 
         revision = self._revision
         origin = origin_of(revision.revision, self._chain)
+        first = None if origin.release_range else origin.first
         children = [r.revision for r in self._chain.revisions if revision.revision in r.down_revisions]
         facts = [
             ("follows", ", ".join(revision.down_revisions) or "nothing: it is a base"),
@@ -222,12 +177,7 @@ class RevisionScreen(ScrolledScreen):
             ("labels", ", ".join(revision.branch_labels)),
             ("created", revision.created or ""),
             ("head of", origin.release_range or ""),
-            (
-                "first in",
-                f"mage-ai {origin.first}; no release stopped at it"
-                if origin.first and not origin.release_range
-                else "",
-            ),
+            ("first in", f"mage-ai {first}; no release stopped at it" if first else ""),
             ("its Mage", origin.command or ""),
         ]
         lines = [line for name, value in facts if value for line in self._wrapped(f"{name:<12}", value)]
@@ -251,13 +201,10 @@ class RevisionScreen(ScrolledScreen):
 
     def _cut(self, sentence: str) -> str:
         """Return a script's SQL cut to one line, and any other sentence complete."""
-        from magetui.text import formats, operations
-
         return formats.one_line(sentence, self._width - 2) if sentence.startswith(operations.RUNS_SQL) else sentence
 
     def _evidence_lines(self) -> list[Content]:
         from magetui.text import evidence as conclusions
-        from magetui.text import formats
 
         lines = [Content.styled("Evidence", STRONG)]
         if problem := self._problems.get("evidence"):
@@ -272,7 +219,6 @@ class RevisionScreen(ScrolledScreen):
 
     def _wrapped(self, before: str, text: str, style: str = "") -> list[Content]:
         """Return a text behind a label, wrapped at the screen's width. All lines but the first are indented."""
-        from magetui.text import formats
         from magetui.text.terminal import wrapped
 
         first, *more = wrapped(formats.plain(text), self._width - len(before))
@@ -322,7 +268,5 @@ def _docstring(source: str) -> str:
 
 def _highlighted(source: str) -> Syntax:
     """Return a script's text in the terminal's own colours. Control characters are shown as text."""
-    from magetui.text import formats
-
     safe = "\n".join(formats.plain(line) for line in source.splitlines())
     return Syntax(safe, "python", theme="ansi_dark", background_color="default", word_wrap=True)

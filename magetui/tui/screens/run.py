@@ -13,22 +13,23 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Region
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
+from magetui.engine.errors import MagetuiError
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.widgets import run_lines
+from magetui.tui.widgets.scroll import LINE_KEYS
 from magetui.tui.widgets.sessions import Own, SessionRows
 
 if TYPE_CHECKING:
@@ -36,14 +37,12 @@ if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord, Wait
     from magetui.engine.runs.start import StartedRun
 
-PRIVATE = 0o600
+PRIVATE = 0o600  # only the owner can read the report
 PULSE_SECONDS = 0.25
 AGE_SECONDS = 10  # between two updates of the ages of waiting sessions
 
 
 class RunScreen(OverScreen):
-    """One run, live or past."""
-
     NAME = "Run"
     ABOUT = (
         "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "
@@ -66,31 +65,9 @@ class RunScreen(OverScreen):
         Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing changes yet"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy the run's report (OSC 52)"),
         Binding("w", "write", "Write", show=False, tooltip="write the run's report to a file"),
-        Binding("j,down", "scroll('down')", "Down", show=False),
-        Binding("k,up", "scroll('up')", "Up", show=False),
+        *LINE_KEYS,
     ]
-
-    class Grown(Message):
-        """The journal grew, or the run ended."""
-
-        def __init__(self, record: RunRecord) -> None:
-            self.record = record
-            super().__init__()
-
-    class EarlierRead(Message):
-        """The durations of the steps in earlier runs were read."""
-
-        def __init__(self, earlier: Mapping[tuple[str, str], EarlierStep]) -> None:
-            self.earlier = earlier
-            super().__init__()
-
-    class Reported(Message):
-        """The report was written to a file, or is ready to be copied."""
-
-        def __init__(self, text: str, path: Path | None) -> None:
-            self.text = text
-            self.path = path
-            super().__init__()
+    SCROLLED = "#run-body"
 
     def __init__(self, run: StartedRun | int) -> None:
         super().__init__()
@@ -106,10 +83,8 @@ class RunScreen(OverScreen):
     def compose(self) -> ComposeResult:
         yield StableText(id="title")
         yield StableText("starting …", id="run-head")
-        yield StableText(id="run-bar")
-        yield StableText(id="run-statement")
-        yield StableText(id="run-progress")
-        yield StableText(id="run-tree-title")
+        for part in ("run-bar", "run-statement", "run-progress", "run-tree-title"):
+            yield StableText(id=part)
         yield SessionRows(id="run-sessions")
         yield StableText(id="run-leaving")
         with VerticalScroll(id="run-body"):
@@ -121,13 +96,9 @@ class RunScreen(OverScreen):
         self._follow()
         self._timer = self.set_interval(PULSE_SECONDS, self._show)
 
-    def on_resize(self, _event: Resize) -> None:
-        self._show()
-
     @work(thread=True, group="follow", exit_on_error=False)
     def _follow(self) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
 
         worker = get_current_worker()
@@ -136,23 +107,23 @@ class RunScreen(OverScreen):
                 with suppress(MagetuiError):  # the conclusion says that the current revision could not be read
                     workspace = self.magetui.open_workspace()
                     record = follow.inspect_lost_run(workspace, record, just_ended=self._live)  # noqa: PLW2901 - a more complete record
-            self.post_message(self.Grown(record))
+            self.call_later(self._grown, record)
 
-    def on_run_screen_grown(self, message: Grown) -> None:
-        self.record = message.record
-        self._live = self._live or message.record.alive or not isinstance(self._run, int)
-        if message.record.alive:
-            self.magetui.run_seen(message.record.run)
-            if message.record.steps and self._earlier is None:
+    def _grown(self, record: RunRecord) -> None:
+        self.record = record
+        self._live = self._live or record.alive or not isinstance(self._run, int)
+        if record.alive:
+            self.magetui.live_runs.add(record.run)
+            if record.steps and self._earlier is None:
                 self._earlier = {}
-                self._read_earlier([(step.revision, step.direction) for step in message.record.steps])
+                self._read_earlier([(step.revision, step.direction) for step in record.steps])
         self._show()
-        if not message.record.alive and self._timer is not None:
+        if not record.alive and self._timer is not None:
             self._timer.stop()
             self._timer = None
             self.refresh_bindings()
             if self._live:
-                self.magetui.run_ended(message.record)
+                self.magetui.run_ended(record)
 
     @work(thread=True, group="earlier", exit_on_error=False)
     def _read_earlier(self, steps: list[tuple[str, str]]) -> None:
@@ -160,10 +131,10 @@ class RunScreen(OverScreen):
         load_engine()
         from magetui.engine.runs import follow
 
-        self.post_message(self.EarlierRead(follow.earlier_steps(self.magetui.environment, steps)))
+        self.call_later(self._earlier_read, follow.earlier_steps(self.magetui.environment, steps))
 
-    def on_run_screen_earlier_read(self, message: EarlierRead) -> None:
-        self._earlier = message.earlier
+    def _earlier_read(self, earlier: Mapping[tuple[str, str], EarlierStep]) -> None:
+        self._earlier = earlier
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -181,8 +152,7 @@ class RunScreen(OverScreen):
     def action_leave(self, _state: str) -> None:
         self.action_close()
 
-    def action_detach(self) -> None:
-        self.action_close()
+    action_detach = OverScreen.action_close
 
     # -- after the end of the run
 
@@ -210,7 +180,6 @@ class RunScreen(OverScreen):
     def _cancel(self, run: int) -> None:
         """Ask the run to stop. This runs in a thread because it may wait for a child process that has just started."""
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
 
         try:
@@ -219,7 +188,7 @@ class RunScreen(OverScreen):
             self.magetui.post_message(ActionFailed("cancel", error.message))
             return
         if asked:  # otherwise the run ended in the meantime, and its journal says so
-            self.app.call_from_thread(self._show_asked)
+            self.call_later(self._show_asked)
 
     def _show_asked(self) -> None:
         self._asked = True
@@ -239,31 +208,28 @@ class RunScreen(OverScreen):
     @work(thread=True, group="report", exit_on_error=False)
     def _report(self, record: RunRecord, path: Path | None) -> None:
         load_engine()
-        from magetui.engine.errors import MagetuiError
         from magetui.engine.runs import follow
         from magetui.text.run_report import report
 
         try:
             text = "\n".join(report(record, follow.read_events(self.magetui.environment, record.run))) + "\n"
             if path is not None:
-                write_new(path, text)
+                path.touch(PRIVATE, exist_ok=False)
+                path.write_text(text, encoding="utf-8")
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("report", error.message))
         except OSError as error:
             self.magetui.post_message(ActionFailed("report", f"{path} cannot be written: {error.strerror}."))
         else:
-            self.post_message(self.Reported(text, path))
+            self.call_later(self._reported, text, path)
 
-    def on_run_screen_reported(self, message: Reported) -> None:
-        if message.path is None:
-            self.app.copy_to_clipboard(message.text)
+    def _reported(self, text: str, path: Path | None) -> None:
+        if path is None:
+            self.app.copy_to_clipboard(text)
             self.notify("Report copied, if the terminal allows it (OSC 52).", timeout=3)
         else:
-            self.magetui.note("write", str(message.path))
-            self.notify(f"Report written to {message.path}", markup=False)
-
-    def action_scroll(self, where: str) -> None:
-        getattr(self.query_one("#run-body", VerticalScroll), f"scroll_{where}")(animate=False)
+            self.magetui.note("write", str(path))
+            self.notify(f"Report written to {path}", markup=False)
 
     # -- the tree of sessions
 
@@ -290,6 +256,7 @@ class RunScreen(OverScreen):
         elif focused:
             self.query_one("#run-body").focus()
 
+    @on(Resize)
     def _show(self) -> None:
         record = self.record
         if record is None or not self.is_mounted:
@@ -309,12 +276,6 @@ class RunScreen(OverScreen):
         for name, lines in parts.items():
             self.query_one(name, StableText).show(Content("\n").join(lines))
         self._show_sessions(record)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner can read. Raises `OSError`; `FileExistsError` if the file exists."""
-    path.touch(PRIVATE, exist_ok=False)
-    path.write_text(text, encoding="utf-8")
 
 
 class StableText(Static):

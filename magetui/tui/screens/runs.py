@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.engine.runs.record import RunRecord
+from magetui.text import formats
 from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
-if TYPE_CHECKING:
-    from magetui.engine.runs.record import RunRecord
-
 TOOK_WIDTH = 13
 WHOSE_WIDTH = 30  # columns that user, host and database need to be on the same line
 
 
 class RunsScreen(OverScreen):
-    """The recorded runs. Enter opens a run."""
-
     NAME = "Runs"
     ABOUT = "Every recorded run, newest first. Enter shows the events of a run, and follows a run that continues."
 
@@ -48,14 +44,8 @@ class RunsScreen(OverScreen):
 
 
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
-    """Return a row for each run, on one line, or on two lines if the width is too small.
-
-    The first part is the number, start, verb, outcome and duration. The second part is the change of the current
-    revision, the user and the database.
-    """
-    from magetui.text import formats
-
-    outcome_width = max((len(formats.OUTCOMES[record.outcome]) for record in records), default=0) + 2
+    """Return a row for each run, on one line, or on two lines if the width is too small."""
+    outcome_width = max((len(formats.outcome(record.outcome)) for record in records), default=0) + 2
     change_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
     rows = []
     for record in records:
@@ -65,7 +55,7 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
             (f"{record.run:>4} ", STRONG),
             (fitted(formats.local_time(record.started), 12), QUIET),
             fitted(record.verb, 10),
-            (fitted(formats.OUTCOMES[record.outcome], outcome_width), STYLES.get(record.outcome, "")),
+            (fitted(formats.outcome(record.outcome), outcome_width), STYLES.get(record.outcome, "")),
         )
         if width < first.cell_length + TOOK_WIDTH + change_width + WHOSE_WIDTH:
             content = Content("\n").join([Content.assemble(first, (took, QUIET)), Content(f"     {change}  {whose}")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -11,21 +10,16 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from magetui.model.plan import SignalAction
+from magetui.model.sessions import Session
 from magetui.text.consent import QUESTION, signal_consent
-from magetui.tui.screens.base import ScrolledScreen
-from magetui.tui.screens.text import TextScreen
+from magetui.tui.screens.base import ScrolledScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.question import CHOICE
 from magetui.tui.widgets.sessions import facts
 
-if TYPE_CHECKING:
-    from magetui.model.plan import SignalAction
-    from magetui.model.sessions import Session
-
 
 class SessionScreen(TextScreen):
-    """Every fact about a session."""
-
     NAME = "Session"
     ABOUT = "One session at the moment when you opened it: its user and client, every lock that it holds, its query."
 
@@ -66,9 +60,6 @@ class ConsentScreen(ScrolledScreen):
     def on_mount(self) -> None:
         question = signal_consent(self._action, self._session.pid, None).prompt
         self.entitle((f" {question}", STRONG), f"   {self.magetui.database_label}")
-
-    def action_refuse(self) -> None:
-        self.action_close()
 
     def action_consent(self) -> None:
         self.dismiss(None)

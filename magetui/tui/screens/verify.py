@@ -15,8 +15,6 @@ from magetui.tui.widgets.verification import VerdictView
 
 
 class VerifyScreen(ScrolledScreen):
-    """Ask before writing, then show every difference."""
-
     NAME = "Verify"
     ABOUT = (
         "Compare the live schema with the schema that the current revision makes. The chain is replayed from the "
@@ -53,9 +51,6 @@ class VerifyScreen(ScrolledScreen):
 
     def action_consent(self) -> None:
         self._view.verify(None)
-
-    def action_refuse(self) -> None:
-        self.action_close()
 
     def action_again(self) -> None:
         self._view.forget()

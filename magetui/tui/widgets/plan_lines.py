@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from magetui.text import formats
 from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.rows import fitted
 
@@ -66,7 +67,6 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
 
 def _preview(plan: Plan, facts: PlanFacts, width: int) -> Iterator[Content]:
     """Yield the lock forecast and the data loss, when they are known."""
-    from magetui.text import formats
     from magetui.text import preview as previews
     from magetui.text.terminal import wrapped
 
@@ -88,18 +88,14 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
     pids = facts.preview.blockers if facts.preview is not None else None
     sessions = [line for pid, line in facts.lock_holders if pids is None or pid in pids]
     if sessions:
-        heading = "Sessions that block this plan now:"
-        if pids is None:
-            heading = "Sessions that hold locks now and may block this plan:"
-        yield Content.styled(heading, WARNING)
+        what = "hold locks now and may block this plan" if pids is None else "block this plan now"
+        yield Content.styled(f"Sessions that {what}:", WARNING)
     yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
     if len(sessions) > SESSIONS_SHOWN:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")
 
 
 def _steps(plan: Plan, facts: PlanFacts) -> Iterator[Content]:
-    from magetui.text import formats
-
     for number, step in enumerate(plan.steps, start=1):
         head = f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}"
         before = facts.earlier.get((step.revision, step.direction))
@@ -117,8 +113,6 @@ def _steps(plan: Plan, facts: PlanFacts) -> Iterator[Content]:
 
 
 def _sql(step: PlanStep) -> Iterator[Content]:
-    from magetui.text import formats
-
     shown = [line for line in (step.sql or "").splitlines() if line.strip()][:SQL_LINES_A_STEP]
     yield from (Content.styled(f"       {formats.plain(line)}", SQL) for line in shown)
     if step.problem:

@@ -1,8 +1,4 @@
-"""The question above the buttons of a change. It says what the next key does.
-
-Only reverse video shows where the focus is. The operator must not depend on seeing that to know whether enter starts a
-change. So the question says it in words when the button that starts the change has the focus.
-"""
+"""The question above the buttons of a change. It says what the next key does, since the focus is hard to see."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change.
-
-Every list of the program uses this widget: revisions, tables, log, sessions, runs. The rows are built for the width of
-the widget, and built again when the width changes.
-"""
+"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change."""
 
 from __future__ import annotations
 
@@ -53,7 +49,8 @@ class Lines(OptionList):
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
         """Show the cursor in reverse video. Textual (8.2.8) drops `reverse` from a component's style."""
         style = super().get_visual_style(*component_classes, partial=partial)
-        if "option-list--option-highlighted" in component_classes and self.has_focus:
+        shown = self.has_focus or not self.can_focus
+        if "option-list--option-highlighted" in component_classes and shown:
             return replace(style, reverse=True)
         return style
 
@@ -72,13 +69,12 @@ class Rows(Vertical):
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
+    @dataclass
     class Opened(Message):
         """Enter was pressed on a row."""
 
-        def __init__(self, rows: Rows, key: str) -> None:
-            self.rows = rows
-            self.key = key
-            super().__init__()
+        rows: Rows
+        key: str
 
         @property
         def control(self) -> Rows:
@@ -180,8 +176,7 @@ class Rows(Vertical):
 
     async def action_filter(self) -> None:
         """Focus the filter's field. It is created on first use, since most lists are never filtered."""
-        fields = self.query(Input)
-        if not fields:
+        if not self.query(Input):
             await self.mount(Field(self._filter, placeholder="filter"))
         self.screen.set_focus(self.query_one(Input))
 
@@ -198,23 +193,15 @@ class Rows(Vertical):
         if not event.value:
             event.input.remove()
 
-    def clear_filter(self) -> bool:
-        """Remove the filter and return True. Return False if there is no filter."""
-        fields = self.query(Input)
-        if not fields:
-            return False
-        self._filter = ""
-        self.lines.focus()
-        fields.remove()
-        self._fill()
-        return True
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let escape clear the filter if there is a filter. Otherwise escape closes the screen."""
         return bool(self.query(Input)) if action == "clear_filter" else super().check_action(action, parameters)
 
     def action_clear_filter(self) -> None:
-        self.clear_filter()
+        self._filter = ""
+        self.lines.focus()
+        self.query(Input).remove()
+        self._fill()
 
     # -- messages to the parent
 

@@ -5,29 +5,28 @@ The screen draws only the parts that changed, so each part is a function of its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from magetui.model.sessions import Session, StatementProgress
+from magetui.text import formats, run_events
+from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
 
 if TYPE_CHECKING:
     from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import Outcome, RunRecord, Wait
-    from magetui.model.sessions import Session, StatementProgress
-    from magetui.text.run_events import Notice
 
 BAR_WIDTH = 20
 MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
 OUTPUT_LINES = 12
 AGAIN, SCHEMA = ("p", "plan again"), ("e", "compare the schema")
 NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
-    "running": (),
-    "done": (),
     "failed": (SCHEMA, AGAIN),
     "cancelled": (AGAIN, SCHEMA),
     "lock-timeout": (("l", "see the blockers, then"), AGAIN),
@@ -40,8 +39,6 @@ NO_SESSION = -1  # stands for the number of our session if the server has no ses
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
     """Return the number of the run, its target, its progress, its duration and its database."""
-    from magetui.text import formats
-
     elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
     done = sum(step.state == "done" for step in record.steps)
     clock = formats.duration(elapsed // 1000 * 1000 if record.alive and elapsed else elapsed)
@@ -61,17 +58,15 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
 
     `asked` means that the run is being cancelled from here. `here` means that the keys act on the database of the run.
     """
-    from magetui.text import formats, run_events
-
-    lines: list[Content] = []
     if not record.alive:
         style = GOOD if record.outcome == "done" else CRITICAL
         return [
-            Content.styled(formats.OUTCOMES[record.outcome].upper(), style),
+            Content.styled(formats.outcome(record.outcome).upper(), style),
             Content(formats.run_details(record)),
             *next_lines(record, here=here),
             Content.styled("w writes the report of this run to a file; y copies the report", QUIET),
         ]
+    lines: list[Content] = []
     if asked or record.cancel_requested:
         lines.append(notice_line(run_events.cancelling(record)))
     if record.silent_since is not None:
@@ -87,20 +82,17 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
 
 
 def notice_line(notice: Notice, style: str = WARNING) -> Content:
-    heading, sentence = notice
-    return Content.assemble((heading, style), f"  {sentence}")
+    return Content.assemble((notice[0], style), f"  {notice[1]}")
 
 
 def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """Return what to do after a run that did not end as planned: (key of the run screen, purpose)."""
-    from magetui.text import formats
-
     if record.verb in formats.WITHOUT_VERSION_ROW:
         return ()
     if record.session_left:
         return (("l", "see its session, which keeps its locks"), SCHEMA)
     changed = record.outcome in ("cancelled", "statement-timeout") and not record.unchanged
-    return NEXT["failed" if changed else record.outcome]
+    return NEXT.get("failed" if changed else record.outcome, ())
 
 
 def next_lines(record: RunRecord, *, here: bool) -> list[Content]:
@@ -125,8 +117,6 @@ def leaving_line(record: RunRecord, key: str) -> Content:
 
 def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
     """Return which attempt runs after a failed attempt, or when the next attempt starts."""
-    from magetui.text import formats
-
     if not record.attempts or record.attempts[-1].retry_in_ms is None:
         return []
     last = record.attempts[-1]
@@ -134,17 +124,12 @@ def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
     now = f"attempt {last.number + 1} of {last.of}"
     if left <= 0 or record.wait is not None or record.statement is not None:
         return [Content.assemble((now, STRONG), (f"   {formats.one_line(last.error, 60)}", QUIET))]
-    return [
-        Content.assemble(
-            (f"{now} starts in {left / 1000:.1f} s", WARNING), (f"   {formats.one_line(last.error)}", QUIET)
-        )
-    ]
+    starts = (f"{now} starts in {left / 1000:.1f} s", WARNING)
+    return [Content.assemble(starts, (f"   {formats.one_line(last.error)}", QUIET))]
 
 
 def bar_lines(wait: Wait | None, moment: datetime) -> list[Content]:
     """Return the time waited and its limit. This line changes all the time."""
-    from magetui.text import formats
-
     if wait is None:
         return []
     waited = since_ms(wait.since, moment) or 0
@@ -161,22 +146,17 @@ def drawn_bar(done: int, total: int) -> str:
 
 
 def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
-    """Return the present or last statement."""
-    from magetui.text import formats
-
     if record.statement is None or record.outcome == "done":
         return []
     took = record.statement.elapsed_ms
     if took is None and record.alive:
         took = (since_ms(record.statement.started, moment) or 0) // 1000 * 1000
-    sql = formats.one_line(record.statement.sql, 600)
-    return [Content.assemble(("statement  ", QUIET), (f"{formats.duration(took)}   " if took else "", QUIET), sql)]
+    clock = f"{formats.duration(took)}   " if took else ""
+    return [Content.assemble((f"statement  {clock}", QUIET), formats.one_line(record.statement.sql, 600))]
 
 
 def progress_lines(progress: StatementProgress | None) -> list[Content]:
     """Return the progress of the statement, with a bar if the total is known."""
-    from magetui.text import formats
-
     if progress is None:
         return []
     bar = drawn_bar(progress.done, progress.total) if progress.total else ""
@@ -215,8 +195,6 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 
     SQLite and old journals do not say which blockers are its own. Then the first blocker, the nearest, stands for them.
     """
-    from magetui.model.sessions import Session
-
     return Session(
         pid=wait.session if wait.session is not None else NO_SESSION,
         user=record.user,
@@ -233,22 +211,18 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
 
 
 def body_lines(
-    record: RunRecord,
-    moment: datetime,
-    earlier: Mapping[tuple[str, str], EarlierStep],
-    *,
-    width: int,
-    height: int,
+    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, height: int
 ) -> list[Content]:
     """Return the lines that may need more room than the screen has: steps, events, blockers, output."""
-    from magetui.text import formats, run_events
-
     groups = [step_lines(record, moment, earlier, width=width, room=max(4, height - 14))]
     happened = [(attempt.at, run_events.attempt(attempt)) for attempt in record.attempts]
     happened += [(signal.at, formats.signal(signal)) for signal in record.signals]
     groups.append([Content(f"{local_clock(at)}  {sentence}") for at, sentence in sorted(happened)])
     if not record.alive and record.blockers:
-        groups.append(session_lines("blockers", record.blockers, width, most_sessions(height)))
+        most = max(1, (height - 12) // 2)  # sessions that fit on the screen
+        more = [Content(f"and {len(record.blockers) - most} more")] if len(record.blockers) > most else []
+        tree = [row.content for row in session_rows(record.blockers[:most], width)]
+        groups.append([Content.styled("blockers", QUIET), *tree, *more])
     if record.output:
         lines = [Content(f"  {formats.plain(line)}") for line in record.output[-OUTPUT_LINES:]]
         groups.append([Content.styled("output of the scripts", QUIET), *lines])
@@ -259,12 +233,7 @@ def body_lines(
 def step_lines(
     record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
 ) -> list[Content]:
-    """Return the steps around the present step, and how many steps come before and after.
-
-    The present step shows its duration in an `earlier` run.
-    """
-    from magetui.text import formats
-
+    """Return the steps around the present step, which shows its `earlier` duration, and how many are not shown."""
     present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
     if present is None:
         present = sum(step.state == "done" for step in record.steps)
@@ -275,10 +244,7 @@ def step_lines(
         if step.state == "running":
             took = (since_ms(step.started, moment) or 0) // 1000 * 1000 or None
         style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(step.state, QUIET)
-        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back ", "pending": ""}.get(
-            step.state, ""
-        )
-        last = f"{state}{formats.duration(took)}"
+        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(step.state, "")
         before = earlier.get((step.revision, step.direction)) if step.state == "running" else None
         took_before = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
         message = formats.one_line(step.message, max(8, width - len(step.revision) - 16 - 6 - len(took_before)))
@@ -287,31 +253,18 @@ def step_lines(
                 (f"{MARKS[step.state]} ", style),
                 (formats.plain(step.revision), STRONG if step.state == "running" else ""),
                 f"  {message}  ",
-                (f"{last}{took_before}", QUIET),
+                (f"{state}{formats.duration(took)}{took_before}", QUIET),
             )
         )
     after = len(record.steps) - first - room
     return [*lines, Content.styled(f"  {after} steps after", QUIET)] if after > 0 else lines
 
 
-def session_lines(heading: str, sessions: Sequence[Session], width: int, most: int) -> list[Content]:
-    """Return the tree of at most `most` sessions, and how many more there are."""
-    lines = [Content.styled(heading, QUIET), *(row.content for row in session_rows(sessions[:most], width))]
-    return [*lines, Content(f"and {len(sessions) - most} more")] if len(sessions) > most else lines
-
-
-def most_sessions(height: int) -> int:
-    """Return how many sessions fit on a screen of `height` lines."""
-    return max(1, (height - 12) // 2)
-
-
 def since_ms(stamp: str | None, moment: datetime) -> int | None:
     """Return the milliseconds from an ISO 8601 UTC stamp to `moment`."""
-    if stamp is None:
-        return None
-    return int((moment - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds() * 1000)
+    return None if stamp is None else int((moment - formats.moment(stamp)).total_seconds() * 1000)
 
 
 def local_clock(stamp: str) -> str:
     """Return the local time of day of an ISO 8601 UTC stamp."""
-    return f"{datetime.fromisoformat(stamp.replace('Z', '+00:00')).astimezone():%H:%M:%S}"
+    return f"{formats.moment(stamp).astimezone():%H:%M:%S}"

@@ -1,9 +1,8 @@
-"""The keys that scroll a text, for every screen and pane that has one."""
+"""The keys that scroll a text, for every screen and pane that has a text and `action_scroll`."""
 
 from __future__ import annotations
 
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 LINE_KEYS: list[BindingType] = [
     Binding("j,down", "scroll('down')", "Down", show=False),
@@ -17,8 +16,3 @@ PAGE_KEYS: list[BindingType] = [
     Binding("ctrl+d,pagedown", "scroll('page_down')", "Page down", show=False),
     Binding("ctrl+u,pageup", "scroll('page_up')", "Page up", show=False),
 ]
-
-
-def scroll(widget: Widget, direction: str) -> None:
-    """Scroll a widget: down, up, home, end, page_down or page_up."""
-    getattr(widget, f"scroll_{direction}")(animate=False)

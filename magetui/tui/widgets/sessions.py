@@ -1,7 +1,4 @@
-"""Sessions on the locks screen and on the run screen: the wait queue as a tree, one session in full, and the keys.
-
-Both screens show the same rows and have the same keys, so that an operator who knows the one knows the other.
-"""
+"""Sessions on the locks screen and on the run screen: the wait queue as a tree, one session in full, and the keys."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
 
+from magetui.text import formats
 from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
@@ -32,31 +30,26 @@ UNSEEN = "not shown"  # this role may not see the state
 
 
 class SessionRows(Rows):
-    """Rows of sessions, with the keys that act on the session at the cursor.
-
-    While the list has the same sessions, only the rows whose text changed are drawn again.
-    """
+    """Rows of sessions, with the keys that act on the session at the cursor."""
 
     BINDINGS = [
         Binding("c", "signal('cancel')", "Cancel query", tooltip="cancel the query of the session at the cursor"),
         Binding("t", "signal('terminate')", "End session", tooltip="end the session at the cursor"),
     ]
 
+    @dataclass
     class SessionOpened(Message):
         """Enter was pressed on a session."""
 
-        def __init__(self, session: Session) -> None:
-            self.session = session
-            super().__init__()
+        session: Session
 
+    @dataclass
     class SignalWanted(Message):
         """The operator wants to cancel a session's query or to end the session, and has not consented yet."""
 
-        def __init__(self, session: Session, action: SignalAction, rows: SessionRows) -> None:
-            self.session = session
-            self.action = action
-            self.rows = rows
-            super().__init__()
+        session: Session
+        action: SignalAction
+        rows: SessionRows
 
     class Signalled(Message):
         """The program tried to cancel a query or to end a session, and has read back the effect."""
@@ -94,6 +87,7 @@ class SessionRows(Rows):
             self.post_message(self.SessionOpened(self.chosen))
 
     def _fill(self) -> None:
+        """Draw only the rows whose text changed, while the list has the same sessions."""
         lines, shown = self.lines, self._shown()
         if not shown or [option.id for option in lines.options] != [row.key for row in shown]:
             super()._fill()
@@ -154,8 +148,6 @@ def _counting(branches: Sequence[Branch], own: Own | None, more: int) -> Sequenc
 
 
 def _cells(session: Session, joint: str, own: Own | None) -> list[str]:
-    from magetui.text import formats
-
     if own is not None and session.pid == own.pid:
         return [f"{joint}{own.name}"]
     state = formats.one_line(session.state) if session.state else UNSEEN
@@ -182,7 +174,6 @@ def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
-    from magetui.text import formats
     from magetui.text.terminal import holds, waits
 
     session = branch.session
@@ -202,8 +193,6 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
 
 def age(milliseconds: int | None) -> str:
     """Return '12 s', '6 min' or '3 h 20 min'. This is coarse, so that the list is still while nothing happens."""
-    from magetui.text import formats
-
     if milliseconds is None:
         return ""
     seconds = milliseconds // 1000
@@ -214,8 +203,6 @@ def age(milliseconds: int | None) -> str:
 
 def facts(session: Session) -> list[Content]:
     """Return a line for every fact about a session, and the complete query at the end."""
-    from magetui.text import formats
-
     wait = session.waits_for
     queued = set(session.queued_behind)
     held = [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from magetui.config.targets import named_target
+from magetui.text import formats
 from magetui.tui.theme import PRODUCTION, QUIET, STRONG
 from magetui.tui.widgets.rows import Row, fitted
 
@@ -56,11 +57,7 @@ class Choice:
 
 
 def choices_of(
-    start: Selection,
-    base: Selection,
-    start_label: str,
-    targets: Sequence[NamedTarget],
-    environment: Mapping[str, str],
+    start: Selection, base: Selection, start_label: str, targets: Sequence[NamedTarget], environment: Mapping[str, str]
 ) -> list[Choice]:
     """Return every choice in the order of the screen. What a target does not set is taken from `base`.
 
@@ -68,7 +65,6 @@ def choices_of(
     """
     from magetui.engine.target.recents import recent_targets
     from magetui.protocol.redaction import redact_url
-    from magetui.text import formats
 
     if start.target is not None:  # it is one of the named targets
         start, start_label = base, ""

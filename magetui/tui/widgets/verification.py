@@ -14,6 +14,8 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
+from magetui.engine.errors import MagetuiError
+from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
@@ -21,40 +23,15 @@ from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 if TYPE_CHECKING:
     from magetui.engine.verify import ReplayPlan
     from magetui.text.verification import Verdict
-    from magetui.tui.shell import Shell
 
-STYLES = {"missing": WARNING, "too much": WARNING, "different": WARNING}
 Stage = Literal["idle", "preparing", "asked", "replaying", "shown"]
 
 
 class VerdictView(Static):
     """The verification. `verify` starts it, or consents to it; each new stage posts `VerdictView.Changed`."""
 
-    class Rehearsed(Message):
-        """The replay was prepared, or it cannot be done (`problem`). `request` is the number of the request."""
-
-        def __init__(self, request: int, rehearsal: ReplayPlan | None, lines: tuple[str, ...], problem: str) -> None:
-            self.request = request
-            self.rehearsal = rehearsal
-            self.lines = lines
-            self.problem = problem
-            super().__init__()
-
-    class Judged(Message):
-        """The schemas were compared, or they could not be compared (`problem`)."""
-
-        def __init__(self, request: int, verdict: Verdict | None, problem: str) -> None:
-            self.request = request
-            self.verdict = verdict
-            self.problem = problem
-            super().__init__()
-
     class Changed(Message):
         """The verification has reached another stage."""
-
-        def __init__(self, view: VerdictView) -> None:
-            self.view = view
-            super().__init__()
 
     def __init__(self, question: str, id: str) -> None:
         super().__init__(id=id, markup=False)
@@ -82,15 +59,11 @@ class VerdictView(Static):
     def _show(self, stage: Stage, content: Content) -> None:
         self.stage = stage
         self.update(content)
-        self.post_message(self.Changed(self))
-
-    @property
-    def _magetui(self) -> Shell:
-        return shell_of(self)
+        self.post_message(self.Changed())
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        self._magetui.show_unexpected_error(event)
+        shell_of(self).show_unexpected_error(event)
 
     # -- asking
 
@@ -98,36 +71,37 @@ class VerdictView(Static):
     def _rehearse(self, request: int, revision: str | None) -> None:
         load_engine()
         from magetui.engine import verify as replay
-        from magetui.engine.errors import MagetuiError
         from magetui.text.verification import announced
 
-        workspace = self._magetui.open_workspace()
+        workspace = shell_of(self).open_workspace()
         try:
             rehearsal = replay.plan_replay(workspace, revision)
             lines = announced(workspace.chain, rehearsal, workspace.clean)
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Rehearsed(request, None, (), str(error)))
+            self.call_later(self._failed, request, str(error))
             return
-        self.post_message(self.Rehearsed(request, rehearsal, lines, ""))
+        self.call_later(self._rehearsed, request, rehearsal, lines)
 
-    def on_verdict_view_rehearsed(self, message: Rehearsed) -> None:
-        if message.request != self._request:
+    def _failed(self, request: int, problem: str) -> None:
+        if request == self._request:
+            self._rehearsal = None
+            content = Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
+            self._show("shown", content)
+
+    def _rehearsed(self, request: int, rehearsal: ReplayPlan, sentences: tuple[str, ...]) -> None:
+        if request != self._request:
             return
-        if message.rehearsal is None:
-            self._show("shown", _problem_line(message.problem))
+        self._rehearsal = rehearsal
+        if not rehearsal.needs_consent:
+            self._replay(rehearsal)
             return
-        self._rehearsal = message.rehearsal
-        if not message.rehearsal.needs_consent:
-            self._replay(message.rehearsal)
-            return
-        lines = [*map(Content, message.lines), Content.styled(self._question, WARNING)]
+        lines = [*map(Content, sentences), Content.styled(self._question, WARNING)]
         self._show("asked", Content("\n").join(lines))
 
     # -- replaying
 
     def _replay(self, rehearsal: ReplayPlan) -> None:
-        count = len(rehearsal.steps)
-        revisions = "1 revision" if count == 1 else f"{count} revisions"
+        revisions = formats.number(len(rehearsal.steps), "revision")
         text = f"replaying {revisions} on an empty schema, and comparing …"
         self._show("replaying", Content.styled(text, QUIET))
         self._judge(self._request, rehearsal)
@@ -135,35 +109,26 @@ class VerdictView(Static):
     @work(thread=True, exclusive=True, group="verify", exit_on_error=False)
     def _judge(self, request: int, rehearsal: ReplayPlan) -> None:
         from magetui.engine import verify as replay
-        from magetui.engine.errors import MagetuiError
         from magetui.text.verification import judge
 
         worker = get_current_worker()
-        workspace = self._magetui.open_workspace()
+        workspace = shell_of(self).open_workspace()
         try:
             verification = replay.verify(workspace, rehearsal, lambda: worker.is_cancelled)
             verdict = judge(workspace.chain, verification, workspace.clean)
         except (MagetuiError, OSError) as error:
-            self.post_message(self.Judged(request, None, str(error)))
+            self.call_later(self._failed, request, str(error))
             return
-        self.post_message(self.Judged(request, verdict, ""))
+        self.call_later(self._judged, request, verdict)
 
-    def on_verdict_view_judged(self, message: Judged) -> None:
-        if message.request == self._request:
+    def _judged(self, request: int, verdict: Verdict) -> None:
+        if request == self._request:
             self._rehearsal = None
-            verdict = message.verdict
-            self._show("shown", _problem_line(message.problem) if verdict is None else _verdict_lines(verdict))
-
-
-def _problem_line(problem: str) -> Content:
-    from magetui.text import formats
-
-    return Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
+            self._show("shown", _verdict_lines(verdict))
 
 
 def _verdict_lines(verdict: Verdict) -> Content:
     first, *others = verdict.sentences
     lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
-    for state, text in verdict.details:
-        lines.append(Content.assemble((f"  {state:<9} ", STYLES.get(state, "")), text))
+    lines += [Content.assemble((f"  {state:<9} ", WARNING), text) for state, text in verdict.details]
     return Content("\n").join([*lines, *map(Content, others)])
