@@ -62,10 +62,16 @@ class EvidenceScreen(OverScreen):
         self.action_again()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Allow finish and undo if a revision is partially applied, and stamp if none is."""
-        if action == "stamp":
-            return self._conclusion is not None and self._conclusion.partial is None
-        return action != "repair" or (self._conclusion is not None and self._conclusion.partial is not None)
+        """Allow what needs a conclusion: details, finish and undo of a partially applied revision, or else a stamp."""
+        conclusion = self._conclusion
+        match action:
+            case "details":
+                return conclusion is not None
+            case "stamp":
+                return conclusion is not None and conclusion.partial is None
+            case "repair":
+                return conclusion is not None and conclusion.partial is not None
+        return True
 
     # -- reading
 
