@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 if TYPE_CHECKING:
     from magetui.model.server import ConnectCause
@@ -53,6 +53,11 @@ class ConnectError(MagetuiError):
     def __init__(self, cause: ConnectCause, message: str, advice: str | None = None) -> None:
         self.cause = cause
         super().__init__(f"{message.rstrip()} {advice or ADVICE[cause]}")
+
+
+def fail_secret(message: str, advice: str) -> NoReturn:
+    """Raise a `ConnectError` without its cause, which may repeat the secret or credentials."""
+    raise ConnectError("secret", message, advice) from None
 
 
 class ProjectError(MagetuiError):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from magetui.engine.target.secrets import fail
+from magetui.engine.errors import fail_secret
 
 COMMAND_SECONDS = 30.0
 POLL_SECONDS = 0.2  # between two checks if a silent command has ended
@@ -60,11 +60,13 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a command"
-        fail(f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it.")
+        fail_secret(
+            f"{where} cannot be started: {why}.", "Check it in the configuration file: 'magetui config' names it."
+        )
     try:
         output = _output(process, time.monotonic() + COMMAND_SECONDS)
     except (TimeoutError, subprocess.TimeoutExpired):
-        fail(
+        fail_secret(
             f"{where} did not end within {COMMAND_SECONDS:g} s.",
             "Run it yourself: it may wait to be unlocked, and here it has no terminal to ask on.",
         )
@@ -76,16 +78,16 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
         if process.stdout is not None:
             process.stdout.close()
     if len(output) > MOST_BYTES:
-        fail(f"{where} prints more than a password.", WANTED)
+        fail_secret(f"{where} prints more than a password.", WANTED)
     if process.returncode:
         how = f"with status {process.returncode}" if process.returncode > 0 else f"by signal {-process.returncode}"
-        fail(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
+        fail_secret(f"{where} failed: it ended {how}.", "Run it yourself to see why; its output is not shown here.")
     try:
         line = output.decode().split("\n", 1)[0].rstrip("\r")
     except UnicodeDecodeError:
         line = ""
     if not line or "\0" in line:
-        fail(f"{where} printed no password.", WANTED)
+        fail_secret(f"{where} printed no password.", WANTED)
     return line
 
 

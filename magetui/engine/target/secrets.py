@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from magetui.backends.thread_call import ThreadCall
-from magetui.engine.errors import ConnectError
+from magetui.engine.errors import ConnectError, fail_secret
 from magetui.protocol.redaction import redact, store_secrets
 
 CONNECT_SECONDS = 2
@@ -60,7 +60,7 @@ def azure_text(secret: str, environment: Mapping[str, str]) -> str:
     """Return the text of a secret in an Azure Key Vault, for Mage a complete URL. Raises as `aws_database`."""
     vault = environment.get("AZURE_KEY_VAULT_URL")
     if not vault:
-        fail(
+        fail_secret(
             f"AZURE_SECRET_DB_CONN_URL names the secret '{secret}', but AZURE_KEY_VAULT_URL, the secret's vault, is "
             "not set.",
             "Set AZURE_KEY_VAULT_URL as the Mage server has it, such as https://NAME.vault.azure.net.",
@@ -77,7 +77,7 @@ def _region(environment: Mapping[str, str]) -> tuple[str, bool]:
     for variable in ("AWS_REGION_NAME", "AWS_DEFAULT_REGION"):
         if (region := environment.get(variable)) is not None:
             if not region.strip():
-                fail(
+                fail_secret(
                     f"AWS_DB_SECRETS_NAME names a secret, but {variable}, the secret's region, is empty.",
                     f"Set {variable} as the Mage server has it, such as eu-west-1.",
                 )
@@ -95,7 +95,7 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
 
     key, secret_key = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if bool(key) != bool(secret_key):
-        fail(
+        fail_secret(
             f"The AWS credentials to read the {where} with are incomplete: "
             f"{'AWS_SECRET_ACCESS_KEY' if key else 'AWS_ACCESS_KEY_ID'} is not set.",
             "Set both, or neither to use an IAM role.",
@@ -123,10 +123,12 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
         _aws_unreached(error, where)
     except ValueError as error:  # from botocore if the endpoint is no URL; the message quotes the endpoint
         reason = redact(str(error), store_secrets(environment)).rstrip(".")
-        fail(f"The {where} could not be requested: {reason}.", "Check AWS_ENDPOINT_URL and the other settings of AWS.")
+        fail_secret(
+            f"The {where} could not be requested: {reason}.", "Check AWS_ENDPOINT_URL and the other settings of AWS."
+        )
     text = answer.get("SecretString")
     if not text:
-        fail(
+        fail_secret(
             f"The {where} holds no text.",
             "Mage wants a JSON object in it; check that AWS_DB_SECRETS_NAME names the right secret.",
         )
@@ -139,37 +141,39 @@ def _aws_refused(answer: Mapping[str, str], where: str, hidden: tuple[str, ...])
     message = redact(" ".join(answer.get("Message", "").split()), hidden).rstrip(".")
     quoted = f": {message}" if message else ""
     if code == "ResourceNotFoundException":
-        fail(f"There is no {where}.", "Check AWS_DB_SECRETS_NAME, the region, and the account of the keys.")
+        fail_secret(f"There is no {where}.", "Check AWS_DB_SECRETS_NAME, the region, and the account of the keys.")
     if code in DENIED:
-        fail(
+        fail_secret(
             f"AWS does not let these credentials read the {where}{quoted}.",
             "They need secretsmanager:GetSecretValue on it, and kms:Decrypt if the secret has a key of its own.",
         )
     if code in EXPIRED:
-        fail(
+        fail_secret(
             f"The AWS credentials have expired, {unread}.",
             "Get new ones and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN again.",
         )
     if code in ACCESS_KEY_UNKNOWN:
-        fail(
+        fail_secret(
             f"AWS does not know these credentials, {unread} ({code}).",
             "Check AWS_ACCESS_KEY_ID, and AWS_SESSION_TOKEN if the keys are temporary.",
         )
     if code in SIGNATURE_WRONG:
-        fail(
+        fail_secret(
             f"AWS does not accept the signature of these credentials, {unread} ({code}).",
             "Check AWS_SECRET_ACCESS_KEY, and this machine's clock.",
         )
     if code == "InvalidRequestException":
-        fail(
+        fail_secret(
             f"AWS does not return the {where}{quoted}.",
             "If the secret is marked for deletion, restore it, or name the secret that replaced it.",
         )
     if code == "DecryptionFailure":
-        fail(f"AWS cannot decrypt the {where}.", "Check the secret's KMS key.")
+        fail_secret(f"AWS cannot decrypt the {where}.", "Check the secret's KMS key.")
     if code in BUSY:
-        fail(f"AWS gets too many requests now, and did not return the {where} ({code}).", "Try again in a moment.")
-    fail(
+        fail_secret(
+            f"AWS gets too many requests now, and did not return the {where} ({code}).", "Try again in a moment."
+        )
+    fail_secret(
         f"AWS did not return the {where}: it answered {code or 'with an error without a code'}.",
         "Try again. If it fails again, give the database with --url.",
     )
@@ -181,28 +185,28 @@ def _aws_unreached(error: Any, where: str) -> NoReturn:
 
     unread = f"so the {where} could not be read"
     if isinstance(error, boto.NoCredentialsError):
-        fail(
+        fail_secret(
             f"There are no AWS credentials to read the {where} with: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are "
             "not set, and no IAM role or profile was found on this machine.",
             "Set both, with AWS_SESSION_TOKEN if they are temporary, or give the machine a role.",
         )
     if isinstance(error, boto.NoRegionError | boto.InvalidRegionError):
-        fail(f"AWS has no region with that name, {unread}.", "Check AWS_DEFAULT_REGION, such as eu-west-1.")
+        fail_secret(f"AWS has no region with that name, {unread}.", "Check AWS_DEFAULT_REGION, such as eu-west-1.")
     if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
-        fail(f"AWS does not answer at {_endpoint(error)}, {unread}.", CHECK_AWS)
+        fail_secret(f"AWS does not answer at {_endpoint(error)}, {unread}.", CHECK_AWS)
     if isinstance(error, boto.SSLError):
-        fail(
+        fail_secret(
             f"The certificate at {_endpoint(error)} is not accepted, {unread}.",
             "Check AWS_ENDPOINT_URL, and AWS_CA_BUNDLE if a proxy is in between.",
         )
     if isinstance(error, boto.ConnectionError | boto.HTTPClientError):
-        fail(
+        fail_secret(
             f"AWS cannot be reached at {_endpoint(error)}, which refuses connections or does not exist, {unread}.",
             CHECK_AWS,
         )
     if isinstance(error, boto.ProfileNotFound):
-        fail(f"AWS_PROFILE names a profile that does not exist, {unread}.", "Check AWS_PROFILE.")
-    fail(
+        fail_secret(f"AWS_PROFILE names a profile that does not exist, {unread}.", "Check AWS_PROFILE.")
+    fail_secret(
         f"The {where} could not be read: the AWS credentials or settings cannot be used ({type(error).__name__}).",
         "Check the variables that start with AWS_, and the files in ~/.aws.",
     )
@@ -223,23 +227,23 @@ def _described_url(text: str, where: str) -> URL:
     check = "Check that AWS_DB_SECRETS_NAME names the right secret, or correct the secret."
     if not isinstance(document, dict):
         wanted = f"Mage wants an object with {', '.join(KEYS[:-1])}, {KEYS[-1]} and, if not {MAGES_PORT}, port."
-        fail(f"{subject} is not a JSON object.", wanted)
+        fail_secret(f"{subject} is not a JSON object.", wanted)
     values = {key: _text_of(document.get(key)) for key in KEYS}
     if values["engine"] and values["engine"] != "postgres":
-        fail(f"{subject} is for another kind of database: its 'engine' is not 'postgres'.", check)
+        fail_secret(f"{subject} is for another kind of database: its 'engine' is not 'postgres'.", check)
     missing = [f"'{key}'" for key in KEYS if not values[key]]
     if missing:
-        fail(f"{subject} lacks {' and '.join(', '.join(missing).rsplit(', ', 1))}.", check)
+        fail_secret(f"{subject} lacks {' and '.join(', '.join(missing).rsplit(', ', 1))}.", check)
     port = _text_of(document.get("port", MAGES_PORT))
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
-        fail(f"{subject} has a 'port' that is not a port number.", check)
+        fail_secret(f"{subject} has a 'port' that is not a port number.", check)
     url = URL.create("postgresql", values["username"], values["password"], values["host"], int(port), values["dbname"])
     try:
         survives_as_text = make_url(url.render_as_string(hide_password=False)) == url
     except (ArgumentError, ValueError):
         survives_as_text = False
     if not survives_as_text:  # the run's process gets the URL as text
-        fail(f"{subject} has an invalid 'host' or 'dbname'.", check)
+        fail_secret(f"{subject} has an invalid 'host' or 'dbname'.", check)
     return url
 
 
@@ -280,17 +284,17 @@ def _azure_text(secret: str, vault: str, where: str) -> str:
     except azure.ClientAuthenticationError as error:
         _azure_unknown(error, where)
     except azure.ResourceNotFoundError:
-        fail(f"There is no {where}.", "Check AZURE_SECRET_DB_CONN_URL and AZURE_KEY_VAULT_URL.")
+        fail_secret(f"There is no {where}.", "Check AZURE_SECRET_DB_CONN_URL and AZURE_KEY_VAULT_URL.")
     except azure.HttpResponseError as error:
         _azure_refused(error, where)
     except (azure.ServiceResponseError, azure.ServiceRequestTimeoutError):
-        fail(f"Azure does not answer, so the {where} could not be read.", CHECK_VAULT)
+        fail_secret(f"Azure does not answer, so the {where} could not be read.", CHECK_VAULT)
     except azure.ServiceRequestError:
-        fail(f"The vault cannot be reached, or does not exist, so the {where} could not be read.", CHECK_VAULT)
+        fail_secret(f"The vault cannot be reached, or does not exist, so the {where} could not be read.", CHECK_VAULT)
     except (azure.AzureError, ValueError) as error:
-        fail(f"The {where} could not be requested ({type(error).__name__}).", CHECK_VAULT)
+        fail_secret(f"The {where} could not be requested ({type(error).__name__}).", CHECK_VAULT)
     if not text:
-        fail(f"The {where} is empty.", "Mage wants the database's URL in it.")
+        fail_secret(f"The {where} is empty.", "Mage wants the database's URL in it.")
     return str(text)
 
 
@@ -298,11 +302,11 @@ def _azure_unknown(error: Any, where: str) -> NoReturn:
     """Raise the error for credentials that Azure rejects. Azure's message is long, so only its number is quoted."""
     number = re.search(r"AADSTS[0-9]+", str(error))
     if number:
-        fail(
+        fail_secret(
             f"Azure does not accept these credentials, so the {where} could not be read ({number[0]}).",
             "Check AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, which may have expired.",
         )
-    fail(
+    fail_secret(
         f"There are no working Azure credentials to read the {where} with: neither AZURE_CLIENT_ID, AZURE_TENANT_ID "
         "and AZURE_CLIENT_SECRET, nor a managed identity of this machine.",
         "Set all three, or give the machine an identity.",
@@ -311,14 +315,14 @@ def _azure_unknown(error: Any, where: str) -> NoReturn:
 
 def _azure_refused(error: Any, where: str) -> NoReturn:
     if error.status_code == 403:
-        fail(
+        fail_secret(
             f"Azure does not let this identity read the {where}, or the secret is disabled.",
             "The identity needs the right 'get' on secrets (the role Key Vault Secrets User), and the vault's firewall "
             "must let this machine in.",
         )
     if error.status_code == 429:
-        fail(f"Azure gets too many requests now, and did not return the {where}.", "Try again in a moment.")
-    fail(f"Azure did not return the {where}: it answered with status {error.status_code}.", CHECK_VAULT)
+        fail_secret(f"Azure gets too many requests now, and did not return the {where}.", "Try again in a moment.")
+    fail_secret(f"Azure did not return the {where}: it answered with status {error.status_code}.", CHECK_VAULT)
 
 
 def _silence_logging() -> None:
@@ -339,14 +343,9 @@ def _bounded(ask: Callable[[], str], where: str) -> str:
     call = ThreadCall(ask)
     call.start("secret")
     if not call.wait(MAX_SECONDS):
-        fail(
+        fail_secret(
             f"There was no answer within {MAX_SECONDS:g} s: the {where} could not be read, or no credentials to read "
             "it with arrived.",
             "Check that this machine can reach the store, and how it gets its credentials.",
         )
     return call.result()
-
-
-def fail(message: str, advice: str) -> NoReturn:
-    """Raise the error without its cause, which may repeat the secret or credentials."""
-    raise ConnectError("secret", message, advice) from None
