@@ -158,7 +158,7 @@ class Run:
             self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
 
     def _take(self, mutex: Mutex) -> None:
-        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY. Raises `MutexTimeout`."""
+        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY, and nobody could cancel it."""
         limit_ms = self._request.timeouts.lock_ms
         started = time.monotonic()
         reported = False
@@ -327,7 +327,7 @@ class Run:
                 raise RunRefused(str(error)) from error
 
     def _hooks(self) -> WriteHooks:
-        """Return the hooks, of which two are for a backend that waits for its locks in short tries."""
+        """Return the hooks. A backend that waits for its locks in short tries calls the first two."""
         progress = self._progress
 
         def waited(elapsed_ms: int) -> None:
