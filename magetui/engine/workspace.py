@@ -218,7 +218,7 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that cannot write or wait. Raises `ConnectError`, `MagetuiError`: both without credentials."""
+        """Yield a connection that cannot write or wait. Raises `ConnectError` and `MagetuiError`, both redacted."""
         with self.explaining(), self.connect() as connection:
             yield connection
 
