@@ -58,7 +58,7 @@ class Workspace:
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        """Prepare a workspace. The caller's workspaces share `targets` and `passwords`, which commands printed."""
+        """Prepare a workspace. The caller's workspaces share `targets`, and `passwords` that commands printed."""
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()

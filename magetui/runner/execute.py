@@ -158,7 +158,7 @@ class Run:
             self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
 
     def _take(self, mutex: Mutex) -> None:
-        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY, and nobody could cancel it."""
+        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY. Raises `MutexTimeout`."""
         limit_ms = self._request.timeouts.lock_ms
         started = time.monotonic()
         reported = False

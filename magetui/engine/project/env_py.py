@@ -51,7 +51,7 @@ def read_env_text(file: Path) -> EnvText:
 
 
 def mentions_naming(folder: Path) -> bool:
-    """Return True if one of the first `FILES_SEARCHED` Python files mentions a naming convention: env.py must run."""
+    """Return True if a naming convention is in one of the first `FILES_SEARCHED` Python files: then env.py must run."""
     for file in islice(_python_files(folder), FILES_SEARCHED):
         with suppress(OSError):
             if b"naming_convention" in file.read_bytes():

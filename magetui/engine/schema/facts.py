@@ -55,7 +55,7 @@ class Fact:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The part that the fact describes: two facts of one place contradict each other. Each unique has its own."""
+        """The described part: two facts of one place contradict each other. Each unique constraint is its own place."""
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
