@@ -100,7 +100,7 @@ class SchemaHistory:
         return found
 
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
-        """Return the state after one step, with all tables that it `changed`. Tables of an unread script become open."""
+        """Return the state after one step, with all tables that it `changed`. An unread script leaves tables open."""
         changed: set[str] = set()
         for operation in self._operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])
