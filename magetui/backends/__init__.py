@@ -19,7 +19,7 @@ class UnsupportedDialectError(ValueError):
 
 
 def backend_for(url: URL) -> Backend:
-    """Return the backend for `url`'s dialect, of which alone modules are imported. Raises `UnsupportedDialectError`."""
+    """Return the backend for `url`'s dialect, and import only its modules. Raises `UnsupportedDialectError`."""
     dialect = url.get_backend_name()
     if dialect == "postgresql":
         from magetui.backends.postgresql.backend import PostgreSQL

@@ -12,7 +12,7 @@ BackupCause = Literal["tool", "nothing", "lock-timeout", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """`lock_ms` limits each wait for a lock (0: no limit); `pg_dump` is the path or name of the operator's pg_dump."""
+    """`lock_ms` limits each wait for a lock, in milliseconds (0: no limit). `pg_dump` is a path, or a name on PATH."""
 
     lock_ms: int = 10_000
     application_name: str = "magetui backup"
@@ -29,7 +29,7 @@ class BackupProgress:
 
 
 class BackupFailedError(Exception):
-    """No backup was made; the message may repeat a credential. `tool`: no pg_dump fits; `nothing`: there is no file."""
+    """No backup was made. The message may repeat a credential. `tool`: no pg_dump fits. `nothing`: there is no file."""
 
     def __init__(self, cause: BackupCause, message: str) -> None:
         self.cause = cause
@@ -45,7 +45,10 @@ class BackupJob(Protocol):
         """The bytes that the file will not exceed, as far as that is known in advance."""
 
     def write(self, file: Path, report: Callable[[BackupProgress], None]) -> None:
-        """Write the backup into the empty `file`, or raise `BackupFailedError`. An error of `report` ends it."""
+        """Write the backup into `file`, which exists and is empty. Raises `BackupFailedError`.
+
+        `report` is called with the progress several times a second. If it raises, the backup ends.
+        """
 
     def restore_command(self, file: Path) -> str:
         """Return the shell command that restores `file` into a database. It contains no credential."""

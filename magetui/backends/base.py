@@ -6,8 +6,8 @@ returns are frozen dataclasses of `magetui.model`. The protocol needs SQLAlchemy
 it under the interpreters of other projects.
 
 The protocol has three parts, `Connections`, `Catalog` and `Sessions`; each dialect's package has modules of the same
-names. `Backend` joins the three and adds backups and scratch databases. A function with a body has the default for a
-dialect that has no such thing: no sessions, no enum types, no progress.
+names. `Backend` joins the three and adds backups and scratch databases. A function with a body gives the answer of a
+dialect that lacks the feature: no sessions, no enum types, no progress.
 
 Unless a function says otherwise, it raises SQLAlchemy's `DBAPIError` if the server or the driver reports an error.
 `Connections.failure` tells what such an error means.
@@ -102,10 +102,13 @@ class Connections(Protocol):
         """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
-        """Cancel the statement of `running`, from another thread. `watching` is another connection to the database."""
+        """Cancel the statement of `running`. Called from another thread. `watching`: a second connection, if any."""
 
     def abandon(self, connection: Connection) -> None:
-        """Break the connection to a silent server, from another thread, so that the driver notices, if it lets us."""
+        """Break the connection to a silent server, so that the driver notices. Called from another thread.
+
+        Does nothing if the driver gives no access to its socket.
+        """
         return
 
     def failure(self, error: BaseException) -> Failure:
@@ -133,7 +136,7 @@ class Catalog(Protocol):
         return ()
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:
-        """Return every user table, or the tables of a schema, by schema and name; `rows` is an estimate."""
+        """Return every user table, or the tables of one schema, by schema and name. `Table` explains the sizes."""
 
     def table_details(
         self, connection: Connection, schema: str | None = None, name: str | None = None
@@ -145,7 +148,7 @@ class Catalog(Protocol):
         return ()
 
     def definitions(self, connection: Connection) -> tuple[str, ...]:
-        """Return the SQL of an empty copy of the schema if a migration's SQL depends on it (SQLite), or ()."""
+        """Return SQL that creates an empty copy of the schema, if a migration's SQL depends on it (SQLite), or ()."""
         return ()
 
     def count(
@@ -176,7 +179,7 @@ class Sessions(Protocol):
         return False
 
     def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
-        """Return the statement's progress if the server reports it (PostgreSQL manual, Progress Reporting), or None."""
+        """Return the progress of the session's statement, or None. Only PostgreSQL reports it (Progress Reporting)."""
         return None
 
     def cancel(self, connection: Connection, pid: int, began: str | None = None) -> bool:
@@ -221,5 +224,5 @@ class Backend(Connections, Catalog, Sessions, Protocol):
         """Open a scratch database for a replay on the server of `url`. Raises `ScratchUnavailableError`."""
 
     def outreach(self, sql: str, schemas: Collection[str]) -> str | None:
-        """Return what `sql` reaches outside of a scratch database, such as 'the schema public', or None if nothing."""
+        """Return what `sql` reaches outside of a scratch database, or None. `schemas`: all schemas of the database."""
         return None

@@ -20,7 +20,7 @@ NO_SESSION = 0  # no session has this number
 
 
 class SessionPoller:
-    """Polls sessions. The first poll on a connection also loads the catalog caches, so its time says nothing."""
+    """Polls sessions. The first poll on a connection also loads the catalog caches, so its time is not typical."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 
 class ReachedOutside(BaseException):
-    """A script reached outside, as a sentence says. It is no `Exception`, so that no script can swallow it."""
+    """A script reached outside; the message says where. No `Exception`: a script's `except` must not swallow it."""
 
     def __init__(self, message: str, *, elsewhere: bool = True) -> None:
         self.elsewhere = elsewhere  # whether it could run in a database that is used for nothing else
@@ -41,7 +41,7 @@ class Scratch(Protocol):
     """An open scratch database."""
 
     connection: Connection  # for the replay; an attempt to commit raises `ReachedOutside`
-    schema: str | None  # that unqualified names mean; None if the dialect has only one schema
+    schema: str | None  # the schema of unqualified names; None if the dialect has only one schema
     guard: str | None  # a schema of the scratch database itself that no revision made
 
     def check(self) -> None:

@@ -47,7 +47,7 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
         _announce(workspace, plan)
         preview = None if values.get("yes") else _preview(reading, plan)
     files = {str(file.path) for file in settings.files}
-    for name in LIMITS:  # a file of the project sets no limit unnoticed
+    for name in LIMITS:  # report the limits that a file of the project sets
         limit = settings.origins[name]
         if limit.source in files:
             complain(formats.plain(f"  {name} {limit.value}, from {limit.source}"))

@@ -70,7 +70,7 @@ class BackupEstimate:
 
 
 def estimate_backup(workspace: Workspace, request: BackupRequest) -> BackupEstimate:
-    """Return the file and sizes of a backup without writing. Raises as `make_backup`, but not for too little space."""
+    """Return the file and sizes of a backup without writing. Raises as `make_backup`, except for too little space."""
     file = _destination(workspace, request.output)
     try:
         job = _job(workspace, request)
@@ -182,7 +182,7 @@ def _unfinished(file: Path) -> Iterator[Path]:
 
 
 def _publish(unfinished: Path, file: Path) -> None:
-    """Give the backup its name by a hard link, since a rename overwrites. Raises `RefusedError` if it was taken."""
+    """Give the backup its name by a hard link: a rename would overwrite. Raises `RefusedError` if the name is taken."""
     try:
         os.link(unfinished, file)
     except FileExistsError:

@@ -57,7 +57,10 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
 
 
 def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, stop: Callable[[], bool]) -> Any:
-    """Return a child's answer, or raise `StoppedError` after `stop` returned True, or `NoAnswerError`."""
+    """Return the answer of a child that ends when this program ends, or when `stop`, which is polled, returns True.
+
+    Raises `StoppedError` if the child was stopped, and `NoAnswerError` as `answer` does.
+    """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             _command(interpreter),

@@ -48,7 +48,7 @@ class UsageError(MagetuiError):
 
 
 class ConnectError(MagetuiError):
-    """The database cannot be reached or used, for one of the causes in `ADVICE`; better `advice` replaces that."""
+    """The database cannot be reached or used. `advice` replaces the advice of `ADVICE` for the cause."""
 
     def __init__(self, cause: ConnectCause, message: str, advice: str | None = None) -> None:
         self.cause = cause
@@ -56,7 +56,7 @@ class ConnectError(MagetuiError):
 
 
 def fail_secret(message: str, advice: str) -> NoReturn:
-    """Raise a `ConnectError` without its cause, which may repeat the secret or credentials."""
+    """Raise a `ConnectError` (`secret`) that is not chained to the original error, which may repeat credentials."""
     raise ConnectError("secret", message, advice) from None
 
 

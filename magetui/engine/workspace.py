@@ -58,7 +58,7 @@ class Workspace:
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        """Prepare a workspace. `targets` collects the targets, and `passwords` those of commands, of all workspaces."""
+        """Prepare a workspace. The caller's workspaces share `targets`, and `passwords` that commands printed."""
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
@@ -168,7 +168,10 @@ class Workspace:
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
     def ask(self, request: Question, doing: str) -> Any:
-        """Return the project's own code's answer. `doing` completes 'The scripts failed to …', a `MagetuiError`."""
+        """Return the JSON document that the project's own code answers, from a child process.
+
+        Raises `MagetuiError`, without credentials; `doing` completes its sentence "The scripts failed to …".
+        """
         with self._child_errors(doing):
             return answer(self.python.path, self.project.folder, request)
 
@@ -215,7 +218,7 @@ class Workspace:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that cannot write and does not wait. Raises `ConnectError` and `MagetuiError`."""
+        """Yield a connection that cannot write or wait. Raises `ConnectError` and `MagetuiError`, both redacted."""
         with self.explaining(), self.connect() as connection:
             yield connection
 

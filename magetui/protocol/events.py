@@ -235,7 +235,7 @@ def encode(event: Event, clean: Callable[[str], str] = str) -> str:
 
 
 def decode(line: str) -> Event:
-    """Return the event on a line. Raises `ValueError`; its subclass `CodecError` if this version does not know it."""
+    """Return the event on a line. Raises `ValueError` if it is no JSON; its subclass `CodecError` if it is unknown."""
     return codec.decode(Event, _from_format_1(json.loads(line)))
 
 

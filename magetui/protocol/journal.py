@@ -24,7 +24,7 @@ PRIVATE = 0o600
 
 
 def now(seconds_ago: float = 0) -> str:
-    """Return the time in UTC as ISO 8601, to the millisecond."""
+    """Return the UTC time `seconds_ago` as ISO 8601, to the millisecond."""
     moment = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -47,7 +47,7 @@ STORE_VARIABLES = (
 
 
 def redact_url(url: str) -> str:
-    """Return `url` without its credentials, whether it parses or not. The password ends at the last `@`."""
+    """Return `url` with its user but no credentials, even if it does not parse. The password ends at the last `@`."""
     return KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
 
 

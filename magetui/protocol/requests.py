@@ -60,7 +60,7 @@ class Request(ChildRequest, request="run"):
     operator: str = ""  # 'user@host', shown in the server's list of sessions
 
     def session_name(self, part: str = "") -> str:
-        """Return the application name of the migrating session, or of another one: `part` is 'watcher' or 'mutex'."""
+        """Return the application name of the migrating session, or of the session `part`: 'watcher' or 'mutex'."""
         return " ".join(word for word in ("magetui run", str(self.run), part, self.operator) if word)[:NAME_LIMIT]
 
 
@@ -118,7 +118,7 @@ Asked = Request | Question | ReplayRequest
 
 
 def encode(request: Asked) -> bytes:
-    """Return the document's length on a line, then the document. The length ends it, since the pipe stays open."""
+    """Return the document's length on a line, then the document. The length tells its end: the pipe stays open."""
     document = json.dumps(codec.encode(request)).encode()
     return b"%d\n%s" % (len(document), document)
 

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 class LastWords:
-    """The child's stderr file, with space for words about a full disk. A child that is killed leaves it blank."""
+    """The child's stderr file. Its space is allocated before the disk can be full. A killed child leaves it blank."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -327,7 +327,7 @@ class Run:
                 raise RunRefused(str(error)) from error
 
     def _hooks(self) -> WriteHooks:
-        """Return the hooks, of which two are for a backend that waits for its locks in short tries."""
+        """Return the hooks. A backend that waits for its locks in short tries calls the first two."""
         progress = self._progress
 
         def waited(elapsed_ms: int) -> None:

@@ -114,6 +114,7 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
         for direction in {step.direction for step in repair.steps if step.direction is not None}
     }
     for step in repair.steps:
+        # a slice, because the script may have fewer operations now
         if step.direction and collected[step.direction][0][step.index : step.index + 1] != (step.operation,):
             raise ScriptsChanged(
                 f"The script of {repair.revision} has changed since the plan was made. Nothing was done. Look again "
@@ -272,7 +273,10 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
 
 
 def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
-    """Return the repair's `sql`, from Alembic's offline mode or, for SQLite, a copy, or the `problem` with it."""
+    """Return the repair's `sql`, or the `problem` with it; the other value is None.
+
+    Alembic renders it offline. For SQLite it runs on an empty copy, because a batch operation reads the live table.
+    """
     try:
         if request.dialect == "sqlite":
             return {"sql": _run_on_a_copy(request), "problem": None}

@@ -24,7 +24,7 @@ class Retries:
     failed: int = 0
 
     def wait_for_next(self, error: str) -> bool:
-        """Record a failed attempt; return True after a pause if a retry is due. Two runs do not stay in step."""
+        """Record a failed attempt. If a retry is due, pause and return True. Random pauses keep two runs apart."""
         if not self.retries or self.cancelled.is_set():
             return False
         self.failed += 1

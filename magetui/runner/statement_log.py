@@ -24,7 +24,7 @@ CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.object
 
 @dataclass(eq=False)
 class StatementLog:
-    """Knows if the run `committed` anything, and if the backend has prepared each connection to be `atomic`."""
+    """Writes statements to the journal. `atomic`: the backend has prepared each connection for one transaction."""
 
     backend: Backend
     journal: Journal
@@ -91,7 +91,7 @@ class StatementLog:
         self.journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 
     def _statement_failed(self, context: ExceptionContext) -> None:
-        """Note a failed statement or commit. Without a connection, it is a failed connect, not the migration's."""
+        """Note a failed statement or commit. An error without a connection is another connection's failed connect."""
         if context.connection is None or _is_own(context.connection):
             return
         self.progress.statement = None

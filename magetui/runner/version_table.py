@@ -27,7 +27,7 @@ def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[st
 
 
 def replace_current(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:
-    """Replace the row `old` by `new`, or delete it, in one statement. Returns False if the row does not exist."""
+    """Replace the row `old` by `new` (None: delete it) in one statement. Returns False if the row does not exist."""
     table = _version_table(scripts)
     matches = table.c.version_num == old
     if new is None:

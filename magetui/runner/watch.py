@@ -65,7 +65,7 @@ class Progress:
 
 @dataclass(eq=False)
 class Watcher:
-    """The watcher of one run. If `line`, a pipe from the program that started the run, ends, the run is cancelled."""
+    """The watcher of one run. `line`: a pipe from the program that started it, whose end cancels the run; or None."""
 
     backend: Backend
     reader: Engine

@@ -29,7 +29,7 @@ class Conclusion:
 
     sentences: tuple[str, ...]
     command: str | None  # the command for the next step, if there is one
-    details: tuple[tuple[str, str], ...]  # the partial revision's operations, or the differences, after their states
+    details: tuple[tuple[str, str], ...]  # (state, text): the partial revision's operations or the differences
     candidates: frozenset[str]  # the revisions that the schema matches
     current: Revisions
     current_matches: bool | None  # None if there is no current revision to compare with

@@ -205,6 +205,7 @@ class MagetuiApp(Shell):
             self.post_message(messages.ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)
             return
+        # In this thread, and not later: if the program is leaving, it must still part from the run and report it.
         self.live_runs.add(started.run)
         self.started_runs.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))

@@ -44,7 +44,7 @@ class BackupJob:
         return self.alive and self._stop.is_set()
 
     def cancel(self) -> None:
-        """Ask the backup to end, within moments and without a file."""
+        """Ask the backup to end. It ends within moments and leaves no file."""
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:

@@ -1,8 +1,8 @@
 """The shell: the app as panes, screens and widgets know it.
 
-The app imports every screen, so a screen that imported the app would close a circle. This class is about the process:
-what a new workspace gets, what an error may show, and what must happen before the process ends. Its abstract members
-are the app's own; `MagetuiApp` is the only subclass.
+The app imports every screen, so a screen that imported the app would make an import cycle. This class is about the
+process: what a new workspace gets, what an error may show, and what must happen before the process ends. Its abstract
+members are the app's own; `MagetuiApp` is the only subclass.
 """
 
 from __future__ import annotations

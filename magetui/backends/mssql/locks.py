@@ -58,7 +58,7 @@ class SessionLocks:
         return LockWait(None, MODES.get(mode, mode))
 
     def blockers(self, pid: int, named: int | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the blockers, of which the server names one, and those that are only ahead in the wait queue."""
+        """Return the session's blockers (the server names one: `named`), and those that are only ahead in the queue."""
         blocked_by = dict.fromkeys([named] if named and named > 0 and named != pid else ())
         resource, _, mode = self._waits.get(pid, (None, "", ""))
         holders, waiting = self._holders.get(resource, {}), self._waiting.get(resource, set())

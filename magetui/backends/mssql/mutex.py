@@ -30,7 +30,10 @@ where l.resource_type = N'APPLICATION' and l.resource_database_id = db_id() and 
 
 
 class AppLock:
-    """A polled application lock, and a second one, the token, whose random name identifies this holder; see `Mutex`."""
+    """An application lock, and a second one with a random name, the token, which identifies the holder. See `Mutex`.
+
+    The locks are polled without waiting, because a wait inside a statement could not be cancelled.
+    """
 
     def __init__(self, engine: Engine, key: int) -> None:
         self._engine = engine

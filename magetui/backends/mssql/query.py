@@ -44,7 +44,7 @@ def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] 
 
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of all result sets; the last one may bring an error. Raises SQLAlchemy's `DBAPIError`."""
+    """Return the rows of all result sets; an error may come with the last one. Raises SQLAlchemy's `DBAPIError`."""
     driver_error = dialect.loaded_dbapi.Error
     cursor = None
     try:
@@ -68,7 +68,10 @@ def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 def forgive_rollback(dialect: Dialect) -> None:
-    """Ignore the error of a rollback after the server rolled back by itself (3903): it would hide the first error."""
+    """Ignore the error of a rollback after the server rolled back by itself (3903): it would hide the first error.
+
+    SQLAlchemy has no event around a rollback, and an env.py creates its engines without us.
+    """
     if "do_rollback" in vars(dialect):
         return
     roll_back = dialect.do_rollback

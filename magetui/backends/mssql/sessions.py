@@ -21,7 +21,7 @@ BEGAN_SQL = " and convert(nvarchar(30), login_time, 126) = {began}"
 
 
 def sessions(connection: Connection) -> tuple[Session, ...]:
-    """Return the other clients of this database, and blockers. Without VIEW SERVER STATE the result is empty."""
+    """Return the other clients of this database and their blockers. Without VIEW SERVER STATE the result is empty."""
     rows = fetch(connection, statement("sessions"))
     queries = {row[0]: row[1:] for row in fetch_if_allowed(connection, statement("queries")) or ()}
     locks = SessionLocks(fetch_if_allowed(connection, statement("locks")) or ())

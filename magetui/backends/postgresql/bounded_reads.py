@@ -62,7 +62,7 @@ class ReaderConnection(extensions.connection):
 
 
 def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
-    """Open a connection (event `do_connect`), bounded by connect_timeout, while the caller can receive ctrl+c."""
+    """Open a connection (event `do_connect`) in a thread, so that ctrl+c works. libpq's connect_timeout limits it."""
     call = ThreadCall(lambda: dialect.connect(*arguments, **options))
     call.start("connect")
     call.wait()

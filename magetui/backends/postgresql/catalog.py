@@ -79,7 +79,10 @@ _Columns = dict[int, tuple[model.Column, ...]]  # by the table's oid
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would walk all objects again and again; freezing makes the new ones old."""
+    """Pause the garbage collector: thousands of new objects would make it walk all old objects again and again.
+
+    None of them is garbage. Freezing and unfreezing makes them old at once, so that it does not walk them later either.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -112,7 +112,7 @@ def password_used(connection: Connection) -> str | None:
 
 
 def session_id(connection: Connection) -> int | None:
-    """Return the session's number; a pooler may have made up the one from the login, so the server was asked."""
+    """Return the number that the server gave when asked, else that from the login, which may be a pooler's own."""
     session = connection.info.get(SESSION)
     return session if isinstance(session, int) else pooler.pid_at_login(connection.connection.dbapi_connection)
 
@@ -139,7 +139,7 @@ def abandon(connection: Connection) -> None:
     driver = _asyncpg_of(connection)
     if driver is None and (raw is None or getattr(raw, "closed", True)):
         return
-    # asyncpg does not give its socket away.
+    # asyncpg has no public function for its socket.
     descriptor = driver._transport.get_extra_info("socket").fileno() if driver is not None else raw.fileno()  # type: ignore[union-attr]
     # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
     with closing(socket.socket(fileno=os.dup(descriptor))) as peer, suppress(OSError):
@@ -147,7 +147,7 @@ def abandon(connection: Connection) -> None:
 
 
 def _asyncpg_of(connection: Connection) -> Any | None:
-    """Return the driver's own connection if it is open and an async env.py migrates on it; others wrap libpq."""
+    """Return the driver's own connection if it is asyncpg's and open, else None. Other drivers wrap libpq."""
     if connection.dialect.driver != "asyncpg":
         return None
     driver: Any = connection.connection.driver_connection

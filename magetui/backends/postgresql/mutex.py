@@ -53,7 +53,7 @@ class AdvisoryLock:
         self._connection = None
 
     def is_seen_by(self, connection: Connection) -> bool:
-        """Return whether a connection sees our session hold the lock. The driver's own cursor hides this query."""
+        """Return whether a connection sees our session hold the lock. The driver's own cursor bypasses the log."""
         raw = connection.connection.dbapi_connection
         if raw is None:
             return False

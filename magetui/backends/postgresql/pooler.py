@@ -47,7 +47,10 @@ def is_pooled(raw: Any, session: int) -> bool:
 
 
 def keeps_sessions(connection: Connection) -> bool | None:
-    """Return whether a pooler keeps sessions, by asking two connections in a random order; None if that is unknown."""
+    """Return whether a pooler keeps a session for each client; None if that is unknown.
+
+    Two connections are asked in a random order, which a busy pool cannot follow by chance.
+    """
     first, driver_error = connection.connection.dbapi_connection, connection.dialect.loaded_dbapi.Error
     own = serving(first)
     try:
@@ -75,7 +78,7 @@ def _second(connection: Connection) -> Any:
 
 
 def server_location(address: str | None, port: int | None) -> str:
-    """Return where the server behind a pooler listens, by its own end of the pooler's connection; None is a socket."""
+    """Return where the server behind a pooler listens. The arguments are its end of the connection; None: a socket."""
     machine = "on the machine that the pooler runs on"
     if address is None:
         return f"it listens on a Unix socket, {machine}"

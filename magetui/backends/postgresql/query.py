@@ -21,7 +21,10 @@ WORTH_A_SECOND_TRY = frozenset({LOCK_NOT_AVAILABLE, "XX000", "42P01"})
 
 @cache
 def statement(name: str) -> str:
-    """Return the text of sql/<name>.sql. `{locked_away}` lists the tables under ACCESS EXCLUSIVE, held or awaited."""
+    """Return the text of sql/<name>.sql.
+
+    `{locked_away}` in it becomes the list of the tables on which another session holds, or awaits, ACCESS EXCLUSIVE.
+    """
     text = _text(name)
     return text.replace("{locked_away}", _text("locked_away")) if "{locked_away}" in text else text
 
@@ -31,7 +34,7 @@ def _text(name: str) -> str:
 
 
 def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of a query; its parameters are `%(name)s`. Raises SQLAlchemy's `DBAPIError`."""
+    """Return all rows of a query. `%(name)s` is a parameter, `%%` a percent sign. Raises SQLAlchemy's `DBAPIError`."""
     try:
         return query.fetch(connection, sql, parameters)
     except DBAPIError as error:

@@ -86,7 +86,7 @@ select to_regnamespace(%(guard)s) is null,
 
 
 def outreach(sql: str, schemas: Collection[str]) -> str | None:
-    """See `Backend.outreach`. Strings are searched too, and the result rather names too much than too little."""
+    """See `Backend.outreach`. Strings are searched too, as they may hold code: better too many names than too few."""
     text = COMMENT.sub(" ", sql)
     if match := OUTSIDE.search(text):
         if match["kind"]:
@@ -107,7 +107,10 @@ def _ending(sql: str) -> str | None:
 
 @contextmanager
 def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch]:
-    """Open a scratch schema, or raise `ScratchUnavailableError`: no privilege, or a dedicated database is not empty."""
+    """Open a scratch schema.
+
+    Raises `ScratchUnavailableError` if the role may not create a schema, or if a dedicated database is not empty.
+    """
     with engine.connect() as connection:
         if request.dedicated:
             _require_empty(connection)

@@ -1,7 +1,8 @@
 """Backup of a SQLite database while others use it, with SQLite's online backup (sqlite.org/backup.html).
 
 `cp` of a file in use may copy an incomplete transaction. The online backup reads some pages at a time and unlocks the
-file in between, so that nobody waits for it. The copy is checked before it counts as a backup.
+file in between, so that nobody waits for it. If another process writes meanwhile, SQLite starts the copy again. The
+copy is checked before it counts as a backup.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ class Copy:
             )
 
     def restore_command(self, file: Path) -> str:
-        """Return a command that copies the backup over the database, without a journal of the old content."""
+        """Return a command that copies the backup over the database, which no program may use meanwhile.
+
+        It first removes the files beside the database: SQLite would apply a journal of the old content to the new.
+        """
         beside = " ".join(shlex.quote(f"{self.database}{suffix}") for suffix in BESIDE)
         return f"rm -f {beside} && cp {shlex.quote(str(file))} {shlex.quote(str(self.database))}"
 

@@ -38,7 +38,7 @@ def _without_files(action: int, first: str | None, *_: Any) -> int:
 
 
 class MemoryScratch(Scratch):
-    """See `Scratch`. The connection reaches no other database, which behaves like any other SQLite database."""
+    """See `Scratch`. The connection reaches no other database, so `check` has nothing to do."""
 
     schema = None
     guard = None

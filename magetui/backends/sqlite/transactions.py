@@ -73,7 +73,10 @@ class Transactions:
         self._in_short_tries(raw, "begin immediate")
 
     def _executing(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        """Let a script turn foreign keys off before a batch operation; SQLite ignores it inside a transaction."""
+        """Let a script turn foreign keys off, which SQLite ignores inside a transaction (sqlite.org/pragma.html).
+
+        Otherwise a batch operation that rebuilds a table would delete the rows that refer to that table.
+        """
         raw = _writer_of(connection)
         if raw is None or not raw.in_transaction:
             return

@@ -100,7 +100,10 @@ class Demo(AbstractContextManager["Demo"]):
 
 
 def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = True) -> Demo:
-    """Build a scenario in a new folder. Its lock holder ends with us if `tied`. Raises `UsageError`, `MagetuiError`."""
+    """Build a scenario in a new folder. Its lock holder ends with this process if `tied`, else after two minutes.
+
+    Raises `UsageError` for an unknown scenario, and `MagetuiError` if the folder cannot be written.
+    """
     chosen = next((known for known in SCENARIOS if known == scenario), None)
     if chosen is None:
         raise UsageError(f"There is no scenario '{scenario}'. Choose one of: {', '.join(SCENARIOS)}.")

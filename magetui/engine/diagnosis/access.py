@@ -10,7 +10,7 @@ from magetui.engine.schema.snapshot import Overview
 
 
 def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
-    """Yield the findings. `obstacle`: the severity of what blocks a migration only if there is one to do."""
+    """Yield the findings. `obstacle` is the severity of what only blocks a migration: lower if nothing is pending."""
     server = overview.server
     if lacks_schema(overview):
         yield _nowhere_finding(overview)

@@ -158,7 +158,7 @@ class _Weighing:
         return None
 
     def _distance(self, candidate: _Candidate) -> tuple[int, bool]:
-        """Return how far a candidate is from the live schema: a leftover of a rollback counts half of a difference."""
+        """Return a sort key: the distance (a leftover of a rollback counts half), then the recorded revision first."""
         revisions, state = candidate
         missing, left = self._diff.of_enums(state)
         return 2 * (self._diff.total(state) + len(missing)) + len(left), frozenset(revisions) != self._current

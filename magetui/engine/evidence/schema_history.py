@@ -53,7 +53,7 @@ class SchemaHistory:
         self.enums = sorted({name for state in self.after.values() for name in state.enums})
 
     def at(self, current: Iterable[str]) -> SchemaState:
-        """Return the schema state at a current revision: its first one, completed with the others, oldest first."""
+        """Return the schema state at the revisions of `current`: that of the first, completed with the others."""
         first, *others = current
         state = self.after[first]
         wanted = self.ancestors(others) - self.ancestors([first]) if others else ()
@@ -100,7 +100,7 @@ class SchemaHistory:
         return found
 
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
-        """Return the state after one step, with all tables that it `changed`. What an unread script names is open."""
+        """Return the state after one step, with all tables that it `changed`. An unread script leaves tables open."""
         changed: set[str] = set()
         for operation in self._operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])

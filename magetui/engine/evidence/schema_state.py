@@ -272,7 +272,7 @@ class SchemaState:
     def _having_keys(
         self, follow: Callable[[ForeignKey], ForeignKey | None], but: str | None = None
     ) -> dict[str, TableState]:
-        """Return the tables, except `but`, whose foreign keys `follow` changes. It returns None for a dropped key."""
+        """Return the tables, except `but`, whose keys `follow` changes. `follow` returns None for a dropped key."""
         followed = {
             name: {n: new for n, key in table.foreign_keys.items() if (new := follow(key)) is not None}
             for name, table in self.tables.items()

@@ -78,7 +78,7 @@ class TableState:
         return column in self.primary_key or (column in self.columns and not self.columns[column].nullable)
 
     def foreign_key(self, name: str | None) -> str | None:
-        """Return the key in `foreign_keys` of a name, which PostgreSQL may have given; None if there is none."""
+        """Return the key in `foreign_keys` of a foreign key; PostgreSQL may have given its `name`. None if unknown."""
         table = self.path[1] or self.name
         for key, foreign in self.foreign_keys.items():
             if key == name or (key.startswith("(") and name == f"{table}_{'_'.join(foreign.columns)}_fkey"):

@@ -195,14 +195,14 @@ class LossFinder:
 
     def _rows_changed(self, sql: str) -> None:
         """Collect the tables that DELETE takes rows of, and the values that UPDATE overwrites. Nulls are no loss."""
-        from magetui.engine.preview.query_locks import row_changes  # loads sqlglot: only for plans with such SQL
+        from magetui.engine.preview import query_locks  # loads sqlglot: only for plans with such SQL
 
         try:
-            changes = list(row_changes(sql, self._state))
+            statements = query_locks.parsed(sql, self._state.dialect)
         except Exception:  # noqa: BLE001 - whatever the parser raises of odd input
             self._unread(sql)
             return
-        for change in changes:
+        for change in query_locks.row_changes(statements, self._state):
             table = None if change.table is None else self._state.at(change.table)
             if change.table is None:
                 self._unread(change.sql)

@@ -179,6 +179,7 @@ def _named_key(state: SchemaState, path: Name, constraint: str | None) -> list[t
 def drop_constraint(
     state: SchemaState, path: Name, constraint: str | None, kind: str | None, cascade: bool = False
 ) -> Iterator[Effect]:
+    """Yield the effects. `kind` None: only the name of the constraint is known."""
     yield on(path, ACCESS_EXCLUSIVE)
     keys = _named_key(state, path, constraint)
     for _, other in keys:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,7 +147,7 @@ def _name(table: exp.Expression, state: SchemaState) -> Name:
 
 
 def _folded(identifier: exp.Expression, dialect: str = "postgresql") -> str:
-    """Return the name as the server folds it: PostgreSQL leaves quoted names as they are, others all names."""
+    """Return the name as the server folds it: PostgreSQL folds names without quotes to lower case, others none."""
     inner = identifier.this if isinstance(identifier, exp.Column) else identifier
     as_written = inner.args.get("quoted") or dialect != "postgresql"
     return str(inner.name) if as_written else str(inner.name).lower()
@@ -158,9 +158,9 @@ def _folded(identifier: exp.Expression, dialect: str = "postgresql") -> str:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A DELETE, or an UPDATE that overwrites values of `columns`. `table` None: rows of something else are deleted.
+    """A DELETE (`columns` is None), or an UPDATE that overwrites values of `columns`.
 
-    `is_partial`: a condition may keep some rows. `sql` is the text of the change.
+    `table` None: the rows are not those of a table. `is_partial`: a condition may keep some rows.
     """
 
     table: Name | None
@@ -169,10 +169,14 @@ class RowChange:
     sql: str
 
 
-def row_changes(sql: str, state: SchemaState) -> Iterator[RowChange]:
-    """Yield the deletions and then the updates of each statement. Raises what the parser raises."""
+def parsed(sql: str, dialect: str) -> list[Any]:
+    """Return the statements of `sql` as sqlglot's trees. Raises whatever the parser raises of odd input."""
+    return [tree for tree in sqlglot.parse(sql, read=PARSER.get(dialect, dialect)) if tree is not None]
+
+
+def row_changes(statements: Iterable[Any], state: SchemaState) -> Iterator[RowChange]:
+    """Yield the deletions and then the updates of each parsed statement."""
     parser = PARSER.get(state.dialect, state.dialect)
-    statements: list[Any] = [part for part in sqlglot.parse(sql, read=parser) if part is not None]
     for statement in statements:
         for delete in statement.find_all(exp.Delete):
             name = _name(delete.this, state) if isinstance(delete.this, exp.Table) else None

@@ -59,7 +59,7 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
         raise ProjectError(f"{where} says script_location = {location}, but there is no such folder: {script_folder}.")
     databases = tuple(_list_option(merged, "databases", r"[,\s]+"))
     uses_ini = bool(sections) or not options
-    # A pyproject.toml beside an alembic.ini that does not name the scripts is the file that does.
+    # If the alembic.ini does not name the scripts, the pyproject.toml beside it does.
     toml_names = bool(options) and (not uses_ini or "script_location" not in ini.read_text(errors="replace"))
     chosen = name or section
     return AlembicFiles(

@@ -1,6 +1,6 @@
 """A project's `env.py`: the databases that it connects to and the options that it configures.
 
-Only if its text does not tell them, a child process runs it, without a database (`runner.probe`).
+Only if the text does not tell them, a child process runs `env.py`, without a database (`runner.probe`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read_env_text(file: Path) -> EnvText:
 
 
 def mentions_naming(folder: Path) -> bool:
-    """Return True if a Python file mentions a naming convention: only then does env.py have to run for it."""
+    """Return True if a naming convention is in one of the first `FILES_SEARCHED` Python files: then env.py must run."""
     for file in islice(_python_files(folder), FILES_SEARCHED):
         with suppress(OSError):
             if b"naming_convention" in file.read_bytes():

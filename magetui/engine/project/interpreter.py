@@ -89,7 +89,10 @@ def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Pat
 
 
 def ask(python: str, question: str) -> str:
-    """Return what Python prints for a line, or ''. It runs at `/`, where no module hides its own. Raises `OSError`."""
+    """Return what the interpreter prints for a line of Python, or '' if it fails.
+
+    It runs at `/`: modules in the current folder would hide its own. Raises `OSError` and `subprocess.TimeoutExpired`.
+    """
     done = subprocess.run(
         [str(Path(python).absolute()) if os.sep in python else python, "-B", "-c", question],
         capture_output=True,

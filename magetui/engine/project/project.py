@@ -66,7 +66,10 @@ def find_project(
     project_path: Path,
     chosen: Selection = Selection(),  # noqa: B008 - it is frozen
 ) -> Project:
-    """Return the chosen project, else one of Alembic's files or, first if its variables are set, the installed Mage."""
+    """Return the project of the flags, else Alembic's files in the folder, else the installed Mage.
+
+    If one of Mage's variables is set, Mage comes before Alembic's files. Raises `ProjectError` if there is no project.
+    """
     if chosen.config is not None:
         return alembic_project(Path(chosen.config), chosen.name)
     if not project_path.is_dir():
@@ -146,7 +149,7 @@ def with_env_options(project: Project, environment: Environment, url: URL | None
 
 
 def project_target(project: Project, environment: Environment, *, named: bool) -> Target:
-    """Return the database that env.py connects to, else the literal URL, which wins if its section was `named`."""
+    """Return env.py's database, else the literal URL's, which wins if its section is `named`. Raises `ConnectError`."""
     literal = None
     if project.url is not None and not project.url.startswith(PLACEHOLDER):
         literal = parse_target(project.url, project.url_source, project.folder)

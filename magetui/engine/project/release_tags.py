@@ -50,7 +50,7 @@ class UnreadTag:
 
 
 def read_tags(repository: Path) -> Iterator[TaggedRelease | UnreadTag]:
-    """Yield a clone's releases with a database, oldest first. Raises `UsageError` if it has no release tag."""
+    """Yield the releases of a clone since Mage has a database, oldest first. Raises `UsageError` if there is no tag."""
     tags = sorted(
         (tag for tag in _git(repository, "tag", "--list").splitlines() if RELEASE_TAG.fullmatch(tag)),
         key=lambda tag: version_key(tag.removeprefix("v")),

@@ -59,7 +59,8 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     partial = _partial_revision(chain, evidence, snapshot.current, verb)
     history = SchemaHistory(chain, recordings, SchemaState(workspace.target.dialect, snapshot.server.schema))
     before, after = history.before[partial.revision], history.after[partial.revision]
-    start, expected = before if partial.direction == "upgrade" else after, after if verb == "finish" else before
+    start = before if partial.direction == "upgrade" else after
+    expected = after if verb == "finish" else before
     case = _Case(partial, recordings[partial.revision], start, expected, snapshot)
     steps, notes = _steps(case, verb, in_doubt)
     _require_complete(case, verb, steps)

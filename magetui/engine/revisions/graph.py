@@ -75,7 +75,7 @@ class Chain:
                 raise ChainError(f"{problem.message} Alembic cannot use these scripts until this is fixed.")
 
     def resolve(self, wanted: str) -> str:
-        """Return the id for an id or its start, a label, 'head', 'label@head' or 'base', or raise `RevisionError`."""
+        """Return the id for an id or its start, a label, 'head', 'label@head' or 'base'. Raises `RevisionError`."""
         if wanted == "base":
             return "base"
         if wanted in ("head", "heads"):

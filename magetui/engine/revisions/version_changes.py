@@ -31,7 +31,7 @@ class VersionChange:
 
 
 def version_change(chain: Chain, verb: ChangeVerb, current: Sequence[str], target: str, table: str) -> VersionChange:
-    """Return the change of the version `table`, spelled as in SQL. Raises `RevisionError` if there is no path."""
+    """Return the change of the version table, named `table` in SQL. Raises `RevisionError` if there is no path."""
     load(*ALEMBIC)
     from alembic.runtime.migration import HeadMaintainer
     from alembic.util import CommandError

@@ -33,7 +33,7 @@ def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
 def record_signal(
     workspace: Workspace, session: Session, action: SignalAction, runs: Sequence[int], moment: str
 ) -> None:
-    """Record a signal in the journals of the `runs` that it freed, or in one of its own. Raises `StateError`."""
+    """Record a signal sent at `moment` (ISO 8601, UTC) in the journals of `runs`, or a new one. Raises `StateError`."""
     directory = runs_directory(workspace.environment)
     signalled = events.SessionSignalled(at=moment, action=action, session=session, operator=operator())
     try:

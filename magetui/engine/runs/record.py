@@ -47,7 +47,7 @@ class RunRecord:
     statement: StatementRecord | None = None
     statements: int = 0
     progress: StatementProgress | None = None  # of the statement
-    wait: Wait | None = None  # that continues now
+    wait: Wait | None = None  # the wait that continues now
     wait_note: str | None = None  # about the holder of the mutex
     blockers: tuple[Session, ...] = ()  # every session that has ever blocked the run
     attempts: tuple[events.AttemptFailed, ...] = ()

@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run whose child this program started. The child takes the end of its pipe for the end of this program."""
+    """A run whose child this program started. If its pipe closes, the child knows that this program has ended."""
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)

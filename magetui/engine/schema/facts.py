@@ -55,7 +55,7 @@ class Fact:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The part that is described: two facts of one place contradict each other. Each unique constraint is one."""
+        """The described part: two facts of one place contradict each other. Each unique constraint is its own place."""
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
@@ -72,7 +72,7 @@ def in_order(differences: Iterable[Difference]) -> tuple[Difference, ...]:
 
 
 def _by_spelling(spellings: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the name of a type by each of its other spellings, which are separated by commas."""
+    """Return a mapping from each spelling of a type to its name. Commas separate the spellings of a name."""
     return {spelling: name for name, others in spellings.items() for spelling in others.split(", ")}
 
 

@@ -53,7 +53,7 @@ def visibility_problem(workspace: Workspace) -> str | None:
 
 
 def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
-    """Yield the sessions over one connection, which costs less than one a poll. The caller closes the generator."""
+    """Yield the sessions over one connection. The caller closes the generator. Raises `ConnectError`."""
     with workspace.reading() as connection:
         poller = SessionPoller(workspace.backend)
         while True:

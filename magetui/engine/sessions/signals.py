@@ -30,7 +30,7 @@ DOES: Mapping[SignalAction, str] = {"cancel": "cancel the query of", "terminate"
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """The effect of a signal, read back. `settled`: True: ended, False: continues, None: the role cannot see it."""
+    """The effect of a signal, read back. `settled`: True if it ended, False if it continues, None if unknown."""
 
     session: Session
     action: SignalAction
@@ -87,7 +87,7 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
 
 
 def signal_session(workspace: Workspace, session: Session, action: SignalAction) -> Signalled:
-    """Cancel the query of exactly this session, or end it, to which the operator consented.
+    """Cancel the query of exactly the session that the operator consented to, or end that session.
 
     Reading back the effect takes up to about a second. Raises `RefusedError` if nothing was done.
     """
@@ -181,7 +181,10 @@ def _read_back(
 
 
 def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
-    """Return True if it is the same execution. `since_ms` ends before the query: the network may be slow."""
+    """Return True if it is the same execution of the query: a client may have sent the same query again.
+
+    `since_ms` counts from the signal until the request for `live` was sent, not until its answer, which may be late.
+    """
     return live.state == "active" and live.query == before.query and (live.query_ms is None or live.query_ms > since_ms)
 
 

@@ -47,7 +47,7 @@ class Passwords:
 
 
 def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str, str]) -> str:
-    """Return the first line that the command prints. Raises `ConnectError` (`secret`) without any of its output."""
+    """Return the first line that the command prints in `COMMAND_SECONDS`. Raises `ConnectError` without its output."""
     where = f"The password_command of target {owner}"
     try:
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ def ask_password(command: tuple[str, ...], owner: str, environment: Mapping[str,
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Return the output until the command ends, or raise `TimeoutError`. Its own children may hold the output open."""
+    """Return the output when the command has ended; its own children may hold it open. Raises `TimeoutError`."""
     assert process.stdout is not None
     output = b""
     with selectors.DefaultSelector() as selector:

@@ -48,7 +48,7 @@ BUSY = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException
 
 
 def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
-    """Return the database of an AWS secret, as mage-ai 0.9.80 reads it. Raises `ConnectError` without the secret."""
+    """Return the database of an AWS secret, as mage-ai 0.9.80 reads it. Raises `ConnectError`, without the secret."""
     region, chosen = _region(environment)
     default = "" if chosen else ", Mage's default: no AWS_DEFAULT_REGION is set"
     where = f"secret '{secret}' (AWS Secrets Manager, {region}{default})"
@@ -57,7 +57,7 @@ def aws_database(secret: str, environment: Mapping[str, str]) -> URL:
 
 
 def azure_text(secret: str, environment: Mapping[str, str]) -> str:
-    """Return the text of a secret in an Azure Key Vault, for Mage a complete URL. Raises as `aws_database`."""
+    """Return the text of a secret in an Azure Key Vault, for Mage a complete URL. Raises as `aws_database` does."""
     vault = environment.get("AZURE_KEY_VAULT_URL")
     if not vault:
         fail_secret(
@@ -136,7 +136,7 @@ def _aws_text(secret: str, region: str, where: str, environment: Mapping[str, st
 
 
 def _aws_refused(answer: Mapping[str, str], where: str, hidden: tuple[str, ...]) -> NoReturn:
-    """Raise the error for a refusal. AWS's message about a wrong signature holds the token, so it is not quoted."""
+    """Raise the error for a refusal. AWS's message about a wrong signature holds the token: it is not quoted."""
     code, unread = answer.get("Code", ""), f"so the {where} could not be read"
     message = redact(" ".join(answer.get("Message", "").split()), hidden).rstrip(".")
     quoted = f": {message}" if message else ""
@@ -339,7 +339,7 @@ def _silence_logging() -> None:
 
 
 def _bounded(ask: Callable[[], str], where: str) -> str:
-    """Return the result of `ask`, in a thread that is abandoned after `MAX_SECONDS`: its libraries obey no timeout."""
+    """Return the result of `ask`. Its thread is abandoned after `MAX_SECONDS`: name resolution obeys no timeout."""
     call = ThreadCall(ask)
     call.start("secret")
     if not call.wait(MAX_SECONDS):

@@ -57,7 +57,7 @@ class LogPane(RowsPane):
         self._show()
 
     def add_runs(self, records: Sequence[RunRecord], database: str | None) -> None:
-        """Put recorded runs, oldest first, before the actions of this program. `database` is the current one."""
+        """Put recorded runs, oldest first, before our actions. Runs of another database than `database` name theirs."""
         self._database = database
         known = {entry.run for entry in self._entries if entry.run is not None}
         past = [entry_of(record) for record in records if record.run not in known]

@@ -233,7 +233,7 @@ def body_lines(
 def step_lines(
     record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
 ) -> list[Content]:
-    """Return the steps around the present step, which shows its `earlier` duration, and how many are not shown."""
+    """Return lines for the steps around the present one, with its `earlier` duration, and how many are left out."""
     present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
     if present is None:
         present = sum(step.state == "done" for step in record.steps)
