@@ -32,8 +32,8 @@ def told(magetui: Magetui, mage_home: Path, url: str, *flags: str) -> Outcome:
     return done
 
 
-def spoken(outcome: Outcome) -> str:
-    """What was said above the list, on one line."""
+def sentences(outcome: Outcome) -> str:
+    """Return the sentences above the list, on one line."""
     return " ".join(outcome.stdout.partition("\n\n")[0].split())
 
 
@@ -41,7 +41,7 @@ def spoken(outcome: Outcome) -> str:
 def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path, behind: Database) -> None:
     before = behind.content
     text = told(magetui, mage_home, behind.url)
-    assert spoken(text) == (
+    assert sentences(text) == (
         f"The schema matches {BEHIND} (Update token column type). The current revision is {BEHIND}: that matches. "
         "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do "
         "it."
@@ -70,7 +70,7 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
     text = told(magetui, mage_home, behind.url)
     assert (
         f"The schema matches {BEHIND} (Update token column type). The current revision is {HEAD}: that does not match. "
-        in spoken(text)
+        in sentences(text)
     )
     assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
@@ -83,7 +83,7 @@ def test_an_empty_version_table_names_the_revision_to_stamp(
 ) -> None:
     behind.rows("delete from alembic_version")
     text = told(magetui, mage_home, behind.url)
-    assert "The version table is empty, as if nothing were applied: that does not match." in spoken(text)
+    assert "The version table is empty, as if nothing were applied: that does not match." in sentences(text)
     assert f"  magetui stamp {BEHIND}\n" in text.stdout
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_current_revision_is_to_be_replaced_and_no_other(
 ) -> None:
     behind.rows("update alembic_version set version_num = '256d6a12a927'")
     text = told(magetui, mage_home, behind.url)
-    assert "The current revision is 256d6a12a927, and the scripts do not have that revision." in spoken(text)
+    assert "The current revision is 256d6a12a927, and the scripts do not have that revision." in sentences(text)
     document = told(magetui, mage_home, behind.url, "--json").json
     assert document["current_matches"] is None
     assert document["next"] == f"magetui stamp {BEHIND} --replace-unknown-revision 256d6a12a927"
@@ -113,8 +113,8 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
         "Missing: adds permission.entity_type (VARCHAR(255), null); "
         "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
         "(id); "
-    ) in spoken(text)
-    assert f"The current revision is {BEFORE_HALF}: that does not match." in spoken(text)
+    ) in sentences(text)
+    assert f"The current revision is {BEFORE_HALF}: that does not match." in sentences(text)
     assert "magetui stamp" not in text.stdout
     assert f"partial       {HALF}" in text.stdout
     document = told(magetui, mage_home, pg_database.url, "--json").json
@@ -134,14 +134,14 @@ def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
         f"The schema matches no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
         "pipeline_run.variables is missing; table tag_association is missing; user.email of type text, not character "
         "varying(255). "
-    ) in spoken(text)
+    ) in sentences(text)
 
 
 def test_what_the_schema_cannot_tell_apart_is_said(
     magetui: Magetui, mage_home: Path, pg_database: PostgresDatabase
 ) -> None:
     migrate_with_alembic(pg_database.url, mage_home, "90d978a8aef8")
-    said = spoken(told(magetui, mage_home, pg_database.url))
+    said = sentences(told(magetui, mage_home, pg_database.url))
     assert "The schema matches these two, which it cannot tell apart: " in said
     assert "if a rollback or a broken run left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
     assert "The current revision is 90d978a8aef8: that matches." in said
@@ -165,14 +165,14 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
-    said = spoken(magetui("evidence", "--config", project.ini))
+    said = sentences(magetui("evidence", "--config", project.ini))
     assert said.startswith("The schema matches rev3 and rev2. The current revision is rev2, rev3: that matches. ")
 
 
 def test_an_empty_database_is_before_the_first_revision(
     magetui: Magetui, mage_home: Path, sqlite_database: SqliteDatabase
 ) -> None:
-    assert spoken(told(magetui, mage_home, sqlite_database.url)).startswith(
+    assert sentences(told(magetui, mage_home, sqlite_database.url)).startswith(
         "The schema matches a database before the first revision. "
         "There is no version table, as if nothing were applied: that matches. "
     )
@@ -183,7 +183,7 @@ def test_scripts_that_make_nothing_say_so(magetui: Magetui, tmp_path: Path, sqli
     project = make_project(tmp_path / "project", [Revision("rev1", None, "Nothing")], sqlite_database.url)
     done = magetui("evidence", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith("The scripts make no table, so the schema cannot say where the database is.")
+    assert sentences(done).startswith("The scripts make no table, so the schema cannot say where the database is.")
     assert "magetui stamp" not in done.stdout
 
 

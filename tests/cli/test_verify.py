@@ -64,7 +64,7 @@ def told(magetui: Magetui, mage_home: Path, url: str, *arguments: str, status: i
     return done
 
 
-def spoken(outcome: Outcome) -> str:
+def sentences(outcome: Outcome) -> str:
     return " ".join(outcome.stdout.split())
 
 
@@ -81,11 +81,11 @@ def test_a_database_at_the_head_is_exactly_what_its_scripts_make(
 ) -> None:
     before = at_head.content
     text = told(magetui, mage_home, at_head.url)
-    assert spoken(text).startswith(
+    assert sentences(text).startswith(
         f"The live schema equals the schema of {HEAD} (Create GenericJob), the current revision. "
         "Compared with 18 tables built from nothing in "
     )
-    assert "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes." in spoken(text)
+    assert "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes." in sentences(text)
     document = told(magetui, mage_home, at_head.url, "--json").json
     assert document["equal"] is True
     assert (document["revisions"], document["chosen"]) == ([HEAD], "current")
@@ -114,7 +114,7 @@ def test_each_kind_of_drift_is_named(magetui: Magetui, mage_home: Path, at_head:
     said = [f"{one['state']} {one['message']}" for one in document["differences"]]
     for statement, difference in drift.items():
         assert difference in said, (statement, said)
-    text = spoken(told(magetui, mage_home, at_head.url, status=3))
+    text = sentences(told(magetui, mage_home, at_head.url, status=3))
     assert (
         f"The live schema has {len(said)} differences from the schema of {HEAD} (Create GenericJob), "
         "the current revision. " in text
@@ -142,7 +142,7 @@ def test_an_unknown_current_revision_is_replaced_by_what_the_schema_looks_like(
     migrate_with_alembic(pg_database.url, mage_home, BEFORE_HEAD)
     for statement in ("update alembic_version set version_num = '256d6a12a927'", "drop table alembic_version"):
         pg_database.rows(statement)
-        said = spoken(told(magetui, mage_home, pg_database.url))
+        said = sentences(told(magetui, mage_home, pg_database.url))
         assert said.startswith(
             f"The live schema equals the schema of {BEFORE_HEAD} (Add UserProject table), the closest match, "
             "as the current revision is not in the chain. "
@@ -159,7 +159,7 @@ def test_what_a_rollback_left_behind_and_what_the_chain_does_not_know(
     pg_database.rows("create table other.elsewhere (id integer)")
     document = told(magetui, mage_home, pg_database.url, "--json").json
     assert (document["equal"], document["beside"]) == (True, ["table reporting", "type mood"])
-    said = spoken(told(magetui, mage_home, pg_database.url))
+    said = sentences(told(magetui, mage_home, pg_database.url))
     assert "The chain does not mention table reporting, type mood: this is not a difference." in said
     pg_database.rows("create type jobtype as enum ('UPLOAD')")
     left = told(magetui, mage_home, pg_database.url, "--json", status=3).json["differences"]
@@ -183,7 +183,7 @@ def test_a_locked_table_is_said_to_be_unread_not_different(
     with database.session("lock table block_run in access exclusive mode"):
         text = told(magetui, mage_home, database.url)
         document = told(magetui, mage_home, database.url, "--json").json
-    assert spoken(text).startswith("As far as magetui could read it, the live schema equals the schema of ")
+    assert sentences(text).startswith("As far as magetui could read it, the live schema equals the schema of ")
     assert document["unread"] == ["block_run"]
 
 
@@ -211,7 +211,7 @@ def test_a_scratch_database_needs_no_consent_and_is_left_empty(
     env = {} if source == "flag" else {"MAGETUI_SCRATCH_URL": pg_database.url}
     done = magetui("verify", *flags, "--read-only", "--mage-path", mage_home, "--url", mage_pg_url, env=env)
     assert done.status == 0, done
-    assert f"in the scratch database postgresql://mage:***@127.0.0.1:{pg_database.server.port}/" in spoken(done)
+    assert f"in the scratch database postgresql://mage:***@127.0.0.1:{pg_database.server.port}/" in sentences(done)
     assert pg_database.content == before
     pg_database.rows("create table kept (id integer)")
     full = magetui("verify", *flags, "--mage-path", mage_home, "--url", mage_pg_url, env=env)
@@ -260,7 +260,7 @@ def test_an_ordinary_project_and_a_current_revision_of_two_branches(
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     done = magetui("verify", "--yes", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith("The live schema equals the schema of rev2 and rev3, the current revision. ")
+    assert sentences(done).startswith("The live schema equals the schema of rev2 and rev3, the current revision. ")
 
 
 def test_an_empty_database_is_what_no_revision_makes(
@@ -269,7 +269,7 @@ def test_an_empty_database_is_what_no_revision_makes(
     project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
     done = magetui("verify", "--config", project.ini)
     assert done.status == 0, done
-    assert spoken(done).startswith(
+    assert sentences(done).startswith(
         "The live schema equals the schema of base (before the first revision), the current revision."
     )
     assert not sqlite_database.path.exists()
@@ -312,7 +312,7 @@ def test_an_index_built_concurrently_and_a_new_value_used_at_once(
     project = make_project(tmp_path / "project", (table(1), typed, used), pg_database.url)
     assert magetui("migrate", "--yes", "--config", project.ini).status == 0
     equal = magetui("verify", "rev2", "--yes", "--config", project.ini)
-    assert spoken(equal).count("different t1.mood") == 1, equal
+    assert sentences(equal).count("different t1.mood") == 1, equal
     done = magetui("verify", "--yes", "--config", project.ini)
     if pg_database.server.major >= 17:
         assert done.status == 0, done

@@ -106,8 +106,8 @@ def diagnose(reading: Reading) -> Diagnosis:
 def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
     """Return the diagnosis with the findings from the evidence; unchanged if there is nothing to compare.
 
-    It is separate from `diagnose`, because scripts that are new take a second or two to be recorded. It closes the
-    reading's connection before, so that no connection idles meanwhile.
+    It is separate from `diagnose`, because scripts that are new take a second or two to be recorded. The
+    reading's connection is closed before.
     """
     if not worth_weighing(diagnosis.findings):
         return diagnosis
@@ -116,8 +116,7 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
 
     try:
         if reading.workspace.backend.name != "mssql":  # there is no evidence for SQL Server yet
-            _ = reading.snapshot
-            reading.close()
+            reading.read_all()
         findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
     except MagetuiError as error:
         message = f"It is not known whether the schema matches the current revision. {error.message}"

@@ -158,7 +158,7 @@ class SchemaDiff:
                 return "loosely"
         return self.fit(state)
 
-    def unspoken(self, state: SchemaState) -> int:
+    def unmentioned(self, state: SchemaState) -> int:
         """Count the live facts that the schema state does not mention. Returns 0 if the state does not match."""
         if self.total(state):
             return 0

@@ -167,7 +167,7 @@ class _Weighing:
         """Return a sort key: candidates that leave facts open, or cannot be followed, explain less and come last."""
         revisions, state = candidate
         followed = all(self._recordings[name].upgrade.undecidable is None for name in revisions)
-        return self._diff.unspoken(state), not followed
+        return self._diff.unmentioned(state), not followed
 
     def _too_early(self, revisions: Revisions) -> Iterator[tuple[str, Fact]]:
         """Yield each value of an enum type that exists before the revision that adds it, with that revision."""

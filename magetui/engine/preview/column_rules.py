@@ -70,7 +70,7 @@ def read_type(text: str) -> tuple[str, tuple[int, ...]]:
 
 def type_change(old: str | None, new: str, column: str, using: str | None) -> tuple[TableWork, str | None]:
     """Return the work of ALTER COLUMN TYPE with a note; binary coercible types keep the rows (manual)."""
-    if using is not None and not _only_casts(using, column, new):
+    if using is not None and not _is_plain_cast(using, column, new):
         return "rewrite", "computes the column for every row"
     if old is None:
         return "rewrite", "unless the type it has now is stored in the same way"
@@ -103,7 +103,7 @@ def _wide_enough(had: tuple[int, ...], has: tuple[int, ...]) -> bool:
 CAST = re.compile(r"cast\s*\((.+)\s+as\s+(.+)\)", re.IGNORECASE | re.DOTALL)
 
 
-def _only_casts(using: str, column: str, new: str) -> bool:
+def _is_plain_cast(using: str, column: str, new: str) -> bool:
     """Return True if USING says no more than the server does without it: the column, or its cast to the new type."""
     spelled = CAST.fullmatch(using.strip())
     what, _, kind = (spelled[1], "::", spelled[2]) if spelled else using.partition("::")

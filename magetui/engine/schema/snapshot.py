@@ -93,6 +93,11 @@ class Reading:
         """Count rows of a table within `limit_ms`, or estimate them: see `Backend.count`."""
         return self._read(lambda connection: self.workspace.backend.count(connection, table, wanted, limit_ms))
 
+    def read_all(self) -> None:
+        """Read the snapshot and close the connection, so that the connection does not idle during what follows."""
+        self._snapshot = self.snapshot
+        self.close()
+
     def close(self) -> None:
         """Close the connection. What was read stays; another read would open another connection."""
         if self._connection is not None:
