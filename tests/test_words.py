@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from magetui.engine.runs.record import RunRecord
-from magetui.text import formats
+from magetui.text import run_conclusion
 
 A, B, C = ("aaaaaaaaaaaa",), ("bbbbbbbbbbbb",), ("cccccccccccc",)
 
@@ -32,6 +32,6 @@ def record(outcome: str, after: tuple[str, ...] | None, verb: str = "migrate") -
     ],
 )
 def test_the_way_of_a_run_is_what_was_read_back(run: RunRecord, said: str, brief: str) -> None:
-    assert formats.way(run) == said
-    assert formats.way(run, brief=True) == brief
-    assert formats.way(run, "") == said.removeprefix("current revision ")
+    assert run_conclusion.way(run) == said
+    assert run_conclusion.way(run, brief=True) == brief
+    assert run_conclusion.way(run, "") == said.removeprefix("current revision ")

@@ -24,8 +24,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupJob, BackupOptions
+from magetui.backends.schema_objects import objects_of
 from magetui.backends.scratch import Scratch, ScratchRequest
 from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
+from magetui.model.schema_change import SchemaObject
 from magetui.model.server import Failure, ServerFacts, Timeouts
 from magetui.model.sessions import MutexHolder, Session, StatementProgress
 
@@ -150,6 +152,10 @@ class Catalog(Protocol):
     def definitions(self, connection: Connection) -> tuple[str, ...]:
         """Return SQL that creates an empty copy of the schema, if a migration's SQL depends on it (SQLite), or ()."""
         return ()
+
+    def schema_objects(self, connection: Connection) -> tuple[SchemaObject, ...]:
+        """Return the objects of all users' schemas, so that the schemas of two moments can be compared."""
+        return tuple(objects_of(self.table_details(connection)))
 
     def count(
         self, connection: Connection, table: Table, wanted: Sequence[Wanted], limit_ms: int

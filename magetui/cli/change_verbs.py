@@ -25,7 +25,7 @@ from magetui.text import preview as previews
 from magetui.text.consent import plan_consent
 from magetui.text.sql_script import sql_script
 
-STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "cancelled": 130}
+STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "deadlock": 5, "cancelled": 130}
 
 
 def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
@@ -45,7 +45,7 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
         if plan.forbidden is not None:
             raise RefusedError(f"{plan.forbidden} Nothing was changed.")
         _announce(workspace, plan)
-        preview = None if values.get("yes") else _preview(reading, plan)
+        preview = None if verb == "stamp" and values.get("yes") else _preview(reading, plan)
     files = {str(file.path) for file in settings.files}
     for name in LIMITS:  # report the limits that a file of the project sets
         limit = settings.origins[name]
@@ -55,15 +55,16 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
     require_consent(values, plan_consent(plan, named, preview))
-    return STATUS.get(_run(settings, workspace, plan), 1)
+    return STATUS.get(_run(settings, workspace, plan, preview), 1)
 
 
-def _run(settings: Settings, workspace: Workspace, plan: Plan) -> str:
+def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview | None) -> str:
     """Run the plan, follow the run, print its record, and return its outcome."""
+    losses = () if preview is None else preview.losses.known
     lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
     limits = start.Limits(Timeouts(lock_ms, statement_ms), settings.lock_retries, settings.on_disconnect)
     with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
-        started = start.start_run(workspace, plan, limits)
+        started = start.start_run(workspace, plan, limits, losses)
         interrupts.started(started.run)
         complain(f"run {started.run} started; ctrl+c cancels it")
         record = followed(started)
@@ -97,7 +98,7 @@ def _announce(workspace: Workspace, plan: Plan) -> None:
 
 
 def _preview(reading: Reading, plan: Plan) -> Preview | None:
-    """Print the preview for the operator who is asked for consent. Returns None if it could not be made."""
+    """Print the preview, and return it for the record. Returns None if it could not be made."""
     try:
         preview = preview_plan(reading, plan)
     except MagetuiError as error:

@@ -13,6 +13,7 @@ SignalAction = Literal["cancel", "terminate"]
 RunVerb = Literal[ChangeVerb, SignalAction, "backup"]
 Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo"]
 OnDisconnect = Literal["continue", "cancel"]
+LossKind = Literal["table", "column", "enum-value", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,23 @@ class PlanStep(PlannedStep):
 
     sql: str | None
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One loss, with its rows: all rows of a table, the rows with a value in a column, or those with this `value`.
+
+    `exact` False: `rows` is an estimate or an upper bound, and `problem` says why. `rows` is None if there is neither.
+    """
+
+    kind: LossKind
+    schema: str | None
+    table: str
+    column: str | None
+    rows: int | None
+    exact: bool
+    problem: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

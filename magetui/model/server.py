@@ -9,7 +9,7 @@ ServerCause = Literal["refused", "timeout", "tls", "password", "no-database", "t
 ConnectCause = Literal[
     ServerCause, "name", "driver-missing", "not-a-database", "not-readable", "bad-url", "secret", "other"
 ]
-StatementCause = Literal["lock-timeout", "statement-timeout", "cancelled", "lost", "failed"]
+StatementCause = Literal["lock-timeout", "deadlock", "statement-timeout", "cancelled", "lost", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

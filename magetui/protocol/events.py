@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from magetui.model.plan import Direction, OnDisconnect, PlannedStep, RunVerb, SignalAction
+from magetui.model.plan import Direction, Loss, OnDisconnect, PlannedStep, RunVerb, SignalAction
+from magetui.model.schema_change import SchemaChange
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import codec
 from magetui.protocol.redaction import clean_json
 
-Outcome = Literal["done", "failed", "cancelled", "lock-timeout", "statement-timeout", "refused", "lost"]
+LockFailure = Literal["lock-timeout", "deadlock"]
+Outcome = Literal["done", "failed", "cancelled", LockFailure, "statement-timeout", "refused", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class RunStarted(Event, event="run-started"):
     machine: str = ""  # see `machine.identity`: a pid is valid on that machine only
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
+    losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
     format: int = codec.FORMAT
 
 
@@ -142,13 +145,14 @@ class OutputPrinted(Event, event="output-printed"):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(Event, event="attempt-failed"):
-    """The run could not get a lock in time. It retries in `retry_in_ms`; if that is None, `reason` says why not."""
+    """The run could not get a lock. It retries in `retry_in_ms`; if that is None, `reason` says why not."""
 
     number: int
     of: int
     error: str
     retry_in_ms: int | None
     reason: str | None = None
+    outcome: LockFailure = "lock-timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +195,30 @@ class CancelRequested(Event, event="cancel-requested"):
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaCompared(Event, event="schema-compared"):
+    """The schema after the run differs from the schema before it by `changes`, made by the run or by others meanwhile.
+
+    `more` counts changes that are not listed. If `problem` is set, it says why the schemas could not be compared.
+    """
+
+    changes: tuple[SchemaChange, ...] = ()
+    more: int = 0
+    problem: str | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Return True if the schema was compared, and nothing is different."""
+        return self.problem is None and not self.changes
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Event, event="run-ended"):
     """The run ended. `current` was read from the database afterwards; None if it could not be read."""
 
     outcome: Outcome
     current: tuple[str, ...] | None
     elapsed_ms: int
-    committed: bool = False  # whether anything was committed; if not, the database is unchanged
+    committed: bool = False  # whether anything was committed
     error: str | None = None
     where: str | None = None  # the script's file and line, if a script failed
     statement: str | None = None

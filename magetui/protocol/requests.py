@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from magetui.model.plan import OnDisconnect, Plan, PlannedStep, Repair
+from magetui.model.plan import Loss, OnDisconnect, Plan, PlannedStep, Repair
 from magetui.model.server import Timeouts
 from magetui.protocol import codec
 
@@ -58,6 +58,7 @@ class Request(ChildRequest, request="run"):
     lock_retries: int = 0  # how often to retry after a lock timeout, if nothing was committed
     on_disconnect: OnDisconnect = "continue"
     operator: str = ""  # 'user@host', shown in the server's list of sessions
+    losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
 
     def session_name(self, part: str = "") -> str:
         """Return the application name of the migrating session, or of the session `part`: 'watcher' or 'mutex'."""

@@ -19,6 +19,7 @@ from typing import TextIO
 from magetui.protocol import codec, events, requests
 from magetui.protocol.journal import Journal, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
+from magetui.runner.script_errors import error_text
 
 # An empty entry on sys.path means the current folder, where a project may have a folder named 'alembic'.
 BOOT = (
@@ -46,7 +47,7 @@ def main() -> None:
         _execute(request, journal, _move_line_from_stdin())
     except Exception as error:  # noqa: BLE001 - a bug of this program: the journal must say so
         traceback.print_exc()
-        message = f"The program itself failed: {type(error).__name__}: {error}"
+        message = f"The program itself failed: {error_text(error)}"
         try:
             journal.append(events.RunEnded(at=now(), outcome="lost", current=None, elapsed_ms=0, error=message))
         except OSError as full:

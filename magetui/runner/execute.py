@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -29,25 +29,17 @@ from magetui.protocol.machine import this_process
 from magetui.protocol.redaction import password_spellings, redact_url
 from magetui.protocol.requests import Request
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
+from magetui.runner.ending import Ending, ReadBack, listed
 from magetui.runner.env_context import OneDatabase, create_schema
-from magetui.runner.error_location import error_location
 from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.retries import Retries
+from magetui.runner.schema_check import SchemaCheck, described
+from magetui.runner.script_errors import error_location, error_text
 from magetui.runner.statement_log import StatementLog
 from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
-READ_BACK_SECONDS = 15.0
 PULSE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended: `error` says why it failed, `where` is the script's file and line."""
-
-    outcome: events.Outcome
-    error: str | None = None
-    where: str | None = None
 
 
 class Run:
@@ -62,8 +54,14 @@ class Run:
         self._backend: Backend = backend_for(self._url)
         self._reader = self._backend.reader(self._url, request.session_name("watcher"))
         self._progress = Progress()
+        self._schema = SchemaCheck(self._backend, self._reader)
         self._statements = StatementLog(
-            self._backend, journal, self._progress, request.scripts.version_table, request.session_name()
+            self._backend,
+            journal,
+            self._progress,
+            request.scripts.version_table,
+            request.session_name(),
+            self._schema.note,
         )
         self._retries = Retries(journal, self._progress.cancelled, request.lock_retries, self._reason_against_retry)
         self._pooled = False  # whether the run's own connections go through a pooler, which keeps sessions
@@ -78,18 +76,20 @@ class Run:
         self._journal.append(self._run_started())
         ending = self._change()
         watcher.stop()
+        read_back = ReadBack(self._plan, self._schema, self._read_current)
         if ending.outcome == "lost":
-            self._journal.append(events.ConnectionBroke(at=now(), tries_ms=round(READ_BACK_SECONDS * 1000)))
-        current = self._read_back(patient=ending.outcome == "lost")
-        ending = self._compared(ending, current)
+            self._journal.append(events.ConnectionBroke(at=now(), tries_ms=read_back.patience_ms))
+        committed = self._statements.committed
+        ending = read_back.proven(ending, committed=committed, exited_normally=self._exited_normally)
+        self._journal.append(self._schema.result(readable=read_back.current is not None))
         stopped = ending.outcome not in ("done", "refused")
         self._journal.append(
             events.RunEnded(
                 at=now(),
                 outcome=ending.outcome,
-                current=current,
+                current=read_back.current,
                 elapsed_ms=milliseconds_since(self._started),
-                committed=self._statements.committed,
+                committed=committed,
                 error=ending.error,
                 where=ending.where,
                 statement=self._statements.last_statement if stopped else None,
@@ -112,25 +112,27 @@ class Run:
             statement_timeout_ms=request.timeouts.statement_ms,
             lock_retries=request.lock_retries,
             on_disconnect=request.on_disconnect,
+            losses=request.losses,
             **this_process(),
         )
 
     def _change(self) -> Ending:
         try:
             self._require_sessions()
+            self._schema.begin()
             with ExitStack() as stack:
                 self._change_under_mutex(stack)
         except RunCancelled:
             return Ending("cancelled")
         except MutexTimeout as error:
-            return Ending("lock-timeout", str(error))
+            return Ending("lock-timeout", f"{error} Nothing was done.")
         except VersionTableUnreadable as error:
-            return Ending("refused", f"{error} Nothing was done.")
+            return Ending("refused", str(error))
         except RunRefused as error:
             return Ending("refused", str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
             failure = self._failure(error)
-            where = error_location(error, self._request.scripts.version_locations)
+            where = error_location(error, self._request.scripts)
             return Ending(self._outcome_of(failure), failure.message, where)
         return Ending("done")
 
@@ -144,8 +146,8 @@ class Run:
             return  # the holder of the mutex before us has done this very migration
         if sorted(current) != sorted(plan.current):
             raise RunRefused(
-                f"The plan was made for the current revision {_listed(plan.current)}, and the database now says "
-                f"{_listed(current)}: somebody else changed it. Nothing was done. Look again and make a new plan."
+                f"The plan was made for the current revision {listed(plan.current)}, and the database now says "
+                f"{listed(current)}: somebody else changed it. Look again and make a new plan."
             )
         # The backend's own listeners come first: SQLite's commit may fail in one of them.
         self._backend.prepare_writer(Engine, request.timeouts, self._hooks(), request.session_name())
@@ -170,10 +172,11 @@ class Run:
                 self._report_holder()
             if limit_ms and waited_ms > limit_ms:
                 raise MutexTimeout(
-                    f"Somebody else is migrating this database and did not finish within {limit_ms / 1000:g} s. "
-                    "Nothing was done."
+                    f"Somebody else is migrating this database and did not finish within {limit_ms / 1000:g} s."
                 )
             self._progress.cancelled.wait(PULSE_SECONDS)
+        if reported:
+            self._schema.begin()  # the holder of the mutex before us may have changed it
         self._journal.append(events.MutexTaken(at=now(), waited_ms=milliseconds_since(started)))
 
     def _report_holder(self) -> None:
@@ -194,7 +197,10 @@ class Run:
         require_sessions(pooler)
 
     def _retry_on_lock_timeout(self, change: Callable[[], None]) -> None:
-        """Make the change, again after a lock timeout as often as the request says, if nothing was committed."""
+        """Make the change, again after a lock timeout or a deadlock as often as the request says.
+
+        It is only made again if nothing was committed.
+        """
         while True:
             try:
                 return change()
@@ -203,7 +209,10 @@ class Run:
                     raise
             except Exception as error:
                 failure = self._failure(error)
-                if self._outcome_of(failure) != "lock-timeout" or not self._retries.wait_for_next(failure.message):
+                outcome = self._outcome_of(failure)
+                if outcome not in ("lock-timeout", "deadlock"):
+                    raise
+                if not self._retries.wait_for_next(failure.message, outcome):
                     raise
             self._progress.check()
 
@@ -214,11 +223,13 @@ class Run:
             return "env.py opened its own kind of connection, so it is not known what was committed"
         try:
             current = self._read_current()
-        except (SQLAlchemyError, VersionTableUnreadable, OSError) as unread:
-            return f"the current revision cannot be read: {self._failure(unread).message}"
+            changes = self._schema.changes()
+        except (SQLAlchemyError, VersionTableUnreadable, OSError, LookupError) as unread:
+            return f"the database cannot be read: {self._failure(unread).message}"
         if sorted(current) != sorted(self._plan.current):
-            return f"the current revision is now {_listed(current)}"
-        return None
+            return f"the current revision is now {listed(current)}"
+        changed = [change for change in changes if not change.is_sequence_value]
+        return f"the schema has changed: {described(changed)}" if changed else None
 
     def _run_alembic(self, mutex: Mutex) -> None:
         prefer_installed_driver()
@@ -261,8 +272,8 @@ class Run:
         self._require_target(self._is_target(connection, mutex))
         if not plan.purge and sorted(heads) != sorted(plan.current):
             raise RunRefused(
-                f"env.py works on a version table that says {_listed(tuple(heads))}, and the plan was made for "
-                f"{_listed(plan.current)}: it configures a version table of its own. Nothing was done."
+                f"env.py works on a version table that says {listed(tuple(heads))}, and the plan was made for "
+                f"{listed(plan.current)}: it configures a version table of its own."
             )
         steps: Sequence[RevisionStep | StampStep]
         if plan.verb == "migrate":
@@ -289,7 +300,7 @@ class Run:
         """Refuse if env.py works on another database than the plan was made for."""
         if not is_target:
             raise RunRefused(
-                f"env.py connects to another database than {redact_url(self._request.url)}. Nothing was done. Let "
+                f"env.py connects to another database than {redact_url(self._request.url)}. Let "
                 "env.py take sqlalchemy.url from its configuration, or name the database that it uses with --url."
             )
 
@@ -313,7 +324,7 @@ class Run:
         new = None if plan.target_revision == "base" else plan.target_revision
         with self._step_events(plan.steps[0], 1), self._writer().begin() as connection:
             if not replace_current(connection, self._request.scripts, plan.replace_unknown, new):
-                raise RunRefused(f"The version table no longer says {plan.replace_unknown}. Nothing was changed.")
+                raise RunRefused(f"The version table no longer says {plan.replace_unknown}.")
 
     def _repair(self) -> None:
         from magetui.runner.repair import ScriptsChanged, mend
@@ -342,34 +353,8 @@ class Run:
 
     # -- the ending
 
-    def _compared(self, ending: Ending, current: tuple[str, ...] | None) -> Ending:
-        """Return the ending that the current revision proves, if the change itself did not see how it ended."""
-        if current is None:
-            return ending
-        if sorted(current) == sorted(self._plan.result):
-            # The connection broke after the commit, or env.py ended the process.
-            return Ending("done", where=ending.where) if ending.outcome == "lost" or self._exited_normally else ending
-        if ending.outcome == "done":
-            return Ending(
-                "failed",
-                f"The scripts ended without an error, but the current revision is {_listed(current)}, not "
-                f"{_listed(self._plan.result)}: their changes were not committed, or not in this database.",
-            )
-        return ending
-
     def _read_current(self) -> tuple[str, ...]:
         return read_current(self._backend, self._reader, self._request.scripts)
-
-    def _read_back(self, *, patient: bool) -> tuple[str, ...] | None:
-        """Return the current revision, or None if it cannot be read. If `patient`, wait for a server that restarts."""
-        deadline = time.monotonic() + (READ_BACK_SECONDS if patient else 0)
-        while True:
-            try:
-                return self._read_current()
-            except (SQLAlchemyError, VersionTableUnreadable, OSError):
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(PULSE_SECONDS)
 
     def _failure(self, error: BaseException) -> Failure:
         if isinstance(error, SystemExit):
@@ -377,7 +362,7 @@ class Run:
             return Failure("failed", f"env.py or a script ended the process with status {error.code}.")
         if isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
             return self._backend.failure(error)
-        return Failure("failed", f"{type(error).__name__}: {error}")
+        return Failure("failed", error_text(error))
 
     def _outcome_of(self, failure: Failure) -> events.Outcome:
         if failure.cause == "lost" or self._progress.abandoned.is_set():
@@ -386,8 +371,6 @@ class Run:
             return "cancelled"
         if self._progress.timed_out.is_set():
             return "statement-timeout"
-        return failure.cause if failure.cause in ("lock-timeout", "statement-timeout", "cancelled") else "failed"
-
-
-def _listed(current: tuple[str, ...]) -> str:
-    return ", ".join(current) if current else "(none)"
+        if failure.cause in ("lock-timeout", "deadlock", "statement-timeout", "cancelled"):
+            return failure.cause
+        return "failed"

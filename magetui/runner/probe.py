@@ -28,6 +28,7 @@ from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact, secrets_of
 from magetui.protocol.requests import ProbeRequest
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
+from magetui.runner.script_errors import first_line
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -55,8 +56,7 @@ def _run(request: ProbeRequest, *, offline: bool) -> tuple[list[Configured], str
     except SystemExit as ended:
         return configured, f"it ended the process with status {ended.code}"
     except Exception as failed:  # noqa: BLE001 - whatever env.py raises
-        message = str(failed).strip().partition("\n")[0]
-        return configured, f"{type(failed).__name__}: {message}" if message else type(failed).__name__
+        return configured, first_line(failed)
     return configured, None
 
 

@@ -18,13 +18,13 @@ def require_sessions(pooler: Pooler | None) -> None:
     if pooler is not None and not pooler.keeps_sessions:
         raise RunRefused(
             "A connection pooler is in between, and it does not keep a session for each client, so no lock would "
-            f"hold. Nothing was done. Connect to the server itself: {pooler.server}."
+            f"hold. Connect to the server itself: {pooler.server}."
         )
 
 
 def refuse_pooler() -> None:
     """Raise `RunRefused`, because env.py connects through a pooler although the run's own connections do not."""
     raise RunRefused(
-        "env.py connects through a connection pooler, where locks and timeouts may not hold. Nothing was done. "
+        "env.py connects through a connection pooler, where locks and timeouts may not hold. "
         "Let env.py take sqlalchemy.url from its configuration, and connect to the server itself."
     )

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 from magetui.model.plan import PlannedStep
 from magetui.protocol.requests import RenderRequest
 from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
+from magetui.runner.script_errors import error_text, first_line
 
 
 def render(request: RenderRequest) -> list[dict[str, str | None]]:
@@ -25,7 +26,7 @@ def render(request: RenderRequest) -> list[dict[str, str | None]]:
         script = ScriptDirectory.from_config(config)
         script.get_heads()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever loading the scripts raises
-        problem = f"The scripts could not be loaded: {type(error).__name__}: {error}"
+        problem = f"The scripts could not be loaded: {error_text(error)}"
         return [{"sql": None, "problem": problem} for _ in request.steps]
     with EnvironmentContext(config, script):
         return [_render_step(script, request, step) for step in request.steps]
@@ -49,7 +50,7 @@ def _render_step(script: ScriptDirectory, request: RenderRequest, step: PlannedS
         with Operations.context(context):
             function(**dict(request.scripts.arguments))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
-        problem = f"Alembic cannot render it without the database: {type(error).__name__}: {error}".splitlines()[0]
+        problem = f"Alembic cannot render it without the database: {first_line(error)}"
         if "batch mode" in str(error):
             problem = "Alembic rebuilds the table from the live one, so its SQL cannot be shown in advance."
         return {"sql": None, "problem": problem}

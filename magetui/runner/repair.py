@@ -31,6 +31,7 @@ from magetui.model.plan import Repair, RepairStep
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
+from magetui.runner.script_errors import first_line
 from magetui.runner.version_table import set_current
 
 BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # what SQLAlchemy's text() takes for a parameter
@@ -117,8 +118,7 @@ def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Ac
         # a slice, because the script may have fewer operations now
         if step.direction and collected[step.direction][0][step.index : step.index + 1] != (step.operation,):
             raise ScriptsChanged(
-                f"The script of {repair.revision} has changed since the plan was made. Nothing was done. Look again "
-                "and make a new plan."
+                f"The script of {repair.revision} has changed since the plan was made. Look again and make a new plan."
             )
     actions: list[Action] = []
     for step in repair.steps:
@@ -284,8 +284,7 @@ def render_repair(request: RenderRepairRequest) -> dict[str, str | None]:
         carry_out(request.repair, offline_context(request.dialect, buffer, naming_options(request.scripts)))
         return {"sql": buffer.getvalue().strip(), "problem": None}
     except Exception as error:  # noqa: BLE001 - whatever a script or Alembic raises is why it cannot be shown
-        reason = str(error).strip().partition("\n")[0]
-        return {"sql": None, "problem": f"Its SQL cannot be shown in advance: {type(error).__name__}: {reason}"}
+        return {"sql": None, "problem": f"Its SQL cannot be shown in advance: {first_line(error)}"}
 
 
 def _run_on_a_copy(request: RenderRepairRequest) -> str:

@@ -28,8 +28,8 @@ from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, Sc
 from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
 from magetui.runner.alembic_config import alembic_config, naming_options
-from magetui.runner.error_location import error_location
 from magetui.runner.render import refuse_connections
+from magetui.runner.script_errors import error_location, error_text
 
 LEFT = 3  # this process's exit status if the program that asked is gone
 
@@ -65,12 +65,12 @@ class Replay:
             return Replayed(refused=str(error), elsewhere=error.elsewhere, revision=self._revision)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is why it cannot be replayed
             is_drivers = isinstance(error, DBAPIError)
-            failed = self._backend.failure(error).message if is_drivers else f"{type(error).__name__}: {error}"
+            failed = self._backend.failure(error).message if is_drivers else error_text(error)
             return Replayed(
                 failed=failed,
                 hint=scratch.hint(error),
                 revision=self._revision,
-                where=error_location(error, self._request.scripts.version_locations),
+                where=error_location(error, self._request.scripts),
             )
         backend, connection = self._backend, scratch.connection
         schema = None if self._request.apart else scratch.schema  # None: the scripts may use any schema

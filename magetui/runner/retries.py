@@ -1,4 +1,4 @@
-"""Retries after a lock timeout: how often, after which pause, and the record of each failed attempt."""
+"""Retries after a lock timeout or a deadlock: how often, after which pause, and the record of each failed attempt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Retries:
     forbids: Callable[[], str | None]
     failed: int = 0
 
-    def wait_for_next(self, error: str) -> bool:
+    def wait_for_next(self, error: str, outcome: events.LockFailure = "lock-timeout") -> bool:
         """Record a failed attempt. If a retry is due, pause and return True. Random pauses keep two runs apart."""
         if not self.retries or self.cancelled.is_set():
             return False
@@ -40,6 +40,7 @@ class Retries:
                 error=error,
                 retry_in_ms=int(pause * 1000) if reason is None else None,
                 reason=reason,
+                outcome=outcome,
             )
         )
         if reason is None:

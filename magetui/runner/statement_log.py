@@ -8,6 +8,7 @@ COMMIT; so after each statement the driver is asked whether a transaction is ope
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class StatementLog:
     progress: Progress
     version_table: str
     application: str
+    note: Callable[[str], None]  # called with each statement that is no read of the catalog
     atomic: bool = True
     committed: bool = False
     last_statement: str | None = None
@@ -58,6 +60,7 @@ class StatementLog:
         self._note_connection(connection)
         self.progress.statement = RunningStatement(self._number, connection, time.monotonic())
         if not _is_catalog_read(statement):
+            self.note(statement)
             left_out = len(statement) - STATEMENT_TEXT_LIMIT
             cut = f"{statement[:STATEMENT_TEXT_LIMIT]} … {left_out:,} characters more"
             self.last_statement = cut if left_out > 0 else statement

@@ -31,7 +31,7 @@ Document = dict[str, Any]
 RUN_KEYS = (
     *("run", "verb", "target", "outcome", "current_before", "current_after", "session", "session_left", "current_now"),
     *("steps", "attempts", "signals", "blockers", "error", "where", "unchanged", "elapsed_ms", "started", "ended"),
-    *("user", "host", "alive", "database"),
+    *("user", "host", "alive", "database", "losses", "schema_changes"),
 )
 
 
@@ -130,6 +130,7 @@ def _lock(effect: TableEffect) -> Document:
 
 def run_document(record: RunRecord) -> Document:
     facts = asdict(record) | {"target": record.target_revision, "unchanged": record.unchanged, "alive": record.alive}
+    facts["schema_changes"] = None if record.compared is None else asdict(record.compared)["changes"]
     if record.alive:
         facts["outcome"] = None
     return {key: facts[key] for key in RUN_KEYS}

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from magetui.engine.runs.record import RunRecord
     from magetui.model.sessions import LockWait, Session, StatementProgress
     from magetui.protocol.events import SessionSignalled
 
@@ -107,7 +106,6 @@ def wanted(wait: LockWait | None) -> str:
 
 
 SIGNALLED: Mapping[str, str] = {"cancel": "cancelled the query of", "terminate": "ended"}
-WITHOUT_VERSION_ROW = frozenset({*SIGNALLED, "backup"})  # recorded actions that are not migrations
 
 
 def signal(sent: SessionSignalled) -> str:
@@ -178,98 +176,6 @@ def current(revisions: tuple[str, ...] | None) -> str:
     if revisions is None:
         return "unknown"
     return ", ".join(plain(revision) for revision in revisions) or "nothing"
-
-
-def way(record: RunRecord, subject: str = "current revision ", *, brief: bool = False) -> str:
-    """Return how a run changed the current revision, as read back from the database. An arrow means that it moved.
-
-    'a → b', 'current revision stayed a (wanted b)' or 'current revision not read back (was a, wanted b)'. `brief`
-    leaves out what was wanted. For an action that is not a migration, return what the action was on.
-    """
-    if record.verb in WITHOUT_VERSION_ROW:
-        return plain(record.target_revision)
-    before, wanted = current(record.current_before), plain(record.target_revision)
-    if record.alive:
-        return f"from {before} to {wanted}"
-    if record.current_after is None:
-        return f"{subject}not read back" + ("" if brief else f" (was {before}, wanted {wanted})")
-    after = current(record.current_after)
-    moved = record.current_after != record.current_before
-    change = f"{before} → {after}" if moved else f"{subject}stayed {after}"
-    return change if brief or record.outcome == "done" or wanted == after else f"{change} (wanted {wanted})"
-
-
-def run_conclusion(record: RunRecord) -> str:
-    """Return how a run ended and the current revision after it: 'Done. Current revision: a.'"""
-    details = run_details(record)
-    if record.alive or record.verb in WITHOUT_VERSION_ROW:
-        return details
-    return f"{outcome(record.outcome).capitalize()}. {details}"
-
-
-def run_details(record: RunRecord) -> str:
-    """Return the conclusion without the outcome, for a reader who sees the outcome above it."""
-    if record.alive:
-        return f"Run {record.run} is still running."
-    if record.verb == "backup":
-        return f"Backup written: {plain(record.target_revision)}."
-    if record.verb in SIGNALLED:
-        return " ".join(f"{signal(sent)}." for sent in record.signals)
-    if record.outcome == "done":
-        return f"Current revision: {current(record.current_after)}."
-    why = _why(record)
-    return why if record.outcome == "refused" else " ".join(part for part in (why, _what_is_left(record)) if part)
-
-
-def _why(record: RunRecord) -> str:
-    """Return what is known of the reason beyond the outcome, as sentences; '' if nothing is known."""
-    error = one_line(record.error or "")
-    why = ""
-    match record.outcome:
-        case "failed":
-            where = f" At {plain(record.where)}." if record.where else ""
-            why = f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}"
-        case "cancelled" if record.line_dropped:
-            why = "The program that started the run was gone, and on-disconnect was set to cancel."
-        case "lock-timeout":
-            why = _why_lock_timeout(record, error)
-        case "refused":
-            why = _sentence(error or "The reason is unknown")
-        case "lost" if record.broke:
-            first = (record.error or "").strip().partition("\n")[0]
-            why = _sentence(f"The connection to the server was lost: {one_line(first)}")
-        case "lost":
-            why = _sentence(error or "The connection broke")
-    return why
-
-
-def _why_lock_timeout(record: RunRecord, error: str) -> str:
-    waited_for_mutex = not record.mutex_taken and not record.attempts
-    limit = "the lock timeout" if waited_for_mutex else duration(record.lock_timeout_ms)
-    why = _sentence((waited_for_mutex and error) or f"Could not get the lock within {limit}")
-    reason = record.attempts[-1].reason if record.attempts else None
-    return f"{why} {_sentence(f'No retry: {one_line(reason)}')}" if reason else why
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
-
-
-def _what_is_left(record: RunRecord) -> str:
-    """Return the state of the database after a run that did not end as planned."""
-    if record.current_after is None and record.current_now is None:
-        return "The current revision could not be read afterwards: 'magetui diagnose' reads it again."
-    if record.unchanged:
-        return f"The database is unchanged. Current revision: {current(record.current_after)}."
-    committed = "Part of the run was committed and stays. " if record.committed and record.outcome != "lost" else ""
-    now = record.current_now if record.current_after is None else record.current_after
-    state = f"{committed}Current revision: {current(now)}."
-    if record.session_left:
-        state += (
-            f" Session {record.session} of the run is still on the server and keeps its locks: "
-            f"'magetui locks --terminate {record.session}' ends it."
-        )
-    return state
 
 
 def local_time(stamp: str | None) -> str:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from magetui.text import formats
 
 if TYPE_CHECKING:
-    from magetui.engine.preview.data_loss import Loss
     from magetui.engine.preview.preview import Preview, TableEffect
     from magetui.model.lock_modes import LockMode
-    from magetui.model.plan import Plan
+    from magetui.model.plan import Loss, Plan
 
 Heading = Literal["doubt", "locks", "loses", "fails", "first"]
 EMPTY_NAMED = 3
@@ -34,19 +33,24 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
         yield "locks", f"{formats.mode(mode and mode.value)} on {_tables(effects)}"
     losses = preview.losses.known
     values = [loss for loss in losses if loss.kind == "enum-value" and loss.rows]
-    lost = [loss for loss in losses if loss.kind != "enum-value" and loss.rows != 0]
+    lost = lost_rows(losses)
     for sentence in preview.fails:
         yield "fails", sentence
     for loss in values:
         yield "fails", f"unless you first change {_rows_with_value(loss)}"
-    for loss in lost:
-        yield "loses", _lost(loss)
+    for text in lost:
+        yield "loses", text
     if losses and not lost and not values:
         yield "loses", "no rows: the dropped tables and columns are empty"
     for sentence in preview.losses.undecidable:
         yield "loses", f"perhaps more: {sentence}"
     if lost:
         yield "first", f"{backup} saves the data that would be lost"
+
+
+def lost_rows(losses: Sequence[Loss]) -> list[str]:
+    """Return what goes with its rows: 'table generic_job with 3,000 rows'. What is empty is left out."""
+    return [_lost(loss) for loss in losses if loss.kind != "enum-value" and loss.rows != 0]
 
 
 def unavailable(plan: Plan, why: str) -> str:

@@ -43,7 +43,8 @@ def blocker(session: Session) -> str:
 
 def attempt(failed: events.AttemptFailed) -> str:
     """Return 'attempt 1 of 6 could not get the lock; next attempt in 1.4 s', or why there is no other attempt."""
-    fact = f"attempt {failed.number} of {failed.of} could not get the lock"
+    what = "ended in a deadlock" if failed.outcome == "deadlock" else "could not get the lock"
+    fact = f"attempt {failed.number} of {failed.of} {what}"
     if failed.retry_in_ms is not None:
         return f"{fact}; next attempt in {formats.duration(failed.retry_in_ms)}"
     return f"{fact}; no retry: {formats.one_line(failed.reason or '')}"

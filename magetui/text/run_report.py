@@ -6,15 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from magetui.engine.runs.record import RunRecord
 from magetui.protocol import events
-from magetui.text import formats
+from magetui.text import formats, run_conclusion
+from magetui.text import preview as previews
 from magetui.text.run_events import RunTeller
+from magetui.text.schema_changes import describe_change
 
 MARGIN = " " * 14
 
 
 def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]:
     """Yield the lines of the report: what the run was, how it ended, then each event with its time."""
-    by_hand = record.verb in formats.WITHOUT_VERSION_ROW
+    by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
     yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{formats.plain(record.target_revision)}"
     limits = next((event for event in happened if isinstance(event, events.RunStarted)), None)
     facts = [
@@ -25,15 +27,31 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
         ("limits", _limits(limits) if limits and not by_hand else ""),
         ("ended", record.ended or ("not yet" if record.alive else "unknown")),
         ("took", formats.duration(record.elapsed_ms)),
-        ("current", "" if by_hand else formats.way(record, "")),
+        ("current", "" if by_hand else run_conclusion.way(record, "")),
     ]
     for name, value in facts:
         if value:
             yield f"  {name:<9} {formats.plain(value)}"
-    yield from (f"  {formats.run_conclusion(record)}", "", "Events, in minutes and seconds since the start:", "")
+    yield f"  {run_conclusion.conclusion(record)}"
+    for heading, texts in (("Lost, as counted before the run", _losses(record)), ("Schema changes", _changes(record))):
+        if texts:
+            yield from ("", f"{heading}:", "", *(f"  {text}" for text in texts))
+    yield from ("", "Events, in minutes and seconds since the start:", "")
     for event, lines in RunTeller(record.run, lambda at: _clock(record.started, at)).lines(happened):
         for number, line in enumerate(lines):
             yield (f"{_clock(record.started, event.at):>12}  {line}" if number == 0 else f"{MARGIN}{line}").rstrip()
+
+
+def _losses(record: RunRecord) -> list[str]:
+    return previews.lost_rows(record.losses)
+
+
+def _changes(record: RunRecord) -> list[str]:
+    """Return the changes of the schema since the start of the run, whoever made them."""
+    if record.compared is None:
+        return []
+    more = [f"and {record.compared.more} more"] if record.compared.more else []
+    return [*map(describe_change, record.compared.changes), *more]
 
 
 def _limits(started: events.RunStarted) -> str:

@@ -18,7 +18,7 @@ from magetui.engine.sessions import listing, tree
 from magetui.model.plan import Plan, PlanStep
 from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import Session
-from magetui.text import formats, operations
+from magetui.text import formats, operations, run_conclusion
 from magetui.text import preview as previews
 from magetui.text.run_events import blocker
 
@@ -196,14 +196,14 @@ class Text:
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 
     def run(self, record: RunRecord) -> Iterable[str]:
-        by_hand = record.verb in formats.WITHOUT_VERSION_ROW
+        by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
         to = "" if by_hand else "to "
         yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target_revision} on {record.database}")
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("still running" if record.alive else "unknown")),
             ("took", formats.duration(record.elapsed_ms)),
-            ("current", formats.way(record, "")),
+            ("current", run_conclusion.way(record, "")),
         ]
         yield from columns(facts[:-1] if by_hand else facts)
         started = [step for step in record.steps if step.state != "pending"]
@@ -215,7 +215,7 @@ class Text:
             yield f"  {pending} more not started"
         for session in record.blockers:
             yield f"  {blocker(session)}"
-        yield formats.run_conclusion(record)
+        yield run_conclusion.conclusion(record)
 
     def backup(self, backup: Backup) -> Iterable[str]:
         yield from columns(
@@ -239,7 +239,7 @@ class Text:
                     str(record.run),
                     (record.started or "")[:19].replace("T", " "),
                     record.verb,
-                    formats.way(record),
+                    run_conclusion.way(record),
                     formats.outcome(record.outcome),
                     formats.duration(record.elapsed_ms),
                     formats.plain(f"{record.user}@{record.host}"),

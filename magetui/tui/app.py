@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
-    from magetui.model.plan import ChangeVerb, Plan
+    from magetui.model.plan import ChangeVerb, Loss, Plan
 
 
 class MagetuiApp(Shell):
@@ -194,13 +194,13 @@ class MagetuiApp(Shell):
         self.action_plan(name, None if name in ("finish", "undo") else record.target_revision)
 
     @work(thread=True, group="start", exit_on_error=False)
-    def start_run(self, plan: Plan, limits: Limits) -> None:
+    def start_run(self, plan: Plan, limits: Limits, losses: Sequence[Loss]) -> None:
         load_engine()
         from magetui.engine.runs import start
         from magetui.tui.screens.run import RunScreen
 
         try:
-            started = start.start_run(self.open_workspace(), plan, limits)
+            started = start.start_run(self.open_workspace(), plan, limits, losses)
         except MagetuiError as error:
             self.post_message(messages.ActionFailed(plan.verb, error.message))
             self.call_from_thread(self.read_state)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import traceback
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
     from magetui.engine.target.target import Target
     from magetui.engine.workspace import Workspace
-    from magetui.model.plan import ChangeVerb, Plan
+    from magetui.model.plan import ChangeVerb, Loss, Plan
     from magetui.tui.backup_job import BackupJob
 
 TINY = "tiny"  # the class of a screen on a terminal that is too small
@@ -169,7 +169,7 @@ class Shell(App[int]):
         """Show the plan of a run that ended early, made again from the present state."""
 
     @abstractmethod
-    def start_run(self, plan: Plan, limits: Limits) -> object:
+    def start_run(self, plan: Plan, limits: Limits, losses: Sequence[Loss]) -> object:
         """Start a run that the operator consented to, and show it."""
 
     @abstractmethod

@@ -9,11 +9,12 @@ from contextlib import closing
 import pytest
 
 from magetui.engine.preview import data_loss as module
-from magetui.engine.preview.data_loss import Loss, Losses
+from magetui.engine.preview.data_loss import Losses
 from magetui.model.operations import (
     DropColumn,
     DropTable,
 )
+from magetui.model.plan import Loss
 from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.losses import found, preview
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupJob, BackupOptions
 from magetui.backends.base import READ_LOCK_TIMEOUT_MS, Backend, Mutex, WriteHooks
-from magetui.backends.postgresql import catalog, connections, counts, failures, progress, server, sessions
+from magetui.backends.postgresql import catalog, connections, counts, failures, objects, progress, server, sessions
 from magetui.backends.postgresql.mutex import AdvisoryLock, holder_of
 from magetui.backends.scratch import Scratch, ScratchRequest
 from magetui.model.server import Timeouts
@@ -48,6 +48,7 @@ class PostgreSQL(Backend):
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     enum_types = staticmethod(catalog.enum_types)
+    schema_objects = staticmethod(objects.schema_objects)
     count = staticmethod(counts.count)
 
     session_waits = staticmethod(sessions.session_waits)

@@ -18,6 +18,7 @@ QUERY_CANCELED = "57014"
 CONNECTION_EXCEPTION_CLASS = "08"
 STATEMENT_CODES: Mapping[str, StatementCause] = {
     "55P03": "lock-timeout",
+    "40P01": "deadlock",
     "57P01": "lost",  # admin_shutdown
     "57P02": "lost",  # crash_shutdown
     "57P03": "lost",  # cannot_connect_now

@@ -46,6 +46,7 @@ class SQLite(Backend):
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     definitions = staticmethod(catalog.definitions)
+    schema_objects = staticmethod(catalog.schema_objects)
     count = staticmethod(counts.count)
 
     sessions = staticmethod(sessions.sessions)

@@ -17,6 +17,7 @@ from magetui.backends import query
 from magetui.backends.problems import no_version_column
 from magetui.backends.query import fetch, identifier
 from magetui.model import schema as model
+from magetui.model.schema_change import DIGEST, SchemaObject
 
 COUNTED_BYTES = 16 * 1024 * 1024  # rows are counted in a smaller file
 COMPOUND_SELECTS = 500  # the default of SQLITE_MAX_COMPOUND_SELECT
@@ -215,3 +216,12 @@ def definitions(connection: Connection) -> tuple[str, ...]:
     sql = "select sql from sqlite_master where sql is not null and name not like 'sqlite\\_%' escape '\\' "
     rows = connection.exec_driver_sql(sql + "order by type <> 'table', rowid")
     return tuple(row[0] for row in rows)
+
+
+def schema_objects(connection: Connection) -> tuple[SchemaObject, ...]:
+    """See `Catalog.schema_objects`. An index has no SQL if it belongs to a constraint of its table."""
+    rows = connection.exec_driver_sql("select type, name, tbl_name, sql from sqlite_master where sql is not null")
+    return tuple(
+        SchemaObject(kind, name, {"definition": f"{DIGEST}{sql}"}, None if kind in ("table", "view") else table)
+        for kind, name, table, sql in rows
+    )

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
 
 from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
@@ -21,7 +20,7 @@ from magetui.engine.preview.column_rules import narrows, only_casts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops
-from magetui.model.plan import Plan
+from magetui.model.plan import Loss, LossKind, Plan
 from magetui.model.schema import Counted, Table, Wanted
 
 BUDGET_MS = 2_000  # for all counts together
@@ -39,25 +38,6 @@ HOLDS_NO_ROWS = re.compile(
 )
 WHERE = "at most: only rows that match its WHERE go"
 CASCADES = "rows of other tables that refer to these rows go too"
-
-LossKind = Literal["table", "column", "enum-value", "rows"]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """One loss, with its rows: all rows of a table, the rows with a value in a column, or those with this `value`.
-
-    `exact` False: `rows` is an estimate or an upper bound, and `problem` says why. `rows` is None if there is neither.
-    """
-
-    kind: LossKind
-    schema: str | None
-    table: str
-    column: str | None
-    rows: int | None
-    exact: bool
-    problem: str | None = None
-    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

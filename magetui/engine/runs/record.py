@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from magetui.model.plan import Loss
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import events
 
@@ -58,6 +59,8 @@ class RunRecord:
     error: str | None = None
     where: str | None = None
     committed: bool = False
+    losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
+    compared: events.SchemaCompared | None = None  # None for a run of an earlier version
     output: tuple[str, ...] = ()  # the last lines; the journal has all of them
     output_lines: int = 0
     cancel_requested: bool = False
@@ -84,9 +87,10 @@ class RunRecord:
 
     @property
     def unchanged(self) -> bool:
-        """Return True if the database is known to be as it was before the run."""
+        """Return True if the database was read after the run, and is as it was before it."""
         ended_short = self.outcome not in ("running", "done", "lost")
-        return ended_short and not self.committed and self.current_after == self.current_before
+        same = self.current_after == self.current_before and self.compared is not None and self.compared.equal
+        return ended_short and same and not self.committed
 
 
 def fold(record: RunRecord, happened: Iterable[events.Event]) -> RunRecord:
@@ -115,6 +119,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
                 lock_timeout_ms=event.lock_timeout_ms,
                 lock_retries=event.lock_retries,
                 machine=event.machine,
+                losses=event.losses,
             )
         case events.MutexAwaited():
             blockers = (event.holder,) if event.holder else ()
@@ -164,6 +169,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             return replace(record, line_dropped=True)
         case events.CancelRequested():
             return replace(record, cancel_requested=True)
+        case events.SchemaCompared():
+            return replace(record, compared=event)
         case events.RunEnded():
             steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
             if event.outcome not in ("done", "lost") and not event.committed:  # everything was rolled back

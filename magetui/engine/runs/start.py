@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
 from magetui.engine.workspace import Workspace
-from magetui.model.plan import OnDisconnect, Plan
+from magetui.model.plan import Loss, OnDisconnect, Plan
 from magetui.model.server import Timeouts
 from magetui.protocol.requests import PARTING, Request, encode
 from magetui.runner.__main__ import BOOT
@@ -45,11 +46,12 @@ class StartedRun:
             self.process.stdin.close()
 
 
-def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
+def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence[Loss] = ()) -> StartedRun:
     """Start a run of the plan in a child process with a session of its own, which survives this program.
 
-    The caller must have asked for consent. Raises `RefusedError` in read-only mode or if the target is not the planned
-    one, `StateError` if no record can be kept, and `MagetuiError` if the interpreter cannot be started.
+    The caller must have asked for consent; `losses` is what the plan loses, for the record. Raises `RefusedError` in
+    read-only mode or if the target is not the planned one, `StateError` if no record can be kept, and `MagetuiError` if
+    the interpreter cannot be started.
     """
     if workspace.selection.read_only:
         raise RefusedError("--read-only is set, so nothing is changed.")
@@ -67,6 +69,7 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits) -> StartedRun:
         lock_retries=limits.lock_retries,
         on_disconnect=limits.on_disconnect,
         operator=operator(),
+        losses=tuple(losses),
     )
     command, folder = [workspace.python.path, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
-from magetui.text import formats
+from magetui.text import formats, run_conclusion
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
 from magetui.tui.widgets.rows import Row, fitted
@@ -84,14 +84,14 @@ def entry_of(record: RunRecord) -> Entry:
     return Entry(
         at,
         record.verb,
-        f"{outcome}, {formats.way(record)}",
+        f"{outcome}, {run_conclusion.way(record)}",
         formats.duration(record.elapsed_ms),
         STYLES.get(record.outcome, WARNING),
         record.run,
         record.database,
         brief=(
-            f"{outcome}, {formats.way(record, brief=True)}",
-            f"{outcome}, {formats.way(record, '', brief=True)}",
+            f"{outcome}, {run_conclusion.way(record, brief=True)}",
+            f"{outcome}, {run_conclusion.way(record, '', brief=True)}",
             outcome,
         ),
     )

@@ -258,7 +258,8 @@ class PlanScreen(OverScreen):
     @on(Button.Pressed, "#yes")
     def _consented(self) -> None:
         if self._plan is not None and (limits := self._limits()) is not None:
-            self.magetui.start_run(self._plan, limits)
+            preview = self._facts.preview
+            self.magetui.start_run(self._plan, limits, () if preview is None else preview.losses.known)
             self.dismiss(None)
 
     @property

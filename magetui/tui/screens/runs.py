@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.engine.runs.record import RunRecord
-from magetui.text import formats
+from magetui.text import formats, run_conclusion
 from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
@@ -46,10 +46,10 @@ class RunsScreen(OverScreen):
 def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
     """Return a row for each run, on one line, or on two lines if the width is too small."""
     outcome_width = max((len(formats.outcome(record.outcome)) for record in records), default=0) + 2
-    change_width = max((cell_len(formats.way(record)) for record in records), default=0) + 2
+    change_width = max((cell_len(run_conclusion.way(record)) for record in records), default=0) + 2
     rows = []
     for record in records:
-        took, change = formats.duration(record.elapsed_ms), formats.way(record)
+        took, change = formats.duration(record.elapsed_ms), run_conclusion.way(record)
         whose = formats.plain(f"{record.user}@{record.host}  {record.database}")
         first = Content.assemble(
             (f"{record.run:>4} ", STRONG),

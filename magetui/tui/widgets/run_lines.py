@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from magetui.model.sessions import Session, StatementProgress
-from magetui.text import formats, run_events
+from magetui.text import formats, run_conclusion, run_events
 from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import session_rows
@@ -30,6 +30,7 @@ NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
     "failed": (SCHEMA, AGAIN),
     "cancelled": (AGAIN, SCHEMA),
     "lock-timeout": (("l", "see the blockers, then"), AGAIN),
+    "deadlock": (("l", "see the sessions, then"), AGAIN),
     "statement-timeout": (("l", "see the sessions, then"), AGAIN),
     "refused": (("p", "plan again, from the present state"),),
     "lost": (SCHEMA, AGAIN),
@@ -45,7 +46,7 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     count = len(record.steps)
     steps = f"step {min(done + 1, count)} of {count}" if record.alive else f"{done} of {count} done"
     progress = f"   {steps} ·" if count else "  "
-    to = "" if record.verb in formats.WITHOUT_VERSION_ROW else "to "
+    to = "" if record.verb in run_conclusion.WITHOUT_VERSION_ROW else "to "
     return Content.assemble(
         (f" Run {record.run}", STRONG),
         f" · {formats.plain(record.verb)} {to}{formats.plain(record.target_revision)}",
@@ -62,7 +63,7 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
         style = GOOD if record.outcome == "done" else CRITICAL
         return [
             Content.styled(formats.outcome(record.outcome).upper(), style),
-            Content(formats.run_details(record)),
+            Content(run_conclusion.details(record)),
             *next_lines(record, here=here),
             Content.styled("w writes the report of this run to a file; y copies the report", QUIET),
         ]
@@ -87,7 +88,7 @@ def notice_line(notice: Notice, style: str = WARNING) -> Content:
 
 def next_steps(record: RunRecord) -> tuple[tuple[str, str], ...]:
     """Return what to do after a run that did not end as planned: (key of the run screen, purpose)."""
-    if record.verb in formats.WITHOUT_VERSION_ROW:
+    if record.verb in run_conclusion.WITHOUT_VERSION_ROW:
         return ()
     if record.session_left:
         return (("l", "see its session, which keeps its locks"), SCHEMA)
