@@ -54,11 +54,14 @@ class WriteHooks:
     raises, the wait ends. `obtained()` is called when the wait is over. A backend whose server does the waiting never
     calls these two: the watcher asks that server instead. `pooled()` is called for a connection through a pooler
     before any setting is made on the connection. If it raises, the connection is refused.
+
+    `takes_tables`: whether the run rebuilds or drops tables. SQLite then ignores foreign keys until the commit.
     """
 
     waited: Callable[[int], None] = field(default=lambda _elapsed_ms: None)
     obtained: Callable[[], None] = field(default=lambda: None)
     pooled: Callable[[], None] = field(default=lambda: None)
+    takes_tables: bool = False
 
 
 class Connections(Protocol):
@@ -135,6 +138,10 @@ class Catalog(Protocol):
 
     def not_owned(self, connection: Connection) -> tuple[Table, ...]:
         """Return the tables of the default schema that the role cannot alter, by name."""
+        return ()
+
+    def withheld(self, connection: Connection, name: str, schema: str | None) -> tuple[Table, ...]:
+        """Return the tables of the default schema on which the owner of the version table has no right, by name."""
         return ()
 
     def tables(self, connection: Connection, schema: str | None = None) -> tuple[Table, ...]:

@@ -51,6 +51,7 @@ class ServerFacts:
     closed_schemas: tuple[str, ...] = ()  # of search_path, which exist but which the role may not use
     may_create_schemas: bool = True
     may_create_tables: bool = True  # in `schema`
+    may_become: tuple[str, ...] = ()  # the owners of tables in `schema` whose role this role may take on
     address: str | None = None  # that the driver is connected to: 'db1:5432', or a socket; None for a file
     tls: str | None = None  # the version of the protocol; None without TLS
     pooler: Pooler | None = None

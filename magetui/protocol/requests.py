@@ -58,6 +58,7 @@ class Request(ChildRequest, request="run"):
     lock_retries: int = 0  # how often to retry after a lock timeout, if nothing was committed
     on_disconnect: OnDisconnect = "continue"
     operator: str = ""  # 'user@host', shown in the server's list of sessions
+    takes_tables: bool = False  # whether a script of the plan rebuilds or drops tables
     losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
 
     def session_name(self, part: str = "") -> str:

@@ -348,7 +348,7 @@ class Run:
         def obtained() -> None:
             progress.waiting = False
 
-        hooks = WriteHooks(waited, obtained)
+        hooks = WriteHooks(waited, obtained, takes_tables=self._request.takes_tables)
         return hooks if self._pooled else replace(hooks, pooled=refuse_pooler)
 
     # -- the ending

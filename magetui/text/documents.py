@@ -108,6 +108,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "forbidden": plan.forbidden,
         "doubt": preview.doubt,
         "fails": preview.fails,
+        "owner": preview.owner,
         "steps": [
             {
                 **asdict(step),

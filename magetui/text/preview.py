@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from magetui.model.lock_modes import LockMode
     from magetui.model.plan import Loss, Plan
 
-Heading = Literal["doubt", "locks", "loses", "fails", "first"]
+Heading = Literal["doubt", "locks", "loses", "fails", "owner", "first"]
 EMPTY_NAMED = 3
 WORK = {"scan": "scans the table", "build": "builds an index", "rewrite": "rewrites the table", "data": "changes rows"}
 
@@ -44,6 +44,8 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
         yield "loses", "no rows: the dropped tables and columns are empty"
     for sentence in preview.losses.undecidable:
         yield "loses", f"perhaps more: {sentence}"
+    if preview.owner is not None:
+        yield "owner", preview.owner
     if lost:
         yield "first", f"{backup} saves the data that would be lost"
 

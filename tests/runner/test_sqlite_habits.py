@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,10 @@ def test_foreign_keys_that_cannot_be_turned_off_any_more_are_refused_before_rows
     with closing(sqlite3.connect(sqlite_database.path)) as connection:
         connection.executescript("create table notes (text); insert into notes values ('kept')")
     before = sqlite_database.content
+    # Its operations are in a file that the text of the script does not show.
+    helper = family.directory / "rebuild.py"
+    helper.write_text(REBUILT.upgrade)
+    family.add(replace(REBUILT, upgrade=f"import runpy\nrunpy.run_path({str(helper)!r}, {{'op': op, 'sa': sa}})"))
     failed = magetui("--config", family.ini, "migrate", "--yes")  # both revisions in one transaction
     assert failed.status == 1, failed
     assert (
@@ -82,6 +87,59 @@ def test_foreign_keys_that_cannot_be_turned_off_any_more_are_refused_before_rows
         "revision before this one first, then continue from there."
     ) in " ".join(failed.stdout.split())
     assert sqlite_database.content == before
+
+
+QUIETLY_REBUILT = Revision(
+    id="rev2",
+    down="rev1",
+    message="Rebuild parent",
+    upgrade=(
+        'with op.batch_alter_table("parent") as batch:\n'
+        '    batch.alter_column("name", type_=sa.String(80), nullable=False)'
+    ),
+)
+DELETES = "op.execute('DELETE FROM parent WHERE id = 1')"
+
+
+@pytest.fixture
+def enforced(family: AlembicProject, sqlite_database: SqliteDatabase, magetui: Magetui) -> AlembicProject:
+    """A project with a parent and three children whose env.py turns foreign keys on; its rev2 is not written yet."""
+    (family.versions / REBUILT.file_name).unlink()
+    assert magetui("--config", family.ini, "migrate", "--yes").status == 0
+    with closing(sqlite3.connect(sqlite_database.path)) as connection:
+        connection.executescript(
+            "insert into parent values (1, 'one'); insert into child values (1, 1), (2, 1), (3, 1);"
+        )
+    return family
+
+
+def test_a_batch_operation_keeps_the_rows_that_refer_to_the_table_although_env_py_enforces_foreign_keys(
+    magetui: Magetui, enforced: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    enforced.add(QUIETLY_REBUILT)
+    done = magetui("--config", enforced.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert sqlite_database.rows("select id from child order by id") == [(1,), (2,), (3,)]
+
+
+def test_a_script_that_leaves_rows_without_their_parent_is_stopped_before_the_commit(
+    magetui: Magetui, enforced: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    enforced.add(Revision("rev2", "rev1", "Rebuild and delete", f"{QUIETLY_REBUILT.upgrade}\n{DELETES}"))
+    failed = magetui("--config", enforced.ini, "migrate", "--yes")
+    assert failed.status == 1, failed
+    assert "3 rows of child would refer to rows of parent that are gone" in failed.stdout
+    assert "The database is unchanged. Current revision: rev1." in failed.stdout
+    assert sqlite_database.rows("select id from child order by id") == [(1,), (2,), (3,)]
+
+
+def test_a_script_that_only_deletes_rows_takes_the_rows_that_refer_to_them_as_foreign_keys_say(
+    magetui: Magetui, enforced: AlembicProject, sqlite_database: SqliteDatabase
+) -> None:
+    enforced.add(Revision("rev2", "rev1", "Delete", DELETES))
+    done = magetui("--config", enforced.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert sqlite_database.rows("select id from child") == []
 
 
 def test_script_that_opens_a_second_connection_reads_past_our_own_lock(

@@ -45,6 +45,7 @@ class PostgreSQL(Backend):
     version_tables = staticmethod(catalog.version_tables)
     leftovers = staticmethod(catalog.leftovers)
     not_owned = staticmethod(catalog.not_owned)
+    withheld = staticmethod(catalog.withheld)
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     enum_types = staticmethod(catalog.enum_types)

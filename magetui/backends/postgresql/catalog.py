@@ -61,6 +61,15 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = current_schema() and c.relkind in ('r', 'p') and not pg_has_role(c.relowner, 'usage')
 order by c.relname
 """
+WITHHELD_SQL = """
+select n.nspname, c.relname, pg_get_userbyid(c.relowner)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+join pg_namespace o on o.nspname = coalesce(%(schema)s, current_schema())
+join pg_class v on v.relname = %(name)s and v.relkind in ('r', 'p') and v.relnamespace = o.oid
+where n.nspname = current_schema() and c.relkind in ('r', 'p') and not pg_has_role(v.relowner, c.relowner, 'usage')
+  and not has_table_privilege(v.relowner, c.oid, 'select, insert, update, delete')
+order by c.relname
+"""
 ENUMS_SQL = """
 select n.nspname, t.typname, array(select enumlabel::text from pg_enum where enumtypid = t.oid order by enumsortorder)
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
@@ -138,6 +147,11 @@ def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:
 def not_owned(connection: Connection) -> tuple[model.Table, ...]:
     """Return the tables of current_schema() whose owner is neither the current role nor a role that it belongs to."""
     rows = fetch(connection, NOT_OWNED_SQL, {})
+    return tuple(model.Table(schema, name, None, None, owner) for schema, name, owner in rows)
+
+
+def withheld(connection: Connection, name: str, schema: str | None) -> tuple[model.Table, ...]:
+    rows = fetch(connection, WITHHELD_SQL, {"name": name, "schema": schema})
     return tuple(model.Table(schema, name, None, None, owner) for schema, name, owner in rows)
 
 

@@ -22,6 +22,10 @@ select current_setting('server_version'), current_database()::text, current_sche
        array(select nspname::text from pg_namespace where not has_schema_privilege(oid, 'usage')),
        has_database_privilege(current_database(), 'create'),
        coalesce(has_schema_privilege(current_schema(), 'create'), true),
+       array(select distinct pg_get_userbyid(relowner)::text from pg_class
+             where relnamespace = (select oid from pg_namespace where nspname = current_schema())
+               and relkind in ('r', 'p')
+               and pg_has_role(relowner, 'member')),
        (select sender_host || ':' || sender_port from pg_stat_wal_receiver),
        pg_backend_pid(), host(inet_server_addr()), inet_server_port()
 """
@@ -34,7 +38,7 @@ SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)",
 def read_server(connection: Connection) -> ServerFacts:
     row = connection.exec_driver_sql(SERVER_SQL).one()
     version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
-    may_create_schemas, may_create_tables, upstream, session, address, port = rest
+    may_create_schemas, may_create_tables, may_become, upstream, session, address, port = rest
     wanted = names(path)
     missing = tuple(dict.fromkeys(name for name in wanted if name not in (*schemas, "$user")))
     if schema is None and "$user" in wanted and not missing and user not in schemas:
@@ -55,6 +59,7 @@ def read_server(connection: Connection) -> ServerFacts:
         closed_schemas=tuple(name for name in wanted if name in closed),
         may_create_schemas=may_create_schemas,
         may_create_tables=may_create_tables,
+        may_become=tuple(may_become),
         address=_address(raw.info),
         tls=(raw.info.ssl_attribute("protocol") or "TLS") if raw.info.ssl_in_use else None,
         pooler=pooler,

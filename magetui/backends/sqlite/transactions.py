@@ -20,9 +20,11 @@ from sqlalchemy import Connection, Engine, event
 from magetui.backends.base import WriteHooks
 from magetui.backends.sqlite.async_driver import Driver, driver_of
 from magetui.backends.sqlite.files import DATABASE_LIST_SQL, main_file
+from magetui.backends.sqlite.foreign_keys import ForeignKeysOff
 from magetui.model.server import Timeouts
 
 TRY_MS = 50
+FOREIGN_KEYS = "magetui_foreign_keys"  # the key of `ForeignKeysOff` in the facts of a connection
 FOREIGN_KEYS_OFF = re.compile(
     r"\s*pragma\s+(?:\w+\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b", re.IGNORECASE
 )
@@ -47,6 +49,7 @@ class Transactions:
         event.listen(engine, "begin", self._begin)
         event.listen(engine, "before_cursor_execute", self._executing)
         event.listen(engine, "commit", self._commit)
+        event.listen(engine, "rollback", self._rollback)
 
     def _prepare(self, connection: Connection) -> None:
         raw = _writer_of(connection)
@@ -70,6 +73,8 @@ class Transactions:
             raw.execute("begin")  # BEGIN IMMEDIATE on a script's second connection would wait for our own lock
             return
         self.writers[file] = raw
+        if self.hooks.takes_tables:
+            connection.info[FOREIGN_KEYS] = ForeignKeysOff.begin(raw)
         self._in_short_tries(raw, "begin immediate")
 
     def _executing(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
@@ -93,8 +98,21 @@ class Transactions:
 
     def _commit(self, connection: Connection) -> None:
         raw = _writer_of(connection)
-        if raw is not None and raw.in_transaction:
-            self._in_short_tries(raw, "commit")  # readers block a commit
+        if raw is None or not raw.in_transaction:
+            return
+        off = connection.info.pop(FOREIGN_KEYS, None)
+        if off is not None:
+            off.check(raw)
+        self._in_short_tries(raw, "commit")  # readers block a commit
+        if off is not None:
+            raw.execute("pragma foreign_keys = on")
+
+    def _rollback(self, connection: Connection) -> None:
+        raw = _writer_of(connection)
+        if raw is not None and connection.info.pop(FOREIGN_KEYS, None) is not None:
+            if raw.in_transaction:
+                raw.execute("rollback")
+            raw.execute("pragma foreign_keys = on")
 
     def _in_short_tries(self, raw: Driver, statement: str) -> None:
         """Execute a statement that may meet a lock, in tries of `TRY_MS`, until the lock timeout is over."""

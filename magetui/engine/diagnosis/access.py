@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from magetui.engine.diagnosis.finding import Finding, Severity
+from magetui.engine.diagnosis.finding import Finding, Severity, some
 from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, quoted, schema_problem
+from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 
 
@@ -40,6 +41,29 @@ def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]
         dropped = pooler.dropped
         facts = {"keeps_sessions": pooler.keeps_sessions, "server": pooler.server, "dropped_search_path": dropped}
         yield Finding("pooler", severity, message, facts, None if problem is None else "connect")
+
+
+def owner_findings(chain: Chain, overview: Overview) -> Iterator[Finding]:
+    """Yield a finding if the owner of the version table may not use tables of the chain: another role created them.
+
+    Other tables may belong to another application, so only tables count that a script names.
+    """
+    tables = [table for table in overview.withheld if chain.naming(table.name)]
+    version_table = overview.version_table
+    if not tables or version_table is None:
+        return
+    path = (version_table.schema, version_table.name)
+    owner = next((table.owner for table in overview.tables if (table.schema, table.name) == path), None)
+    names, owners = [table.name for table in tables], sorted({table.owner or "?" for table in tables})
+    sql = [f"ALTER TABLE {quoted(t.schema or '')}.{quoted(t.name)} OWNER TO {quoted(owner or '')}" for t in tables]
+    yield Finding(
+        "owners-differ",
+        "warning",
+        f"The role {owner} owns {version_table.name} and has no right on {some(names)} (owner: {', '.join(owners)}): "
+        f"an application that connects as {owner} gets 'permission denied'. As {owners[0]} or a superuser: "
+        f"{'; '.join(sql)};",
+        {"tables": names, "owners": owners, "owner": owner, "sql": sql},
+    )
 
 
 def _nowhere_finding(overview: Overview) -> Finding:

@@ -12,6 +12,7 @@ Severity = Literal["ok", "info", "warning", "critical"]
 # "All is well" comes before notes, and after anything that needs an action.
 URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 BARRIERS = ("pooler", "server-read-only")  # if their next verb is "connect", nothing can be changed there
+NAMED_AT_MOST = 5
 # These come first among findings of the same urgency: they explain the others.
 FIRST = ("evidence-contradicts", "migration-running", "leftover-type")
 
@@ -44,3 +45,9 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def _rank(finding: Finding) -> tuple[int, bool, bool]:
     saves_rows = finding.code == "leftover-table" and "sql" in finding.facts  # the rows are only in the copy
     return URGENCY[finding.severity], not saves_rows, finding.code not in FIRST
+
+
+def some(names: list[str]) -> str:
+    """'a, b' or 'a, b, c, d, e and 7 more'."""
+    shown = ", ".join(names[:NAMED_AT_MOST])
+    return shown if len(names) <= NAMED_AT_MOST else f"{shown} and {len(names) - NAMED_AT_MOST} more"

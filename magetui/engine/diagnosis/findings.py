@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from magetui.engine.diagnosis.access import access_findings
-from magetui.engine.diagnosis.finding import Finding, Severity
+from magetui.engine.diagnosis.access import access_findings, owner_findings
+from magetui.engine.diagnosis.finding import Finding, Severity, some
 from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
@@ -20,7 +20,6 @@ from magetui.engine.sessions.listing import OWN_RUN
 from magetui.model.sessions import Session
 
 LONG_TRANSACTION_MS = 1_000
-NAMED_AT_MOST = 5
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
 # No pane shows types, and no verb drops a type: the statement is in the message.
 NEXT_OF_LEFTOVER = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
@@ -54,6 +53,7 @@ def findings_of(project: Project, chain: Chain, overview: Overview, pending: tup
         *current,
         *_leftover_findings(chain, overview, pending),
         *access_findings(overview, obstacle),
+        *owner_findings(chain, overview),
         *_server_findings(overview, obstacle),
         *_session_findings(overview, obstacle),
     )
@@ -258,9 +258,7 @@ def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...
                 f"it with {leftover.table}, then drop it."
             )
         else:
-            scripts = {r: chain.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in pending}
-            strings = (f"'{leftover.name}'", f'"{leftover.name}"')
-            named_by = [r for r, text in scripts.items() if any(string in text for string in strings)]
+            named_by = chain.naming(leftover.name, pending)
             if not named_by or leftover.schema != overview.server.schema:
                 continue  # an unused type that no pending revision would create there does no harm
             facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
@@ -284,10 +282,10 @@ def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding
     if overview.not_owned:
         owners = sorted({table.owner for table in overview.not_owned if table.owner})
         tables = [table.name for table in overview.not_owned]
-        message = f"The role {server.user} may not alter {_some(tables)}."
+        message = f"The role {server.user} may not alter {some(tables)}."
         if owners:
             message = (
-                f"The role {server.user} does not own {_some(tables)} (owner: {', '.join(owners)}), and only an owner "
+                f"The role {server.user} does not own {some(tables)} (owner: {', '.join(owners)}), and only an owner "
                 "may alter a table."
             )
         yield Finding("not-owner", obstacle, message, {"tables": tables, "owners": owners}, "connect")
@@ -320,7 +318,7 @@ def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Findin
             yield Finding(
                 code,
                 obstacle,
-                f"{_count(sessions)} {doing}, with locks on {_some(relations)}. A migration that alters those would "
+                f"{_count(sessions)} {doing}, with locks on {some(relations)}. A migration that alters those would "
                 "wait for it.",
                 {"pids": [s.pid for s in sessions], "relations": relations},
                 "locks",
@@ -333,12 +331,6 @@ def _count(sessions: list[Session]) -> str:
     if len(sessions) == 1:
         return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
     return f"{len(sessions)} {kind}{'es' if kind == 'process' else 's'} are"
-
-
-def _some(names: list[str]) -> str:
-    """'a, b' or 'a, b, c, d, e and 7 more'."""
-    shown = ", ".join(names[:NAMED_AT_MOST])
-    return shown if len(names) <= NAMED_AT_MOST else f"{shown} and {len(names) - NAMED_AT_MOST} more"
 
 
 def _listed(revisions: tuple[str, ...] | None) -> str:

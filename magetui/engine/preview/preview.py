@@ -16,6 +16,7 @@ from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import after, effects
 from magetui.engine.preview.lock_rules import Effect
+from magetui.engine.preview.ownership import ownership
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
@@ -59,6 +60,7 @@ class Preview:
     losses: Losses
     no_forecast: str | None = None  # why there is no lock forecast
     fails: tuple[str, ...] = ()  # what a step will fail on
+    owner: str | None = None  # who will own the new objects, if it is not who owns the version table
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
 
     @property
@@ -113,7 +115,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     if plan.repair is None:
         with suppress(MagetuiError):  # the diagnosis says why there is no evidence
             doubt = _doubt(reading, plan.current)
-    return Preview(tuple(steps), losses, no_forecast, tuple(fails), doubt)
+    owner = ownership(reading.overview, workspace.target, (o for _, _, done in recorded for o in done.operations))
+    return Preview(tuple(steps), losses, no_forecast, tuple(fails), owner, doubt)
 
 
 def _doubt(reading: Reading, current: tuple[str, ...]) -> str | None:

@@ -48,6 +48,13 @@ class Chain:
         parents = [revision.parents for revision in self.revisions]
         return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
+    def naming(self, name: str, revisions: Iterable[str] | None = None) -> list[str]:
+        """Return those of the revisions, by default of all, whose scripts have the name as a string."""
+        strings = (f"'{name}'", f'"{name}"')
+        wanted = self.by_id if revisions is None else revisions
+        texts = {r: self.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in wanted}
+        return [revision for revision, text in texts.items() if any(string in text for string in strings)]
+
     @property
     def broken(self) -> bool:
         """Return True if Alembic would refuse to work with these scripts."""

@@ -6,6 +6,7 @@ The request goes through a pipe, since it holds credentials. From then on the jo
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ from magetui.model.plan import Loss, OnDisconnect, Plan
 from magetui.model.server import Timeouts
 from magetui.protocol.requests import PARTING, Request, encode
 from magetui.runner.__main__ import BOOT
+
+TAKES_TABLES = re.compile(r"\b(?:batch_alter_table|drop_table|drop\s+table|foreign_keys)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
         lock_retries=limits.lock_retries,
         on_disconnect=limits.on_disconnect,
         operator=operator(),
+        takes_tables=_takes_tables(workspace, plan),
         losses=tuple(losses),
     )
     command, folder = [workspace.python.path, "-c", BOOT], workspace.project.folder
@@ -83,6 +87,12 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
         raise
     finally:
         os.close(descriptor)
+
+
+def _takes_tables(workspace: Workspace, plan: Plan) -> bool:
+    """Return whether a script of the plan mentions an operation that rebuilds or drops a table."""
+    files = (workspace.chain.by_id[step.revision].path for step in plan.steps if step.direction != "stamp")
+    return any(TAKES_TABLES.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
 
 
 def _start_child(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:

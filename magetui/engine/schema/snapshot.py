@@ -34,6 +34,7 @@ class Overview:
     sessions: tuple[Session, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     not_owned: tuple[Table, ...] = ()
+    withheld: tuple[Table, ...] = ()  # the owner of the version table has no right on them
     mutex: MutexHolder | None = None
     file_missing: str | None = None  # the SQLite file that does not exist yet
 
@@ -128,6 +129,7 @@ class Reading:
             sessions=backend.sessions(connection),
             leftovers=backend.leftovers(connection),
             not_owned=backend.not_owned(connection),
+            withheld=backend.withheld(connection, scripts.version_table, scripts.version_table_schema),
             mutex=backend.mutex_holder(connection, workspace.project.mutex_key, workspace.target.url),
             file_missing=missing,
         )

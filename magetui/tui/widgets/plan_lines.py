@@ -78,7 +78,7 @@ def _preview(plan: Plan, facts: PlanFacts, width: int) -> Iterator[Content]:
     else:
         for heading, text in previews.overview(facts.preview, "a backup (B)"):
             first, *more = wrapped(formats.plain(text), width - 7)
-            style = WARNING if heading in ("doubt", "loses", "fails") else ""
+            style = WARNING if heading in ("doubt", "loses", "fails", "owner") else ""
             yield Content.assemble((f"{heading:<7}", STRONG), (first, style))
             yield from (Content.styled(f"       {line}", style) for line in more)
 
