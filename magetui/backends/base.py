@@ -129,6 +129,13 @@ class Catalog(Protocol):
         `schema` is the schema that the project configures for the table; None means the default schema.
         """
 
+    def version_schema(self, connection: Connection, name: str, schema: str | None) -> str | None:
+        """Return the schema of the version table `name` that Alembic would use on a connection of other code.
+
+        `schema` is what env.py configures; without it, the connection's search_path decides (PostgreSQL).
+        """
+        return schema
+
     def leftovers(self, connection: Connection) -> tuple[Leftover, ...]:
         """Return the objects that failed migrations left behind, in every schema of users, by kind, schema and name.
 

@@ -1,4 +1,4 @@
-"""The `context` of an `env.py` that works on several databases, for a run that is about one of them.
+"""The `context` of an `env.py` that works on several databases or schemas, for a run that is about one version table.
 
 Without this class, Alembic would create a version table in each of them before it asks for steps.
 """
@@ -13,18 +13,17 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
 from sqlalchemy.schema import CreateSchema
 
 
-class OneDatabase(EnvironmentContext):
-    """Runs the migrations on the connections that `wanted` accepts, after `first`, and skips the other databases."""
+class OneVersionTable(EnvironmentContext):
+    """Runs the migrations in the contexts that `wanted` accepts, after `first`, and skips all others."""
 
     def __init__(
         self,
         config: Config,
         script: ScriptDirectory,
-        wanted: Callable[[Connection | None], bool],
+        wanted: Callable[[MigrationContext], bool],
         first: Callable[[MigrationContext], None],
         **options: Any,
     ) -> None:
@@ -32,19 +31,22 @@ class OneDatabase(EnvironmentContext):
         self._wanted = wanted
         self._first = first
         self.reached = False
+        self.skipped: list[str] = []
 
     def run_migrations(self, **arguments: Any) -> None:
-        connection = self.get_context().connection
-        if self._wanted(connection):
+        context = self.get_context()
+        if self._wanted(context):
             self.reached = True
-            self._first(self.get_context())
+            self._first(context)
             super().run_migrations(**arguments)
-        elif connection is not None:
-            print(f"{connection.engine.url!r}: skipped, since this run is about another database")  # noqa: T201
+        elif context.connection is not None:
+            table = ".".join(filter(None, (context.version_table_schema, context.version_table)))
+            self.skipped.append(table)
+            print(f"{context.connection.engine.url!r}, {table}: skipped, this run is about another one")  # noqa: T201
 
 
 # The functions of `alembic.context` reach the active instance through what its class has set up in that module.
-OneDatabase.create_module_class_proxy(vars(context), vars(context))
+OneVersionTable.create_module_class_proxy(vars(context), vars(context))
 
 
 def create_schema(context: MigrationContext, name: str) -> None:

@@ -30,7 +30,7 @@ from magetui.protocol.redaction import password_spellings, redact_url
 from magetui.protocol.requests import Request
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
 from magetui.runner.ending import Ending, ReadBack, listed
-from magetui.runner.env_context import OneDatabase, create_schema
+from magetui.runner.env_context import OneVersionTable, create_schema
 from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.retries import Retries
 from magetui.runner.schema_check import SchemaCheck, described
@@ -236,10 +236,10 @@ class Run:
         scripts = self._request.scripts
         config = alembic_config(scripts, self._request.url)
         script = ScriptDirectory.from_config(config)
-        environment = OneDatabase(
+        environment = OneVersionTable(
             config,
             script,
-            lambda connection: not scripts.several or self._is_target(connection, mutex),
+            lambda context: self._is_wanted(context, mutex),
             lambda context: self._create_schema(context, mutex),
             fn=lambda heads, context: self._steps(script, heads, context.connection, mutex),
             destination_rev=self._plan.target_revision,
@@ -249,6 +249,12 @@ class Run:
         with environment:
             if scripts.kind == "alembic":
                 script.run_env()
+                if not environment.reached and environment.skipped:
+                    self._require_target(not scripts.several)
+                    raise RunRefused(
+                        f"env.py configures a version table of its own: {', '.join(environment.skipped)}, not "
+                        f"{self._version_table()}."
+                    )
                 self._require_target(environment.reached or not scripts.several)
                 return
             with self._writer().connect() as connection:
@@ -292,6 +298,21 @@ class Run:
             with self._step_events(plan.steps[number - 1], number):
                 yield step
         self._progress.check()
+
+    def _is_wanted(self, context: MigrationContext, mutex: Mutex) -> bool:
+        """Return whether env.py uses the plan's database and version table, or may not use another database at all."""
+        connection, scripts = context.connection, self._request.scripts
+        if connection is None or not self._is_target(connection, mutex):
+            return not scripts.several
+        table, schema = context.version_table, context.version_table_schema
+        used = self._backend.version_schema(connection, table, schema)
+        with self._reader.connect() as reader:
+            planned = self._backend.version_schema(reader, scripts.version_table, scripts.version_table_schema)
+        return (table, used) == (scripts.version_table, planned)
+
+    def _version_table(self) -> str:
+        scripts = self._request.scripts
+        return ".".join(filter(None, (scripts.version_table_schema, scripts.version_table)))
 
     def _is_target(self, connection: Connection | None, mutex: Mutex) -> bool:
         return connection is not None and self._backend.is_target(connection, self._url, mutex)

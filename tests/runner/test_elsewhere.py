@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
@@ -70,12 +72,14 @@ def test_env_py_whose_version_table_cannot_be_known_beforehand_is_refused(
         "real = type(connection).__module__.startswith('sqlalchemy')\n"
         "        context.configure(version_table='mine' if real else 'alembic_version', connection=connection",
     )
-    assert (
-        magetui("--config", project.ini, "migrate", "--yes").status == 1
-    )  # its current revision cannot be read back as reached
-    again = magetui("--config", project.ini, "stamp", "rev1", "--yes")
-    assert again.status == 4, again
-    assert "a version table of its own" in again.stdout
+    for verb in (("migrate",), ("stamp", "rev1")):
+        refused = magetui("--config", project.ini, *verb, "--yes")
+        assert refused.status == 4, refused
+        assert (
+            "env.py configures a version table of its own: mine, not alembic_version. Nothing was done."
+            in refused.stdout
+        )
+    assert sqlite_database.rows("select name from sqlite_master") == []
 
 
 def test_a_preview_connects_to_no_database(magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase) -> None:
@@ -166,3 +170,43 @@ def test_a_run_on_another_machine_is_not_signalled_from_here(magetui: Magetui, s
         holder.kill()
     bystander.kill()
     bystander.wait()
+
+
+TENANTS = """\
+from alembic import context
+from sqlalchemy import engine_from_config, pool, text
+
+section = context.config.get_section(context.config.config_ini_section, {})
+engine = engine_from_config(section, prefix="sqlalchemy.", poolclass=pool.NullPool)
+with engine.connect() as connection:
+    for tenant in ("tenant_a", "tenant_b"):
+        SET_PATH
+        context.configure(connection=connection, version_table_schema=VERSION_SCHEMA)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+BY_NAME = ("pass", "tenant")  # the version tables are named by schema …
+BY_PATH = (
+    'connection.execute(text(f"SET search_path TO {tenant}"))\n        connection.commit()',
+    "None",
+)  # … or found
+
+
+@pytest.mark.parametrize(("set_path", "schema"), [BY_NAME, BY_PATH], ids=["by name", "by search_path"])
+@pytest.mark.parametrize("tenant", ["tenant_a", "tenant_b"])
+def test_env_py_that_loops_over_tenants_migrates_the_one_of_the_plan_alone(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase, set_path: str, schema: str, tenant: str
+) -> None:
+    pg_database.rows("CREATE SCHEMA tenant_a; CREATE SCHEMA tenant_b")
+    project = make_project(tmp_path / "project", linear(2), pg_database.url)
+    text = TENANTS.replace("SET_PATH", set_path).replace("VERSION_SCHEMA", schema)
+    (project.directory / "migrations" / "env.py").write_text(text)
+    url = f"{pg_database.url}?options=-csearch_path%3D{tenant}"
+    for revision in ("rev1", "rev2"):
+        done = magetui("--config", project.ini, "--url", url, "migrate", "--revision", revision, "--yes")
+        assert done.status == 0, done
+        assert "skipped, this run is about another one" in done.stderr
+    assert pg_database.rows(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'tenant%' AND tablename LIKE 'alembic%'"
+    ) == [(tenant, "alembic_version")]
+    assert pg_database.rows(f"SELECT version_num FROM {tenant}.alembic_version") == [("rev2",)]

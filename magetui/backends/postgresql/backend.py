@@ -43,6 +43,7 @@ class PostgreSQL(Backend):
     failure = staticmethod(failures.failure)
 
     version_tables = staticmethod(catalog.version_tables)
+    version_schema = staticmethod(catalog.version_schema)
     leftovers = staticmethod(catalog.leftovers)
     not_owned = staticmethod(catalog.not_owned)
     withheld = staticmethod(catalog.withheld)

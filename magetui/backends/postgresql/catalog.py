@@ -55,6 +55,10 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relname = %(name)s and c.relkind in ('r', 'p') and c.relpersistence <> 't'
 order by n.nspname
 """
+VERSION_SCHEMA_SQL = """
+select coalesce((select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                 where c.oid = to_regclass('{name}')), current_schema())
+"""
 NOT_OWNED_SQL = """
 select n.nspname, c.relname, pg_get_userbyid(c.relowner)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -133,6 +137,19 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
         effective = in_schema == schema if schema is not None else visible
         result.append(model.VersionTable(in_schema, table, rows, effective, problem))
     return tuple(sorted(result, key=lambda table: not table.effective))
+
+
+def version_schema(connection: Connection, name: str, schema: str | None) -> str | None:
+    """See `Catalog.version_schema`. The driver's own cursor bypasses the log of a run's statements."""
+    raw = connection.connection.dbapi_connection
+    if schema is not None or raw is None:
+        return schema
+    literal = query.identifier(name).replace("'", "''")  # drivers differ in how they mark parameters
+    cursor = raw.cursor()
+    cursor.execute(VERSION_SCHEMA_SQL.replace("{name}", literal))
+    found = cursor.fetchone()
+    cursor.close()
+    return None if found is None else found[0]
 
 
 def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:

@@ -73,8 +73,9 @@ def environment_findings(project: Project) -> Iterator[Finding]:
         yield Finding(
             "several-databases",
             "info",
-            f"env.py works on other databases too: {', '.join(project.others)}. This is about one database. A run "
-            "connects to the others but changes nothing there. Choose another one with --name or --url.",
+            f"env.py works on others too: {', '.join(project.others)}. This is about one version table of one "
+            "database. A run changes nothing in the others. Choose another database with --name or --url, and another schema by "
+            "the search_path in --url.",
             {"others": list(project.others)},
         )
 

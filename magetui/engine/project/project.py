@@ -6,7 +6,7 @@ The modules beside this one each read one source: `alembic_ini`, `env_py`, `mage
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from magetui.engine.project.alembic_ini import read_alembic_files
 from magetui.engine.project.mage import find_mage
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, parse_target
+from magetui.engine.target.url_options import setting
 from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact_url
 from magetui.protocol.requests import Scripts
@@ -42,7 +43,7 @@ class Project:
     url_source: str = ""  # the option and file of that URL
     databases: tuple[str, ...] = ()  # sections of an alembic.ini that each name a database
     doubt: str | None = None  # the error, if env.py could not be asked
-    others: tuple[str, ...] = ()  # redacted URLs of further databases that env.py works on
+    others: tuple[str, ...] = ()  # what env.py works on too: redacted URLs, and other version tables of this database
 
     @property
     def version_locations(self) -> tuple[Path, ...]:
@@ -130,13 +131,15 @@ def find_alembic_file(folder: Path) -> Path | None:
 
 def with_env_options(project: Project, environment: Environment, url: URL | None) -> Project:
     """Return the project with the options that its env.py configures for the database of `url`."""
-    options = None if url is None else _matching(environment, url, project.folder)
+    calls = () if url is None else _matching(environment, url, project.folder)
+    options = _of_search_path(calls, url)
     if options is None and len({call.url for call in environment.databases}) == 1:
         options = environment.databases[0]  # env.py works on a single database, so it is that one
     if options is None:
         return replace(project, doubt=environment.error)
     urls = [call.url for call in environment.databases if call.url and call.url != options.url]
-    others = tuple(dict.fromkeys(redact_url(other) for other in urls))
+    tables = [_version_table(call) for call in calls if _version_table(call) != _version_table(options)]
+    others = tuple(dict.fromkeys([*(redact_url(other) for other in urls), *tables]))
     scripts = replace(
         project.scripts,
         several=project.scripts.several or bool(others),
@@ -156,7 +159,7 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
     urls = list(
         dict.fromkeys(call.url for call in environment.databases if call.url and not call.url.startswith(PLACEHOLDER))
     )
-    if literal is not None and (named or not urls or _matching(environment, literal.url, project.folder) is not None):
+    if literal is not None and (named or not urls or _matching(environment, literal.url, project.folder)):
         return literal
     if len(urls) == 1:
         note = f"; {project.url_source} is another one" if literal is not None else ""
@@ -184,9 +187,19 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
     )
 
 
-def _matching(environment: Environment, url: URL, folder: Path) -> Configured | None:
+def _matching(environment: Environment, url: URL, folder: Path) -> tuple[Configured, ...]:
     wanted = _identity(url)
-    return next((c for c in environment.databases if c.url and _identity_of(c.url, folder) == wanted), None)
+    return tuple(call for call in environment.databases if call.url and _identity_of(call.url, folder) == wanted)
+
+
+def _of_search_path(calls: Sequence[Configured], url: URL | None) -> Configured | None:
+    """Return the call whose version table is in the first schema of the URL's search_path, else the first call."""
+    schema = "" if url is None else (setting(url, "search_path") or "").partition(",")[0].strip().strip('"')
+    return next((call for call in calls if call.version_table_schema == schema), next(iter(calls), None))
+
+
+def _version_table(call: Configured) -> str:
+    return ".".join(filter(None, (call.version_table_schema, call.version_table or "alembic_version")))
 
 
 def _identity_of(text: str, folder: Path) -> tuple[object, ...] | None:
