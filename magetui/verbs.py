@@ -73,6 +73,11 @@ class Verb:
         return self.title or self.name.capitalize()
 
     @property
+    def takes_revision(self) -> bool:
+        """Return whether a revision is named. Without one, the schema determines what the verb does."""
+        return any(parameter.name in ("R", "--revision") for parameter in self.parameters)
+
+    @property
     def changes(self) -> bool:
         return self.danger in ("changes the database", "destroys data")
 
@@ -164,10 +169,10 @@ VERBS: tuple[Verb, ...] = (
         parameters=(
             Parameter(
                 "VERB",
-                "migrate, rollback, stamp, finish or undo",
+                "migrate, rollback, stamp, finish, undo or clean",
                 "VERB",
                 required=True,
-                choices=("migrate", "rollback", "stamp", "finish", "undo"),
+                choices=("migrate", "rollback", "stamp", "finish", "undo", "clean"),
             ),
             Parameter("R", "the revision, for stamp", "R"),
             REVISION,
@@ -217,6 +222,14 @@ VERBS: tuple[Verb, ...] = (
         "undo a partially applied revision, and set the current revision to the one before it",
         "destroys data",
         key="U",
+        parameters=LIMITS,
+    ),
+    Verb(
+        "clean",
+        "remove what earlier runs left: unused enum types, tables of batch operations, invalid indexes",
+        "changes the database",
+        title="Clean up",
+        key="X",
         parameters=LIMITS,
     ),
     Verb(

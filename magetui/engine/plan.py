@@ -32,6 +32,10 @@ def make_plan(
     Raises `RevisionError` if the revision does not exist or is ambiguous, `ChainError` for broken scripts, `UsageError`
     if the revision is missing or on the wrong side, and `RefusedError` if the current revision forbids the verb.
     """
+    if verb == "clean":
+        from magetui.engine.repair.leftovers import plan_clean  # loads what only repairs need
+
+        return plan_clean(reading)
     if verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 

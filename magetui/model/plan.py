@@ -7,11 +7,11 @@ from typing import Literal
 
 from magetui.model.operations import DropColumn, DropTable, Operation
 
-ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo"]
+ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo", "clean"]
 SignalAction = Literal["cancel", "terminate"]
 # Journals record more than runs: a session that was cancelled or ended, and a backup.
 RunVerb = Literal[ChangeVerb, SignalAction, "backup"]
-Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo"]
+Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo", "clean"]
 OnDisconnect = Literal["continue", "cancel"]
 LossKind = Literal["table", "column", "enum-value", "rows"]
 
@@ -41,10 +41,13 @@ class RepairStep:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The steps, in their order, that finish or undo a partially applied revision. `file` is the revision's script."""
+    """The steps, in their order, that finish or undo a partially applied revision, or remove leftovers.
+
+    `file` is the revision's script; None if no step needs it.
+    """
 
     revision: str
-    file: str
+    file: str | None
     steps: tuple[RepairStep, ...]
 
 
@@ -89,7 +92,7 @@ class Plan:
     purge: bool = False  # whether a stamp replaces all rows of the version table, since they contradict each other
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
     creates_schema: str | None = None  # created before the first step, in the transaction of that step
-    repair: Repair | None = None  # of 'finish' and 'undo'
+    repair: Repair | None = None  # of 'finish', 'undo' and 'clean'
     notes: tuple[str, ...] = ()  # what the operator must know about the repair
 
     @property
@@ -114,6 +117,8 @@ class Plan:
         if self.repair is not None:
             count = len(self.repair.steps)
             operations = "1 operation" if count == 1 else f"{count} operations"
+            if self.verb == "clean":
+                return f"clean: {operations} on what earlier runs left, the current revision stays {end}"
             change = f"stays {end}" if start == end else f"{start} becomes {end}"
             return (
                 f"{self.verb} the partially applied revision {self.repair.revision}: {operations}, the current "

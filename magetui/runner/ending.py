@@ -70,7 +70,7 @@ class ReadBack:
             ending,
             outcome="failed",
             error=f"All steps ran, but not everything was built. {named} invalid: no query uses such an index, and "
-            "IF NOT EXISTS skips it. Drop it and create it again.",
+            "IF NOT EXISTS skips it. 'magetui clean' builds it again.",
         )
 
     def _read(self, *, patient: bool) -> tuple[str, ...] | None:

@@ -108,8 +108,10 @@ def carry_out(repair: Repair, context: MigrationContext) -> None:
 
 
 def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Action]:
-    path = Path(repair.file)
-    module = load_python_file(str(path.parent), path.name)
+    module = None
+    if repair.file is not None:
+        path = Path(repair.file)
+        module = load_python_file(str(path.parent), path.name)
     collected = {
         direction: Collector(dialect, naming).collect(getattr(module, direction, None))
         for direction in {step.direction for step in repair.steps if step.direction is not None}
@@ -265,8 +267,9 @@ def mend(connection: Connection, scripts: Scripts, repair: Repair, result: tuple
     )
     with context.begin_transaction():
         carry_out(repair, context)
-        context._ensure_version_table()  # as Alembic's own stamp does
-        set_current(connection, scripts, result)
+        if result or repair.file is not None:
+            context._ensure_version_table()  # as Alembic's own stamp does
+            set_current(connection, scripts, result)
 
 
 # -- as SQL to read

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from magetui.model.schema_change import SchemaChange
 
 NAMED_AT_MOST = 5
-CLEAN = "'magetui clean' removes what is invalid."
+CLEAN = "'magetui clean' drops what is invalid, or builds it again."
 
 
 def describe_change(change: SchemaChange) -> str:

@@ -191,7 +191,7 @@ class MagetuiApp(Shell):
 
     def plan_again(self, record: RunRecord) -> None:
         name = cast("ChangeVerb", record.verb)
-        self.action_plan(name, None if name in ("finish", "undo") else record.target_revision)
+        self.action_plan(name, record.target_revision if verb(name).takes_revision else None)
 
     @work(thread=True, group="start", exit_on_error=False)
     def start_run(self, plan: Plan, limits: Limits, losses: Sequence[Loss]) -> None:

@@ -49,7 +49,7 @@ def test_an_index_that_waited_too_long_is_left_invalid_and_said_so_and_never_cou
     assert failed.status == 5, failed
     assert UNCHANGED not in failed.stdout
     assert "index public.ix_t1_name, left invalid" in failed.stdout
-    assert "'magetui clean' removes what is invalid." in failed.stdout
+    assert "'magetui clean' drops what is invalid, or builds it again." in failed.stdout
     # Another attempt would meet the index: there is none.
     assert "No retry: the schema has changed: index public.ix_t1_name is left, invalid." in failed.stdout
 

@@ -21,8 +21,6 @@ from magetui.model.sessions import Session
 
 LONG_TRANSACTION_MS = 1_000
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
-# No pane shows types, and no verb drops a type: the statement is in the message.
-NEXT_OF_LEFTOVER = {"invalid-index": "schema", "leftover-table": "evidence", "leftover-type": None}
 LEFT_LOCK = (
     " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
     "end that session with 'locks': that releases the lock."
@@ -74,8 +72,8 @@ def environment_findings(project: Project) -> Iterator[Finding]:
             "several-databases",
             "info",
             f"env.py works on others too: {', '.join(project.others)}. This is about one version table of one "
-            "database. A run changes nothing in the others. Choose another database with --name or --url, and another schema by "
-            "the search_path in --url.",
+            "database. A run changes nothing in the others. Choose another database with --name or --url, and "
+            "another schema by the search_path in --url.",
             {"others": list(project.others)},
         )
 
@@ -239,24 +237,29 @@ def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...
         name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
         facts: dict[str, Any] = {"name": name, "table": leftover.table}
         severity: Severity = "warning"
+        is_ours = bool(chain.naming(leftover.table or "") or chain.naming(leftover.name))
         if leftover.kind == "invalid-index":
             message = (
                 f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
-                "It slows down every write, and no query uses it. Drop it and create it again."
+                "It slows down every write, and no query uses it. "
+            )
+            message += (
+                "'clean' drops it, or builds it again if an applied revision needs it."
+                if is_ours
+                else f"No script names it or its table. To drop it: DROP INDEX {name}"
             )
         elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
             severity = "critical"
             facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"
             message = (
                 f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between "
-                f"dropping the table and renaming its copy. Do not drop it. Rename it back: {facts['sql']}"
+                f"dropping the table and renaming its copy. Do not drop it. 'clean' renames it back: {facts['sql']}"
             )
         elif leftover.kind == "leftover-table":
             severity = "critical" if pending else "warning"
             message = (
                 f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. "
-                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it. Otherwise compare "
-                f"it with {leftover.table}, then drop it."
+                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it, and so does 'clean'."
             )
         else:
             named_by = chain.naming(leftover.name, pending)
@@ -266,9 +269,9 @@ def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...
             message = (
                 f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending "
                 f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
-                f"If nothing else needs it: DROP TYPE {name}"
+                f"'clean' drops it: DROP TYPE {name}"
             )
-        yield Finding(leftover.kind, severity, message, facts, NEXT_OF_LEFTOVER[leftover.kind])
+        yield Finding(leftover.kind, severity, message, facts, "clean" if is_ours else None)
 
 
 def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from magetui.model.plan import Plan
 from magetui.model.schema import Table
 
 _Held = tuple[str, int, LockMode | None]  # the relation, the session that holds a lock on it, and the mode
+NAMED_AT_MOST = 3
 LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
 STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
@@ -150,11 +151,8 @@ def _forecast(
         warnings = [*step.warnings]
         for operation in step.operations:
             if isinstance(operation, CreateType) and state.type_of(operation) in state.enums:
-                fails.append(
-                    f"at {step.revision}, unless its script looks first: the enum type {operation.name} exists "
-                    "already. If nothing else needs it: DROP TYPE "
-                    + ".".join(map(str, state.path(operation.schema, operation.name)))
-                )
+                what = _existing_type(operation, state, snapshot)
+                fails.append(f"at {step.revision}, unless its script looks first: {what}")
             for effect in effects(operation, server, state):
                 on_table = _with_table(effect, schema, tables, held)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
@@ -171,6 +169,23 @@ def _forecast(
             ]
         forecast.append(replace(step, effects=tuple(strongest.values()), warnings=tuple(dict.fromkeys(warnings))))
     return forecast, fails
+
+
+def _existing_type(operation: CreateType, state: SchemaState, snapshot: Snapshot) -> str:
+    """Return that the enum type exists already, and what uses it: PostgreSQL drops no type that a column has."""
+    enum = state.type_of(operation)
+    users = [
+        f"{detail.table.name}.{column.name}"
+        for detail in snapshot.details
+        for column in detail.columns
+        if state.type_name(column.type.removesuffix("[]")) == enum
+    ]
+    if not users:
+        return f"the enum type {operation.name} exists already, and nothing uses it: 'clean' drops it"
+    shown = ", ".join(users[:NAMED_AT_MOST]) + (
+        f" and {len(users) - NAMED_AT_MOST} more" if users[NAMED_AT_MOST:] else ""
+    )
+    return f"the enum type {operation.name} exists already, and {shown} {'has' if len(users) == 1 else 'have'} it"
 
 
 def _with_table(

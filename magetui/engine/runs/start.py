@@ -91,7 +91,8 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
 
 def _takes_tables(workspace: Workspace, plan: Plan) -> bool:
     """Return whether a script of the plan mentions an operation that rebuilds or drops a table."""
-    files = (workspace.chain.by_id[step.revision].path for step in plan.steps if step.direction != "stamp")
+    scripts = (workspace.chain.by_id.get(step.revision) for step in plan.steps if step.direction != "stamp")
+    files = (script.path for script in scripts if script is not None)  # the removal of leftovers runs no script
     return any(TAKES_TABLES.search(file.read_text(encoding="utf-8", errors="replace")) for file in files)
 
 

@@ -29,7 +29,7 @@ from magetui.tui.screens.base import TextScreen, is_tiny, with_production_mark
 from magetui.tui.shell import TINY, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
-from magetui.verbs import VERBS, Verb
+from magetui.verbs import VERBS, Verb, verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -169,7 +169,7 @@ class MainScreen(Screen[None]):
         The likely target is the revision at the cursor, if the verb can go there. For a stamp, the other possibility is
         the revision that the schema matches. If there is none, the operator must type the revision.
         """
-        if name in ("finish", "undo"):
+        if not verb(name).takes_revision:
             return "", None  # the schema determines their revision
         if chain is None or diagnosis is None:
             return {"rollback": "-1", "stamp": ""}.get(name, "head"), None

@@ -25,7 +25,7 @@ from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines
 from magetui.tui.widgets.question import CHOICE, Question
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 from magetui.tui.widgets.verification import VerdictView
-from magetui.verbs import count
+from magetui.verbs import count, verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -82,7 +82,7 @@ class PlanScreen(OverScreen):
         with Horizontal(classes="fields"):
             revision = Static("revision ", markup=False, classes="label"), Field(self._revision, id="revision")
             for widget in revision:
-                widget.display = self._verb not in ("finish", "undo")  # the schema determines their revision
+                widget.display = verb(self._verb).takes_revision  # the schema determines their revision
                 yield widget
             yield Static("  lock timeout ", markup=False, classes="label")
             yield Field(f"{self.magetui.settings.lock_timeout_seconds:g}", id="timeout")
