@@ -124,7 +124,7 @@ class Catalog(Protocol):
     """Tables and the other objects of the schema, read in bulk: the number of queries is independent of the tables."""
 
     def version_tables(self, connection: Connection, name: str, schema: str | None) -> tuple[VersionTable, ...]:
-        """Return every version table `name` of any schema, the effective table first.
+        """Return every version table `name` of any schema, the effective table first, and those of other chains.
 
         `schema` is the schema that the project configures for the table; None means the default schema.
         """

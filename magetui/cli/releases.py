@@ -1,7 +1,8 @@
 """Refresh `mage_releases.json` after new releases of Mage. This is for the maintainers of magetui.
 
     git clone --bare --filter=blob:none … mage      # Mage's public repository
-    uv run python -m magetui.cli.releases --repository mage
+    pip index versions mage-ai > published.txt
+    uv run python -m magetui.cli.releases --repository mage --published published.txt
 
 `git diff` shows the changes, and the tests check them.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.engine.project import releases
 from magetui.engine.project.release_tags import TaggedRelease, UnreadTag, merge_releases, read_tags, write_data
 
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 OURS = Path(releases.__file__).with_name(releases.DATA)
 
 
@@ -26,13 +29,15 @@ def refresh(arguments: Sequence[str]) -> int:
     """Read the tags and rewrite the data. Returns 1 if a tag could not be read; the row of that tag stays as it was."""
     parser = argparse.ArgumentParser(prog="python -m magetui.cli.releases", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repository", required=True, type=Path, help="a clone of Mage's public repository, with tags")
+    parser.add_argument("--published", type=Path, help="the output of 'pip index versions mage-ai'")
     parser.add_argument("--output", type=Path, default=OURS, help="the file to refresh (default: the one in use)")
     chosen = parser.parse_args(arguments)
     try:
         data = json.loads(chosen.output.read_text(encoding="utf-8"))
         tags = list(read_tags(chosen.repository))
         tagged = [tag for tag in tags if isinstance(tag, TaggedRelease)]
-        new = merge_releases(data, tagged)
+        listed = None if chosen.published is None else set(VERSION.findall(chosen.published.read_text()))
+        new = merge_releases(data, tagged, listed)
         write_data(chosen.output, new)
     except (MagetuiError, OSError) as error:
         complain(f"magetui: {error}")

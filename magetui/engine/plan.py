@@ -97,10 +97,15 @@ def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tu
             raise UsageError(f"'migrate --revision {wanted}' goes back. Use 'rollback --revision {wanted}'.")
         target = chain.after(current, int(relative[2]))
     else:
-        target = chain.resolve(wanted)
+        target = _resolve_heads(chain, wanted)
     if target == "base" or (target in chain.applied(current) and target not in current):
         raise UsageError(f"The database is already past {target}. Use 'rollback --revision {target}' to go back.")
     return target, chain.upgrade_steps(current, target)
+
+
+def _resolve_heads(chain: Chain, wanted: str) -> str:
+    """Return the id, or 'heads' if that means several."""
+    return wanted if wanted == "heads" and len(chain.heads) > 1 else chain.resolve(wanted)
 
 
 def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
@@ -130,8 +135,8 @@ def _stamp(
     chain: Chain, current: tuple[str, ...], revision: str | None, replace_unknown: str | None
 ) -> tuple[str, tuple[PlannedStep, ...]]:
     if revision is None:
-        raise UsageError("'stamp' needs a revision: an id, 'head' or 'base'.")
-    target = chain.resolve(revision)
+        raise UsageError("'stamp' needs a revision: an id, 'head', 'heads' or 'base'.")
+    target = chain.resolve(revision) if replace_unknown is not None else _resolve_heads(chain, revision)
     unknown = chain.unknown(current)
     if replace_unknown is not None:
         if replace_unknown in chain.by_id:

@@ -82,7 +82,7 @@ class Plan:
 
     verb: ChangeVerb
     current: tuple[str, ...]
-    target_revision: str  # a full id, or 'base'
+    target_revision: str  # a full id, 'base', or 'heads' if there are several
     steps: tuple[PlannedStep, ...]
     result: tuple[str, ...]  # the current revision after the run
     version_table_sql: tuple[str, ...]  # the statements that change the version table

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from magetui.engine.evidence import verdict as verdicts
-from magetui.engine.evidence.summary import advise_repair, advise_verify, group_differences, shorten, summarize
+from magetui.engine.evidence.summary import (
+    advise_repair,
+    advise_verify,
+    describe_strangers,
+    group_differences,
+    shorten,
+    summarize,
+)
 from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
 from magetui.model.operations import Autocommit
 from magetui.text import formats, operations
@@ -155,6 +162,14 @@ def _next_step(
     """Return the advice for a current revision that is not right, and the command for it."""
     if not evidence.tables or (table is not None and table.rows is None):
         return None, None
+    if (strangers := describe_strangers(chain, evidence, _current(table))) is not None:
+        return strangers, None
+    return _advise(chain, evidence, _current(table), matches=matches)
+
+
+def _advise(
+    chain: Chain, evidence: Evidence, current: Revisions, *, matches: bool | None
+) -> tuple[str | None, str | None]:
     repair = f"{advise_repair(evidence)} This command shows the plan of 'finish':"
     match evidence.verdict:
         case verdicts.MatchesLoosely(started=verdicts.PartiallyApplied()):
@@ -167,7 +182,7 @@ def _next_step(
         case verdicts.NoMatch():
             return f"{BEFORE_CHANGES}, find out where the differences come from.", None
         case verdicts.Matches() | verdicts.MatchesLoosely():
-            return (None, None) if matches else _stamp(chain, _candidates(evidence), _current(table))
+            return (None, None) if matches else _stamp(chain, _candidates(evidence), current)
 
 
 def _stamp(chain: Chain, candidates: tuple[Revisions, ...], current: Revisions) -> tuple[str | None, str | None]:

@@ -178,7 +178,8 @@ def test_a_version_table_is_read_or_says_what_is_wrong_with_it(path: Path) -> No
     with reading(path) as connection:
         [version] = catalog.version_tables(connection, "alembic_version", None)
         assert (version.rows, version.effective, version.problem) == (("a", "b"), True, None)
-        [wrong] = catalog.version_tables(connection, "wrong", None)
+        wrong, other = catalog.version_tables(connection, "wrong", None)
+        assert (other.name, other.rows, other.effective) == ("alembic_version", ("a", "b"), False)
         assert wrong.rows is None
         assert wrong.problem == "The table wrong has no column version_num, so it is not a version table of Alembic's."
         assert catalog.leftovers(connection) == (Leftover("leftover-table", None, "_alembic_tmp_user", "user"),)

@@ -47,14 +47,12 @@ def test_lost_current_revision_is_told_with_the_revision_that_the_schema_fits(
     assert finding.facts["fits"] == [[HEAD]]
 
 
-def test_tables_that_are_there_before_the_first_revision_are_nothing_to_stamp(tmp_path: Path, mage_home: Path) -> None:
+def test_tables_of_somebody_else_alone_are_taken_for_the_wrong_database(tmp_path: Path, mage_home: Path) -> None:
     database = SqliteDatabase(tmp_path / "mage-ai.db")
     database.rows("CREATE TABLE of_somebody_else (id INTEGER)")
     finding = found(database, mage_home)["no-version-table"]
-    assert finding.next == "migrate"
-    assert finding.message.endswith(
-        "If it is right, there is nothing to stamp: 'migrate' starts with the first revision."
-    )
+    assert finding.next == "connect"
+    assert finding.message.endswith("this is probably the database of another application. Check the URL.")
 
 
 def test_wrongly_stamped_current_revision_is_critical_and_comes_first(mage: SqliteDatabase, mage_home: Path) -> None:

@@ -55,7 +55,16 @@ def test_the_release_to_pin_is_one_that_is_known_for_certain(chain: Chain) -> No
     assert known["0.9.69"].source == "version commit"  # with a new revision in the release after it
     assert origin_of("b9a2d6d0a2c7", chain).pin == "0.9.68"
     assert origin_of("df2c4628b81b", chain).pin == "0.9.64"
-    assert origin_of(LOST, chain).pin == "0.2.10"  # nothing surer is to be had
+    assert origin_of(LOST, chain).pin is None  # only 0.2.10 had it, and its package has no migrations
+
+
+def test_a_release_that_was_never_published_is_not_advised(chain: Chain) -> None:
+    installable = {release.version for release in releases() if release.installable}
+    assert len(releases()) - len(installable) == 20
+    pins = {origin_of(release.head, chain).pin for release in releases()}
+    assert pins - {None} <= installable
+    [unpublished] = [release for release in releases() if release.version == "0.9.56"]
+    assert origin_of(unpublished.head, chain).pin in installable
 
 
 def test_a_revision_of_no_release_and_the_chain_of_another_project_belong_to_none() -> None:

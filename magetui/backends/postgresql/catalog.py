@@ -52,7 +52,10 @@ select n.nspname, c.relname, pg_table_is_visible(c.oid),
                  where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
                    and d.datname = current_database())
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relname = %(name)s and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+  and (c.relname = %(name)s
+       or c.relnatts = 1 and exists (select 1 from pg_attribute a
+                                     where a.attrelid = c.oid and a.attname = 'version_num' and not a.attisdropped))
 order by n.nspname
 """
 VERSION_SCHEMA_SQL = """
@@ -108,7 +111,9 @@ def _collector_paused() -> Iterator[None]:
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:
-    """Return every table `name` of any schema: first the table that Alembic would use, then the others by schema.
+    """Return every table `name` of any schema, first the table that Alembic would use, and the tables of other chains.
+
+    Another chain's table has another name and the same single column, version_num.
 
     Alembic uses the table in `schema`, or without a schema the first table that search_path finds. A table that has no
     column version_num, or that cannot be read, has `rows=None` and a sentence as its `problem`.
@@ -134,7 +139,7 @@ def version_tables(connection: Connection, name: str, schema: str | None) -> tup
                 if error.connection_invalidated:
                     raise
                 problem = _unreadable(in_schema, table, sqlstate(error), str(error.orig).strip())
-        effective = in_schema == schema if schema is not None else visible
+        effective = table == name and (in_schema == schema if schema is not None else visible)
         result.append(model.VersionTable(in_schema, table, rows, effective, problem))
     return tuple(sorted(result, key=lambda table: not table.effective))
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from magetui.backends.postgresql.pooler import is_pooled, keeps_sessions, server_location
+from magetui.backends.query import identifier
 from magetui.model.server import Pooler, ServerFacts
 
 SERVER_SQL = """
@@ -26,6 +27,12 @@ select current_setting('server_version'), current_database()::text, current_sche
              where relnamespace = (select oid from pg_namespace where nspname = current_schema())
                and relkind in ('r', 'p')
                and pg_has_role(relowner, 'member')),
+       (select case when setdatabase <> 0 and setrole <> 0 then 'both' when setrole <> 0 then 'role' else 'database' end
+        from pg_db_role_setting, unnest(setconfig) setting
+        where setdatabase in (0, (select oid from pg_database where datname = current_database()))
+          and setrole in (0, (select oid from pg_roles where rolname = session_user))
+          and setting like 'default_transaction_read_only=%%'
+        order by setrole <> 0 desc, setdatabase <> 0 desc limit 1),
        (select sender_host || ':' || sender_port from pg_stat_wal_receiver),
        pg_backend_pid(), host(inet_server_addr()), inet_server_port()
 """
@@ -38,7 +45,7 @@ SEARCH_PATH = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path\s*=\s*((?:\\.|\S)*)",
 def read_server(connection: Connection) -> ServerFacts:
     row = connection.exec_driver_sql(SERVER_SQL).one()
     version, database, schema, user, path, in_recovery, read_only_default, schemas, closed, *rest = row
-    may_create_schemas, may_create_tables, may_become, upstream, session, address, port = rest
+    may_create_schemas, may_create_tables, may_become, set_for, upstream, session, address, port = rest
     wanted = names(path)
     missing = tuple(dict.fromkeys(name for name in wanted if name not in (*schemas, "$user")))
     if schema is None and "$user" in wanted and not missing and user not in schemas:
@@ -55,7 +62,11 @@ def read_server(connection: Connection) -> ServerFacts:
         schema=schema,
         user=user,
         missing_schemas=missing,
-        read_only=_read_only(upstream, in_recovery=in_recovery, by_default=read_only_default == "on"),
+        read_only=_read_only(
+            upstream,
+            in_recovery=in_recovery,
+            default=_default(set_for, database, user) if read_only_default == "on" else None,
+        ),
         closed_schemas=tuple(name for name in wanted if name in closed),
         may_create_schemas=may_create_schemas,
         may_create_tables=may_create_tables,
@@ -79,13 +90,30 @@ def wanted_path(url: URL) -> str | None:
     return re.sub(r"\\(.)", r"\1", found[-1]) if found else None
 
 
-def _read_only(upstream: str | None, *, in_recovery: bool, by_default: bool) -> str | None:
+def _default(set_for: str | None, database: str, user: str) -> str:
+    """Return where default_transaction_read_only is set, and the statement that resets it, as sentences.
+
+    `set_for` is the row of pg_db_role_setting that applies (manual, 53.16): a role's comes before a database's.
+    """
+    reset = "RESET default_transaction_read_only"
+    where, sql = {
+        "both": (
+            f"the role {user} in the database {database}",
+            f"ALTER ROLE {{role}} IN DATABASE {{name}} {reset}",
+        ),
+        "role": (f"the role {user}", f"ALTER ROLE {{role}} {reset}"),
+        "database": (f"the database {database}", f"ALTER DATABASE {{name}} {reset}"),
+        None: ("the complete server, in its configuration", f"ALTER SYSTEM {reset}; SELECT pg_reload_conf()"),
+    }[set_for]
+    statement = sql.format(role=identifier(user), name=identifier(database))
+    return f"default_transaction_read_only is on for {where}: the server takes no writes. To reset it: {statement};"
+
+
+def _read_only(upstream: str | None, *, in_recovery: bool, default: str | None) -> str | None:
     if in_recovery:
         primary = f"the server {upstream}" if upstream else "another server"
         return f"The server is a standby, in recovery: it replays {primary} and takes no writes."
-    if by_default:
-        return "default_transaction_read_only is on for this role or database: the server takes no writes."
-    return None
+    return default
 
 
 def _address(info: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -50,6 +51,12 @@ where m.type = 'table' and c.pk > 0
 order by m.name, c.pk
 """
 CHECKS_SQL = f"select m.name, m.sql from sqlite_master m where {USER_TABLE} and m.sql like '%check%'"
+OTHER_VERSION_TABLES_SQL = """
+select m.name from sqlite_master m join pragma_table_info(m.name) c
+where m.type = 'table' and m.name <> :name
+group by m.name having group_concat(c.name) = 'version_num'
+order by m.name
+"""
 TABLES_SQL = f"select m.name from sqlite_master m where {USER_TABLE} order by m.name"
 SIZES_SQL = """
 select m.tbl_name, sum(d.pgsize) from dbstat d join sqlite_master m on m.name = d.name
@@ -73,7 +80,18 @@ SQL_TOKEN = re.compile(
 
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:  # noqa: ARG001
-    """Return the table `name` if it exists; without a column version_num, `rows` is None and `problem` says why."""
+    """Return the table `name` if it exists, and the version tables of other chains.
+
+    If `name` has no column version_num, its `rows` is None and `problem` says why.
+    """
+    others = [other for (other,) in fetch(connection, OTHER_VERSION_TABLES_SQL, {"name": name})]
+    return (
+        *_version_table(connection, name),
+        *(replace(table, effective=False) for other in others for table in _version_table(connection, other)),
+    )
+
+
+def _version_table(connection: Connection, name: str) -> tuple[model.VersionTable, ...]:
     columns = fetch(connection, COLUMNS_SQL, {"name": name})
     if not columns:
         return ()

@@ -76,7 +76,7 @@ def diagnose(reading: Reading) -> Diagnosis:
     pending: tuple[str, ...] = ()
     if overview is not None:
         pending = chain.pending(overview.current)
-        findings.extend(findings_of(project, chain, overview, pending))
+        findings.extend(findings_of(project, chain, overview, pending, workspace.target))
         server = overview.server
         target = replace(
             target,

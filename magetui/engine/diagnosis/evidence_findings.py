@@ -14,6 +14,8 @@ from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.evidence.summary import (
     advise_repair,
     advise_verify,
+    describe_newer,
+    describe_strangers,
     list_differences,
     name_revisions,
     shorten,
@@ -21,11 +23,13 @@ from magetui.engine.evidence.summary import (
 )
 from magetui.engine.evidence.verdict import Evidence, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
+from magetui.model.plan import Plan
 
 WITHOUT_CURRENT = frozenset(
     {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
 )
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
+REPLACES = "If the schema matches a known revision, 'stamp' can replace the current revision."
 WEIGHED = WITHOUT_CURRENT | {"up-to-date", "behind"}
 
 
@@ -51,9 +55,16 @@ def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], 
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
     """Return why the schema contradicts that current revision, as sentences; None if it does not."""
+    if not current and evidence.is_elsewhere:
+        return describe_strangers(chain, evidence, current)
     if not evidence.tables or not evidence.contradicts(current):
         return None
     return f"The schema does not match {', '.join(current) or 'base'}. {summarize(chain, evidence)}"
+
+
+def newer_of(plan: Plan, evidence: Evidence) -> str | None:
+    """Return why a stamp that replaces an unknown revision may hide objects of newer scripts; None if nothing does."""
+    return describe_newer(plan.replace_unknown, evidence) if plan.replace_unknown and evidence.strangers else None
 
 
 def _facts(evidence: Evidence) -> Mapping[str, Any]:
@@ -65,8 +76,18 @@ def _facts(evidence: Evidence) -> Mapping[str, Any]:
 
 
 def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], evidence: Evidence) -> Finding:
+    unknown = chain.unknown(current)
+    facts = {**finding.facts, **_facts(evidence)}
+    if (strangers := describe_strangers(chain, evidence, current)) is not None:
+        matched = summarize(chain, evidence) if current else None
+        message = _joined(finding.message, matched, strangers)
+        return replace(finding, message=message, facts=facts, next="evidence" if current else "connect")
     message = _joined(
-        finding.message, summarize(chain, evidence), advise_repair(evidence), "This is evidence, not proof."
+        finding.message,
+        REPLACES if unknown and finding.next == "stamp" else None,
+        summarize(chain, evidence),
+        advise_repair(evidence),
+        "This is evidence, not proof.",
     )
     is_new = evidence.fits == ((),) and not current
     if is_new:
@@ -74,7 +95,7 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
     return replace(
         finding,
         message=message,
-        facts={**finding.facts, **_facts(evidence)},
+        facts=facts,
         next="migrate" if is_new and finding.code in NO_ROW else finding.next,
     )
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import Finding, Severity, some
-from magetui.engine.preflight import lacks_schema
+from magetui.engine.preflight import lacks_schema, quoted
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
+from magetui.engine.target.target import Target
+from magetui.engine.target.url_options import with_setting
 from magetui.model.sessions import Session
 
 LONG_TRANSACTION_MS = 1_000
@@ -29,7 +31,12 @@ LEFT_LOCK = (
 
 def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
     """Return the findings about the scripts. Several heads are no problem if all of them are applied."""
-    advice = " All of them are applied." if all_applied else " Migrate to one of them by its id."
+    advice = (
+        " All of them are applied, but 'alembic upgrade head' fails while there are several: use 'heads', or join them "
+        "with 'alembic merge heads'."
+        if all_applied
+        else " Migrate to one of them by its id, or to all of them: 'migrate --revision heads'."
+    )
     return tuple(
         Finding(
             code="unreadable-script" if problem.code == "no-scripts" else problem.code,
@@ -42,9 +49,14 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
     )
 
 
-def findings_of(project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]) -> tuple[Finding, ...]:
+def findings_of(
+    project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...], target: Target
+) -> tuple[Finding, ...]:
     """Return the findings about the current revision, leftovers, access, the server, and blocking sessions."""
-    current = tuple(_current_findings(project, chain, overview, pending))
+    current = (
+        *_version_table_findings(project, overview, target),
+        *_current_findings(project, chain, overview, pending),
+    )
     to_do = lacks_schema(overview) or any(finding.severity in ("warning", "critical") for finding in current)
     obstacle: Severity = "warning" if to_do else "info"
     return (
@@ -78,25 +90,33 @@ def environment_findings(project: Project) -> Iterator[Finding]:
         )
 
 
+def _version_table_findings(project: Project, overview: Overview, target: Target) -> Iterator[Finding]:
+    """Yield findings about version tables in other schemas, and about those of other chains."""
+    table, name = overview.version_table, project.scripts.version_table
+    elsewhere = [t for t in overview.version_tables if not t.effective and t.name == name]
+    if elsewhere:
+        names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
+        urls = [with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
+        message = f"There is a version table in another schema {'too' if table else 'instead'}: {names}."
+        message += f" To work with {elsewhere[0].schema}, use this URL: {urls[0]}"
+        facts = {"schemas": [t.schema for t in elsewhere], "urls": urls}
+        yield Finding("version-table-elsewhere", "info" if table else "critical", message, facts, "connect")
+    of_others = [t for t in overview.version_tables if t.name != name and t.rows]
+    if of_others:
+        rows = "; ".join(f"{t.name} says {_listed(t.rows)}" for t in of_others)
+        message = f"Other chains have version tables here: {rows}. They are not about this chain."
+        yield Finding("other-version-tables", "info", message, {"tables": [t.name for t in of_others]})
+
+
 def _current_findings(
     project: Project, chain: Chain, overview: Overview, pending: tuple[str, ...]
 ) -> Iterator[Finding]:
     table, name = overview.version_table, project.scripts.version_table
-    elsewhere = [t for t in overview.version_tables if not t.effective]
-    others = [t for t in overview.tables if t.name != name]
+    version_tables = {name, *(t.name for t in overview.version_tables)}
+    others = [t for t in overview.tables if t.name not in version_tables]
     if table is None and overview.server.schema is not None:
         # the other schemas may belong to somebody else
         others = [t for t in others if t.schema in (None, overview.server.schema)]
-    if elsewhere:
-        names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
-        yield Finding(
-            "version-table-elsewhere",
-            "info" if table is not None else "critical",
-            f"There is a version table in another schema {'too' if table else 'instead'}: {names}. "
-            "Check the search_path of the URL.",
-            {"schemas": [t.schema for t in elsewhere]},
-            "connect",
-        )
     if lacks_schema(overview):
         return  # the finding about the missing schema says it
     if table is None and not others:
@@ -193,11 +213,14 @@ def _describe_origin_behind(origin: Origin) -> str:
     """Return which Mage left a database behind the head, and how to run that Mage instead of migrating."""
     runs = _running(origin)
     if origin.release_range:
-        return f" It was written by {origin.release_range}{runs}. To run that again instead: '{origin.command}'."
-    return (
-        f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}. "
-        f"'{origin.command}' migrates the least."
-    )
+        again = f" To run that again instead: '{origin.command}'." if origin.pin in origin.versions else _least(origin)
+        return f" It was written by {origin.release_range}{runs}.{again}"
+    return f" No release of Mage stopped there: mage-ai {origin.first} is the first that has it{runs}.{_least(origin)}"
+
+
+def _least(origin: Origin) -> str:
+    """Return the sentence about the release that migrates the least, if one can be installed."""
+    return f" '{origin.command}' migrates the least." if origin.command else ""
 
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
@@ -214,21 +237,25 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
 
 
 def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
-    stamp = "If the schema matches a known revision, 'stamp' can replace the current revision."
     if origin is None:
-        return f"Another version of the project may have it: look in its other branches and releases. {stamp}"
+        return "Another version of the project may have it: look in its other branches and releases."
     if origin.release_range is None:
         return (
             f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head. A newer "
-            f"release may have it, or a modified version of Mage. {stamp}"
+            "release may have it, or a modified version of Mage."
         )
     written = f"It was written by {origin.release_range}{_running(origin)}."
+    again = (
+        f"Run that release again: '{origin.command}'."
+        if origin.command
+        else "No published package of it has that revision."
+    )
     if origin.ahead and len(chain.heads) == 1:
         return (
-            f"{written} The database is ahead of your Mage. Run that release again: '{origin.command}'. Or, with that "
-            f"release installed, roll back first: 'magetui rollback --revision {chain.heads[0]}'."
+            f"{written} The database is ahead of your Mage. {again} Or, with that release installed, roll back first: "
+            f"'magetui rollback --revision {chain.heads[0]}'."
         )
-    return f"{written} Run that release again: '{origin.command}'. {stamp}"
+    return f"{written} {again}"
 
 
 def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:

@@ -34,8 +34,9 @@ def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     scripts, default_schema = workspace.project.scripts, snapshot.server.schema
     details = named_as_originals(snapshot.details)
     state = SchemaState.read(workspace.target.dialect, default_schema, details, snapshot.enum_types)
-    version_table = state.name(scripts.version_table_schema, scripts.version_table)
-    tables = {name: state.facts(name) for name in state.tables if name != version_table}
+    version_tables = {state.name(table.schema, table.name) for table in snapshot.version_tables}
+    version_tables.add(state.name(scripts.version_table_schema, scripts.version_table))
+    tables = {name: state.facts(name) for name in state.tables if name not in version_tables}
     return Live(tables, {name: state.enum_facts(name) for name in state.enums})
 
 
@@ -58,6 +59,7 @@ class SchemaDiff:
     def __init__(self, history: SchemaHistory, live: Live) -> None:
         self._history = history
         self.tables = history.tables
+        self.strangers = tuple(sorted(live.tables.keys() - history.tables))
         self._made = {
             name
             for state in history.after.values()

@@ -98,7 +98,7 @@ class _Weighing:
                 extra = {fact for fact, missing in self._diff.differences(state) if not missing}
                 loose.append(LooseMatch(revisions, _describe_changes(extra, extra)))
         verdict, damaged = self._verdict(newest_first, tuple(exact), tuple(loose))
-        evidence = Evidence((), verdict, len(self._diff.tables), damaged)
+        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged)
         return replace(evidence, revisions=self._by_revision(evidence.candidate, evidence.partial))
 
     def _candidates(self) -> list[_Candidate]:

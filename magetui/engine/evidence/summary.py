@@ -78,6 +78,31 @@ def describe_nearest(chain: Chain, nearest: Nearest) -> str:
     return f"Nearest is {name_revisions(chain, nearest.revisions)}, with {count}: {shorten(texts, '; ')}."
 
 
+def describe_strangers(chain: Chain, evidence: Evidence, current: Revisions) -> str | None:
+    """Return why tables that no revision makes forbid a stamp or a first migration; None if they do not."""
+    if not current and evidence.is_elsewhere:
+        return _describe_elsewhere(evidence)
+    unknown = chain.unknown(current)
+    return describe_newer(unknown[0], evidence) if unknown and evidence.strangers else None
+
+
+def _describe_elsewhere(evidence: Evidence) -> str:
+    others = evidence.strangers
+    return (
+        f"None of the {evidence.tables} tables that the scripts make exists here, and {_others(others)}: this is "
+        "probably the database of another application. Check the URL."
+    )
+
+
+def describe_newer(unknown: str, evidence: Evidence) -> str:
+    """Return why a stamp would be wrong: tables remain that an unknown revision, of newer scripts, may have made."""
+    return (
+        f"No revision of these scripts makes {shorten(evidence.strangers, ', ')}: newer scripts may have. Then a stamp "
+        f"would hide that, and they would fail later. Find the release or the commit that has {unknown}, and roll back "
+        "with its scripts first."
+    )
+
+
 def advise_repair(evidence: Evidence) -> str | None:
     """Return which verbs repair the partially applied revision; None if there is none."""
     if evidence.partial is None:
@@ -139,6 +164,11 @@ def _list_candidates(chain: Chain, candidates: Sequence[Revisions]) -> str:
         return names[0]
     number = NUMBERS[len(names)] if len(names) < len(NUMBERS) else str(len(names))
     return f"these {number}, which it cannot tell apart: {shorten(names, '; ')}"
+
+
+def _others(tables: Sequence[str]) -> str:
+    count = "another table does" if len(tables) == 1 else f"{len(tables)} others do"
+    return f"{count} ({shorten(tables, ', ')})"
 
 
 def _is(count: int) -> str:

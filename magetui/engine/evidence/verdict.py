@@ -130,6 +130,7 @@ class Evidence:
     revisions: tuple[RevisionEvidence, ...]  # newest first
     verdict: Verdict
     tables: int  # how many tables the chain is known to make; 0 if a schema shows nothing of it
+    strangers: tuple[str, ...] = ()  # live tables that no revision makes
     damaged: str | None = None  # a revision below the current one, of which a part has gone since it was run
 
     @property
@@ -168,6 +169,11 @@ class Evidence:
     def candidate(self) -> Revisions | None:
         """The current revision that explains most of the live schema; None if no current revision matches."""
         return next(iter((*self.fits, *self.loosely)), None)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether no table of the chain exists, but others do: this may be another application's database."""
+        return self.fits == ((),) and bool(self.strangers)
 
     def contradicts(self, current: Sequence[str]) -> bool:
         """Return True if the schema does not match that current revision, not even loosely."""

@@ -98,7 +98,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
     if plan.verb == "stamp":
-        return Preview((), plan_losses(reading, plan), doubt=_doubt(reading, plan.result))
+        return Preview((), plan_losses(reading, plan), doubt=_doubt(reading, plan, plan.result))
     workspace, backend = reading.workspace, reading.workspace.backend.name
     recorded = recorded_steps(workspace, plan)
     steps = [
@@ -115,18 +115,19 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     doubt = None
     if plan.repair is None:
         with suppress(MagetuiError):  # the diagnosis says why there is no evidence
-            doubt = _doubt(reading, plan.current)
+            doubt = _doubt(reading, plan, plan.current)
     owner = ownership(reading.overview, workspace.target, (o for _, _, done in recorded for o in done.operations))
     return Preview(tuple(steps), losses, no_forecast, tuple(fails), owner, doubt)
 
 
-def _doubt(reading: Reading, current: tuple[str, ...]) -> str | None:
-    from magetui.engine.diagnosis.evidence_findings import doubt_of
+def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> str | None:
+    from magetui.engine.diagnosis.evidence_findings import doubt_of, newer_of
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     if reading.workspace.backend.name == "mssql":
         return None  # there is no evidence
-    return doubt_of(reading.workspace.chain, gather_evidence(reading), current)
+    evidence = gather_evidence(reading)
+    return doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence)
 
 
 # -- PostgreSQL

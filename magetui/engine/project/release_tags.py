@@ -12,7 +12,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from magetui.engine.project.releases import version_key
 from magetui.engine.revisions.graph import read_chain
 
 VERSIONS = Path("mage_ai", MIGRATIONS, "versions").as_posix()
+WITHOUT_MIGRATIONS = frozenset({"0.2.10", "0.3.1", "0.3.2", "0.3.3", "0.3.4"})  # their packages have no scripts
+NOT_INSTALLABLE = {"installable": False}
 RELEASE_TAG = re.compile(r"v?(\d+\.\d+\.\d+)")
 ABOUT = (
     "The Alembic revision that is the head of each release of mage-ai. Read from the public repository: from the "
@@ -78,10 +80,20 @@ def _read_tag(repository: Path, tag: str) -> TaggedRelease | UnreadTag:
     return TaggedRelease(version, date, chain.heads[0], len(chain.revisions))
 
 
-def merge_releases(data: Mapping[str, Any], tagged: Sequence[TaggedRelease]) -> dict[str, Any]:
-    """Return the data with the tags' releases, which replace older rows. Releases without a tag stay."""
-    rows = {row["version"]: row for row in data["releases"]}
+def merge_releases(
+    data: Mapping[str, Any], tagged: Sequence[TaggedRelease], published: Set[str] | None = None
+) -> dict[str, Any]:
+    """Return the data with the tags' releases, which replace older rows. Releases without a tag stay.
+
+    `published` are the versions that the package index has; None leaves what the data says of that.
+    """
+    rows = {row["version"]: {key: row[key] for key in row if key != "installable"} for row in data["releases"]}
+    missing = {row["version"] for row in data["releases"] if not row.get("installable", True)}
     rows |= {release.version: {**asdict(release), "from": "tag"} for release in tagged}
+    if published is not None:
+        missing = {*(rows.keys() - published), *(rows.keys() & WITHOUT_MIGRATIONS)}
+    for version in missing:
+        rows[version] |= NOT_INSTALLABLE
     return {"about": ABOUT, "releases": sorted(rows.values(), key=lambda row: version_key(row["version"]))}
 
 

@@ -22,11 +22,16 @@ SURE = frozenset({"tag", "wheel"})
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release and its head, which was read from 'tag', 'wheel' or, less certainly, 'version commit'."""
+    """A release and its head, which was read from 'tag', 'wheel' or, less certainly, 'version commit'.
+
+    `installable`: whether the package index has it with its migrations. Some versions were only tagged, and the oldest
+    packages lack the migrations.
+    """
 
     version: str
     head: str
     source: str = "tag"
+    installable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class Origin:
     """A revision's position among Mage's releases, relative to the installed one, `running`.
 
     `versions` are the releases whose head it is, oldest first. `first` is the first release that has the revision.
-    `pin` is the release to install for a database at this revision: no release migrates it less, and its head is
-    certain if that is possible.
+    `pin` is the release to install for a database at this revision: no installable release migrates it less, and its
+    head is certain if that is possible. None if there is none.
     """
 
     revision: str
@@ -64,7 +69,8 @@ class Origin:
 def releases() -> tuple[Release, ...]:
     """Return Mage's releases and their head revisions, oldest first."""
     text = resources.files("magetui.engine.project").joinpath(DATA).read_text(encoding="utf-8")
-    return tuple(Release(row["version"], row["head"], row["from"]) for row in json.loads(text)["releases"])
+    rows = json.loads(text)["releases"]
+    return tuple(Release(row["version"], row["head"], row["from"], row.get("installable", True)) for row in rows)
 
 
 def releases_at(revision: str) -> tuple[str, ...]:
@@ -97,7 +103,7 @@ def origin_of(revision: str, chain: Chain, running: str | None = None) -> Origin
     first = at_head or first_releases(chain).get(revision)
     if first is None:
         return Origin(revision, versions, None, None, running)
-    return Origin(revision, versions, first.version, _most_certain(first.head), running)
+    return Origin(revision, versions, first.version, _pin(first, stays=revision in chain.by_id), running)
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -106,12 +112,16 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-def _most_certain(head: str) -> str:
-    """Return the newest release whose head is `head`, if possible one that a tag, a wheel or its neighbours prove."""
+def _pin(first: Release, *, stays: bool) -> str | None:
+    """Return the newest installable release with the head of `first`, else a later one if the revision `stays` in them.
+
+    A release whose head is proven comes before one whose head was read from a commit.
+    """
     known = releases()
-    indexes = [index for index, release in enumerate(known) if release.head == head]
-    certain = [i for i in indexes if known[i].source in SURE or (i - 1 in indexes and i + 1 in indexes)]
-    return known[max(certain or indexes)].version
+    later = [release for release in known[known.index(first) :] if release.installable]
+    at_head = [release for release in later if release.head == first.head]
+    proven = [release for release in at_head if release.source in SURE]
+    return next((release.version for release in [*proven[::-1], *at_head[::-1], *(later if stays else ())]), None)
 
 
 def _range(versions: Sequence[str]) -> str | None:

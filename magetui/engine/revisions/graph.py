@@ -90,7 +90,8 @@ class Chain:
             if len(self.heads) != 1:
                 heads = ", ".join(self.heads)
                 raise RevisionError(
-                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' is ambiguous. Name one.",
+                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' is ambiguous. Name one, or "
+                    "migrate to 'heads': all of them.",
                     self.heads,
                 )
             return self.heads[0]

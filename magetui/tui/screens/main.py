@@ -178,7 +178,8 @@ class MainScreen(Screen[None]):
         pane = self.unfolded
         selected = pane.selected if isinstance(pane, RevisionsPane) else None
         if name == "migrate":
-            return selected if selected and selected not in applied else "head", None
+            head = "head" if len(chain.heads) == 1 else "heads"
+            return selected if selected and selected not in applied else head, None
         if name == "rollback":
             return selected if selected in applied and selected not in current else "-1", None
         return selected or _matching_revision(diagnosis), next(iter(chain.unknown(current)), None)
