@@ -50,5 +50,9 @@ class BackupJob(Protocol):
         `report` is called with the progress several times a second. If it raises, the backup ends.
         """
 
+    @property
+    def restore_problem(self) -> str | None:
+        """Return the right that this role lacks for `restore_command`, and the way around it; None if it lacks none."""
+
     def restore_command(self, file: Path) -> str:
         """Return the shell command that restores `file` into a database. It contains no credential."""

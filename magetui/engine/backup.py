@@ -51,6 +51,7 @@ class Backup:
     restore: str
     database: str  # the URL, redacted
     dialect: str
+    restore_problem: str | None = None  # the right that the role lacks to restore it, as a sentence
     unrecorded: str | None = None  # why the backup is not among the recorded runs, as a sentence
 
 
@@ -116,6 +117,7 @@ def make_backup(
         restore=job.restore_command(file),
         database=workspace.target.redacted,
         dialect=workspace.backend.name,
+        restore_problem=job.restore_problem,
     )
     try:
         record_backup(workspace, backup.file, _megabytes(backup.bytes), backup.elapsed_ms)

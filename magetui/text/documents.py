@@ -154,7 +154,7 @@ def nothing_done_document(plan: Plan) -> Document:
 
 
 def backup_document(backup: Backup) -> Document:
-    return _picked(backup, "file", "bytes", "elapsed_ms", "restore", "database")
+    return _picked(backup, "file", "bytes", "elapsed_ms", "restore", "restore_problem", "database")
 
 
 def signal_document(signalled: Signalled) -> Document:

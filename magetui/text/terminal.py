@@ -228,6 +228,8 @@ class Text:
         )
         yield RESTORING.get(backup.dialect, "To restore it:")
         yield formats.plain(backup.restore)
+        if backup.restore_problem is not None:
+            yield from wrapped(formats.plain(backup.restore_problem), WRAP, 0)
 
     def runs(self, records: Sequence[RunRecord]) -> Iterable[str]:
         if not records:

@@ -17,6 +17,7 @@ from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.leaks import nowhere
 from tests.support.live import Live
 from tests.support.mage import CHECKOUT
+from tests.support.postgres import PASSWORD, USER
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
@@ -76,7 +77,7 @@ def test_json_document_has_the_keys_that_scripts_read(
     done = magetui("--url", role_table.url, "backup", "--output", folder / "mage.dump", "--json")
     assert done.status == 0, done
     document = done.json
-    assert set(document) == {"format", "file", "bytes", "elapsed_ms", "restore", "database"}
+    assert set(document) == {"format", "file", "bytes", "elapsed_ms", "restore", "restore_problem", "database"}
     assert document["file"] == str(folder / "mage.dump")
     assert document["bytes"] == (folder / "mage.dump").stat().st_size
     assert document["database"].startswith("postgresql://mage:***@")
@@ -239,3 +240,17 @@ def test_backup_is_on_record_among_the_runs(magetui: Magetui, mage_sqlite_url: s
     told = magetui("runs", "1").stdout
     assert f"Backup written: {file} (" in told
     assert "current" not in told
+
+
+def test_a_role_that_may_not_create_databases_is_told_how_to_restore_all_the_same(
+    role_table: PostgresDatabase, magetui: Magetui, folder: Path
+) -> None:
+    name = f"reader_of_{role_table.name}"
+    role_table.rows(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    role_table.rows(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+    try:
+        done = magetui("--url", role_table.url.replace(f"//{USER}:", f"//{name}:"), "backup", cwd=folder)
+        assert done.status == 0, done
+        assert f"The role {name} may not create databases. Run createdb as a role that may" in done.stdout
+    finally:
+        role_table.rows(f"DROP OWNED BY {name}; DROP ROLE {name}")

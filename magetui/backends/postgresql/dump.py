@@ -48,7 +48,8 @@ PROVIDERS = {"i": ("icu", "icu-locale"), "b": ("builtin", "builtin-locale")}
 ORIGIN_SQL = """
 select current_setting('server_version'), current_setting('server_version_num')::int / 10000,
        pg_database_size(d.oid), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
-       to_jsonb(d) ->> 'datlocprovider', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
+       to_jsonb(d) ->> 'datlocprovider', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'),
+       current_user, (select rolcreatedb or rolsuper from pg_roles where rolname = current_user)
 from pg_database d where d.datname = current_database()
 """
 
@@ -65,6 +66,8 @@ class Origin:
     ctype: str
     provider: str | None
     locale: str | None
+    role: str
+    may_create: bool  # whether the role may create databases
 
     @classmethod
     def read(cls, connection: Connection) -> Origin:
@@ -194,6 +197,15 @@ class Dump:
         no_reason = killed if status < 0 else f"it gave no reason, and its exit status is {status}"
         reason = " ".join(complaints.text.split()) or no_reason
         return BackupFailedError("failed", f"pg_dump failed: {reason.removeprefix('pg_dump: error: ')}")
+
+    @property
+    def restore_problem(self) -> str | None:
+        if self.origin.may_create:
+            return None
+        return (
+            f"The role {self.origin.role} may not create databases. Run createdb as a role that may (add -U NAME), or "
+            "leave it out, and restore into an empty database that exists."
+        )
 
     def restore_command(self, file: Path) -> str:
         """Return a command that restores into a new database on the same server; both programs ask for a password."""

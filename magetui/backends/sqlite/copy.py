@@ -57,6 +57,10 @@ class Copy:
                 "with cp.",
             )
 
+    @property
+    def restore_problem(self) -> str | None:
+        return None
+
     def restore_command(self, file: Path) -> str:
         """Return a command that copies the backup over the database, which no program may use meanwhile.
 

@@ -262,6 +262,7 @@ class BackupScreen(OverScreen):
             Content(""),
             Content(RESTORING.get(made.dialect, "To restore it:")),
             Content(formats.plain(made.restore)),
+            *([Content.styled(formats.plain(made.restore_problem), WARNING)] if made.restore_problem else []),
             Content(""),
             Content.styled("y copies this command", QUIET),
         ]
