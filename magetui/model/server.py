@@ -9,6 +9,20 @@ ServerCause = Literal["refused", "timeout", "tls", "password", "no-database", "t
 ConnectCause = Literal[
     ServerCause, "name", "driver-missing", "not-a-database", "not-readable", "bad-url", "secret", "other"
 ]
+ErrorKind = Literal[
+    "duplicates",
+    "nulls",
+    "orphans",
+    "check",
+    "too-long",
+    "not-castable",
+    "rights",
+    "exists",
+    "missing",
+    "in-use",
+    "disk",
+    "read-only",
+]
 StatementCause = Literal["lock-timeout", "deadlock", "statement-timeout", "cancelled", "lost", "failed"]
 
 
@@ -60,10 +74,24 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorSubject:
+    """The table, and its columns, that an error of the server is about; as far as the server names them."""
+
+    schema: str | None = None
+    table: str | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
-    """The meaning of a driver's error: a cause that the program can act on, and the server's own message, redacted."""
+    """The meaning of a driver's error: a cause that the program can act on, and the server's own message, redacted.
+
+    `kind` and `subject` tell more about a statement that failed.
+    """
 
     cause: ConnectCause | StatementCause
     message: str
     silent: bool = False  # there was no answer at all, not even a refusal
     advice: str | None = None  # what to do next, if more is known than the cause
+    kind: ErrorKind | None = None
+    subject: ErrorSubject | None = None

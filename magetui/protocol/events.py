@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from magetui.model.plan import Direction, Loss, OnDisconnect, PlannedStep, RunVerb, SignalAction
 from magetui.model.schema_change import SchemaChange
+from magetui.model.server import ErrorKind, ErrorSubject
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import codec
 from magetui.protocol.redaction import clean_json
@@ -222,6 +223,8 @@ class RunEnded(Event, event="run-ended"):
     error: str | None = None
     where: str | None = None  # the script's file and line, if a script failed
     statement: str | None = None
+    error_kind: ErrorKind | None = None
+    subject: ErrorSubject | None = None  # the table of the error
 
 
 # The program itself writes these fields. If a password is 'done', hiding it must not change an outcome.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from magetui.model.plan import Plan
+from magetui.model.server import ErrorKind, ErrorSubject
 from magetui.protocol import events
 from magetui.runner.schema_check import SchemaCheck
 from magetui.runner.version_table import VersionTableUnreadable
@@ -24,6 +25,8 @@ class Ending:
     outcome: events.Outcome
     error: str | None = None
     where: str | None = None
+    kind: ErrorKind | None = None
+    subject: ErrorSubject | None = None
 
 
 class ReadBack:

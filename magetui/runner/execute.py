@@ -93,6 +93,8 @@ class Run:
                 error=ending.error,
                 where=ending.where,
                 statement=self._statements.last_statement if stopped else None,
+                error_kind=ending.kind,
+                subject=ending.subject,
             )
         )
         return ending.outcome
@@ -133,7 +135,7 @@ class Run:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
             failure = self._failure(error)
             where = error_location(error, self._request.scripts)
-            return Ending(self._outcome_of(failure), failure.message, where)
+            return Ending(self._outcome_of(failure), failure.message, where, failure.kind, failure.subject)
         return Ending("done")
 
     def _change_under_mutex(self, stack: ExitStack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from magetui.engine.runs.causes import cause_of
 from magetui.text import formats
 from magetui.text import preview as previews
 from magetui.text.schema_changes import left_invalid, remains
@@ -69,7 +70,7 @@ def _why(record: RunRecord) -> str:
     match record.outcome:
         case "failed":
             where = f" At {formats.plain(record.where)}." if record.where else ""
-            why = f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}"
+            why = f"{_sentence(f'Error: {error}' if error else 'The reason is unknown')}{where}{_cause(record)}"
         case "cancelled" if record.line_dropped:
             why = "The program that started the run was gone, and on-disconnect was set to cancel."
         case "deadlock":
@@ -86,6 +87,13 @@ def _why(record: RunRecord) -> str:
         case "lost":
             why = _sentence(error or "The connection broke")
     return why
+
+
+def _cause(record: RunRecord) -> str:
+    cause = cause_of(record)
+    if cause is None:
+        return ""
+    return f" {cause.sentence}" + (f" They are: {formats.plain(cause.sql)};" if cause.sql else "")
 
 
 def _why_lock_timeout(record: RunRecord, error: str) -> str:

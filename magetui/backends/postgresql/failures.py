@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.problems import original
-from magetui.model.server import ConnectCause, Failure, StatementCause
+from magetui.model.server import ConnectCause, ErrorKind, ErrorSubject, Failure, StatementCause
 
 QUERY_CANCELED = "57014"
 CONNECTION_EXCEPTION_CLASS = "08"
@@ -25,6 +26,31 @@ STATEMENT_CODES: Mapping[str, StatementCause] = {
     "57P05": "lost",  # idle_session_timeout
     "25P03": "lost",  # idle_in_transaction_session_timeout
 }
+KINDS: Mapping[str, ErrorKind] = {
+    "23505": "duplicates",
+    "23502": "nulls",
+    "23503": "orphans",
+    "23514": "check",
+    "22001": "too-long",
+    "22P02": "not-castable",
+    "42804": "not-castable",  # "cannot be cast automatically": it needs a USING
+    "22003": "not-castable",
+    "42501": "rights",
+    "42710": "exists",
+    "42P07": "exists",
+    "42701": "exists",
+    "42P06": "exists",
+    "42704": "missing",
+    "42P01": "missing",
+    "42703": "missing",
+    "3F000": "missing",
+    "2BP01": "in-use",
+    "0A000": "in-use",  # "cannot alter type of a column used by a view or rule", among others: see `_kind`
+    "53100": "disk",
+    "53400": "disk",  # a limit of the configuration, such as temp_file_limit
+    "25006": "read-only",
+}
+KEY = re.compile(r"Key \(([^)]*)\)=")  # the columns in the detail of a violated key
 # Causes, patterns and advice. The first pattern that matches decides; with several hosts, the message names the error
 # of each host.
 WORDS: tuple[tuple[ConnectCause, str, str | None], ...] = (
@@ -95,9 +121,21 @@ def failure(error: BaseException) -> Failure:
     if code == QUERY_CANCELED:  # by its statement timeout, or by a person
         timed_out = "statement timeout" in message
         return Failure("statement-timeout" if timed_out else "cancelled", message)
-    return Failure(
-        STATEMENT_CODES.get(code, "lost" if code.startswith(CONNECTION_EXCEPTION_CLASS) else "failed"), message
-    )
+    cause = STATEMENT_CODES.get(code, "lost" if code.startswith(CONNECTION_EXCEPTION_CLASS) else "failed")
+    kind = KINDS.get(code) if code != "0A000" or "used by a view" in message else None
+    return Failure(cause, message, kind=kind, subject=_subject(own, message))
+
+
+def _subject(error: Any, message: str) -> ErrorSubject | None:
+    """Return the table and columns of the error's fields (manual, 55.8), and of its detail."""
+    diagnostics = getattr(error, "diag", None)
+    if diagnostics is None or diagnostics.table_name is None:
+        return None
+    named = KEY.search(message)
+    columns = tuple(name.strip().strip('"') for name in named[1].split(",")) if named else ()
+    if diagnostics.column_name is not None:
+        columns = (diagnostics.column_name,)
+    return ErrorSubject(diagnostics.schema_name, diagnostics.table_name, columns)
 
 
 def _failure_without_code(error: BaseException, own: BaseException, message: str) -> Failure:

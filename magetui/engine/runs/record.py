@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from magetui.model.plan import Loss
+from magetui.model.server import ErrorKind, ErrorSubject
 from magetui.model.sessions import LockWait, Session, StatementProgress
 from magetui.protocol import events
 
@@ -58,6 +59,8 @@ class RunRecord:
     answers: int = 0  # how often the server answered again after a silence
     error: str | None = None
     where: str | None = None
+    error_kind: ErrorKind | None = None
+    subject: ErrorSubject | None = None  # the table of the error
     committed: bool = False
     losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
     compared: events.SchemaCompared | None = None  # None for a run of an earlier version
@@ -183,6 +186,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
                 committed=event.committed,
                 error=event.error,
                 where=event.where,
+                error_kind=event.error_kind,
+                subject=event.subject,
                 ended=event.at,
                 steps=steps,
                 wait=None,
