@@ -41,6 +41,8 @@ def make_plan(
 
         return plan_repair(reading, verb, in_doubt)
     workspace = reading.workspace
+    if workspace.python.problem is not None:
+        raise RefusedError(f"The scripts cannot be run by {workspace.python.path}. {workspace.python.problem}")
     chain = workspace.chain
     state = reading.overview
     if (table := state.version_table) is not None and table.rows is None:

@@ -59,7 +59,7 @@ def diagnose(reading: Reading) -> Diagnosis:
     started = time.monotonic()
     workspace = reading.workspace
     project, chain = workspace.project, workspace.chain
-    findings = list(environment_findings(project))
+    findings = list(environment_findings(project, workspace.python))
     overview: Overview | None = None
     target = TargetFacts(url=None, source=None)
     try:

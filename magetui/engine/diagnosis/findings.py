@@ -12,6 +12,7 @@ from typing import Any
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import Finding, Severity, some
 from magetui.engine.preflight import lacks_schema, quoted
+from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
@@ -69,7 +70,11 @@ def findings_of(
     )
 
 
-def environment_findings(project: Project) -> Iterator[Finding]:
+def environment_findings(project: Project, python: Interpreter) -> Iterator[Finding]:
+    if python.problem is not None:
+        message = f"The scripts cannot be run by {python.path} ({python.why}). {python.problem}"
+        yield Finding("unsupported-python", "critical", message, {"python": python.path})
+        return
     if project.doubt is not None:
         table = project.scripts.version_table
         yield Finding(

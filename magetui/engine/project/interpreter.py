@@ -20,17 +20,20 @@ from pathlib import Path
 from magetui.engine.project.toml import read_toml
 
 ASK_SECONDS = 20
-QUESTION = "import importlib.util as u; print(bool(u.find_spec('alembic') and u.find_spec('sqlalchemy')))"
+# The versions come from the packages' metadata, because importing them takes a second.
+QUESTION = "from importlib.metadata import version as v; print(v('alembic'), v('sqlalchemy'))"
+OLDEST = {"Alembic": (1, 13), "SQLAlchemy": (2, 0)}
 PROJECT_ROOT = ("pyproject.toml", "uv.lock", "poetry.lock", ".git")
 OURS = "this program's own"
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """An interpreter's path, and the reason why it was chosen."""
+    """An interpreter's path, and the reason why it was chosen. `problem` is a sentence if it cannot run the scripts."""
 
     path: str
     why: str
+    problem: str | None = None
 
 
 def find_interpreter(
@@ -38,7 +41,7 @@ def find_interpreter(
 ) -> Interpreter:
     """Return the interpreter for the scripts of an Alembic project in `folder`."""
     if named is not None:
-        return Interpreter(named, source)
+        return Interpreter(named, source, _problem(named))
     lacking: list[str] = []
     for home, why in _environments(environment, folder):
         python = home / "bin" / "python"
@@ -47,10 +50,29 @@ def find_interpreter(
         if home.resolve() == Path(sys.prefix).resolve():
             return Interpreter(sys.executable, why)
         with suppress(OSError, subprocess.TimeoutExpired):
-            if ask(str(python), QUESTION) == "True":
-                return Interpreter(str(python), why)
+            if versions := ask(str(python), QUESTION):
+                return Interpreter(str(python), why, _too_old(versions))
         lacking.append(str(home))
     return Interpreter(sys.executable, OURS + "".join(f"; {home} has no Alembic" for home in lacking))
+
+
+def _problem(python: str) -> str | None:
+    """Return why a named interpreter cannot run the scripts. If it cannot be started, the child tells why."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return _too_old(ask(python, QUESTION))
+    return None
+
+
+def _too_old(versions: str) -> str | None:
+    """Return a sentence if one of the versions, as `QUESTION` prints them, is older than the oldest that works."""
+    for (name, oldest), version in zip(OLDEST.items(), versions.split(), strict=False):
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+            needed = ".".join(map(str, oldest))
+            return (
+                f"It has {name} {version}, and magetui runs scripts with {name} {needed} or later. Name an interpreter "
+                "with newer packages by --python, or upgrade the packages of the project."
+            )
+    return None
 
 
 def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
