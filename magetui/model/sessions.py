@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from magetui.model.lock_modes import LockMode, lock_mode
+
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
@@ -40,6 +42,7 @@ class Session:
     blocked_by: tuple[int, ...] = ()
     queued_behind: tuple[int, ...] = ()  # the part of `blocked_by` that only waits in front of this session
     began: str | None = None  # its start as the server writes it; identifies the session together with `pid`
+    waited_ms: int | None = None  # for the lock; None if the server does not tell (PostgreSQL before 14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,18 @@ class MutexHolder:
         what = self.note or (self.session.application if self.session else None)
         since = f", since {self.since}" if self.since else ""
         return f"{who} ({what}){since}" if what else f"{who}{since}"
+
+
+def is_migrator(session: Session, version_table: str) -> bool:
+    """Return whether the session changes the schema or the version table, in a transaction that has read the latter.
+
+    A migration of Alembic reads the version table first, and writes to it after each step. Until then, its steps hold
+    strong locks on other tables. magetui's own sessions are left out: those of a run hold the mutex.
+    """
+    if (session.application or "").startswith("magetui"):
+        return False
+    modes = [(held.relation.rpartition(".")[2], lock_mode(held.mode)) for held in session.holds]
+    on_version_table = [mode for name, mode in modes if name == version_table and mode is not None]
+    strongest = max((mode.strength for _, mode in modes if mode is not None), default=0)
+    writes = any(mode.strength >= LockMode.ROW_EXCLUSIVE.strength for mode in on_version_table)
+    return writes or (bool(on_version_table) and strongest >= LockMode.SHARE_UPDATE_EXCLUSIVE.strength)

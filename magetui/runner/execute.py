@@ -36,10 +36,9 @@ from magetui.runner.retries import Retries
 from magetui.runner.schema_check import SchemaCheck, described
 from magetui.runner.script_errors import error_location, error_text
 from magetui.runner.statement_log import StatementLog
+from magetui.runner.turn import Turn
 from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
 from magetui.runner.watch import Progress, RunCancelled, Watcher
-
-PULSE_SECONDS = 0.2
 
 
 class Run:
@@ -142,7 +141,7 @@ class Run:
         request, plan = self._request, self._plan
         mutex = self._backend.mutex(self._url, request.mutex_key, request.session_name("mutex"), plan.verb)
         stack.callback(mutex.release)
-        self._retry_on_lock_timeout(lambda: self._take(mutex))
+        self._retry_on_lock_timeout(lambda: self._wait_for_turn(mutex))
         current = self._read_current()
         if plan.verb == "migrate" and sorted(current) == sorted(plan.result) != sorted(plan.current):
             return  # the holder of the mutex before us has done this very migration
@@ -161,32 +160,10 @@ class Run:
         else:
             self._retry_on_lock_timeout(lambda: self._run_alembic(mutex))
 
-    def _take(self, mutex: Mutex) -> None:
-        """Poll the mutex: a blocking wait can deadlock with CREATE INDEX CONCURRENTLY. Raises `MutexTimeout`."""
-        limit_ms = self._request.timeouts.lock_ms
-        started = time.monotonic()
-        reported = False
-        while not mutex.try_acquire():
-            self._progress.check()
-            waited_ms = milliseconds_since(started)
-            if not reported:
-                reported = True
-                self._report_holder()
-            if limit_ms and waited_ms > limit_ms:
-                raise MutexTimeout(
-                    f"Somebody else is migrating this database and did not finish within {limit_ms / 1000:g} s."
-                )
-            self._progress.cancelled.wait(PULSE_SECONDS)
-        if reported:
-            self._schema.begin()  # the holder of the mutex before us may have changed it
-        self._journal.append(events.MutexTaken(at=now(), waited_ms=milliseconds_since(started)))
-
-    def _report_holder(self) -> None:
-        with self._reader.connect() as connection:
-            holder = self._backend.mutex_holder(connection, self._request.mutex_key, self._url)
-        session, note = (holder.session, holder.described()) if holder else (None, None)
-        timeout_ms = self._request.timeouts.lock_ms
-        self._journal.append(events.MutexAwaited(at=now(), timeout_ms=timeout_ms, holder=session, note=note))
+    def _wait_for_turn(self, mutex: Mutex) -> None:
+        turn = Turn(self._request, self._backend, self._reader, self._journal, self._progress)
+        if turn.wait(mutex):
+            self._schema.begin()  # the one before us may have changed it
 
     def _require_sessions(self) -> None:
         """Refuse a pooler that gives each transaction another session: no session would hold the mutex."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from magetui.engine.runs.record import RunRecord, Wait, fold
 from magetui.model.sessions import Session, StatementProgress
 from magetui.protocol import events
-from magetui.text import formats
+from magetui.text import formats, wait_queue
 
 # The event after a wait tells whether the run got the lock.
 AFTER_A_WAIT = (
@@ -164,6 +164,8 @@ def _wait_lines(wait: Wait, note: str | None, *, again: bool) -> Iterator[str]:
         yield from _query(session)
     if wait.more_behind:
         yield f"  and {wait.more_behind} more waiters"
+    if (first := wait_queue.ahead_of_run(wait)) is not None:
+        yield f"  {first}"
 
 
 def _query(session: Session) -> Iterator[str]:

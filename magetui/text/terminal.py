@@ -18,7 +18,7 @@ from magetui.engine.sessions import listing, tree
 from magetui.model.plan import Plan, PlanStep
 from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import Session
-from magetui.text import formats, operations, run_conclusion
+from magetui.text import formats, operations, run_conclusion, wait_queue
 from magetui.text import preview as previews
 from magetui.text.run_events import blocker
 
@@ -171,6 +171,8 @@ class Text:
                 yield f"{under}{holds(session, most=6)}"
             if session.query:
                 yield f"{under}{formats.one_line(session.query, WRAP)}"
+            if branch.waiting and not branch.depth:
+                yield from (f"{under}{sentence}" for sentence in wait_queue.effect(session, sessions))
 
     def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
         yield formats.plain(plan.summary)

@@ -56,7 +56,7 @@ def test_waits_for_a_row_and_for_an_advisory_lock_are_described(catalogued: Cata
     waited = found[row]
     assert waited is not None
     assert waited.relation is not None
-    assert waited.relation.startswith("transaction ")
+    assert waited.relation.startswith("the end of transaction ")
     assert waited.mode == "SHARE"
     assert found[second] == LockWait("a row of t", "ACCESS EXCLUSIVE")
     assert found[advisory] == LockWait("advisory lock", "EXCLUSIVE")

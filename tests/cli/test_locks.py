@@ -44,6 +44,7 @@ def test_tree_tells_a_lock_that_is_held_from_a_place_in_the_queue(
         f"{root}  mage  mage-server  127.0.0.1  idle in transaction  BLOCKS 3",
         "    holds role (access share)",
         "    SELECT * FROM role WHERE id = 4",
+        f"    Ending it frees {alter} (psql) at once.",
         f"└ {alter}  mage  psql  127.0.0.1  active",
         "      waits for access exclusive on role",
         "      ALTER TABLE role DROP COLUMN id",

@@ -159,3 +159,29 @@ def test_lock_file_that_goes_while_it_is_looked_at_is_not_taken(
     monkeypatch.undo()
     assert second.try_acquire()
     second.release()
+
+
+PLAIN = "SELECT * FROM alembic_version; CREATE TABLE t2 (id integer, name varchar(50))"
+
+
+def test_a_plain_alembic_upgrade_that_takes_no_lock_is_named_and_waited_for(
+    pg_database: PostgresDatabase, magetui: Magetui, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), pg_database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    with pg_database.session(PLAIN, "alembic") as other:
+        found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
+        [finding] = [finding for finding in found if finding["code"] == "other-migrator"]
+        pid = other.info.backend_pid
+        assert f"Session {pid} (alembic) is migrating this database without the migration lock" in finding["message"]
+        given_up = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", "0.5")
+        assert given_up.status == 5, given_up
+        assert "Another session, which does not take the migration lock, is migrating this database" in given_up.stdout
+        live = Live(magetui.start("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 60))
+        live.hears(rf"blocker: {pid}  mage  alembic")
+        with other.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = 'rev2'")
+        other.commit()
+        done = live.end()
+    assert done.status == 0, done
+    assert pg_database.current == ["rev2"]

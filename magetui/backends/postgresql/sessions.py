@@ -44,7 +44,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     result = []
     for row in rows:
         (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
-        names, modes, wanted_mode, lock_type, relation, waited_id, blockers, _stakes, began = locks
+        names, modes, wanted_mode, lock_type, relation, waited_id, blockers, waited_ms, _stakes, began = locks
         waits_for = None
         if lock_type is not None:
             waits_for = LockWait(_lock_name(lock_type, relation, waited_id), _mode(wanted_mode))
@@ -65,6 +65,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                 queued_behind=tuple(
                     blocker for blocker in blocked_by if _only_queues(stakes.get(blocker, ()), stakes[pid])
                 ),
+                waited_ms=_milliseconds(waited_ms),
                 began=began,
             )
         )
@@ -122,7 +123,7 @@ def _lock_name(kind: str, relation: str | None, waited_id: str | None) -> str:
     if kind in ("tuple", "page", "extend") and relation is not None:
         return f"{LOCK_KINDS[kind]} {relation}"
     if kind in ("transactionid", "virtualxid"):
-        return f"transaction {waited_id}"
+        return f"the end of transaction {waited_id}"
     return LOCK_KINDS.get(kind, f"{kind} lock")
 
 

@@ -20,7 +20,7 @@ from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.target import Target
 from magetui.engine.target.url_options import with_setting
-from magetui.model.sessions import Session
+from magetui.model.sessions import Session, is_migrator
 
 LONG_TRANSACTION_MS = 1_000
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
@@ -67,6 +67,7 @@ def findings_of(
         *owner_findings(chain, overview),
         *_server_findings(overview, obstacle),
         *_session_findings(overview, obstacle),
+        *_migrator_findings(project, overview),
     )
 
 
@@ -325,6 +326,25 @@ def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding
                 "may alter a table."
             )
         yield Finding("not-owner", obstacle, message, {"tables": tables, "owners": owners}, "connect")
+
+
+def _migrator_findings(project: Project, overview: Overview) -> Iterator[Finding]:
+    """Yield a finding for a session that migrates without the migration lock, as a plain `alembic upgrade` does."""
+    for session in overview.sessions:
+        if not is_migrator(session, project.scripts.version_table):
+            continue
+        if overview.mutex is not None and session.pid == overview.mutex.pid:
+            continue
+        relations = sorted({held.relation for held in session.holds})
+        yield Finding(
+            "other-migrator",
+            "warning",
+            f"Session {session.pid} ({session.application or 'no name'}) is migrating this database without the "
+            f"migration lock, as a plain 'alembic upgrade' does: it holds locks on {some(relations)}. A run waits for "
+            "it.",
+            {"pid": session.pid, "relations": relations},
+            "locks",
+        )
 
 
 def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:

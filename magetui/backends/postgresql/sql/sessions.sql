@@ -8,6 +8,7 @@
 -- session that holds a conflicting lock from a session that is only ahead in the wait queue.
 with locks as materialized (
     select l.pid, l.locktype, l.granted, l.mode, l.relation, l.page, l.tuple, l.transactionid, l.virtualxid,
+           case when not l.granted then (to_jsonb(l) ->> 'waitstart')::timestamptz end as waitstart,  -- from 14 on
            l.database = (select oid from pg_database where datname = current_database()) as here,
            concat_ws(' ', l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid,
                      l.objid, l.objsubid) as object
@@ -35,10 +36,16 @@ with locks as materialized (
     where l.object in (select object from waits)
     group by l.pid
 ), held as materialized (
-    select l.pid, array_agg(r.name order by r.name, l.mode) as names, array_agg(l.mode order by r.name, l.mode) as modes
-    from locks l join relations r on r.oid = l.relation
-    where l.here and l.granted and l.locktype = 'relation' and not r.system and r.relkind not in ('i', 'I')
-    group by l.pid
+    select h.pid, array_agg(h.name order by h.name, h.mode) as names, array_agg(h.mode order by h.name, h.mode) as modes
+    from (select l.pid, r.name, l.mode
+          from locks l join relations r on r.oid = l.relation
+          where l.here and l.granted and l.locktype = 'relation' and not r.system and r.relkind not in ('i', 'I')
+          union  -- a table that its transaction has created is not in the catalog yet
+          select l.pid, 'a new table', l.mode
+          from locks l
+          where l.here and l.granted and l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
+            and not exists (select 1 from pg_class c where c.oid = l.relation)) h
+    group by h.pid
 )
 select s.pid, s.usename,
        coalesce(nullif(s.application_name, ''), nullif(s.backend_type, 'client backend')),
@@ -48,7 +55,8 @@ select s.pid, s.usename,
          * 1000,
        h.names, h.modes, w.mode, w.locktype,
        case when w.here then coalesce(r.name, w.relation::text) else w.relation::text end,
-       coalesce(w.transactionid::text, w.virtualxid), w.blocked_by, k.stakes, s.backend_start::text
+       coalesce(w.transactionid::text, w.virtualxid), w.blocked_by,
+       extract(epoch from m.now - w.waitstart) * 1000, k.stakes, s.backend_start::text
 from seen s
 cross join moment m
 left join held h on h.pid = s.pid
