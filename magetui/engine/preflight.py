@@ -5,11 +5,11 @@ The plan reports them before it asks for consent. The diagnosis reports them as 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.workspace import Workspace
+from magetui.model.names import quoted
 from magetui.model.plan import ChangeVerb
 from magetui.model.server import Pooler
 
@@ -67,12 +67,6 @@ def schema_problem(state: Overview) -> str:
             f"AUTHORIZATION {quoted(server.user or 'public')}."
         )
     return f"The schema {schema}, which the search_path names, does not exist. 'magetui migrate' creates it first."
-
-
-def quoted(name: str) -> str:
-    """Return the name as PostgreSQL writes it: in double quotes unless it is plain."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
-    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def pooler_problem(pooler: Pooler) -> str | None:

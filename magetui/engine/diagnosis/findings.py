@@ -11,7 +11,7 @@ from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import Finding, Severity, some
-from magetui.engine.preflight import lacks_schema, quoted
+from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
@@ -20,6 +20,7 @@ from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.target import Target
 from magetui.engine.target.url_options import with_setting
+from magetui.model.names import quoted
 from magetui.model.sessions import Session, is_migrator
 
 LONG_TRANSACTION_MS = 1_000

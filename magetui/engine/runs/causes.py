@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from magetui.engine.preflight import quoted
 from magetui.engine.runs.record import RunRecord
+from magetui.model.names import quoted
 from magetui.model.server import ErrorKind, ErrorSubject
 
 
