@@ -15,10 +15,7 @@ from magetui.model.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The effect of ending a session: `freed` get their locks at once, `next` of those is the first in the queue.
-
-    `still` are other sessions that it blocks too, and which go on waiting for somebody else.
-    """
+    """The effect of ending a session: `freed` get their locks at once, and `still` wait for other sessions too."""
 
     freed: tuple[Session, ...]
     still: tuple[Session, ...]
