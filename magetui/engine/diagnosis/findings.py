@@ -273,15 +273,18 @@ def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...
         severity: Severity = "warning"
         is_ours = bool(chain.naming(leftover.table or "") or chain.naming(leftover.name))
         if leftover.kind == "invalid-index":
+            blocks = chain.naming(leftover.name, pending)
+            severity = "critical" if blocks else "warning"
             message = (
                 f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
                 "It slows down every write, and no query uses it. "
             )
-            message += (
-                "'clean' drops it, or builds it again if an applied revision needs it."
-                if is_ours
-                else f"No script names it or its table. To drop it: DROP INDEX {name}"
-            )
+            if blocks:
+                message += f"The pending revision {blocks[0]} fails on it, or skips it. 'clean' drops it."
+            elif is_ours:
+                message += "'clean' drops it, or builds it again if an applied revision needs it."
+            else:
+                message += f"No script names it or its table. To drop it: DROP INDEX {name}"
         elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
             severity = "critical"
             facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"

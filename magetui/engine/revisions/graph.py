@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # The names that Alembic accepts for scripts: alembic/script/base.py, _only_source_rev_file.
 SCRIPT_NAME = re.compile(r"(?!\.#|__init__).*\.py$")
 
+# The words of SQL before the name of an index, a table or a type, and a schema.
+SQL_BEFORE_NAME = r"""\b(?:table|index|type|on|into|update|concurrently|exists)\s+(?:\w+\.)?["`]?"""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -49,11 +52,11 @@ class Chain:
         return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
     def naming(self, name: str, revisions: Iterable[str] | None = None) -> list[str]:
-        """Return those of the revisions, by default of all, whose scripts have the name as a string."""
-        strings = (f"'{name}'", f'"{name}"')
+        """Return the revisions, by default of all, whose scripts have the name as a string, or in SQL as an object's."""
+        named = re.compile(rf"""(['"]){re.escape(name)}\1|{SQL_BEFORE_NAME}{re.escape(name)}\b""", re.IGNORECASE)
         wanted = self.by_id if revisions is None else revisions
         texts = {r: self.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in wanted}
-        return [revision for revision, text in texts.items() if any(string in text for string in strings)]
+        return [revision for revision, text in texts.items() if named.search(text)]
 
     @property
     def broken(self) -> bool:

@@ -1,0 +1,1 @@
+"""Twenty broken databases, and what recovers each of them: see README.md."""
