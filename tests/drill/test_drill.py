@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from magetui.engine.target.selection import Selection
-from magetui.engine.workspace import Workspace
+from tests.drill.build import held
 from tests.drill.cases import CASES, Case, Place
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
@@ -37,22 +36,11 @@ def broken(
     place = case.build(magetui, tmp_path / "project", database)
     with ExitStack() as stack:
         if case.holds is not None:
-            stack.enter_context(pg_database.session(_held(case, place), "reporting"))
+            stack.enter_context(pg_database.session(held(case, place), "reporting"))
         yield place
-    pg_database.rows(f"DROP OWNED BY app_{pg_database.name}; DROP ROLE app_{pg_database.name}") if _has_role(
-        pg_database
-    ) else None
-
-
-def _held(case: Case, place: Place) -> str:
-    if case.holds != "MUTEX":
-        return case.holds or ""
-    workspace = Workspace(Selection(config=str(place.project.ini), url=place.database.url))
-    return f"SELECT pg_advisory_lock({workspace.project.mutex_key})"
-
-
-def _has_role(database: PostgresDatabase) -> bool:
-    return bool(database.rows(f"SELECT 1 FROM pg_roles WHERE rolname = 'app_{database.name}'"))
+    role = f"app_{pg_database.name}"
+    if pg_database.rows(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
+        pg_database.rows(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 class Operator:

@@ -52,7 +52,7 @@ class Chain:
         return parents == [*((revision.revision,) for revision in self.revisions[1:]), ()]
 
     def naming(self, name: str, revisions: Iterable[str] | None = None) -> list[str]:
-        """Return the revisions, by default of all, whose scripts have the name as a string, or in SQL as an object's."""
+        """Return the revisions, by default of all, whose scripts have the name as a string, or in SQL as a name."""
         named = re.compile(rf"""(['"]){re.escape(name)}\1|{SQL_BEFORE_NAME}{re.escape(name)}\b""", re.IGNORECASE)
         wanted = self.by_id if revisions is None else revisions
         texts = {r: self.by_id[r].path.read_text(encoding="utf-8", errors="replace") for r in wanted}
