@@ -248,10 +248,17 @@ def _unique(revisions: Iterable[Revision]) -> tuple[dict[str, Revision], list[Ch
 
 
 def _missing_parents(by_id: Mapping[str, Revision]) -> list[ChainProblem]:
+    by_file = {revision.path.stem: revision.revision for revision in by_id.values()}
+
+    def meant(parent: str) -> str:
+        """Return the revision of the file that the header names in place of a revision, as a sentence."""
+        stem = parent.removesuffix(".py")
+        return f" {stem}.py is a file; its revision is {by_file[stem]}." if stem in by_file else ""
+
     return [
         ChainProblem(
             "missing-parent",
-            f"{revision.path.name} follows revision {parent}, but no script declares that revision.",
+            f"{revision.path.name} follows revision {parent}, but no script declares that revision.{meant(parent)}",
             (revision.path,),
             (revision.revision, parent),
         )
