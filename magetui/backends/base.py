@@ -103,8 +103,11 @@ class Connections(Protocol):
         """Return the server's number for this connection's session; None if the dialect has no sessions."""
         return None
 
-    def in_transaction(self, connection: Connection) -> bool:
-        """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
+    def in_transaction(self, connection: Connection) -> bool | None:
+        """Return whether the driver has an open transaction. Without one, every executed statement is committed.
+
+        Returns None if that is not known: then nothing counts as committed.
+        """
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """Cancel the statement of `running`. Called from another thread. `watching`: a second connection, if any."""

@@ -1,4 +1,4 @@
-"""The errors and result sets of SQL Server as four drivers report them, and what the program makes of them.
+"""The errors and result sets of SQL Server as three drivers report them, and what the program makes of them.
 
 There is no server here. The errors have the shape that each driver gives them. Errors of connections are as the real
 drivers raised them against ports of this machine; errors of statements are as the drivers' sources build them.
@@ -37,14 +37,6 @@ class ProgrammingError(Exception):
     pass
 
 
-class PytdsError(Exception):
-    """An error of pytds, with the number in an attribute."""
-
-    def __init__(self, text: str, number: int) -> None:
-        super().__init__(text, None)
-        self.number, self.text = number, text
-
-
 class WordyError(Exception):
     """An error of mssql-python, which has a text and no number."""
 
@@ -71,12 +63,11 @@ def failure(error: BaseException) -> Failure:
     "error",
     [
         OperationalError(1222, f"{LOCKED}{GENERAL}".encode()),
-        PytdsError(LOCKED, 1222),
         ProgrammingError("42000", f"[42000] {ODBC}[SQL Server]{LOCKED} (1222) (SQLExecDirectW)"),
         ProgrammingError("HYT00", f"[HYT00] {ODBC}[SQL Server]{LOCKED} (1222) (SQLExecDirectW)"),
         WordyError("Syntax error or access violation", f"[Microsoft][SQL Server]{LOCKED}"),
     ],
-    ids=["pymssql", "pytds", "pyodbc", "pyodbc-hyt00", "mssql-python"],
+    ids=["pymssql", "pyodbc", "pyodbc-hyt00", "mssql-python"],
 )
 def test_a_lock_timeout_is_told_by_every_driver(error: Exception) -> None:
     for broken in (False, True):  # for SQLAlchemy, HYT00 is a broken connection
@@ -233,7 +224,7 @@ def test_an_error_that_comes_with_a_later_set_is_not_missed() -> None:
 
 def held(pid: int, status: str, mode: str, table: str = "t1", schema: str = "dbo") -> tuple[Any, ...]:
     """Return a row of sql/locks.sql for a lock on a table."""
-    return (pid, status, mode, "OBJECT", schema, table, "dbo", "", 77)
+    return (pid, status, mode, "OBJECT", "", schema, table, "dbo", "", 77)
 
 
 def test_a_change_of_the_schema_waits_for_all_who_use_the_table() -> None:
@@ -277,11 +268,13 @@ def test_a_url_reaches_the_driver_as_it_was_meant(text: str, arguments: str) -> 
     assert "pw" not in target.redacted and "x}}y" not in target.redacted and "%7Dw" not in target.redacted
 
 
-def test_an_older_sqlalchemy_that_does_not_know_the_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "takes 2.1 or later" in dialect_missing("mssql+mssqlpython")
-    with pytest.raises(ConnectError, match=r"does not know mssql\+nothing\. Install the driver") as caught:
-        parse_target("mssql+nothing://db1/x", "--url")
-    assert caught.value.cause == "driver-missing"
+def test_a_driver_that_cannot_be_used_is_told_with_those_that_can() -> None:
+    assert "takes 2.1 or later; mssql+pyodbc and mssql+pymssql connect" in dialect_missing("mssql+mssqlpython")
+    for driver in ("nothing", "pytds", "aioodbc"):
+        with pytest.raises(ConnectError, match=rf"magetui does not work with mssql\+{driver}; mssql\+pyodbc") as caught:
+            parse_target(f"mssql+{driver}://db1/x", "--url")
+        assert caught.value.cause == "driver-missing"
+        assert "Write one of these in the URL" in caught.value.message
 
 
 def test_no_driver_is_imported_before_it_is_needed() -> None:

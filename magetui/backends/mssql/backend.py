@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
 from magetui.backends.base import Backend, Mutex
-from magetui.backends.mssql import catalog, connections, counts, failures, server, sessions
+from magetui.backends.mssql import catalog, connections, counts, failures, server, sessions, transactions
 from magetui.backends.mssql.mutex import AppLock, holder_of
 from magetui.backends.mssql.query import fetch
 from magetui.backends.scratch import Scratch, ScratchRequest, ScratchUnavailableError
@@ -29,7 +29,7 @@ NO_SCRATCH = "magetui builds no scratch schema on SQL Server yet."
 
 
 class SQLServer(Backend):
-    """See `Backend`. No driver gives access to its socket, so nothing is abandoned: keepalives notice a lost server."""
+    """See `Backend`."""
 
     name = "mssql"
     backup_suffix = ".bak"
@@ -43,7 +43,8 @@ class SQLServer(Backend):
     prepare_writer = staticmethod(connections.prepare_writer)
     server = staticmethod(server.read_server)
     session_id = staticmethod(connections.session_id)
-    in_transaction = staticmethod(connections.in_transaction)
+    in_transaction = staticmethod(transactions.in_transaction)
+    abandon = staticmethod(connections.abandon)
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """Cancel the statement if the driver can do so from another thread (pyodbc), else try to end our session."""
