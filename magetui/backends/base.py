@@ -240,6 +240,10 @@ class Backend(Connections, Catalog, Sessions, Protocol):
 
     backup_suffix: str  # the file name suffix of backups
 
+    def other_backup(self, database: str) -> str | None:
+        """Return how to make a backup of `database` without this program, which makes none; None if `backup` does."""
+        return None
+
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
         """Prepare a backup of the complete database. Raises `BackupFailedError` if no backup is possible."""
 

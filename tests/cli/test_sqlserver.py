@@ -7,68 +7,16 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from magetui.engine.project.project import alembic_project
-from tests.support.alembic_project import AlembicProject, linear, make_project
-from tests.support.command import Magetui, Outcome
-from tests.support.sqlserver.drivers import each_driver, odbc_environment, url
-from tests.support.sqlserver.server import PASSWORD, FakeServer, Other, Scene
-
-ENCODED = quote(PASSWORD, safe="")
-
-
-class Operator:
-    """An operator who works on the fake server through one driver; no output may contain the password."""
-
-    def __init__(
-        self, magetui: Magetui, server: FakeServer, project: AlembicProject, environment: dict[str, str]
-    ) -> None:
-        self._magetui = magetui
-        self.server = server
-        self.project = project
-        self.environment = environment
-        self.url = url("pymssql", server.port)
-
-    def __call__(self, *words: object, driver: str | None = None) -> Outcome:
-        where = self.url if driver is None else url(driver, self.server.port)
-        done = self._magetui(*words, "--config", self.project.ini, "--url", where, env=self.environment)
-        for secret in (PASSWORD, ENCODED, PASSWORD.replace("}", "}}"), "w@rd", "w%40rd"):
-            assert secret not in done.stdout + done.stderr
-        return done
-
-    def migrated(self) -> None:
-        """Bring the database to the state after a migration to rev2, in less time."""
-        for number in (1, 2):
-            self.server.query(f"create table t{number} (id integer primary key autoincrement, name text(50) not null)")
-        self.server.query("create table alembic_version (version_num text(32) not null primary key)")
-        self.server.query("insert into alembic_version values ('rev2')")
-
-    @property
-    def current(self) -> list[str]:
-        return [row[0] for row in self.server.query("select version_num from alembic_version")]
-
-    @property
-    def tables(self) -> set[str]:
-        return {row[0] for row in self.server.query("select name from sqlite_master where type = 'table'")}
-
-
-@pytest.fixture
-def operator(magetui: Magetui, tmp_path: Path, state_dir: Path) -> Iterator[Operator]:
-    """An empty database, and a project with two revisions that create t1 and t2."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    project = make_project(tmp_path / "project", linear(2), "sqlite://")
-    with FakeServer(folder) as server:
-        yield Operator(magetui, server, project, odbc_environment(folder))
-    for journal in (state_dir / "runs").glob("*"):
-        assert "w@rd" not in journal.read_text() and "w%40rd" not in journal.read_text()
+from tests.support.command import Magetui
+from tests.support.sqlserver.drivers import each_driver, url
+from tests.support.sqlserver.operators import Operator
+from tests.support.sqlserver.server import PASSWORD, Other, Scene
 
 
 def codes(diagnosis: dict[str, Any]) -> dict[str, dict[str, Any]]:

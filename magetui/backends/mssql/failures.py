@@ -7,6 +7,7 @@ import re
 import socket
 from typing import Any
 
+from sqlalchemy import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from magetui.backends.problems import original
@@ -152,6 +153,12 @@ def unreadable(table: str, error: DBAPIError) -> str:
     if number in FORBIDDEN:
         return f"This login may not read {table}."
     return f"{table} cannot be read: {error_text(error.orig)}"
+
+
+def driver_errors(dialect: Dialect) -> tuple[type[Exception], ...]:
+    """Return the classes of a driver's errors. pymssql's rollback raises an error that is none of DB-API's."""
+    own = getattr(getattr(dialect.loaded_dbapi, "_mssql", None), "MSSQLException", None)
+    return (dialect.loaded_dbapi.Error, *([own] if own is not None else []))
 
 
 def error_number(error: BaseException | None) -> int | None:

@@ -3,7 +3,7 @@
 A batch of several statements returns one result after another, and the error of a later statement is reported when its
 result is read (ODBC, SQLMoreResults; pymssql reads on by itself). And an error may end the transaction, or a trigger or
 procedure may, without an error. So every batch is read to its end, and the server is asked whether the transaction is
-still open (@@TRANCOUNT).
+still the same one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,28 @@ from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, event
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 
-from magetui.backends.mssql.failures import NO_TRANSACTION, error_number
+from magetui.backends.mssql.cancelling import cancellable, make_cancellable
+from magetui.backends.mssql.failures import NO_TRANSACTION, driver_errors, error_number
 from magetui.backends.mssql.query import fetch, run
 from magetui.backends.problems import RunStoppedError
 
-OPEN = "magetui_transaction"  # the key in a connection's `info`: whether a transaction is open; None: unknown
-ENDED = "magetui_ended"  # the key in a connection's `info`: the server ended the transaction with an error
+IDENTITY = "magetui_identity"  # the key in a connection's `info`: the `_identity` of its transaction
+INSIDE = "magetui_inside"  # the key in a connection's `info`: whether the last statement is in the open transaction
+ENDED = "magetui_ended"  # the key in a connection's `info`: an error made the server end the transaction
+NAMED = "magetui_named"  # the key in a connection's `info`: whether this server numbers transactions
+# ODBC drivers begin the next transaction by themselves, so @@TRANCOUNT alone does not tell that the last one has ended.
+# CURRENT_TRANSACTION_ID exists since SQL Server 2016, and on Azure SQL Database.
+NAMED_SQL = """
+select case when cast(serverproperty('ProductMajorVersion') as int) >= 13 then 1
+            when cast(serverproperty('EngineEdition') as int) in (5, 8) then 1 else 0 end
+"""
 COUNT_SQL = "select @@trancount"
+IDENTITY_SQL = "select case when @@trancount > 0 then current_transaction_id() else 0 end"
 NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|N?'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]", re.DOTALL)
 COMMITS, ROLLS_BACK = (re.compile(rf"\b{word}\b", re.IGNORECASE) for word in ("commit", "rollback"))
 ENDED_SILENTLY = (
-    "After this statement no transaction was open any more, although the statement does not commit. So the server has "
-    "probably rolled back everything that this run had not committed. Nothing more was executed."
+    "The run's transaction ended with this statement, although the statement does not commit. The server has probably "
+    "rolled back everything that this run had not committed. Nothing more was executed."
 )
 ENDED_BY_ERROR = (
     "An error before this statement made the server roll back the transaction, and the script continued. Everything "
@@ -39,6 +49,7 @@ def watch_transactions(engine: Engine | type[Engine]) -> None:
 
     The statement events raise `RunStoppedError`, or the driver's error of a later statement of the batch.
     """
+    make_cancellable(engine, writes)
     event.listen(engine, "before_cursor_execute", _before_execute)
     event.listen(engine, "after_cursor_execute", _after_execute)
     event.listen(engine, "handle_error", _failed)
@@ -50,7 +61,7 @@ def in_transaction(connection: Connection) -> bool | None:
     """See `Connections.in_transaction`."""
     if commits_each_statement(connection):
         return False
-    state = connection.info.get(OPEN, True)
+    state = connection.info.get(INSIDE, True)
     return None if state is None else bool(state)
 
 
@@ -75,8 +86,10 @@ def keep_first_error(dialect: Dialect) -> None:
     def rolled_back(raw: Any) -> None:
         try:
             roll_back(raw)
-        except dialect.loaded_dbapi.Error as error:
+        except driver_errors(dialect) as error:
             if error_number(error) == NO_TRANSACTION or _count(dialect, raw) == 0:
+                if dialect.driver == "pymssql":
+                    run(dialect, raw, "begin tran")  # pymssql begins the next transaction only after a rollback
                 return
             first = error.__context__
             if isinstance(first, Exception):
@@ -95,23 +108,30 @@ def _count(dialect: Dialect, raw: Any) -> int | None:
     return int(count)
 
 
-def _before_execute(connection: Connection, cursor: Any, *_: Any) -> None:
-    if writes(connection):
-        if connection.info.pop(ENDED, False):
-            raise RunStoppedError(ENDED_BY_ERROR)
-        connection.info["magetui_cursor"] = cursor
+def _before_execute(connection: Connection, *_: Any) -> None:
+    if not writes(connection):
+        return
+    if connection.info.pop(ENDED, False):
+        raise RunStoppedError(ENDED_BY_ERROR)
+    if IDENTITY not in connection.info:
+        connection.info[IDENTITY] = _identity(connection)
 
 
 def _after_execute(
     connection: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _executemany: bool
 ) -> None:
-    if writes(connection) and _read_to_the_end(cursor, context):
-        was_open = connection.info.get(OPEN)
-        is_open = _is_open(connection)
-        connection.info[OPEN] = is_open
-        on_purpose = commits_each_statement(connection) or _commits(statement)
-        if was_open and is_open is False and not on_purpose:
-            raise RunStoppedError(ENDED_SILENTLY)
+    if not writes(connection):
+        return
+    with cancellable(connection).executing(cursor):
+        is_read = _read_to_the_end(cursor, context)
+    if not is_read:
+        return
+    before, now = connection.info.get(IDENTITY), _identity(connection)
+    ended = bool(before) and now is not None and now != before
+    connection.info[IDENTITY] = now
+    connection.info[INSIDE] = None if now is None else bool(now) and not ended
+    if ended and not commits_each_statement(connection) and not _commits(statement):
+        raise RunStoppedError(ENDED_SILENTLY)
 
 
 def _failed(context: ExceptionContext) -> None:
@@ -119,21 +139,30 @@ def _failed(context: ExceptionContext) -> None:
     connection = context.connection
     if connection is None or not writes(connection) or context.is_disconnect or context.statement is None:
         return
-    if connection.info.get(OPEN) and isinstance(context.original_exception, connection.dialect.loaded_dbapi.Error):
-        connection.info[OPEN] = _is_open(connection)
-        connection.info[ENDED] = connection.info[OPEN] is False
+    before = connection.info.get(IDENTITY)
+    if before and isinstance(context.original_exception, driver_errors(connection.dialect)):
+        now = _identity(connection)
+        connection.info[IDENTITY] = now
+        connection.info[ENDED] = now is not None and now != before
 
 
 def _forget(connection: Connection) -> None:
     """Forget the transaction, which SQLAlchemy is ending."""
-    for key in (OPEN, ENDED):
+    for key in (IDENTITY, INSIDE, ENDED):
         connection.info.pop(key, None)
 
 
-def _is_open(connection: Connection) -> bool | None:
-    """Return whether a transaction is open; None if the server does not say, for example because it is busy."""
+def _identity(connection: Connection) -> int | None:
+    """Return the number of the open transaction (1 on a server without numbers), 0 without a transaction.
+
+    Returns None if the server does not say, for example because the connection is busy.
+    """
     try:
-        return bool(fetch(connection, COUNT_SQL)[0][0] > 0)
+        if NAMED not in connection.info:
+            connection.info[NAMED] = bool(fetch(connection, NAMED_SQL)[0][0])
+        if connection.info[NAMED]:
+            return int(fetch(connection, IDENTITY_SQL)[0][0])
+        return int(fetch(connection, COUNT_SQL)[0][0] > 0)
     except DBAPIError:
         return None
 

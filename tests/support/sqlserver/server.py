@@ -53,6 +53,7 @@ class Scene:
     denied: bool = False  # whether the login lacks VIEW SERVER STATE
     missing: list[str] = field(default_factory=list)  # views that this kind of server does not have
     ends_transactions: bool = False  # whether every error ends the transaction
+    keeps_count_secret: bool = False  # whether @@TRANCOUNT cannot be read
     language: str = "en"  # of the server's messages
     read_only: bool = False
     may_kill: bool = True

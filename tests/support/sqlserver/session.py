@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import sqlglot
@@ -18,10 +19,15 @@ from tests.support.sqlserver.server import FakeServer, Scene
 from tests.support.sqlserver.tds import Cancelled, Login, Result, ServerError
 from tests.support.sqlserver.views import DATABASE_ID, NEED_VIEW_SERVER_STATE, VIEWS, fill
 
+QUIET_ROLLBACK = "exec ends_the_transaction"  # a procedure that rolls back and reports no error
+PROPERTIES = {"ProductVersion": "16.0.4165.4", "ProductMajorVersion": 16, "EngineEdition": 3}
+LONG = "waitfor delay '00:10'"
 SECONDS = 10.0  # the longest wait for SQLite's own lock
 FATAL = 21  # the severity of errors that end the session
 WORDS = {
     208: "Invalid object name '{}'.",
+    535: "The datediff function resulted in an overflow. The number of dateparts separating two date/time instances is "
+    "too large.",
     300: "VIEW SERVER STATE permission was denied on object 'server', database 'master'.",
     515: "Cannot insert the value NULL into column '{}'; column does not allow nulls. INSERT fails.",
     547: "The INSERT statement conflicted with the FOREIGN KEY constraint.",
@@ -33,6 +39,7 @@ WORDS = {
     3902: "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
     3903: "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
     4902: 'Cannot find the object "{}" because it does not exist or you do not have permissions.',
+    8630: "Internal Query Processor Error: The query processor encountered an unexpected error during execution.",
     6102: "User does not have permission to use the KILL statement.",
     18456: "Login failed for user '{}'.",
 }
@@ -60,6 +67,7 @@ class FakeSession:
         self.began = time.strftime("%Y-%m-%d %H:%M:%S")
         self.in_transaction, self._reads_uncommitted = False, False
         self.killed, self._cancelled = False, False
+        self._transaction = 1000  # its number
         self.lock_timeout_ms, self.context, self.running = -1, b"", ""
         self.locks: list[str] = []
         self.waiting: tuple[str, int] | None = None  # the awaited table, and the session that holds it
@@ -75,10 +83,15 @@ class FakeSession:
             "db_id": (0, lambda: DATABASE_ID),
             "db_name": (0, lambda: self._login.database),
             "current_user": (0, lambda: self.login),
-            "serverproperty": (1, lambda _: "16.0.4165.4"),
+            "serverproperty": (
+                1,
+                lambda name: {"ProductMajorVersion": 16, "EngineEdition": 3}.get(name, "16.0.4165.4"),
+            ),
+            "current_transaction_id": (0, lambda: self._transaction),
             "databasepropertyex": (2, lambda *_: "READ_ONLY" if self.scene.read_only else "READ_WRITE"),
             "has_perms_by_name": (3, lambda *_: int(self.scene.may_alter)),
             "quotename": (1, lambda name: f"[{name}]"),
+            "seconds_between": (2, _seconds_between),
             "applock_test": (4, lambda _principal, name, *_: int(not self._holders(name))),
         }
         for name, (count, function) in functions.items():
@@ -107,6 +120,7 @@ class FakeSession:
         if not self.in_transaction:
             self._raw.execute("begin")
             self.in_transaction = True
+            self._transaction += 1
 
     def commit(self) -> None:
         self._end("commit")
@@ -162,6 +176,11 @@ class FakeSession:
         elif sql.lower().startswith("set "):
             self._set(sql.lower())
             yield Result()
+        elif sql == QUIET_ROLLBACK:
+            self._end("rollback")
+            yield Result()
+        elif sql == LONG:
+            self._wait_until_ended()
         else:
             try:
                 yield self._statement(sql)
@@ -195,6 +214,8 @@ class FakeSession:
                 raise self._message(208, f"sys.{view}")
             if self.scene.denied and view.startswith(NEED_VIEW_SERVER_STATE):
                 raise self._message(300)
+        if self.scene.keeps_count_secret and "trancount" in sql:
+            raise self._message(8630)
         writes = not isinstance(tree, exp.Select)
         self._wait_for(tables, views, writes)
         if views:
@@ -204,9 +225,12 @@ class FakeSession:
         except sqlite3.OperationalError as error:
             if isinstance(tree, exp.Alter) and "no such table" in str(error):
                 raise self._message(4902, tree.this.name) from error
+            if "user-defined function" in str(error):
+                raise self._message(535) from error
             raise
         if cursor.description:
-            return Result(tuple(column[0] for column in cursor.description), tuple(cursor.fetchall()))
+            names = (column[0] if re.fullmatch(r"\w+", column[0]) else "" for column in cursor.description)
+            return Result(tuple(names), tuple(cursor.fetchall()))
         return Result(changed=cursor.rowcount if cursor.rowcount >= 0 else None)
 
     def _wait_for(self, tables: Collection[str | None], views: Collection[str], writes: bool) -> None:
@@ -231,6 +255,15 @@ class FakeSession:
                 return "sysschobjs", other.session
         return None
 
+    def _wait_until_ended(self) -> None:
+        """Execute a statement that takes long."""
+        while True:
+            if self.killed:
+                raise self._message(596, severity=FATAL)
+            if self._cancelled:
+                raise Cancelled
+            time.sleep(0.02)
+
     def _kill(self, session: int) -> None:
         scene = self.scene
         if not scene.may_kill:
@@ -243,7 +276,7 @@ class FakeSession:
     def end(self) -> None:
         """End this session at the request of another one. A waiting statement gets an error first."""
         self.killed = True
-        if not self.waiting:
+        if not self.running:
             with suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
 
@@ -254,6 +287,16 @@ class FakeSession:
     def _sessions(self) -> list[FakeSession]:
         with self._server.turn:
             return list(self._server.sessions.values())
+
+
+def _seconds_between(start: str | None, end: str | None) -> int | None:
+    """Return what datediff returns, which overflows after 68 years."""
+    if start is None or end is None:
+        return None
+    seconds = int((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    if seconds >= 2**31:
+        raise OverflowError
+    return seconds
 
 
 def _for_sqlite(tree: Any) -> str:
@@ -271,6 +314,8 @@ def _for_sqlite(tree: Any) -> str:
             part.set("db", None)
         elif isinstance(part, exp.Left):
             part.replace(exp.Substring(this=part.this, start=exp.Literal.number(1), length=part.expression))
+        elif isinstance(part, exp.DateDiff):
+            part.replace(exp.func("seconds_between", part.expression, part.this))
         elif isinstance(part, exp.Drop):
             part.set("cluster", None)
     return str(tree.sql(dialect="sqlite"))

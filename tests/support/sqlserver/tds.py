@@ -160,15 +160,21 @@ class _Client:
 
     def _execute_all(self) -> None:
         with suppress(OSError):
-            while work := self._work.get():
-                answer = self._answer(*work)
-                with self._turn:
-                    if self._attention:
-                        answer += tokens.done(attention=True)
-                    self._busy = self._attention = False
-                    self._send(answer)
-                if self._session is not None and self._session.killed:
-                    self._line.shutdown(socket.SHUT_RDWR)
+            try:
+                while work := self._work.get():
+                    self._execute(*work)
+            finally:  # also after an error of the fake's own: its client must not wait for ever
+                self._line.shutdown(socket.SHUT_RDWR)
+
+    def _execute(self, kind: int, data: bytes) -> None:
+        answer = self._answer(kind, data)
+        with self._turn:
+            if self._attention:
+                answer += tokens.done(attention=True)
+            self._busy = self._attention = False
+            self._send(answer)
+        if self._session is not None and self._session.killed:
+            self._line.shutdown(socket.SHUT_RDWR)
 
     # -- packets
 
