@@ -119,6 +119,40 @@ def test_why_there_is_no_connection(error: Exception, cause: str) -> None:
     assert failure(connecting(error)).cause == cause
 
 
+ADVISED = {
+    "pyodbc": "TrustServerCertificate=yes accepts it",
+    "mssql_python": "TrustServerCertificate=yes accepts it",
+    "pymssql": "The parameter encryption of the URL (off, request, require) or freetds.conf controls TLS.",
+}
+
+
+@pytest.mark.parametrize("driver", ADVISED)
+def test_the_advice_about_tls_is_that_of_the_driver(driver: str) -> None:
+    """PostgreSQL's sslmode means nothing to any of them."""
+    kind = type("OperationalError", (Exception,), {"__module__": f"{driver}.errors"})
+    advised = failure(connecting(kind("08001", "SSL Provider: certificate verify failed")))
+    assert advised.cause == "tls" and ADVISED[driver] in (advised.advice or "")
+
+
+def test_the_advice_for_a_missing_odbc_driver_and_a_bad_string_is_that_of_odbc() -> None:
+    kind = type("Error", (Exception,), {"__module__": "pyodbc"})
+    missing = failure(connecting(kind("01000", "[01000] [unixODBC][Driver Manager]Can't open lib 'x' : not found")))
+    assert missing.cause == "driver-missing" and "ODBC Driver 18 for SQL Server" in (missing.advice or "")
+    refused = failure(connecting(kind("28000", "[28000] Login failed for user 'mage'. (18456) (SQLDriverConnect)")))
+    assert refused.cause == "password" and "each closing brace written twice" in (refused.advice or "")
+    assert "mssql+pyodbc://?odbc_connect=" in (failure(ArgumentError("parsing failed")).advice or "")
+
+
+def test_locks_on_parts_of_one_object_are_told_apart() -> None:
+    """Two sessions may hold the same object in different subtypes, and do not block each other."""
+    rows = [
+        (61, "GRANT", "Sch-S", "METADATA", "STATS", None, None, "dbo", "object_id = 77", 0),
+        (63, "WAIT", "Sch-M", "METADATA", "INDEXSTATS", None, None, "dbo", "object_id = 77", 0),
+        (62, "GRANT", "Sch-S", "METADATA", "INDEXSTATS", None, None, "dbo", "object_id = 77", 0),
+    ]
+    assert SessionLocks(rows).blockers(63, 62) == ((62,), ())
+
+
 def test_a_line_that_breaks_is_lost_and_no_failure_to_connect() -> None:
     for error in (
         OperationalError(20006, b"Write to the server failed"),

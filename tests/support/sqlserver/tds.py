@@ -209,7 +209,8 @@ class _Client:
             return tokens.prelogin(NO_TLS)
         if kind == LOGIN:
             return self._logged_in(data)
-        assert self._session is not None
+        if self._session is None:
+            return tokens.done(error=True)  # FreeTDS tries older protocols if nobody answers
         headers = struct.unpack_from("<I", data)[0]
         body = data[headers:]
         if kind == TRANSACTION_REQUEST:
