@@ -1,4 +1,4 @@
-"""Answers that several backends give: why a run stops, why a table was not counted, and where an error came from."""
+"""Answers that several backends give: why a table was not counted or is no version table, and an error's origin."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from magetui.model.schema import Counted, Table, Wanted
 NO_TIME_TO_COUNT = "there was no time left to count"
 COUNTING_TOOK_TOO_LONG = "counting took too long"
 TABLE_IS_LOCKED = "somebody has the table locked"
-
-
-class RunStoppedError(Exception):
-    """The backend stops a run, since the transaction is no longer what the run relies on. The message is a sentence."""
 
 
 def no_version_column(table: str) -> str:

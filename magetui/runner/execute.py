@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from magetui.backends import backend_for
 from magetui.backends.base import Backend, Mutex, WriteHooks
-from magetui.backends.problems import RunStoppedError
 from magetui.model.plan import PlannedStep
 from magetui.model.server import Failure
 from magetui.protocol import events
@@ -197,12 +196,8 @@ class Run:
             self._progress.check()
 
     def _reason_against_retry(self) -> str | None:
-        if self._statements.committed:
-            return "part of it is already committed, as an autocommit_block does, and cannot be done twice"
-        if self._statements.uncertain:
-            return "the server did not say whether the transaction was open, so it is not known what was committed"
-        if not self._statements.atomic:
-            return "env.py opened its own kind of connection, so it is not known what was committed"
+        if (reason := self._statements.reason_against_retry) is not None:
+            return reason
         try:
             current = self._read_current()
             changes = self._schema.changes()
@@ -363,8 +358,6 @@ class Run:
         if isinstance(error, SystemExit):
             self._exited_normally = error.code in (None, 0)
             return Failure("failed", f"env.py or a script ended the process with status {error.code}.")
-        if isinstance(error, RunStoppedError):
-            return Failure("failed", str(error))
         if isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
             return self._backend.failure(error)
         return Failure("failed", error_text(error))

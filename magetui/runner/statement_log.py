@@ -48,6 +48,16 @@ class StatementLog:
         self._committed_before: bool | None = None  # `committed` before a commit that may still fail
         self._sessions: set[int] = set()
 
+    @property
+    def reason_against_retry(self) -> str | None:
+        if self.committed:
+            return "part of it is already committed, as an autocommit_block does, and cannot be done twice"
+        if self.uncertain:
+            return "the server did not say whether the transaction was open, so it is not known what was committed"
+        if not self.atomic:
+            return "env.py opened its own kind of connection, so it is not known what was committed"
+        return None
+
     def listen(self) -> None:
         """Log the statements of every engine of this process from now on."""
         event.listen(Engine, "before_cursor_execute", self._statement_started)

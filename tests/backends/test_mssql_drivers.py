@@ -166,6 +166,22 @@ def test_a_line_that_breaks_is_lost_and_no_failure_to_connect() -> None:
     assert failure(in_a_statement(OperationalError(20003, b"connection timed out"), broken=True)).silent
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError(1205, b"Transaction (Process ID 61) was deadlocked on lock resources"),
+        WordyError(
+            "Serialization failure",
+            "[Microsoft][SQL Server]Transaction (Process ID 61) was deadlocked on lock "
+            "resources with another process and has been chosen as the deadlock victim. Rerun the transaction.",
+        ),
+    ],
+    ids=["pymssql", "mssql-python"],
+)
+def test_a_deadlock_is_told_from_a_failure(error: Exception) -> None:
+    assert failure(in_a_statement(error)).cause == "deadlock"
+
+
 def test_what_a_driver_says_before_it_speaks_to_a_server() -> None:
     assert failure(ArgumentError("Connection string parsing failed")).cause == "bad-url"
     assert failure(TimeoutError()) == Failure("timeout", "nobody answered", silent=True)

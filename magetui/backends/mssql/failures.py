@@ -20,13 +20,14 @@ EXTRAS = {  # by the driver's module: magetui's extra that installs it, and what
     "mssql_python": ("mssql-python", "It also needs the system's library libltdl (Debian's package libltdl7)."),
 }
 LOCK_TIMEOUT, NO_TRANSACTION, NOT_A_PROCESS, NO_RIGHT_TO_KILL = 1222, 3903, 6106, 6102
-INVALID_OBJECT = 208
+INVALID_OBJECT, DEADLOCK = 208, 1205
 FREETDS_NUMBERS, FREETDS_TIMEOUT = 20_000, 20_003  # FreeTDS numbers its own errors from 20000 on
 FORBIDDEN = frozenset({229, 230, 262, 297, 300, 371, 916})  # SELECT, EXECUTE, VIEW … STATE or the database denied
 UNSEEN = FORBIDDEN | {INVALID_OBJECT, LOCK_TIMEOUT}  # after these errors, less is shown
 # mssql-python reports no number, only a text in the login's language. These English texts are recognised.
 NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
     (LOCK_TIMEOUT, r"Lock request time out period exceeded"),
+    (DEADLOCK, r"was deadlocked on .* and has been chosen as the deadlock victim"),
     (NO_TRANSACTION, r"ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION"),
     (NO_RIGHT_TO_KILL, r"does not have permission to use the KILL statement"),
     (NOT_A_PROCESS, r"is not an active process ID"),
@@ -38,6 +39,7 @@ NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
 )
 CAUSES: tuple[tuple[ConnectCause | StatementCause, tuple[int, ...]], ...] = (
     ("lock-timeout", (LOCK_TIMEOUT,)),
+    ("deadlock", (DEADLOCK,)),
     ("lost", (596, 6005)),  # its session was killed, the server is being shut down
     ("lost", (20003, 20006, 20017, 20047)),  # FreeTDS: timed out, could not write, unexpected end, dead
     ("no-database", (911, 4060)),

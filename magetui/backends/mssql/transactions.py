@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.mssql.cancelling import cancellable, make_cancellable
 from magetui.backends.mssql.failures import NO_TRANSACTION, driver_errors, error_number
 from magetui.backends.mssql.query import fetch, run
-from magetui.backends.problems import RunStoppedError
+from magetui.model.server import RunStoppedError
 
 IDENTITY = "magetui_identity"  # the key in a connection's `info`: the `_identity` of its transaction
 INSIDE = "magetui_inside"  # the key in a connection's `info`: whether the last statement is in the open transaction

@@ -71,6 +71,7 @@ class FakeServer:
         self.turn = threading.Lock()
         self._last = FIRST_SESSION - 1
         self._tds = TdsServer(self._opened)
+        self.query("pragma journal_mode = wal")
 
     def __enter__(self) -> FakeServer:
         self._tds.__enter__()
@@ -108,9 +109,11 @@ class FakeServer:
             raise message(18456, login.user, severity=14)
         with self.turn:
             self._last += 1
-            session = FakeSession(self, self._last, login, line)
-            self.sessions[self._last] = session
-            return session
+            number = self._last
+        session = FakeSession(self, number, login, line)
+        with self.turn:
+            self.sessions[number] = session
+        return session
 
 
 __all__ = ["DATABASE", "HOST", "PASSWORD", "USER", "FakeServer", "Other", "Scene", "ServerError"]

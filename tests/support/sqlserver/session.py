@@ -72,7 +72,7 @@ class FakeSession:
         self.locks: list[str] = []
         self.waiting: tuple[str, int] | None = None  # the awaited table, and the session that holds it
         self._raw = sqlite3.connect(server.file, isolation_level=None, check_same_thread=False, timeout=SECONDS)
-        self._raw.executescript("pragma journal_mode = wal; pragma synchronous = off; pragma foreign_keys = on")
+        self._raw.executescript("pragma synchronous = off; pragma foreign_keys = on")
         self._raw.execute("attach ':memory:' as sys")
         for view, columns in VIEWS.items():
             self._raw.execute(f"create table sys.{view} ({', '.join(columns.split())})")
