@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.journals import journal, named, wait_for_statement
+from tests.support.journals import journal, named
 from tests.support.sqlserver.drivers import each_driver
 from tests.support.sqlserver.operators import Operator
 from tests.support.sqlserver.server import Other, Scene
 from tests.support.sqlserver.session import LONG, QUIET_ROLLBACK
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -102,13 +103,11 @@ def test_a_transaction_of_unknown_state_does_not_count_as_committed(
 
 @each_driver
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_cancelled_run_ends_as_cancelled(
-    operator: Operator, state_dir: Path, driver: str, number: signal.Signals
-) -> None:
+def test_a_cancelled_run_ends_as_cancelled(operator: Operator, driver: str, number: signal.Signals) -> None:
     """Microsoft's driver takes a read that a signal interrupts for a lost connection (10004)."""
     operator.revises(f'op.execute("{LONG}")')
     live = operator.start("migrate", "--yes", "--json", driver=driver)
-    wait_for_statement(state_dir, LONG)
+    eventually(lambda: LONG in operator.server.statements, 60)
     if number == signal.SIGTERM:
         assert operator("runs", "1", "--cancel").status == 0
     else:
