@@ -21,7 +21,7 @@ from tests.support.postgres import HOST, VERSIONS, PostgresServer
 from tests.support.proxy import StallingProxy
 from tests.support.secret_stores import SecretsManager
 
-pytest_plugins = ("tests.support.debian",)
+pytest_plugins = ("tests.support.debian", "tests.support.sqlserver.operators")
 
 UNWANTED = ("VIRTUAL_ENV", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 FOREIGN_VARIABLES = ("MAGE_", "MAGETUI_", "DB_", "AWS_", "AZURE_", "IDENTITY_", "MSI_", "PG", "XDG_", "TEXTUAL")

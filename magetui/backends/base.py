@@ -103,8 +103,11 @@ class Connections(Protocol):
         """Return the server's number for this connection's session; None if the dialect has no sessions."""
         return None
 
-    def in_transaction(self, connection: Connection) -> bool:
-        """Return whether the driver has an open transaction. Without one, every executed statement is committed."""
+    def in_transaction(self, connection: Connection) -> bool | None:
+        """Return whether the driver has an open transaction. Without one, every executed statement is committed.
+
+        Returns None if that is not known: then nothing counts as committed.
+        """
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """Cancel the statement of `running`. Called from another thread. `watching`: a second connection, if any."""
@@ -236,6 +239,10 @@ class Backend(Connections, Catalog, Sessions, Protocol):
     """One kind of database."""
 
     backup_suffix: str  # the file name suffix of backups
+
+    def other_backup(self, database: str) -> str | None:
+        """Return how to make a backup of `database` without this program, which makes none; None if `backup` does."""
+        return None
 
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:
         """Prepare a backup of the complete database. Raises `BackupFailedError` if no backup is possible."""

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from magetui.engine.errors import ConnectError
 from magetui.engine.target.selection import Selection
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
-
 PRODUCTION = "PRODUCTION"
-PORTS = {"postgresql": 5432, "mssql": 1433, "mysql": 3306}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
         return None
     from pathlib import Path
 
-    from magetui.engine.target.target import parse_target
+    from magetui.engine.target.target import address, parse_target
 
     def leads_to(text: str, folder: str) -> tuple[object, ...] | None:
         try:
@@ -94,11 +89,3 @@ def named_target(targets: Sequence[NamedTarget], selection: Selection, url: str 
     if chosen is None:
         return production or (same[0] if same else None)
     return replace(chosen, production=chosen.production or production is not None)
-
-
-def address(url: URL) -> tuple[object, ...]:
-    """Return what identifies a database: kind, host, port and name. libpq also takes host and port from the query."""
-    kind = url.get_backend_name()
-    host = url.host or url.query.get("host") or ("localhost" if kind != "sqlite" else None)
-    port = str(url.port or url.query.get("port") or PORTS.get(kind, ""))
-    return (kind, "localhost" if host in ("127.0.0.1", "::1") else host, port, url.database)

@@ -136,8 +136,7 @@ class Workspace:
         chosen = self.selection
         if chosen.password is not None:
             return target.with_password(chosen.password)
-        has_one = target.url.password is not None or "password" in target.url.query
-        if chosen.password_command is None or has_one:
+        if chosen.password_command is None or target.has_password:
             return target
         password = self._passwords.of(chosen.password_command, str(chosen.target), self.environment)
         return target.with_password(password)

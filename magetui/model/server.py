@@ -95,3 +95,7 @@ class Failure:
     advice: str | None = None  # what to do next, if more is known than the cause
     kind: ErrorKind | None = None
     subject: ErrorSubject | None = None
+
+
+class RunStoppedError(Exception):
+    """The backend stops a run, since the transaction is no longer what the run relies on. The message is a sentence."""

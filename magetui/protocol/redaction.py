@@ -2,7 +2,7 @@
 
 SQLAlchemy's own `hide_password` shows `?password=` in a query and `PWD=` in `odbc_connect`. Drivers and scripts repeat
 URLs in their errors. So a URL is redacted as text, before it is parsed, because it may not parse. Every text that
-leaves the program is searched for the secrets that the URL contained.
+leaves the program is searched for the secrets that the URL contained. `odbc` reads the strings in `odbc_connect`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-HIDDEN = "***"
+from magetui.protocol import odbc
+
+HIDDEN = odbc.HIDDEN
 SECRET_KEYS = r"(?:(?:PG|ssl|sslkey)?password|passwd|pwd|passfile|secret|(?:access_)?token|api_key)"
 EQUALS, SEMICOLON = r"(?:=|%3[dD])", r"(?:;|%3[bB])"
 OPEN, CLOSE = r"(?:\{|%7[bB])", r"(?:\}|%7[dD])"
@@ -47,8 +49,11 @@ STORE_VARIABLES = (
 
 
 def redact_url(url: str) -> str:
-    """Return `url` with its user but no credentials, even if it does not parse. The password ends at the last `@`."""
-    return KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
+    """Return `url` with its user but no credentials, even if it does not parse. The password ends at the last `@`.
+
+    A URL with `odbc_connect` becomes a short one, such as 'mssql+pyodbc://mage:***@db1:1433/orders'.
+    """
+    return odbc.shown_url(url) or KEYWORD.sub(rf"\g<key>{HIDDEN}", AUTHORITY.sub(rf"\1:{HIDDEN}@", url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
@@ -60,6 +65,8 @@ def secrets_of(url: str) -> tuple[str, ...]:
     }
     if match := AUTHORITY.match(url):
         secrets |= {match[2], match[2].split("@")[0]}
+    if (string := odbc.in_url(url)) is not None and string.password is not None:
+        secrets |= {string.password, odbc.braced(string.password)}
     spellings = (*PLAIN_AND_ENCODED, unquote, unquote_plus)
     return _longest_first(spell(secret) for secret in secrets for spell in spellings if spell(secret) not in shown)
 

@@ -196,10 +196,8 @@ class Run:
             self._progress.check()
 
     def _reason_against_retry(self) -> str | None:
-        if self._statements.committed:
-            return "part of it is already committed, as an autocommit_block does, and cannot be done twice"
-        if not self._statements.atomic:
-            return "env.py opened its own kind of connection, so it is not known what was committed"
+        if (reason := self._statements.reason_against_retry) is not None:
+            return reason
         try:
             current = self._read_current()
             changes = self._schema.changes()

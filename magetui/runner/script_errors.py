@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from magetui.model.server import RunStoppedError
 from magetui.protocol.requests import Scripts
 
 OPEN_TRANSACTION = (
@@ -26,6 +27,8 @@ def error_location(error: BaseException, scripts: Scripts) -> str | None:
 
 def error_text(error: BaseException) -> str:
     """Return 'ValueError: message'. Without a message, return the line that failed, and the cause if it is known."""
+    if isinstance(error, RunStoppedError):
+        return str(error)
     name, message = type(error).__name__, str(error).strip()
     if message:
         return f"{name}: {message}"

@@ -25,7 +25,11 @@ CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.object
 
 @dataclass(eq=False)
 class StatementLog:
-    """Writes statements to the journal. `atomic`: the backend has prepared each connection for one transaction."""
+    """Writes statements to the journal.
+
+    `atomic`: the backend has prepared each connection for one transaction. `uncertain`: after some statement it was not
+    known whether the transaction was still open.
+    """
 
     backend: Backend
     journal: Journal
@@ -35,6 +39,7 @@ class StatementLog:
     note: Callable[[str], None]  # called with each statement that is no read of the catalog
     atomic: bool = True
     committed: bool = False
+    uncertain: bool = False
     last_statement: str | None = None
 
     def __post_init__(self) -> None:
@@ -42,6 +47,16 @@ class StatementLog:
         self._uncommitted = 0
         self._committed_before: bool | None = None  # `committed` before a commit that may still fail
         self._sessions: set[int] = set()
+
+    @property
+    def reason_against_retry(self) -> str | None:
+        if self.committed:
+            return "part of it is already committed, as an autocommit_block does, and cannot be done twice"
+        if self.uncertain:
+            return "the server did not say whether the transaction was open, so it is not known what was committed"
+        if not self.atomic:
+            return "env.py opened its own kind of connection, so it is not known what was committed"
+        return None
 
     def listen(self) -> None:
         """Log the statements of every engine of this process from now on."""
@@ -88,8 +103,9 @@ class StatementLog:
         reads_current = statement.startswith("SELECT") and self.version_table in statement
         if not reads_current:
             self._uncommitted += 1
-            if not self.backend.in_transaction(connection):
-                self.committed = True
+            is_open = self.backend.in_transaction(connection)
+            self.committed = self.committed or is_open is False
+            self.uncertain = self.uncertain or is_open is None
         elapsed_ms = milliseconds_since(running.started)
         self.journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
 

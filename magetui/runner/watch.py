@@ -91,6 +91,8 @@ class Watcher:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in CANCELLING_SIGNALS:
             signal.signal(number, lambda _number, _frame: None)
+            # Otherwise the signal breaks a read of Microsoft's driver, which takes EINTR for a lost connection.
+            signal.siginterrupt(number, False)
         self._thread.start()
 
     def stop(self) -> None:

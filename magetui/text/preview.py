@@ -20,7 +20,8 @@ WORK = {"scan": "scans the table", "build": "builds an index", "rewrite": "rewri
 def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tuple[Heading, str]]:
     """Yield (heading, text): the strong locks of the run, the data loss, the expected failures, and what is unknown.
 
-    `doubt` says how the schema contradicts the revision of a stamp. `backup` is how the reader makes a backup.
+    `doubt` says how the schema contradicts the revision of a stamp. `backup` is how the reader makes a backup, if
+    this program makes backups of this kind of database.
     """
     if preview.doubt is not None:
         yield "doubt", preview.doubt
@@ -47,7 +48,7 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     if preview.owner is not None:
         yield "owner", preview.owner
     if lost:
-        yield "first", f"{backup} saves the data that would be lost"
+        yield "first", f"{preview.other_backup or backup} saves the data that would be lost"
 
 
 def lost_rows(losses: Sequence[Loss]) -> list[str]:

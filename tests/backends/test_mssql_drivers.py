@@ -1,4 +1,4 @@
-"""The errors and result sets of SQL Server as four drivers report them, and what the program makes of them.
+"""The errors and result sets of SQL Server as three drivers report them, and what the program makes of them.
 
 There is no server here. The errors have the shape that each driver gives them. Errors of connections are as the real
 drivers raised them against ports of this machine; errors of statements are as the drivers' sources build them.
@@ -37,14 +37,6 @@ class ProgrammingError(Exception):
     pass
 
 
-class PytdsError(Exception):
-    """An error of pytds, with the number in an attribute."""
-
-    def __init__(self, text: str, number: int) -> None:
-        super().__init__(text, None)
-        self.number, self.text = number, text
-
-
 class WordyError(Exception):
     """An error of mssql-python, which has a text and no number."""
 
@@ -71,12 +63,11 @@ def failure(error: BaseException) -> Failure:
     "error",
     [
         OperationalError(1222, f"{LOCKED}{GENERAL}".encode()),
-        PytdsError(LOCKED, 1222),
         ProgrammingError("42000", f"[42000] {ODBC}[SQL Server]{LOCKED} (1222) (SQLExecDirectW)"),
         ProgrammingError("HYT00", f"[HYT00] {ODBC}[SQL Server]{LOCKED} (1222) (SQLExecDirectW)"),
         WordyError("Syntax error or access violation", f"[Microsoft][SQL Server]{LOCKED}"),
     ],
-    ids=["pymssql", "pytds", "pyodbc", "pyodbc-hyt00", "mssql-python"],
+    ids=["pymssql", "pyodbc", "pyodbc-hyt00", "mssql-python"],
 )
 def test_a_lock_timeout_is_told_by_every_driver(error: Exception) -> None:
     for broken in (False, True):  # for SQLAlchemy, HYT00 is a broken connection
@@ -128,6 +119,40 @@ def test_why_there_is_no_connection(error: Exception, cause: str) -> None:
     assert failure(connecting(error)).cause == cause
 
 
+ADVISED = {
+    "pyodbc": "TrustServerCertificate=yes accepts it",
+    "mssql_python": "TrustServerCertificate=yes accepts it",
+    "pymssql": "The parameter encryption of the URL (off, request, require) or freetds.conf controls TLS.",
+}
+
+
+@pytest.mark.parametrize("driver", ADVISED)
+def test_the_advice_about_tls_is_that_of_the_driver(driver: str) -> None:
+    """PostgreSQL's sslmode means nothing to any of them."""
+    kind = type("OperationalError", (Exception,), {"__module__": f"{driver}.errors"})
+    advised = failure(connecting(kind("08001", "SSL Provider: certificate verify failed")))
+    assert advised.cause == "tls" and ADVISED[driver] in (advised.advice or "")
+
+
+def test_the_advice_for_a_missing_odbc_driver_and_a_bad_string_is_that_of_odbc() -> None:
+    kind = type("Error", (Exception,), {"__module__": "pyodbc"})
+    missing = failure(connecting(kind("01000", "[01000] [unixODBC][Driver Manager]Can't open lib 'x' : not found")))
+    assert missing.cause == "driver-missing" and "ODBC Driver 18 for SQL Server" in (missing.advice or "")
+    refused = failure(connecting(kind("28000", "[28000] Login failed for user 'mage'. (18456) (SQLDriverConnect)")))
+    assert refused.cause == "password" and "each closing brace written twice" in (refused.advice or "")
+    assert "mssql+pyodbc://?odbc_connect=" in (failure(ArgumentError("parsing failed")).advice or "")
+
+
+def test_locks_on_parts_of_one_object_are_told_apart() -> None:
+    """Two sessions may hold the same object in different subtypes, and do not block each other."""
+    rows = [
+        (61, "GRANT", "Sch-S", "METADATA", "STATS", None, None, "dbo", "object_id = 77", 0),
+        (63, "WAIT", "Sch-M", "METADATA", "INDEXSTATS", None, None, "dbo", "object_id = 77", 0),
+        (62, "GRANT", "Sch-S", "METADATA", "INDEXSTATS", None, None, "dbo", "object_id = 77", 0),
+    ]
+    assert SessionLocks(rows).blockers(63, 62) == ((62,), ())
+
+
 def test_a_line_that_breaks_is_lost_and_no_failure_to_connect() -> None:
     for error in (
         OperationalError(20006, b"Write to the server failed"),
@@ -139,6 +164,22 @@ def test_a_line_that_breaks_is_lost_and_no_failure_to_connect() -> None:
     on_commit = OperationalError("Cannot commit transaction: (20047, b'DBPROCESS is dead or not enabled')")
     assert failure(connecting(on_commit)).cause == "lost"
     assert failure(in_a_statement(OperationalError(20003, b"connection timed out"), broken=True)).silent
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError(1205, b"Transaction (Process ID 61) was deadlocked on lock resources"),
+        WordyError(
+            "Serialization failure",
+            "[Microsoft][SQL Server]Transaction (Process ID 61) was deadlocked on lock "
+            "resources with another process and has been chosen as the deadlock victim. Rerun the transaction.",
+        ),
+    ],
+    ids=["pymssql", "mssql-python"],
+)
+def test_a_deadlock_is_told_from_a_failure(error: Exception) -> None:
+    assert failure(in_a_statement(error)).cause == "deadlock"
 
 
 def test_what_a_driver_says_before_it_speaks_to_a_server() -> None:
@@ -233,7 +274,7 @@ def test_an_error_that_comes_with_a_later_set_is_not_missed() -> None:
 
 def held(pid: int, status: str, mode: str, table: str = "t1", schema: str = "dbo") -> tuple[Any, ...]:
     """Return a row of sql/locks.sql for a lock on a table."""
-    return (pid, status, mode, "OBJECT", schema, table, "dbo", "", 77)
+    return (pid, status, mode, "OBJECT", "", schema, table, "dbo", "", 77)
 
 
 def test_a_change_of_the_schema_waits_for_all_who_use_the_table() -> None:
@@ -277,11 +318,13 @@ def test_a_url_reaches_the_driver_as_it_was_meant(text: str, arguments: str) -> 
     assert "pw" not in target.redacted and "x}}y" not in target.redacted and "%7Dw" not in target.redacted
 
 
-def test_an_older_sqlalchemy_that_does_not_know_the_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "takes 2.1 or later" in dialect_missing("mssql+mssqlpython")
-    with pytest.raises(ConnectError, match=r"does not know mssql\+nothing\. Install the driver") as caught:
-        parse_target("mssql+nothing://db1/x", "--url")
-    assert caught.value.cause == "driver-missing"
+def test_a_driver_that_cannot_be_used_is_told_with_those_that_can() -> None:
+    assert "takes 2.1 or later; mssql+pyodbc and mssql+pymssql connect" in dialect_missing("mssql+mssqlpython")
+    for driver in ("nothing", "pytds", "aioodbc"):
+        with pytest.raises(ConnectError, match=rf"magetui does not work with mssql\+{driver}; mssql\+pyodbc") as caught:
+            parse_target(f"mssql+{driver}://db1/x", "--url")
+        assert caught.value.cause == "driver-missing"
+        assert "Write one of these in the URL" in caught.value.message
 
 
 def test_no_driver_is_imported_before_it_is_needed() -> None:

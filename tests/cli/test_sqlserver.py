@@ -1,75 +1,22 @@
-"""SQL Server, as far as it can be tested without a server: every test uses the fake of tests/support/fake_sqlserver.py.
+"""SQL Server, as far as it can be tested without a server: every test uses the fake of tests/support/sqlserver.
 
-The program and its child process are real, and a module replaces the driver. So the tests prove what the program sends
-and how it understands the answers. They do not prove that a server would give these answers.
+The program, its child process and the client drivers are real, and the fake speaks the server's protocol. So the tests
+prove what the program sends and how it understands the answers. They do not prove that a server would give these
+answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from magetui.engine.project.project import alembic_project
-from tests.support.alembic_project import AlembicProject, linear, make_project
-from tests.support.command import Magetui, Outcome
-from tests.support.fake_sqlserver import PASSWORD, FakeServer, Other, Scene
-
-ENCODED = quote(PASSWORD, safe="")
-URLS = {
-    "pymssql": f"mssql+pymssql://mage:{ENCODED}@db1:1433/orders",
-    # As in Mage's documentation, nothing is encoded; a closing brace inside braces is written twice.
-    "pyodbc": "mssql+pyodbc://?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};SERVER=db1;DATABASE=orders;UID=mage;"
-    f"PWD={{{PASSWORD.replace('}', '}}')}}};ENCRYPT=yes;TrustServerCertificate=yes;",
-    "mssqlpython": f"mssql+mssqlpython://mage:{ENCODED}@db1:1433/orders?Encrypt=yes",
-}
-each_driver = pytest.mark.parametrize("driver", URLS)
-
-
-class Operator:
-    """An operator who works on the fake server through one driver; no output may contain the password."""
-
-    def __init__(self, magetui: Magetui, server: FakeServer, project: AlembicProject) -> None:
-        self._magetui = magetui
-        self.server = server
-        self.project = project
-        self.url = URLS["pymssql"]
-
-    def __call__(self, *words: object, driver: str | None = None) -> Outcome:
-        url = self.url if driver is None else URLS[driver]
-        done = self._magetui(*words, "--config", self.project.ini, "--url", url, env=self.server.environment)
-        for secret in (PASSWORD, ENCODED, PASSWORD.replace("}", "}}"), "w@rd", "w%40rd"):
-            assert secret not in done.stdout + done.stderr
-        return done
-
-    def migrated(self) -> None:
-        """Bring the database to the state after a migration to rev2, in less time."""
-        for number in (1, 2):
-            self.server.query(f"create table t{number} (id integer primary key autoincrement, name text(50) not null)")
-        self.server.query("create table alembic_version (version_num text(32) not null primary key)")
-        self.server.query("insert into alembic_version values ('rev2')")
-
-    @property
-    def current(self) -> list[str]:
-        return [row[0] for row in self.server.query("select version_num from alembic_version")]
-
-    @property
-    def tables(self) -> set[str]:
-        return {row[0] for row in self.server.query("select name from sqlite_master where type = 'table'")}
-
-
-@pytest.fixture
-def operator(magetui: Magetui, tmp_path: Path, state_dir: Path) -> Iterator[Operator]:
-    """An empty database, and a project with two revisions that create t1 and t2."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    yield Operator(magetui, FakeServer(folder), make_project(tmp_path / "project", linear(2), "sqlite://"))
-    for journal in (state_dir / "runs").glob("*"):
-        assert "w@rd" not in journal.read_text() and "w%40rd" not in journal.read_text()
+from tests.support.command import Magetui
+from tests.support.sqlserver.drivers import each_driver, url
+from tests.support.sqlserver.operators import Operator
+from tests.support.sqlserver.server import PASSWORD, Other, Scene
 
 
 def codes(diagnosis: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -131,7 +78,11 @@ def test_all_our_queries_are_t_sql_on_documented_columns(operator: Operator) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("driver", "ends_transactions"),
-    [("pymssql", True), ("pyodbc", False), ("mssqlpython", True)],
+    [
+        ("pymssql", True),
+        pytest.param("pyodbc", False, marks=pytest.mark.odbc),
+        pytest.param("mssqlpython", True, marks=pytest.mark.odbc),
+    ],
     ids=["pymssql-transaction-ended", "pyodbc", "mssqlpython-transaction-ended"],
 )
 def test_who_is_in_the_way_is_shown_when_a_lock_is_not_to_be_had(
@@ -210,7 +161,7 @@ def test_a_session_can_be_ended_and_its_query_not_cancelled(operator: Operator) 
     assert sum(statement.endswith(" kill 61") for statement in operator.server.statements) == 2
 
 
-@pytest.mark.parametrize("driver", ["pyodbc", "pymssql"])
+@pytest.mark.parametrize("driver", [pytest.param("pyodbc", marks=pytest.mark.odbc), "pymssql"])
 def test_a_statement_that_takes_too_long_is_ended(operator: Operator, driver: str) -> None:
     """pyodbc can cancel the statement; with other drivers our own session is ended, and the server rolls back."""
     operator.migrated()
@@ -289,23 +240,28 @@ def test_tables_that_the_login_may_not_alter_are_told(operator: Operator) -> Non
 
 @each_driver
 def test_a_wrong_password_is_told_from_other_causes(operator: Operator, driver: str) -> None:
-    operator.url = URLS[driver].replace("Pa", "Pe")
+    operator.url = url(driver, operator.server.port, PASSWORD.replace("Pa", "Pe"))
     [finding] = (f for f in operator("diagnose", "--json").json["findings"] if f["code"] == "cannot-connect")
     assert finding["facts"]["cause"] == "password", finding
     assert "Login failed for user 'mage'" in finding["message"]
 
 
 def test_a_missing_driver_is_named_with_what_brings_it(magetui: Magetui, operator: Operator) -> None:
-    flags = ("--config", operator.project.ini, "--url", URLS["pymssql"])
-    done = magetui("diagnose", "--json", *flags)  # without the fake
+    flags = ("--config", operator.project.ini, "--url", operator.url)
+    missing = operator.project.ini.parent / "missing"
+    missing.mkdir()
+    without = "raise ModuleNotFoundError(\"No module named 'pymssql'\", name='pymssql')\n"
+    (missing / "pymssql.py").write_text(without)
+    done = magetui("diagnose", "--json", *flags, env={"PYTHONPATH": str(missing)})
     [finding] = (f for f in done.json["findings"] if f["code"] == "cannot-connect")
     assert finding["facts"]["cause"] == "driver-missing", finding
     assert "pip install 'magetui[mssql-pymssql]'" in finding["message"]
     assert PASSWORD not in done.stdout
 
 
+@pytest.mark.odbc
 def test_a_connection_string_that_the_driver_refuses_is_told(operator: Operator) -> None:
-    operator.url = f"{URLS['mssqlpython']}&driver=FreeTDS"
+    operator.url = f"{url('mssqlpython', operator.server.port)}&driver=FreeTDS"
     [finding] = (f for f in operator("diagnose", "--json").json["findings"] if f["code"] == "cannot-connect")
     assert finding["facts"]["cause"] == "bad-url"
     assert "Reserved keyword 'driver'" in finding["message"]

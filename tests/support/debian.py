@@ -1,8 +1,9 @@
 """A PostgreSQL server with TLS, which the wheel's PostgreSQL lacks, and PgBouncer.
 
 Both come from Debian's packages: `apt-get install pgbouncer postgresql openssl`. If these are missing, pytest deselects
-the tests marked `debian` and says so at its end. With `--require-debian`, as in CI, these tests run and fail. This
-module is a pytest plugin (see conftest.py).
+the tests marked `debian` and says so at its end. The same holds for the tests marked `odbc`: two drivers of SQL Server
+need the package `unixodbc`. With `--require-debian`, as in CI, these tests run and fail. This module is a pytest plugin
+(see conftest.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from ctypes.util import find_library
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +28,8 @@ import pytest
 from tests.support.postgres import GUARD, HOST, PASSWORD, USER, PostgresServer
 from tests.support.waiting import eventually
 
-PACKAGES = "pgbouncer postgresql openssl"
+PACKAGES, ODBC = "pgbouncer postgresql openssl", "unixodbc"
+SUBJECTS = {"debian": "TLS and of PgBouncer", "odbc": "SQL Server's drivers that use ODBC"}
 DAYS = "30"
 PoolMode = Literal["transaction", "session", "statement"]
 
@@ -49,29 +52,43 @@ def missing() -> bool:
     return postgres_home() is None or pgbouncer_program() is None or shutil.which("openssl") is None
 
 
+def odbc_missing() -> bool:
+    """Report whether unixODBC, or libltdl with it, is not installed."""
+    return find_library("odbc") is None or find_library("ltdl") is None
+
+
 # -- the plugin
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require-debian", action="store_true", help=f"fail if {PACKAGES} are not installed")
+    parser.addoption("--require-debian", action="store_true", help=f"fail if {PACKAGES} {ODBC} are not installed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"debian: needs Debian's packages {PACKAGES}")
+    config.addinivalue_line("markers", f"odbc: needs Debian's package {ODBC}")
+
+
+def left_out(config: pytest.Config) -> dict[str, str]:
+    """Return the marks of the tests that cannot run here, and the packages that they need."""
+    if config.getoption("--require-debian"):
+        return {}
+    lacking = {"debian": missing(), "odbc": odbc_missing()}
+    return {mark: packages for mark, packages in (("debian", PACKAGES), ("odbc", ODBC)) if lacking[mark]}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if missing() and not config.getoption("--require-debian"):
-        deselected = [item for item in items if item.get_closest_marker("debian")]
+    deselected = [item for item in items if any(item.get_closest_marker(mark) for mark in left_out(config))]
+    if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if item not in deselected]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if missing() and not config.getoption("--require-debian"):
+    for mark, packages in left_out(config).items():
         terminalreporter.write_line(
-            "LEFT OUT: the tests of TLS and of PgBouncer, which need Debian's packages: "
-            f"apt-get install {PACKAGES}. CI requires them (--require-debian).",
+            f"LEFT OUT: the tests of {SUBJECTS[mark]}, which need Debian's packages: apt-get install {packages}. CI "
+            "requires them (--require-debian).",
             yellow=True,
         )
 

@@ -14,22 +14,23 @@ from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
 from magetui.backends.base import Backend, Mutex
-from magetui.backends.mssql import catalog, connections, counts, failures, server, sessions
+from magetui.backends.mssql import catalog, connections, counts, failures, server, sessions, transactions
+from magetui.backends.mssql.cancelling import cancellable
 from magetui.backends.mssql.mutex import AppLock, holder_of
-from magetui.backends.mssql.query import fetch
+from magetui.backends.mssql.query import fetch, identifier
 from magetui.backends.scratch import Scratch, ScratchRequest, ScratchUnavailableError
 from magetui.model.server import Failure
 from magetui.model.sessions import MutexHolder
 
 NO_BACKUP = (
-    "magetui makes no backup of SQL Server yet: the server writes a backup to its own disk. In any client: "
-    "BACKUP DATABASE [{database}] TO DISK = N'…' WITH COPY_ONLY, CHECKSUM"
+    "magetui makes no backup of SQL Server yet: the server writes a backup to its own disk. In any client: {command}"
 )
+BACKUP_COMMAND = "BACKUP DATABASE {database} TO DISK = N'…' WITH COPY_ONLY, CHECKSUM"
 NO_SCRATCH = "magetui builds no scratch schema on SQL Server yet."
 
 
 class SQLServer(Backend):
-    """See `Backend`. No driver gives access to its socket, so nothing is abandoned: keepalives notice a lost server."""
+    """See `Backend`."""
 
     name = "mssql"
     backup_suffix = ".bak"
@@ -43,14 +44,13 @@ class SQLServer(Backend):
     prepare_writer = staticmethod(connections.prepare_writer)
     server = staticmethod(server.read_server)
     session_id = staticmethod(connections.session_id)
-    in_transaction = staticmethod(connections.in_transaction)
+    in_transaction = staticmethod(transactions.in_transaction)
+    abandon = staticmethod(connections.abandon)
 
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """Cancel the statement if the driver can do so from another thread (pyodbc), else try to end our session."""
-        cursor = running.info.get("magetui_cursor")
-        if running.dialect.driver == "pyodbc" and cursor is not None:
-            with suppress(running.dialect.loaded_dbapi.Error):  # the cursor has just been closed
-                cursor.cancel()
+        if running.dialect.driver == "pyodbc":
+            cancellable(running).cancel(running.dialect.loaded_dbapi.Error)
         elif watching is not None and (session := self.session_id(running)) is not None:
             with suppress(PermissionError):
                 self._killed = self.terminate(watching, session) or self._killed
@@ -79,9 +79,13 @@ class SQLServer(Backend):
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:  # noqa: ARG002
         return holder_of(connection, key)
 
+    def other_backup(self, database: str) -> str | None:
+        return f"in any client, {BACKUP_COMMAND.format(database=identifier(database))}"
+
     def backup(self, connection: Connection, url: URL, options: BackupOptions) -> BackupJob:  # noqa: ARG002
         [(database,)] = fetch(connection, "select db_name()")
-        raise BackupFailedError("failed", NO_BACKUP.format(database=database.replace("]", "]]")))
+        command = BACKUP_COMMAND.format(database=identifier(database))
+        raise BackupFailedError("failed", NO_BACKUP.format(command=command))
 
     def scratch(self, url: URL, request: ScratchRequest) -> AbstractContextManager[Scratch]:  # noqa: ARG002
         raise ScratchUnavailableError(NO_SCRATCH)

@@ -1,4 +1,8 @@
-"""Tables and leftovers from SQL Server's catalog views, read in bulk (Transact-SQL reference, System catalog views)."""
+"""Tables and leftovers from SQL Server's catalog views, read in bulk (Transact-SQL reference, System catalog views).
+
+The views are read with `fetch_catalog`, also while another session has an uncommitted change of the schema. The rows of
+the version table are read as committed, within the lock timeout: an uncommitted revision may still be rolled back.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from magetui.backends import query
 from magetui.backends.mssql.failures import unreadable
-from magetui.backends.mssql.query import fetch, fetch_if_allowed, identifier, literal, statement
+from magetui.backends.mssql.query import fetch, fetch_catalog, fetch_if_allowed, identifier, literal, statement
 from magetui.backends.problems import no_version_column
 from magetui.model import schema as model
 
@@ -33,7 +37,7 @@ _Columns = Mapping[int, Mapping[int, model.Column]]  # by the table's object_id,
 
 def version_tables(connection: Connection, name: str, schema: str | None) -> tuple[model.VersionTable, ...]:
     """See `Catalog.version_tables`. The default schema is the login's own, or else dbo."""
-    rows = fetch(connection, statement("version_tables", name=literal(name)))
+    rows = fetch_catalog(connection, statement("version_tables", name=literal(name)))
     wanted = [schema] if schema is not None else [rows[0][2], "dbo"] if rows else []
     schemas = {row[0] for row in rows}
     effective = next((candidate for candidate in wanted if candidate in schemas), None)
@@ -63,13 +67,13 @@ def leftovers(connection: Connection) -> tuple[model.Leftover, ...]:
     sql = LEFTOVERS_SQL.format(length=len(model.BATCH_PREFIX), prefix=literal(model.BATCH_PREFIX))
     return tuple(
         model.Leftover("leftover-table", schema, name, name.removeprefix(model.BATCH_PREFIX))
-        for schema, name in fetch(connection, sql)
+        for schema, name in fetch_catalog(connection, sql)
     )
 
 
 def not_owned(connection: Connection) -> tuple[model.Table, ...]:
     """Return the tables of the default schema that the login may not alter, whoever owns them."""
-    return tuple(model.Table(schema, name, None, None) for schema, name in fetch(connection, NOT_ALTERABLE_SQL))
+    return tuple(model.Table(schema, name, None, None) for schema, name in fetch_catalog(connection, NOT_ALTERABLE_SQL))
 
 
 def tables(connection: Connection, schema: str | None = None) -> tuple[model.Table, ...]:
@@ -84,12 +88,12 @@ def table_details(
     all_tables = listed if schema is None and name is None else _listed(connection, None, None)
     names = {table_id: (table.schema, table.name) for table_id, table in all_tables}
     columns: dict[int, dict[int, model.Column]] = {}
-    for row in fetch(connection, statement("columns")):
+    for row in fetch_catalog(connection, statement("columns")):
         columns.setdefault(row[0], {})[row[1]] = _column(row[2:])
-    keys, indexes, constraints = _indexes(fetch(connection, statement("indexes")), columns)
-    for table_id, constraint, definition in fetch(connection, CHECKS_SQL):
+    keys, indexes, constraints = _indexes(fetch_catalog(connection, statement("indexes")), columns)
+    for table_id, constraint, definition in fetch_catalog(connection, CHECKS_SQL):
         constraints.setdefault(table_id, []).append(model.Constraint(constraint, "check", f"CHECK {definition}"))
-    foreign_keys = _foreign_keys(fetch(connection, statement("foreign_keys")), columns, names)
+    foreign_keys = _foreign_keys(fetch_catalog(connection, statement("foreign_keys")), columns, names)
     columns_of = {table_id: tuple(by_number.values()) for table_id, by_number in columns.items()}
     return query.table_details(listed, columns_of, keys, indexes, foreign_keys, constraints)
 
@@ -97,7 +101,7 @@ def table_details(
 def _listed(connection: Connection, schema: str | None, name: str | None) -> list[tuple[int, model.Table]]:
     """Return (object_id, table) for each table, by schema and name."""
     sizes = dict(fetch_if_allowed(connection, statement("sizes")) or ())
-    rows = fetch(connection, statement("tables", schema=literal(schema), name=literal(name)))
+    rows = fetch_catalog(connection, statement("tables", schema=literal(schema), name=literal(name)))
     return [
         (table_id, model.Table(in_schema, table, count, sizes.get(table_id), owner))
         for table_id, in_schema, table, owner, count in rows

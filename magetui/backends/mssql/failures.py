@@ -1,4 +1,4 @@
-"""The meaning of SQL Server's errors, which each of the four drivers reports in another way; see `error_number`."""
+"""The meaning of SQL Server's errors, which each of the three drivers reports in another way; see `error_number`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import re
 import socket
 from typing import Any
 
+from sqlalchemy import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from magetui.backends.problems import original
 from magetui.model.server import ConnectCause, Failure, StatementCause
 
+DRIVERS = ("pyodbc", "pymssql", "mssqlpython")  # SQLAlchemy's names
 EXTRAS = {  # by the driver's module: magetui's extra that installs it, and what else the driver needs
     "pyodbc": ("mssql", "It also needs unixODBC and Microsoft's ODBC driver on this machine."),
     "pymssql": ("mssql-pymssql", "It needs nothing else on this machine."),
-    "mssql_python": ("mssql-python", "It needs nothing else on this machine."),
+    "mssql_python": ("mssql-python", "It also needs the system's library libltdl (Debian's package libltdl7)."),
 }
 LOCK_TIMEOUT, NO_TRANSACTION, NOT_A_PROCESS, NO_RIGHT_TO_KILL = 1222, 3903, 6106, 6102
-INVALID_OBJECT = 208
+INVALID_OBJECT, DEADLOCK = 208, 1205
 FREETDS_NUMBERS, FREETDS_TIMEOUT = 20_000, 20_003  # FreeTDS numbers its own errors from 20000 on
 FORBIDDEN = frozenset({229, 230, 262, 297, 300, 371, 916})  # SELECT, EXECUTE, VIEW … STATE or the database denied
 UNSEEN = FORBIDDEN | {INVALID_OBJECT, LOCK_TIMEOUT}  # after these errors, less is shown
 # mssql-python reports no number, only a text in the login's language. These English texts are recognised.
 NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
     (LOCK_TIMEOUT, r"Lock request time out period exceeded"),
+    (DEADLOCK, r"was deadlocked on .* and has been chosen as the deadlock victim"),
     (NO_TRANSACTION, r"ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION"),
     (NO_RIGHT_TO_KILL, r"does not have permission to use the KILL statement"),
     (NOT_A_PROCESS, r"is not an active process ID"),
@@ -36,6 +39,7 @@ NUMBERS_BY_WORDS: tuple[tuple[int, str], ...] = (
 )
 CAUSES: tuple[tuple[ConnectCause | StatementCause, tuple[int, ...]], ...] = (
     ("lock-timeout", (LOCK_TIMEOUT,)),
+    ("deadlock", (DEADLOCK,)),
     ("lost", (596, 6005)),  # its session was killed, the server is being shut down
     ("lost", (20003, 20006, 20017, 20047)),  # FreeTDS: timed out, could not write, unexpected end, dead
     ("no-database", (911, 4060)),
@@ -63,6 +67,39 @@ NETWORK_ERRORS: tuple[tuple[type[OSError], ConnectCause], ...] = (
     (TimeoutError, "timeout"),
     (ConnectionRefusedError, "refused"),
 )
+ODBC, FREETDS = ("pyodbc", "mssql_python"), ("pymssql",)  # the modules of the drivers' errors
+ADVICE: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {  # by the cause and the driver
+    "tls": (
+        (
+            ODBC,
+            "Encrypt=yes is the driver's default. If the server's certificate is not from an authority that this "
+            "machine knows, TrustServerCertificate=yes accepts it; Encrypt=no connects without TLS.",
+        ),
+        (FREETDS, "The parameter encryption of the URL (off, request, require) or freetds.conf controls TLS."),
+    ),
+    "password": (
+        (
+            ODBC,
+            "Check the user and password. In odbc_connect, a password with special characters stands in braces, "
+            "PWD={…}, with each closing brace written twice; in another URL it is percent-encoded.",
+        ),
+    ),
+    "driver-missing": (
+        (
+            ("pyodbc",),
+            "Install Microsoft's ODBC Driver 18 for SQL Server, and name it in the URL as 'odbcinst -q -d' lists it.",
+        ),
+        (("mssql_python",), "Reinstall mssql-python: its ODBC driver could not be loaded."),
+    ),
+    "bad-url": (
+        (
+            (),
+            "Give a URL such as mssql+pyodbc://?odbc_connect=DRIVER={ODBC Driver 18 for SQL Server};SERVER=host,1433;"
+            "DATABASE=name;UID=user;PWD={password} or mssql+pymssql://user:password@host:1433/database.",
+        ),
+    ),
+    "too-many-connections": (((), "Wait for a session to end, or end idle ones."),),
+}
 BRACKETS = re.compile(r"^(?:\[[^\]]*\]\s*)+")
 DB_LIB = re.compile(r"DB-Lib error message \d+, severity \d+:\s*(?:General SQL Server error: Check messages[^\n]*)?")
 
@@ -71,19 +108,27 @@ def failure(error: BaseException, *, killed: bool) -> Failure:
     """See `Connections.failure`. `killed` is true if we ended the session ourselves to cancel its statement."""
     if isinstance(error, ImportError):
         return Failure("driver-missing", driver_missing(error))
-    if isinstance(error, ArgumentError):
-        return Failure("bad-url", str(error))
-    if isinstance(error, OSError):  # pytds does not wrap these
-        causes = (cause for kind, cause in NETWORK_ERRORS if isinstance(error, kind))
-        network_cause: ConnectCause = next(causes, "other")
-        reason = error.strerror or str(error) or "nobody answered"
-        return Failure(network_cause, reason, silent=network_cause == "timeout")
     own = original(error)
+    if isinstance(error, ArgumentError):
+        return Failure("bad-url", str(error), advice=_advice("bad-url", own))
+    if isinstance(own, OSError):  # nobody answered (`bounded`), or a driver did not wrap the system's error
+        causes = (cause for kind, cause in NETWORK_ERRORS if isinstance(own, kind))
+        network_cause: ConnectCause = next(causes, "other")
+        reason = own.strerror or str(own) or "nobody answered"
+        reading = isinstance(error, DBAPIError) and error.statement is not None
+        return Failure("lost" if reading else network_cause, reason, silent=network_cause == "timeout")
     message, number = error_text(own), error_number(own)
     cause = _cause(error, number, f"{message} {own}")
     if cause == "lost" and killed:
         cause = "cancelled"
-    return Failure(cause, message, silent=cause == "timeout" or number == FREETDS_TIMEOUT)
+    silent = cause == "timeout" or number == FREETDS_TIMEOUT
+    return Failure(cause, message, silent=silent, advice=_advice(cause, own))
+
+
+def _advice(cause: str, own: BaseException) -> str | None:
+    """Return what to do next, if this driver wants something else than the cause's usual advice."""
+    module = type(own).__module__.partition(".")[0]
+    return next((advice for modules, advice in ADVICE.get(cause, ()) if not modules or module in modules), None)
 
 
 def _cause(error: BaseException, number: int | None, text: str) -> ConnectCause | StatementCause:
@@ -112,16 +157,19 @@ def unreadable(table: str, error: DBAPIError) -> str:
     return f"{table} cannot be read: {error_text(error.orig)}"
 
 
+def driver_errors(dialect: Dialect) -> tuple[type[Exception], ...]:
+    """Return the classes of a driver's errors. pymssql's rollback raises an error that is none of DB-API's."""
+    own = getattr(getattr(dialect.loaded_dbapi, "_mssql", None), "MSSQLException", None)
+    return (dialect.loaded_dbapi.Error, *([own] if own is not None else []))
+
+
 def error_number(error: BaseException | None) -> int | None:
     """Return the server's number of an error, or FreeTDS's own number from 20000 on; None if there is no number.
 
-    pymssql: the first argument, or the first item of a pair if connecting failed. pytds: `number`. pyodbc: in
-    parentheses in the text, before the name of an ODBC function. mssql-python reports no number, so the number comes
-    from the texts in `NUMBERS_BY_WORDS`.
+    pymssql: the first argument, or the first item of a pair if connecting failed. pyodbc: in parentheses in the text,
+    before the name of an ODBC function. mssql-python reports no number, so the number comes from the texts in
+    `NUMBERS_BY_WORDS`.
     """
-    number = getattr(error, "number", None)
-    if isinstance(number, int) and number > 0:
-        return number
     first = next(iter(getattr(error, "args", ())), None)
     if isinstance(first, tuple) and first:
         first = first[0]
@@ -139,21 +187,21 @@ def error_text(error: BaseException | None) -> str:
     if len(arguments) == 1 and isinstance(arguments[0], tuple):
         arguments = arguments[0]
     message: Any = arguments[1] if len(arguments) > 1 else None
-    message = message or getattr(error, "text", "") or getattr(error, "ddbc_error", "") or error
+    message = message or getattr(error, "ddbc_error", "") or error
     text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
     parts = (" ".join(BRACKETS.sub("", part).split()) for part in DB_LIB.split(text))
     return re.sub(r" \(\d+\) \(SQL\w+\)", "", ". ".join(dict.fromkeys(part for part in parts if part)))
 
 
 def dialect_missing(driver_name: str) -> str:
-    """Return a sentence for a URL's driver that SQLAlchemy does not know."""
-    version = importlib.metadata.version("sqlalchemy")
-    if driver_name == "mssql+mssqlpython":
-        return (
-            f"SQLAlchemy {version} does not know mssql+mssqlpython, which takes 2.1 or later; mssql+pymssql and "
-            "mssql+pyodbc connect to the same server"
-        )
-    return f"SQLAlchemy {version} does not know {driver_name}"
+    """Return a sentence, without its end, for the driver of a URL that this program or SQLAlchemy cannot use."""
+    others = " and ".join(f"mssql+{name}" for name in DRIVERS if f"mssql+{name}" != driver_name)
+    if driver_name.removeprefix("mssql+") in DRIVERS:
+        version = importlib.metadata.version("sqlalchemy")
+        why = f"SQLAlchemy {version} does not know {driver_name}, which takes 2.1 or later"
+    else:
+        why = f"magetui does not work with {driver_name}"
+    return f"{why}; {others} connect to the same server"
 
 
 def driver_missing(error: ImportError) -> str:

@@ -33,8 +33,8 @@ class SessionLocks:
         self._waits: dict[int, tuple[Any, str, str]] = {}  # the resource, its name, the mode
         self._holders: dict[Any, dict[int, None]] = {}
         self._waiting: dict[Any, set[int]] = {}
-        for pid, status, mode, kind, schema, table, default_schema, description, entity in rows:
-            resource = (kind, description, entity)
+        for pid, status, mode, kind, subtype, schema, table, default_schema, description, entity in rows:
+            resource = (kind, subtype, description, entity)
             name = table if schema == default_schema else f"{schema}.{table}"
             if not status.startswith("GRANT"):
                 self._waits[pid] = (resource, name if table else described(kind, description), mode)

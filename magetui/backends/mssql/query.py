@@ -14,9 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from magetui.backends.mssql.failures import NO_TRANSACTION, UNSEEN, error_number
+from magetui.backends.mssql.bounded import calls_of
+from magetui.backends.mssql.failures import LOCK_TIMEOUT, UNSEEN, error_number
 
 CONTEXT_LIMIT = 128  # bytes
+UNCOMMITTED_SQL = "set transaction isolation level read uncommitted; {sql}"
+COMMITTED_SQL = "set transaction isolation level read committed"
 
 
 @cache
@@ -30,7 +33,10 @@ def fetch(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
     raw = connection.connection.dbapi_connection
     if raw is None:
         raise InvalidRequestError("The connection is closed.")
-    return run(connection.dialect, raw, sql)
+    calls = calls_of(connection)
+    if calls is None:
+        return run(connection.dialect, raw, sql)
+    return calls.answered(raw, sql, lambda: run(connection.dialect, raw, sql))
 
 
 def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] | None:
@@ -41,6 +47,23 @@ def fetch_if_allowed(connection: Connection, sql: str) -> list[tuple[Any, ...]] 
         if error.connection_invalidated or error_number(error.orig) not in UNSEEN:
             raise
         return None
+
+
+def fetch_catalog(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """Return all rows of a query on catalog views, which wait for any session that has changed the schema.
+
+    If such a session has not committed, the rows are read as it has left them (SET TRANSACTION ISOLATION LEVEL, READ
+    UNCOMMITTED): a diagnosis must be possible while another migration is open. Rows of tables are never read so.
+    """
+    try:
+        return fetch(connection, sql)
+    except DBAPIError as error:
+        if error.connection_invalidated or error_number(error.orig) != LOCK_TIMEOUT:
+            raise
+    try:
+        return fetch(connection, UNCOMMITTED_SQL.format(sql=sql))
+    finally:
+        fetch(connection, COMMITTED_SQL)
 
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
@@ -65,25 +88,6 @@ def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
         if cursor is not None:
             with suppress(driver_error):
                 cursor.close()
-
-
-def forgive_rollback(dialect: Dialect) -> None:
-    """Ignore the error of a rollback after the server rolled back by itself (3903): it would hide the first error.
-
-    SQLAlchemy has no event around a rollback, and an env.py creates its engines without us.
-    """
-    if "do_rollback" in vars(dialect):
-        return
-    roll_back = dialect.do_rollback
-
-    def forgiving(raw: Any) -> None:
-        try:
-            roll_back(raw)
-        except dialect.loaded_dbapi.Error as error:
-            if error_number(error) != NO_TRANSACTION:
-                raise
-
-    dialect.do_rollback = forgiving  # type: ignore[method-assign, assignment]
 
 
 def name_session(application_name: str) -> str:

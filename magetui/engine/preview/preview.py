@@ -63,6 +63,7 @@ class Preview:
     fails: tuple[str, ...] = ()  # what a step will fail on
     owner: str | None = None  # who will own the new objects, if it is not who owns the version table
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
+    other_backup: str | None = None  # how to make a backup, where this program makes none
 
     @property
     def blockers(self) -> frozenset[int] | None:
@@ -117,7 +118,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         with suppress(MagetuiError):  # the diagnosis says why there is no evidence
             doubt = _doubt(reading, plan, plan.current)
     owner = ownership(reading.overview, workspace.target, (o for _, _, done in recorded for o in done.operations))
-    return Preview(tuple(steps), losses, no_forecast, tuple(fails), owner, doubt)
+    other_backup = workspace.backend.other_backup(plan.database)
+    return Preview(tuple(steps), losses, no_forecast, tuple(fails), owner, doubt, other_backup)
 
 
 def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> str | None:

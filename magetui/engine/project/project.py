@@ -17,7 +17,7 @@ from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.project.alembic_ini import read_alembic_files
 from magetui.engine.project.mage import find_mage
 from magetui.engine.target.selection import Selection
-from magetui.engine.target.target import Target, parse_target
+from magetui.engine.target.target import Target, address, parse_target
 from magetui.engine.target.url_options import setting
 from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact_url
@@ -188,8 +188,8 @@ def project_target(project: Project, environment: Environment, *, named: bool) -
 
 
 def _matching(environment: Environment, url: URL, folder: Path) -> tuple[Configured, ...]:
-    wanted = _identity(url)
-    return tuple(call for call in environment.databases if call.url and _identity_of(call.url, folder) == wanted)
+    wanted = address(url)
+    return tuple(call for call in environment.databases if call.url and _address_of(call.url, folder) == wanted)
 
 
 def _of_search_path(calls: Sequence[Configured], url: URL | None) -> Configured | None:
@@ -202,13 +202,8 @@ def _version_table(call: Configured) -> str:
     return ".".join(filter(None, (call.version_table_schema, call.version_table or "alembic_version")))
 
 
-def _identity_of(text: str, folder: Path) -> tuple[object, ...] | None:
+def _address_of(text: str, folder: Path) -> tuple[object, ...] | None:
     try:
-        return _identity(parse_target(text, "env.py", folder).url)
+        return address(parse_target(text, "env.py", folder).url)
     except ConnectError:
         return None
-
-
-def _identity(url: URL) -> tuple[object, ...]:
-    """Return the parts of a URL that identify the database, without the driver and the user."""
-    return (url.get_backend_name(), url.host, url.port, url.database)

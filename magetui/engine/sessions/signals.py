@@ -194,7 +194,7 @@ def _is_background(session: Session) -> bool:
 
 
 def _missing_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
-    role = workspace.target.url.username or "used here"
+    role = workspace.target.user or "used here"
     failure = f"The role {role} may not {DOES[action]} session {session.pid}"
     if _is_background(session):
         return (

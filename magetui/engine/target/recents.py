@@ -16,7 +16,8 @@ from sqlalchemy.engine import URL
 
 from magetui.engine.directories import state_directory
 from magetui.engine.target.selection import PROJECT, Selection
-from magetui.engine.target.target import Target
+from magetui.engine.target.target import Target, odbc_string
+from magetui.protocol import odbc
 from magetui.protocol.journal import PRIVATE, now
 from magetui.protocol.redaction import HIDDEN, SECRET_KEYS, redact_url
 
@@ -90,6 +91,8 @@ def without_credentials(target: Target) -> str | None:
     """Return the target's URL without the password. Returns None if a secret cannot be separated from the URL."""
     old = target.url
     query = {key: value for key, value in old.query.items() if not SECRET_KEY.fullmatch(key)}
+    if (string := odbc_string(old)) is not None:
+        query[odbc.PARAMETER] = string.with_password(None)
     # A new URL, since `URL.set(password=None)` keeps the password.
     url = URL.create(old.drivername, old.username, None, old.host, old.port, old.database, query)
     text = url.render_as_string(hide_password=False)

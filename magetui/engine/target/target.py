@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from sqlalchemy.engine import URL, make_url
@@ -17,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from magetui.engine.errors import ConnectError
 from magetui.engine.target.secrets import aws_database, azure_text
+from magetui.protocol import odbc
 from magetui.protocol.redaction import redact, redact_url, secrets_of
 
 # user:password@rest. The password may hold any character and ends at the last @, as in Mage.
@@ -24,6 +26,8 @@ AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<
 # ?user=mage@server, as Azure names its users. SQLAlchemy would split the URL at that @.
 AT_IN_QUERY = re.compile(r"^[^@?]*(?:@[^@?]*)?\?[\w.]+=[^/]*@[^/]*$")
 PLAUSIBLE_REST = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[\w.,:-]*)(?::\d+)?(?:/.*)?(?:\?.*)?$")
+PORTS = {"postgresql": 5432, "mssql": 1433, "mysql": 3306}
+NEAR = ("127.0.0.1", "::1", ".", "(local)")  # this machine; the last two are SQL Server's words
 LIBPQ_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 VARIABLES = re.compile(r"""\{\{\s*env_var\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
@@ -55,10 +59,25 @@ class Target:
         """Return the texts that must not occur in anything that is shown or stored."""
         return (*secrets_of(self.text), *self.credentials)
 
+    @property
+    def user(self) -> str | None:
+        string = odbc_string(self.url)
+        return self.url.username if string is None else string.user
+
+    @property
+    def has_password(self) -> bool:
+        string = odbc_string(self.url)
+        if string is not None:
+            return string.password is not None
+        return self.url.password is not None or "password" in self.url.query
+
     def with_password(self, password: str) -> Target:
         """Return the target with the password. SQLite targets have no password and stay unchanged."""
         if self.dialect == "sqlite":
             return self
+        if (string := odbc_string(self.url)) is not None:
+            query = {odbc.PARAMETER: string.with_password(password)}
+            return replace(self, url=self.url.update_query_dict(query))
         if self.url.username is None and self.dialect == "postgresql":  # a URL without a user cannot hold a password
             return replace(self, url=self.url.update_query_dict({"password": password}))
         return replace(self, url=self.url.set(password=password))
@@ -108,21 +127,37 @@ def _parse_url(text: str) -> URL | None:
 def _make_url(text: str) -> URL | None:
     try:
         url = make_url(text)
+        if url.get_backend_name() == "mssql":
+            _require_driver(url)
         url.get_dialect()
     except NoSuchModuleError as error:
         name = text.partition("://")[0]
         if name.startswith("postgres:") or name == "postgres":
             return make_url(text)
         if name.startswith("mssql"):
-            from magetui.backends.mssql.failures import dialect_missing
-
-            raise ConnectError("driver-missing", f"{dialect_missing(name)}.") from error
+            _refuse_driver(name)
         raise ConnectError("bad-url", f"There is no database kind or driver '{name}'.") from error
     except ModuleNotFoundError as error:
         raise ConnectError("driver-missing", f"The URL's driver is not installed: {error.name}.") from error
     except (ArgumentError, ValueError):
         return None
     return url
+
+
+def _require_driver(url: URL) -> None:
+    """Refuse a URL of SQL Server whose driver this program does not know, installed or not."""
+    from magetui.backends.mssql.failures import DRIVERS
+
+    _, _, driver = url.drivername.partition("+")
+    if driver and driver not in DRIVERS:
+        _refuse_driver(url.drivername)
+
+
+def _refuse_driver(name: str) -> NoReturn:
+    from magetui.backends.mssql.failures import dialect_missing
+
+    advice = "Write one of these in the URL, and install its driver into the environment magetui runs in."
+    raise ConnectError("driver-missing", f"{dialect_missing(name)}.", advice) from None
 
 
 def _is_encoded(password: str) -> bool:
@@ -183,6 +218,45 @@ def _variables_dir(metadata: Path, environment: Mapping[str, str]) -> str | None
             value = match[1].strip("'\"")
             return VARIABLES.sub(lambda m: environment.get(m[1], ""), value) or None
     return None
+
+
+def odbc_string(url: URL) -> odbc.ConnectionString | None:
+    """Return the ODBC connection string of a URL, or None if it has none that can be read."""
+    text = url.query.get(odbc.PARAMETER) if url.get_backend_name() == "mssql" else None
+    return odbc.parsed(text) if isinstance(text, str) else None
+
+
+def address(url: URL) -> tuple[object, ...]:
+    """Return what identifies a database: kind, host, port and name, without the driver and the user.
+
+    libpq also takes host and port from the query. For SQL Server, `odbc_connect` counts alone, a named instance stands
+    for the port, and the names of databases are compared without case, as by the server's usual collation.
+    """
+    kind = url.get_backend_name()
+    string = odbc_string(url)
+    given_port: int | str | None
+    if string is not None:
+        host, given_port, database = string.host, string.port, string.database
+    else:
+        host, database = _text(url.host or url.query.get("host")), url.database
+        given_port = _port(url.port or url.query.get("port"))
+    host = host or ("localhost" if kind != "sqlite" else None)
+    if kind == "mssql":
+        database = database.lower() if database is not None else None
+    port = given_port or (None if host is not None and "\\" in host else PORTS.get(kind))
+    return (kind, "localhost" if host in NEAR else host and host.lower(), port, database)
+
+
+def _text(value: str | tuple[str, ...] | None) -> str | None:
+    return value if isinstance(value, str) else None if value is None else ",".join(value)
+
+
+def _port(value: int | str | tuple[str, ...] | None) -> int | str | None:
+    """Return the port as a number; several ports, as libpq takes them, stay a text."""
+    if value is None or isinstance(value, int):
+        return value
+    text = _text(value) or ""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def database_file(url: URL) -> Path | None:

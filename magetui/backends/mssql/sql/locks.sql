@@ -1,7 +1,7 @@
 -- Locks on the objects of this database, with the object's name. The object of a row, page or heap is known by its
 -- partition. The names are read with (nolock), because a session may be altering these tables.
-select distinct l.request_session_id, l.request_status, l.request_mode, l.resource_type, sc.name as schema_name,
-       o.name as object_name, schema_name() as default_schema,
+select distinct l.request_session_id, l.request_status, l.request_mode, l.resource_type, l.resource_subtype,
+       sc.name as schema_name, o.name as object_name, schema_name() as default_schema,
        case when l.resource_type = N'OBJECT' then N'' else l.resource_description end as description,
        l.resource_associated_entity_id
 from sys.dm_tran_locks as l

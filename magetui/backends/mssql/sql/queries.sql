@@ -1,6 +1,7 @@
--- The current or last query of each session, and the age of its open transaction.
+-- The current or last query of each session, and the age of its open transaction (for the year, see sessions.sql).
 select c.session_id, c.client_net_address, q.text,
-       cast(datediff(second, a.transaction_begin_time, getdate()) as bigint) * 1000 as transaction_ms
+       case when a.transaction_begin_time > dateadd(year, -60, getdate())
+         then cast(datediff(second, a.transaction_begin_time, getdate()) as bigint) * 1000 end as transaction_ms
 from sys.dm_exec_connections as c
 outer apply sys.dm_exec_sql_text(c.most_recent_sql_handle) as q
 left join sys.dm_tran_session_transactions as t on t.session_id = c.session_id and t.is_user_transaction = 1

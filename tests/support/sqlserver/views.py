@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fake_sqlserver import Scene
+from tests.support.sqlserver.server import Scene
 
 if TYPE_CHECKING:
-    from tests.support.fakes.link import Link
+    from tests.support.sqlserver.session import FakeSession
 
 DATABASE_ID = 5
 DBO = 1
+BEGAN = "2026-01-01 00:00:00"
 
 # Columns from the pages of the catalog views and dynamic management views in the Transact-SQL reference; of long lists
 # only the columns that a query needs. `handle` stands for the argument of a table-valued function.
@@ -63,12 +64,12 @@ def object_id(table: str) -> int:
 
 
 def session_row(
-    number: int, login: str, program: str, context: bytes | None, open_: bool, began: str
+    number: int, login: str, program: str, context: bytes | None, open_: bool, began: str, last_request: str
 ) -> dict[str, Any]:
     return {
         "session_id": number, "login_name": login, "program_name": program, "context_info": context,
         "host_name": "app1", "status": "sleeping", "is_user_process": 1, "open_transaction_count": int(open_),
-        "database_id": DATABASE_ID, "login_time": began, "last_request_end_time": began,
+        "database_id": DATABASE_ID, "login_time": began, "last_request_end_time": last_request,
         "transaction_isolation_level": 2,
     }  # fmt: skip
 
@@ -93,7 +94,7 @@ def application_lock_row(session: int, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def fill(raw: sqlite3.Connection, scene: Scene, links: Sequence[Link]) -> None:
+def fill(raw: sqlite3.Connection, scene: Scene, links: Sequence[FakeSession]) -> None:
     """Fill all views from the users' tables, the sessions of this process and the scene."""
     for view in VIEWS:
         raw.execute(f"delete from sys.{view}")
@@ -169,12 +170,16 @@ def _fill_foreign_keys(raw: sqlite3.Connection, name: str, numbers: dict[str, in
         _insert(raw, "foreign_key_columns", [part_row])
 
 
-def _fill_sessions(raw: sqlite3.Connection, scene: Scene, links: Sequence[Link]) -> None:
+def _fill_sessions(raw: sqlite3.Connection, scene: Scene, links: Sequence[FakeSession]) -> None:
     for link in links:
         _insert(
             raw,
             "dm_exec_sessions",
-            [session_row(link.session, link.login, link.program, link.context, link.in_transaction, link.began)],
+            [
+                session_row(
+                    link.session, link.login, link.program, link.context, link.in_transaction, link.began, link.began
+                )
+            ],
         )
         holder = link.waiting[1] if link.waiting else 0
         request = {"session_id": link.session, "database_id": DATABASE_ID, "blocking_session_id": holder,
@@ -189,7 +194,11 @@ def _fill_sessions(raw: sqlite3.Connection, scene: Scene, links: Sequence[Link])
         _insert(
             raw,
             "dm_exec_sessions",
-            [session_row(other.session, other.login, other.program, None, bool(other.holds), "2026-01-01 00:00:00")],
+            [
+                session_row(
+                    other.session, other.login, other.program, None, bool(other.holds), BEGAN, other.last_request
+                )
+            ],
         )
         _insert(raw, "dm_exec_connections", [connection_row(other.session)])
         _insert(raw, "dm_exec_sql_text", [{"handle": other.session, "text": other.query}])
