@@ -38,10 +38,10 @@ class SilentConnection:
     def __getattr__(self, name: str) -> Any:
         raise LiveDataRead(f"its connection's '{name}'")
 
-    def _run_ddl_visitor(self, visitor: Any, element: Any, **_: Any) -> None:
+    def _run_ddl_visitor(self, visitor: Any, element: Any, checkfirst: Any = False, **_: Any) -> None:
         """Record a type that a script creates or drops by itself: `enum.create(op.get_bind())`."""
         if isinstance(element, sa.Enum):
-            self._type_made(element, drop="Drop" in visitor.__name__)
+            self._type_made(element, drop="Drop" in visitor.__name__, if_missing=bool(checkfirst))
         else:
             raise LiveDataRead(f"{visitor.__name__} of {element}")
 

@@ -114,6 +114,8 @@ class SchemaDiff:
         """Return the facts of enum types that are missing, and the facts that are left over."""
         differing: list[Difference] = []
         for name in self._history.enums:
+            if name in state.open_enums:
+                continue
             differing += differences_of(state.enum_facts(name), self._live.enums.get(name, frozenset()))
         return [pair for pair in differing if pair[1]], [pair for pair in differing if not pair[1]]
 
@@ -125,7 +127,7 @@ class SchemaDiff:
         expected = self.of(table, state)
         if expected == live:
             return []
-        unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD}
+        unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD} | table.doubtful
         if not table.open:
             return [difference for difference in differences_of(expected, live) if difference[0].place not in unread]
         if len(expected) == 1 and not table.gone and not table.exists:
@@ -134,7 +136,7 @@ class SchemaDiff:
             return []  # no revision makes it: a script that names a table which nobody has is no evidence
         return [
             *((fact, True) for fact in expected - live if fact.place not in unread),
-            *((fact, False) for fact in live if fact.place in table.gone),
+            *((fact, False) for fact in live if fact.place in table.gone - unread),
         ]
 
     # -- whether a schema state matches
@@ -200,8 +202,11 @@ class SchemaDiff:
             if was is not None and was.open:
                 old = frozenset()
             added |= new - old
-            removed |= old - new
+            gone = old - new
+            removed |= {fact for fact in gone if fact.place not in becomes.doubtful} if becomes is not None else gone
         for name in {*before.enums, *after.enums} if before.enums is not after.enums else ():
+            if name in after.open_enums:
+                continue
             old, new = before.enum_facts(name), after.enum_facts(name)
             added |= new - old
             removed |= old - new

@@ -17,6 +17,7 @@ from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.unused_types import TypeFate, fates_of_types
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact
@@ -81,6 +82,7 @@ class _Weighing:
         self._recordings = recordings
         self._current = frozenset(current)
         self._history = SchemaHistory(chain, recordings, base)
+        self._live = live
         self._diff = SchemaDiff(self._history, live)
         self._partial_revisions = PartialRevisions(self._history, recordings, self._diff)
 
@@ -98,7 +100,7 @@ class _Weighing:
                 extra = {fact for fact, missing in self._diff.differences(state) if not missing}
                 loose.append(LooseMatch(revisions, _describe_changes(extra, extra)))
         verdict, damaged = self._verdict(newest_first, tuple(exact), tuple(loose))
-        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged)
+        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged, self._type_fates())
         return replace(evidence, revisions=self._by_revision(evidence.candidate, evidence.partial))
 
     def _candidates(self) -> list[_Candidate]:
@@ -162,6 +164,13 @@ class _Weighing:
         revisions, state = candidate
         missing, left = self._diff.of_enums(state)
         return 2 * (self._diff.total(state) + len(missing)) + len(left), frozenset(revisions) != self._current
+
+    def _type_fates(self) -> Mapping[str, TypeFate]:
+        known = [revision for revision in self._current if revision in self._chain.by_id]
+        applied = self._history.ancestors(known)
+        now = self._history.at(sorted(known)) if known else self._history.base
+        pending = [revision for revision in self._history.oldest_first if revision.revision not in applied]
+        return fates_of_types(self._live.enums, now, map(self._history.operations, pending))
 
     def _says_little(self, candidate: _Candidate) -> tuple[int, bool]:
         """Return a sort key: candidates that leave facts open, or cannot be followed, explain less and come last."""

@@ -35,8 +35,8 @@ class SchemaHistory:
         self.oldest_first = tuple(reversed(chain.revisions))
         self._index = {revision.revision: index for index, revision in enumerate(self.oldest_first)}
         self._lookahead = Lookahead(
-            (self._operations(revision) for revision in self.oldest_first),
-            (self._operations(revision, "downgrade") for revision in self.oldest_first),
+            (self.operations(revision) for revision in self.oldest_first),
+            (self.operations(revision, "downgrade") for revision in self.oldest_first),
             base,
         )
         self.base = replace(base, tables={**base.tables, **self._lookahead.before_all()})
@@ -102,13 +102,14 @@ class SchemaHistory:
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
         """Return the state after one step, with all tables that it `changed`. An unread script leaves tables open."""
         changed: set[str] = set()
-        for operation in self._operations(revision, direction):
+        for operation in self.operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])
             changed |= state.changed
             self.made += [state.tables[name] for name in state.changed if name in state.tables]
         return replace(state, changed=frozenset(changed))
 
-    def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
+    def operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
+        """Return the operations of a revision. The last one is `Unclear` if its script cannot be followed."""
         recorded = self._recordings[revision.revision].recorded(direction)
         if recorded.undecidable is None:
             return recorded.operations

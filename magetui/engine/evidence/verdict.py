@@ -5,10 +5,11 @@ The verdict is one of five dataclasses, so that whoever reports or acts on it ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from magetui.engine.evidence.unused_types import TypeFate
 from magetui.engine.schema.facts import Difference, Fact
 from magetui.model.operations import Autocommit, CreateIndex, Operation
 
@@ -132,6 +133,7 @@ class Evidence:
     tables: int  # how many tables the chain is known to make; 0 if a schema shows nothing of it
     strangers: tuple[str, ...] = ()  # live tables that no revision makes
     damaged: str | None = None  # a revision below the current one, of which a part has gone since it was run
+    type_fates: Mapping[str, TypeFate] = field(default_factory=dict)  # of the live enum types, by name
 
     @property
     def fits(self) -> tuple[Revisions, ...]:

@@ -97,6 +97,7 @@ class TableReader:
                 for added in constraints
                 if added.constraint in ("unique", "check", "exclude")
             ),
+            next((added.name for added in constraints if added.constraint == "primary"), None),
         )
         return Read((table,) if is_clear else None, (*others, table))
 
