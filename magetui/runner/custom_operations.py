@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,6 +70,19 @@ def missing_operations(call: Callable[[str], Callable[..., None]]) -> Iterator[N
         yield
     finally:
         del names["__getattr__"]
+
+
+class Written(io.StringIO):
+    """The output of Alembic's offline mode: what an extension writes to it is recorded, a statement a call."""
+
+    def __init__(self, executed: Callable[[str], None]) -> None:
+        super().__init__()
+        self._executed = executed
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            self._executed(text)
+        return len(text)
 
 
 def unclear(name: str, *values: Any) -> recorded.UnclearCall:

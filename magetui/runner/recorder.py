@@ -8,7 +8,6 @@ Recording runs the scripts' code, so it happens in the child process.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from magetui.model import operations as recorded
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
-from magetui.runner.custom_operations import custom_names, import_extensions, missing_operations, unclear
+from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
 from magetui.runner.plain_operations import plain_operation
 from magetui.runner.silent_connection import LiveDataRead, SilentConnection, spelled_sql
 
@@ -73,7 +72,7 @@ class Recorder:
     def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
         """Create a recorder for a dialect. `naming` is the result of `naming_options`."""
         self._naming = naming or {}
-        self._context = offline_context(dialect_name, _Written(self._executed), self._naming)
+        self._context = offline_context(dialect_name, Written(self._executed), self._naming)
         self._dialect = self._context.dialect
         self._made: list[recorded.Operation] = []
 
@@ -106,6 +105,9 @@ class Recorder:
     # -- the functions that a script calls
 
     def _invoke(self, operation: ops.MigrateOperation, table: str | None = None, schema: str | None = None) -> Any:
+        alters = isinstance(operation, (ops.AddConstraintOp, ops.DropConstraintOp)) and table is None
+        if alters and self._dialect.name == "sqlite":  # as Alembic does: scripts catch it
+            raise NotImplementedError("No support for ALTER of constraints in SQLite dialect.")
         return self._custom(type(operation).__name__, self._read, operation, table, schema)
 
     def _custom(self, name: str, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
@@ -184,7 +186,13 @@ class Recorder:
             case ops.DropColumnOp():
                 return [recorded.DropColumn(operation.table_name, operation.schema, operation.column_name)]
             case ops.AlterColumnOp():
-                return [self._altered(operation)]
+                new, before = operation.modify_type, operation.existing_type
+                dropped = self._checks_of(operation, before) if new is not None and before is not None else []
+                return [
+                    *(recorded.DropConstraint(c.table, c.schema, c.name, "check") for c in dropped),
+                    self._altered(operation),
+                    *(self._checks_of(operation, new) if new is not None else ()),
+                ]
             case ops.CreateIndexOp():
                 index = operation.to_index(self._context)
                 concurrently = bool(operation.kw.get("postgresql_concurrently"))
@@ -264,6 +272,14 @@ class Recorder:
         made += sorted(constraints, key=str)
         made += [recorded.CreateIndex(*where, self._index(index)) for index in table.indexes]
         return made
+
+    def _checks_of(self, operation: ops.AlterColumnOp, kind: Any) -> list[recorded.AddConstraint]:
+        """Return the checks that come with a column's type: Alembic drops and adds them when the type changes."""
+        column = sa.Column(operation.column_name, kind)
+        table = SchemaObjects(self._context).table(operation.table_name, column, schema=operation.schema)
+        bound = [constraint for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)]
+        made = [op for check in bound if self._is_created(check, altering=True) for op in self._constraint(check)]
+        return [operation for operation in made if isinstance(operation, recorded.AddConstraint)]
 
     def _altered(self, operation: ops.AlterColumnOp) -> recorded.AlterColumn:
         default = operation.modify_server_default
@@ -370,16 +386,3 @@ class Recorder:
         if not isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
             return [recorded.Other(type(constraint).__name__)]
         return [recorded.AddConstraint(*where, kind, name, tuple(column.name for column in constraint.columns))]
-
-
-class _Written(io.StringIO):
-    """The output of Alembic's offline mode: what an extension writes to it is recorded, a statement a call."""
-
-    def __init__(self, executed: Callable[[str], None]) -> None:
-        super().__init__()
-        self._executed = executed
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            self._executed(text)
-        return len(text)

@@ -21,7 +21,7 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Evidence, MatchesLoosely, Unsure
+from magetui.engine.evidence.verdict import Evidence, MadeFromModels, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
 from magetui.model.plan import Plan
 
@@ -48,6 +48,11 @@ def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], 
         return [
             _with_candidates(finding, chain, current, evidence) if finding.code in WITHOUT_CURRENT else finding
             for finding in findings
+        ]
+    if isinstance(evidence.verdict, MadeFromModels):
+        return [
+            *findings,
+            Finding("made-from-models", "info", summarize(chain, evidence), _facts(evidence), "evidence"),
         ]
     if evidence.contradicts(current):
         return [*findings, _contradiction(chain, current, evidence)]

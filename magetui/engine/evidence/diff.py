@@ -14,7 +14,7 @@ from typing import Literal
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
-from magetui.engine.schema.facts import UNREAD, Difference, Fact, differences_of, in_order, index_fact
+from magetui.engine.schema.facts import EXPRESSION, UNREAD, Difference, Fact, differences_of, in_order, index_fact
 from magetui.engine.schema.snapshot import Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.schema import BATCH_PREFIX, TableDetail
@@ -27,6 +27,7 @@ Fit = Literal["exactly", "loosely"]
 class Live:
     tables: Mapping[str, frozenset[Fact]]
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each table, in the table's order
 
 
 def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
@@ -37,7 +38,8 @@ def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     version_tables = {state.name(table.schema, table.name) for table in snapshot.version_tables}
     version_tables.add(state.name(scripts.version_table_schema, scripts.version_table))
     tables = {name: state.facts(name) for name in state.tables if name not in version_tables}
-    return Live(tables, {name: state.enum_facts(name) for name in state.enums})
+    columns = {name: tuple(state.tables[name].columns) for name in tables}
+    return Live(tables, {name: state.enum_facts(name) for name in state.enums}, columns)
 
 
 def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
@@ -72,6 +74,7 @@ class SchemaDiff:
         self._totals: dict[int, tuple[SchemaState, int]] = {}
         self._costs: dict[tuple[str, int], tuple[TableState | None, int]] = {}
         self._live = _mentioned(live, history)
+        self._unnamed = _unnamed_indexes(live, self._live)
         self._left = {name: left for name in history.after if (left := self._left_by(name))}
         for revision in history.oldest_first:
             before, after = history.before[revision.revision], history.after[revision.revision]
@@ -88,8 +91,17 @@ class SchemaDiff:
         return self._facts[id(table)][1]
 
     def is_live(self, fact: Fact) -> bool:
+        if self._has_under_another_name(fact):
+            return True
         facts = self._live.enums if fact.kind in ("enum", "enum-value") else self._live.tables
         return fact in facts.get(fact.table, frozenset())
+
+    def _has_under_another_name(self, fact: Fact) -> bool:
+        """Return True if there is such an index, with a name that no revision gives to any.
+
+        An application that creates its tables from its models lets SQLAlchemy choose the names of indexes.
+        """
+        return fact.kind == "index" and (fact.table, fact.value) in self._unnamed
 
     # -- how much differs
 
@@ -127,6 +139,7 @@ class SchemaDiff:
         expected = self.of(table, state)
         if expected == live:
             return []
+        expected = frozenset(fact for fact in expected if fact in live or not self._has_under_another_name(fact))
         unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD} | table.doubtful
         if not table.open:
             return [difference for difference in differences_of(expected, live) if difference[0].place not in unread]
@@ -227,7 +240,17 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
         return fact.kind == "table" or fact.place in places
 
     kept = [name for name in history.tables if name in live.tables]
-    return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums)
+    return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums, live.columns)
+
+
+def _unnamed_indexes(live: Live, mentioned: Live) -> frozenset[tuple[str, str]]:
+    """Return the table and the columns of each index that no revision mentions."""
+    return frozenset(
+        (fact.table, fact.value)
+        for name, facts in live.tables.items()
+        for fact in facts - mentioned.tables.get(name, frozenset())
+        if fact.kind == "index" and EXPRESSION not in fact.value
+    )
 
 
 def _places(table: TableState) -> Iterable[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import Operation, Recording, Unclear
+from magetui.model.operations import CreateTable, Operation, Recording, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately
@@ -113,7 +113,11 @@ class SchemaHistory:
         recorded = self._recordings[revision.revision].recorded(direction)
         if recorded.undecidable is None:
             return recorded.operations
-        return (*recorded.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
+        unclear = _unclear(revision.path.read_text(encoding="utf-8"), direction)
+        if unclear.takes_tables:  # also tables that it has just made, under a name that it puts together
+            made = {o.table for o in recorded.operations if isinstance(o, CreateTable)}
+            unclear = replace(unclear, words=unclear.words | made)
+        return (*recorded.operations, unclear)
 
 
 @lru_cache(maxsize=1_024)

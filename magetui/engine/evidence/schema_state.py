@@ -10,20 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from magetui.engine.evidence.chosen_names import T as Named
 from magetui.engine.evidence.chosen_names import with_chosen_names
 from magetui.engine.evidence.enum_types import changed_types
 from magetui.engine.evidence.table_facts import table_facts
-from magetui.engine.evidence.table_state import Name, TableState, without
+from magetui.engine.evidence.table_state import Name, TableState, renamed_in, without
 from magetui.engine.schema.exact import enum_facts, exact_enums
 from magetui.engine.schema.facts import Fact, table_name
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
-T = TypeVar("T")
 TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 
 
@@ -374,8 +372,7 @@ class SchemaState:
         if table is None:
             return self
 
-        def renamed(mapping: Mapping[str, T]) -> Mapping[str, T]:
-            return {new if name == old else name: value for name, value in mapping.items()}
-
-        indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
-        return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
+        indexes = {name: replace(index, name=name) for name, index in renamed_in(table.indexes, old, new).items()}
+        primary = new if table.primary_key_name == old else table.primary_key_name
+        uniques = renamed_in(table.uniques, old, new)
+        return self._having({table.name: replace(table, indexes=indexes, uniques=uniques, primary_key_name=primary)})

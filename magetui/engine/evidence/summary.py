@@ -33,6 +33,13 @@ def summarize(chain: Chain, evidence: Evidence) -> str:
             names = _list_candidates(chain, [match.revisions for match in candidates])
             partial = "" if started is None else f" {describe_partial(chain, started)}"
             return f"The schema matches {names}, if {name_leftovers(candidates[0])}; it matches none exactly.{partial}"
+        case verdicts.MadeFromModels(revisions, tables, differences):
+            texts = list_differences(differences)
+            return (
+                f"The schema has what {name_revisions(chain, revisions)} has, but the application made it from its "
+                f"models and not with the scripts: the order of the columns of {shorten(tables, ', ')} shows it. "
+                f"Such a schema differs by design: {shorten(texts, '; ')}. A revision that builds on this can fail."
+            )
         case verdicts.MatchesPartially(partial, _):
             return f"The schema matches no revision. {describe_partial(chain, partial)}"
         case verdicts.NoMatch(nearest):

@@ -69,8 +69,8 @@ class TableState:
         return self.exists or not self.open
 
     def has_index(self, name: str) -> bool:
-        """Return True if the table is known to have an index, or a unique constraint, of that name."""
-        return name in self.indexes or name in self.uniques
+        """Return True if the table is known to have an index, or a constraint with an index, of that name."""
+        return name in self.indexes or name in self.uniques or name == self.primary_key_name
 
     def column_type(self, column: str) -> str | None:
         if column in self.columns:
@@ -130,13 +130,23 @@ class TableState:
             case ops.DropConstraint():
                 return self._constraint_dropped(operation)
             case ops.RenameConstraint():
-                key = self.foreign_key(operation.name)
-                if key is None:
-                    return self
-                foreign = replace(self.foreign_keys[key], name=operation.new_name)
-                return replace(self, foreign_keys={**without(self.foreign_keys, key), operation.new_name: foreign})
+                return self._constraint_renamed(operation.name, operation.new_name)
             case _:
                 return self
+
+    def _constraint_renamed(self, name: str, new: str) -> TableState:
+        """Return the table with the constraint renamed; itself if it is a NOT NULL, or a constraint not known here."""
+        key = self.foreign_key(name)
+        keys = self.foreign_keys
+        if key is not None:
+            keys = {**without(keys, key), new: replace(keys[key], name=new)}
+        return replace(
+            self,
+            primary_key_name=new if self.primary_key_name == name else self.primary_key_name,
+            uniques=renamed_in(self.uniques, name, new),
+            checks=renamed_in(self.checks, name, new),
+            foreign_keys=keys,
+        )
 
     def _column_dropped(self, name: str) -> TableState:
         """Return the table without the column, its indexes and its constraints (manual, ALTER TABLE)."""
@@ -228,6 +238,11 @@ def _is_meant(key: str, columns: tuple[str, ...], name: str) -> bool:
     Alembic's batch operations on SQLite name it by a convention, which contains the columns.
     """
     return key.startswith("(") and f"_{'_'.join(columns)}_" in f"_{name}_"
+
+
+def renamed_in(mapping: Mapping[str, T], old: str, new: str) -> Mapping[str, T]:
+    """Return the mapping with the key `old` as `new`, in its place."""
+    return {new if name == old else name: value for name, value in mapping.items()}
 
 
 def without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:

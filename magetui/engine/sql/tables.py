@@ -219,7 +219,7 @@ class TableReader:
             case "RENAME" if action.take("CONSTRAINT"):
                 old = action.identifier()
                 action.take("TO")
-                return Read.unclear(ops.RenameConstraint(*self.where, old, action.identifier()))
+                return Read.both(ops.RenameConstraint(*self.where, old, action.identifier()))
             case "RENAME":
                 action.take("COLUMN")
                 old = action.identifier()
