@@ -199,6 +199,24 @@ def test_many_revisions_that_no_schema_tells_apart_are_counted_and_not_listed(
 
 
 @pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
+def test_check_is_known_under_the_name_that_a_convention_of_the_application_gives_it(
+    pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    chain = chain_of(
+        'op.create_table("t", sa.Column("age", sa.Integer), sa.CheckConstraint("age > 0", name="valid_age"))',
+        'op.add_column("t", sa.Column("more", sa.Integer))',
+    )
+    with walk(pg_database.url, tmp_path, chain) as walked:
+        walked.steps.upgrade("rev2")
+        pg_database.rows("ALTER TABLE t RENAME CONSTRAINT valid_age TO ck_t_valid_age")
+        _, accusing = walked.looked_at()
+        assert not accusing
+        pg_database.rows("ALTER TABLE t DROP CONSTRAINT ck_t_valid_age")
+        _, accusing = walked.looked_at()
+    assert [finding.code for finding in accusing] == ["evidence-contradicts"]
+
+
+@pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 def test_index_that_the_application_named_itself_is_the_index_of_the_scripts(
     pg_database: PostgresDatabase, tmp_path: Path
 ) -> None:
@@ -270,3 +288,24 @@ def test_database_that_the_scripts_made_and_somebody_changed_is_not_excused(
         pg_database.rows(by_hand)
         _, accusing = walked.looked_at()
     assert [finding.code for finding in accusing] == ["evidence-contradicts"]
+
+
+@pytest.mark.parametrize("current", ["rev2", "rev3", None])
+def test_clean_database_beside_an_empty_revision_needs_no_finish(
+    sqlite_database: SqliteDatabase, tmp_path: Path, current: str | None
+) -> None:
+    chain = chain_of(
+        'op.create_table("t", sa.Column("id", sa.Integer))',
+        'if "c" not in [one["name"] for one in sa.inspect(op.get_bind()).get_columns("t")]:\n'
+        '    op.add_column("t", sa.Column("c", sa.Integer))',
+        "pass",
+        'op.execute("UPDATE t SET id = 1")\nop.alter_column("t", "c", type_=sa.Text)\nop.execute("DELETE FROM t")',
+    )
+    with walk(sqlite_database.url, tmp_path, chain) as walked:
+        walked.steps.upgrade(current or "rev3")
+        if current is None:
+            sqlite_database.rows("DELETE FROM alembic_version")
+        evidence, accusing = walked.looked_at()
+    assert evidence.partial is None
+    assert {("rev3",), ("rev2",)} <= {*evidence.fits}
+    assert not accusing or current is None

@@ -1,9 +1,9 @@
 """Migrate public chains with Alembic to their head and to five places before it, and diagnose each database.
 
-    uv run python -m tests.public_chains [distribution …]
+    uv run python -m tests.public_chains [--folder FOLDER] [distribution …]
 
-Each application is installed into an environment of its own, in `.cache/public-chains`. It prints a row for each chain
-and database, and each finding that accuses, on standard error.
+Each application is installed into an environment of its own in the folder, `.cache/public-chains` if none is given. A
+row is printed for each chain and database, and each finding that accuses, on standard error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 script = ScriptDirectory.from_config(Config(sys.argv[1]))
 print("\\n" + json.dumps([revision.revision for revision in script.walk_revisions()][::-1]))
+"""
+FILES = """
+import importlib.metadata, sys
+print(*[file.locate() for file in importlib.metadata.files(sys.argv[1])], sep="\\n")
 """
 CREATED = """
 import sys
@@ -85,17 +90,14 @@ class Application:
 
     chain: PublicChain
     server: PostgresServer
-    folder: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.folder = FOLDER / self.chain.distribution
-        self.folder.mkdir(parents=True, exist_ok=True)
+    folder: Path
 
     @property
     def python(self) -> Path:
         return self.folder / "env" / "bin" / "python"
 
     def install(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         if not self.python.exists():
             _run("uv", "venv", "-q", "--python", PYTHON, str(self.folder / "env"))
         needed = ("alembic", "psycopg2-binary", self.chain.distribution, *self.chain.requires)
@@ -115,14 +117,10 @@ class Application:
         return ini
 
     def _scripts(self, dialect: Dialect) -> list[Path]:
-        """Return the scripts of the largest chain: packages that the application needs may have chains, too."""
+        """Return the scripts of the distribution itself: what it needs may have chains, too."""
         wanted = (self.chain.folder or {}).get(dialect, "versions")
-        [packages] = (self.folder / "env").glob("lib/*/site-packages")
-        chains = [
-            [path for path in folder.rglob("*.py") if _is_revision(path) and f"/{wanted}/" in str(path)]
-            for folder in packages.rglob("versions")
-        ]
-        return max(chains, key=len, default=[])
+        files = map(Path, _run(str(self.python), "-c", FILES, self.chain.distribution).splitlines())
+        return [path for path in files if f"/{wanted}/" in str(path) and path.suffix == ".py" and _is_revision(path)]
 
     def database(self, dialect: Dialect) -> str:
         if dialect == "sqlite":
@@ -185,7 +183,12 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def main(wanted: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
+    parser = ArgumentParser(prog="tests.public_chains")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("distributions", nargs="*")
+    chosen = parser.parse_args(arguments)
+    wanted: list[str] = chosen.distributions
     accused = False
     print("| chain | revisions | database | places | findings that accuse | right revision | note |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -193,7 +196,7 @@ def main(wanted: Sequence[str]) -> int:
         for chain in CHAINS:
             if wanted and chain.distribution not in wanted:
                 continue
-            application = Application(chain, server)
+            application = Application(chain, server, chosen.folder.absolute() / chain.distribution)
             application.install()
             dialects: tuple[Dialect, ...] = ("postgresql", "sqlite")
             for dialect in dialects:

@@ -74,7 +74,9 @@ class SchemaDiff:
         self._totals: dict[int, tuple[SchemaState, int]] = {}
         self._costs: dict[tuple[str, int], tuple[TableState | None, int]] = {}
         self._live = _mentioned(live, history)
-        self._unnamed = _unnamed_indexes(live, self._live)
+        self._unmentioned = {
+            name: facts - self._live.tables.get(name, frozenset()) for name, facts in live.tables.items()
+        }
         self._left = {name: left for name in history.after if (left := self._left_by(name))}
         for revision in history.oldest_first:
             before, after = history.before[revision.revision], history.after[revision.revision]
@@ -97,11 +99,15 @@ class SchemaDiff:
         return fact in facts.get(fact.table, frozenset())
 
     def _has_under_another_name(self, fact: Fact) -> bool:
-        """Return True if there is such an index, with a name that no revision gives to any.
+        """Return True if there is such an index or check, with a name that no revision mentions.
 
-        An application that creates its tables from its models lets SQLAlchemy choose the names of indexes.
+        An application that creates its tables from its models lets SQLAlchemy choose the names of indexes. A naming
+        convention that is not known here puts the name of a check into a longer one.
         """
-        return fact.kind == "index" and (fact.table, fact.value) in self._unnamed
+        others = (other for other in self._unmentioned.get(fact.table, ()) if other.kind == fact.kind)
+        if fact.kind == "index":
+            return EXPRESSION not in fact.value and any(other.value == fact.value for other in others)
+        return fact.kind == "check" and any(fact.name in other.name for other in others)
 
     # -- how much differs
 
@@ -241,16 +247,6 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
 
     kept = [name for name in history.tables if name in live.tables]
     return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums, live.columns)
-
-
-def _unnamed_indexes(live: Live, mentioned: Live) -> frozenset[tuple[str, str]]:
-    """Return the table and the columns of each index that no revision mentions."""
-    return frozenset(
-        (fact.table, fact.value)
-        for name, facts in live.tables.items()
-        for fact in facts - mentioned.tables.get(name, frozenset())
-        if fact.kind == "index" and EXPRESSION not in fact.value
-    )
 
 
 def _places(table: TableState) -> Iterable[tuple[str, str, str]]:
