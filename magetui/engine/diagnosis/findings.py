@@ -16,7 +16,6 @@ from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.revisions.headers import NOT_RUN, ChainProblem
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.target import Target
@@ -44,16 +43,12 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
         Finding(
             code="unreadable-script" if problem.code == "no-scripts" else problem.code,
             severity="info" if problem.code == "several-heads" else "critical",
-            message=problem.message + (advice if problem.code == "several-heads" else _advise_script(problem)),
+            message=problem.message + (advice if problem.code == "several-heads" else f" {problem.advice}"),
             facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
             next="history",
         )
         for problem in chain.problems
     )
-
-
-def _advise_script(problem: ChainProblem) -> str:
-    return f" {NOT_RUN}" if problem.is_ours else " Repair the scripts first."
 
 
 def findings_of(

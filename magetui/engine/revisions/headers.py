@@ -53,6 +53,10 @@ class ChainProblem:
     revisions: tuple[str, ...] = ()
     is_ours: bool = False
 
+    @property
+    def advice(self) -> str:
+        return NOT_RUN if self.is_ours else "Repair the scripts first."
+
 
 def read_script(path: Path) -> Revision | ChainProblem:
     """Return the script's header, or the problem that makes it unreadable."""
