@@ -71,6 +71,10 @@ SENTENCES = [
     (made.RenameType("mood", None, "temper"), "renames type mood to temper"),
     (made.RenameIndex("i", None, "j"), "renames index i to j"),
     (made.Unclear(frozenset({"t"})), "runs SQL that magetui cannot read"),
+    (
+        made.UnclearCall(frozenset({"t"}), name="sync_enum_values"),
+        "does sync_enum_values, which magetui cannot follow: it may change whatever it names",
+    ),
     (made.UnclearTable(frozenset({"t"}), table="t"), "runs SQL on table t that magetui cannot read"),
 ]
 

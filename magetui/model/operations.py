@@ -50,6 +50,7 @@ class CreateTable(OnTable):
     indexes: tuple[Index, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    primary_key_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,11 @@ class DropConstraint(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class CreateType(OnType):
+    """A new enum type. `if_not_exists`: a type of this name stays as it is."""
+
     kind: ClassVar[str] = "create-type"
     values: tuple[str, ...]
+    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,14 @@ class UnclearTable(Unclear):
     table: str = ""
     schema: str | None = None
     makes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearCall(Unclear):
+    """A call of a script that cannot be followed: an operation of an extension, or values that are not plain."""
+
+    kind: ClassVar[str] = "unclear-call"
+    name: str = ""
 
 
 # -- locks and changes of rows in raw SQL: only its reader makes these values; they are not recorded and have no `kind`

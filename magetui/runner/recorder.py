@@ -2,12 +2,13 @@
 
 Alembic's `Operations.invoke` is replaced by a function that records the typed operation. The connection is replaced by
 one that answers no query. If a script reads the database, everything after that depends on the answer, so the recording
-stops there and says so. Recording runs the scripts' code, so it happens in the child process.
+stops there and says so. An operation that cannot be read is recorded as `Unclear`, and the recording continues.
+Recording runs the scripts' code, so it happens in the child process.
 """
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,8 @@ from magetui.model import operations as recorded
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
+from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
+from magetui.runner.plain_operations import plain_operation
 from magetui.runner.silent_connection import LiveDataRead, SilentConnection, spelled_sql
 
 # SQLAlchemy's types of autoincrementing keys
@@ -37,6 +40,7 @@ ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite
 def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
     """Return the recordings of the revisions. Each script is loaded by itself, so one error does not affect others."""
     config = alembic_config(request.scripts, None)
+    import_extensions(Path(request.scripts.script_location) / "env.py")
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
         return tuple(
             _record_file(request, revision, file)
@@ -68,7 +72,7 @@ class Recorder:
     def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
         """Create a recorder for a dialect. `naming` is the result of `naming_options`."""
         self._naming = naming or {}
-        self._context = offline_context(dialect_name, io.StringIO(), self._naming)
+        self._context = offline_context(dialect_name, Written(self._executed), self._naming)
         self._dialect = self._context.dialect
         self._made: list[recorded.Operation] = []
 
@@ -78,11 +82,14 @@ class Recorder:
             return recorded.Recorded(())
         undecidable = None
         connection = SilentConnection(self._dialect, self._executed, self._type_made)
-        with Operations.context(self._context) as operations:
+        with Operations.context(self._context) as operations, missing_operations(self._missing):
             patched: Any = operations
             patched.invoke = self._invoke
             patched.batch_alter_table = self._batch
             patched.get_bind = lambda: connection
+            for name in custom_names():
+                setattr(patched, name, partial(self._custom, name, getattr(operations, name)))
+            self._operations = operations
             context: Any = self._context
             context.autocommit_block = self._autocommit
             context.connection = connection
@@ -92,11 +99,31 @@ class Recorder:
                 undecidable = f"it reads the database: {read}"
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
                 undecidable = f"it cannot be followed without a database: {type(error).__name__}: {error}"
-        return recorded.Recorded(tuple(self._made), undecidable.splitlines()[0] if undecidable else None)
+        made = tuple(plain_operation(operation, self._dialect.name) for operation in self._made)
+        return recorded.Recorded(made, undecidable.splitlines()[0] if undecidable else None)
 
     # -- the functions that a script calls
 
     def _invoke(self, operation: ops.MigrateOperation, table: str | None = None, schema: str | None = None) -> Any:
+        alters = isinstance(operation, (ops.AddConstraintOp, ops.DropConstraintOp)) and table is None
+        if alters and self._dialect.name == "sqlite":  # as Alembic does: scripts catch it
+            raise NotImplementedError("No support for ALTER of constraints in SQLite dialect.")
+        return self._custom(type(operation).__name__, self._read, operation, table, schema)
+
+    def _custom(self, name: str, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        """Record what a function does. If it cannot be followed, it is one operation of which nothing is known."""
+        before = len(self._made)
+        try:
+            return function(*values, **named)
+        except (Exception, LiveDataRead):  # noqa: BLE001 - whatever an operation raises without a database
+            del self._made[before:]
+            self._made.append(unclear(name, values, named))
+            return None
+
+    def _missing(self, name: str) -> Callable[..., None]:
+        return lambda *values, **named: self._made.append(unclear(name, values, named))
+
+    def _read(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
         if isinstance(operation, ops.CreateTableOp):
             made = operation.to_table(self._context)
             self._table(made)
@@ -127,17 +154,26 @@ class Recorder:
         sql: str = statement if isinstance(statement, str) else self._sql(statement)
         self._made.append(recorded.ExecuteSql(sql.strip()))
 
-    def _type_made(self, kind: sa.Enum, *, drop: bool) -> None:
+    def _type_made(self, kind: sa.Enum, *, drop: bool, if_missing: bool = False) -> None:
         name, schema = kind.name or "", kind.schema
-        known = {made.name for made in self._made if isinstance(made, recorded.CreateType)}
         if drop:
             self._made.append(recorded.DropType(name, schema))
-        elif name not in known:
-            self._made.append(recorded.CreateType(name, schema, tuple(kind.enums)))
+        elif not self._has_type(name):
+            self._made.append(recorded.CreateType(name, schema, tuple(kind.enums), if_missing))
+
+    def _has_type(self, name: str) -> bool:
+        """Return True if this function has made the type, and has not dropped or renamed it since."""
+        named = re.compile(rf"\btype\b.*\b{re.escape(name)}\b", re.IGNORECASE | re.DOTALL)
+        for made in reversed(self._made):
+            if isinstance(made, recorded.ExecuteSql) and named.search(made.sql):
+                return False
+            if isinstance(made, (recorded.CreateType, recorded.DropType)) and made.name == name:
+                return isinstance(made, recorded.CreateType)
+        return False
 
     # -- from Alembic's operations
 
-    def _translated(  # noqa: PLR0911 - a case an operation
+    def _translated(  # noqa: PLR0911, PLR0912 - a case an operation
         self, operation: ops.MigrateOperation, table: str | None, schema: str | None
     ) -> list[recorded.Operation]:
         match operation:
@@ -150,7 +186,13 @@ class Recorder:
             case ops.DropColumnOp():
                 return [recorded.DropColumn(operation.table_name, operation.schema, operation.column_name)]
             case ops.AlterColumnOp():
-                return [self._altered(operation)]
+                new, before = operation.modify_type, operation.existing_type
+                dropped = self._checks_of(operation, before) if new is not None and before is not None else []
+                return [
+                    *(recorded.DropConstraint(c.table, c.schema, c.name, "check") for c in dropped),
+                    self._altered(operation),
+                    *(self._checks_of(operation, new) if new is not None else ()),
+                ]
             case ops.CreateIndexOp():
                 index = operation.to_index(self._context)
                 concurrently = bool(operation.kw.get("postgresql_concurrently"))
@@ -176,8 +218,16 @@ class Recorder:
                 return []
             case ops.BulkInsertOp():
                 return [recorded.InsertRows(operation.table.name, operation.table.schema, len(operation.rows))]
+            case _ if type(operation).__module__ == ops.__name__:
+                return [recorded.Other(type(operation).__name__)]  # a comment
             case _:
-                return [recorded.Other(type(operation).__name__)]
+                self._implementation(operation)(self._operations, operation)
+                return []
+
+    def _implementation(self, operation: ops.MigrateOperation) -> Callable[..., Any]:
+        """Return the function that does an operation which is not Alembic's. Raises `ValueError` if there is none."""
+        function: Callable[..., Any] = Operations._to_impl.dispatch(operation, self._context.impl.__dialect__)
+        return function
 
     def _sql(self, clause: Any) -> str:
         return spelled_sql(clause, self._dialect)
@@ -189,7 +239,7 @@ class Recorder:
         constraints = [
             self._other_constraint(constraint)
             for constraint in table.constraints
-            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)) and not _comes_with_type(constraint)
+            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)) and self._is_created(constraint)
         ]
         self._made.append(
             recorded.CreateTable(
@@ -197,6 +247,7 @@ class Recorder:
                 table.schema,
                 columns=tuple(self._column(column) for column in table.columns),
                 primary_key=tuple(column.name for column in table.primary_key.columns),
+                primary_key_name=self._named(table.primary_key.name),
                 indexes=tuple(self._index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))),
                 # SQLAlchemy keeps both in sets, whose order differs from run to run.
                 foreign_keys=tuple(sorted(map(self._foreign_key, table.foreign_key_constraints), key=str)),
@@ -215,12 +266,20 @@ class Recorder:
         constraints = [
             added
             for constraint in table.constraints
-            if not isinstance(constraint, sa.PrimaryKeyConstraint) and not _comes_with_type(constraint)
+            if not isinstance(constraint, sa.PrimaryKeyConstraint) and self._is_created(constraint, altering=True)
             for added in self._constraint(constraint)
         ]
         made += sorted(constraints, key=str)
         made += [recorded.CreateIndex(*where, self._index(index)) for index in table.indexes]
         return made
+
+    def _checks_of(self, operation: ops.AlterColumnOp, kind: Any) -> list[recorded.AddConstraint]:
+        """Return the checks that come with a column's type: Alembic drops and adds them when the type changes."""
+        column = sa.Column(operation.column_name, kind)
+        table = SchemaObjects(self._context).table(operation.table_name, column, schema=operation.schema)
+        bound = [constraint for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)]
+        made = [op for check in bound if self._is_created(check, altering=True) for op in self._constraint(check)]
+        return [operation for operation in made if isinstance(operation, recorded.AddConstraint)]
 
     def _altered(self, operation: ops.AlterColumnOp) -> recorded.AlterColumn:
         default = operation.modify_server_default
@@ -240,6 +299,18 @@ class Recorder:
         )
 
     # -- from SQLAlchemy's schema
+
+    def _is_created(self, constraint: Any, *, altering: bool = False) -> bool:
+        """Return True if the constraint is in the DDL: one that comes with a type is made only where it is needed.
+
+        Booleans and enums that the dialect does not have natively come with a check. On SQLite, Alembic leaves it out
+        if it adds or alters a column (`SQLiteImpl.add_constraint`).
+        """
+        if constraint._create_rule is None:
+            return True
+        nothing: Any = None
+        is_left_out = altering and self._dialect.name == "sqlite"
+        return not is_left_out and bool(constraint._create_rule(self._dialect.ddl_compiler(self._dialect, nothing)))
 
     def _named(self, name: Any) -> str | None:
         """Return the name in the database: SQLAlchemy shortens a name that a convention has made too long."""
@@ -315,8 +386,3 @@ class Recorder:
         if not isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
             return [recorded.Other(type(constraint).__name__)]
         return [recorded.AddConstraint(*where, kind, name, tuple(column.name for column in constraint.columns))]
-
-
-def _comes_with_type(constraint: Any) -> bool:
-    """Whether a check constraint belongs to a column's type, Boolean or Enum, which includes it in its DDL."""
-    return bool(getattr(constraint, "_type_bound", False))

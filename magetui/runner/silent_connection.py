@@ -15,6 +15,21 @@ class LiveDataRead(BaseException):
     """A script read the database. It is a `BaseException`, so that a script's `except Exception` does not catch it."""
 
 
+class _Answer:
+    """The result of a query. A script depends on it only if it looks at it: not of `SELECT setval(…)`, for example."""
+
+    def __init__(self, query: str) -> None:
+        self._query = query
+
+    def __getattr__(self, name: str) -> Any:
+        raise LiveDataRead(self._query)
+
+    def _look(self, *_: Any) -> Any:
+        raise LiveDataRead(self._query)
+
+    __iter__ = __next__ = __bool__ = __len__ = __getitem__ = __contains__ = __enter__ = _look
+
+
 class SilentConnection:
     """The result of `op.get_bind()`: it records the statements that write, and refuses those that read."""
 
@@ -29,19 +44,25 @@ class SilentConnection:
         if not isinstance(statement, str):
             statement = spelled_sql(statement, self.dialect)
         if statement.lstrip(" (\n").upper().startswith(READS):
-            raise LiveDataRead(" ".join(statement.split())[:200])
+            return _Answer(" ".join(statement.split())[:200])
         self._executed(statement)
         return self
 
-    exec_driver_sql = scalar = scalars = execute
+    exec_driver_sql = execute
+
+    def scalar(self, statement: Any, *_: Any, **__: Any) -> Any:
+        answer = self.execute(statement)
+        return answer.first() if isinstance(answer, _Answer) else answer
+
+    scalars = scalar
 
     def __getattr__(self, name: str) -> Any:
         raise LiveDataRead(f"its connection's '{name}'")
 
-    def _run_ddl_visitor(self, visitor: Any, element: Any, **_: Any) -> None:
+    def _run_ddl_visitor(self, visitor: Any, element: Any, checkfirst: Any = False, **_: Any) -> None:
         """Record a type that a script creates or drops by itself: `enum.create(op.get_bind())`."""
         if isinstance(element, sa.Enum):
-            self._type_made(element, drop="Drop" in visitor.__name__)
+            self._type_made(element, drop="Drop" in visitor.__name__, if_missing=bool(checkfirst))
         else:
             raise LiveDataRead(f"{visitor.__name__} of {element}")
 

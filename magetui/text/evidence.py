@@ -73,7 +73,8 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
 def _candidates(evidence: Evidence) -> tuple[Revisions, ...]:
     if isinstance(evidence.verdict, verdicts.Matches):
         return evidence.fits
-    return evidence.loosely if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ()
+    is_loose = isinstance(evidence.verdict, verdicts.MatchesLoosely | verdicts.MadeFromModels)
+    return evidence.loosely if is_loose else ()
 
 
 # -- one revision
@@ -181,7 +182,7 @@ def _advise(
             return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
         case verdicts.NoMatch():
             return f"{BEFORE_CHANGES}, find out where the differences come from.", None
-        case verdicts.Matches() | verdicts.MatchesLoosely():
+        case verdicts.Matches() | verdicts.MatchesLoosely() | verdicts.MadeFromModels():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), current)
 
 

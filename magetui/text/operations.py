@@ -92,6 +92,8 @@ def _worded(operation: ops.Operation, sql_width: int) -> str:  # noqa: PLR0911, 
             return f"renames index {_named(operation.schema, operation.name)} to {operation.new_name}"
         case ops.UnclearTable():
             return f"runs SQL on table {_named(operation.schema, operation.table)} that magetui cannot read"
+        case ops.UnclearCall():
+            return f"does {operation.name}, which magetui cannot follow: it may change whatever it names"
         case ops.Unclear():
             return "runs SQL that magetui cannot read"
         case ops.Other():

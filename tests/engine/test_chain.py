@@ -216,6 +216,23 @@ def test_a_header_may_be_annotated_and_say_more_than_alembic_asks(tmp_path: Path
     assert (revision.message, revision.created) == ("First words of two lines", "2024-05-01 12:00:00.5")
 
 
+def test_script_that_computes_its_labels_or_names_a_constant_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a1.py").write_text("revision = 'a1'\ndown_revision = None\nbranch_labels = (cli.EXPAND,)\n")
+    (tmp_path / "b1.py").write_text("BEFORE = 'a1'\nrevision = 'b1'\ndown_revision = (BEFORE,)\n")
+    chain = read_chain([tmp_path])
+    assert not chain.problems
+    assert [(one.revision, one.down_revisions, one.branch_labels) for one in chain.revisions] == [
+        ("b1", ("a1",), ()),
+        ("a1", (), ()),
+    ]
+
+
+def test_chain_that_only_this_program_cannot_read_is_not_called_broken(tmp_path: Path) -> None:
+    (tmp_path / "a1.py").write_text("revision = 'a1'\ndown_revision = find_out()\n")
+    with pytest.raises(ChainError, match="Alembic can use these scripts, but magetui does not run them"):
+        read_chain([tmp_path]).require_graph()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

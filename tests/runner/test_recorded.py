@@ -123,5 +123,82 @@ def test_what_is_written_through_the_connection_is_recorded(tmp_path: Path) -> N
     assert made == recorded.Recorded((ExecuteSql("UPDATE task SET name = 'x'"),))
 
 
+def test_query_whose_answer_nobody_looks_at_does_not_end_the_record(tmp_path: Path) -> None:
+    script = "op.execute('CREATE SEQUENCE n')\nop.get_bind().execute(sa.text(\"SELECT setval('n', 7)\"))\n"
+    made = of_script(tmp_path, f'{script}op.drop_table("old")')
+    assert made.undecidable is None
+    assert made.operations[-1] == DropTable("old", None)
+
+
+def test_operation_that_is_not_installed_is_unknown_and_the_rest_of_its_script_is_known(tmp_path: Path) -> None:
+    script = 'op.sync_enum_values("public", "log_type", ["a"], new_values=["a", "b"])\nop.drop_table("old")'
+    unknown, dropped = of_script(tmp_path, script).operations
+    assert unknown == recorded.UnclearCall(
+        frozenset({"public", "log_type", "a", "b", "new_values"}), False, "sync_enum_values"
+    )
+    assert dropped == DropTable("old", None)
+
+
+CUSTOM = """
+from alembic.operations import MigrateOperation, Operations
+
+@Operations.register_operation("{name}")
+class {kind}(MigrateOperation):
+    def __init__(self, table):
+        self.table = table
+
+    @classmethod
+    def {name}(cls, operations, table):
+        return operations.invoke(cls(table))
+
+@Operations.implementation_for({kind})
+def _(operations, operation):
+    {body}
+
+op.{name}("t")
+op.drop_table("old")
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "made"),
+    [
+        ('operations.drop_column(operation.table, "c")', recorded.DropColumn("t", None, "c")),
+        ('operations.impl.execute("DROP VIEW v")', ExecuteSql("DROP VIEW v;")),
+        (
+            'operations.get_bind().execute(sa.text("SELECT 1")).scalar()',
+            recorded.UnclearCall(frozenset({"t"}), False, "Three"),
+        ),
+    ],
+)
+def test_operation_of_an_extension_is_what_its_implementation_does(
+    tmp_path: Path, body: str, made: recorded.Operation
+) -> None:
+    number = {"operations.d": "One", "operations.i": "Two", "operations.g": "Three"}[body[:12]]
+    script = CUSTOM.format(name=f"do_{number.lower()}", kind=number, body=body)
+    assert of_script(tmp_path, script).operations == (made, DropTable("old", None))
+
+
+def test_value_that_is_no_plain_value_makes_its_operation_unknown_and_nothing_else(tmp_path: Path) -> None:
+    script = 'op.drop_column("users", sa.Column("auth_state"))\nop.drop_table("old")'
+    unknown, dropped = of_script(tmp_path, script).operations
+    assert isinstance(unknown, recorded.UnclearCall)
+    assert {"users", "auth_state"} <= unknown.words
+    assert dropped == DropTable("old", None)
+
+
+def test_check_that_comes_with_a_type_is_recorded_where_the_server_gets_it(tmp_path: Path) -> None:
+    kind = 'sa.Enum("a", "b", name="kinds", native_enum=False, create_constraint=True)'
+    script = (
+        f'op.alter_column("t", "kind", type_=sa.Text, existing_type={kind})\nop.add_column("t", sa.Column("k", {kind}))'
+    )
+    dropped, altered, added, check = of_script(tmp_path, script).operations
+    assert dropped == recorded.DropConstraint("t", None, "kinds", "check")
+    assert isinstance(altered, AlterColumn)
+    assert isinstance(added, AddColumn)
+    assert isinstance(check, recorded.AddConstraint)
+    assert (check.constraint, check.name) == ("check", "kinds")
+
+
 def test_script_without_a_function_does_nothing() -> None:
     assert Recorder("sqlite").record(None) == recorded.Recorded(())

@@ -162,6 +162,47 @@ def test_script_that_opens_a_second_connection_reads_past_our_own_lock(
     assert sqlite_database.current == ["rev2"]
 
 
+@pytest.mark.parametrize(("ending", "rows"), [("COMMIT", [(1,)]), ("ROLLBACK", [])])
+def test_script_that_begins_a_transaction_of_its_own_runs_as_it_does_with_alembic(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, ending: str, rows: list[tuple[int]]
+) -> None:
+    own = Revision(
+        id="rev2",
+        down="rev1",
+        message="Begin a transaction",
+        upgrade=(
+            'op.execute("BEGIN TRANSACTION")\n'
+            "op.execute(\"INSERT INTO t1 (id, name) VALUES (1, 'one')\")\n"
+            f'op.execute("{ending}")\n'
+            'op.create_table("t2", sa.Column("id", sa.Integer))'
+        ),
+    )
+    project = make_project(tmp_path / "project", (*linear(1), own), sqlite_database.url)
+    done = magetui("--config", project.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert sqlite_database.rows("select id from t1") == rows
+    assert sqlite_database.current == ["rev2"]
+
+
+def test_what_a_script_commits_itself_is_undone_if_its_revision_fails(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    own = Revision(
+        id="rev2",
+        down="rev1",
+        message="Commit, then fail",
+        upgrade=(
+            'op.execute("BEGIN")\nop.execute("CREATE TABLE t2 (id INTEGER)")\nop.execute("COMMIT")\n'
+            'op.execute("INSERT INTO nowhere VALUES (1)")'
+        ),
+    )
+    project = make_project(tmp_path / "project", (*linear(1), own), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    before = sqlite_database.content
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 1
+    assert sqlite_database.content == before
+
+
 @pytest.mark.parametrize("text", ["", '{"pid": 47', "[1]"])
 def test_lock_file_that_was_cut_short_still_says_that_somebody_migrates(
     magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, text: str

@@ -4,6 +4,8 @@ Two habits of Python's driver are corrected here. It does not open a transaction
 leave a part of its operations behind. So the driver's transaction control is turned off, and BEGIN IMMEDIATE is
 executed instead. And the driver waits for locks inside C, where no signal is handled. So a lock is polled in short
 tries. Then a countdown can be shown and the wait can be cancelled.
+
+A script may begin a transaction of its own, since there is none when Alembic runs it. Here it becomes a savepoint.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ FOREIGN_KEYS = "magetui_foreign_keys"  # the key of `ForeignKeysOff` in the fact
 FOREIGN_KEYS_OFF = re.compile(
     r"\s*pragma\s+(?:\w+\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b", re.IGNORECASE
 )
+OWN_TRANSACTION = re.compile(
+    r"\s*(begin|commit|end|rollback)(?:\s+(?:deferred|immediate|exclusive))?(?:\s+transaction)?\s*;?\s*", re.IGNORECASE
+)
+SAVEPOINT = "magetui_transaction_of_script"
 READS = re.compile(r"\s*(?:select|pragma)\b", re.IGNORECASE)
 FOREIGN_KEYS_STAY_ON = (
     "SQLite ignores PRAGMA foreign_keys in the middle of a transaction, and rows could be lost. Migrate to the "
@@ -47,7 +53,7 @@ class Transactions:
         """Handle the events of every connection that `engine` opens from now on."""
         event.listen(engine, "engine_connect", self._prepare)
         event.listen(engine, "begin", self._begin)
-        event.listen(engine, "before_cursor_execute", self._executing)
+        event.listen(engine, "before_cursor_execute", self._executing, retval=True)
         event.listen(engine, "commit", self._commit)
         event.listen(engine, "rollback", self._rollback)
 
@@ -77,7 +83,14 @@ class Transactions:
             connection.info[FOREIGN_KEYS] = ForeignKeysOff.begin(raw)
         self._in_short_tries(raw, "begin immediate")
 
-    def _executing(self, connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    def _executing(
+        self, connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> tuple[str, Any]:
+        """Return the statement to execute in place of the script's."""
+        self._turn_foreign_keys_off(connection, statement)
+        return _nested(connection, statement), parameters
+
+    def _turn_foreign_keys_off(self, connection: Connection, statement: str) -> None:
         """Let a script turn foreign keys off, which SQLite ignores inside a transaction (sqlite.org/pragma.html).
 
         Otherwise a batch operation that rebuilds a table would delete the rows that refer to that table.
@@ -129,6 +142,26 @@ class Transactions:
             else:
                 self.hooks.obtained()
                 return
+
+
+def _nested(connection: Connection, statement: str) -> str:
+    """Return the statement, in which a script begins or ends a transaction inside ours, as one on a savepoint.
+
+    SQLite has no nested transactions, and what the script commits must still be undone if its revision fails.
+    """
+    own = OWN_TRANSACTION.fullmatch(statement)
+    raw = _writer_of(connection) if own is not None else None
+    if own is None or raw is None or not raw.in_transaction:
+        return statement
+    verb = own[1].lower()
+    if verb == "begin":
+        connection.info["magetui_savepoint"] = True
+        return f"savepoint {SAVEPOINT}"
+    if not connection.info.pop("magetui_savepoint", False):
+        return statement
+    if verb == "rollback":
+        raw.execute(f"rollback to {SAVEPOINT}")
+    return f"release {SAVEPOINT}"
 
 
 def _writer_of(connection: Connection) -> Driver | None:

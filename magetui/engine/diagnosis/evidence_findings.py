@@ -21,7 +21,7 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Evidence, MatchesLoosely, Unsure
+from magetui.engine.evidence.verdict import Evidence, MadeFromModels, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
 from magetui.model.plan import Plan
 
@@ -40,17 +40,33 @@ def worth_weighing(findings: Sequence[Finding]) -> bool:
 
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
     """Return the findings, with what the evidence says of the current revision or of candidates for it."""
+    findings = [kept for finding in findings if (kept := _with_fate(finding, evidence)) is not None]
     codes = {finding.code for finding in findings}
     if not evidence.tables or not codes & WEIGHED:
-        return list(findings)  # the chain makes nothing that a schema shows, or there is no current revision to weigh
+        return findings  # the chain makes nothing that a schema shows, or there is no current revision to weigh
     if codes & WITHOUT_CURRENT:
         return [
             _with_candidates(finding, chain, current, evidence) if finding.code in WITHOUT_CURRENT else finding
             for finding in findings
         ]
+    if isinstance(evidence.verdict, MadeFromModels):
+        return [
+            *findings,
+            Finding("made-from-models", "info", summarize(chain, evidence), _facts(evidence), "evidence"),
+        ]
     if evidence.contradicts(current):
         return [*findings, _contradiction(chain, current, evidence)]
     return [*findings, *_too_early(evidence)]
+
+
+def _with_fate(finding: Finding, evidence: Evidence) -> Finding | None:
+    """Return the finding; None if it is about an unused type that no pending revision fails on."""
+    if finding.code != "leftover-type":
+        return finding
+    fate = evidence.type_fates.get(str(finding.facts["name"]).rpartition(".")[2])
+    if fate == "harmless":
+        return None
+    return replace(finding, severity="info") if fate == "unknown" else finding
 
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:

@@ -42,8 +42,8 @@ def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             code="unreadable-script" if problem.code == "no-scripts" else problem.code,
-            severity="critical" if problem.code != "several-heads" else "info" if all_applied else "warning",
-            message=problem.message + (advice if problem.code == "several-heads" else " Repair the scripts first."),
+            severity="info" if problem.code == "several-heads" else "critical",
+            message=problem.message + (advice if problem.code == "several-heads" else f" {problem.advice}"),
             facts={"files": [str(path) for path in problem.files], "revisions": list(problem.revisions)},
             next="history",
         )

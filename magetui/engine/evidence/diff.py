@@ -14,7 +14,7 @@ from typing import Literal
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import TableState
-from magetui.engine.schema.facts import UNREAD, Difference, Fact, differences_of, in_order, index_fact
+from magetui.engine.schema.facts import EXPRESSION, UNREAD, Difference, Fact, differences_of, in_order, index_fact
 from magetui.engine.schema.snapshot import Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.schema import BATCH_PREFIX, TableDetail
@@ -27,6 +27,7 @@ Fit = Literal["exactly", "loosely"]
 class Live:
     tables: Mapping[str, frozenset[Fact]]
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each table, in the table's order
 
 
 def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
@@ -37,7 +38,8 @@ def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     version_tables = {state.name(table.schema, table.name) for table in snapshot.version_tables}
     version_tables.add(state.name(scripts.version_table_schema, scripts.version_table))
     tables = {name: state.facts(name) for name in state.tables if name not in version_tables}
-    return Live(tables, {name: state.enum_facts(name) for name in state.enums})
+    columns = {name: tuple(state.tables[name].columns) for name in tables}
+    return Live(tables, {name: state.enum_facts(name) for name in state.enums}, columns)
 
 
 def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:
@@ -72,6 +74,9 @@ class SchemaDiff:
         self._totals: dict[int, tuple[SchemaState, int]] = {}
         self._costs: dict[tuple[str, int], tuple[TableState | None, int]] = {}
         self._live = _mentioned(live, history)
+        self._unmentioned = {
+            name: facts - self._live.tables.get(name, frozenset()) for name, facts in live.tables.items()
+        }
         self._left = {name: left for name in history.after if (left := self._left_by(name))}
         for revision in history.oldest_first:
             before, after = history.before[revision.revision], history.after[revision.revision]
@@ -88,8 +93,21 @@ class SchemaDiff:
         return self._facts[id(table)][1]
 
     def is_live(self, fact: Fact) -> bool:
+        if self._has_under_another_name(fact):
+            return True
         facts = self._live.enums if fact.kind in ("enum", "enum-value") else self._live.tables
         return fact in facts.get(fact.table, frozenset())
+
+    def _has_under_another_name(self, fact: Fact) -> bool:
+        """Return True if there is such an index or check, with a name that no revision mentions.
+
+        An application that creates its tables from its models lets SQLAlchemy choose the names of indexes. A naming
+        convention that is not known here puts the name of a check into a longer one.
+        """
+        others = (other for other in self._unmentioned.get(fact.table, ()) if other.kind == fact.kind)
+        if fact.kind == "index":
+            return EXPRESSION not in fact.value and any(other.value == fact.value for other in others)
+        return fact.kind == "check" and any(fact.name in other.name for other in others)
 
     # -- how much differs
 
@@ -114,6 +132,8 @@ class SchemaDiff:
         """Return the facts of enum types that are missing, and the facts that are left over."""
         differing: list[Difference] = []
         for name in self._history.enums:
+            if name in state.open_enums:
+                continue
             differing += differences_of(state.enum_facts(name), self._live.enums.get(name, frozenset()))
         return [pair for pair in differing if pair[1]], [pair for pair in differing if not pair[1]]
 
@@ -125,7 +145,8 @@ class SchemaDiff:
         expected = self.of(table, state)
         if expected == live:
             return []
-        unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD}
+        expected = frozenset(fact for fact in expected if fact in live or not self._has_under_another_name(fact))
+        unread = {fact.place for fact in live if fact.kind == "default" and fact.value == UNREAD} | table.doubtful
         if not table.open:
             return [difference for difference in differences_of(expected, live) if difference[0].place not in unread]
         if len(expected) == 1 and not table.gone and not table.exists:
@@ -134,7 +155,7 @@ class SchemaDiff:
             return []  # no revision makes it: a script that names a table which nobody has is no evidence
         return [
             *((fact, True) for fact in expected - live if fact.place not in unread),
-            *((fact, False) for fact in live if fact.place in table.gone),
+            *((fact, False) for fact in live if fact.place in table.gone - unread),
         ]
 
     # -- whether a schema state matches
@@ -200,8 +221,11 @@ class SchemaDiff:
             if was is not None and was.open:
                 old = frozenset()
             added |= new - old
-            removed |= old - new
+            gone = old - new
+            removed |= {fact for fact in gone if fact.place not in becomes.doubtful} if becomes is not None else gone
         for name in {*before.enums, *after.enums} if before.enums is not after.enums else ():
+            if name in after.open_enums:
+                continue
             old, new = before.enum_facts(name), after.enum_facts(name)
             added |= new - old
             removed |= old - new
@@ -222,7 +246,7 @@ def _mentioned(live: Live, history: SchemaHistory) -> Live:
         return fact.kind == "table" or fact.place in places
 
     kept = [name for name in history.tables if name in live.tables]
-    return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums)
+    return Live({name: frozenset(filter(is_mentioned, live.tables[name])) for name in kept}, live.enums, live.columns)
 
 
 def _places(table: TableState) -> Iterable[tuple[str, str, str]]:

@@ -12,11 +12,13 @@ from dataclasses import replace
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence import verdict as verdicts
+from magetui.engine.evidence.birth import are_by_design, made_from_models
 from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema
 from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.unused_types import TypeFate, fates_of_types
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact
@@ -81,6 +83,7 @@ class _Weighing:
         self._recordings = recordings
         self._current = frozenset(current)
         self._history = SchemaHistory(chain, recordings, base)
+        self._live = live
         self._diff = SchemaDiff(self._history, live)
         self._partial_revisions = PartialRevisions(self._history, recordings, self._diff)
 
@@ -98,7 +101,9 @@ class _Weighing:
                 extra = {fact for fact, missing in self._diff.differences(state) if not missing}
                 loose.append(LooseMatch(revisions, _describe_changes(extra, extra)))
         verdict, damaged = self._verdict(newest_first, tuple(exact), tuple(loose))
-        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged)
+        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged, self._type_fates())
+        if (from_models := self._from_models(evidence)) is not None:
+            evidence = replace(evidence, verdict=from_models, damaged=None)
         return replace(evidence, revisions=self._by_revision(evidence.candidate, evidence.partial))
 
     def _candidates(self) -> list[_Candidate]:
@@ -106,7 +111,12 @@ class _Weighing:
         history = self._history
         candidates: list[_Candidate] = [((), history.base)]
         candidates += [((name,), state) for name, state in history.after.items()]
-        candidates += [(revisions, history.at(revisions)) for revisions in history.together()]
+        together = list(history.together())
+        current = tuple(revision for revision in self._current if revision in self._chain.by_id)
+        # There may be too many combinations, so that `together` has only that of all heads.
+        if len(current) > 1 and self._current not in map(frozenset, together):
+            together.append(tuple(sorted(current)))
+        candidates += [(revisions, history.at(revisions)) for revisions in together]
         return candidates[::-1]
 
     def _verdict(
@@ -128,6 +138,21 @@ class _Weighing:
         if partial is not None:
             return verdicts.MatchesPartially(partial, nearest), damaged
         return verdicts.NoMatch(nearest), damaged
+
+    def _from_models(self, evidence: Evidence) -> verdicts.MadeFromModels | None:
+        """Return the verdict on a schema that was made from models; None if it matches the current revision anyway."""
+        if self._current and self._current <= self._chain.by_id.keys():
+            revisions = tuple(sorted(self._current)) if evidence.contradicts(tuple(self._current)) else None
+        else:
+            revisions = evidence.nearest if evidence.candidate is None else None
+        if revisions is None:
+            return None
+        state = self._history.at(revisions) if revisions else self._history.base
+        tables = made_from_models(state, self._live.columns)
+        differences = self._diff.differences(state)
+        return (
+            verdicts.MadeFromModels(revisions, tables, differences) if tables and are_by_design(differences) else None
+        )
 
     def _unless_damaged(self, partial: PartiallyApplied | None) -> tuple[PartiallyApplied | None, str | None]:
         """Return a partially applied revision, or else its id if the current revision stands on it.
@@ -162,6 +187,13 @@ class _Weighing:
         revisions, state = candidate
         missing, left = self._diff.of_enums(state)
         return 2 * (self._diff.total(state) + len(missing)) + len(left), frozenset(revisions) != self._current
+
+    def _type_fates(self) -> Mapping[str, TypeFate]:
+        known = [revision for revision in self._current if revision in self._chain.by_id]
+        applied = self._history.ancestors(known)
+        now = self._history.at(sorted(known)) if known else self._history.base
+        pending = [revision for revision in self._history.oldest_first if revision.revision not in applied]
+        return fates_of_types(self._live.enums, now, map(self._history.operations, pending))
 
     def _says_little(self, candidate: _Candidate) -> tuple[int, bool]:
         """Return a sort key: candidates that leave facts open, or cannot be followed, explain less and come last."""

@@ -73,6 +73,9 @@ class PartialRevisions:
         stopped = partial(PartiallyApplied, revision, direction, operations)
         left = [self.diff.left_over(state) for state in states[1:-1]]
         least = min((facts for facts in left if facts is not None), default=None)
+        ends = [facts for state in (start, states[-1]) if (facts := self.diff.left_over(state)) is not None]
+        if least is not None and ends and min(ends) <= least:
+            return None  # nothing that a schema shows was done, or all of it
         fitting = [index for index, facts in enumerate(left, start=1) if facts is not None and facts == least]
         if fitting:
             first, last = fitting[0], fitting[-1]

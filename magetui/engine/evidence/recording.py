@@ -25,6 +25,7 @@ from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
 Direction = str  # 'upgrade' or 'downgrade'
+RECORDER = "2"  # changes when the recorder finds more in the same script
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _cache_file(workspace: Workspace) -> Path:
     """Return the path of the cache: one file for all scripts, because reading a file for each takes longer."""
     base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
-    key = [__version__, str(codec.FORMAT), workspace.target.dialect, scripts.script_location]
+    key = [__version__, str(codec.FORMAT), RECORDER, workspace.target.dialect, scripts.script_location]
     key += [*scripts.version_locations, *(str(option) for option in (scripts.arguments, scripts.naming) if option)]
     name = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return Path(base) / "magetui" / "operations" / f"{name}.json"

@@ -17,7 +17,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import Operation, Recording, Unclear
+from magetui.model.operations import CreateTable, Operation, Recording, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately
@@ -35,8 +35,8 @@ class SchemaHistory:
         self.oldest_first = tuple(reversed(chain.revisions))
         self._index = {revision.revision: index for index, revision in enumerate(self.oldest_first)}
         self._lookahead = Lookahead(
-            (self._operations(revision) for revision in self.oldest_first),
-            (self._operations(revision, "downgrade") for revision in self.oldest_first),
+            (self.operations(revision) for revision in self.oldest_first),
+            (self.operations(revision, "downgrade") for revision in self.oldest_first),
             base,
         )
         self.base = replace(base, tables={**base.tables, **self._lookahead.before_all()})
@@ -102,17 +102,22 @@ class SchemaHistory:
     def stepped(self, state: SchemaState, revision: Revision, direction: Direction) -> SchemaState:
         """Return the state after one step, with all tables that it `changed`. An unread script leaves tables open."""
         changed: set[str] = set()
-        for operation in self._operations(revision, direction):
+        for operation in self.operations(revision, direction):
             state = self._lookahead.seeing(state.after(operation), self._index[revision.revision])
             changed |= state.changed
             self.made += [state.tables[name] for name in state.changed if name in state.tables]
         return replace(state, changed=frozenset(changed))
 
-    def _operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
+    def operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
+        """Return the operations of a revision. The last one is `Unclear` if its script cannot be followed."""
         recorded = self._recordings[revision.revision].recorded(direction)
         if recorded.undecidable is None:
             return recorded.operations
-        return (*recorded.operations, _unclear(revision.path.read_text(encoding="utf-8"), direction))
+        unclear = _unclear(revision.path.read_text(encoding="utf-8"), direction)
+        if unclear.takes_tables:  # also tables that it has just made, under a name that it puts together
+            made = {o.table for o in recorded.operations if isinstance(o, CreateTable)}
+            unclear = replace(unclear, words=unclear.words | made)
+        return (*recorded.operations, unclear)
 
 
 @lru_cache(maxsize=1_024)

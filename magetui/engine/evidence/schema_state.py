@@ -10,24 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from magetui.engine.evidence.table_state import Name, TableState, without
+from magetui.engine.evidence.chosen_names import T as Named
+from magetui.engine.evidence.chosen_names import with_chosen_names
+from magetui.engine.evidence.enum_types import changed_types
+from magetui.engine.evidence.table_facts import table_facts
+from magetui.engine.evidence.table_state import Name, TableState, renamed_in, without
 from magetui.engine.schema.exact import enum_facts, exact_enums
-from magetui.engine.schema.facts import (
-    Fact,
-    column_facts,
-    default_of,
-    foreign_key_fact,
-    index_fact,
-    table_name,
-    type_of,
-)
+from magetui.engine.schema.facts import Fact, table_name
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
-T = TypeVar("T")
 TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 
 
@@ -35,8 +29,9 @@ TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 class SchemaState:
     """Tables and enum types by name; `default_schema` is where unqualified names go.
 
-    `open`: there may be tables that are not in `tables`. `changed`: the tables that the last operation changed or
-    dropped. `created`: the tables of the open transaction, which no other session sees and so none waits for.
+    `open`: there may be tables that are not in `tables`. `open_enums`: types that may exist or not, with any values.
+    `changed`: the tables that the last operation changed or dropped. `created`: the tables of the open transaction,
+    which no other session sees and so none waits for.
     """
 
     dialect: str
@@ -44,6 +39,7 @@ class SchemaState:
     tables: Mapping[str, TableState] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     open: bool = False
+    open_enums: frozenset[str] = frozenset()
     changed: frozenset[str] = frozenset()
     created: frozenset[str] = frozenset()
 
@@ -67,11 +63,21 @@ class SchemaState:
         return replace(state, changed=frozenset(changed))
 
     def opened(self, operation: ops.Unclear) -> SchemaState:
-        """Return the state after an unknown change to the tables that its words name; to all if they name none."""
-        named = [name for name in self.tables if name.rpartition(".")[2] in operation.words]
+        """Return the state after an unknown change to the tables and types that its words name.
+
+        If they name none, it may be a change to any of them.
+        """
+        tables = [name for name in self.tables if name.rpartition(".")[2] in operation.words]
+        enums = [name for name in self.enums if name.rpartition(".")[2] in operation.words]
+        if tables or enums:
+            return self._opening(tables, enums, operation)
+        return replace(self._opening(self.tables, self.enums, operation), open=True)
+
+    def _opening(self, tables: Iterable[str], enums: Iterable[str], operation: ops.Unclear) -> SchemaState:
         exists = not operation.takes_tables
-        state = self._having({name: self.tables[name].opened(exists=exists) for name in named or self.tables})
-        return state if named else replace(state, open=True)
+        state = self._having({name: self.tables[name].opened(exists=exists) for name in tables})
+        known = {name: values for name, values in self.enums.items() if name not in enums}
+        return replace(state, enums=known, open_enums=self.open_enums.union(enums))
 
     def as_far_as_read(self, operation: ops.Operation) -> SchemaState:
         """Return the state after one operation, as far as that is understood: tables do not become open."""
@@ -115,18 +121,8 @@ class SchemaState:
                 for table in [table for table in self.tables.values() if table.path[0] == operation.schema]:
                     state = state._dropped(table.name)
                 return state
-            case ops.CreateType() if operation.values:
-                return self._having_enum(operation, operation.values)
-            case ops.DropType():
-                return replace(self, enums=without(self.enums, self.type_of(operation)))
-            case ops.AddEnumValue():
-                values = self.enums.get(self.type_of(operation), ())
-                return self._having_enum(operation, (*values, operation.value))
-            case ops.RenameEnumValue(value=old, new_value=new):
-                values = self.enums.get(self.type_of(operation), ())
-                return self._having_enum(operation, tuple(new if value == old else value for value in values))
-            case ops.RenameType():
-                return self._type_renamed(operation)
+            case ops.OnType():
+                return self._type_changed(operation)
             case ops.ExecuteSql():
                 parts = parts_of(operation, self.dialect)
                 return self.applying(parts) if parts else self
@@ -146,8 +142,11 @@ class SchemaState:
                 return self.applying(operation.operations) if self.runs(operation) else self
             case ops.Autocommit():
                 return self.committed()
-            case ops.InsertRows() | ops.RebuildTable() | ops.TruncateTable() | ops.ValidateConstraint():
+            case ops.InsertRows() | ops.TruncateTable() | ops.ValidateConstraint():
                 return self
+            case ops.RebuildTable():
+                rebuilt = self.tables.get(self.name_of(operation))
+                return self if rebuilt is None else self._having({rebuilt.name: rebuilt.rebuilt()})
             case ops.OnTable():
                 return self._table_changed(operation)
             case _:
@@ -161,36 +160,15 @@ class SchemaState:
 
     def facts(self, name: str) -> frozenset[Fact]:
         """Return the facts that a schema shows of a table; none if there is no such table."""
-        return frozenset(self._facts(self.tables[name]) if name in self.tables else ())
+        if name not in self.tables:
+            return frozenset()
+        return frozenset(table_facts(self.tables[name], self.dialect, self._referred_columns))
 
-    def _facts(self, table: TableState) -> Iterator[Fact]:
-        yield Fact("table", table.name)
-        for column in table.columns.values():
-            yield from column_facts(table.name, column, self.dialect, key=column.name in table.primary_key)
-        for altered in table.altered.values():  # nothing is known of nulls: the column may be of the primary key
-            yield Fact("column", table.name, altered.column)
-            kind = None if altered.type is None else type_of(altered.type, self.dialect)
-            if kind is not None:
-                yield Fact("type", table.name, altered.column, kind)
-            if altered.drops_default:
-                yield Fact("default", table.name, altered.column)
-            elif kind is not None and altered.default is not None:  # the spelling of a default depends on the type
-                yield Fact("default", table.name, altered.column, default_of(altered.default, kind))
-        if table.primary_key:
-            yield Fact("primary-key", table.name, "", ", ".join(table.primary_key))
-        for index in table.indexes.values():
-            # An invalid index serves nobody: the operation that makes it is not done.
-            if index.valid and not (index.unique and index.columns == table.primary_key):
-                yield index_fact(table.name, index.name, index.columns, unique=index.unique)
-        for columns in table.uniques.values():
-            if columns != table.primary_key:
-                yield index_fact(table.name, "", columns, unique=True)
-        for check in table.checks:
-            yield Fact("check", table.name, check)
-        for key in table.foreign_keys.values():
-            referred = self.tables.get(self._referred(key))
-            columns = key.referred_columns or (referred.primary_key if referred is not None else ())
-            yield foreign_key_fact(table.name, key.columns, self._referred(key), columns, key.on_delete)
+    def _referred_columns(self, key: ForeignKey) -> tuple[str, tuple[str, ...]]:
+        """Return the table that a foreign key refers to, and its columns: without names, those of the primary key."""
+        table = self._referred(key)
+        referred = self.tables.get(table)
+        return table, key.referred_columns or (referred.primary_key if referred is not None else ())
 
     def enum_facts(self, name: str) -> frozenset[Fact]:
         return enum_facts(name, self.enums[name]) if name in self.enums else frozenset()
@@ -266,8 +244,13 @@ class SchemaState:
         gone = () if without is None or tables.pop(without, None) is None else (without,)
         return replace(self, tables=tables, changed=frozenset({*changed, *gone}))
 
-    def _having_enum(self, operation: ops.OnType, values: tuple[str, ...]) -> SchemaState:
-        return replace(self, enums={**self.enums, self.type_of(operation): values})
+    def _type_changed(self, operation: ops.OnType) -> SchemaState:
+        """Return the state with the enum type changed. Columns follow a renamed type: the catalog has its number."""
+        old = self.type_of(operation)
+        new = self.name(operation.schema, operation.new_name) if isinstance(operation, ops.RenameType) else old
+        enums, opened = changed_types(self.enums, self.open_enums, old, operation, new)
+        state = replace(self, enums=enums, open_enums=opened)
+        return state if new == old else state._having(state._retyped(old, new))
 
     def _having_keys(
         self, follow: Callable[[ForeignKey], ForeignKey | None], but: str | None = None
@@ -294,13 +277,21 @@ class SchemaState:
         before = self.tables.get(name)
         if before is not None and not before.open:
             return self
-        table = TableState.created(name, self.path(operation.schema, operation.table), operation)
+        path = self.path(operation.schema, operation.table)
+        table = TableState.created(name, path, self._with_chosen_names(operation, path))
         return replace(self._having({name: table}), created=self.created | {name})
+
+    def _with_chosen_names(self, operation: Named, path: Name) -> Named:
+        if self.dialect != "postgresql":
+            return operation
+        return with_chosen_names(operation, (table for table in self.tables.values() if table.path[0] == path[0]))
 
     def _table_changed(self, operation: ops.OnTable) -> SchemaState:
         table = self.tables.get(self.name_of(operation)) or self._open_table(operation)
         if table.open and not table.exists:
             table = replace(table, exists=True)  # the operation fails on a table that does not exist
+        if isinstance(operation, ops.AddConstraint):
+            operation = self._with_chosen_names(operation, table.path)
         return self._having({table.name: table.after(operation)})
 
     def _dropped(self, name: str) -> SchemaState:
@@ -320,7 +311,7 @@ class SchemaState:
 
         changed = self._having_keys(follow)
         table = changed.pop(old, None) or self.tables.get(old) or TableState(new, open=True, exists=True)
-        moved = self._having({**changed, new: replace(table, name=new, path=path)}, without=old)
+        moved = self._having({**changed, new: table.renamed(new, path)}, without=old)
         return replace(moved, created=self.created - {old} | {new}) if old in self.created else moved
 
     def _referred(self, key: ForeignKey) -> str:
@@ -342,14 +333,13 @@ class SchemaState:
         changed = state._having_keys(follow)
         return state._having({name: state.tables[name], **changed}) if changed else state
 
-    def _type_renamed(self, operation: ops.RenameType) -> SchemaState:
-        """Return the state with the type renamed. Columns follow their type: the catalog knows it by its number."""
-        old, new = self.type_of(operation), self.name(operation.schema, operation.new_name)
+    def _retyped(self, old: str, new: str) -> dict[str, TableState]:
+        """Return the tables with columns of the type `old`, which have the type `new` now."""
 
         def follows(column: Column | ops.AlterColumn) -> bool:
             return column.type is not None and self.type_name(column.type) == old
 
-        tables = {
+        return {
             name: replace(
                 table,
                 columns={n: replace(c, type=new) if follows(c) else c for n, c in table.columns.items()},
@@ -358,8 +348,6 @@ class SchemaState:
             for name, table in self.tables.items()
             if any(map(follows, table.columns.values())) or any(map(follows, table.altered.values()))
         }
-        enums = {**without(self.enums, old), new: self.enums.get(old, ())}
-        return replace(self._having(tables), enums=enums)
 
     def _index_dropped(self, operation: ops.DropIndex) -> SchemaState:
         """Drop an index from the table that has it: scripts need not name the table, and some name a wrong one."""
@@ -384,8 +372,7 @@ class SchemaState:
         if table is None:
             return self
 
-        def renamed(mapping: Mapping[str, T]) -> Mapping[str, T]:
-            return {new if name == old else name: value for name, value in mapping.items()}
-
-        indexes = {name: replace(index, name=name) for name, index in renamed(table.indexes).items()}
-        return self._having({table.name: replace(table, indexes=indexes, uniques=renamed(table.uniques))})
+        indexes = {name: replace(index, name=name) for name, index in renamed_in(table.indexes, old, new).items()}
+        primary = new if table.primary_key_name == old else table.primary_key_name
+        uniques = renamed_in(table.uniques, old, new)
+        return self._having({table.name: replace(table, indexes=indexes, uniques=uniques, primary_key_name=primary)})

@@ -14,7 +14,7 @@ from magetui.engine.schema.facts import Difference, Fact
 
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = ("no", "one", "two", "three", "four", "five")
 ASKS_DATABASE = "it asks the database what to do, so no schema shows what it did"
 AS_VERBS = {"missing": " is missing", "too much": " exists and should not", "different": ""}
 NULL_STATES = {"null": "may be null", "not null": "is not null"}
@@ -33,6 +33,13 @@ def summarize(chain: Chain, evidence: Evidence) -> str:
             names = _list_candidates(chain, [match.revisions for match in candidates])
             partial = "" if started is None else f" {describe_partial(chain, started)}"
             return f"The schema matches {names}, if {name_leftovers(candidates[0])}; it matches none exactly.{partial}"
+        case verdicts.MadeFromModels(revisions, tables, differences):
+            texts = list_differences(differences)
+            return (
+                f"The schema has what {name_revisions(chain, revisions)} has, but the application made it from its "
+                f"models and not with the scripts: the order of the columns of {shorten(tables, ', ')} shows it. "
+                f"Such a schema differs by design: {shorten(texts, '; ')}. A revision that builds on this can fail."
+            )
         case verdicts.MatchesPartially(partial, _):
             return f"The schema matches no revision. {describe_partial(chain, partial)}"
         case verdicts.NoMatch(nearest):
@@ -158,12 +165,24 @@ def shorten(texts: Sequence[str], separator: str) -> str:
 
 
 def _list_candidates(chain: Chain, candidates: Sequence[Revisions]) -> str:
-    """Return '42a1 (Update token)', or 'these two, which it cannot tell apart: …'."""
+    """Return '42a1 (Update token)', or 'these two, which it cannot tell apart: …'. Of many, name the ends only."""
+    if len(candidates) > NAMED_AT_MOST:
+        newest, oldest = (name_revisions(chain, revisions) for revisions in _newest_and_oldest(chain, candidates))
+        return (
+            f"{len(candidates)} revisions equally well, from {oldest} to {newest}: what they do differently is not "
+            "visible in a schema, so it cannot tell which of them it is"
+        )
     names = [name_revisions(chain, revisions) for revisions in candidates]
-    if len(names) == 1:
-        return names[0]
-    number = NUMBERS[len(names)] if len(names) < len(NUMBERS) else str(len(names))
-    return f"these {number}, which it cannot tell apart: {shorten(names, '; ')}"
+    return (
+        names[0] if len(names) == 1 else f"these {NUMBERS[len(names)]}, which it cannot tell apart: {'; '.join(names)}"
+    )
+
+
+def _newest_and_oldest(chain: Chain, candidates: Sequence[Revisions]) -> tuple[Revisions, Revisions]:
+    """Return two of the candidates by the order of the chain. They come in the order of how much they explain."""
+    newest_first = [revision.revision for revision in chain.revisions]
+    in_order = sorted(candidates, key=lambda names: min(map(newest_first.index, names), default=len(newest_first)))
+    return in_order[0], in_order[-1]
 
 
 def _others(tables: Sequence[str]) -> str:

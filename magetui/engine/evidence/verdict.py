@@ -1,14 +1,15 @@
 """The verdict of the evidence: which current revision the live schema matches, and how well.
 
-The verdict is one of five dataclasses, so that whoever reports or acts on it has to say what each means.
+The verdict is one of six dataclasses, so that whoever reports or acts on it has to say what each means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from magetui.engine.evidence.unused_types import TypeFate
 from magetui.engine.schema.facts import Difference, Fact
 from magetui.model.operations import Autocommit, CreateIndex, Operation
 
@@ -109,7 +110,20 @@ class Unsure:
     nearest: Nearest
 
 
-Verdict = Matches | MatchesLoosely | MatchesPartially | NoMatch | Unsure
+@dataclass(frozen=True, slots=True)
+class MadeFromModels:
+    """The application created the tables from its models, not with the scripts: the order of columns shows it.
+
+    `tables` are those that show it. The schema has what a database at `revisions` has, except for `differences` of the
+    kind that models and scripts have by design: names, defaults, nulls.
+    """
+
+    revisions: Revisions
+    tables: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+Verdict = Matches | MatchesLoosely | MatchesPartially | NoMatch | Unsure | MadeFromModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,7 @@ class Evidence:
     tables: int  # how many tables the chain is known to make; 0 if a schema shows nothing of it
     strangers: tuple[str, ...] = ()  # live tables that no revision makes
     damaged: str | None = None  # a revision below the current one, of which a part has gone since it was run
+    type_fates: Mapping[str, TypeFate] = field(default_factory=dict)  # of the live enum types, by name
 
     @property
     def fits(self) -> tuple[Revisions, ...]:
@@ -144,6 +159,8 @@ class Evidence:
         match self.verdict:
             case Matches(loose=loose) | Unsure(loose=loose) | MatchesLoosely(candidates=loose):
                 return tuple(match.revisions for match in loose)
+            case MadeFromModels(revisions=revisions):
+                return (revisions,)
             case _:
                 return ()
 
@@ -158,12 +175,19 @@ class Evidence:
     @property
     def nearest(self) -> Revisions | None:
         """The current revision with the fewest differences; None if the schema matches a current revision."""
-        return None if isinstance(self.verdict, Matches | MatchesLoosely) else self.verdict.nearest.revisions
+        nearest = self._nearest
+        return None if nearest is None else nearest.revisions
+
+    @property
+    def _nearest(self) -> Nearest | None:
+        return self.verdict.nearest if isinstance(self.verdict, MatchesPartially | NoMatch | Unsure) else None
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """The differences from the nearest current revision; none if the schema matches a current revision."""
-        return () if isinstance(self.verdict, Matches | MatchesLoosely) else self.verdict.nearest.differences
+        """The differences from the nearest current revision, or from the one that the models were made for."""
+        if isinstance(self.verdict, MadeFromModels):
+            return self.verdict.differences
+        return () if self._nearest is None else self._nearest.differences
 
     @property
     def candidate(self) -> Revisions | None:

@@ -130,6 +130,8 @@ class LossFinder:
         match operation:
             case ops.RenameEnumValue():
                 self.undecidable.append(f"the value {operation.value} of the type {operation.name} is renamed")
+            case ops.UnclearCall():
+                self.undecidable.append(f"{operation.name} may remove data, but it cannot be followed")
             case ops.DropTable() if table is not None and table.live is not None:
                 self._stake("table", table.live)
             case ops.DropColumn(column=name) if table is not None and table.live is not None:

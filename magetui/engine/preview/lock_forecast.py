@@ -74,7 +74,7 @@ def _effects(operation: ops.Operation, server: int, state: SchemaState) -> Itera
                     yield from (effect for effect in dropped if effect.table is not None)
         case ops.Other() if operation.name in COMMENTS:
             yield lock_rules.unnamed(lock_rules.SHARE_UPDATE_EXCLUSIVE, "the table that is commented on")
-        case ops.Other():
+        case ops.Other() | ops.UnclearCall():
             yield lock_rules.not_known(f"what {operation.name} locks")
         case ops.OnType() | ops.RenameIndex() | ops.LockTable() | ops.Autocommit():
             pass

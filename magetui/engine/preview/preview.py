@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
@@ -153,7 +154,7 @@ def _forecast(
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
         warnings = [*step.warnings]
         for operation in step.operations:
-            if isinstance(operation, CreateType) and state.type_of(operation) in state.enums:
+            if _creates_type(operation) and state.type_of(operation) in state.enums:
                 what = _existing_type(operation, state, snapshot)
                 fails.append(f"at {step.revision}, unless its script looks first: {what}")
             for effect in effects(operation, server, state):
@@ -189,6 +190,10 @@ def _existing_type(operation: CreateType, state: SchemaState, snapshot: Snapshot
         f" and {len(users) - NAMED_AT_MOST} more" if users[NAMED_AT_MOST:] else ""
     )
     return f"the enum type {operation.name} exists already, and {shown} {'has' if len(users) == 1 else 'have'} it"
+
+
+def _creates_type(operation: Operation) -> TypeGuard[CreateType]:
+    return isinstance(operation, CreateType) and not operation.if_not_exists
 
 
 def _with_table(

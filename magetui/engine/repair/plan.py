@@ -30,7 +30,7 @@ from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows
 DIRECTIONS: Mapping[str, Direction] = {"finish": "upgrade", "undo": "downgrade"}
-UNSEEN = (ops.ExecuteSql, ops.InsertRows)  # they may change something that no schema shows
+UNSEEN = (ops.ExecuteSql, ops.InsertRows, ops.UnclearCall)  # they may change something that no schema shows
 NAMED_AT_MOST = 3
 SQL_SHOWN = 200  # characters
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from magetui.engine.errors import ChainError, RevisionError
 from magetui.engine.importing import ALEMBIC, load
-from magetui.engine.revisions.headers import ChainProblem, Revision, read_script
+from magetui.engine.revisions.headers import NOT_RUN, ChainProblem, Revision, read_script
 from magetui.model.plan import PlannedStep
 
 if TYPE_CHECKING:
@@ -79,10 +79,11 @@ class Chain:
         )
 
     def require_graph(self) -> None:
-        """Raise `ChainError` if Alembic cannot work with these scripts."""
+        """Raise `ChainError` if the scripts have no graph: Alembic cannot work with them, or they must run first."""
         for problem in self.problems:
             if problem.code != "several-heads":
-                raise ChainError(f"{problem.message} Alembic cannot use these scripts until this is fixed.")
+                unusable = "Alembic cannot use these scripts until this is fixed."
+                raise ChainError(f"{problem.message} {NOT_RUN if problem.is_ours else unusable}")
 
     def resolve(self, wanted: str) -> str:
         """Return the id for an id or its start, a label, 'head', 'label@head' or 'base'. Raises `RevisionError`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from magetui.engine.revisions.syntax import tree_of
 
 HEADER = ("revision", "down_revision", "branch_labels", "depends_on")
 CREATED = re.compile(r"^Create Date:\s*(.+?)\s*$", re.MULTILINE)
+NOT_RUN = "Alembic can use these scripts, but magetui does not run them to read their order."
 ProblemCode = Literal[
     "duplicate-revision", "cycle", "missing-parent", "unreadable-script", "several-heads", "no-scripts"
 ]
@@ -41,12 +42,20 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class ChainProblem:
-    """A problem of the scripts themselves, with the files and revisions that have it."""
+    """A problem of the scripts themselves, with the files and revisions that have it.
+
+    `is_ours`: Alembic can use the scripts, and only this program cannot, because it does not run them.
+    """
 
     code: ProblemCode
     message: str
     files: tuple[Path, ...] = ()
     revisions: tuple[str, ...] = ()
+    is_ours: bool = False
+
+    @property
+    def advice(self) -> str:
+        return NOT_RUN if self.is_ours else "Repair the scripts first."
 
 
 def read_script(path: Path) -> Revision | ChainProblem:
@@ -59,11 +68,12 @@ def read_script(path: Path) -> Revision | ChainProblem:
         return _unreadable(path, f"cannot be read: {error}")
     header: dict[str, Any] = {}
     for name, value in _assignments(tree):
-        if name in HEADER:
-            try:
-                header[name] = ast.literal_eval(value)
-            except ValueError:
-                return _unreadable(path, f"computes its {name}, so it cannot be read without running the script")
+        try:
+            header[name] = _literal(value, header)
+        except ValueError:
+            if name in HEADER and name != "branch_labels":  # a label is another name, and changes no order
+                why = f"{path.name} computes its {name}, so it cannot be read without running the script."
+                return ChainProblem("unreadable-script", why, (path,), is_ours=True)
     if not isinstance(header.get("revision"), str):
         return _unreadable(path, "does not declare its revision")
     docstring = ast.get_docstring(tree) or ""
@@ -91,6 +101,15 @@ def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
                     yield target.id, node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             yield node.target.id, node.value
+
+
+def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
+    """Return the value of an expression of literals and of names that are `known`. Raises `ValueError` for others."""
+    if isinstance(node, ast.Name) and node.id in known:
+        return known[node.id]
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_literal(item, known) for item in node.elts)
+    return ast.literal_eval(node)
 
 
 def _as_tuple(value: Any) -> tuple[str, ...]:

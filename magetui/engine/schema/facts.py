@@ -133,6 +133,8 @@ RESPELLED = tuple(
     """timestamp time date interval jsonb uuid inet cidr macaddr bytea bit money int4 int8 numrange nummultirange ts
     jsonpath hstore reg point line lseg box path polygon circle pg_lsn""".split()  # noqa: SIM905 - to be read, not scrolled
 )
+# A script that takes the present time for a default sets another one each time that it runs.
+MOMENT = re.compile(r"'\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\.\d{6}[^']*'")
 EXPRESSION = "…"
 UNREAD = "unread"  # the backend returns an ellipsis for a default that it would have to wait for
 
@@ -201,7 +203,7 @@ def default_of(text: str | None, kind: str) -> str:  # noqa: PLR0911 - one case 
         return "now()"
     if plain == "null":
         return ""
-    if kind.endswith("]") or kind.startswith(RESPELLED):
+    if kind.endswith("]") or kind.startswith(RESPELLED) or MOMENT.fullmatch(value):
         return EXPRESSION
     quoted = STRING.fullmatch(value)
     content = plain if quoted is None else quoted[1].strip().lower()

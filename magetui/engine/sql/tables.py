@@ -97,6 +97,7 @@ class TableReader:
                 for added in constraints
                 if added.constraint in ("unique", "check", "exclude")
             ),
+            next((added.name for added in constraints if added.constraint == "primary"), None),
         )
         return Read((table,) if is_clear else None, (*others, table))
 
@@ -218,7 +219,7 @@ class TableReader:
             case "RENAME" if action.take("CONSTRAINT"):
                 old = action.identifier()
                 action.take("TO")
-                return Read.unclear(ops.RenameConstraint(*self.where, old, action.identifier()))
+                return Read.both(ops.RenameConstraint(*self.where, old, action.identifier()))
             case "RENAME":
                 action.take("COLUMN")
                 old = action.identifier()

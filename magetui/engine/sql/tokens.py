@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from magetui.model.identifiers import stored
+
 TOKEN = re.compile(
     r"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)
     |(?P<string>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|(?P<tag>\$\w*\$).*?(?P=tag))
@@ -55,14 +57,16 @@ class Tokens:
             if match["skip"] is not None:
                 continue
             word, (start, end) = match[0], match.span()
+            folded = word.lower() if dialect == "postgresql" else word
             if match["word"] is not None:
-                words.append(Token(word.upper(), word.lower() if dialect == "postgresql" else word, start, end))
+                words.append(Token(word.upper(), stored(folded) if dialect == "postgresql" else word, start, end))
             elif match["sign"] is not None:
                 words.append(Token(word, word, start, end))
             elif match["string"] is not None:
                 words.append(Token("", word, start, end))
             else:
-                words.append(Token("", word[1:-1].replace('""', '"'), start, end))
+                quoted = word[1:-1].replace('""', '"')
+                words.append(Token("", stored(quoted) if dialect == "postgresql" else quoted, start, end))
         return cls(text, words)
 
     @property
