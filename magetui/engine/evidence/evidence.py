@@ -114,7 +114,8 @@ class _Weighing:
         together = list(history.together())
         current = tuple(revision for revision in self._current if revision in self._chain.by_id)
         # There may be too many combinations, so that `together` has only that of all heads.
-        if len(current) > 1 and self._current not in map(frozenset, together):
+        is_possible = len(current) > 1 and not self._chain.contradicts(current)
+        if is_possible and self._current not in map(frozenset, together):
             together.append(tuple(sorted(current)))
         candidates += [(revisions, history.at(revisions)) for revisions in together]
         return candidates[::-1]
