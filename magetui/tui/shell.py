@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from textual import on
 from textual.app import App
 from textual.dom import DOMNode
+from textual.events import Event, Key, Paste
+from textual.geometry import Size
 from textual.worker import Worker, WorkerState
 
 from magetui.config.keys import ACTIONS
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
     from magetui.tui.backup_job import BackupJob
 
 TINY = "tiny"  # the class of a screen on a terminal that is too small
+TOO_NARROW, TOO_SHORT = 50, 12
+
+
+def is_tiny(size: Size) -> bool:
+    """Return whether the terminal is too small to show what a key would do."""
+    return size.width < TOO_NARROW or size.height < TOO_SHORT
 
 
 class Shell(App[int]):
@@ -135,10 +143,21 @@ class Shell(App[int]):
         self._leaving = True
         super().exit(*arguments, **options)
 
+    async def on_event(self, event: Event) -> None:
+        """Drop what is typed while the terminal is too small, before it waits in a queue and acts on a later screen."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded and is_tiny(self.size):
+            active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
+            if active is None or not self._acts_while_tiny(active.binding.action):
+                return
+        await super().on_event(event)
+
+    def _acts_while_tiny(self, action: Any) -> bool:
+        name = str(action).partition("(")[0].rpartition(".")[2]
+        return name in getattr(self.screen, "WHILE_TINY", ("quit",))
+
     async def run_action(self, action: Any, *arguments: Any, **options: Any) -> bool:
         """Do what a key says, unless the program is leaving or the screen is too small to show what the key does."""
-        screen, name = self.screen, str(action).partition("(")[0]
-        if self._leaving or (screen.has_class(TINY) and name not in getattr(screen, "WHILE_TINY", ())):
+        if self._leaving or (self.screen.has_class(TINY) and not self._acts_while_tiny(action)):
             return False
         return await super().run_action(action, *arguments, **options)
 
@@ -155,6 +174,14 @@ class Shell(App[int]):
     @abstractmethod
     def action_locks(self) -> None:
         """Open the locks screen."""
+
+    @abstractmethod
+    def action_backup(self) -> None:
+        """Open the backup screen."""
+
+    @abstractmethod
+    def show_main(self) -> None:
+        """Close every screen over the main screen."""
 
     @abstractmethod
     def action_evidence(self) -> None:

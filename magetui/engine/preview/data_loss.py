@@ -82,8 +82,9 @@ class Stake:
 
     def loss(self, counted: Counted) -> Loss:
         table, column, value = self.table, self.wanted.column, self.wanted.value
-        is_exact = counted.exact and self.at_most is None
-        problem = "; ".join(filter(None, (self.at_most, counted.problem))) or None
+        is_empty = counted.exact and counted.rows == 0  # then fewer or more rows cannot go
+        is_exact = is_empty or (counted.exact and self.at_most is None)
+        problem = None if is_empty else "; ".join(filter(None, (self.at_most, counted.problem))) or None
         return Loss(self.kind, table.schema, table.name, column, counted.rows, is_exact, problem, value)
 
 

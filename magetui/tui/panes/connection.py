@@ -12,7 +12,7 @@ from textual.widgets import Static
 from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
-from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The next step of a finding is the name of a key's action; only the revisions pane has another name.
 NEXT_ACTIONS = {"history": "revisions"}
+CHECKING = "checking the schema …"
 # If migrations are pending, these findings get the headline of a database that is behind.
 BEHIND = ("behind", "migration-running", "leftover-type")
 NEXT_WORDS = {
@@ -64,10 +65,12 @@ class ConnectionPane(Pane):
     def text(self) -> str:
         return self._plain
 
-    def show_diagnosis(self, diagnosis: Diagnosis) -> None:
-        self._update(Content("\n").join(self._lines(diagnosis)))
-        worst = diagnosis.findings[0] if diagnosis.findings else None
-        self.show_title(f"{headline(diagnosis, worst)}{self._next_words(worst)}" if worst else "")
+    def show_diagnosis(self, diagnosis: Diagnosis, *, checking: bool = False) -> None:
+        """Show the diagnosis. If the schema is still being checked, the state may change: say so beside it."""
+        self._update(Content("\n").join(self._lines(diagnosis, checking=checking)))
+        worst = diagnosis.findings[0]
+        parts = (headline(diagnosis, worst), CHECKING if checking else "", self._next_words(worst))
+        self.show_title(" · ".join(part for part in parts if part))
 
     def show_reading(self, label: str | None = None) -> None:
         """Show that the database is being read. A `label` means another database, so the old text goes."""
@@ -85,7 +88,7 @@ class ConnectionPane(Pane):
         self._plain = content.plain
         self.query_one(Static).update(content)
 
-    def _lines(self, diagnosis: Diagnosis) -> list[Content]:
+    def _lines(self, diagnosis: Diagnosis, *, checking: bool) -> list[Content]:
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
         connected = formats.connected(target.url, target.address, target.tls)
@@ -95,6 +98,7 @@ class ConnectionPane(Pane):
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
+                (f"   {CHECKING}" if checking else "", WARNING),
                 ("   current ", QUIET),
                 current if reached else "unknown",
                 ("   head ", QUIET),
@@ -126,8 +130,8 @@ class ConnectionPane(Pane):
         return shell_of(self).key_of(NEXT_ACTIONS.get(action, action))
 
     def _next_words(self, worst: Finding) -> str:
-        """Return the next key as part of a title: ' · next m'."""
-        return "".join(f" · next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
+        """Return the next key as part of a title: 'next m'."""
+        return "".join(f"next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
 
 
 def next_steps(finding: Finding) -> list[tuple[str, str]]:

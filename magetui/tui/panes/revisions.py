@@ -50,7 +50,7 @@ class RevisionsPane(RowsPane):
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
         current = diagnosis.current if diagnosis is not None else ()
         applied = chain.applied(current)
-        pending = len(diagnosis.pending) if diagnosis is not None else 0
+        pending = len(diagnosis.pending) if diagnosis is not None and diagnosis.knows_pending else 0
         title = [str(len(chain.revisions))]
         if pending:
             title.append(f"{pending} pending")
@@ -59,17 +59,11 @@ class RevisionsPane(RowsPane):
         if chain.broken:
             title.append("BROKEN")
         self.show_title(" · ".join(title))
-        known = diagnosis is not None and is_known(chain, diagnosis)
+        known = diagnosis is not None and diagnosis.knows_pending and not chain.unknown(current)
         self.rows.show(lambda width: revision_rows(chain, current, applied, width, known=known))
         if current and not self._cursor_placed and current[0] in chain.by_id:
             self._cursor_placed = True
             self.rows.select(current[0])
-
-
-def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
-    """Return whether the applied revisions are known, so that every other revision is pending."""
-    unread = any(finding.code == "unreadable-version-table" for finding in diagnosis.findings)
-    return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.current)
 
 
 def revision_rows(

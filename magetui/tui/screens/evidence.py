@@ -50,6 +50,7 @@ class EvidenceScreen(OverScreen):
         super().__init__()
         self._chain: Chain | None = None
         self._conclusion: Conclusion | None = None
+        self._is_placed = False  # whether the cursor is on the revision that matters most
 
     def compose_body(self) -> ComposeResult:
         with VerticalScroll(id="conclusion", can_focus=False):
@@ -79,6 +80,10 @@ class EvidenceScreen(OverScreen):
         self.query_one("#sentences", Static).update(Content.styled("reading the scripts and the schema …", QUIET))
         self._gather()
 
+    def read_again(self) -> None:
+        """Read again without a key: a run may have changed the schema while another screen was in front."""
+        self.action_again()
+
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
     def _gather(self) -> None:
         load_engine()
@@ -99,6 +104,7 @@ class EvidenceScreen(OverScreen):
 
     def _gathered(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
         self._chain, self._conclusion = chain, conclusion
+        self.mark_read()
         self.refresh_bindings()
         sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
         if chain is None or conclusion is None:
@@ -114,7 +120,8 @@ class EvidenceScreen(OverScreen):
         rows.show(lambda width: evidence_rows(chain, conclusion, width))
         revisions = (evidence.revision for evidence in conclusion.revisions)
         start = conclusion.partial or next((name for name in revisions if name in conclusion.current), None)
-        if start is not None:
+        if start is not None and not self._is_placed:
+            self._is_placed = True
             rows.select(start)
 
     # -- opening

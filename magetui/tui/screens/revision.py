@@ -122,12 +122,18 @@ class RevisionScreen(ScrolledScreen):
         except MagetuiError as error:
             self.call_later(self._rendered, (), error.message)
 
+    def read_again(self) -> None:
+        """Read the evidence again: a run may have changed the schema while another screen was in front."""
+        self._evidence = None
+        self._read()
+
     def _recorded(self, sentences: Sentences, problem: str = "") -> None:
         self._sentences, self._problems["operations"] = sentences, problem
         self._describe()
 
     def _weighed(self, evidence: RevisionEvidence | None, problem: str = "") -> None:
         self._evidence, self._problems["evidence"] = evidence, problem
+        self.mark_read()
         self._describe()
 
     def _rendered(self, steps: tuple[PlanStep, ...], problem: str = "") -> None:

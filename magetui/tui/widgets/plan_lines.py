@@ -60,8 +60,6 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Co
         yield Content.styled(DISCONNECT_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:
         yield Content.styled(f"v verifies first that the schema is what {plan.target_revision} makes.", QUIET)
-    if plan.destroys:
-        yield Content("Dropped tables and columns lose their data.")
     yield from (Content(fitted(line, width).rstrip()) for line in terminal.repair_lines(plan))
 
 

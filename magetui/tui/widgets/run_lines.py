@@ -40,7 +40,7 @@ NO_SESSION = -1  # stands for the number of our session if the server has no ses
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
     """Return the number of the run, its target, its progress, its duration and its database."""
-    elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
+    elapsed = since_ms(record.started, moment) if record.alive else record.elapsed_ms
     done = sum(step.state == "done" for step in record.steps)
     clock = formats.duration(elapsed // 1000 * 1000 if record.alive and elapsed else elapsed)
     count = len(record.steps)
@@ -242,17 +242,19 @@ def step_lines(
     lines = [Content.styled(f"  {first} steps before", QUIET)] if first else []
     for step in record.steps[first : first + room]:
         took = step.elapsed_ms
-        if step.state == "running":
+        is_running = step.state == "running" and record.alive
+        state_now = "stopped" if step.state == "running" and not record.alive else step.state  # a lost run
+        if is_running:
             took = (since_ms(step.started, moment) or 0) // 1000 * 1000 or None
-        style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(step.state, QUIET)
-        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(step.state, "")
-        before = earlier.get((step.revision, step.direction)) if step.state == "running" else None
+        style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(state_now, QUIET)
+        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(state_now, "")
+        before = earlier.get((step.revision, step.direction)) if is_running else None
         took_before = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
         message = formats.one_line(step.message, max(8, width - len(step.revision) - 16 - 6 - len(took_before)))
         lines.append(
             Content.assemble(
-                (f"{MARKS[step.state]} ", style),
-                (formats.plain(step.revision), STRONG if step.state == "running" else ""),
+                (f"{MARKS[state_now]} ", style),
+                (formats.plain(step.revision), STRONG if is_running else ""),
                 f"  {message}  ",
                 (f"{state}{formats.duration(took)}{took_before}", QUIET),
             )

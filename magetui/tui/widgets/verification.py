@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -16,9 +18,11 @@ from textual.worker import Worker, get_current_worker
 
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
+from magetui.text.consent import Consent
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.widgets.consent import ConsentForm
 
 if TYPE_CHECKING:
     from magetui.engine.verify import ReplayPlan
@@ -27,24 +31,25 @@ if TYPE_CHECKING:
 Stage = Literal["idle", "preparing", "asked", "replaying", "shown"]
 
 
-class VerdictView(Static):
-    """The verification. `verify` starts it, or consents to it; each new stage posts `VerdictView.Changed`."""
+class VerdictView(Vertical):
+    """The verification. `verify` starts it; each new stage posts `VerdictView.Changed`."""
 
     class Changed(Message):
         """The verification has reached another stage."""
 
-    def __init__(self, question: str, id: str) -> None:
-        super().__init__(id=id, markup=False)
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
         self.stage: Stage = "idle"
-        self._question = question
         self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._rehearsal: ReplayPlan | None = None
 
+    def compose(self) -> ComposeResult:
+        yield Static(id="verdict-text", markup=False)
+        yield ConsentForm("Verify", id="replay-consent")
+
     def verify(self, revision: str | None) -> None:
-        """Start, or consent if consent was asked for. Do nothing while a verification is under way."""
-        if self.stage == "asked" and self._rehearsal is not None:
-            self._replay(self._rehearsal)
-        elif self.stage in ("idle", "shown"):
+        """Start. Do nothing while a verification is under way."""
+        if self.stage in ("idle", "shown"):
             self._request += 1
             self._show("preparing", Content.styled("reading the scripts and the current revision …", QUIET))
             self._rehearse(self._request, revision)
@@ -58,7 +63,12 @@ class VerdictView(Static):
 
     def _show(self, stage: Stage, content: Content) -> None:
         self.stage = stage
-        self.update(content)
+        self.query_one("#verdict-text", Static).update(content)
+        form = self.query_one(ConsentForm)
+        if stage == "asked":
+            form.ask(Consent())
+        else:
+            form.tell("")
         self.post_message(self.Changed())
 
     @on(Worker.StateChanged)
@@ -95,8 +105,13 @@ class VerdictView(Static):
         if not rehearsal.needs_consent:
             self._replay(rehearsal)
             return
-        lines = [*map(Content, sentences), Content.styled(self._question, WARNING)]
-        self._show("asked", Content("\n").join(lines))
+        self._show("asked", Content("\n").join(map(Content, sentences)))
+
+    @on(ConsentForm.Given)
+    def _consented(self, event: ConsentForm.Given) -> None:
+        event.stop()
+        if self._rehearsal is not None:
+            self._replay(self._rehearsal)
 
     # -- replaying
 
