@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from magetui.model.plan import ChangeVerb, Loss, Plan
 
 
+READERS = frozenset({"state", "quiet", "start"})  # the workers that read the state, or that start what will change it
+
+
 class MagetuiApp(Shell):
     """Holds the operator's selection and the latest diagnosis. The screens hold what they show."""
 
@@ -104,8 +107,8 @@ class MagetuiApp(Shell):
     def on_main_screen_refresh_due(self, message: MainScreen.RefreshDue) -> None:
         """Look for changes, unless a worker reads already, or the screen came back a moment after the last reading."""
         is_fresh = time.monotonic() - self._read_at < FRESH_SECONDS
-        is_reading = any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers)
-        if is_reading or (message.returned and is_fresh):
+        busy = {worker.group for worker in self.workers if not worker.is_finished}
+        if busy & READERS or (message.returned and is_fresh):
             self.main_screen.schedule_refresh()
         else:
             self._read_changes(self.selection, self._seen, frozenset(self.live_runs), complete=message.returned)

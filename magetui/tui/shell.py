@@ -8,6 +8,7 @@ members are the app's own; `MagetuiApp` is the only subclass.
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual import on
 from textual.app import App
 from textual.dom import DOMNode
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Size
 from textual.worker import Worker, WorkerState
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
+UNSEEN_SECONDS = 0.5  # nobody reads a screen and answers it in less time
 
 
 def is_tiny(size: Size) -> bool:
@@ -68,6 +70,7 @@ class Shell(App[int]):
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
         self._leaving = False
+        self._unseen_until = 0.0  # what the terminal shows since it has grown was not seen before (time.monotonic())
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
@@ -81,6 +84,15 @@ class Shell(App[int]):
     def key_of(self, action: str) -> str:
         """Return the key of an action, by its name in the configuration."""
         return self.settings.keys.get(action, ACTIONS[action])
+
+    def advise(self, text: str) -> str:
+        """Return a text of the engine with the screen's keys in place of commands and flags."""
+        from magetui.text.advice import for_screen
+
+        return for_screen(text, self.key_of)
+
+    def notify(self, message: str, **options: Any) -> None:
+        super().notify(self.advise(message), **options)
 
     # -- errors
 
@@ -144,10 +156,13 @@ class Shell(App[int]):
         super().exit(*arguments, **options)
 
     async def on_event(self, event: Event) -> None:
-        """Drop what is typed while the terminal is too small, before it waits in a queue and acts on a later screen."""
-        if isinstance(event, Key | Paste) and not event.is_forwarded and is_tiny(self.size):
+        """Drop what is typed while the terminal is too small, and what was typed just before it grew again."""
+        if isinstance(event, Resize) and is_tiny(self.size) and not is_tiny(event.size):
+            self._unseen_until = time.monotonic() + UNSEEN_SECONDS
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
             active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
-            if active is None or not self._acts_while_tiny(active.binding.action):
+            is_unseen = is_tiny(self.size) or time.monotonic() < self._unseen_until
+            if is_unseen and not (active and self._acts_while_tiny(active.binding.action)):
                 return
         await super().on_event(event)
 

@@ -20,7 +20,7 @@ BEFORE_HEAD = "0227396a216c"  # of Mage's chain
 LOCK_TIMEOUT = "lock timeout"  # the label of its field
 ASKED = r"enter: yes   esc: no.*⏎ Do it"  # by a button, which works now
 A_JOB = "INSERT INTO generic_job (job_type) VALUES ('CANCEL_PIPELINE_RUN')"  # a row that a rollback loses
-NAME_ASKED = "type the database's name"
+NAME_ASKED = r"type\s+the\s+database's\s+name"
 
 
 @pytest.fixture

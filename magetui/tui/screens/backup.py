@@ -26,6 +26,7 @@ from magetui.tui.screens.run import StableText
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.run_lines import drawn_bar
 from magetui.tui.widgets.scroll import LINE_KEYS
 
@@ -139,8 +140,8 @@ class BackupScreen(OverScreen):
         self.refresh_bindings()
         self.mark_read()
         if forecast is None:
-            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), problem))
-            self._form.tell("Correct the fields and press enter, or close the screen.")
+            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), self.magetui.advise(problem)))
+            self._form.say("Correct the fields and press enter, or close the screen.")
             return
         self._show_text(*self._forecast_lines(forecast))
         field = self.query_one("#file", Input)
@@ -159,9 +160,10 @@ class BackupScreen(OverScreen):
             size = f"{size} on the server, indexes included; the file is compressed and often much smaller"
         disk = f"{free} free on the disk of {formats.plain(str(forecast.file.parent))}"
         use = "The database stays in use during the backup"
+        width = max(30, self.size.width - 4)
         return [
-            Content.assemble(("database  ", STRONG), size),
-            Content.assemble(("disk      ", STRONG), (disk, "" if forecast.fits else WARNING)),
+            *hanging("database  ", size, width, label=STRONG),
+            *hanging("disk      ", disk, width, "" if forecast.fits else WARNING, STRONG),
             Content(""),
             Content(f"{use}; only a migration would wait." if postgresql else f"{use}."),
         ]
@@ -172,12 +174,12 @@ class BackupScreen(OverScreen):
             return
         self._request += 1
         self._forecast = None
-        self._form.tell("Press enter to check the fields.")
+        self._form.say("Press enter to check the fields.")
 
     @on(Input.Submitted)
     def _entered(self) -> None:
         self._show_text(Content(READING_SIZE))
-        self._form.tell("")
+        self._form.say("")
         self.query_one(VerticalScroll).focus()
         self._request_size()
 
@@ -223,7 +225,7 @@ class BackupScreen(OverScreen):
         """Hide the fields and the question, and show the progress."""
         for name in ("#backup-file", "#backup-program", "#backup-lock"):
             self.query_one(name).display = False
-        self._form.tell("")
+        self._form.say("")
         self.query_one(VerticalScroll).focus()
         self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
         self._show_progress()
@@ -248,8 +250,9 @@ class BackupScreen(OverScreen):
                 *self._progress_lines(backup),
             ]
         if made is None:
+            problem = formats.plain(self.magetui.advise(backup.problem))
             blockers = [Content(f"blocked by {formats.session_line(session)}") for session in backup.blockers]
-            return [Content.styled("NO BACKUP", CRITICAL), Content(formats.plain(backup.problem)), *blockers]
+            return [Content.styled("NO BACKUP", CRITICAL), Content(problem), *blockers]
         return [
             Content.styled("DONE", GOOD),
             Content(f"{file}: {formats.size(made.bytes)} in {formats.duration(made.elapsed_ms)}"),

@@ -23,7 +23,7 @@ from magetui.tui.theme import PRODUCTION, STRONG
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 
-FRESH_SECONDS = 2.0  # a screen that comes back to the front reads again if its facts are older
+FRESH_SECONDS = 0.5  # a screen that comes back to the front reads again if its facts are older
 
 
 def with_production_mark(title: Content, named: NamedTarget | None) -> Content:
@@ -135,7 +135,7 @@ class OverScreen(Screen[None]):
         for form in self.query(ConsentForm):
             form.come_into_view()
 
-    def _tell_too_small(self) -> None:
+    def _show_too_small(self) -> None:
         """Show again what `too_small` says, because it has changed."""
         for notice in self.query(".too-small").results(Static):
             notice.update(self.too_small())

@@ -246,12 +246,14 @@ class MainScreen(Screen[None]):
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
     def _announce(self, verdict: str, worst: Finding, *, expected: bool) -> None:
-        """Tell a change of the verdict that the operator does not expect, in the log and on the screen in front."""
+        """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
         before, self._verdict = self._verdict, verdict
         if before in (None, verdict) or expected:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
         self.note("verdict", f"{before} became {verdict}", style=style)
+        if self.app.screen is self:
+            return  # the state line has changed before the operator's eyes
         severity: SeverityLevel = "warning" if worst.severity in ("warning", "critical") else "information"
         self.notify(f"{before} became {verdict}.", title="The state has changed", severity=severity, markup=False)
 
@@ -300,6 +302,7 @@ class MainScreen(Screen[None]):
             self.notify(formats.plain(result), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
+        text = shell_of(self).advise(text)
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ class PlanScreen(OverScreen):
         self._on_disconnect = self.magetui.settings.on_disconnect
         if self._question.verb == "stamp" and not self._question.revision:
             self._drop_plan(WHICH_REVISION)
-            self._tell("Type the revision and press enter to plan for it.")
+            self._say("Type the revision and press enter to plan for it.")
             self.query_one("#revision", Input).focus()
         else:
             self.query_one("#plan-body").focus()
@@ -155,8 +155,10 @@ class PlanScreen(OverScreen):
         if request == self._request:
             self._plan = None
             heading = f"Cannot {self._title.lower()}: "
-            self.query_one("#plan-text", Static).update(Content.assemble((heading, CRITICAL), problem))
-            self._tell("")
+            self.query_one("#plan-text", Static).update(
+                Content.assemble((heading, CRITICAL), self.magetui.advise(problem))
+            )
+            self._say("")
 
     def _planned(self, request: int, plan: Plan, facts: PlanFacts, named: NamedTarget | None) -> None:
         """Show the plan. The question follows when it is known what the plan loses."""
@@ -167,11 +169,11 @@ class PlanScreen(OverScreen):
         self._entitle(f"{named.called}  {place}" if named is not None else place)
         self._describe()
         if plan.empty:
-            self._tell("There is nothing to do.")
+            self._say("There is nothing to do.")
         elif self.magetui.selection.read_only:
-            self._tell("--read-only is set: magetui shows the plan and changes nothing.", WARNING)
+            self._say("--read-only is set: magetui shows the plan and changes nothing.", WARNING)
         elif plan.forbidden is not None:
-            self._tell(f"This cannot be done here. {plan.forbidden}", CRITICAL)
+            self._say(self.magetui.advise(f"This cannot be done here. {plan.forbidden}"), CRITICAL)
 
     def _previewed(self, request: int, facts: PlanFacts) -> None:
         if request != self._request or self._plan is None:
@@ -194,14 +196,14 @@ class PlanScreen(OverScreen):
     def _describe(self) -> None:
         if self._plan is not None:
             width = max(30, self.size.width - 6)
-            lines = plan_lines(self._plan, self._facts, self._on_disconnect, width)
+            lines = plan_lines(self._plan, self._facts, self._on_disconnect, width, self.magetui.advise)
             self.query_one("#plan-text", Static).update(lines)
 
     # -- the fields
 
-    def _tell(self, sentence: str, style: str = "") -> None:
+    def _say(self, sentence: str, style: str = "") -> None:
         """Show a sentence instead of the question."""
-        self._form.tell(sentence, style)
+        self._form.say(sentence, style)
         self._settle(settled=True)
 
     @on(Input.Changed, "#revision")
@@ -210,7 +212,7 @@ class PlanScreen(OverScreen):
             return
         self._question = replace(self._question, revision=event.value.strip())
         self._drop_plan("There is no plan for this revision yet.")
-        self._tell("Press enter to plan for this revision.")
+        self._say("Press enter to plan for this revision.")
 
     @on(Input.Submitted, "#revision, #timeout, #retries")
     def _changed(self) -> None:
@@ -227,7 +229,7 @@ class PlanScreen(OverScreen):
         self._request += 1  # a plan that is being made is for the old fields too
         self.query_one(VerdictView).forget()
         self.query_one("#plan-text", Static).update(text)
-        self._form.tell("")
+        self._form.say("")
 
     def _limits(self) -> Limits | None:
         """Return the limits of the fields. If a field is wrong, show a sentence and return None."""
@@ -237,13 +239,13 @@ class PlanScreen(OverScreen):
         try:
             lock_ms = lock_timeout_ms(self.query_one("#timeout", Input).value.strip())
         except ArgumentTypeError as error:
-            self._tell(str(error), WARNING)
+            self._say(str(error), WARNING)
             return None
         text = self.query_one("#retries", Input).value.strip()
         try:
             retries = count(text)
         except ArgumentTypeError:
-            self._tell(f"The number of retries is a count such as 0 or 5, not '{text}'.", WARNING)
+            self._say(f"The number of retries is a count such as 0 or 5, not '{text}'.", WARNING)
             return None
         statement_ms = round(self.magetui.settings.statement_timeout_seconds * 1000)
         return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect)
@@ -255,7 +257,7 @@ class PlanScreen(OverScreen):
         """Make the plan again before the run: the operator may have read for a long time."""
         limits = self._limits()
         if self._plan is not None and limits is not None:
-            self._form.tell(CHECKING)
+            self._form.say(CHECKING)
             self._settle(settled=False)
             self._check(self._request, self._question, (self._plan, self._facts.preview), limits)
 

@@ -119,7 +119,7 @@ class RunScreen(OverScreen):
                 self._read_earlier([(step.revision, step.direction) for step in record.steps])
         self._show()
         if not record.alive:
-            self._tell_too_small()
+            self._show_too_small()
         if not record.alive and self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -280,13 +280,16 @@ class RunScreen(OverScreen):
         width, height = max(20, self.size.width - 4), self.size.height
         self.query_one("#title", StableText).show(run_lines.title_line(record, moment))
         parts = {
-            "#run-head": run_lines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
+            "#run-head": run_lines.head_lines(record, moment, asked=self._asked, width=width),
             "#run-bar": run_lines.bar_lines(record.wait, moment),
             "#run-statement": run_lines.statement_lines(record, moment),
             "#run-progress": run_lines.progress_lines(record.progress),
             "#run-tree-title": run_lines.tree_lines(record),
             "#run-leaving": [run_lines.leaving_line(record, self.magetui.key_of("runs"))],
-            "#run-text": run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
+            "#run-text": [
+                *run_lines.end_lines(record, here=self._is_here(record), width=width, advise=self.magetui.advise),
+                *run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
+            ],
         }
         for name, lines in parts.items():
             self.query_one(name, StableText).show(Content("\n").join(lines))

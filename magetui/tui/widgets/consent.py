@@ -11,16 +11,16 @@ import time
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
 from magetui.text.consent import Consent
+from magetui.tui.shell import UNSEEN_SECONDS
 from magetui.tui.theme import WARNING
 from magetui.tui.widgets.fields import Field
 
-UNSEEN_SECONDS = 0.5  # nobody reads a question and answers it in less time
 YES, ELSEWHERE, TO_FIELD = "enter: yes   esc: no", "tab goes to the button   esc: no", "tab goes to the field"
 
 
@@ -67,7 +67,7 @@ class ConsentForm(Vertical):
         super().__init__(id=id)
         self._act = act
         self._consent: Consent | None = None  # what is asked for
-        self._told = Content("")  # the sentence, if nothing is asked
+        self._sentence = Content("")  # the sentence, if nothing is asked
         self._complaint = ""  # about the last answer
         self._seen_at = 0.0  # when the button may work (time.monotonic())
 
@@ -86,18 +86,18 @@ class ConsentForm(Vertical):
 
     def ask(self, consent: Consent, note: str = "") -> None:
         """Ask for a consent. `note` is a sentence before the question."""
-        self._consent, self._complaint, self._told = consent, note, Content("")
+        self._consent, self._complaint, self._sentence = consent, note, Content("")
         field, button = self.query_one(NameField), self.query_one(ActButton)
         field.value = ""
         field.display, button.display = consent.name is not None, consent.name is None
         self.come_into_view()
 
-    def tell(self, sentence: str, style: str = "") -> None:
+    def say(self, sentence: str, style: str = "") -> None:
         """Show a sentence, or nothing, and ask for no consent."""
-        self._consent, self._told = None, Content.styled(sentence, style) if style else Content(sentence)
+        self._consent, self._sentence = None, Content.styled(sentence, style) if style else Content(sentence)
         field, button = self.query_one(NameField), self.query_one(ActButton)
         if self.screen.focused in (field, button):
-            self.screen.set_focus(None)
+            self.screen.set_focus(self.screen.query(VerticalScroll).first())  # the text above: no field takes the keys
         field.display = button.display = button.works = False
         self._draw()
 
@@ -119,9 +119,9 @@ class ConsentForm(Vertical):
 
     def _draw(self) -> None:
         question, consent, focused = self.query_one(Static), self._consent, self.screen.focused
-        question.display = consent is not None or bool(self._told)
+        question.display = consent is not None or bool(self._sentence)
         if consent is None:
-            question.update(self._told)
+            question.update(self._sentence)
         elif consent.name is None:
             answer = YES if focused is self.query_one(ActButton) else ELSEWHERE
             question.update(Content.assemble(self._noted(), f"{consent.prompt}   {answer}"))

@@ -6,6 +6,7 @@ stops the replay and deletes the scratch schema.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
@@ -23,6 +24,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
+from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
     from magetui.engine.verify import ReplayPlan
@@ -68,7 +70,7 @@ class VerdictView(Vertical):
         if stage == "asked":
             form.ask(Consent())
         else:
-            form.tell("")
+            form.say("")
         self.post_message(self.Changed())
 
     @on(Worker.StateChanged)
@@ -95,7 +97,8 @@ class VerdictView(Vertical):
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
             self._rehearsal = None
-            content = Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
+            problem = formats.plain(shell_of(self).advise(problem))
+            content = Content.assemble(("Nothing was verified. ", CRITICAL), problem)
             self._show("shown", content)
 
     def _rehearsed(self, request: int, rehearsal: ReplayPlan, sentences: tuple[str, ...]) -> None:
@@ -139,11 +142,13 @@ class VerdictView(Vertical):
     def _judged(self, request: int, verdict: Verdict) -> None:
         if request == self._request:
             self._rehearsal = None
-            self._show("shown", _verdict_lines(verdict))
+            self._show("shown", self._verdict_lines(verdict))
 
-
-def _verdict_lines(verdict: Verdict) -> Content:
-    first, *others = verdict.sentences
-    lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
-    lines += [Content.assemble((f"  {state:<9} ", WARNING), text) for state, text in verdict.details]
-    return Content("\n").join([*lines, *map(Content, others)])
+    def _verdict_lines(self, verdict: Verdict) -> Content:
+        first, *others = map(shell_of(self).advise, verdict.sentences)
+        width = max(30, self.size.width - 2)
+        lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
+        for state, text in verdict.details:
+            lines += hanging(f"  {state:<9} ", text, width, label=WARNING)
+        at = Content.styled(f"Compared at {datetime.now():%H:%M:%S}.", QUIET)
+        return Content("\n").join([*lines, *map(Content, others), at])
