@@ -55,6 +55,8 @@ class BackupScreen(OverScreen):
         *LINE_KEYS,
     ]
 
+    AUTO_FOCUS = ""  # a field that has the focus by itself would keep it from the question
+
     def __init__(self, running: BackupJob | None = None) -> None:
         super().__init__()
         self._backup = running
@@ -86,7 +88,7 @@ class BackupScreen(OverScreen):
         if self._backup is not None:
             self._watch()
         else:
-            self.query_one(VerticalScroll).focus()
+            self.set_focus(self.query_one(VerticalScroll))
             self._request_size()
 
     @on(ScreenResume)
@@ -180,7 +182,7 @@ class BackupScreen(OverScreen):
     def _entered(self) -> None:
         self._show_text(Content(READING_SIZE))
         self._form.say("")
-        self.query_one(VerticalScroll).focus()
+        self.set_focus(self.query_one(VerticalScroll))
         self._request_size()
 
     def read_again(self) -> None:
@@ -226,7 +228,7 @@ class BackupScreen(OverScreen):
         for name in ("#backup-file", "#backup-program", "#backup-lock"):
             self.query_one(name).display = False
         self._form.say("")
-        self.query_one(VerticalScroll).focus()
+        self.set_focus(self.query_one(VerticalScroll))
         self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
         self._show_progress()
 

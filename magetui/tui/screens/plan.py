@@ -67,6 +67,7 @@ class PlanScreen(OverScreen):
         *PAGE_KEYS,
     ]
     SCROLLED = "#plan-body"
+    AUTO_FOCUS = ""  # a field that has the focus by itself would keep it from the question
 
     def __init__(self, verb: ChangeVerb, title: str, revision: str, replace_unknown: str | None = None) -> None:
         super().__init__()
@@ -77,6 +78,7 @@ class PlanScreen(OverScreen):
         self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._facts = PlanFacts()
         self._on_disconnect: OnDisconnect = "continue"  # the configured value follows in `on_mount`
+        self._has_failed = False  # whether there is no plan, for a reason that is shown
         self._note = ""  # before the question: why it is asked again
         self._is_settled = False  # whether nothing is being read: until then, letters do nothing
 
@@ -101,9 +103,9 @@ class PlanScreen(OverScreen):
         if self._question.verb == "stamp" and not self._question.revision:
             self._drop_plan(WHICH_REVISION)
             self._say("Type the revision and press enter to plan for it.")
-            self.query_one("#revision", Input).focus()
+            self.set_focus(self.query_one("#revision", Input))
         else:
-            self.query_one("#plan-body").focus()
+            self.set_focus(self.query_one("#plan-body"))
             self._request_plan()
 
     def _entitle(self, label: str) -> None:
@@ -117,7 +119,7 @@ class PlanScreen(OverScreen):
 
     def read_again(self) -> None:
         """Plan again, because something may have changed while another screen was in front."""
-        if self._plan is not None:
+        if self._plan is not None or self._has_failed:
             self._drop_plan("planning …")
             self._request_plan()
 
@@ -153,7 +155,8 @@ class PlanScreen(OverScreen):
 
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
-            self._plan = None
+            self._plan, self._has_failed = None, True
+            self.mark_read()
             heading = f"Cannot {self._title.lower()}: "
             self.query_one("#plan-text", Static).update(
                 Content.assemble((heading, CRITICAL), self.magetui.advise(problem))
@@ -220,12 +223,12 @@ class PlanScreen(OverScreen):
         self._drop_plan("There is no plan yet.")
         if self._limits() is not None:
             self.query_one("#plan-text", Static).update("planning …")
-            self.query_one("#plan-body").focus()
+            self.set_focus(self.query_one("#plan-body"))
             self._request_plan()
 
     def _drop_plan(self, text: str) -> None:
         """Remove the plan, because the fields have changed. Without a plan, there is nothing to consent to."""
-        self._plan = None
+        self._plan, self._has_failed = None, False
         self._request += 1  # a plan that is being made is for the old fields too
         self.query_one(VerdictView).forget()
         self.query_one("#plan-text", Static).update(text)

@@ -6,7 +6,7 @@ asks. The button works only after it was on the screen for a moment: enter that 
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -69,7 +69,7 @@ class ConsentForm(Vertical):
         self._consent: Consent | None = None  # what is asked for
         self._sentence = Content("")  # the sentence, if nothing is asked
         self._complaint = ""  # about the last answer
-        self._seen_at = 0.0  # when the button may work (time.monotonic())
+        self._views = 0  # how often the question came into view
 
     def compose(self) -> ComposeResult:
         yield Static(classes="question", markup=False)
@@ -108,12 +108,12 @@ class ConsentForm(Vertical):
         if self._consent is not None:
             if not isinstance(self.screen.focused, Input):
                 self.screen.set_focus(self.query_one(NameField) if button.display is False else button)
-            self._seen_at = time.monotonic() + UNSEEN_SECONDS
-            self.set_timer(UNSEEN_SECONDS, self._seen)
+            self._views += 1
+            self.set_timer(UNSEEN_SECONDS, partial(self._seen, self._views))
         self._draw()
 
-    def _seen(self) -> None:
-        if self._consent is not None and time.monotonic() >= self._seen_at:
+    def _seen(self, view: int) -> None:
+        if self._consent is not None and view == self._views:
             self.query_one(ActButton).works = True
             self.refresh_bindings()
 
