@@ -21,7 +21,9 @@ NOT_ON_THE_SCREEN = {
 }  # fmt: skip
 # Flags for which the screen has a key or a field.
 WITH_A_KEY = ("in-doubt", "revision", "replace-unknown-revision", "lock-timeout-seconds", "output", "pg-dump", "url")
-LEFT = re.compile(rf"magetui (?:{'|'.join(map(re.escape, ACTIONS))})\b|(?<![\w-])--(?:{'|'.join(WITH_A_KEY)})\b")
+LEFT = re.compile(
+    rf"(?:'|: |^ *)magetui (?:{'|'.join(map(re.escape, ACTIONS))})\b|(?<![\w-])--(?:{'|'.join(WITH_A_KEY)})\b"
+)
 
 
 def key_of(action: str) -> str:

@@ -11,11 +11,11 @@ import pytest
 from rich.cells import cell_len
 from textual.content import Content
 
-from magetui.engine.preview.data_loss import Loss, Losses
+from magetui.engine.preview.data_loss import Losses
 from magetui.engine.preview.preview import Preview, StepPreview
 from magetui.engine.runs.record import RunRecord, StepRecord
 from magetui.model.operations import DropTable, ExecuteSql
-from magetui.model.plan import Plan, PlannedStep, PlanStep, Repair, RepairStep
+from magetui.model.plan import Loss, Plan, PlannedStep, PlanStep, Repair, RepairStep
 from magetui.model.sessions import HeldLock, LockWait, Session
 from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines

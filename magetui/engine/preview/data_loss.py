@@ -49,7 +49,13 @@ class Losses:
 
 
 def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
-    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read."""
+    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read.
+
+    A database without tables has nothing to lose, whatever the scripts decide when they look at it.
+    """
+    version_table = reading.workspace.project.scripts.version_table
+    if all(table.name == version_table for table in reading.overview.tables):
+        return Losses(())
     steps = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
