@@ -37,7 +37,7 @@ DROPS = Revision(
 )
 SLOW_TO_TRUST = """
 from magetui.tui import shell
-shell.UNSEEN_SECONDS = 4.0
+shell.UNSEEN_SECONDS = 9.0
 from magetui.__main__ import main
 main()
 """
@@ -144,7 +144,7 @@ def test_enter_in_the_moment_in_which_the_button_appears_is_no_answer(
         terminal.press("m")
         terminal.wait_seen("enter: yes")
         terminal.press("enter")
-        terminal.wait_for(ASKED)  # later: the footer has the key when it works
+        terminal.wait_for(ASKED, 40)  # later: the footer has the key when it works
         assert shop.current == ["rev2"]
         terminal.press("enter")
         terminal.wait_for(r"DONE\s+Current revision: rev3")
