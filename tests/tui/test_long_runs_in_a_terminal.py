@@ -44,9 +44,18 @@ def migrate(terminal: Terminal, *keys: str) -> None:
     """From the main screen, migrate to the head, with `keys` pressed on the plan before the consent."""
     terminal.wait_for("BEHIND BY")
     terminal.press("m")
-    terminal.wait_for(ASKED)
+    named = re.search(rf"{NAME_ASKED}:\s+(\S+)", terminal.wait_for(rf"{ASKED}|{NAME_ASKED}:\s+\S+"))
+    if named is not None and keys:  # it overwrites values, so the name's field has the focus
+        terminal.press("tab")
+    terminal.wait_for("e Edit" if keys else "esc Close")
     terminal.press(*keys)
-    agree(terminal)
+    if named is None:
+        agree(terminal)
+        return
+    if keys:
+        terminal.press("tab")
+        terminal.wait_gone("e Edit")
+    consent(terminal, named[1])
     terminal.wait_for(r"Run \d+ · migrate")
 
 
