@@ -22,7 +22,7 @@ from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
 from magetui.text import documents, formats, terminal
 from magetui.text import preview as previews
-from magetui.text.consent import plan_consent
+from magetui.text.consent import changed_since, plan_consent
 from magetui.text.sql_script import sql_script
 
 STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "deadlock": 5, "cancelled": 130}
@@ -31,9 +31,8 @@ STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeou
 def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
     """Carry out a changing verb and return the exit status."""
     workspace = Workspace(settings.selection)
-    revision = values.get("r") if verb == "stamp" else values.get("revision")
     with open_reading(workspace) as reading:
-        plan = make_plan(reading, verb, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+        plan = _plan(reading, verb, values)
         if values.get("sql"):
             _print_sql(settings, reading, plan)
             return 0
@@ -55,7 +54,32 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
     require_consent(values, plan_consent(plan, named, preview))
+    if not values.get("yes"):
+        preview = _require_same(workspace, verb, values, (plan, preview))
     return STATUS.get(_run(settings, workspace, plan, preview), 1)
+
+
+def _plan(reading: Reading, verb: ChangeVerb, values: Mapping[str, Any]) -> Plan:
+    revision = values.get("r") if verb == "stamp" else values.get("revision")
+    return make_plan(reading, verb, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))
+
+
+def _require_same(
+    workspace: Workspace, verb: ChangeVerb, values: Mapping[str, Any], shown: tuple[Plan, Preview | None]
+) -> Preview | None:
+    """Make the plan again after the operator's answer, which may have taken hours, and return its preview.
+
+    Raises `RefusedError` if it is another plan.
+    """
+    with open_reading(workspace) as reading:
+        plan = _plan(reading, verb, values)
+        try:
+            preview = preview_plan(reading, plan)
+        except MagetuiError:
+            preview = None
+    if (changed := changed_since(shown, (plan, preview))) is not None:
+        raise RefusedError(f"{changed} Nothing was changed. Run the command again to see the new plan.")
+    return preview
 
 
 def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview | None) -> str:

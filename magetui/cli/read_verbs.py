@@ -25,7 +25,7 @@ from magetui.engine.sessions import listing, signals
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan, SignalAction
 from magetui.text import documents, formats
-from magetui.text.consent import Consent, signal_consent
+from magetui.text.consent import Consent, signal_consent, signal_losses
 
 INTERRUPTED = 130
 
@@ -115,11 +115,10 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     if (refusal := signals.objection(workspace, session, action)) is not None:
         raise RefusedError(refusal)
     complain(formats.session_line(session))
-    if session.query:
-        complain(f"  {formats.one_line(session.query, 100)}")
-    _complain_wrapped(signals.consequences(session, action))
+    for sentence in signal_losses(session, action):
+        _complain_wrapped(formats.plain(sentence))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
-    require_consent(values, signal_consent(action, session.pid, named))
+    require_consent(values, signal_consent(action, session, named))
     signalled = signals.signal_session(workspace, session, action)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0

@@ -209,7 +209,7 @@ def _explained(workspace: Workspace, error: BackupFailedError, request: BackupRe
         return MagetuiError(f"{message.rstrip('.')}. There is no backup, and no file was left.")
     return LockTimeoutError(
         f"{message} Could not read it within {request.lock_timeout_ms / 1000:g} s. There is no backup, and no file was "
-        "left. 'magetui locks' shows the blockers. --lock-timeout-seconds waits longer.",
+        "left. 'magetui locks' shows the blockers. To wait longer, use --lock-timeout-seconds.",
         _blockers(workspace),
     )
 

@@ -21,7 +21,7 @@ ADVICE: dict[ConnectCause, str] = {
     "password": "Check the user and password. Special characters in a password must be percent-encoded.",
     "no-database": "Check the database's name, or create it.",
     "too-many-connections": "Wait for a connection to become free, or end idle ones.",
-    "driver-missing": "Install the driver into the environment magetui runs in.",
+    "driver-missing": "Install the driver into the environment of magetui.",
     "not-a-database": "Check the path: the file is not a database, or it is damaged.",
     "not-readable": "Check the path and its permissions.",
     "bad-url": "Give a URL such as postgresql://user:password@host:5432/database or sqlite:////path/to/file.db.",

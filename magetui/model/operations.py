@@ -179,6 +179,10 @@ class Autocommit(Operation):
     begins: bool
 
 
+# These only say how the operations beside them run: nobody would count them as changes.
+NO_CHANGES = (Autocommit, RebuildTable)
+
+
 @dataclass(frozen=True, slots=True)
 class Other(Operation):
     """An operation of Alembic or a plug-in that changes nothing this program knows, for example a comment."""

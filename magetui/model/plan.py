@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from magetui.model.operations import DropColumn, DropTable, Operation
+from magetui.model.operations import Operation
 
 ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo", "clean"]
 SignalAction = Literal["cancel", "terminate"]
@@ -98,13 +98,6 @@ class Plan:
     @property
     def empty(self) -> bool:
         return sorted(self.current) == sorted(self.result) if self.verb == "stamp" else not self.steps
-
-    @property
-    def destroys(self) -> bool:
-        """Whether the plan may destroy data: a downgrade drops the tables and columns that its revision added."""
-        if self.repair is not None:
-            return any(isinstance(step.operation, (DropTable, DropColumn)) for step in self.repair.steps)
-        return any(step.direction == "downgrade" for step in self.steps)
 
     @property
     def summary(self) -> str:

@@ -44,6 +44,11 @@ class Session:
     began: str | None = None  # its start as the server writes it; identifies the session together with `pid`
     waited_ms: int | None = None  # for the lock; None if the server does not tell (PostgreSQL before 14)
 
+    @property
+    def is_background(self) -> bool:
+        """Return True for a process of the server itself: every client has a role. 0 is a prepared transaction."""
+        return self.user is None and self.pid != 0
+
 
 @dataclass(frozen=True, slots=True)
 class StatementProgress:

@@ -107,6 +107,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "creates_schema": plan.creates_schema,
         "forbidden": plan.forbidden,
         "doubt": preview.doubt,
+        "not_compared": preview.not_compared,
         "fails": preview.fails,
         "owner": preview.owner,
         "steps": [

@@ -16,7 +16,7 @@ from magetui.engine.evidence.summary import (
     summarize,
 )
 from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
-from magetui.model.operations import Autocommit
+from magetui.model.operations import NO_CHANGES
 from magetui.text import formats, operations
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def describe_state(evidence: RevisionEvidence) -> str:
 def results(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
     """Yield each change of a revision after its state: 'there', 'gone', 'missing' or 'still there'."""
     for facts, added, removed in ((evidence.there, "there", "gone"), (evidence.missing, "missing", "still there")):
-        for fact in sorted(facts, key=lambda fact: fact.startswith(REMOVED)):
+        for fact in sorted(facts, key=lambda fact: fact.startswith(REMOVED)):  # a stable order: the most telling first
             yield removed if fact.startswith(REMOVED) else added, formats.one_line(fact.removeprefix(REMOVED))
 
 
@@ -121,7 +121,7 @@ def _details(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield from group_differences(evidence.differences)
         return
     for index, operation in enumerate(partial.operations):
-        if not isinstance(operation, Autocommit):
+        if not isinstance(operation, NO_CHANGES):
             state = "done" if index in partial.done else "missing" if index in partial.missing else "not seen"
             yield state, operations.doing(operation)
 

@@ -25,6 +25,8 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     """
     if preview.doubt is not None:
         yield "doubt", preview.doubt
+    if preview.not_compared is not None:
+        yield "doubt", preview.not_compared
     if preview.no_forecast is not None:
         yield "locks", preview.no_forecast
     modes: dict[LockMode | None, list[TableEffect]] = {}

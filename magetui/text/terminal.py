@@ -63,7 +63,7 @@ class Text:
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
                 ("current", current if target.database else "unknown"),
                 ("head", formats.with_releases(diagnosis.heads, project.kind, "  ") or "nothing"),
-                ("pending", str(len(diagnosis.pending))),
+                ("pending", str(len(diagnosis.pending)) if diagnosis.knows_pending else "unknown"),
             ]
         )
         yield ""

@@ -24,6 +24,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
+from magetui.tui.screens.base import FRESH_SECONDS
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, THEME
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
     from magetui.model.plan import ChangeVerb, Loss, Plan
+
+
+READERS = frozenset({"state", "quiet", "start"})  # the workers that read the state, or that start what will change it
 
 
 class MagetuiApp(Shell):
@@ -64,6 +68,7 @@ class MagetuiApp(Shell):
         super().__init__(settings, environment)
         self.main_screen = MainScreen(briefing)
         self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
+        self._read_at = time.monotonic()  # the moment of the last reading
 
     def get_default_screen(self) -> Screen[None]:
         return self.main_screen
@@ -99,18 +104,22 @@ class MagetuiApp(Shell):
         for answer in answers:
             self.post_message(answer)
 
-    def on_main_screen_refresh_due(self) -> None:
-        """Look for changes, unless a worker reads already."""
-        if any(worker.group in ("state", "quiet") and not worker.is_finished for worker in self.workers):
+    def on_main_screen_refresh_due(self, message: MainScreen.RefreshDue) -> None:
+        """Look for changes, unless a worker reads already, or the screen came back a moment after the last reading."""
+        is_fresh = time.monotonic() - self._read_at < FRESH_SECONDS
+        busy = {worker.group for worker in self.workers if not worker.is_finished}
+        if busy & READERS or (message.returned and is_fresh):
             self.main_screen.schedule_refresh()
         else:
-            self._read_changes(self.selection, self._seen, frozenset(self.live_runs))
+            self._read_changes(self.selection, self._seen, frozenset(self.live_runs), complete=message.returned)
 
     @work(thread=True, exclusive=True, group="quiet", exit_on_error=False)
-    def _read_changes(self, selection: Selection, seen: Diagnosis | str | None, live_runs: frozenset[int]) -> None:
+    def _read_changes(
+        self, selection: Selection, seen: Diagnosis | str | None, live_runs: frozenset[int], *, complete: bool
+    ) -> None:
         load_engine()
         worker, started = get_current_worker(), time.monotonic()
-        for message in jobs.changes(self.open_workspace(selection), seen, live_runs):
+        for message in jobs.changes(self.open_workspace(selection), seen, live_runs, complete=complete):
             if worker.is_cancelled:  # the operator asked for a complete reading
                 return
             self.post_message(message)
@@ -123,6 +132,7 @@ class MagetuiApp(Shell):
     def on_state_read(self, message: messages.StateRead) -> None:
         if self._is_past(message):
             return
+        self._read_at = time.monotonic()
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
         label = formats.place(message.diagnosis.target.url or "")
         if self.selection == self.first_selection:
@@ -257,6 +267,10 @@ class MagetuiApp(Shell):
         ask_to_signal(self, message.session, message.action, message.rows)
 
     # -- the other screens
+
+    def show_main(self) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
 
     def _push_once(self, screen: Screen[None]) -> None:
         """Open a screen, unless a screen of its type is in front."""

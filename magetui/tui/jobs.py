@@ -24,6 +24,7 @@ PAST_RUNS = 20
 def state(workspace: Workspace) -> Iterator[Message]:
     """Diagnose, list the tables, then add the evidence, which takes longest and so gets a message of its own."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
+    from magetui.engine.diagnosis.evidence_findings import worth_weighing
     from magetui.engine.schema.snapshot import open_reading
 
     selection = workspace.selection
@@ -33,22 +34,26 @@ def state(workspace: Workspace) -> Iterator[Message]:
         except MagetuiError as error:
             yield ReadingFailed(selection, error.message)
             return
-        yield StateRead(selection, diagnosis, workspace.chain, diagnosis)
+        checking = worth_weighing(diagnosis.findings)
+        yield StateRead(selection, diagnosis, workspace.chain, diagnosis, checking=checking)
         yield TablesRead(selection, _tables(reading, diagnosis))
         if diagnosis.target.database is not None:
             yield from _remember(workspace)
         with_evidence = add_evidence(reading, diagnosis)
-    if with_evidence.findings != diagnosis.findings:
+    if checking:
         yield StateRead(selection, with_evidence, workspace.chain, diagnosis)
 
 
-def changes(workspace: Workspace, seen: Diagnosis | str | None, live_runs: Collection[int]) -> Iterator[Message]:
-    """Yield what changed since `seen` was read. Yield nothing if nothing changed.
+def changes(
+    workspace: Workspace, seen: Diagnosis | str | None, live_runs: Collection[int], *, complete: bool
+) -> Iterator[Message]:
+    """Yield what changed since `seen` was read. Yield nothing if nothing changed, unless the reading is `complete`.
 
-    `seen` is a text if the last reading failed. Of the `live_runs`, each one that has ended gets a message. While a run
-    of this database continues, nothing is read, since the run reports its own progress.
+    `seen` is a text if the last reading failed. A `complete` reading has the evidence too, which takes longer. Of the
+    `live_runs`, each one that has ended gets a message. While a run of this database continues, nothing is read, since
+    the run reports its own progress.
     """
-    from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
+    from magetui.engine.diagnosis.diagnosis import Diagnosis, add_evidence, diagnose
     from magetui.engine.runs import follow
     from magetui.engine.schema.snapshot import open_reading
 
@@ -67,7 +72,8 @@ def changes(workspace: Workspace, seen: Diagnosis | str | None, live_runs: Colle
             if error.message != seen:
                 yield ReadingFailed(selection, error.message)
             return
-        if not isinstance(seen, str) and seen is not None and replace(diagnosis, elapsed_ms=seen.elapsed_ms) == seen:
+        is_known = isinstance(seen, Diagnosis) and replace(diagnosis, elapsed_ms=seen.elapsed_ms) == seen
+        if is_known and not complete:
             return
         tables = _tables(reading, diagnosis)
         with_evidence = add_evidence(reading, diagnosis)

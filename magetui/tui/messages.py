@@ -28,6 +28,7 @@ class StateRead(Answer):
     chain: Chain
     bare: Diagnosis  # before evidence was added
     quiet: bool = False  # true if the program read without the operator's wish
+    checking: bool = False  # true if the evidence is not in yet
 
 
 @dataclass

@@ -8,6 +8,7 @@ members are the app's own; `MagetuiApp` is the only subclass.
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 from textual import on
 from textual.app import App
 from textual.dom import DOMNode
+from textual.events import Event, Key, Paste, Resize
+from textual.geometry import Size
 from textual.worker import Worker, WorkerState
 
 from magetui.config.keys import ACTIONS
@@ -40,6 +43,13 @@ if TYPE_CHECKING:
     from magetui.tui.backup_job import BackupJob
 
 TINY = "tiny"  # the class of a screen on a terminal that is too small
+TOO_NARROW, TOO_SHORT = 50, 12
+UNSEEN_SECONDS = 0.5  # nobody reads a screen and answers it in less time
+
+
+def is_tiny(size: Size) -> bool:
+    """Return whether the terminal is too small to show what a key would do."""
+    return size.width < TOO_NARROW or size.height < TOO_SHORT
 
 
 class Shell(App[int]):
@@ -60,6 +70,7 @@ class Shell(App[int]):
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
         self._leaving = False
+        self._unseen_until = 0.0  # what the terminal shows since it has grown was not seen before (time.monotonic())
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
@@ -73,6 +84,15 @@ class Shell(App[int]):
     def key_of(self, action: str) -> str:
         """Return the key of an action, by its name in the configuration."""
         return self.settings.keys.get(action, ACTIONS[action])
+
+    def advise(self, text: str) -> str:
+        """Return a text of the engine with the screen's keys in place of commands and flags."""
+        from magetui.text.advice import for_screen
+
+        return for_screen(text, self.key_of)
+
+    def notify(self, message: str, **options: Any) -> None:
+        super().notify(self.advise(message), **options)
 
     # -- errors
 
@@ -135,10 +155,24 @@ class Shell(App[int]):
         self._leaving = True
         super().exit(*arguments, **options)
 
+    async def on_event(self, event: Event) -> None:
+        """Drop what is typed while the terminal is too small, and what was typed just before it grew again."""
+        if isinstance(event, Resize) and is_tiny(self.size) and not is_tiny(event.size):
+            self._unseen_until = time.monotonic() + UNSEEN_SECONDS
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
+            is_unseen = is_tiny(self.size) or time.monotonic() < self._unseen_until
+            if is_unseen and not (active and self._acts_while_tiny(active.binding.action)):
+                return
+        await super().on_event(event)
+
+    def _acts_while_tiny(self, action: Any) -> bool:
+        name = str(action).partition("(")[0].rpartition(".")[2]
+        return name in getattr(self.screen, "WHILE_TINY", ("quit",))
+
     async def run_action(self, action: Any, *arguments: Any, **options: Any) -> bool:
         """Do what a key says, unless the program is leaving or the screen is too small to show what the key does."""
-        screen, name = self.screen, str(action).partition("(")[0]
-        if self._leaving or (screen.has_class(TINY) and name not in getattr(screen, "WHILE_TINY", ())):
+        if self._leaving or (self.screen.has_class(TINY) and not self._acts_while_tiny(action)):
             return False
         return await super().run_action(action, *arguments, **options)
 
@@ -155,6 +189,14 @@ class Shell(App[int]):
     @abstractmethod
     def action_locks(self) -> None:
         """Open the locks screen."""
+
+    @abstractmethod
+    def action_backup(self) -> None:
+        """Open the backup screen."""
+
+    @abstractmethod
+    def show_main(self) -> None:
+        """Close every screen over the main screen."""
 
     @abstractmethod
     def action_evidence(self) -> None:

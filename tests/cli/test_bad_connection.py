@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -34,6 +35,14 @@ from tests.support.postgres import PASSWORD, PostgresServer
 )
 def test_url_that_cannot_be(magetui: Magetui, project: AlembicProject, url: str, sentence: str) -> None:
     cannot_connect(magetui, project.ini, url, "bad-url", sentence, "Give a URL such as postgresql://user:password@")
+
+
+def test_the_pending_revisions_of_a_database_that_is_not_reached_are_unknown(
+    magetui: Magetui, project: AlembicProject
+) -> None:
+    found = magetui("--config", project.ini, "--url", f"postgresql://mage@127.0.0.1:{closed_port()}/x", "diagnose")
+    assert re.search(r"^current +unknown$", found.stdout, re.MULTILINE), found
+    assert re.search(r"^pending +unknown$", found.stdout, re.MULTILINE), found
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ def test_a_schema_that_fits_nothing_names_the_nearest_and_whole_things(
     database.rows("alter table pipeline_run drop column variables")
     text = told(magetui, mage_home, database.url)
     assert (
-        f"The schema matches no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: column "
-        "pipeline_run.variables is missing; table tag_association is missing; user.email of type text, not character "
+        f"The schema matches no revision. Nearest is {HEAD} (Create GenericJob), with 3 differences: table "
+        "tag_association is missing; column pipeline_run.variables is missing; user.email of type text, not character "
         "varying(255). "
     ) in sentences(text)
 

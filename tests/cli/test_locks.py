@@ -80,20 +80,23 @@ def test_a_query_is_cancelled_after_it_is_said_what_that_costs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answer", ["y", "n", ""])
-def test_on_a_terminal_only_a_yes_ends_a_session(
+@pytest.mark.parametrize("answer", ["its pid", "y", ""])
+def test_on_a_terminal_a_session_with_a_transaction_is_ended_by_its_pid(
     answer: str, pg_database: PostgresDatabase, crowd: Sessions, tmp_path: Path
 ) -> None:
     pid = crowd.holding("SELECT * FROM role").info.backend_pid
     command = [sys.executable, "-m", "magetui", "--url", pg_database.url, "locks", "--terminate", str(pid)]
-    with Terminal(command, cwd=tmp_path) as terminal:
-        screen = terminal.wait_for(r"End session \d+\? \[y/N\]")
+    with Terminal(command, (120, 24), cwd=tmp_path) as terminal:
+        screen = terminal.wait_for(
+            rf"End session {pid}\? Its uncommitted work is lost\. To continue, type its pid: {pid}"
+        )
+        assert "Its transaction has been open for" in screen
         assert "Its uncommitted work is rolled back, and its client sees an error." in " ".join(screen.split())
-        terminal.press(answer, "enter")
-        assert terminal.wait_exit() == (0 if answer == "y" else 4)
-        assert (f"Session {pid} has ended." in terminal.screen()) is (answer == "y")
+        terminal.press(str(pid) if answer == "its pid" else answer, "enter")
+        assert terminal.wait_exit() == (0 if answer == "its pid" else 4)
+        assert (f"Session {pid} has ended." in terminal.screen()) is (answer == "its pid")
     there = pg_database.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}")
-    assert bool(there) is (answer != "y")
+    assert bool(there) is (answer != "its pid")
 
 
 def test_what_may_not_be_ended_is_refused_with_status_4(

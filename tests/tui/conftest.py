@@ -18,6 +18,9 @@ OpenScreen = Callable[..., Terminal]
 
 BEFORE_HEAD = "0227396a216c"  # of Mage's chain
 LOCK_TIMEOUT = "lock timeout"  # the label of its field
+ASKED = r"enter: yes   esc: no.*⏎ Do it"  # by a button, which works now
+A_JOB = "INSERT INTO generic_job (job_type) VALUES ('CANCEL_PIPELINE_RUN')"  # a row that a rollback loses
+NAME_ASKED = r"type\s+the\s+database's\s+name"
 
 
 @pytest.fixture
@@ -64,20 +67,24 @@ def set_back(mage: PostgresDatabase) -> None:
 
 
 def consent(terminal: Terminal, name: str) -> None:
-    """Type the database's name, and press the button that the name enables."""
-    terminal.wait_for("y Yes")
-    terminal.press("y")
-    terminal.wait_gone("y Yes")  # the field has the focus: letters are text
+    """Type the database's name into its field, which has the focus, and press enter."""
+    terminal.wait_for(NAME_ASKED)
     terminal.press(*name)
-    terminal.wait_for(rf"^\W*{name}\s+No")
+    terminal.wait_for(rf"^\W*{re.escape(name)}\s*$")
     terminal.press("enter")
-    terminal.wait_for("y Yes")
+
+
+def agree(terminal: Terminal) -> None:
+    """Press the button, which has the focus, when it works."""
+    terminal.wait_for(ASKED)
     terminal.press("enter")
 
 
 def edit(terminal: Terminal) -> None:
     """Focus the first field of a plan. From now on, letters are text."""
-    terminal.wait_for("y Yes")
+    if re.search(NAME_ASKED, terminal.wait_for(rf"{ASKED}|{NAME_ASKED}|e Edit")):
+        terminal.press("tab")
+    terminal.wait_for("e Edit")
     terminal.press("e")
     terminal.wait_gone("e Edit")
 
@@ -92,7 +99,14 @@ def choose(terminal: Terminal, revision: str, timeout: int) -> None:
     terminal.press(*str(timeout))
     terminal.wait_for(rf"lock timeout {timeout} ")
     terminal.press("enter")
-    terminal.wait_for("y Yes")
+
+
+def consented(terminal: Terminal, name: str) -> None:
+    """Consent to a plan, which may lose data, by its button or by the database's name."""
+    if re.search(NAME_ASKED, terminal.wait_for(rf"{ASKED}|{NAME_ASKED}")):
+        consent(terminal, name)
+    else:
+        agree(terminal)
 
 
 def roll_back(terminal: Terminal, name: str, revision: str, *, timeout: int, steps: str) -> None:
@@ -101,7 +115,7 @@ def roll_back(terminal: Terminal, name: str, revision: str, *, timeout: int, ste
     terminal.wait_for("1 step")
     choose(terminal, revision, timeout)
     terminal.wait_for(steps)
-    consent(terminal, name)
+    consented(terminal, name)
 
 
 def waited(terminal: Terminal, timeout: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.alembic_project import linear, make_project
 from tests.support.command import Magetui
 from tests.support.databases import SqliteDatabase
-from tests.tui.conftest import OpenScreen
+from tests.tui.conftest import ASKED, OpenScreen
 
 pytestmark = pytest.mark.slow
 
@@ -25,10 +25,9 @@ def test_what_was_consented_to_for_one_database_is_not_done_to_another(
     terminal = open_terminal("--config", project.ini)
     terminal.wait_for("BEHIND BY 1")
     terminal.press("m")
-    terminal.wait_for("Do it\\?")
+    terminal.wait_for(ASKED)
     project.ini.write_text(project.ini.read_text().replace("staging.db", "production.db"))
-    terminal.press("y")
-    terminal.wait_for("press enter to do it")
     terminal.press("enter")
-    terminal.wait_for("This was planned for")
+    terminal.wait_for(rf"This was planned for another database\. The plan is now for\s.*{ASKED}")
+    assert "production.db" in terminal.screen().replace("\n ", "")
     assert (staging.current, production.current) == (["rev1"], ["rev1"])

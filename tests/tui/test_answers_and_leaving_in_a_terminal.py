@@ -16,7 +16,18 @@ from tests.support.mage import HEAD
 from tests.support.postgres import PASSWORD
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
-from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, edit, roll_back, set_back, waited
+from tests.tui.conftest import (
+    A_JOB,
+    ASKED,
+    BEFORE_HEAD,
+    LOCK_TIMEOUT,
+    NAME_ASKED,
+    OpenScreen,
+    edit,
+    roll_back,
+    set_back,
+    waited,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +62,9 @@ def silent_server(answers: threading.Event | None = None) -> Iterator[int]:
 def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
+    mage.rows(A_JOB)
     terminal.press("b")
-    terminal.wait_for("type the database's name")
+    terminal.wait_for(NAME_ASKED)
     edit(terminal)
     terminal.press("9")
     screen = terminal.wait_for(r"Press enter to plan for this revision\.")
@@ -63,9 +75,9 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
         terminal.wait_in_field(label)
     terminal.press("tab")
     terminal.wait_for("e Edit")  # the fields are left
-    terminal.press("y", "enter")  # which finds no button that is live
+    terminal.press("y", "enter")  # which finds no button
     terminal.wait_quiet()
-    terminal.press("n")
+    terminal.press("escape")
     terminal.wait_for("4 Log")
     assert mage.current == [HEAD]
 
@@ -80,7 +92,10 @@ def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_th
     if key == "s":
         terminal.wait_for("Which revision is the database at")
         terminal.press(*"head", "enter")
-    assert label in terminal.wait_for(r"^esc Close n No y Yes .* \? Help$").splitlines()[-1]
+        terminal.wait_for(NAME_ASKED)
+        terminal.press("tab")
+    terminal.wait_for("e Edit")
+    assert label in terminal.wait_for(r"^.*esc Close .* \? Help$").splitlines()[-1]
     terminal.press("e")
     terminal.wait_gone("e Edit")
     terminal.press("7")
@@ -94,7 +109,7 @@ def test_a_lock_timeout_that_is_none_is_refused_with_a_sentence(
     set_back(mage)
     terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.press("m")
-    terminal.wait_for("Do it\\?")
+    terminal.wait_for(ASKED)
     edit(terminal)
     terminal.press("tab")
     terminal.wait_in_field(LOCK_TIMEOUT)
@@ -228,6 +243,8 @@ def test_with_read_only_the_plan_is_shown_and_cannot_be_consented_to(
     terminal.wait_for("CREATE TABLE generic_job")
     terminal.wait_for("--read-only is set")
     terminal.press("y", "enter")
+    terminal.wait_quiet()
+    terminal.press("escape")
     terminal.wait_for("4 Log")
     assert mage.current == [BEFORE_HEAD]
 

@@ -15,7 +15,7 @@ from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
-from tests.tui.conftest import BEFORE_HEAD, LOCK_TIMEOUT, OpenScreen, consent, edit
+from tests.tui.conftest import A_JOB, ASKED, BEFORE_HEAD, LOCK_TIMEOUT, NAME_ASKED, OpenScreen, consent, edit
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def write_to(terminal: Terminal, file: str, timeout: int = 10) -> None:
     It gives up on a lock after `timeout` seconds, a field that is two behind the file's.
     """
     terminal.press("B")
-    terminal.wait_for(r"Write the backup\? The default is no")
+    terminal.wait_for(rf"Write the backup\?   {ASKED}")
     edit(terminal)
     terminal.press(*file)
     terminal.wait_for(f"file +{re.escape(file)} *$")
@@ -48,8 +48,8 @@ def write_to(terminal: Terminal, file: str, timeout: int = 10) -> None:
         terminal.press(*str(timeout))
         terminal.wait_for(rf"lock timeout +{timeout} ")
     terminal.press("enter")
-    terminal.wait_for(r"Write the backup\? The default is no")
-    terminal.press("y", "enter")
+    terminal.wait_for(rf"Write the backup\?   {ASKED}")
+    terminal.press("enter")
 
 
 def copied(terminal: Terminal) -> str:
@@ -92,7 +92,7 @@ def test_what_the_screen_has_backed_up_is_restored_by_the_command_that_y_copies(
     terminal.wait_for(r"backup +/")
 
 
-def test_a_sqlite_file_is_backed_up_only_after_a_yes(
+def test_a_sqlite_file_is_backed_up_only_after_enter_on_the_button(
     mage_sqlite_url: str, open_screen: OpenScreen, tmp_path: Path
 ) -> None:
     database = SqliteDatabase(tmp_path / "mage-ai.db")
@@ -100,8 +100,10 @@ def test_a_sqlite_file_is_backed_up_only_after_a_yes(
     before = contents(database.path)
     terminal = open_screen(mage_sqlite_url, until="UP TO DATE")
     terminal.press("B")
-    terminal.wait_for(r"Write the backup\? The default is no")
-    terminal.press("enter")
+    terminal.wait_for(rf"Write the backup\?   {ASKED}")
+    terminal.press("y")
+    terminal.wait_quiet()
+    terminal.press("escape")
     terminal.wait_for("4 Log")
     assert files_in(tmp_path) == ["mage-ai.db"]
     write_to(terminal, "kept.db")
@@ -116,9 +118,12 @@ def test_a_sqlite_file_is_backed_up_only_after_a_yes(
 def test_the_plan_that_would_lose_rows_offers_a_backup_and_is_there_again_afterwards(
     mage: PostgresDatabase, terminal: Terminal, tmp_path: Path
 ) -> None:
-    mage.rows("INSERT INTO generic_job (job_type) VALUES ('CANCEL_PIPELINE_RUN')")
+    mage.rows(A_JOB)
     terminal.press("b")
     terminal.wait_for(r"first +a backup \(B\) saves the data that would be lost")
+    terminal.wait_for(NAME_ASKED)
+    terminal.press("tab")
+    terminal.wait_for("B Back up")
     write_to(terminal, "before.dump")
     terminal.wait_for("DONE")
     terminal.press("escape")
@@ -214,7 +219,7 @@ def test_a_disk_that_may_be_too_small_is_asked_about(
         file.truncate(free.f_bavail * free.f_frsize + 2**30)  # all of it a hole
     terminal = open_screen(mage_sqlite_url, until="4 Log")
     terminal.press("B")
-    terminal.wait_for(r"The disk may be too small\. Write the backup anyway\? The default is no\.")
-    terminal.press("n")
+    terminal.wait_for(rf"The disk may be too small\.\s+Write the backup anyway\?   {ASKED}")
+    terminal.press("escape")
     terminal.wait_for("4 Log")
     assert files_in(tmp_path) == ["mage-ai.db"]

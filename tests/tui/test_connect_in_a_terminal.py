@@ -100,17 +100,12 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")
     assert "Migrate   prod-eu  PRODUCTION" in asked
     assert "lock timeout 7 " in asked
-    terminal.wait_for("y Yes")
-    terminal.press("y")
-    terminal.wait_gone("y Yes")
     terminal.press(*"mag", "enter")
     terminal.wait_for("'mag' is not the database's name")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("ctrl+u")  # alone: a key with a meaning is acted on after the letters that come with it
     terminal.wait_gone(r"^ mag ")
     terminal.press(*mage.name, "enter")
-    terminal.wait_for("y Yes")
-    terminal.press("enter")
     terminal.wait_for("DONE")
     assert mage.current == [HEAD]
     terminal.press("escape")

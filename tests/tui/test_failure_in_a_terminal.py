@@ -14,7 +14,7 @@ from tests.support.alembic_project import failing_in_the_middle, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database
 from tests.support.terminal import Terminal
-from tests.tui.conftest import OpenScreen
+from tests.tui.conftest import OpenScreen, agree
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +39,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.wait_for("BEHIND BY 2")
     terminal.press("m")
     terminal.wait_for("migrate from rev1 to rev3: 2 steps")
-    terminal.wait_for(r"Do it\?")
-    terminal.press("y", "enter")
+    agree(terminal)
     terminal.wait_for("^ *FAILED")
     terminal.wait_for(r"The\s+database\s+is\s+unchanged\.\s+Current\s+revision:\s+rev1\.")
 
@@ -67,7 +66,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.wait_for("p Plan again")
     terminal.press("p")
     terminal.wait_for("migrate from rev1 to rev3: 2 steps")
-    terminal.press("n")
+    terminal.press("escape")
     terminal.wait_for("p Plan again")
     terminal.press("w")
     lines = terminal.wait_for("Report written to").splitlines()

@@ -40,7 +40,7 @@ def slow_disk(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("key", "shown"),
     [
-        ("B", r"Write the backup\? The default is no"),
+        ("B", r"Write the backup\?   enter: yes"),
         ("l", "Locks +0 sessions"),
         ("c", "Connect"),
         ("p", "There is nothing to do"),

@@ -19,7 +19,7 @@ from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back, wai
 
 pytestmark = pytest.mark.slow
 
-CONSENT = r"Do it\? The default is no"
+PID_ASKED = r"To\s+continue,\s+type\s+its\s+pid"
 BYTES_A_SECOND = 2_000
 GOES_ON = 2  # seconds from the key to the next step; three times that here, benchmarks/waiting.py has the exact figure
 TWO_BEFORE_HEAD = "42a14d6143f1"
@@ -81,7 +81,7 @@ def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
     terminal.wait_for("5 sessions, 3 waiting")
 
 
-def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
+def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal
 ) -> None:
     pid = crowd.holding("SELECT * FROM role WHERE id = 4").info.backend_pid
@@ -90,26 +90,32 @@ def test_consent_names_the_session_and_its_loss_and_defaults_to_no(
     terminal.wait_for(rf"Locks +1 session,.*^ {pid} +mage.*c Cancel query t End session")
     terminal.press("c")
     terminal.wait_for("Only ending the")
-    for no in ("enter", "n", "escape"):
+    for no in ("enter", "y", "tcn"):
         terminal.press("t")
-        screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{CONSENT}").split())
+        screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}").split())
         for fact in ("user mage", "application mage-server", "client 127.0.0.1", "state idle in transaction",
                      "open for", "SELECT * FROM role WHERE id = 4",
                      "Its uncommitted work is rolled back, and its client sees an error."):  # fmt: skip
             assert fact in screen
-        terminal.press(no)
+        if no == "enter":
+            terminal.press("enter")
+        else:
+            terminal.press(*no, "enter")
+            terminal.wait_for(rf"'{no}' is not its pid\. It is: {pid}")
+        terminal.wait_quiet()
+        terminal.press("escape")
         terminal.wait_for("1 session,")
         assert is_there(mage, pid)
     terminal.press("t")
-    terminal.wait_for(rf"End session {pid}\?.*{CONSENT}")
+    terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}")
     terminal.resize(40, 10)
     terminal.wait_for(r"Too small to\s+show")
-    terminal.press("y")  # blind, which is no consent
+    terminal.press(*str(pid), "enter")  # blind, which is no consent
     terminal.wait_quiet()
     terminal.resize(80, 24)
-    terminal.wait_for(rf"End session {pid}\?.*{CONSENT}")
+    terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}")
     assert is_there(mage, pid)
-    terminal.press("y")
+    terminal.press(*str(pid), "enter")
     terminal.wait_for(rf"Session {pid} has ended\.")
     terminal.wait_for("no other sessions")
     assert not is_there(mage, pid)
@@ -142,12 +148,12 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     terminal.press("k")
     terminal.wait_for("t End session")
     terminal.press("k", "t")
-    terminal.wait_for(rf"End session {root}\?.*{CONSENT}")
-    terminal.press("y")
+    terminal.wait_for(rf"End session {root}\?.*{PID_ASKED}")
+    terminal.press(*str(root), "enter")
     terminal.wait_for(rf"^ {second} +mage +psql.*t End session", 30)  # a root by now: it has got its lock
     terminal.press("t")
-    terminal.wait_for(rf"End session {second}\?")
-    terminal.press("y")
+    terminal.wait_for(rf"End session {second}\?.*{PID_ASKED}")
+    terminal.press(*str(second), "enter")
     terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
     terminal.wait_gone("t End session")
@@ -189,9 +195,9 @@ def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=120, steps="2 steps")
     terminal.wait_for(rf"WAITING.*^ {root} +mage.*c Cancel query t End session")
     terminal.press(key)
-    terminal.wait_for(rf"{asked} session {root}\?.*{CONSENT}")
+    terminal.wait_for(rf"{asked} session {root}\?.*{PID_ASKED}")
     pressed = time.time()
-    terminal.press("y")
+    terminal.press(*str(root), "enter")
     terminal.wait_for(rf"DONE\s+Current revision: {TWO_BEFORE_HEAD}", 30)
     assert [pid for _, pid in signalled(state_dir, 1)] == [root]
     events = journal(state_dir)
@@ -235,7 +241,7 @@ def test_the_cursor_stays_on_its_session_while_two_hundred_wait(
     terminal.wait_for("200 sessions, 199 waiting", 30)
     terminal.press("t")
     terminal.wait_for(rf"End session {last}\?")
-    terminal.press("n")
+    terminal.press("escape")
     terminal.wait_for("200 sessions")
     terminal.press("g")
     terminal.wait_for(rf"^ {root} ")

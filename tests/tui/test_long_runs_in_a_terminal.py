@@ -19,7 +19,7 @@ from tests.support.journals import journal, named, wait_for_statement
 from tests.support.proxy import StallingProxy, through
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
-from tests.tui.conftest import OpenScreen, choose, consent, waited
+from tests.tui.conftest import ASKED, NAME_ASKED, OpenScreen, agree, choose, consent, waited
 
 pytestmark = pytest.mark.slow
 
@@ -44,9 +44,18 @@ def migrate(terminal: Terminal, *keys: str) -> None:
     """From the main screen, migrate to the head, with `keys` pressed on the plan before the consent."""
     terminal.wait_for("BEHIND BY")
     terminal.press("m")
-    terminal.wait_for(r"Do it\? The default is no")
+    named = re.search(rf"{NAME_ASKED}:\s+(\S+)", terminal.wait_for(rf"{ASKED}|{NAME_ASKED}:\s+\S+"))
+    if named is not None and keys:  # it overwrites values, so the name's field has the focus
+        terminal.press("tab")
+    terminal.wait_for("e Edit" if keys else "esc Close")
     terminal.press(*keys)
-    terminal.press("y", "enter")
+    if named is None:
+        agree(terminal)
+        return
+    if keys:
+        terminal.press("tab")
+        terminal.wait_gone("e Edit")
+    consent(terminal, named[1])
     terminal.wait_for(r"Run \d+ · migrate")
 
 
@@ -227,7 +236,7 @@ def test_a_locked_sqlite_file_shows_the_process_that_has_it_and_the_time_left(op
     terminal.wait_for("UP TO DATE")
     terminal.press("b")
     terminal.wait_for("1 step")
-    pid = re.search(r"(\d+)  \S+  python  writing", terminal.wait_for("y Yes"))
+    pid = re.search(r"(\d+)  \S+  python  writing", terminal.wait_for(NAME_ASKED))
     assert pid is not None
     choose(terminal, "-1", 60)
     consent(terminal, "scheduler.db")

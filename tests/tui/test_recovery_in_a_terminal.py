@@ -14,7 +14,7 @@ from tests.support.mage import HEAD
 from tests.support.postgres import PASSWORD
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, consent, roll_back, set_back, waited
+from tests.tui.conftest import A_JOB, ASKED, BEFORE_HEAD, OpenScreen, agree, roll_back, set_back, waited
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def test_open_read_the_state_roll_back_one_with_consent_see_it_in_the_log_and_qu
     terminal.press("b")
     terminal.wait_for(f"rollback from {HEAD} to {BEFORE_HEAD}: 1 step")
     terminal.wait_for("DROP TABLE generic_job")
-    consent(terminal, mage.name)
+    agree(terminal)  # no table or column that it drops has a row
     terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")
@@ -81,7 +81,7 @@ def test_a_run_that_waits_is_cancelled_by_a_key_and_nothing_has_changed(
     with mage.session("select * from generic_job"):
         terminal.press("b")
         terminal.wait_for("1 step")
-        consent(terminal, mage.name)
+        agree(terminal)
         terminal.wait_for("WAITING")
         terminal.press("x")
         terminal.wait_for("CANCELLED")
@@ -107,19 +107,18 @@ def test_the_line_drops_while_a_run_waits_the_run_goes_on_and_is_offered_again(
     assert magetui("runs", "1", "--json").json["outcome"] == "done"
 
 
-def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
+def test_no_letter_consents_and_leaving_the_plan_changes_nothing(
+    mage: PostgresDatabase, open_screen: OpenScreen
+) -> None:
     set_back(mage)
     terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.press("m")
-    terminal.wait_for("Do it\\? The default is no")
-    terminal.press("enter")
-    terminal.wait_for("2 Revisions")
+    terminal.wait_for(ASKED)
+    terminal.press("y", "Y", "n", "d", "x")
+    terminal.wait_quiet()
+    terminal.wait_for(ASKED)
     assert mage.current == [BEFORE_HEAD]
-    terminal.press("m")
-    terminal.wait_for("Do it\\? The default is no")
-    terminal.press("y")
-    terminal.wait_for(r"Migrate: press enter to do it, n not to\.")
-    terminal.press("n")
+    terminal.press("escape")
     terminal.wait_for("2 Revisions")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("4")
@@ -130,18 +129,14 @@ def test_consent_defaults_to_no(mage: PostgresDatabase, open_screen: OpenScreen)
 def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     mage: PostgresDatabase, terminal: Terminal
 ) -> None:
+    mage.rows(A_JOB)
     terminal.press("b")
-    terminal.wait_for("type the database's name")
-    terminal.wait_for("y Yes")
-    terminal.press("y")
-    terminal.wait_gone("y Yes")
-    terminal.press(*"yes")
-    terminal.wait_for(r"yes\s+No")
-    terminal.press("enter")
-    terminal.wait_quiet()
+    terminal.wait_for("This destroys data. To continue, type the database's name")
+    terminal.press(*"yes", "enter")
+    terminal.wait_for("'yes' is not the database's name. It is:")
     terminal.press("tab")
-    terminal.wait_for("y Yes")  # the field is left; the button that would do it is still dead
-    terminal.press("enter")
+    terminal.wait_for("e Edit")  # the field is left
+    terminal.press("enter", "y", "enter")
     terminal.wait_quiet()
     assert mage.current == [HEAD]
 

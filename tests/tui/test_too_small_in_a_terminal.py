@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.terminal import Terminal
-from tests.tui.conftest import OpenScreen, roll_back
+from tests.tui.conftest import ASKED, NAME_ASKED, OpenScreen, roll_back
 
 pytestmark = pytest.mark.slow
 
@@ -39,18 +39,14 @@ def press_in_vain(terminal: Terminal, *keys: str) -> None:
 
 def test_no_plan_is_consented_to_blind_and_what_had_the_focus_has_it_again(terminal: Terminal) -> None:
     terminal.press("b")
-    terminal.wait_for("y Yes")
-    terminal.press("y")
-    terminal.wait_gone("y Yes")
+    terminal.wait_for(NAME_ASKED)
     terminal.press(*DATABASE)
-    terminal.wait_for(rf"^\W*{DATABASE}\s+No")
-    terminal.press("enter")
-    terminal.wait_for("Roll back: press enter to do it")
+    terminal.wait_for(rf"^ {DATABASE}")
     shrink(terminal)
     press_in_vain(terminal, "enter", "tab", "y", "enter", "l", "B", "m")
     terminal.resize(80, 24)
-    terminal.wait_for("Roll back: press enter to do it")
-    terminal.press("n")
+    terminal.wait_for(rf"^ {DATABASE} *$")
+    terminal.press("escape")
     terminal.wait_for("2 Revisions")
     terminal.press("u")
     terminal.wait_for("0 on record")
@@ -58,14 +54,12 @@ def test_no_plan_is_consented_to_blind_and_what_had_the_focus_has_it_again(termi
 
 def test_neither_a_backup_nor_the_end_of_a_session_is_consented_to_blind(terminal: Terminal) -> None:
     terminal.press("B")
-    terminal.wait_for("Write the backup\\?")
-    terminal.press("y")
-    terminal.wait_for("Back up: press enter to do it")
+    terminal.wait_for(ASKED)
     shrink(terminal)
     press_in_vain(terminal, "enter", "y")
     terminal.resize(80, 24)
-    terminal.wait_for("Back up: press enter to do it")
-    terminal.press("n")
+    terminal.wait_for(ASKED)
+    terminal.press("escape")
     terminal.wait_for("2 Revisions")
 
     terminal.press("l")

@@ -12,7 +12,7 @@ from tests.support.databases import PostgresDatabase
 from tests.support.mage import HEAD
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
-from tests.tui.conftest import BEFORE_HEAD, OpenScreen, set_back
+from tests.tui.conftest import ASKED, BEFORE_HEAD, NAME_ASKED, OpenScreen, agree, set_back
 
 pytestmark = pytest.mark.slow
 
@@ -23,24 +23,25 @@ def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, te
     mage.rows("drop index ix_user_email")
     before = mage.content
     terminal.press("v")
-    terminal.wait_for(r"Do it\? The default is no")
-    terminal.press("enter")
+    terminal.wait_for(ASKED)
+    terminal.press("y", "v")
+    terminal.wait_quiet()
+    terminal.wait_for(ASKED)
+    terminal.press("escape")
     terminal.wait_for("2 Revisions")
     terminal.press("v")
     terminal.wait_for("one transaction that is never committed")
     terminal.resize(40, 10)
     terminal.wait_for(r"Too small to\s+show")
-    terminal.press("y")  # blind, which is no consent
+    terminal.press("enter")  # blind, which is no consent
     terminal.wait_quiet()
     terminal.resize(80, 24)
-    terminal.wait_for(r"Do it\? The default is no")
-    terminal.press("y")
+    agree(terminal)
     terminal.wait_for(rf"The live schema has \d+ differences? from the schema of {HEAD} ", 30)
     terminal.wait_for(r"missing +index ix_user_email on user \(unique: email\)")
     mage.rows('create unique index ix_user_email on "user" (email)')
     terminal.press("r")
-    terminal.wait_for("y Yes")
-    terminal.press("y")
+    agree(terminal)
     terminal.wait_for(rf"The live schema equals the schema of {HEAD} ", 30)
     mage.rows("drop index ix_user_email")
     assert mage.content == before
@@ -54,9 +55,11 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press(*HEAD, "enter")
     terminal.wait_for(rf"doubt +The schema does not match {HEAD}\. The schema matches\s+{BEFORE_HEAD}")
     terminal.wait_for(rf"v verifies first that the schema is what {HEAD} makes")
+    terminal.wait_for(NAME_ASKED)
+    terminal.press("tab")
+    terminal.wait_for("v Verify")
     terminal.press("v")
-    terminal.wait_for("v again consents")
-    terminal.press("v")
+    agree(terminal)
     terminal.wait_for(r"missing +table generic_job", 30)
     terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name:\s+{mage.name}")
     assert mage.current == [BEFORE_HEAD]
@@ -86,9 +89,10 @@ def test_leaving_the_screen_stops_the_replay(
     terminal.wait_for("Which revision is the database at")
     terminal.press(*"rev2", "enter")
     terminal.wait_for("v verifies first")
+    terminal.wait_for(ASKED)
     terminal.press("v")
-    terminal.wait_for("v again consents")
-    terminal.press("v")
+    terminal.wait_for("scratch schema")
+    agree(terminal)
     eventually(lambda: pg_database.rows(REPLAYING_SQL), 30)
     terminal.press("escape")
     eventually(lambda: not pg_database.rows(REPLAYING_SQL), 20)

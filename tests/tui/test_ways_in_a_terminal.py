@@ -13,7 +13,7 @@ from tests.support.mage import HEAD, migrate_with_alembic
 from tests.support.postgres import PASSWORD
 from tests.support.standby import Standby
 from tests.support.terminal import Terminal
-from tests.tui.conftest import OpenScreen, set_back
+from tests.tui.conftest import ASKED, OpenScreen, agree, set_back
 
 pytestmark = pytest.mark.slow
 
@@ -32,12 +32,12 @@ def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
     pg_database: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
     terminal = open_screen(f"{pg_database.url}?options=-csearch_path%3Dmage_prod", until="SCHEMA MISSING", size=WIDE)
-    terminal.wait_for(r"'magetui migrate' creates it\W+first")
+    terminal.wait_for(r"m\s+\(Migrate\)\s+creates\s+it\W+first")
     terminal.press("m")
     terminal.wait_for("creates schema mage_prod first")
-    terminal.wait_for("y Yes")
+    terminal.wait_for(ASKED)
     assert pg_database.rows("select 1 from pg_namespace where nspname = 'mage_prod'") == []
-    terminal.press("y", "enter")
+    agree(terminal)
     terminal.wait_for(rf"DONE\s+Current revision: {HEAD}", 60)
     assert pg_database.rows("select version_num from mage_prod.alembic_version") == [(HEAD,)]
     terminal.press("escape")

@@ -47,6 +47,12 @@ class Diagnosis:
     elapsed_ms: int
 
     @property
+    def knows_pending(self) -> bool:
+        """Return whether the current revision was read and is in the chain, so that `pending` says something."""
+        codes = {finding.code for finding in self.findings}
+        return self.target.database is not None and not codes & {"unreadable-version-table", "unknown-revision"}
+
+    @property
     def healthy(self) -> bool:
         return all(finding.severity in ("ok", "info") for finding in self.findings)
 

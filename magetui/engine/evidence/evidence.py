@@ -21,7 +21,7 @@ from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.unused_types import TypeFate, fates_of_types
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.facts import Fact
+from magetui.engine.schema.facts import Fact, telling, without_parts
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
@@ -261,14 +261,6 @@ class _Weighing:
 
 
 def _describe_changes(facts: Iterable[Fact], added: set[Fact]) -> tuple[str, ...]:
-    """Return the facts as the ends of sentences. The parts of a new table or column are left out."""
-    changes = set(facts)
-    complete = {fact.table for fact in changes if fact.kind in ("table", "enum")}
-    columns = {(fact.table, fact.name) for fact in changes if fact.kind == "column"}
-    kept = [
-        fact
-        for fact in changes
-        if fact.kind in ("table", "enum")
-        or (fact.table not in complete and (fact.kind == "column" or (fact.table, fact.name) not in columns))
-    ]
-    return tuple(sorted(str(fact) if fact in added else f"no {fact}" for fact in kept))
+    """Return the facts as the ends of sentences, the most telling first. The parts of a new thing are left out."""
+    changes = sorted(without_parts(facts), key=telling)
+    return tuple(str(fact) if fact in added else f"no {fact}" for fact in changes)

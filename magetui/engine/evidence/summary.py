@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, Nearest, PartiallyApplied, Revisions
 from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.facts import Difference, Fact
+from magetui.engine.schema.facts import Difference, Fact, telling, without_parts
 
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2
@@ -80,8 +80,7 @@ def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
 
 def describe_nearest(chain: Chain, nearest: Nearest) -> str:
     """Return the nearest current revision, and its differences from the live schema."""
-    texts = list_differences(nearest.differences)
-    count = "1 difference" if len(texts) == 1 else f"{len(texts)} differences"
+    count, texts = count_differences(nearest.differences), list_differences(nearest.differences)
     return f"Nearest is {name_revisions(chain, nearest.revisions)}, with {count}: {shorten(texts, '; ')}."
 
 
@@ -133,23 +132,24 @@ def list_differences(differences: Sequence[Difference]) -> list[str]:
     return [f"{text}{AS_VERBS[state]}" for state, text in group_differences(differences)]
 
 
+def count_differences(differences: Sequence[Difference]) -> str:
+    """Return '1 difference' or '3 differences'. Things are counted: a missing column is one, whatever its type."""
+    count = len(group_differences(differences))
+    return "1 difference" if count == 1 else f"{count} differences"
+
+
 def group_differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
-    """Return each difference as its state ('missing', 'too much' or 'different') and its text.
+    """Return each difference as its state ('missing', 'too much' or 'different') and its text, the most telling first.
 
     The parts of a missing table or column are left out, and two values of the same part become one difference.
     """
     kept: list[Difference] = []
     for missing in (True, False):
-        facts = {fact for fact, is_missing in differences if is_missing is missing}
-        complete = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
-        complete |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
-        complete |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
-        complete |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
-        kept += [(fact, missing) for fact in facts if not _is_part(fact, complete)]
+        kept += [(fact, missing) for fact in without_parts(f for f, is_missing in differences if is_missing is missing)]
     expected = {fact.place: fact for fact, missing in kept if missing}
     live = {fact.place for fact, missing in kept if not missing}
     grouped = []
-    for fact, missing in sorted(kept, key=lambda pair: (pair[0].table, pair[0].name, not pair[1], str(pair[0]))):
+    for fact, missing in sorted(kept, key=lambda pair: (telling(pair[0]), not pair[1])):
         other = expected.get(fact.place)
         if not missing and other is not None:
             grouped.append(("different", _contrast(fact, other)))
@@ -198,10 +198,3 @@ def _contrast(live: Fact, expected: Fact) -> str:
     if live.kind == "null":
         return f"{live.table}.{live.name} {NULL_STATES[live.value]}, and {NULL_STATES[expected.value]} by the scripts"
     return f"{live}, not {expected.value or 'none'}"
-
-
-def _is_part(fact: Fact, complete: set[tuple[str, str]]) -> bool:
-    """Return True if the fact belongs to a table or a column that is named already."""
-    if fact.kind in ("table", "enum"):
-        return False
-    return (fact.table, "") in complete or (fact.kind != "column" and (fact.table, fact.name) in complete)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from magetui.engine.evidence.unused_types import TypeFate
 from magetui.engine.schema.facts import Difference, Fact
-from magetui.model.operations import Autocommit, CreateIndex, Operation
+from magetui.model.operations import NO_CHANGES, CreateIndex, Operation
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 Revisions = tuple[str, ...]  # a current revision: one id, several on branches, none before the first revision
@@ -36,8 +36,8 @@ class PartiallyApplied:
     adds_values_alone: bool = False  # all that is done are values of enum types, which cannot be removed
 
     def real(self, indexes: Iterable[int]) -> list[Operation]:
-        """Return the operations at those indexes, without the boundaries of transactions."""
-        return [self.operations[index] for index in indexes if not isinstance(self.operations[index], Autocommit)]
+        """Return the operations at those indexes that change something by themselves."""
+        return [self.operations[index] for index in indexes if not isinstance(self.operations[index], NO_CHANGES)]
 
 
 @dataclass(frozen=True, slots=True)

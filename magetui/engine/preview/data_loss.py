@@ -49,7 +49,13 @@ class Losses:
 
 
 def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Losses:
-    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read."""
+    """Return what a run of the plan loses. Raises `MagetuiError` if scripts or database cannot be read.
+
+    A database without tables has nothing to lose, whatever the scripts decide when they look at it.
+    """
+    version_table = reading.workspace.project.scripts.version_table
+    if all(table.name == version_table for table in reading.overview.tables):
+        return Losses(())
     steps = recorded_steps(reading.workspace, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
@@ -82,8 +88,9 @@ class Stake:
 
     def loss(self, counted: Counted) -> Loss:
         table, column, value = self.table, self.wanted.column, self.wanted.value
-        is_exact = counted.exact and self.at_most is None
-        problem = "; ".join(filter(None, (self.at_most, counted.problem))) or None
+        is_empty = counted.exact and counted.rows == 0  # then fewer or more rows cannot go
+        is_exact = is_empty or (counted.exact and self.at_most is None)
+        problem = None if is_empty else "; ".join(filter(None, (self.at_most, counted.problem))) or None
         return Loss(self.kind, table.schema, table.name, column, counted.rows, is_exact, problem, value)
 
 

@@ -65,6 +65,7 @@ class Preview:
     owner: str | None = None  # who will own the new objects, if it is not who owns the version table
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
     other_backup: str | None = None  # how to make a backup, where this program makes none
+    not_compared: str | None = None  # why it is not known whether it does, as a sentence
 
     @property
     def blockers(self) -> frozenset[int] | None:
@@ -100,7 +101,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
     if plan.verb == "stamp":
-        return Preview((), plan_losses(reading, plan), doubt=_doubt(reading, plan, plan.result))
+        doubt, not_compared = _doubt(reading, plan, plan.result)
+        return Preview((), plan_losses(reading, plan), doubt=doubt, not_compared=not_compared)
     workspace, backend = reading.workspace, reading.workspace.backend.name
     recorded = recorded_steps(workspace, plan)
     steps = [
@@ -114,23 +116,35 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         steps, fails = _forecast(workspace, steps, reading.snapshot)
     no_forecast = "no forecast on SQL Server yet" if backend == "mssql" and recorded else None
     losses = plan_losses(reading, plan)
-    doubt = None
+    doubt = not_compared = None
     if plan.repair is None:
-        with suppress(MagetuiError):  # the diagnosis says why there is no evidence
-            doubt = _doubt(reading, plan, plan.current)
+        try:
+            doubt, not_compared = _doubt(reading, plan, plan.current)
+        except MagetuiError as error:
+            not_compared = f"The schema could not be compared with the current revision. {error.message}"
     owner = ownership(reading.overview, workspace.target, (o for _, _, done in recorded for o in done.operations))
     other_backup = workspace.backend.other_backup(plan.database)
-    return Preview(tuple(steps), losses, no_forecast, tuple(fails), owner, doubt, other_backup)
+    return Preview(
+        tuple(steps),
+        losses,
+        no_forecast,
+        tuple(fails),
+        owner,
+        doubt,
+        other_backup=other_backup,
+        not_compared=not_compared,
+    )
 
 
-def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> str | None:
+def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """Return why the schema contradicts that current revision, and why that is not known; both None if it does not."""
     from magetui.engine.diagnosis.evidence_findings import doubt_of, newer_of
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     if reading.workspace.backend.name == "mssql":
-        return None  # there is no evidence
+        return None, "There is no comparison of the schema on SQL Server yet."
     evidence = gather_evidence(reading)
-    return doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence)
+    return doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence), None
 
 
 # -- PostgreSQL

@@ -16,11 +16,12 @@ from magetui.engine.evidence.diff import named_as_originals
 from magetui.engine.evidence.evidence import gather_evidence, record_chain
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.summary import ASKS_DATABASE, name_revisions
+from magetui.engine.evidence.summary import ASKS_DATABASE, count_differences, list_differences, name_revisions
 from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
 from magetui.engine.preflight import consent_name, forbidden, version_table_name
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
+from magetui.engine.schema.facts import Difference, differences_of
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
@@ -181,7 +182,8 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
 
 def _describe(operation: ops.Operation) -> str:
     if isinstance(operation, ops.ExecuteSql):
-        return " ".join(operation.sql.split())[:SQL_SHOWN]
+        sql = " ".join(operation.sql.split())
+        return sql if len(sql) <= SQL_SHOWN else f"{sql[:SQL_SHOWN]}…"
     return f"rows inserted into {operation.table}" if isinstance(operation, ops.OnTable) else operation.kind
 
 
@@ -210,11 +212,13 @@ def _require_complete(case: _Case, verb: RepairVerb, steps: Iterable[RepairStep]
     then = now.applying(step.operation for step in steps)
     opened = {table.name for state in (case.start, case.expected) for table in state.tables.values() if table.open}
     names = {*now.changed, *then.changed, *case.expected.changed} - opened
-    wrong = sorted(str(fact) for name in names for fact in then.facts(name) ^ case.expected.facts(name))
+    differences: list[Difference] = []
+    for name in sorted(names):
+        differences += differences_of(case.expected.facts(name), then.facts(name))
+    wrong = list_differences(differences)
     if wrong:
-        count = "1 difference" if len(wrong) == 1 else f"{len(wrong)} differences"
         raise RefusedError(
-            f"Cannot {verb} {partial.revision}: the schema would still have {count} "
+            f"Cannot {verb} {partial.revision}: the schema would still have {count_differences(differences)} "
             f"({'; '.join(wrong[:NAMED_AT_MOST])}). Nothing was changed."
         )
 

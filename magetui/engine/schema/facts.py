@@ -59,6 +59,36 @@ class Fact:
         return self.kind, self.table, self.name or (self.value if self.kind == "unique" else "")
 
 
+# The order in which a reader needs facts: what exists at all says more than the state of its parts.
+TELLING: tuple[FactKind, ...] = (
+    "table", "enum", "column", "primary-key", "foreign-key", "unique", "index", "check", "enum-value",
+    "type", "null", "default", "enum-order", "name",
+)  # fmt: skip
+
+
+def telling(fact: Fact) -> tuple[int, str, str]:
+    """Return a sort key: the most telling fact first, then by table and name."""
+    return TELLING.index(fact.kind), fact.table, str(fact)
+
+
+def without_parts(facts: Iterable[Fact]) -> list[Fact]:
+    """Return the facts that are things of their own: a table, a column, an index, a changed type.
+
+    What belongs to a table, type, column or constraint among the facts is left out, so that each thing counts once.
+    """
+    facts = set(facts)
+    complete = {(fact.table, "") for fact in facts if fact.kind in ("table", "enum")}
+    complete |= {(fact.table, fact.name) for fact in facts if fact.kind == "column"}
+    complete |= {(fact.table, f"unique ({fact.value})") for fact in facts if fact.kind == "unique"}
+    complete |= {(fact.table, f"foreign key ({fact.name})") for fact in facts if fact.kind == "foreign-key"}
+    return [
+        fact
+        for fact in facts
+        if fact.kind in ("table", "enum")
+        or ((fact.table, "") not in complete and (fact.kind == "column" or (fact.table, fact.name) not in complete))
+    ]
+
+
 Difference = tuple[Fact, bool]  # True: expected and missing in the live schema; False: live and not expected
 
 

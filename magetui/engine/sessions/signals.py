@@ -38,21 +38,6 @@ class Signalled:
     message: str
 
 
-def consequences(session: Session, action: SignalAction) -> str:
-    """Return what the action costs, as sentences for the operator who is asked for consent."""
-    if _is_background(session):
-        return (
-            "This is a process of the server itself, not a client. Cancelling it is harmless: the server does its work "
-            "again later."
-        )
-    if action == "terminate":
-        return "Its connection is closed. Its uncommitted work is rolled back, and its client sees an error."
-    return (
-        "The session stays, and its query is cancelled. The uncommitted work of its transaction is rolled back, and "
-        "its client sees an error."
-    )
-
-
 def objection(workspace: Workspace, session: Session, action: SignalAction) -> str | None:  # noqa: PLR0911 - a case each
     """Return why the action is not done to this session, without asking the server, or None if it may be done."""
     pid, state = session.pid, session.state or ""
@@ -76,7 +61,7 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
         return f"Session {pid} is run {run[1]} of magetui. Cancel the run instead: 'magetui runs {run[1]} --cancel'."
     if run is None and (session.application or "").startswith(OWN):
         return f"Session {pid} belongs to magetui, and it only reads. It is left alone."
-    if _is_background(session):
+    if session.is_background:
         if action == "terminate":
             return f"{pid} is a process of the server itself ({session.application}). Cancel its work instead."
         return None
@@ -188,15 +173,10 @@ def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
     return live.state == "active" and live.query == before.query and (live.query_ms is None or live.query_ms > since_ms)
 
 
-def _is_background(session: Session) -> bool:
-    """Return True for a process of the server itself: every client has a role."""
-    return session.user is None and session.pid != PREPARED
-
-
 def _missing_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
     role = workspace.target.user or "used here"
     failure = f"The role {role} may not {DOES[action]} session {session.pid}"
-    if _is_background(session):
+    if session.is_background:
         return (
             f"{failure}: a process of the server itself requires a superuser (or pg_signal_autovacuum_worker, from 18 "
             "on)."

@@ -6,7 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from magetui.text import formats
+from magetui.tui.shell import shell_of
 from magetui.tui.theme import QUIET
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, Rows
 
 PROBLEM = "problem:"
@@ -66,4 +69,10 @@ class RowsPane(Pane):
 
     def show_problem(self, message: str) -> None:
         self.show_title("not read")
-        self.rows.show(lambda _width: [Row(f"{PROBLEM}read", Content.styled(message, QUIET), message)])
+        message = shell_of(self).advise(formats.one_line(message))
+        self.rows.show(lambda width: [wrapped_row(f"{PROBLEM}read", message, hanging("", message, width, QUIET))])
+
+
+def wrapped_row(key: str, text: str, lines: list[Content]) -> Row:
+    """Return a row of several lines, since a list cuts each line at the right edge. The filter searches `text`."""
+    return Row(key, Content("\n").join(lines), text)

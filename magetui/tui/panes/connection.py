@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.widgets import Static
 
 from magetui.text import formats
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
-from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG
+from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 # The next step of a finding is the name of a key's action; only the revisions pane has another name.
 NEXT_ACTIONS = {"history": "revisions"}
+CHECKING = "checking the schema …"
 # If migrations are pending, these findings get the headline of a database that is behind.
 BEHIND = ("behind", "migration-running", "leftover-type")
 NEXT_WORDS = {
@@ -49,6 +53,7 @@ class ConnectionPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="connection")
         self._plain = ""
+        self._shown: tuple[Diagnosis, bool] | None = None  # the diagnosis, and whether the schema is being checked
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=True):
@@ -64,20 +69,26 @@ class ConnectionPane(Pane):
     def text(self) -> str:
         return self._plain
 
-    def show_diagnosis(self, diagnosis: Diagnosis) -> None:
-        self._update(Content("\n").join(self._lines(diagnosis)))
-        worst = diagnosis.findings[0] if diagnosis.findings else None
-        self.show_title(f"{headline(diagnosis, worst)}{self._next_words(worst)}" if worst else "")
+    def show_diagnosis(self, diagnosis: Diagnosis, *, checking: bool = False) -> None:
+        """Show the diagnosis. If the schema is still being checked, the state may change: say so beside it."""
+        self._shown = diagnosis, checking
+        self._update(Content("\n").join(self._lines(diagnosis, checking)))
+        worst = diagnosis.findings[0]
+        parts = (headline(diagnosis, worst), CHECKING if checking else "", self._next_words(worst))
+        self.show_title(" · ".join(part for part in parts if part))
 
     def show_reading(self, label: str | None = None) -> None:
         """Show that the database is being read. A `label` means another database, so the old text goes."""
         self.show_title("reading …")
         if label is not None:
+            self._shown = None
             self._update(Content(f"reading {label} …"))
 
     def show_problem(self, message: str) -> None:
         """Show why there is no diagnosis: no scripts, or no database named."""
+        self._shown = None
         self.show_title("NOT READY")
+        message = shell_of(self).advise(message)
         self._update(Content.assemble(("NOT READY\n", CRITICAL), message))
         self._plain = message
 
@@ -85,7 +96,7 @@ class ConnectionPane(Pane):
         self._plain = content.plain
         self.query_one(Static).update(content)
 
-    def _lines(self, diagnosis: Diagnosis) -> list[Content]:
+    def _lines(self, diagnosis: Diagnosis, checking: bool) -> list[Content]:
         target, project = diagnosis.target, diagnosis.project
         reached = target.database is not None
         connected = formats.connected(target.url, target.address, target.tls)
@@ -95,6 +106,7 @@ class ConnectionPane(Pane):
         lines = [
             Content.assemble(
                 (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
+                (f"   {CHECKING}" if checking else "", WARNING),
                 ("   current ", QUIET),
                 current if reached else "unknown",
                 ("   head ", QUIET),
@@ -115,19 +127,32 @@ class ConnectionPane(Pane):
 
     def _finding_lines(self, finding: Finding) -> list[Content]:
         style = SEVERITY_STYLES[finding.severity]
-        lines = [Content.assemble((finding.code, style), "  ", formats.plain(finding.message))]
+        message = f"{finding.code}  {shell_of(self).advise(finding.message)}"
+        first, *more = hanging("", message, self._width)
+        code = len(finding.code)
+        lines = [Content.assemble((first.plain[:code], style), first.plain[code:]), *(Content("  ") + m for m in more)]
         heading = "  next "
         for action, purpose in next_steps(finding):
             lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {purpose}"))
             heading = "    or "
         return lines
 
+    @property
+    def _width(self) -> int:
+        """The columns of a finding, with room for the indent of its lines and the scrollbar."""
+        return max(30, self.size.width - 5)
+
+    @on(Resize)
+    def _resized(self) -> None:
+        if self._shown is not None:
+            self._update(Content("\n").join(self._lines(*self._shown)))
+
     def _key_of(self, action: str) -> str:
         return shell_of(self).key_of(NEXT_ACTIONS.get(action, action))
 
     def _next_words(self, worst: Finding) -> str:
-        """Return the next key as part of a title: ' · next m'."""
-        return "".join(f" · next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
+        """Return the next key as part of a title: 'next m'."""
+        return "".join(f"next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
 
 
 def next_steps(finding: Finding) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from magetui.text import formats
-from magetui.tui.panes.base import PROBLEM, RowsPane
+from magetui.tui.panes.base import PROBLEM, RowsPane, wrapped_row
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, fitted
 
 if TYPE_CHECKING:
@@ -44,13 +45,10 @@ class RevisionsPane(RowsPane):
         self._cursor_placed = False
         super().show_reading()
 
-    def show_problem(self, message: str) -> None:
-        super().show_problem(formats.one_line(message))
-
     def show_chain(self, chain: Chain, diagnosis: Diagnosis | None) -> None:
         current = diagnosis.current if diagnosis is not None else ()
         applied = chain.applied(current)
-        pending = len(diagnosis.pending) if diagnosis is not None else 0
+        pending = len(diagnosis.pending) if diagnosis is not None and diagnosis.knows_pending else 0
         title = [str(len(chain.revisions))]
         if pending:
             title.append(f"{pending} pending")
@@ -59,17 +57,11 @@ class RevisionsPane(RowsPane):
         if chain.broken:
             title.append("BROKEN")
         self.show_title(" · ".join(title))
-        known = diagnosis is not None and is_known(chain, diagnosis)
+        known = diagnosis is not None and diagnosis.knows_pending and not chain.unknown(current)
         self.rows.show(lambda width: revision_rows(chain, current, applied, width, known=known))
         if current and not self._cursor_placed and current[0] in chain.by_id:
             self._cursor_placed = True
             self.rows.select(current[0])
-
-
-def is_known(chain: Chain, diagnosis: Diagnosis) -> bool:
-    """Return whether the applied revisions are known, so that every other revision is pending."""
-    unread = any(finding.code == "unreadable-version-table" for finding in diagnosis.findings)
-    return diagnosis.target.database is not None and not unread and not chain.unknown(diagnosis.current)
 
 
 def revision_rows(
@@ -80,13 +72,13 @@ def revision_rows(
     from magetui.engine.revisions.lanes import lanes_of
 
     rows = [
-        Row(f"{PROBLEM}{number}", Content.assemble(("!  ", CRITICAL), formats.plain(problem.message)), problem.message)
+        wrapped_row(f"{PROBLEM}{number}", problem.message, hanging("!  ", problem.message, width, label=CRITICAL))
         for number, problem in enumerate(chain.problems)
         if problem.code != "several-heads"
     ]
     for unknown in chain.unknown(current):
-        text = f"{formats.plain(unknown)}  is the database's current revision, and no script has it"
-        rows.append(Row(f"{UNKNOWN}{unknown}", Content.assemble(("▶ ? ", CRITICAL), text), text))
+        text = f"{unknown}  is the database's current revision, and no script has it"
+        rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, hanging("▶ ? ", text, width, label=CRITICAL)))
     lanes = lanes_of(chain)
     lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
     first = first_releases(chain)

@@ -14,17 +14,19 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import Resize, ScreenResume, ScreenSuspend
 from textual.timer import Timer
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
+from magetui.text.consent import Consent
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import StableText
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
-from magetui.tui.widgets.question import CHOICE, Question
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.run_lines import drawn_bar
 from magetui.tui.widgets.scroll import LINE_KEYS
 
@@ -41,19 +43,19 @@ class BackupScreen(OverScreen):
     ABOUT = (
         "The complete database in one file, as it is at one moment, with pg_dump or SQLite's online backup. The "
         "database stays in use meanwhile. Change the fields and press enter to check them. Nothing is written before "
-        "you consent, and no file is overwritten. Escape closes the screen; the backup continues, and B shows it "
-        "again. x cancels the backup, and so does quitting. A cancelled or failed backup leaves no file. At the end, "
-        "y copies the command that restores the backup."
+        "you press enter on the button, and no file is overwritten. Escape closes the screen: the backup continues, "
+        "and B shows it again. x cancels the backup, and so does quitting. A cancelled or failed backup leaves no "
+        "file. At the end, y copies the command that restores the backup."
     )
     BINDINGS = [
-        Binding("n", "refuse", "No"),
-        Binding("y", "consent", "Yes"),
         Binding("y", "copy", "Copy", tooltip="copy the command that restores the backup (OSC 52)"),
         Binding("e", "edit", "Edit"),
         Binding("x", "cancel", "Cancel backup"),
         Binding("l", "app.locks", "Locks"),
         *LINE_KEYS,
     ]
+
+    AUTO_FOCUS = ""  # a field that has the focus by itself would keep it from the question
 
     def __init__(self, running: BackupJob | None = None) -> None:
         super().__init__()
@@ -77,10 +79,7 @@ class BackupScreen(OverScreen):
             yield Static(" s", markup=False, classes="label")
         with VerticalScroll():
             yield StableText(READING_SIZE, id="backup-text")
-        yield Question()
-        with Horizontal(classes="consent"):
-            yield Button("No", id="no", compact=True)
-            yield Button("Back up", id="yes", compact=True, disabled=True)
+        yield ConsentForm("Back up", id="consent")
 
     def on_mount(self) -> None:
         label = self._backup.database if self._backup is not None else self.magetui.database_label
@@ -89,12 +88,12 @@ class BackupScreen(OverScreen):
         if self._backup is not None:
             self._watch()
         else:
-            self.query_one("#no", Button).focus()
+            self.set_focus(self.query_one(VerticalScroll))
             self._request_size()
 
     @on(ScreenResume)
     @on(ScreenSuspend)
-    def _covered(self, event: ScreenResume | ScreenSuspend) -> None:
+    def _watched(self, event: ScreenResume | ScreenSuspend) -> None:
         if self._backup is not None:
             self._backup.watched = isinstance(event, ScreenResume)
 
@@ -140,11 +139,11 @@ class BackupScreen(OverScreen):
         diagnosis = self.magetui.diagnosis
         dialect = forecast.dialect if forecast else diagnosis.target.dialect if diagnosis else None
         self.query_one("#backup-program").display = dialect == "postgresql"
-        self.query_one("#yes", Button).disabled = forecast is None
         self.refresh_bindings()
+        self.mark_read()
         if forecast is None:
-            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), problem))
-            self._ask("Correct the fields and press enter, or close the screen.")
+            self._show_text(Content.assemble(("Cannot back up: ", CRITICAL), self.magetui.advise(problem)))
+            self._form.say("Correct the fields and press enter, or close the screen.")
             return
         self._show_text(*self._forecast_lines(forecast))
         field = self.query_one("#file", Input)
@@ -152,9 +151,9 @@ class BackupScreen(OverScreen):
             field.value = str(forecast.file)
             self._requested = self._typed()
         if forecast.fits:
-            self._ask(f"Write the backup? {CHOICE}")
+            self._form.ask(Consent("Write the backup?"))
         else:
-            self._ask(f"The disk may be too small. Write the backup anyway? {CHOICE}", WARNING)
+            self._form.ask(Consent("Write the backup anyway?"), "The disk may be too small.")
 
     def _forecast_lines(self, forecast: BackupEstimate) -> list[Content]:
         postgresql = forecast.dialect == "postgresql"
@@ -163,9 +162,10 @@ class BackupScreen(OverScreen):
             size = f"{size} on the server, indexes included; the file is compressed and often much smaller"
         disk = f"{free} free on the disk of {formats.plain(str(forecast.file.parent))}"
         use = "The database stays in use during the backup"
+        width = max(30, self.size.width - 4)
         return [
-            Content.assemble(("database  ", STRONG), size),
-            Content.assemble(("disk      ", STRONG), (disk, "" if forecast.fits else WARNING)),
+            *hanging("database  ", size, width, label=STRONG),
+            *hanging("disk      ", disk, width, "" if forecast.fits else WARNING, STRONG),
             Content(""),
             Content(f"{use}; only a migration would wait." if postgresql else f"{use}."),
         ]
@@ -176,22 +176,27 @@ class BackupScreen(OverScreen):
             return
         self._request += 1
         self._forecast = None
-        self.query_one("#yes", Button).disabled = True
-        self._ask("Press enter to check the fields.")
+        self._form.say("Press enter to check the fields.")
 
     @on(Input.Submitted)
     def _entered(self) -> None:
         self._show_text(Content(READING_SIZE))
-        self._ask("")
-        self.query_one("#no", Button).focus()
+        self._form.say("")
+        self.set_focus(self.query_one(VerticalScroll))
         self._request_size()
+
+    def read_again(self) -> None:
+        """Read the size again, because something may have changed while another screen was in front."""
+        if self._backup is None and self._typed() == self._requested:
+            self._entered()
 
     # -- consent
 
-    def _ask(self, question: str, style: str = "") -> None:
-        self.query_one(Question).ask(question, style)
+    @property
+    def _form(self) -> ConsentForm:
+        return self.query_one(ConsentForm)
 
-    @on(Button.Pressed, "#yes")
+    @on(ConsentForm.Given)
     def _consented(self) -> None:
         request = self._backup_request()
         if request is not None and self._forecast is not None and self._backup is None:
@@ -202,19 +207,13 @@ class BackupScreen(OverScreen):
             self._backup.watched = True
             self._watch()
 
-    def action_consent(self) -> None:
-        """Move the focus to the button. Pressing the button is another key."""
-        self.set_focus(self.query_one("#yes", Button))
-
     def action_edit(self) -> None:
         self.set_focus(self.query_one("#file", Input))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         backup = self._backup
         match action:
-            case "consent":
-                return backup is None and self._forecast is not None
-            case "edit" | "refuse":
+            case "edit":
                 return backup is None
             case "cancel":
                 return backup is not None and backup.alive and not backup.cancelling
@@ -226,10 +225,10 @@ class BackupScreen(OverScreen):
 
     def _watch(self) -> None:
         """Hide the fields and the question, and show the progress."""
-        for name in ("#backup-file", "#backup-program", "#backup-lock", ".consent"):
+        for name in ("#backup-file", "#backup-program", "#backup-lock"):
             self.query_one(name).display = False
-        self._ask("")
-        self.query_one(VerticalScroll).focus()
+        self._form.say("")
+        self.set_focus(self.query_one(VerticalScroll))
         self._timer = self.set_interval(PULSE_SECONDS, self._show_progress)
         self._show_progress()
 
@@ -253,8 +252,9 @@ class BackupScreen(OverScreen):
                 *self._progress_lines(backup),
             ]
         if made is None:
+            problem = formats.plain(self.magetui.advise(backup.problem))
             blockers = [Content(f"blocked by {formats.session_line(session)}") for session in backup.blockers]
-            return [Content.styled("NO BACKUP", CRITICAL), Content(formats.plain(backup.problem)), *blockers]
+            return [Content.styled("NO BACKUP", CRITICAL), Content(problem), *blockers]
         return [
             Content.styled("DONE", GOOD),
             Content(f"{file}: {formats.size(made.bytes)} in {formats.duration(made.elapsed_ms)}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual import on
@@ -9,25 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Mount, Resize, ScreenResume
-from textual.geometry import Size
+from textual.events import Mount, Resize, ScreenResume, ScreenSuspend
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from magetui.config.targets import NamedTarget
 from magetui.tui.engine_loader import load_engine
-from magetui.tui.shell import TINY, Shell, shell_of
+from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
+from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 
-TOO_NARROW, TOO_SHORT = 50, 12
-
-
-def is_tiny(size: Size) -> bool:
-    """Return whether the terminal is too small to show what a key would do."""
-    return size.width < TOO_NARROW or size.height < TOO_SHORT
+FRESH_SECONDS = 0.5  # a screen that comes back to the front reads again if its facts are older
 
 
 def with_production_mark(title: Content, named: NamedTarget | None) -> Content:
@@ -54,6 +50,8 @@ class OverScreen(Screen[None]):
         super().__init__()
         load_engine()  # the screen shows the engine's answers; a key in the first second waits for the engine
         self._focused_before: Widget | None = None
+        self._read_at = time.monotonic()
+        self._was_covered = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
@@ -73,6 +71,10 @@ class OverScreen(Screen[None]):
         """The app, typed as the shell."""
         return shell_of(self)
 
+    def too_small(self) -> str:
+        """Return what a terminal that is too small shows instead of the screen."""
+        return self.TOO_SMALL
+
     def entitle(self, *parts: str | tuple[str, str]) -> None:
         title = with_production_mark(Content.assemble(*parts), self.magetui.named)
         self.query_one("#title", Static).update(title)
@@ -80,17 +82,35 @@ class OverScreen(Screen[None]):
     def action_close(self) -> None:
         self.dismiss(None)
 
-    @on(Button.Pressed, "#no")
-    def action_refuse(self) -> None:
-        """Answer a question of the screen with no."""
-        self.action_close()
-
     def action_scroll(self, direction: str) -> None:
         getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
 
     @on(Mount)
     def _clear_notices(self) -> None:
         self.app.clear_notifications()  # they are from another screen and would cover this one
+
+    # -- coming back to the front
+
+    def mark_read(self) -> None:
+        """Note that the screen shows the present state."""
+        self._read_at = time.monotonic()
+
+    def read_again(self) -> None:
+        """Read the facts of the screen again. The base class has none."""
+
+    @on(ScreenSuspend)
+    def _note_cover(self) -> None:
+        self._was_covered = True
+
+    @on(ScreenResume)
+    def _come_back(self) -> None:
+        if not self._was_covered or self.app.screen is not self:
+            return
+        self._was_covered = False
+        for form in self.query(ConsentForm):
+            form.come_into_view()
+        if time.monotonic() - self._read_at > FRESH_SECONDS:
+            self.read_again()
 
     # -- a terminal that is too small
 
@@ -107,11 +127,18 @@ class OverScreen(Screen[None]):
         for child in self.children:
             child.disabled = tiny  # a disabled widget cannot have the focus, so nothing is typed into it
         if tiny:
-            self.mount(Static(self.TOO_SMALL, classes="too-small", markup=False))
+            self.mount(Static(self.too_small(), classes="too-small", markup=False))
             return
         self.query(".too-small").remove()
         if self._focused_before in self.focus_chain:  # the widget may be gone
             self.set_focus(self._focused_before)
+        for form in self.query(ConsentForm):
+            form.come_into_view()
+
+    def _show_too_small(self) -> None:
+        """Show again what `too_small` says, because it has changed."""
+        for notice in self.query(".too-small").results(Static):
+            notice.update(self.too_small())
 
 
 class ScrolledScreen(OverScreen):

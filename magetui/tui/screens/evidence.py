@@ -17,7 +17,8 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
-from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
+from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ class EvidenceScreen(OverScreen):
         super().__init__()
         self._chain: Chain | None = None
         self._conclusion: Conclusion | None = None
+        self._is_placed = False  # whether the cursor is on the revision that matters most
 
     def compose_body(self) -> ComposeResult:
-        with VerticalScroll(id="conclusion", can_focus=False):
+        with VerticalScroll(id="conclusion"):
             yield Static(id="sentences", markup=False)
         yield Rows(id="evidence-rows", empty="nothing to compare")
 
@@ -79,6 +81,10 @@ class EvidenceScreen(OverScreen):
         self.query_one("#sentences", Static).update(Content.styled("reading the scripts and the schema …", QUIET))
         self._gather()
 
+    def read_again(self) -> None:
+        """Read again without a key: a run may have changed the schema while another screen was in front."""
+        self.action_again()
+
     @work(thread=True, exclusive=True, group="evidence", exit_on_error=False)
     def _gather(self) -> None:
         load_engine()
@@ -99,22 +105,21 @@ class EvidenceScreen(OverScreen):
 
     def _gathered(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
         self._chain, self._conclusion = chain, conclusion
+        self.mark_read()
         self.refresh_bindings()
         sentences, rows = self.query_one("#sentences", Static), self.query_one(Rows)
         if chain is None or conclusion is None:
             heading = ("The schema could not be examined. ", WARNING)
-            sentences.update(Content.assemble(heading, formats.plain(problem)))
+            sentences.update(Content.assemble(heading, formats.plain(self.magetui.advise(problem))))
             rows.show(lambda _width: ())
             return
-        first, *others = conclusion.sentences
-        lines = [Content.styled(first, STRONG), *map(Content, others)]
-        if conclusion.command:
-            lines.append(Content.styled(f"  {formats.plain(conclusion.command)}", SQL))
-        sentences.update(Content("\n").join(lines))
+        first, *others = self._sentences(conclusion)
+        sentences.update(Content("\n").join([Content.styled(first, STRONG), *map(Content, others)]))
         rows.show(lambda width: evidence_rows(chain, conclusion, width))
         revisions = (evidence.revision for evidence in conclusion.revisions)
         start = conclusion.partial or next((name for name in revisions if name in conclusion.current), None)
-        if start is not None:
+        if start is not None and not self._is_placed:
+            self._is_placed = True
             rows.select(start)
 
     # -- opening
@@ -135,10 +140,15 @@ class EvidenceScreen(OverScreen):
     def action_details(self) -> None:
         conclusion = self._conclusion
         if conclusion is not None:
-            command = [f"  {conclusion.command}"] if conclusion.command else []
-            details = [f"{state:<9} {text}" for state, text in conclusion.details]
-            lines = [*conclusion.sentences, *command, "", *details]
-            self.app.push_screen(TextScreen("Evidence", Content("\n".join(lines))))
+            width = max(30, self.size.width - 4)
+            details = [line for state, text in conclusion.details for line in hanging(f"{state:<9} ", text, width)]
+            lines = [*map(Content, self._sentences(conclusion)), Content(""), *details]
+            self.app.push_screen(TextScreen("Evidence", Content("\n").join(lines)))
+
+    def _sentences(self, conclusion: Conclusion) -> list[str]:
+        """Return the sentences, and the key of the next step on a line of its own."""
+        command = [f"  {formats.plain(self.magetui.advise(conclusion.command))}"] if conclusion.command else []
+        return [*map(self.magetui.advise, conclusion.sentences), *command]
 
 
 def evidence_rows(chain: Chain, conclusion: Conclusion, width: int) -> list[Row]:

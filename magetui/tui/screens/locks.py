@@ -101,7 +101,7 @@ class LocksScreen(OverScreen):
 
     def _failed(self, problem: str) -> None:
         self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.database_label}", QUIET))
-        sentences = f"{formats.plain(problem)}\nmagetui tries again every {AGAIN_SECONDS:g} s."
+        sentences = f"{formats.plain(self.magetui.advise(problem))}\nmagetui tries again every {AGAIN_SECONDS:g} s."
         self.query_one("#unread", Static).update(sentences)
         self._switch(to_rows=False)
 

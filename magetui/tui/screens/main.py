@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,12 +22,12 @@ from textual.widgets import Footer, Static
 
 from magetui.text import formats
 from magetui.tui.panes.base import Pane
-from magetui.tui.panes.connection import ConnectionPane
+from magetui.tui.panes.connection import ConnectionPane, headline
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import TextScreen, is_tiny, with_production_mark
-from magetui.tui.shell import TINY, shell_of
+from magetui.tui.screens.base import TextScreen, with_production_mark
+from magetui.tui.shell import TINY, is_tiny, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.rows import Rows
 from magetui.verbs import VERBS, Verb, verb
@@ -34,6 +35,7 @@ from magetui.verbs import VERBS, Verb, verb
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.diagnosis.finding import Finding
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import ChangeVerb
     from magetui.model.schema import Table
@@ -76,12 +78,17 @@ class MainScreen(Screen[None]):
         Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file", id="write"),
     ]
 
+    @dataclass
     class RefreshDue(Message):
-        """This screen was in front for a while, and its facts may be old."""
+        """The facts may be old: this screen was in front for a while, or `returned` to the front."""
+
+        returned: bool = False
 
     def __init__(self, briefing: str | None) -> None:
         super().__init__()
         self._refresh_timer: Timer | None = None
+        self._was_covered = False
+        self._verdict: str | None = None  # the headline that is shown
         self._briefing = briefing
         self._last_diagnosis = ""  # the last one in the log
         self._untouched = True  # no key was pressed and no state was shown yet: the operator has not chosen a pane
@@ -112,16 +119,23 @@ class MainScreen(Screen[None]):
     # -- reading again, while this screen is in front
 
     def on_screen_resume(self) -> None:
-        self.schedule_refresh()
+        if self._was_covered:
+            self.post_message(self.RefreshDue(returned=True))
+        else:
+            self.schedule_refresh()
 
     def on_screen_suspend(self) -> None:
+        self._was_covered = True
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._refresh_timer is not None:
             self._refresh_timer.stop()
             self._refresh_timer = None
 
     def schedule_refresh(self, took: float = 0.0) -> None:
         """Post `RefreshDue` after a pause. The longer the last reading `took`, in seconds, the longer the pause."""
-        self.on_screen_suspend()
+        self._stop_timer()
         if self.app.screen is self:  # `is_current` would be true behind other screens too
             seconds = min(LONGEST_PAUSE, max(REFRESH_SECONDS, took * REFRESH_FACTOR))
             self._refresh_timer = self.set_timer(seconds, lambda: self.post_message(self.RefreshDue()))
@@ -211,23 +225,37 @@ class MainScreen(Screen[None]):
         """Remove the facts of the last database, because another one is being read."""
         self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {label} …"))
         self.note("connect", label)
+        self._verdict = None
         self.query_one(ConnectionPane).show_reading(label)
         self.query_one(RevisionsPane).show_reading()
         self.query_one(SchemaPane).show_reading()
 
     def show_state(self, state: StateRead) -> None:
-        self.query_one(ConnectionPane).show_diagnosis(state.diagnosis)
+        self.query_one(ConnectionPane).show_diagnosis(state.diagnosis, checking=state.checking)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
         first = state.diagnosis.findings[0]
         if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
             self.action_pane(ConnectionPane.NUMBER)  # it has every finding
         self._untouched = False
         requested = not state.quiet and state.diagnosis is state.bare
+        self._announce(headline(state.diagnosis, first), first, expected=requested)
         if first.message == self._last_diagnosis and not requested:
             return  # the log has it already
         self._last_diagnosis = first.message
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
+
+    def _announce(self, verdict: str, worst: Finding, *, expected: bool) -> None:
+        """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
+        before, self._verdict = self._verdict, verdict
+        if before in (None, verdict) or expected:
+            return
+        style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
+        self.note("verdict", f"{before} became {verdict}", style=style)
+        if self.app.screen is self:
+            return  # the state line has changed before the operator's eyes
+        severity: SeverityLevel = "warning" if worst.severity in ("warning", "critical") else "information"
+        self.notify(f"{before} became {verdict}.", title="The state has changed", severity=severity, markup=False)
 
     def show_tables(self, tables: tuple[Table, ...] | str) -> None:
         """Show the tables, or the sentence that says why they could not be listed."""
@@ -274,6 +302,7 @@ class MainScreen(Screen[None]):
             self.notify(formats.plain(result), title="Backup", severity=severity, markup=False)
 
     def note(self, verb: str, text: str, took: str = "", style: str = "") -> None:
+        text = shell_of(self).advise(text)
         self.query_one(LogPane).add(Entry(f"{datetime.now():%H:%M:%S}", verb, text, took, style))
 
     def warn(self, warnings: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from magetui.text import formats, operations
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SQL, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
     from magetui.engine.evidence.verdict import RevisionEvidence
@@ -122,12 +123,18 @@ class RevisionScreen(ScrolledScreen):
         except MagetuiError as error:
             self.call_later(self._rendered, (), error.message)
 
+    def read_again(self) -> None:
+        """Read the evidence again: a run may have changed the schema while another screen was in front."""
+        self._evidence = None
+        self._read()
+
     def _recorded(self, sentences: Sentences, problem: str = "") -> None:
         self._sentences, self._problems["operations"] = sentences, problem
         self._describe()
 
     def _weighed(self, evidence: RevisionEvidence | None, problem: str = "") -> None:
         self._evidence, self._problems["evidence"] = evidence, problem
+        self.mark_read()
         self._describe()
 
     def _rendered(self, steps: tuple[PlanStep, ...], problem: str = "") -> None:
@@ -218,14 +225,8 @@ class RevisionScreen(ScrolledScreen):
         return lines
 
     def _wrapped(self, before: str, text: str, style: str = "") -> list[Content]:
-        """Return a text behind a label, wrapped at the screen's width. All lines but the first are indented."""
-        from magetui.text.terminal import wrapped
-
-        first, *more = wrapped(formats.plain(text), self._width - len(before))
-        return [
-            Content.assemble((before, QUIET), (first, style)),
-            *(Content.assemble(" " * len(before), (line, style)) for line in more),
-        ]
+        """Return a text behind a label, wrapped at the screen's width."""
+        return hanging(before, self.magetui.advise(text), self._width, style)
 
     def _sql(self) -> list[Content]:
         lines = [Content.styled("SQL", STRONG)]
@@ -238,7 +239,7 @@ class RevisionScreen(ScrolledScreen):
             lines.append(Content.styled(f"  {heading}", STRONG))
             sql = [line for line in (step.sql or "").splitlines() if line.strip()]
             for line in sql[:SQL_LINES]:
-                lines += self._wrapped("    ", line, SQL)
+                lines += hanging("    ", line, self._width, SQL)
             if len(sql) > SQL_LINES:
                 lines.append(Content.styled(f"    and {len(sql) - SQL_LINES} more lines", QUIET))
             if step.problem:

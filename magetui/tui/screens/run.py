@@ -53,7 +53,7 @@ class RunScreen(OverScreen):
         "of the run to a file, and y copies the report."
     )
     WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach", "leave"}
-    TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. The run continues; x cancels it, esc closes."
+    TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. "
     BINDINGS = [
         Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
         Binding("escape", "leave('ended')", "Close"),
@@ -118,6 +118,8 @@ class RunScreen(OverScreen):
                 self._earlier = {}
                 self._read_earlier([(step.revision, step.direction) for step in record.steps])
         self._show()
+        if not record.alive:
+            self._show_too_small()
         if not record.alive and self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -152,7 +154,20 @@ class RunScreen(OverScreen):
     def action_leave(self, _state: str) -> None:
         self.action_close()
 
-    action_detach = OverScreen.action_close
+    def action_close(self) -> None:
+        """Close the screen. After a run that was seen alive, show the main screen, not the run that led to it."""
+        if self._live:
+            self.magetui.show_main()
+        else:
+            super().action_close()
+
+    action_detach = action_close
+
+    def too_small(self) -> str:
+        alive = self.record is None or self.record.alive
+        return self.TOO_SMALL + (
+            "The run continues; x cancels it, esc closes this screen." if alive else "The run has ended; esc closes."
+        )
 
     # -- after the end of the run
 
@@ -265,13 +280,16 @@ class RunScreen(OverScreen):
         width, height = max(20, self.size.width - 4), self.size.height
         self.query_one("#title", StableText).show(run_lines.title_line(record, moment))
         parts = {
-            "#run-head": run_lines.head_lines(record, moment, asked=self._asked, here=self._is_here(record)),
+            "#run-head": run_lines.head_lines(record, moment, asked=self._asked, width=width),
             "#run-bar": run_lines.bar_lines(record.wait, moment),
             "#run-statement": run_lines.statement_lines(record, moment),
             "#run-progress": run_lines.progress_lines(record.progress),
             "#run-tree-title": run_lines.tree_lines(record),
             "#run-leaving": [run_lines.leaving_line(record, self.magetui.key_of("runs"))],
-            "#run-text": run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
+            "#run-text": [
+                *run_lines.end_lines(record, here=self._is_here(record), width=width, advise=self.magetui.advise),
+                *run_lines.body_lines(record, moment, self._earlier or {}, width=width, height=height),
+            ],
         }
         for name, lines in parts.items():
             self.query_one(name, StableText).show(Content("\n").join(lines))

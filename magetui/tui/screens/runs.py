@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.content import Content
 
+from magetui.engine.errors import MagetuiError
 from magetui.engine.runs.record import RunRecord
 from magetui.text import formats, run_conclusion
+from magetui.tui.messages import ActionFailed
 from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
@@ -33,10 +35,31 @@ class RunsScreen(OverScreen):
         yield Rows(empty="no recorded runs")
 
     def on_mount(self) -> None:
-        self.entitle(f" Runs   {len(self._records)} on record")
-        rows = self.query_one(Rows)
-        rows.show(lambda width: run_rows(self._records, width))
-        rows.focus_lines()
+        self._show()
+        self.query_one(Rows).focus_lines()
+
+    def read_again(self) -> None:
+        """Read the runs again: a run may have started or ended while another screen was in front."""
+        self._read()
+
+    @work(thread=True, exclusive=True, group="runs", exit_on_error=False)
+    def _read(self) -> None:
+        from magetui.engine.runs.follow import list_runs
+
+        try:
+            self.call_later(self._reread, list_runs(self.magetui.environment))
+        except MagetuiError as error:
+            self.magetui.post_message(ActionFailed("runs", error.message))
+
+    def _reread(self, records: Sequence[RunRecord]) -> None:
+        self._records = records
+        self.mark_read()
+        self._show()
+
+    def _show(self) -> None:
+        records = self._records
+        self.entitle(f" Runs   {len(records)} on record")
+        self.query_one(Rows).show(lambda width: run_rows(records, width))
 
     @on(Rows.Opened)
     def _opened(self, event: Rows.Opened) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -12,11 +13,14 @@ from textual.widgets import Static
 
 from magetui.model.plan import SignalAction
 from magetui.model.sessions import Session
-from magetui.text.consent import QUESTION, signal_consent
-from magetui.tui.screens.base import ScrolledScreen, TextScreen
+from magetui.text import formats
+from magetui.text.consent import signal_consent, signal_losses, signal_question
+from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
-from magetui.tui.widgets.question import CHOICE
+from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.sessions import facts
+
+LABELS: Mapping[SignalAction, str] = {"cancel": "Cancel query", "terminate": "End session"}
 
 
 class SessionScreen(TextScreen):
@@ -27,18 +31,22 @@ class SessionScreen(TextScreen):
         super().__init__(f"Session {session.pid}", Content("\n").join(facts(session)))
 
 
-class ConsentScreen(ScrolledScreen):
-    """Ask whether to act on a session. Only a yes calls `consented`."""
+class ConsentScreen(OverScreen):
+    """Ask whether to act on a session. Only a consent calls `consented`."""
 
     NAME = "Consent"
     ABOUT = (
-        "The session whose query would be cancelled, or that would be ended, and what its user loses. y does it. n, "
-        "enter and escape leave the session alone. magetui acts only on this session, never on a later one with the "
-        "same pid."
+        "The session whose query would be cancelled, or that would be ended, and what its user loses. If it has "
+        "uncommitted work, or the database is a production database, type its pid and press enter. Otherwise enter on "
+        "the button does it. Escape leaves the session alone. magetui acts only on this session, never on a later one "
+        "with the same pid."
     )
+    # No letter is a key here.
     BINDINGS = [
-        Binding("y", "consent", "Yes", tooltip="do it"),
-        Binding("n,enter", "refuse", "No", tooltip="leave the session alone"),
+        Binding("down", "scroll('down')", "Down", show=False),
+        Binding("up", "scroll('up')", "Up", show=False),
+        Binding("pagedown", "scroll('page_down')", "Page down", show=False),
+        Binding("pageup", "scroll('page_up')", "Page up", show=False),
     ]
 
     def __init__(self, session: Session, action: SignalAction, consented: Callable[[], None]) -> None:
@@ -48,19 +56,18 @@ class ConsentScreen(ScrolledScreen):
         self._consented = consented
 
     def compose_body(self) -> ComposeResult:
-        from magetui.engine.sessions import signals
-
-        yield Static(
-            Content.styled(signals.consequences(self._session, self._action), WARNING), id="loss", markup=False
-        )
+        losses = "\n".join(map(formats.plain, signal_losses(self._session, self._action)))
         with VerticalScroll():
+            yield Static(Content.styled(losses, WARNING), id="loss", markup=False)
             yield Static(Content("\n").join(facts(self._session)), markup=False)
-        yield Static(f"{QUESTION} {CHOICE}", id="question", markup=False)
+        yield ConsentForm(LABELS[self._action], id="consent")
 
     def on_mount(self) -> None:
-        question = signal_consent(self._action, self._session.pid, None).prompt
+        question = signal_question(self._action, self._session)
         self.entitle((f" {question}", STRONG), f"   {self.magetui.database_label}")
+        self.query_one(ConsentForm).ask(signal_consent(self._action, self._session, self.magetui.named))
 
-    def action_consent(self) -> None:
+    @on(ConsentForm.Given)
+    def _given(self) -> None:
         self.dismiss(None)
         self._consented()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from textual.content import Content
 
 from magetui.text import formats
 from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
-from magetui.tui.widgets.rows import fitted
+from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
     from magetui.engine.preview.preview import Preview
@@ -37,50 +37,51 @@ class PlanFacts:
     preview_problem: str | None = None  # why the locks and the data loss are not known
 
 
-def plan_lines(plan: Plan, facts: PlanFacts, on_disconnect: OnDisconnect, width: int) -> Content:
-    """Return the complete plan for a screen of `width` columns."""
+def plan_lines(
+    plan: Plan, facts: PlanFacts, on_disconnect: OnDisconnect, width: int, advise: Callable[[str], str]
+) -> Content:
+    """Return the complete plan for a screen of `width` columns. `advise` puts the screen's keys into a text."""
     return Content("\n").join(
         [
-            *_summary(plan, on_disconnect, width),
-            *_preview(plan, facts, width),
+            *_summary(plan, on_disconnect, width, advise),
+            *_preview(plan, facts, width, advise),
             *(_blockers(facts, width) if plan.verb != "stamp" and not plan.empty else ()),
             Content(""),
-            *_steps(plan, facts),
+            *_steps(plan, facts, width, advise),
         ]
     )
 
 
-def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int) -> Iterator[Content]:
-    from magetui.text import formats, terminal
+def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+    from magetui.text import operations
 
-    yield Content.styled(formats.plain(plan.summary), STRONG)
+    yield from hanging("", plan.summary, width, STRONG)
     if plan.creates_schema is not None:
-        yield Content(formats.creating(plan.creates_schema))
+        yield from hanging("", formats.creating(plan.creates_schema), width)
     if not plan.empty:
         yield Content.styled(DISCONNECT_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:
-        yield Content.styled(f"v verifies first that the schema is what {plan.target_revision} makes.", QUIET)
-    if plan.destroys:
-        yield Content("Dropped tables and columns lose their data.")
-    yield from (Content(fitted(line, width).rstrip()) for line in terminal.repair_lines(plan))
+        verifies = f"v verifies first that the schema is what {plan.target_revision} makes."
+        yield from hanging("", verifies, width, QUIET)
+    for step in plan.repair.steps if plan.repair is not None else ():
+        yield from hanging("    ", operations.doing(step.operation), width)
+    for note in plan.notes:
+        yield from hanging("  ! ", advise(note), width, WARNING, WARNING)
 
 
-def _preview(plan: Plan, facts: PlanFacts, width: int) -> Iterator[Content]:
+def _preview(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
     """Yield the lock forecast and the data loss, when they are known."""
     from magetui.text import preview as previews
-    from magetui.text.terminal import wrapped
 
     if facts.preview_problem:
-        yield Content.styled(previews.unavailable(plan, facts.preview_problem), WARNING)
+        yield from hanging("", advise(previews.unavailable(plan, facts.preview_problem)), width, WARNING)
     elif facts.preview is None:
         if not plan.empty and plan.verb != "stamp":
             yield Content.styled("reading the locks and the data loss …", QUIET)
     else:
         for heading, text in previews.overview(facts.preview, "a backup (B)"):
-            first, *more = wrapped(formats.plain(text), width - 7)
             style = WARNING if heading in ("doubt", "loses", "fails", "owner") else ""
-            yield Content.assemble((f"{heading:<7}", STRONG), (first, style))
-            yield from (Content.styled(f"       {line}", style) for line in more)
+            yield from hanging(f"{heading:<7}", advise(text), width, style, STRONG)
 
 
 def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
@@ -90,30 +91,35 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
     if sessions:
         what = "hold locks now and may block this plan" if pids is None else "block this plan now"
         yield Content.styled(f"Sessions that {what}:", WARNING)
-    yield from (Content(f"  {fitted(line, width - 2).rstrip()}") for line in sessions[:SESSIONS_SHOWN])
+    for line in sessions[:SESSIONS_SHOWN]:
+        first, *more = hanging("  ", line, width)
+        yield from (first, *(Content("    ") + rest for rest in more))
     if len(sessions) > SESSIONS_SHOWN:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")
 
 
-def _steps(plan: Plan, facts: PlanFacts) -> Iterator[Content]:
+def _steps(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
     for number, step in enumerate(plan.steps, start=1):
-        head = f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}"
         before = facts.earlier.get((step.revision, step.direction))
         took = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
-        yield Content.assemble(formats.plain(head), (took, QUIET))
+        head = f"{step.direction:<9} {step.revision}  {step.message}"
+        *lines, last = hanging(f"{number:>3}  ", head, width, label="")
+        yield from (*lines, Content.assemble(last, (took, QUIET)))
         if facts.preview is not None and facts.preview.steps:
-            warnings = facts.preview.steps[number - 1].warnings
-            yield from (Content.styled(f"       ! {formats.plain(warning)}", WARNING) for warning in warnings)
+            for warning in facts.preview.steps[number - 1].warnings:
+                yield from hanging("       ! ", advise(warning), width, WARNING, WARNING)
         if facts.steps is not None and number <= len(facts.steps):
-            yield from _sql(facts.steps[number - 1])
+            yield from _sql(facts.steps[number - 1], width, advise)
     if facts.sql_problem:
-        yield Content.styled(formats.plain(facts.sql_problem), QUIET)
+        yield from hanging("", advise(facts.sql_problem), width, QUIET)
     elif facts.steps is None and not plan.empty:
         yield Content.styled("       rendering the SQL …", QUIET)
 
 
-def _sql(step: PlanStep) -> Iterator[Content]:
-    shown = [line for line in (step.sql or "").splitlines() if line.strip()][:SQL_LINES_A_STEP]
-    yield from (Content.styled(f"       {formats.plain(line)}", SQL) for line in shown)
+def _sql(step: PlanStep, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+    shown = [line for line in (step.sql or "").splitlines() if line.strip()]
+    yield from (Content.styled(f"       {formats.plain(line)}", SQL) for line in shown[:SQL_LINES_A_STEP])
+    if len(shown) > SQL_LINES_A_STEP:
+        yield Content.styled(f"       and {len(shown) - SQL_LINES_A_STEP} more lines", QUIET)
     if step.problem:
-        yield Content.styled(f"       {formats.one_line(step.problem)}", QUIET)
+        yield from hanging("       ", advise(formats.one_line(step.problem)), width, QUIET)

@@ -5,7 +5,7 @@ The screen draws only the parts that changed, so each part is a function of its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from magetui.model.sessions import Session, StatementProgress
 from magetui.text import formats, run_conclusion, run_events
 from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.sessions import session_rows
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ NO_SESSION = -1  # stands for the number of our session if the server has no ses
 
 def title_line(record: RunRecord, moment: datetime) -> Content:
     """Return the number of the run, its target, its progress, its duration and its database."""
-    elapsed = record.elapsed_ms if record.elapsed_ms is not None else since_ms(record.started, moment)
+    elapsed = since_ms(record.started, moment) if record.alive else record.elapsed_ms
     done = sum(step.state == "done" for step in record.steps)
     clock = formats.duration(elapsed // 1000 * 1000 if record.alive and elapsed else elapsed)
     count = len(record.steps)
@@ -54,19 +55,26 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     )
 
 
-def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) -> list[Content]:
-    """Return the lines that are always in view: how the run ended and what to do, or what the run waits for now.
+def end_lines(record: RunRecord, *, here: bool, width: int, advise: Callable[[str], str]) -> list[Content]:
+    """Return how the run ended, completely, and what to do. `here`: the keys act on the database of the run."""
+    if record.alive:
+        return []
+    style = GOOD if record.outcome == "done" else CRITICAL
+    return [
+        Content.styled(formats.outcome(record.outcome).upper(), style),
+        *hanging("", advise(run_conclusion.details(record)), width),
+        *next_lines(record, here=here),
+        Content.styled("w writes the report of this run to a file; y copies the report", QUIET),
+    ]
 
-    `asked` means that the run is being cancelled from here. `here` means that the keys act on the database of the run.
+
+def head_lines(record: RunRecord, moment: datetime, *, asked: bool, width: int) -> list[Content]:
+    """Return the lines that are always in view while the run lives: what the run waits for now.
+
+    `asked` means that the run is being cancelled from here.
     """
     if not record.alive:
-        style = GOOD if record.outcome == "done" else CRITICAL
-        return [
-            Content.styled(formats.outcome(record.outcome).upper(), style),
-            Content(run_conclusion.details(record)),
-            *next_lines(record, here=here),
-            Content.styled("w writes the report of this run to a file; y copies the report", QUIET),
-        ]
+        return []
     lines: list[Content] = []
     if asked or record.cancel_requested:
         lines.append(notice_line(run_events.cancelling(record)))
@@ -74,11 +82,11 @@ def head_lines(record: RunRecord, moment: datetime, *, asked: bool, here: bool) 
         lines.append(notice_line(run_events.silent(local_clock(record.silent_since))))
     if record.broke is not None:
         lines.append(notice_line(run_events.broke(local_clock(record.broke)), CRITICAL))
-    lines += attempt_lines(record, moment)
+    lines += attempt_lines(record, moment, width)
     if record.wait is not None:
         lines.append(notice_line(run_events.waiting(record.wait)))
         if record.wait_note:
-            lines.append(Content(formats.plain(record.wait_note)))
+            lines += hanging("", record.wait_note, width)
     return lines
 
 
@@ -116,7 +124,7 @@ def leaving_line(record: RunRecord, key: str) -> Content:
     return Content.styled(f"The run continues if you close this screen; {key} shows it again.", QUIET)
 
 
-def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
+def attempt_lines(record: RunRecord, moment: datetime, width: int) -> list[Content]:
     """Return which attempt runs after a failed attempt, or when the next attempt starts."""
     if not record.attempts or record.attempts[-1].retry_in_ms is None:
         return []
@@ -124,9 +132,9 @@ def attempt_lines(record: RunRecord, moment: datetime) -> list[Content]:
     left = (last.retry_in_ms or 0) - (since_ms(last.at, moment) or 0)
     now = f"attempt {last.number + 1} of {last.of}"
     if left <= 0 or record.wait is not None or record.statement is not None:
-        return [Content.assemble((now, STRONG), (f"   {formats.one_line(last.error, 60)}", QUIET))]
-    starts = (f"{now} starts in {left / 1000:.1f} s", WARNING)
-    return [Content.assemble(starts, (f"   {formats.one_line(last.error)}", QUIET))]
+        return [Content.styled(now, STRONG), *hanging("  ", formats.one_line(last.error), width, QUIET)]
+    starts = f"{now} starts in {left / 1000:.1f} s"
+    return [Content.styled(starts, WARNING), *hanging("  ", formats.one_line(last.error), width, QUIET)]
 
 
 def bar_lines(wait: Wait | None, moment: datetime) -> list[Content]:
@@ -218,14 +226,16 @@ def body_lines(
     groups = [step_lines(record, moment, earlier, width=width, room=max(4, height - 14))]
     happened = [(attempt.at, run_events.attempt(attempt)) for attempt in record.attempts]
     happened += [(signal.at, formats.signal(signal)) for signal in record.signals]
-    groups.append([Content(f"{local_clock(at)}  {sentence}") for at, sentence in sorted(happened)])
+    groups.append(
+        [line for at, sentence in sorted(happened) for line in hanging(f"{local_clock(at)}  ", sentence, width)]
+    )
     if not record.alive and record.blockers:
         most = max(1, (height - 12) // 2)  # sessions that fit on the screen
         more = [Content(f"and {len(record.blockers) - most} more")] if len(record.blockers) > most else []
         tree = [row.content for row in session_rows(record.blockers[:most], width)]
         groups.append([Content.styled("blockers", QUIET), *tree, *more])
     if record.output:
-        lines = [Content(f"  {formats.plain(line)}") for line in record.output[-OUTPUT_LINES:]]
+        lines = [line for text in record.output[-OUTPUT_LINES:] for line in hanging("  ", text, width)]
         groups.append([Content.styled("output of the scripts", QUIET), *lines])
     shown = [group for group in groups if group]
     return [line for number, group in enumerate(shown) for line in ([Content("")] if number else []) + group]
@@ -242,17 +252,19 @@ def step_lines(
     lines = [Content.styled(f"  {first} steps before", QUIET)] if first else []
     for step in record.steps[first : first + room]:
         took = step.elapsed_ms
-        if step.state == "running":
+        is_running = step.state == "running" and record.alive
+        state_now = "stopped" if step.state == "running" and not record.alive else step.state  # a lost run
+        if is_running:
             took = (since_ms(step.started, moment) or 0) // 1000 * 1000 or None
-        style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(step.state, QUIET)
-        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(step.state, "")
-        before = earlier.get((step.revision, step.direction)) if step.state == "running" else None
+        style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(state_now, QUIET)
+        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(state_now, "")
+        before = earlier.get((step.revision, step.direction)) if is_running else None
         took_before = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
         message = formats.one_line(step.message, max(8, width - len(step.revision) - 16 - 6 - len(took_before)))
         lines.append(
             Content.assemble(
-                (f"{MARKS[step.state]} ", style),
-                (formats.plain(step.revision), STRONG if step.state == "running" else ""),
+                (f"{MARKS[state_now]} ", style),
+                (formats.plain(step.revision), STRONG if is_running else ""),
                 f"  {message}  ",
                 (f"{state}{formats.duration(took)}{took_before}", QUIET),
             )

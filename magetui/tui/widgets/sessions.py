@@ -15,6 +15,7 @@ from textual.widgets import OptionList
 
 from magetui.text import formats
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def key_of(session: Session) -> str:
 
 
 def session_rows(sessions: Sequence[Session], width: int, *, own: Own | None = None, more: int = 0) -> list[Row]:
-    """Return the tree of sessions for `width` columns. Each session has two aligned lines.
+    """Return the tree of sessions for `width` columns. Each session has two aligned lines,
+    or more if the facts of the second are too long for it.
 
     The first line says who the session is. The second line says how many sessions it blocks, what it waits for or
     holds, and as much of its query as fits. The session `own` is shown by its name. `more` is the number of sessions
@@ -131,8 +133,10 @@ def session_rows(sessions: Sequence[Session], width: int, *, own: Own | None = N
         who = (" " * GAP).join(fitted(cell, room) for cell, room in zip(line, widths, strict=False)) if line[1:] else ""
         head = Content.styled(line[0], STRONG) if own and session.pid == own.pid else Content(who.rstrip())
         indent = len(joint) + 4
-        second = _second(branch, sorted(wanted), width - indent)
-        content = Content("\n").join([head, Content(" " * indent) + second]) if second else head
+        under = Content(" " * indent)
+        content = Content("\n").join(
+            [head, *(under + line for line in _second(branch, sorted(wanted), width - indent))]
+        )
         rows.append(Row(key_of(session), content, f"{content.plain} {session.query or ''}"))
     return rows
 
@@ -173,7 +177,8 @@ def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
     return widths
 
 
-def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
+def _second(branch: Branch, wanted: Sequence[str], width: int) -> list[Content]:
+    """Return the lines below the first: what a session blocks, waits for or holds, and a part of its query."""
     from magetui.text.terminal import holds, waits
 
     session = branch.session
@@ -188,7 +193,9 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> Content:
     room = width - sum(cell_len(text) + GAP for text, _style in parts)
     if session.query and room >= LEAST_QUERY:
         parts.append((formats.one_line(session.query, room), QUIET))
-    return Content(" " * GAP).join(Content.styled(text, style) for text, style in parts)
+    if room + GAP < 0:  # too long for one line
+        return [line for text, style in parts for line in hanging("", text, width, style)]
+    return [Content(" " * GAP).join(Content.styled(text, style) for text, style in parts)] if parts else []
 
 
 def age(milliseconds: int | None) -> str:

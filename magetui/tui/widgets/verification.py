@@ -6,9 +6,12 @@ stops the replay and deletes the scratch schema.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -16,9 +19,12 @@ from textual.worker import Worker, get_current_worker
 
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
+from magetui.text.consent import Consent
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.widgets.consent import ConsentForm
+from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
     from magetui.engine.verify import ReplayPlan
@@ -27,24 +33,25 @@ if TYPE_CHECKING:
 Stage = Literal["idle", "preparing", "asked", "replaying", "shown"]
 
 
-class VerdictView(Static):
-    """The verification. `verify` starts it, or consents to it; each new stage posts `VerdictView.Changed`."""
+class VerdictView(Vertical):
+    """The verification. `verify` starts it; each new stage posts `VerdictView.Changed`."""
 
     class Changed(Message):
         """The verification has reached another stage."""
 
-    def __init__(self, question: str, id: str) -> None:
-        super().__init__(id=id, markup=False)
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
         self.stage: Stage = "idle"
-        self._question = question
         self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._rehearsal: ReplayPlan | None = None
 
+    def compose(self) -> ComposeResult:
+        yield Static(id="verdict-text", markup=False)
+        yield ConsentForm("Verify", id="replay-consent")
+
     def verify(self, revision: str | None) -> None:
-        """Start, or consent if consent was asked for. Do nothing while a verification is under way."""
-        if self.stage == "asked" and self._rehearsal is not None:
-            self._replay(self._rehearsal)
-        elif self.stage in ("idle", "shown"):
+        """Start. Do nothing while a verification is under way."""
+        if self.stage in ("idle", "shown"):
             self._request += 1
             self._show("preparing", Content.styled("reading the scripts and the current revision …", QUIET))
             self._rehearse(self._request, revision)
@@ -58,7 +65,12 @@ class VerdictView(Static):
 
     def _show(self, stage: Stage, content: Content) -> None:
         self.stage = stage
-        self.update(content)
+        self.query_one("#verdict-text", Static).update(content)
+        form = self.query_one(ConsentForm)
+        if stage == "asked":
+            form.ask(Consent())
+        else:
+            form.say("")
         self.post_message(self.Changed())
 
     @on(Worker.StateChanged)
@@ -85,7 +97,8 @@ class VerdictView(Static):
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
             self._rehearsal = None
-            content = Content.assemble(("Nothing was verified. ", CRITICAL), formats.plain(problem))
+            problem = formats.plain(shell_of(self).advise(problem))
+            content = Content.assemble(("Nothing was verified. ", CRITICAL), problem)
             self._show("shown", content)
 
     def _rehearsed(self, request: int, rehearsal: ReplayPlan, sentences: tuple[str, ...]) -> None:
@@ -95,8 +108,13 @@ class VerdictView(Static):
         if not rehearsal.needs_consent:
             self._replay(rehearsal)
             return
-        lines = [*map(Content, sentences), Content.styled(self._question, WARNING)]
-        self._show("asked", Content("\n").join(lines))
+        self._show("asked", Content("\n").join(map(Content, sentences)))
+
+    @on(ConsentForm.Given)
+    def _consented(self, event: ConsentForm.Given) -> None:
+        event.stop()
+        if self._rehearsal is not None:
+            self._replay(self._rehearsal)
 
     # -- replaying
 
@@ -124,11 +142,13 @@ class VerdictView(Static):
     def _judged(self, request: int, verdict: Verdict) -> None:
         if request == self._request:
             self._rehearsal = None
-            self._show("shown", _verdict_lines(verdict))
+            self._show("shown", self._verdict_lines(verdict))
 
-
-def _verdict_lines(verdict: Verdict) -> Content:
-    first, *others = verdict.sentences
-    lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
-    lines += [Content.assemble((f"  {state:<9} ", WARNING), text) for state, text in verdict.details]
-    return Content("\n").join([*lines, *map(Content, others)])
+    def _verdict_lines(self, verdict: Verdict) -> Content:
+        first, *others = map(shell_of(self).advise, verdict.sentences)
+        width = max(30, self.size.width - 2)
+        lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
+        for state, text in verdict.details:
+            lines += hanging(f"  {state:<9} ", text, width, label=WARNING)
+        at = Content.styled(f"Compared at {datetime.now():%H:%M:%S}.", QUIET)
+        return Content("\n").join([*lines, *map(Content, others), at])
