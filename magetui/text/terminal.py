@@ -61,7 +61,7 @@ class Text:
                 ("database", formats.plain(place) if target.database else "not reached"),
                 ("project", formats.plain(f"{what}  {project.location}")),
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
-                ("current", current if target.database else "unknown"),
+                ("current", current if diagnosis.knows_current else "unknown"),
                 ("head", formats.with_releases(diagnosis.heads, project.kind, "  ") or "nothing"),
                 ("pending", str(len(diagnosis.pending)) if diagnosis.knows_pending else "unknown"),
             ]

@@ -81,6 +81,7 @@ def test_reading_verbs_do_not_wait_behind_access_exclusive(
         assert found.status == 3
         [unreadable] = [f for f in found.json["findings"] if f["code"] == "unreadable-version-table"]
         assert "locked" in unreadable["message"]
+        assert unreadable["next"] == "locks"
         sessions = magetui(*common, "locks", "--json").json["sessions"]
         assert holder.info.backend_pid in [session["pid"] for session in sessions]
         refused = magetui(*common, "migrate", "--yes")

@@ -47,10 +47,15 @@ class Diagnosis:
     elapsed_ms: int
 
     @property
+    def knows_current(self) -> bool:
+        """Return whether the version table was read, or does not exist."""
+        is_unreadable = any(finding.code == "unreadable-version-table" for finding in self.findings)
+        return self.target.database is not None and not is_unreadable
+
+    @property
     def knows_pending(self) -> bool:
         """Return whether the current revision was read and is in the chain, so that `pending` says something."""
-        codes = {finding.code for finding in self.findings}
-        return self.target.database is not None and not codes & {"unreadable-version-table", "unknown-revision"}
+        return self.knows_current and all(finding.code != "unknown-revision" for finding in self.findings)
 
     @property
     def healthy(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import Finding, Severity, some
+from magetui.engine.diagnosis.leftovers import leftover_findings
 from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
@@ -63,7 +64,7 @@ def findings_of(
     obstacle: Severity = "warning" if to_do else "info"
     return (
         *current,
-        *_leftover_findings(chain, overview, pending),
+        *leftover_findings(chain, overview, pending),
         *access_findings(overview, obstacle),
         *owner_findings(chain, overview),
         *_server_findings(overview, obstacle),
@@ -148,7 +149,8 @@ def _current_findings(
         )
     elif table.rows is None:
         message = f"The version table {name} cannot be read: {table.problem}"
-        yield Finding("unreadable-version-table", "critical", message, {"version_table": name}, "schema")
+        verb = "locks" if "locked" in (table.problem or "") else "connect"  # as another role
+        yield Finding("unreadable-version-table", "critical", message, {"version_table": name}, verb)
     elif not table.rows:
         beside = (
             f", and there are {len(others)} other tables. {FIND_OUT_FIRST}"
@@ -263,52 +265,6 @@ def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
             f"'magetui rollback --revision {chain.heads[0]}'."
         )
     return f"{written} {again}"
-
-
-def _leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield a finding for each thing that an earlier run left and that blocks the next one."""
-    for leftover in overview.leftovers:
-        name = f"{leftover.schema}.{leftover.name}" if leftover.schema else leftover.name
-        facts: dict[str, Any] = {"name": name, "table": leftover.table}
-        severity: Severity = "warning"
-        is_ours = bool(chain.naming(leftover.table or "") or chain.naming(leftover.name))
-        if leftover.kind == "invalid-index":
-            blocks = chain.naming(leftover.name, pending)
-            severity = "critical" if blocks else "warning"
-            message = (
-                f"The index {name} on {leftover.table} is invalid: a CREATE INDEX CONCURRENTLY that failed left it. "
-                "It slows down every write, and no query uses it. "
-            )
-            if blocks:
-                message += f"The pending revision {blocks[0]} fails on it, or skips it. 'clean' drops it."
-            elif is_ours:
-                message += "'clean' drops it, or builds it again if an applied revision needs it."
-            else:
-                message += f"No script names it or its table. To drop it: DROP INDEX {name}"
-        elif leftover.kind == "leftover-table" and not any(table.name == leftover.table for table in overview.tables):
-            severity = "critical"
-            facts["sql"] = f"ALTER TABLE {name} RENAME TO {leftover.table}"
-            message = (
-                f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between "
-                f"dropping the table and renaming its copy. Do not drop it. 'clean' renames it back: {facts['sql']}"
-            )
-        elif leftover.kind == "leftover-table":
-            severity = "critical" if pending else "warning"
-            message = (
-                f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. "
-                "Alembic fails on it. 'finish' or 'undo' of a partially applied revision drops it, and so does 'clean'."
-            )
-        else:
-            named_by = chain.naming(leftover.name, pending)
-            if not named_by or leftover.schema != overview.server.schema:
-                continue  # an unused type that no pending revision would create there does no harm
-            facts |= {"revisions": named_by, "sql": f"DROP TYPE {name}"}
-            message = (
-                f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending "
-                f"revision {named_by[0]} names it, and will fail if it creates it: 'type already exists'. "
-                f"'clean' drops it: DROP TYPE {name}"
-            )
-        yield Finding(leftover.kind, severity, message, facts, "clean" if is_ours else None)
 
 
 def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
