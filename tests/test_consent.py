@@ -155,3 +155,10 @@ def test_a_consent_holds_until_something_is_lost_that_was_not_shown(
     assert (changed_since((made, shown), (made, now)) is None) is same
     assert changed_since((made, shown), (replace(made, current=("b",)), shown)) is not None
     assert "db2/mage" in str(changed_since((made, shown), (replace(made, url="postgresql://db2/mage"), shown)))
+
+
+def test_a_first_migration_into_the_database_of_another_application_needs_its_name() -> None:
+    nothing_applied = replace(plan("upgrade"), current=())
+    consent = plan_consent(nothing_applied, None, preview(doubt="None of the 2 tables exists."))
+    assert consent.name == "mage"
+    assert consent.prompt.startswith("This may be the database of another application.")

@@ -1,7 +1,7 @@
 """The policy of consent, for the command line and the screen: what the operator answers before an act, and why.
 
 There is one rule. If data is lost or may be lost, if the schema contradicts a stamp, or if the database is a production
-database, the operator types the name of what is hurt: the database's name for a plan, the pid for a session. If nothing
+database or perhaps not the right one, the operator types the name of what is hurt: the database's name for a plan, the pid for a session. If nothing
 is lost, a yes is enough. What is not known counts as lost, and the question says what is not known.
 """
 
@@ -51,7 +51,7 @@ def plan_consent(plan: Plan, named: NamedTarget | None, preview: Preview | None)
     `preview` is None if it could not be made: then nobody knows what the plan destroys.
     """
     on = f" on {named.name}, which is {PRODUCTION}" if named is not None and named.production else ""
-    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(preview, on)
+    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(plan, preview, on)
     if not danger and not on:
         return Consent()
     reason = danger or f"This is{on.removeprefix(' on')}"
@@ -64,9 +64,11 @@ def _stamp_danger(preview: Preview | None, on: str) -> str | None:
     return f"The schema contradicts this stamp{on}" if preview.doubt is not None else None
 
 
-def _plan_danger(preview: Preview | None, on: str) -> str | None:
+def _plan_danger(plan: Plan, preview: Preview | None, on: str) -> str | None:
     if preview is None:
         return f"It is not known which data this destroys{on}"
+    if preview.doubt is not None and not plan.current:
+        return f"This may be the database of another application{on}"
     losses = preview.losses
     if any(loss.rows and loss.exact for loss in losses.known):
         return f"This destroys data{on}"

@@ -37,6 +37,9 @@ def test_the_database_of_another_application_is_recognised_before_tables_are_cre
     assert "stamp" not in finding["message"].replace("stamp it, before anything", "")
     plan = magetui("--config", project.ini, "plan", "migrate")
     assert ELSEWHERE in text(plan)
+    asked = magetui("--config", project.ini, "migrate")
+    assert asked.status == 4, asked
+    assert ELSEWHERE in text(asked)
     evidence = magetui("--config", project.ini, "evidence")
     assert ELSEWHERE in text(evidence)
     assert "magetui stamp" not in text(evidence)
