@@ -1,8 +1,9 @@
 """The policy of consent, for the command line and the screen: what the operator answers before an act, and why.
 
 There is one rule. If data is lost or may be lost, if the schema contradicts a stamp, or if the database is a production
-database or perhaps not the right one, the operator types the name of what is hurt: the database's name for a plan, the pid for a session. If nothing
-is lost, a yes is enough. What is not known counts as lost, and the question says what is not known.
+database or perhaps another application's, the operator types the name of what is hurt: the database's name for a plan,
+the pid for a session. If nothing is lost, a yes is enough. What is not known counts as lost, and the question says what
+is not known.
 """
 
 from __future__ import annotations
