@@ -37,6 +37,8 @@ from magetui.engine.revisions.graph import Chain, read_chain
 from magetui.engine.target.passwords import Passwords
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, database_file, mage_target, parse_target
+from magetui.engine.target.url_options import with_setting
+from magetui.model.names import quoted
 from magetui.model.server import Failure
 from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
@@ -93,7 +95,7 @@ class Workspace:
     def target(self) -> Target:
         if self._target is None:
             # The credentials of other databases, too: a script may print any variable of its environment.
-            target = self._with_password(self._found_target())
+            target = self._in_schema(self._with_password(self._found_target()))
             passwords = password_spellings(self.environment.get("PGPASSWORD", ""), target.redacted)
             self._target = replace(target, credentials=(*store_secrets(self.environment), *passwords))
             self._targets.add(self._target)
@@ -130,6 +132,13 @@ class Workspace:
         if located.kind == "mage":
             return mage_target(self.environment, self.project_path)
         return project_target(located, self.asked, named=self.selection.name is not None)
+
+    def _in_schema(self, target: Target) -> Target:
+        """Return the target with the schema that the operator chose on the screen."""
+        schema = self.selection.schema
+        return (
+            target if schema is None else replace(target, url=with_setting(target.url, "search_path", quoted(schema)))
+        )
 
     def _with_password(self, target: Target) -> Target:
         """Return the target with the password that was typed, or that its command gives if the URL has none."""

@@ -185,3 +185,15 @@ def test_what_a_projects_file_may_not_say_is_told_on_the_screen(
     terminal.press("escape")
     terminal.wait_for("4 Log.* config ")
     terminal.wait_for("UP TO DATE")
+
+
+def test_two_keys_lead_to_the_schema_that_has_the_version_table(
+    mage: PostgresDatabase, open_screen: OpenScreen
+) -> None:
+    mage.rows("CREATE SCHEMA empty")
+    url = f"{mage.url}?options=-csearch_path%3Dempty"
+    terminal = open_screen(url, until="VERSION TABLE ELSEWHERE.*next c")
+    terminal.press("c")
+    terminal.wait_for("Other schemas of this database")
+    terminal.press("enter")
+    terminal.wait_for(rf"UP TO DATE +current {HEAD}")

@@ -20,7 +20,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.target import Target
-from magetui.engine.target.url_options import with_setting
+from magetui.engine.target.url_options import shown_with_setting
 from magetui.model.names import quoted
 from magetui.model.sessions import Session, is_migrator
 
@@ -104,7 +104,7 @@ def _version_table_findings(project: Project, overview: Overview, target: Target
     elsewhere = [t for t in overview.version_tables if not t.effective and t.name == name]
     if elsewhere:
         names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
-        urls = [with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
+        urls = [shown_with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
         message = f"There is a version table in another schema {'too' if table else 'instead'}: {names}."
         message += f" To work with {elsewhere[0].schema}, use this URL: {urls[0]}"
         facts = {"schemas": [t.schema for t in elsewhere], "urls": urls}

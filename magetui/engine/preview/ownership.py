@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sql.ddl import parts_of
 from magetui.engine.target.target import Target
-from magetui.engine.target.url_options import with_setting
+from magetui.engine.target.url_options import shown_with_setting
 from magetui.model import operations as ops
 
 
@@ -21,7 +21,7 @@ def ownership(overview: Overview, target: Target, operations: Iterable[ops.Opera
     if owner is None or user is None or owner == user or not _creates(operations, target.dialect):
         return None
     advice = (
-        f"To create them as {owner}, use this URL: {with_setting(target.url, 'role', owner)}"
+        f"To create them as {owner}, use this URL: {shown_with_setting(target.url, 'role', owner)}"
         if owner in overview.server.may_become
         else f"Connect as {owner} to create them as that role."
     )

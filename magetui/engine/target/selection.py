@@ -29,4 +29,5 @@ class Selection:
     url_folder: str | None = None  # the folder of a relative SQLite path
     target: str | None = None  # the target's name in the configuration
     password: str | None = field(default=None, repr=False)  # for a URL without a password
+    schema: str | None = None  # the first of search_path, in place of the URL's
     password_command: tuple[str, ...] | None = field(default=None, repr=False)  # the command that prints the password

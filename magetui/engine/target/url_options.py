@@ -18,15 +18,20 @@ def setting(url: URL, name: str) -> str | None:
     return None if value is None else re.sub(r"\\(.)", r"\1", value)
 
 
-def with_setting(url: URL, name: str, value: str) -> str:
-    """Return the redacted URL whose libpq `options` set `name` to `value` and keep their other settings.
+def with_setting(url: URL, name: str, value: str) -> URL:
+    """Return the URL whose libpq `options` set `name` to `value` and keep their other settings.
 
     libpq separates options by spaces, and a backslash escapes a space or a backslash in a value (PostgreSQL manual,
     34.1.2). The settings `search_path` and `role` take the place of SET search_path and SET ROLE.
     """
     settings = {**_settings(url), name: re.sub(r"([\s\\])", r"\\\1", value)}
     options = " ".join(f"-c{key}={setting}" for key, setting in settings.items())
-    return redact_url(url.update_query_dict({"options": options}).render_as_string())
+    return url.update_query_dict({"options": options})
+
+
+def shown_with_setting(url: URL, name: str, value: str) -> str:
+    """Return the URL of `with_setting` as it is shown, without its password."""
+    return redact_url(with_setting(url, name, value).render_as_string())
 
 
 def _settings(url: URL) -> Mapping[str, str]:

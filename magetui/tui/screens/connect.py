@@ -22,9 +22,10 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 from magetui.tui.widgets.fields import SecretField, UrlField
 from magetui.tui.widgets.rows import SCROLLBAR, Lines
-from magetui.tui.widgets.target_choices import Choice, choice_rows, choices_of
+from magetui.tui.widgets.target_choices import Choice, choice_rows, choices_of, schema_choices
 
 if TYPE_CHECKING:
+    from magetui.engine.diagnosis.finding import Finding
     from magetui.engine.target.selection import Selection
 
 TYPED = "typed"
@@ -81,8 +82,12 @@ class ConnectScreen(OverScreen):
         self._choices = choices_of(
             magetui.first_selection, self._base, magetui.first_label, magetui.settings.targets, magetui.environment
         )
+        elsewhere = self._version_tables_elsewhere
+        self._choices[1:1] = schema_choices(magetui.selection, elsewhere.facts["schemas"] if elsewhere else ())
         selection = replace(magetui.selection, password=None)
         current = next((c.key for c in self._choices if replace(c.selection, password=None) == selection), None)
+        if elsewhere is not None and elsewhere.severity == "critical":  # the schema in use has no version table
+            current = self._choices[1].key
         self._fill(current)
         self._password_for = self._at
         if self._needs_password and current is not None:
@@ -97,6 +102,12 @@ class ConnectScreen(OverScreen):
         findings = self.magetui.diagnosis.findings if self.magetui.diagnosis is not None else ()
         refused = (finding for finding in findings if finding.code == "cannot-connect")
         return any(finding.facts.get("cause") == "password" for finding in refused)
+
+    @property
+    def _version_tables_elsewhere(self) -> Finding | None:
+        """The finding that other schemas of the current database have version tables."""
+        findings = self.magetui.diagnosis.findings if self.magetui.diagnosis is not None else ()
+        return next((finding for finding in findings if finding.code == "version-table-elsewhere"), None)
 
     # -- the list
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from magetui.model.sessions import Session, StatementProgress
-from magetui.text import formats, run_conclusion, run_events
+from magetui.text import formats, run_conclusion, run_events, wait_queue
 from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
@@ -183,7 +183,8 @@ def tree_lines(record: RunRecord) -> list[Content]:
     heading = "blocking processes" if record.database.startswith("sqlite") else "blockers"
     heading += ", this run and its waiters" if wait.waiting_behind else ""
     more = f" ({wait.more_behind} more: l shows them)" if wait.more_behind else ""
-    return [Content.styled(heading + more, QUIET)]
+    first = wait_queue.ahead_of_run(wait)
+    return [*([] if first is None else [Content.styled(f"! {first}", WARNING)]), Content.styled(heading + more, QUIET)]
 
 
 def sessions_in(record: RunRecord, wait: Wait, later_ms: int) -> list[Session]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
 
 START = "start"
-INITIAL, NAMED, RECENT = "Initial database", "Named in the configuration", "Recent"
+INITIAL, SCHEMAS, NAMED, RECENT = (
+    "Initial database",
+    "Other schemas of this database",
+    "Named in the configuration",
+    "Recent",
+)
+VERSIONED = "has a version table"
 MARK = "■"
 PRODUCTION_WIDTH = len("PRODUCTION") + 2
 
@@ -89,6 +95,16 @@ def choices_of(
             production = _is_production(targets, selection)
             choices.append(Choice(f"recent {number}", RECENT, selection, "", label, used, production))
     return choices
+
+
+def schema_choices(selection: Selection, schemas: Sequence[str]) -> list[Choice]:
+    """Return a choice for each other schema of the present database that has a version table."""
+    return [
+        Choice(
+            f"schema {name}", SCHEMAS, replace(selection, schema=name), "", f"schema {formats.plain(name)}", VERSIONED
+        )
+        for name in schemas
+    ]
 
 
 def _is_production(targets: Sequence[NamedTarget], selection: Selection) -> bool:
