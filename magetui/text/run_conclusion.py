@@ -16,6 +16,14 @@ WITHOUT_VERSION_ROW = frozenset({*formats.SIGNALLED, "backup"})  # recorded acti
 LOSSES_NAMED = 3
 
 
+def aim(record: RunRecord) -> str:
+    """Return the verb of a record with what it was for: 'migrate to a1b2', 'clean' or 'terminate session 4711'."""
+    if record.verb == "clean":
+        return record.verb
+    to = "" if record.verb in WITHOUT_VERSION_ROW else "to "
+    return formats.plain(f"{record.verb} {to}{record.target_revision}")
+
+
 def way(record: RunRecord, subject: str = "current revision ", *, brief: bool = False) -> str:
     """Return how a run changed the current revision, as read back from the database. An arrow means that it moved.
 

@@ -17,7 +17,7 @@ MARGIN = " " * 14
 def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]:
     """Yield the lines of the report: what the run was, how it ended, then each event with its time."""
     by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
-    yield f"run {record.run}: {record.verb} {'' if by_hand else 'to '}{formats.plain(record.target_revision)}"
+    yield f"run {record.run}: {run_conclusion.aim(record)}"
     limits = next((event for event in happened if isinstance(event, events.RunStarted)), None)
     facts = [
         ("database", record.database),

@@ -199,8 +199,7 @@ class Text:
 
     def run(self, record: RunRecord) -> Iterable[str]:
         by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
-        to = "" if by_hand else "to "
-        yield formats.plain(f"run {record.run}: {record.verb} {to}{record.target_revision} on {record.database}")
+        yield f"run {record.run}: {run_conclusion.aim(record)} on {formats.plain(record.database)}"
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("still running" if record.alive else "unknown")),

@@ -47,10 +47,9 @@ def title_line(record: RunRecord, moment: datetime) -> Content:
     count = len(record.steps)
     steps = f"step {min(done + 1, count)} of {count}" if record.alive else f"{done} of {count} done"
     progress = f"   {steps} ·" if count else "  "
-    to = "" if record.verb in run_conclusion.WITHOUT_VERSION_ROW else "to "
     return Content.assemble(
         (f" Run {record.run}", STRONG),
-        f" · {formats.plain(record.verb)} {to}{formats.plain(record.target_revision)}",
+        f" · {run_conclusion.aim(record)}",
         (f"{progress} {clock}   {formats.plain(formats.place(record.database))}", QUIET),
     )
 
