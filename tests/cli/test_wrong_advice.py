@@ -165,10 +165,11 @@ def test_script_that_cannot_be_read_explains_nothing(
     pg_database.rows("alter table a drop column n")
     finding = incident.finding("evidence-contradicts")
     assert finding["severity"] == "warning"
-    assert "The schema almost matches rev1: index ix on a (n) is missing" in finding["message"]
+    assert "The schema almost matches rev1: column a.n is missing; index ix on a (n) is missing" in finding["message"]
     said = incident("evidence", "--json").json
     assert (said["next"], said["current_matches"]) == (None, False)
-    assert "Nearest is rev1 (First), with 2 differences: index ix on a (n) is missing" in said["conclusion"][0]
+    nearest = "Nearest is rev1 (First), with 2 differences: column a.n is missing; index ix on a (n) is missing"
+    assert nearest in said["conclusion"][0]
     if not also:
         assert "the script of rev2 (Anything) cannot be read" in said["conclusion"][0]
     pg_database.rows("delete from alembic_version")

@@ -261,8 +261,8 @@ def test_database_that_the_application_made_from_its_models_differs_by_design(
         assert summarize(walked.workspace.chain, evidence) == (
             "The schema has what rev3 (Step 3) has, but the application made it from its models and not with the "
             "scripts: the order of the columns of member shows it. Such a schema differs by design: "
-            "member.name is not null, and may be null by the scripts; member.role with no default, not 'user'; "
-            "team.size may be null, and is not null by the scripts; team.size with no default, not 0. A revision that "
+            "member.name is not null, and may be null by the scripts; team.size may be null, and is not null by the "
+            "scripts; member.role with no default, not 'user'; team.size with no default, not 0. A revision that "
             "builds on this can fail."
         )
         pg_database.rows("ALTER TABLE member DROP COLUMN role")  # nobody's models lack a column that a script adds

@@ -115,6 +115,7 @@ def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
     terminal.resize(80, 24)
     terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}")
     assert is_there(mage, pid)
+    terminal.wait_quiet(1)  # keys that were meant for the small screen are dropped for half a second
     terminal.press(*str(pid), "enter")
     terminal.wait_for(rf"Session {pid} has ended\.")
     terminal.wait_for("no other sessions")

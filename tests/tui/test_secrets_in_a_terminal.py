@@ -67,7 +67,7 @@ def test_what_a_rotation_changed_is_found_with_r(
     secret = f"screen/{mage.name}"
     secrets_manager.put(secret, described(mage, "before-the-rotation"))
     terminal = open_terminal("--mage-path", mage_home, size=(120, 40), **secrets_manager.environment(secret))
-    terminal.wait_for(r"CANNOT CONNECT.*password authentication failed")
+    terminal.wait_for(r"CANNOT CONNECT.*password\W+authentication\W+failed")
     secrets_manager.put(secret, described(mage, PASSWORD))
     terminal.press("r")
     terminal.wait_for(r"UP TO DATE.*source AWS Secrets Manager, AWS_DB_SECRETS_NAME")

@@ -248,7 +248,8 @@ class MainScreen(Screen[None]):
     def _announce(self, verdict: str, worst: Finding, *, expected: bool) -> None:
         """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
         before, self._verdict = self._verdict, verdict
-        if before in (None, verdict) or expected:
+        is_our_run = worst.code == "migration-running" and bool(shell_of(self).live_runs)
+        if before in (None, verdict) or expected or is_our_run:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
         self.note("verdict", f"{before} became {verdict}", style=style)
