@@ -121,25 +121,25 @@ def test_every_screen_of_an_unknown_revision_with_long_names_is_read_at_80_by_24
     terminal = open_terminal("--config", project.ini)
     terminal.wait_for("BEHIND BY 1 · next m")
     terminal.press("m")
-    told = whole(terminal.wait_for("This destroys data"))
+    told = unwrapped(terminal.wait_for("This destroys data"))
     for sentence in (f"loses  column {LONG}.{LONG}, set in 1 row", f"continue, type the database's name: {LONG}.db"):
-        assert whole(sentence) in told, sentence
+        assert unwrapped(sentence) in told, sentence
     terminal.press("escape")
     terminal.wait_for("4 Log")
     shop.rows("UPDATE alembic_version SET version_num = 'f00d12345678'")
     terminal.press("r", "2")
-    told = whole(terminal.wait_for(r"▶ \? f00d12345678"))
-    assert whole("f00d12345678  is the database's current revision, and no script has it") in told
+    told = unwrapped(terminal.wait_for(r"▶ \? f00d12345678"))
+    assert unwrapped("f00d12345678  is the database's current revision, and no script has it") in told
     terminal.press("1")
-    told = whole(terminal.wait_for("unknown-revision  The database.*The schema"))
-    assert whole("The database is at revision f00d12345678, which the chain of the project") in told
-    assert whole("The schema matches rev1") in told
+    told = unwrapped(terminal.wait_for("unknown-revision  The database.*The schema"))
+    assert unwrapped("The database is at revision f00d12345678, which the chain of the project") in told
+    assert unwrapped("The schema matches rev1") in told
     terminal.press("e")
-    told = whole(terminal.wait_for("^ Evidence.*The schema matches"))
-    assert whole(f"The schema matches rev1 (Create {LONG})") in told
-    assert whole("s (Stamp) for rev1") in told
+    told = unwrapped(terminal.wait_for("^ Evidence.*The schema matches"))
+    assert unwrapped(f"The schema matches rev1 (Create {LONG})") in told
+    assert unwrapped("s (Stamp) for rev1") in told
 
 
-def whole(text: str) -> str:
+def unwrapped(text: str) -> str:
     """Return a screen's text without the spaces at which its lines are wrapped."""
     return re.sub(r"\s+", "", text)

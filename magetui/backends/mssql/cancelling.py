@@ -1,7 +1,7 @@
 """How a run's statement is cancelled from the watcher's thread, with the one driver that can do so: pyodbc.
 
 Microsoft's ODBC driver crashes the process if a statement is closed while SQLCancel is at work on it. So a statement
-stands in a `Cancellable` while the driver executes it, and its own thread waits for a cancel that is at work.
+is in a `Cancellable` while the driver executes it, and its own thread waits for a cancel that is at work.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ ADVICE: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {  # by the cause a
     "password": (
         (
             ODBC,
-            "Check the user and password. In odbc_connect, a password with special characters stands in braces, "
+            "Check the user and password. In odbc_connect, a password with special characters is in braces, "
             "PWD={…}, with each closing brace written twice; in another URL it is percent-encoded.",
         ),
     ),

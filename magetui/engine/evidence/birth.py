@@ -2,7 +2,7 @@
 
 Such a database has never seen the scripts. Its defaults, names and nulls are those of the models, and differ from the
 scripts' by design. What gives it away is the order of columns: ALTER TABLE only appends columns, so a column that a
-script adds comes last in a table that the scripts made, and stands in its place in a table made from a model.
+script adds comes last in a table that the scripts made, and where the model has it in a table made from a model.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from magetui.model.names import quoted
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 from magetui.model.schema import Leftover
 
-LABEL = "leftovers"  # stands in the plan where other plans name a revision
+LABEL = "leftovers"  # the plan has it where other plans name a revision
 MESSAGE = "Remove what earlier runs left"
 
 
