@@ -161,6 +161,7 @@ def test_a_session_can_be_ended_and_its_query_not_cancelled(operator: Operator) 
     assert sum(statement.endswith(" kill 61") for statement in operator.server.statements) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", [pytest.param("pyodbc", marks=pytest.mark.odbc), "pymssql"])
 def test_a_statement_that_takes_too_long_is_ended(operator: Operator, driver: str) -> None:
     """pyodbc can cancel the statement; with other drivers our own session is ended, and the server rolls back."""
@@ -191,6 +192,7 @@ def test_a_failing_revision_leaves_nothing_behind(operator: Operator) -> None:
     assert "t1" not in operator.tables
 
 
+@pytest.mark.slow
 def test_an_unknown_current_revision_is_replaced(operator: Operator) -> None:
     assert operator("stamp", "rev1", "--yes").status == 0
     assert operator.current == ["rev1"]

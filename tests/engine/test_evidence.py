@@ -28,6 +28,7 @@ def found_at(database: SqliteDatabase, folder: Path, chain: Sequence[Revision], 
     return gather_evidence(Workspace(Selection(config=str(project.ini))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("also", ["", "CREATE TABLE theirs (id INTEGER)"])
 def test_database_with_none_of_the_chains_tables_is_before_its_first_revision(
     sqlite_database: SqliteDatabase, tmp_path: Path, also: str
@@ -37,6 +38,7 @@ def test_database_with_none_of_the_chains_tables_is_before_its_first_revision(
     assert (evidence.fits, evidence.candidate) == (((),), ())
 
 
+@pytest.mark.slow
 def test_tables_and_indexes_that_the_chain_never_heard_of_are_no_evidence(
     sqlite_database: SqliteDatabase, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_table_that_somebody_holds_locked_is_no_evidence_against_its_defaults(
     assert evidence.fits == (("rev2",),), evidence.differences
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sql", ["DROP TRIGGER IF EXISTS guard", "CREATE VIEW seen AS SELECT 1 AS id"])
 def test_trigger_or_view_leaves_the_tables_as_known_as_they_were(
     sqlite_database: SqliteDatabase, tmp_path: Path, sql: str

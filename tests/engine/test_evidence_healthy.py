@@ -129,6 +129,7 @@ SQLITE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("postgres", [18], indirect=True, ids=["pg18"])
 @pytest.mark.parametrize("chain", POSTGRESQL.values(), ids=POSTGRESQL)
 def test_postgresql_database_is_accused_of_nothing_if(

@@ -26,6 +26,7 @@ def found(database: Database, mage_home: Path) -> dict[str, Finding]:
     return {finding.code: finding for finding in add_evidence(workspace, diagnose(workspace)).findings}
 
 
+@pytest.mark.slow
 def test_current_revision_that_the_schema_fits_is_left_alone(mage: SqliteDatabase, mage_home: Path) -> None:
     assert list(found(mage, mage_home)) == ["up-to-date"]
 

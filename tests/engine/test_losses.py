@@ -139,6 +139,7 @@ def item(database: Database) -> Database:
 NOTE = Column("note", "TEXT", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operations", "expected"),
     [

@@ -60,6 +60,7 @@ def test_rollback_names_the_tables_it_locks_and_the_values_it_loses(mage: Postgr
     assert lines["first"] == ["'magetui backup' saves the data that would be lost"]
 
 
+@pytest.mark.slow
 def test_rollback_that_a_row_would_stop_says_so_beforehand(mage: PostgresDatabase, mage_home: str) -> None:
     mage.rows("INSERT INTO block_run (block_uuid, status) VALUES ('b', 'CONDITION_FAILED')")
     lines = said(foretold(mage.url, "rollback", FROM_STATUS, mage_path=str(mage_home)))

@@ -106,6 +106,7 @@ BRANCHES = (
 )
 
 
+@pytest.mark.slow
 def test_rollback_of_two_branches_to_where_they_part_goes_through(
     magetui: Magetui, tmp_path: Path, database: Database
 ) -> None:
@@ -192,6 +193,7 @@ BY_PATH = (
 )  # … or found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("set_path", "schema"), [BY_NAME, BY_PATH], ids=["by name", "by search_path"])
 @pytest.mark.parametrize("tenant", ["tenant_a", "tenant_b"])
 def test_env_py_that_loops_over_tenants_migrates_the_one_of_the_plan_alone(
