@@ -6,6 +6,7 @@ A question that uses the database goes over a pipe that stays open. If this prog
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -16,8 +17,8 @@ from typing import Any
 
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
-from magetui.protocol.redaction import redact
-from magetui.protocol.requests import Question, ReplayRequest, encode
+from magetui.protocol.redaction import redact, without_credentials
+from magetui.protocol.requests import ProbeRequest, Question, ReplayRequest, encode
 from magetui.runner.__main__ import BOOT
 
 ANSWER_SECONDS = 60
@@ -35,7 +36,12 @@ class StoppedError(MagetuiError):
 
 
 def answer(interpreter: str, folder: Path, question: Question, seconds: float = ANSWER_SECONDS) -> Any:
-    """Return the JSON document that a child under `interpreter` answers with. Raises `NoAnswerError`."""
+    """Return the JSON document that a child under `interpreter` answers with. Raises `NoAnswerError`.
+
+    Only env.py is given the credentials in the environment: it may need them to name its database.
+    """
+    given = dict(os.environ)
+    environment = given if isinstance(question, ProbeRequest) else without_credentials(given)
     try:
         child = subprocess.run(
             _command(interpreter),
@@ -44,6 +50,7 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
             timeout=seconds,
             check=True,
             cwd=folder,
+            env=environment,
         )
         return json.loads(child.stdout)
     except subprocess.TimeoutExpired:

@@ -36,6 +36,8 @@ SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORE
 PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, partial(quote, safe=""))
 SHORTEST_SECRET = 3
 SHORTEST_STORE_SECRET = 8
+# Names such as DB_PASSWORD, GITHUB_TOKEN, SECRET_KEY, AWS_SECRET_ACCESS_KEY.
+SECRET_VARIABLE = re.compile(r"PASSWORD|PASSWD|_PWD$|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
 # Credentials of a secret store. They give access to more than this one database.
 STORE_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
@@ -76,6 +78,14 @@ def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     secrets = {environment.get(variable, "") for variable in STORE_VARIABLES}
     spelled = (spell(secret) for secret in secrets for spell in PLAIN_AND_ENCODED)
     return _longest_first(spelled, SHORTEST_STORE_SECRET)
+
+
+def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with its credentials hidden: in URLs, and the values of variables that are named so."""
+    return {
+        name: HIDDEN if SECRET_VARIABLE.search(name) and not name.endswith("_FILE") else redact(value, ())
+        for name, value in environment.items()
+    }
 
 
 def password_spellings(password: str, shown: str) -> tuple[str, ...]:

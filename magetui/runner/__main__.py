@@ -133,22 +133,24 @@ def _value(request: requests.Question | requests.ReplayRequest) -> object:
         from magetui.runner.replay import Replay
 
         return Replay(request, _move_line_from_stdin()).replayed()
-    from magetui.runner.render import refuse_connections, render
-
-    refuse_connections()
-    if isinstance(request, requests.RenderRequest):
-        return render(request)
-    if isinstance(request, requests.RenderRepairRequest):
-        from magetui.runner.repair import render_repair
-
-        return render_repair(request)
     if isinstance(request, requests.ProbeRequest):
         from magetui.runner.probe import probe
 
         return probe(request)
+    from magetui.runner.barrier import raise_barrier
+
+    barrier = raise_barrier()
+    if isinstance(request, requests.RenderRequest):
+        from magetui.runner.render import render
+
+        return render(request, barrier)
+    if isinstance(request, requests.RenderRepairRequest):
+        from magetui.runner.repair import render_repair
+
+        return render_repair(request)
     from magetui.runner.recorder import record
 
-    return record(request)
+    return record(request, barrier)
 
 
 def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]

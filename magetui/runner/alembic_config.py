@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
@@ -15,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import registry
 
+from magetui.protocol.redaction import redact_url
 from magetui.protocol.requests import Scripts
 
 
@@ -33,6 +35,20 @@ def alembic_config(scripts: Scripts, url: str | None) -> Config:
     if url is not None:
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
+
+
+def config_without_credentials(scripts: Scripts) -> Config:
+    """Return the configuration for scripts that are only read: its URL has no password."""
+    config = alembic_config(scripts, None)
+    url = config.get_main_option("sqlalchemy.url")
+    if url is not None:
+        config.set_main_option("sqlalchemy.url", redact_url(url).replace("%", "%%"))
+    return config
+
+
+def script_files(scripts: Scripts) -> list[Path]:
+    """Return the files that may be migration scripts."""
+    return [file for folder in scripts.version_locations for file in Path(folder).glob("*.py")]
 
 
 def naming_options(scripts: Scripts) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact, secrets_of
 from magetui.protocol.requests import ProbeRequest
 from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
+from magetui.runner.barrier import Barrier, refuse_drivers
 from magetui.runner.script_errors import first_line
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -37,6 +38,7 @@ def probe(request: ProbeRequest) -> Environment:
     """Return the databases, one for each call of `context.configure`, or else for each connection, and the error."""
     connected: list[str] = []
     _lead_nowhere(connected)
+    refuse_drivers(Barrier())  # an env.py may also connect without SQLAlchemy, to create a schema
     configured, error = _run(request, offline=False)
     if not configured and not connected:
         _refuse_to_write()

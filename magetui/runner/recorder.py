@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +28,11 @@ from sqlalchemy.sql import schema as sql_schema
 from magetui.model import operations as recorded
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
-from magetui.runner.alembic_config import alembic_config, naming_options, offline_context
+from magetui.runner.alembic_config import config_without_credentials, naming_options, offline_context
+from magetui.runner.barrier import Barrier
 from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
 from magetui.runner.plain_operations import plain_operation
+from magetui.runner.script_errors import first_line
 from magetui.runner.silent_connection import LiveDataRead, SilentConnection, spelled_sql
 
 # SQLAlchemy's types of autoincrementing keys
@@ -37,33 +40,39 @@ SERIALS = {"INTEGER": "SERIAL", "BIGINT": "BIGSERIAL", "SMALLINT": "SMALLSERIAL"
 ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite does these without a copy of the table
 
 
-def record(request: RecordRequest) -> tuple[recorded.Recording, ...]:
+def record(request: RecordRequest, barrier: Barrier) -> tuple[recorded.Recording, ...]:
     """Return the recordings of the revisions. Each script is loaded by itself, so one error does not affect others."""
-    config = alembic_config(request.scripts, None)
+    config = config_without_credentials(request.scripts)
     import_extensions(Path(request.scripts.script_location) / "env.py")
     with EnvironmentContext(config, ScriptDirectory.from_config(config)):
         return tuple(
-            _record_file(request, revision, file)
+            _record_file(request, barrier, revision, file)
             for revision, file in zip(request.revisions, request.files, strict=True)
         )
 
 
-def _record_file(request: RecordRequest, revision: str, file: str) -> recorded.Recording:
+def _record_file(request: RecordRequest, barrier: Barrier, revision: str, file: str) -> recorded.Recording:
     path = Path(file)
-    try:
-        module = load_python_file(str(path.parent), path.name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does when it is imported
-        reason = str(error).strip().partition("\n")[0]
-        unknown = recorded.Recorded((), f"it cannot be imported: {type(error).__name__}: {reason}")
+    with barrier.watching(file) as hits:
+        try:
+            module = load_python_file(str(path.parent), path.name)
+            why = None
+        except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported
+            why = f"it cannot be imported: {first_line(error)}"
+    if hits:
+        why = hits[0]
+    if why is not None:
+        unknown = recorded.Recorded((), why)
         return recorded.Recording(revision, unknown, unknown)
-    functions = (getattr(module, direction, None) for direction in ("upgrade", "downgrade"))
-    upgrade, downgrade = (
-        Recorder(request.dialect, naming_options(request.scripts)).record(
-            None if function is None else partial(function, **dict(request.scripts.arguments))
-        )
-        for function in functions
-    )
-    return recorded.Recording(revision, upgrade, downgrade)
+
+    def recording(direction: str) -> recorded.Recorded:
+        function = getattr(module, direction, None)
+        call = None if function is None else partial(function, **dict(request.scripts.arguments))
+        with barrier.watching(file) as hits:
+            made = Recorder(request.dialect, naming_options(request.scripts)).record(call)
+        return replace(made, undecidable=hits[0]) if hits else made
+
+    return recorded.Recording(revision, recording("upgrade"), recording("downgrade"))
 
 
 class Recorder:
@@ -97,8 +106,8 @@ class Recorder:
                 function()
             except LiveDataRead as read:
                 undecidable = f"it reads the database: {read}"
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises without a database
-                undecidable = f"it cannot be followed without a database: {type(error).__name__}: {error}"
+            except BaseException as error:  # noqa: BLE001 - whatever a script raises without a database
+                undecidable = f"it cannot be followed without a database: {first_line(error)}"
         made = tuple(plain_operation(operation, self._dialect.name) for operation in self._made)
         return recorded.Recorded(made, undecidable.splitlines()[0] if undecidable else None)
 

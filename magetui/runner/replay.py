@@ -27,10 +27,11 @@ from magetui.backends.base import Backend
 from magetui.backends.scratch import ReachedOutside, Scratch, ScratchRequest, ScratchUnavailableError
 from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import NAME_LIMIT, ReplayRequest
-from magetui.runner.alembic_config import alembic_config, naming_options
-from magetui.runner.render import refuse_connections
+from magetui.runner.alembic_config import alembic_config, naming_options, script_files
+from magetui.runner.barrier import BarrierHit, raise_barrier
 from magetui.runner.script_errors import error_location, error_text
 
+CPU_SECONDS = 1800  # of a replay in this process, which SQLite's is
 LEFT = 3  # this process's exit status if the program that asked is gone
 
 
@@ -50,12 +51,22 @@ class Replay:
         wanted = ScratchRequest(self._request.schema, self._request.apart, name)
         try:
             with self._backend.scratch(self._url, wanted) as scratch, self._watched(scratch):
-                refuse_connections("a replay runs on one connection")
-                return self._built(scratch)
+                return self._behind_a_barrier(scratch)
         except ScratchUnavailableError as error:
             return Replayed(refused=str(error))
         except (SQLAlchemyError, OSError) as error:
             return Replayed(failed=self._backend.failure(error).message)
+
+    def _behind_a_barrier(self, scratch: Scratch) -> Replayed:
+        """Replay the chain where its scripts reach nothing but the open connection."""
+        hits = raise_barrier(cpu_seconds=CPU_SECONDS).watch(map(str, script_files(self._request.scripts)))
+        try:
+            replayed = self._built(scratch)
+        except BarrierHit:
+            replayed = Replayed()
+        if not hits:
+            return replayed
+        return Replayed(refused=f"The script does more than SQL: {hits[0]}.", elsewhere=False, revision=self._revision)
 
     def _built(self, scratch: Scratch) -> Replayed:
         try:

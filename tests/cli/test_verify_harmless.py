@@ -90,7 +90,7 @@ SAID = {
     "dynamic-type": "The script reaches outside of the scratch schema: public.mood.",
     "committed": "The script ends the transaction by itself. A replay is one transaction",
     "committed-below": "A replay is one transaction, which is never committed",
-    "another-connection": "a replay runs on one connection, and this script opens a connection of its own",
+    "another-connection": "it would connect to a database by psycopg2 (rev2_reach_out.py, line 19)",
 }
 
 

@@ -22,6 +22,7 @@ from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import Recording
 from magetui.protocol.requests import RecordRequest
+from magetui.runner.barrier import Barrier
 from magetui.runner.recorder import record
 from tests.support.alembic_project import Revision, make_project
 from tests.support.databases import PostgresDatabase
@@ -253,4 +254,4 @@ def recorded_here(workspace: Workspace, revisions: list[str]) -> Mapping[str, Re
     """What the child would answer, without its start."""
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
     request = RecordRequest(workspace.project.scripts, workspace.target.dialect, tuple(revisions), files)
-    return {recording.revision: recording for recording in record(request)}
+    return {recording.revision: recording for recording in record(request, Barrier())}

@@ -19,6 +19,7 @@ from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.protocol import codec, events
 from magetui.protocol.requests import RecordRequest
+from magetui.runner.barrier import Barrier
 from magetui.runner.recorder import record
 from magetui.text.run_report import report
 from tests.support.alembic_project import Revision, make_project
@@ -197,7 +198,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A project of one revision, recorded in this process: a child would take seconds to start."""
 
     def ask(_workspace: Workspace, request: RecordRequest, _doing: str) -> Any:
-        return json.loads(json.dumps(codec.encode(record(request))))
+        return json.loads(json.dumps(codec.encode(record(request, Barrier()))))
 
     monkeypatch.setattr(Workspace, "ask", ask)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

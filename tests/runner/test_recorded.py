@@ -12,6 +12,7 @@ from magetui.model import operations as recorded
 from magetui.model.operations import AddColumn, AlterColumn, Autocommit, CreateIndex, CreateTable, DropTable, ExecuteSql
 from magetui.model.schema import Column, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
+from magetui.runner.barrier import Barrier
 from magetui.runner.recorder import Recorder, record
 from tests.support.alembic_project import Revision, make_project
 
@@ -21,7 +22,7 @@ INSPECTS = "90d978a8aef8"  # drops whatever unique constraints it finds on 'secr
 def of_chain(workspace: Workspace, dialect: str) -> dict[str, dict[str, recorded.Recorded]]:
     revisions = tuple(revision.revision for revision in workspace.chain.revisions)
     files = tuple(str(revision.path) for revision in workspace.chain.revisions)
-    made = record(RecordRequest(workspace.project.scripts, dialect, revisions, files))
+    made = record(RecordRequest(workspace.project.scripts, dialect, revisions, files), Barrier())
     return {one.revision: {"upgrade": one.upgrade, "downgrade": one.downgrade} for one in made}
 
 

@@ -17,6 +17,7 @@ from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import Recording
 from magetui.protocol.requests import RecordRequest
+from magetui.runner.barrier import Barrier
 from magetui.runner.recorder import record
 from tests.support.alembic_project import Revision, make_project
 from tests.support.steps import Steps, walking
@@ -57,7 +58,7 @@ def walk(url: str, folder: Path, revisions: Sequence[Revision]) -> Iterator[Walk
     ids = tuple(revision.id for revision in revisions)
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in ids)
     request = RecordRequest(workspace.project.scripts, workspace.target.dialect, ids, files)
-    recordings = {recording.revision: recording for recording in record(request)}
+    recordings = {recording.revision: recording for recording in record(request, Barrier())}
     with walking(url, project.directory / "migrations") as steps:
         yield Walk(workspace, recordings, steps)
 

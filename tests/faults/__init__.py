@@ -1,0 +1,1 @@
+"""The matrix of faults: hostile scripts, databases, files and endings, and what must come of them."""
