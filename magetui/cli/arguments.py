@@ -18,6 +18,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         from magetui.protocol.redaction import redact
+        from magetui.text.formats import for_terminal
 
         if message.startswith(UNRECOGNIZED):
             words = message.removeprefix(UNRECOGNIZED).split()
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
         if "://" in message:
             message = f"{message.partition('://')[0]}://…"
         self.print_usage(sys.stderr)
-        self.exit(2, f"magetui: {redact(message, ())}. 'magetui --help' lists the verbs and flags.\n")
+        message = for_terminal(redact(message, ()), colour=False)
+        self.exit(2, f"magetui: {message}. 'magetui --help' lists the verbs and flags.\n")
 
 
 def parser() -> argparse.ArgumentParser:

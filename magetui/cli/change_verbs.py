@@ -106,7 +106,7 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     scripts = reading.workspace.project.scripts
     table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
     lines = sql_script(plan, render_plan(reading, plan), table)
-    print_lines(map(formats.plain, lines) if sys.stdout.isatty() else lines)
+    print_lines(lines, exact=not sys.stdout.isatty())
 
 
 def _announce(workspace: Workspace, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from magetui.cli.arguments import parser
-from magetui.cli.output import complain, print_lines
+from magetui.cli.output import complain, prepare_streams, print_lines
 from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError
 from magetui.model.plan import ChangeVerb
@@ -29,6 +29,7 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     `open_screen` opens the full-screen program, on the scenario of an incident if there is one. The command line
     receives the function, as it may not import the screen.
     """
+    prepare_streams()
     values = vars(parser().parse_args(arguments))
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()

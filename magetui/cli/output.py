@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from magetui.config.settings import Settings
 from magetui.engine.errors import RefusedError
 from magetui.text.consent import Consent
+from magetui.text.formats import for_terminal
 
 
 def answer(
@@ -22,16 +24,24 @@ def answer(
     else:
         from magetui.text.terminal import Text
 
-        print_lines(lines(Text(colour=settings.colour)))
+        print_lines(lines(Text(colour=settings.colour)), colour=settings.colour)
 
 
-def print_lines(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+def prepare_streams() -> None:
+    """Let stdout and stderr print an escape for a character that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_lines(lines: Iterable[str], *, colour: bool = False, exact: bool = False) -> None:
+    """Print the lines without what a terminal would obey. `exact`: unchanged, for a file or another program."""
+    sys.stdout.writelines(f"{line if exact else for_terminal(line, colour=colour)}\n" for line in lines)
     sys.stdout.flush()
 
 
 def complain(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{for_terminal(line, colour=False)}\n")
     sys.stderr.flush()
 
 
@@ -41,7 +51,8 @@ def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError("There is no terminal to ask for consent. Nothing was changed. To consent, add --yes.")
-    sys.stderr.write(f"{consent.prompt} [y/N] " if consent.name is None else f"{consent.prompt}\n> ")
+    prompt = f"{consent.prompt} [y/N] " if consent.name is None else f"{consent.prompt}\n> "
+    sys.stderr.write(for_terminal(prompt, colour=False))
     sys.stderr.flush()
     if not consent.is_given(sys.stdin.readline().strip()):
         raise RefusedError("Not confirmed. Nothing was changed.")

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from magetui.text.formats import CONTROL
+
 if TYPE_CHECKING:
     from magetui.engine.backup import Backup
     from magetui.engine.demo.demo import Demo
@@ -36,8 +38,12 @@ RUN_KEYS = (
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """Return the document as JSON text, with the number of its format as the first key."""
-    return json.dumps({"format": FORMAT, **document}, ensure_ascii=False, indent=1, default=str)
+    """Return the document as JSON text, with the number of its format as the first key.
+
+    Characters that a terminal obeys, or that are no valid text, are JSON's escapes: the value is the same.
+    """
+    text = json.dumps({"format": FORMAT, **document}, ensure_ascii=False, indent=1, default=str)
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def history_document(chain: Chain) -> Document:

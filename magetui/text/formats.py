@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from magetui.model.sessions import LockWait, Session, StatementProgress
     from magetui.protocol.events import SessionSignalled
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Also bytes that are no valid text: Python reads them as surrogates (PEP 383).
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")  # the only sequence that this program writes
 NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this machine
 KIBI = 1024
 MILLION = 1_000_000
@@ -19,7 +21,22 @@ MILLION = 1_000_000
 
 def plain(text: str) -> str:
     """Return `text` with control characters, and marks that reorder text, made visible: a terminal would obey them."""
-    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text.expandtabs(4))
+    return CONTROL.sub(lambda match: f"\\x{_code(match[0]):02x}", text.expandtabs(4))
+
+
+def _code(character: str) -> int:
+    """Return a character's code, or the byte that a surrogate stands for."""
+    code = ord(character)
+    return code & 0xFF if 0xDC80 <= code <= 0xDCFF else code
+
+
+def for_terminal(text: str, *, colour: bool) -> str:
+    """Return `text` as `plain` does, without tabs being expanded, but with this program's colours if it uses any."""
+    parts = COLOUR.split(text) if colour else [text]
+    return "".join(
+        part if number % 2 else CONTROL.sub(lambda match: f"\\x{_code(match[0]):02x}", part)
+        for number, part in enumerate(parts)
+    )
 
 
 def one_line(text: str, width: int = 0) -> str:

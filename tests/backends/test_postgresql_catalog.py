@@ -145,7 +145,7 @@ def test_of_a_long_listing_only_large_tables_are_measured(catalogued: CatalogedD
         "analyze",
     )
     sizes = {table.name: table.bytes for table in catalog.tables(catalogued.reader)}
-    assert sizes["large"] == catalogued.reader.exec_driver_sql("select pg_total_relation_size('large')").scalar()
+    assert sizes["large"] == catalogued.reader.exec_driver_sql("select pg_total_relation_size('public.large')").scalar()
     assert sizes["small_1"] == 8192
     assert sizes["small_2"] is None
 

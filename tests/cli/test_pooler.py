@@ -111,9 +111,9 @@ def test_query_through_a_pooler_writes_nothing_and_gives_up_on_a_lock(
         with debian_database.session("lock table t1 in access exclusive mode"):
             began = time.monotonic()
             with pytest.raises(DBAPIError, match="lock timeout"):
-                connection.exec_driver_sql("select * from t1")
+                connection.exec_driver_sql("select * from public.t1")
             assert time.monotonic() - began < 5
-        assert connection.exec_driver_sql("select count(*) from t1").scalar() == 0
+        assert connection.exec_driver_sql("select count(*) from public.t1").scalar() == 0
 
 
 def test_counting_rows_through_a_pooler_keeps_to_its_time(

@@ -16,6 +16,7 @@ from tests.faults.deeds import DEEDS, Deed
 from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase
+from tests.support.forked import REAL_STARTS
 from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.slow
@@ -101,8 +102,9 @@ def at_first(database: Database) -> None:
 
 @pytest.mark.timeout(400)
 def test_reading_hostile_scripts_does_nothing_outside_and_says_what_each_would_do(
-    magetui: Magetui, database: Database, outside: Outside, tmp_path: Path
+    magetui: Magetui, database: Database, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(REAL_STARTS, "1")  # the child imports drivers behind the barrier, not before
     at_first(database)
     project = hostile(tmp_path, database, outside, DEEDS)
     before = outside.seen

@@ -197,7 +197,11 @@ def main(arguments: Sequence[str]) -> int:
             if wanted and chain.distribution not in wanted:
                 continue
             application = Application(chain, server, chosen.folder.absolute() / chain.distribution)
-            application.install()
+            try:
+                application.install()
+            except Failed as failed:
+                print(f"| {chain.distribution} | | | | | | not installed: {failed} |", flush=True)
+                continue
             dialects: tuple[Dialect, ...] = ("postgresql", "sqlite")
             for dialect in dialects:
                 for tried in application.try_on(dialect):

@@ -10,8 +10,9 @@ connection.
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
@@ -21,6 +22,10 @@ from sqlalchemy import Dialect
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
 from magetui.backends.thread_call import ThreadCall
 
+OWN_NAMES = "set local search_path = pg_catalog, pg_temp"
+QUERY = re.compile(r"(?:\s|--[^\n]*\n)*(?:select|with)\b", re.IGNORECASE)
+TEXT_TYPES = (25, 19, 1043, 1042, 18, 705)  # text name varchar bpchar "char" unknown
+TEXT_ARRAYS = (1009, 1003, 1015, 1014, 1002)
 PATIENCE_SECONDS = READ_STATEMENT_TIMEOUT_MS / 1000 + 5  # longer than the server's own limit
 
 
@@ -30,8 +35,10 @@ class ReaderCursor(extensions.cursor):
     connection: ReaderConnection
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        if self.connection.limits and isinstance(query, str):
-            query = self.connection.limits + query
+        if isinstance(query, str):
+            query = self.connection.limits + self.connection.resolved(query)
+        if self.connection.keeps_bytes:
+            query, vars = _sent(query), _sent(vars)
         _answered(self.connection, lambda: super(ReaderCursor, self).execute(query, vars))
 
 
@@ -40,19 +47,54 @@ class ReaderConnection(extensions.connection):
 
     `patience` is `PATIENCE_SECONDS` unless it is set. `limits` are SET LOCAL statements that are sent with each query.
     They are in the same message as the query, so in one transaction (manual, 55.2.2.1), and end with it. A pooler that
-    lends the session to its next client leaves none of them behind.
+    lends the session to its next client leaves none of them behind. `path` is the session's search_path, once known.
+    `keeps_bytes`: the database has no encoding (SQL_ASCII), so that a text may be in any, or in none.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.cursor_factory = ReaderCursor
         self.limits = ""
+        self.path: str | None = None
+        self.keeps_bytes = False
         self.patience: float | None = None
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         if options.get("cursor_factory") is extensions.cursor:
             del options["cursor_factory"]  # psycopg2 insists on the plain cursor when it reads the type of hstore
         return super().cursor(*arguments, **options)
+
+    def prepare(self) -> None:
+        """Learn the session's search_path, and how its texts are encoded. In autocommit: a pooler may accept no BEGIN.
+
+        The connection is in UTF-8, into which a server converts every encoding but SQL_ASCII (manual, 23.3.4). Such
+        texts are read as Latin-1, which any byte is, and then as UTF-8, in which an invalid byte becomes a surrogate.
+        """
+        self.autocommit = True
+        if self.get_parameter_status("server_encoding") == "SQL_ASCII":
+            _answered(self, lambda: self.set_client_encoding("LATIN1"))
+            self.keeps_bytes = True
+            extensions.register_type(extensions.new_type(TEXT_TYPES, "TEXT", _received), self)
+            texts = extensions.new_type(TEXT_TYPES, "TEXT", _received)
+            extensions.register_type(extensions.new_array_type(TEXT_ARRAYS, "TEXTS", texts), self)
+        with self.cursor() as cursor:
+            cursor.execute("show search_path")
+            [self.path] = cursor.fetchone()
+
+    def resolved(self, query: str) -> str:
+        """Return a query whose functions, operators and types are PostgreSQL's own, whatever the search_path names.
+
+        A function of a lesser role that is named as one of PostgreSQL's would run with our rights if its parameters fit
+        better. So the query is parsed and planned, as a cursor, while search_path is pg_catalog. It runs with the
+        session's own search_path, on which `current_schema()` and the spelling of names depend (manual, DECLARE).
+        """
+        if self.path is None or not self.autocommit or not QUERY.match(query):
+            return query
+        path = self.path.replace("'", "''").replace("%", "%%")
+        return (
+            f"{OWN_NAMES}; declare magetui no scroll cursor for {query}; "
+            f"select set_config('search_path', '{path}', true); fetch all from magetui"
+        )
 
     def commit(self) -> None:
         _answered(self, super().commit)
@@ -66,7 +108,24 @@ def connect(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[
     call = ThreadCall(lambda: dialect.connect(*arguments, **options))
     call.start("connect")
     call.wait()
-    return call.result()
+    try:
+        return call.result()
+    except UnicodeDecodeError as error:
+        # A server that refuses a login says so in its own language and encoding, which nobody knows yet.
+        raise OperationalError(bytes(error.object).decode("utf-8", "replace")) from None
+
+
+def _received(value: str | bytes | None, _cursor: Any) -> str | None:
+    return value.encode("latin-1").decode("utf-8", "surrogateescape") if isinstance(value, str) else None
+
+
+def _sent(value: Any) -> Any:
+    """Return a query or its parameters with texts whose Latin-1 bytes are the wanted ones."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    if isinstance(value, Mapping):
+        return {key: _sent(item) for key, item in value.items()}
+    return type(value)(map(_sent, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:

@@ -34,6 +34,8 @@ USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 
 READ_ONLY = "default_transaction_read_only = on"
 READ_LIMITS = (
+    "row_security = off",  # a policy would hide rows, and run functions of whoever wrote it
+    "cursor_tuple_fraction = 1",  # a reader's queries are cursors, and all their rows are fetched
     f"lock_timeout = {READ_LOCK_TIMEOUT_MS}",
     f"statement_timeout = {READ_STATEMENT_TIMEOUT_MS}",
     f"idle_in_transaction_session_timeout = {READER_IDLE_MS}",
@@ -46,13 +48,10 @@ TRANSACTION_STATUS_IDLE = 0  # libpq's PQTRANS_IDLE
 
 def reader(url: URL, application_name: str) -> Engine:
     """See `Connections.reader`. Through a pooler, each query brings its own limits with it."""
-    from magetui.backends.postgresql.bounded_reads import connect
-
-    engine = bounded_engine(url, application_name).execution_options(**READING)
+    engine = _bounded(url, application_name).execution_options(**READING)
 
     def prepared(*given: Any) -> Any:
-        raw = connect(*given)
-        raw.autocommit = True  # a pooler may accept no BEGIN
+        raw = _connected(*given)
         pooled = pooler.is_pooled(raw, pooler.serving(raw))
         # PgBouncer makes this one setting for each client, and adopts the session's for a client that has none.
         settings = ("application_name = ''",) if pooled else (READ_ONLY, *READ_LIMITS)
@@ -72,9 +71,24 @@ def writer(url: URL, application_name: str) -> Engine:
 
 def bounded_engine(url: URL, application_name: str) -> Engine:
     """Return an engine without a pool whose connections break if the server does not answer; see `bounded_reads`."""
+    engine = _bounded(url, application_name)
+    event.listen(engine, "do_connect", _connected)
+    return engine
+
+
+def _bounded(url: URL, application_name: str) -> Engine:
     from magetui.backends.postgresql.bounded_reads import ReaderConnection
 
-    return _engine(url, application_name, connection_factory=ReaderConnection)
+    url = url.difference_update_query(["client_encoding"])
+    return _engine(url, application_name, connection_factory=ReaderConnection, client_encoding="UTF8")
+
+
+def _connected(*given: Any) -> Any:
+    from magetui.backends.postgresql.bounded_reads import connect
+
+    raw = connect(*given)
+    raw.prepare()
+    return raw
 
 
 def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: WriteHooks, application_name: str) -> None:

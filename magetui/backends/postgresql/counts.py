@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from magetui.backends.postgresql.bounded_reads import OWN_NAMES
 from magetui.backends.postgresql.query import (
     INSUFFICIENT_PRIVILEGE,
     LOCK_NOT_AVAILABLE,
@@ -30,6 +31,10 @@ PROBLEMS = {
     UNDEFINED_TABLE: "the table has just been dropped",
     INSUFFICIENT_PRIVILEGE: "this role may not read the table",
 }
+
+
+POLICY = "row-level security policy"  # of the message: its code is the one for missing rights, too
+HIDDEN_ROWS = "a row security policy of the table hides rows from this role"
 
 
 class Share(NamedTuple):
@@ -54,7 +59,7 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
         try:
             return tuple(Counted(rows, exact=True) for rows in _counted(connection, table, wanted, limit_ms))
         except DBAPIError as error:
-            problem = PROBLEMS.get(sqlstate(error) or "")
+            problem = HIDDEN_ROWS if POLICY in str(error.orig) else PROBLEMS.get(sqlstate(error) or "")
             if problem is None or error.connection_invalidated:
                 raise
     return tuple(Counted(_estimate(table, item, shares), exact=False, problem=problem) for item in wanted)
@@ -70,10 +75,12 @@ def _counted(connection: Connection, table: Table, wanted: Sequence[Wanted], lim
             parts.append(f"count({identifier(item.column)})")
         else:
             parameters[f"value{number}"] = item.value
-            parts.append(f"count(*) filter (where {identifier(item.column)}::text = %(value{number})s)")
+            # format() prints any value, while a cast to text may be a function of whoever made the type.
+            parts.append(f"count(*) filter (where format('%%s', {identifier(item.column)}) = %(value{number})s)")
     name = ".".join(identifier(part) for part in (table.schema, table.name) if part)
-    # Both statements are in one message, so in one transaction, and the limit ends with it.
-    sql = f"set local statement_timeout = {limit_ms}; select {', '.join(parts)} from {name}"
+    # The statements are in one message, so in one transaction, and the settings end with it. No cursor: it would count
+    # without parallel workers.
+    sql = f"{OWN_NAMES}; set local statement_timeout = {limit_ms}; select {', '.join(parts)} from {name}"
     [row] = connection.exec_driver_sql(sql, parameters).all()
     return tuple(row)
 

@@ -18,6 +18,9 @@ from magetui.backends.sqlite.files import DATABASE_LIST_SQL, database_path, main
 from magetui.backends.sqlite.transactions import Transactions
 from magetui.model.server import ServerFacts, Timeouts
 
+# The second and third are for files that somebody else wrote (sqlite.org/security.html).
+READ_ONLY = ("query_only = on", "trusted_schema = off", "cell_size_check = on")
+
 
 def reader(url: URL, application_name: str) -> Engine:  # noqa: ARG001 - SQLite has no application names
     """See `Connections.reader`. If the file does not exist, the connection reads an empty database in memory."""
@@ -25,7 +28,8 @@ def reader(url: URL, application_name: str) -> Engine:  # noqa: ARG001 - SQLite 
     def connect() -> sqlite3.Connection:
         path = database_path(url)
         connection = open_reader(path) if path is not None and path.exists() else sqlite3.connect(":memory:")
-        connection.execute("pragma query_only = on")
+        for setting in READ_ONLY:
+            connection.execute(f"pragma {setting}")
         return connection
 
     return create_engine(

@@ -5,6 +5,7 @@
 -- 'notnull,identity,generated type modifier length name expression', where length is the length of the name. A dropped
 -- column is an empty text, so that the index of a text gives the column's number. The cost of this query is the number
 -- of rows and format_type(). So a table is one row, and a separate query fetches the name of each type once.
+-- An expression that could not be read without waiting is chr(26): not every database has an ellipsis.
 with {locked_away}
 select c.oid, n.nspname, c.relname, r.rolname,
        case when c.reltuples > 0 then c.reltuples::bigint else nullif(pg_stat_get_live_tuples(c.oid), 0) end,
@@ -16,7 +17,7 @@ select c.oid, n.nspname, c.relname, r.rolname,
                        when a.atthasdef or a.attidentity <> ''
                        then concat(a.attnotnull, ',', a.attidentity, ',', a.attgenerated, ' ',
                                    a.atttypid, ' ', a.atttypmod, ' ', length(a.attname), ' ', a.attname, ' ',
-                                   (select case when d.adrelid in (select oid from locked_away) then '…'
+                                   (select case when d.adrelid in (select oid from locked_away) then chr(26)
                                                 else pg_get_expr(d.adbin, d.adrelid) end
                                     from pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum))
                        else concat(case when a.attnotnull then 't ' else 'f ' end,
