@@ -157,7 +157,7 @@ VERBS: tuple[Verb, ...] = (
         key="l",
         parameters=(
             Parameter("--cancel", "cancel the query of session PID", "PID", kind=int),
-            Parameter("--terminate", "end session PID; its uncommitted work is lost", "PID", kind=int),
+            Parameter("--terminate", "end session PID; what it has not committed is lost", "PID", kind=int),
             YES,
         ),
     ),

@@ -106,9 +106,9 @@ VACUUM = Session(4711, None, "autovacuum worker", None, "active", "VACUUM role",
         (IDLE, None, "End session 4711?", False),
         (IDLE, STAGING, "End session 4711?", False),
         (IDLE, PRODUCTION, "End session 4711? It is on prod-eu  PRODUCTION.", True),
-        (OPEN, None, "End session 4711? Its uncommitted work is lost.", True),
-        (OPEN, PRODUCTION, "End session 4711? Its uncommitted work is lost. It is on prod-eu  PRODUCTION.", True),
-        (HIDDEN, None, "End session 4711? Its uncommitted work may be lost.", True),
+        (OPEN, None, "End session 4711? What it has not committed is lost.", True),
+        (OPEN, PRODUCTION, "End session 4711? What it has not committed is lost. It is on prod-eu  PRODUCTION.", True),
+        (HIDDEN, None, "End session 4711? What it has not committed may be lost.", True),
     ],
 )
 def test_a_session_with_work_to_lose_or_on_production_is_ended_by_typing_its_pid(
@@ -123,7 +123,7 @@ def test_a_session_with_work_to_lose_or_on_production_is_ended_by_typing_its_pid
 
 def test_the_loss_of_a_session_is_named_with_its_age_its_locks_and_its_last_statement() -> None:
     told = " ".join(signal_losses(OPEN, "terminate"))
-    for fact in ("uncommitted work is rolled back", "open for 2 min 3 s", "holds role (row exclusive)",
+    for fact in ("not committed is rolled back", "open for 2 min 3 s", "holds role (row exclusive)",
                  "Its last statement: UPDATE role SET name = 'x'"):  # fmt: skip
         assert fact in told
     assert signal_losses(IDLE, "terminate") == (

@@ -189,7 +189,7 @@ def _shortened(deed: str) -> str:
 
 
 def refuse_drivers(barrier: Barrier) -> None:
-    """Replace the functions of database drivers that connect, also of those that are imported later."""
+    """Replace the functions of database drivers that connect, also of drivers that are imported later."""
     for name in DRIVERS:
         if name in sys.modules:
             _replace(barrier, sys.modules[name])

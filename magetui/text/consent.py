@@ -117,7 +117,9 @@ def signal_consent(action: SignalAction, session: Session, named: NamedTarget | 
     question = signal_question(action, session)
     reasons = []
     if may_lose_work(session):
-        reasons.append(" Its uncommitted work is lost." if session.state else " Its uncommitted work may be lost.")
+        reasons.append(
+            " What it has not committed is lost." if session.state else " What it has not committed may be lost."
+        )
     if named is not None and named.production:
         reasons.append(f" It is on {named.called}.")
     if not reasons:
@@ -149,10 +151,10 @@ def signal_losses(session: Session, action: SignalAction) -> tuple[str, ...]:
         stays = "Its query is cancelled" if action == "cancel" else "Its connection is closed"
         return (f"{stays}, and its client sees an error. It has no open transaction, so no work is lost.",)
     if action == "terminate":
-        first = "Its connection is closed. Its uncommitted work is rolled back, and its client sees an error."
+        first = "Its connection is closed. What it has not committed is rolled back, and its client sees an error."
     else:
         first = (
-            "The session stays, and its query is cancelled. The uncommitted work of its transaction is rolled back, "
+            "The session stays, and its query is cancelled. What its transaction has not committed is rolled back, "
             "and its client sees an error."
         )
     return (first, *_transaction(session))

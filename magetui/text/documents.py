@@ -116,6 +116,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "not_compared": preview.not_compared,
         "fails": preview.fails,
         "owner": preview.owner,
+        "waits": preview.waits,
         "steps": [
             {
                 **asdict(step),

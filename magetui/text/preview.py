@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from magetui.model.lock_modes import LockMode
     from magetui.model.plan import Loss, Plan
 
-Heading = Literal["doubt", "locks", "loses", "fails", "owner", "first"]
+Heading = Literal["waits", "doubt", "locks", "loses", "fails", "owner", "first"]
 EMPTY_NAMED = 3
 WORK = {"scan": "scans the table", "build": "builds an index", "rewrite": "rewrites the table", "data": "changes rows"}
 
@@ -23,12 +23,13 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     `doubt` says how the schema contradicts the revision of a stamp. `backup` is how the reader makes a backup, if
     this program makes backups of this kind of database.
     """
-    if preview.doubt is not None:
-        yield "doubt", preview.doubt
-    if preview.not_compared is not None:
-        yield "doubt", preview.not_compared
-    if preview.no_forecast is not None:
-        yield "locks", preview.no_forecast
+    first: tuple[tuple[Heading, str | None], ...] = (
+        ("waits", preview.waits),
+        ("doubt", preview.doubt),
+        ("doubt", preview.not_compared),
+        ("locks", preview.no_forecast),
+    )
+    yield from ((heading, text) for heading, text in first if text is not None)
     modes: dict[LockMode | None, list[TableEffect]] = {}
     for effect in sorted(preview.strongest, key=lambda effect: -(effect.rows or 0)):
         modes.setdefault(effect.effect.mode, []).append(effect)

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from magetui.engine.project.releases import releases
-from tests.support.alembic_project import linear, make_project, two_heads
+from tests.support.alembic_project import Revision, linear, make_project, two_heads
 from tests.support.command import Magetui
 from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD, SCRIPTS
@@ -242,3 +242,27 @@ def test_wrong_password_is_a_finding_and_is_not_repeated(
     assert finding["facts"]["cause"] == "password"
     assert "wrong-secret" not in str(finding)
     assert PASSWORD not in str(finding)
+
+
+@pytest.mark.slow
+def test_a_session_that_the_pending_revision_would_wait_for_comes_before_it(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    alters = Revision("rev2", "rev1", "More", 'op.add_column("t1", sa.Column("more", sa.Integer))')
+    project = make_project(tmp_path / "waiting", (*linear(1), alters), pg_database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    pg_database.rows("create table other (id integer)")
+    with pg_database.session("select * from t1", "reporting") as session:
+        found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
+        assert [(finding["code"], finding["next"]) for finding in found] == [
+            ("idle-in-transaction", "locks"),
+            ("behind", None),
+        ]
+        pid = session.info.backend_pid
+        assert f"with locks on t1. The pending revisions would wait for session {pid}." in found[0]["message"]
+    with pg_database.session("select * from other", "reporting"):
+        found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
+        assert [(finding["code"], finding["next"]) for finding in found] == [
+            ("behind", "migrate"),
+            ("idle-in-transaction", "locks"),
+        ]

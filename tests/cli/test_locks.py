@@ -66,7 +66,7 @@ def test_a_query_is_cancelled_after_it_is_said_what_that_costs(
     unasked = magetui(*common)
     assert unasked.status == 4, unasked
     asked = " ".join(unasked.stderr.split())
-    for said in (f"{pid} mage mage-scheduler", SLEEPS, "The uncommitted work of its transaction is rolled back"):
+    for said in (f"{pid} mage mage-scheduler", SLEEPS, "What its transaction has not committed is rolled back"):
         assert said in asked
     assert journal(state_dir) == []
     done = magetui(*common, "--yes", "--json")
@@ -88,10 +88,10 @@ def test_on_a_terminal_a_session_with_a_transaction_is_ended_by_its_pid(
     command = [sys.executable, "-m", "magetui", "--url", pg_database.url, "locks", "--terminate", str(pid)]
     with Terminal(command, (120, 24), cwd=tmp_path) as terminal:
         screen = terminal.wait_for(
-            rf"End session {pid}\? Its uncommitted work is lost\. To continue, type its pid: {pid}"
+            rf"End session {pid}\? What it has not committed is lost\. To continue, type its pid: {pid}"
         )
         assert "Its transaction has been open for" in screen
-        assert "Its uncommitted work is rolled back, and its client sees an error." in " ".join(screen.split())
+        assert "What it has not committed is rolled back, and its client sees an error." in " ".join(screen.split())
         terminal.press(str(pid) if answer == "its pid" else answer, "enter")
         assert terminal.wait_exit() == (0 if answer == "its pid" else 4)
         assert (f"Session {pid} has ended." in terminal.screen()) is (answer == "its pid")

@@ -319,3 +319,14 @@ def test_an_index_built_concurrently_and_a_new_value_used_at_once(
     else:
         assert done.status == 1
         assert "can be used from PostgreSQL 17 on" in done.stderr
+
+
+def test_a_primary_key_of_sqlite_is_not_said_to_be_null(magetui: Magetui, tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "data.db")
+    project = make_project(tmp_path / "project", linear(1), database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    [(sql,)] = database.rows("select sql from sqlite_master where name = 't1'")
+    database.rows("drop table t1")
+    database.rows(sql.replace("NOT NULL", ""))
+    done = magetui("--config", project.ini, "verify", "rev1", "--yes")
+    assert "may be null" not in done.stdout + done.stderr, done

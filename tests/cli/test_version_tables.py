@@ -31,7 +31,7 @@ def test_the_url_of_the_schema_that_has_the_version_table_is_named(
     found = findings(magetui, project)["version-table-elsewhere"]
     assert f"There is a version table in another schema instead: {schema} (rev1)." in found["message"]
     [url] = found["facts"]["urls"]
-    assert found["message"].endswith(f"use this URL: {url}")
+    assert found["message"].endswith(f"use this URL from now on: {url}")
     assert PASSWORD not in url
     usable = url.replace("***", pg_database.url.partition(f"{USER}:")[2].partition("@")[0])
     assert magetui("--config", project.ini, "--url", usable, "diagnose", "--json").json["current"] == ["rev1"]
@@ -70,3 +70,19 @@ def test_who_made_the_database_read_only_and_the_statement_that_resets_it_are_na
     statement = found["message"].partition("To reset it: ")[2].partition(";")[0]
     pg_database.server.execute("postgres", statement)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+
+
+def test_tables_of_the_scripts_in_another_schema_are_not_said_to_be_another_applications(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", linear(3), pg_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    pg_database.rows("create schema library")
+    for table in ("t1", "t2", "t3", "alembic_version"):
+        pg_database.rows(f"alter table {table} set schema library")
+    evidence = " ".join(magetui("--config", project.ini, "evidence").stdout.split())
+    assert "tables with their names exist in library. Check the search_path of the URL." in evidence
+    assert "another application" not in evidence
+    found = " ".join(magetui("--config", project.ini, "diagnose").stdout.split())
+    assert "'migrate' creates all tables" not in found
+    assert "next: migrate" not in found

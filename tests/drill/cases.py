@@ -133,9 +133,9 @@ def _elsewhere(place: Place) -> None:
 
 def _other_owner(place: Place) -> None:
     name = f"app_{place.database.name}" if isinstance(place.database, PostgresDatabase) else ""
-    place("migrate", "--revision", "b002", "--yes")
+    place("migrate", "--revision", "b001", "--yes")
     place.sql(f"CREATE ROLE {name}", f"GRANT CREATE ON SCHEMA public TO {name}")
-    for table in ("alembic_version", "book", "loan", "reminder"):
+    for table in ("alembic_version", "book"):
         place.sql(f"ALTER TABLE {table} OWNER TO {name}")
     place("migrate", "--yes")
 

@@ -95,7 +95,7 @@ def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
         screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}").split())
         for fact in ("user mage", "application mage-server", "client 127.0.0.1", "state idle in transaction",
                      "open for", "SELECT * FROM role WHERE id = 4",
-                     "Its uncommitted work is rolled back, and its client sees an error."):  # fmt: skip
+                     "What it has not committed is rolled back, and its client sees an error."):  # fmt: skip
             assert fact in screen
         if no == "enter":
             terminal.press("enter")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
+from pathlib import Path
 
 import psycopg2.sql
 import pytest
 
+from tests.support.alembic_project import linear, make_project
 from tests.support.command import Magetui
-from tests.support.databases import PostgresDatabase
+from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD
 from tests.support.postgres import PASSWORD
 from tests.support.terminal import Terminal
@@ -57,7 +59,7 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         eventually(lambda: waited(terminal, 10) > first)
         terminal.wait_for("LOCK TIMEOUT", 30)
         terminal.wait_for(rf"The database is\s+unchanged\.\s+Current\s+revision: {HEAD}")
-        terminal.wait_for("next  l  see the blockers, then   p  plan again")
+        terminal.wait_for("next  l  see the blockers, which have to end, then   p  plan again")
         terminal.wait_for("^esc Close l Locks p Plan again .*Help$")
         terminal.press("t")  # nobody is at the cursor any more
         terminal.press("l")
@@ -243,3 +245,17 @@ def test_names_with_escape_codes_and_markup_are_shown_as_text(mage: PostgresData
     terminal.press("3")
     terminal.wait_for(re.escape(r"evil[bold]\x1b[31m\x07red"))
     assert b"\x1b[31m\x07" not in terminal.output
+
+
+def test_the_evidence_starts_on_the_revision_that_matches_so_that_stamp_plans_what_it_advises(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path, open_terminal: OpenScreen
+) -> None:
+    project = make_project(tmp_path / "project", linear(3), sqlite_database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev2", "--yes").status == 0
+    sqlite_database.rows("update alembic_version set version_num = 'rev3'")
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("EVIDENCE CONTRADICTS")
+    terminal.press("e")
+    terminal.wait_for(r"s \(Stamp\) for rev2")
+    terminal.press("s")
+    terminal.wait_for("the current revision rev3 becomes rev2")

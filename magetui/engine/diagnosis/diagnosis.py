@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from magetui.engine.diagnosis.evidence_findings import judged, worth_weighing
-from magetui.engine.diagnosis.finding import Finding, in_order
+from magetui.engine.diagnosis.finding import BLOCKERS, Finding, in_order, some
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
 from magetui.engine.schema.snapshot import Overview, Reading
+
+HOLDING = ("idle-in-transaction", "blocking-sessions")  # findings about sessions that hold locks
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,29 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
         if reading.workspace.backend.name != "mssql":  # there is no evidence for SQL Server yet
             reading.read_all()
         findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
+        findings = _with_obstacles(reading, diagnosis.pending, findings)
     except MagetuiError as error:
         message = f"It is not known whether the schema matches the current revision. {error.message}"
         findings = [*diagnosis.findings, Finding("evidence-missing", "info", message, {"reason": error.message})]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
     return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)
+
+
+def _with_obstacles(reading: Reading, pending: Sequence[str], findings: list[Finding]) -> list[Finding]:
+    """Return the findings; those about sessions say whether the pending revisions would wait for one."""
+    sessions = [finding for finding in findings if finding.code in HOLDING]
+    if not sessions or not pending or reading.workspace.backend.name != "postgresql":
+        return findings
+    from magetui.engine.preview.preview import lock_holders
+
+    holders = lock_holders(reading, pending)
+    return [_with_blockers(f, sorted(holders & set(f.facts["pids"]))) if f in sessions else f for f in findings]
+
+
+def _with_blockers(finding: Finding, pids: list[int]) -> Finding:
+    if not pids:
+        return finding
+    who = "session" if len(pids) == 1 else "sessions"
+    known = finding.message.partition(" A migration that alters")[0]
+    message = f"{known} The pending revisions would wait for {who} {some([str(pid) for pid in pids])}."
+    return replace(finding, message=message, facts={**finding.facts, BLOCKERS: pids})

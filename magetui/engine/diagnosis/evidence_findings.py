@@ -14,7 +14,6 @@ from magetui.engine.diagnosis.finding import Finding
 from magetui.engine.evidence.summary import (
     advise_repair,
     advise_verify,
-    describe_newer,
     describe_strangers,
     list_differences,
     name_revisions,
@@ -23,7 +22,6 @@ from magetui.engine.evidence.summary import (
 )
 from magetui.engine.evidence.verdict import Evidence, MadeFromModels, MatchesLoosely, Unsure
 from magetui.engine.revisions.graph import Chain
-from magetui.model.plan import Plan
 
 WITHOUT_CURRENT = frozenset(
     {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
@@ -55,7 +53,10 @@ def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], 
             Finding("made-from-models", "info", summarize(chain, evidence), _facts(evidence), "evidence"),
         ]
     if evidence.contradicts(current):
-        return [*findings, _contradiction(chain, current, evidence)]
+        contradiction = _contradiction(chain, current, evidence)
+        if contradiction.severity == "critical":  # then it is no good news that the current revision is the head
+            findings = [finding for finding in findings if finding.code != "up-to-date"]
+        return [*findings, contradiction]
     return [*findings, *_too_early(evidence)]
 
 
@@ -67,20 +68,6 @@ def _with_fate(finding: Finding, evidence: Evidence) -> Finding | None:
     if fate == "harmless":
         return None
     return replace(finding, severity="info") if fate == "unknown" else finding
-
-
-def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
-    """Return why the schema contradicts that current revision, as sentences; None if it does not."""
-    if not current and evidence.is_elsewhere:
-        return describe_strangers(chain, evidence, current)
-    if not evidence.tables or not evidence.contradicts(current):
-        return None
-    return f"The schema does not match {', '.join(current) or 'base'}. {summarize(chain, evidence)}"
-
-
-def newer_of(plan: Plan, evidence: Evidence) -> str | None:
-    """Return why a stamp that replaces an unknown revision may hide objects of newer scripts; None if nothing does."""
-    return describe_newer(plan.replace_unknown, evidence) if plan.replace_unknown and evidence.strangers else None
 
 
 def _facts(evidence: Evidence) -> Mapping[str, Any]:

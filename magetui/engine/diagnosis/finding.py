@@ -14,6 +14,8 @@ URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 BARRIERS = ("pooler", "server-read-only")  # if their next verb is "connect", nothing can be changed there
 NAMED_AT_MOST = 5
 # These come first among findings of the same urgency: they explain the others.
+DEFERRING = ("migration-running", "leftover-type")  # what is to be done before a change, also if it is a warning
+BLOCKERS = "blockers"  # the fact of a finding about sessions that the pending revisions would wait for
 FIRST = ("evidence-contradicts", "migration-running", "leftover-type")
 
 
@@ -34,17 +36,19 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     if any(finding.code == "several-heads" for finding in ordered):  # a head has to be chosen first
         ordered = tuple(replace(f, next="history") if f.next == "migrate" else f for f in ordered)
     barred = next((f for f in ordered if f.code in BARRIERS and f.next == "connect"), None)
-    first = barred or next((f for f in ordered if f.code == "migration-running"), None) or ordered[0]
-    if barred is None and first.code != "migration-running" and first.severity != "critical":
+    waited_for = next((f for f in ordered if f.code in DEFERRING or f.facts.get(BLOCKERS)), None)
+    first = barred or waited_for or ordered[0]
+    if barred is None and waited_for is None and first.severity != "critical":
         return ordered
     changes = get_args(ChangeVerb)
     deferred = [f for f in ordered if f.next in changes and f is not first and (barred or f.severity != "critical")]
-    return tuple(replace(f, next=first.next) if f in deferred else f for f in ordered)
+    return tuple(replace(f, next=first.next if barred else None) if f in deferred else f for f in ordered)
 
 
 def _rank(finding: Finding) -> tuple[int, bool, bool]:
     saves_rows = finding.code == "leftover-table" and "sql" in finding.facts  # the rows are only in the copy
-    return URGENCY[finding.severity], not saves_rows, finding.code not in FIRST
+    comes_first = finding.code in FIRST or bool(finding.facts.get(BLOCKERS))
+    return URGENCY[finding.severity], not saves_rows, not comes_first
 
 
 def some(names: list[str]) -> str:

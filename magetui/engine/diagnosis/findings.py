@@ -22,7 +22,7 @@ from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.target import Target
 from magetui.engine.target.url_options import shown_with_setting
 from magetui.model.names import quoted
-from magetui.model.sessions import Session, is_migrator
+from magetui.model.sessions import MutexHolder, Session, is_migrator
 
 LONG_TRANSACTION_MS = 1_000
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
@@ -106,7 +106,7 @@ def _version_table_findings(project: Project, overview: Overview, target: Target
         names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
         urls = [shown_with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
         message = f"There is a version table in another schema {'too' if table else 'instead'}: {names}."
-        message += f" To work with {elsewhere[0].schema}, use this URL: {urls[0]}"
+        message += f" To work with {elsewhere[0].schema}, use this URL from now on: {urls[0]}"
         facts = {"schemas": [t.schema for t in elsewhere], "urls": urls}
         yield Finding("version-table-elsewhere", "info" if table else "critical", message, facts, "connect")
     of_others = [t for t in overview.version_tables if t.name != name and t.rows]
@@ -130,13 +130,14 @@ def _current_findings(
     if table is None and not others:
         missing = f"The file {overview.file_missing} does not exist yet. " if overview.file_missing else ""
         what = f"The schema {overview.server.schema}" if overview.tables else "The database"
+        is_elsewhere = any(t.name == project.scripts.version_table and t.rows for t in overview.version_tables)
         yield Finding(
             "empty-database",
             "warning",
-            f"{missing}{what} has no tables at all. If you expected tables, check the URL. For a new installation, "
-            "'migrate' creates all tables.",
+            f"{missing}{what} has no tables at all. If you expected tables, check the URL. "
+            + ("" if is_elsewhere else "For a new installation, 'migrate' creates all tables."),
             {"tables": 0, "pending": len(pending)},
-            "migrate",
+            None if is_elsewhere else "migrate",
         )
     elif table is None:
         yield Finding(
@@ -194,7 +195,8 @@ def _row_findings(
         yield Finding(
             "behind",
             "warning",
-            f"{some} pending: the current revision is {_listed(current)}, the head {_listed(chain.heads)}."
+            f"{some} pending: the current revision is {_listed(current)}, the "
+            f"{'head' if len(chain.heads) == 1 else 'heads'} {_listed(tuple(sorted(chain.heads)))}."
             + (_describe_origin_behind(origin) if origin is not None else ""),
             {"pending": list(pending), "current": list(current), "heads": list(chain.heads), **_release_facts(origin)},
             "migrate",
@@ -203,7 +205,8 @@ def _row_findings(
     belongs = ""
     if origin is not None and origin.release_range:  # the Mage that runs on this database without migrating
         belongs = f" It belongs to {origin.release_range}{_running(origin)}."
-    message = f"The current revision is the head, {_listed(current)}.{belongs}"
+    is_head = "revision is the head" if len(current) == 1 else "revisions are the heads"
+    message = f"The current {is_head}, {_listed(tuple(sorted(current)))}.{belongs}"
     yield Finding("up-to-date", "ok", message, {"current": list(current), **_release_facts(origin)})
 
 
@@ -316,7 +319,7 @@ def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Findin
         yield Finding(
             "migration-running",
             "warning",
-            f"{who} is migrating this database now: {holder.described()}. A run would wait for it.{left}",
+            f"{_doing(who, holder, own_run=own_run is not None)} A run would wait for it.{left}",
             {"pid": holder.pid, "since": holder.since},
             "runs" if own_run else "locks",
         )
@@ -339,6 +342,18 @@ def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Findin
                 {"pids": [s.pid for s in sessions], "relations": relations},
                 "locks",
             )
+
+
+def _doing(who: str, holder: MutexHolder, *, own_run: bool) -> str:
+    """Return what the holder of the migration lock does. A session that only idles may have been forgotten."""
+    session = holder.session
+    idles = session is not None and (session.state or "").startswith("idle") and not session.holds
+    if own_run or session is None or not idles:
+        return f"{who} is migrating this database now: {holder.described()}."
+    return (
+        f"The migration lock is held by {holder.described()}, which is {session.state} and has no table locked: "
+        "a migration that has not begun, or a session that somebody forgot and that has to be ended."
+    )
 
 
 def _count(sessions: list[Session]) -> str:

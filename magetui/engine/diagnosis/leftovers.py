@@ -60,8 +60,8 @@ def _only_copy(leftover: Leftover, verb: str | None) -> Finding:
 def _copy(leftover: Leftover, verb: str | None, pending: tuple[str, ...]) -> Finding:
     name = _name(leftover)
     message = (
-        f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. Alembic "
-        "fails on it. 'finish' or 'undo' of a partially applied revision drops it, and so does 'clean'."
+        f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. The "
+        f"next batch operation on {leftover.table} fails on it. 'clean' drops it."
     )
     facts = {"name": name, "table": leftover.table}
     return Finding("leftover-table", "critical" if pending else "warning", message, facts, verb)

@@ -62,6 +62,9 @@ class SchemaDiff:
         self._history = history
         self.tables = history.tables
         self.strangers = tuple(sorted(live.tables.keys() - history.tables))
+        # Tables of another schema have its name in front.
+        parts = (name.rpartition(".") for name in self.strangers)
+        self.other_schemas = tuple(sorted({schema for schema, _, name in parts if schema and name in history.tables}))
         self._made = {
             name
             for state in history.after.values()

@@ -101,7 +101,15 @@ class _Weighing:
                 extra = {fact for fact, missing in self._diff.differences(state) if not missing}
                 loose.append(LooseMatch(revisions, _describe_changes(extra, extra)))
         verdict, damaged = self._verdict(newest_first, tuple(exact), tuple(loose))
-        evidence = Evidence((), verdict, len(self._diff.tables), self._diff.strangers, damaged, self._type_fates())
+        evidence = Evidence(
+            (),
+            verdict,
+            len(self._diff.tables),
+            self._diff.strangers,
+            damaged,
+            self._type_fates(),
+            self._diff.other_schemas,
+        )
         if (from_models := self._from_models(evidence)) is not None:
             evidence = replace(evidence, verdict=from_models, damaged=None)
         return replace(evidence, revisions=self._by_revision(evidence.candidate, evidence.partial))

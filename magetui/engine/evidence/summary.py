@@ -94,6 +94,11 @@ def describe_strangers(chain: Chain, evidence: Evidence, current: Revisions) -> 
 
 def _describe_elsewhere(evidence: Evidence) -> str:
     others = evidence.strangers
+    if evidence.other_schemas:
+        return (
+            f"None of the {evidence.tables} tables that the scripts make exists in this schema, but tables with their "
+            f"names exist in {shorten(evidence.other_schemas, ', ')}. Check the search_path of the URL."
+        )
     return (
         f"None of the {evidence.tables} tables that the scripts make exists here, and {_others(others)}: this is "
         "probably the database of another application. Check the URL."
@@ -118,11 +123,15 @@ def advise_repair(evidence: Evidence) -> str | None:
 
 
 def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
-    """Return the advice to verify first, if the current revision says that the partially applied one was completed."""
-    if evidence.partial is None or evidence.partial.revision not in current:
+    """Return the advice to verify first, if the current revision says that the partially applied one was completed.
+
+    A downgrade that stopped half-way leaves its revision the current one: that says nothing.
+    """
+    partial = evidence.partial
+    if partial is None or partial.direction == "downgrade" or partial.revision not in current:
         return None
     return (
-        f"But the current revision says that {evidence.partial.revision} was run completely. Use 'magetui verify' "
+        f"But the current revision says that {partial.revision} was run completely. Use 'magetui verify' "
         "first: it builds the schema from the scripts, and compares it with the live one."
     )
 

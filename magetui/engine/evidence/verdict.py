@@ -147,6 +147,7 @@ class Evidence:
     strangers: tuple[str, ...] = ()  # live tables that no revision makes
     damaged: str | None = None  # a revision below the current one, of which a part has gone since it was run
     type_fates: Mapping[str, TypeFate] = field(default_factory=dict)  # of the live enum types, by name
+    other_schemas: tuple[str, ...] = ()  # schemas that have tables with the names of the chain's
 
     @property
     def fits(self) -> tuple[Revisions, ...]:

@@ -66,6 +66,7 @@ class Preview:
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
     other_backup: str | None = None  # how to make a backup, where this program makes none
     not_compared: str | None = None  # why it is not known whether it does, as a sentence
+    waits: str | None = None  # who holds the migration lock, so that the run would wait before its first step
 
     @property
     def blockers(self) -> frozenset[int] | None:
@@ -102,7 +103,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     """
     if plan.verb == "stamp":
         doubt, not_compared = _doubt(reading, plan, plan.result)
-        return Preview((), plan_losses(reading, plan), doubt=doubt, not_compared=not_compared)
+        waits = _holder(reading)
+        return Preview((), plan_losses(reading, plan), doubt=doubt, not_compared=not_compared, waits=waits)
     workspace, backend = reading.workspace, reading.workspace.backend.name
     recorded = recorded_steps(workspace, plan)
     steps = [
@@ -133,12 +135,18 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         doubt,
         other_backup=other_backup,
         not_compared=not_compared,
+        waits=_holder(reading),
     )
+
+
+def _holder(reading: Reading) -> str | None:
+    holder = reading.overview.mutex
+    return None if holder is None else f"for {holder.described()}, who holds the migration lock"
 
 
 def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> tuple[str | None, str | None]:
     """Return why the schema contradicts that current revision, and why that is not known; both None if it does not."""
-    from magetui.engine.diagnosis.evidence_findings import doubt_of, newer_of
+    from magetui.engine.evidence.doubt import doubt_of, newer_of
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     if reading.workspace.backend.name == "mssql":
@@ -148,6 +156,18 @@ def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> tuple[str 
 
 
 # -- PostgreSQL
+
+
+def lock_holders(reading: Reading, revisions: Iterable[str]) -> frozenset[int]:
+    """Return the pids of the sessions that hold a lock which the upgrades of the revisions, in this order, wait for.
+
+    Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
+    """
+    wanted = tuple(revisions)
+    recordings = record_revisions(reading.workspace, wanted)
+    steps = [StepPreview(name, "upgrade", recordings[name].upgrade.operations, None, (), ()) for name in wanted]
+    forecast, _ = _forecast(reading.workspace, steps, reading.snapshot)
+    return frozenset(pid for step in forecast for table in step.effects for pid in table.holders)
 
 
 def _forecast(

@@ -6,7 +6,7 @@ that belongs to an applied revision is built again, because that revision needs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from magetui.engine.errors import MagetuiError, RefusedError
@@ -22,7 +22,6 @@ from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 from magetui.model.schema import Leftover
 
 LABEL = "leftovers"  # the plan has it where other plans name a revision
-MESSAGE = "Remove what earlier runs left"
 
 
 def plan_clean(reading: Reading) -> Plan:
@@ -35,7 +34,7 @@ def plan_clean(reading: Reading) -> Plan:
         verb="clean",
         current=overview.current,
         target_revision=", ".join(overview.current) or "base",
-        steps=(PlannedStep(LABEL, "clean", MESSAGE),),
+        steps=(PlannedStep(LABEL, "clean", _message(steps)),),
         result=overview.current,
         version_table_sql=(),
         url=workspace.target.redacted,
@@ -43,6 +42,27 @@ def plan_clean(reading: Reading) -> Plan:
         forbidden=forbidden(overview, "clean"),
         repair=Repair(LABEL, None, steps),
     )
+
+
+def _message(steps: Iterable[RepairStep]) -> str:
+    """Return what the steps do to which object, because the record of a run has no statements of theirs."""
+    return ", ".join(_deed(step.operation) for step in steps)
+
+
+def _deed(operation: ops.Operation) -> str:
+    match operation:
+        case ops.DropIndex():
+            return f"Drop index {operation.name}"
+        case ops.DropTable():
+            return f"Drop table {operation.table}"
+        case ops.RenameTable():
+            return f"Rename table {operation.table} to {operation.new_name}"
+        case ops.DropType():
+            return f"Drop type {operation.name}"
+        case ops.ExecuteSql():
+            return operation.sql
+        case _:
+            return type(operation).__name__
 
 
 def _steps(reading: Reading) -> Iterator[RepairStep]:

@@ -52,7 +52,8 @@ def _of_table(detail: TableDetail, default_schema: str | None, spelled: Spelled,
     for column in detail.columns:
         yield Fact("column", table, column.name)
         yield Fact("type", table, column.name, types(column.type))
-        yield Fact("null", table, column.name, "null" if column.nullable else "not null")
+        if column.name not in detail.primary_key:  # there it says nothing: SQLite reports what the script wrote
+            yield Fact("null", table, column.name, "null" if column.nullable else "not null")
         yield Fact("default", table, column.name, spelled(column.default or ""))
     if detail.primary_key:
         yield Fact("primary-key", table, "", ", ".join(detail.primary_key))

@@ -116,8 +116,7 @@ class EvidenceScreen(OverScreen):
         first, *others = self._sentences(conclusion)
         sentences.update(Content("\n").join([Content.styled(first, STRONG), *map(Content, others)]))
         rows.show(lambda width: evidence_rows(chain, conclusion, width))
-        revisions = (evidence.revision for evidence in conclusion.revisions)
-        start = conclusion.partial or next((name for name in revisions if name in conclusion.current), None)
+        start = conclusion.partial or _matters_most(conclusion)
         if start is not None and not self._is_placed:
             self._is_placed = True
             rows.select(start)
@@ -149,6 +148,15 @@ class EvidenceScreen(OverScreen):
         """Return the sentences, and the key of the next step on a line of its own."""
         command = [f"  {formats.plain(self.magetui.advise(conclusion.command))}"] if conclusion.command else []
         return [*map(self.magetui.advise, conclusion.sentences), *command]
+
+
+def _matters_most(conclusion: Conclusion) -> str | None:
+    """Return the current revision if it matches, else the newest one that does: the next step would stamp it."""
+    names = [evidence.revision for evidence in conclusion.revisions]
+    current = [name for name in names if name in conclusion.current]
+    matching = [name for name in names if name in conclusion.candidates]
+    chosen = [name for name in current if name in matching] or matching or current
+    return chosen[0] if chosen else None
 
 
 def evidence_rows(chain: Chain, conclusion: Conclusion, width: int) -> list[Row]:

@@ -25,7 +25,7 @@ LABELS: Mapping[SignalAction, str] = {"cancel": "Cancel query", "terminate": "En
 
 class SessionScreen(TextScreen):
     NAME = "Session"
-    ABOUT = "One session at the moment when you opened it: its user and client, every lock that it holds, its query."
+    ABOUT = "One session at the moment when you opened it: its user and client, its locks on tables, its query."
 
     def __init__(self, session: Session) -> None:
         super().__init__(f"Session {session.pid}", Content("\n").join(facts(session)))

@@ -80,7 +80,7 @@ def _preview(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], s
             yield Content.styled("reading the locks and the data loss …", QUIET)
     else:
         for heading, text in previews.overview(facts.preview, "a backup (B)"):
-            style = WARNING if heading in ("doubt", "loses", "fails", "owner") else ""
+            style = WARNING if heading in ("waits", "doubt", "loses", "fails", "owner") else ""
             yield from hanging(f"{heading:<7}", advise(text), width, style, STRONG)
 
 

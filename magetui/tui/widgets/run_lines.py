@@ -30,7 +30,7 @@ AGAIN, SCHEMA = ("p", "plan again"), ("e", "compare the schema")
 NEXT: Mapping[Outcome, tuple[tuple[str, str], ...]] = {
     "failed": (SCHEMA, AGAIN),
     "cancelled": (AGAIN, SCHEMA),
-    "lock-timeout": (("l", "see the blockers, then"), AGAIN),
+    "lock-timeout": (("l", "see the blockers, which have to end, then"), AGAIN),
     "deadlock": (("l", "see the sessions, then"), AGAIN),
     "statement-timeout": (("l", "see the sessions, then"), AGAIN),
     "refused": (("p", "plan again, from the present state"),),
