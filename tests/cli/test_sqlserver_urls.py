@@ -66,6 +66,7 @@ def test_a_password_is_added_as_the_driver_reads_it() -> None:
     assert not parse_target(odbc_url("SERVER=db1;UID=mage"), "--url").has_password
 
 
+@pytest.mark.slow
 def test_production_is_known_by_its_connection_string(own: Path, operator: Operator) -> None:
     """All such URLs seemed to lead to one address, so a mark of production was on all of them or on none."""
 

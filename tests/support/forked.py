@@ -105,10 +105,13 @@ def _fork_children() -> None:
 
     def forked_or_executed(argv: Sequence[str], *given: Any) -> Any:
         _, _, keep, folder, environment, stdin, _, _, stdout, _, stderr, _, error_pipe, _, own_session, *_ = given
-        if list(argv[:3]) != [sys.executable, "-c", BOOT] or environment is not None:
+        if list(argv[:3]) != [sys.executable, "-c", BOOT]:
             return fork_exec(argv, *given)
         pid = os.fork()
         if pid == 0:
+            if environment is not None:  # names and values, as bytes 'NAME=value'
+                os.environb.clear()
+                os.environb.update(dict(pair.split(b"=", 1) for pair in environment))
             _become_child(argv, (stdin, stdout, stderr), {*keep} - {error_pipe}, folder, own_session)
         return pid
 
