@@ -256,7 +256,7 @@ def test_a_session_that_the_pending_revision_would_wait_for_comes_before_it(
         found = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
         assert [(finding["code"], finding["next"]) for finding in found] == [
             ("idle-in-transaction", "locks"),
-            ("behind", None),
+            ("behind", "locks"),
         ]
         pid = session.info.backend_pid
         assert f"with locks on t1. The pending revisions would wait for session {pid}." in found[0]["message"]

@@ -103,8 +103,9 @@ def test_one_step_back_and_forth_on_the_command_line(database: Database, mage_ho
     assert behind.json["pending"] == [HEAD]
     *others, last = behind.json["findings"]
     assert last["code"] == "behind"
-    assert last["next"] == "migrate"
-    if isinstance(database, SqliteDatabase):
+    is_sqlite = isinstance(database, SqliteDatabase)
+    assert last["next"] == ("migrate" if is_sqlite else "clean"), "what would fail is not what comes next"
+    if is_sqlite:
         assert others == []
         return
     # On PostgreSQL, Mage's rollback leaves the enum types behind, on which its migrate fails.

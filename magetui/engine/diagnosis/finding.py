@@ -42,7 +42,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         return ordered
     changes = get_args(ChangeVerb)
     deferred = [f for f in ordered if f.next in changes and f is not first and (barred or f.severity != "critical")]
-    return tuple(replace(f, next=first.next if barred else None) if f in deferred else f for f in ordered)
+    return tuple(replace(f, next=first.next) if f in deferred else f for f in ordered)
 
 
 def _rank(finding: Finding) -> tuple[int, bool, bool]:
