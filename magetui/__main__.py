@@ -12,6 +12,7 @@ from magetui.config.settings import Settings
 
 def main() -> None:
     """Run the program and exit with a status that `magetui.cli.main` documents."""
+    _open_streams()
     from magetui.cli.main import run
 
     status = run(sys.argv[1:], _open)
@@ -22,6 +23,18 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Let stdin, stdout and stderr exist: whoever closed one wants nothing from it, and no file may take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free, which is this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - open until the process ends
 
 
 def _open(settings: Settings, scenario: str | None = None) -> int:

@@ -14,10 +14,12 @@ from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
+from magetui.engine.preflight import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import follow, start
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
+from magetui.model.names import quoted
 from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
 from magetui.text import documents, formats, terminal
@@ -103,9 +105,9 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
     if settings.json:
         show_plan(settings, reading, plan)
         return
-    scripts = reading.workspace.project.scripts
-    table = ".".join(part for part in (scripts.version_table_schema, scripts.version_table) if part)
-    lines = sql_script(plan, render_plan(reading, plan), table)
+    workspace = reading.workspace
+    primary_key = quoted(f"{workspace.project.scripts.version_table}_pkc")  # as Alembic names it
+    lines = sql_script(plan, render_plan(reading, plan), version_table_name(workspace), primary_key)
     print_lines(lines, exact=not sys.stdout.isatty())
 
 

@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, prepare_streams, print_lines
 from magetui.config.settings import Settings, settings_of
-from magetui.engine.errors import MagetuiError
+from magetui.engine.errors import MagetuiError, UsageError
 from magetui.model.plan import ChangeVerb
 from magetui.verbs import verb
 
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
+        _require_directory()
         settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
         if name is None:
             return open_screen(settings, None) if terminal else _no_terminal()
@@ -55,6 +57,13 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     except KeyboardInterrupt:
         complain("magetui: interrupted; nothing was changed.")
         return CANCELLED
+
+
+def _require_directory() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The current directory has been deleted. Change to one that exists, and try again.") from None
 
 
 def _no_terminal() -> int:

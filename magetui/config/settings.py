@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from magetui.config.options import OPTIONS, PREFIX, FileSettings, Option, nearest, parsed
 from magetui.config.targets import NamedTarget
+from magetui.engine.directories import settings_directory
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
 
@@ -66,8 +67,7 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
 
     Raises `UsageError` for a wrong value in a file or a variable, and for a target that does not exist.
     """
-    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~"), ".config")
-    own_file = _looked_for("yours", Path(home).expanduser() / "magetui" / OWN_FILE)
+    own_file = _looked_for("yours", settings_directory(environment) / OWN_FILE)
     own = _read(own_file, own_file.path)
     given = {option.name: _given(option, values, environment) for option in OPTIONS}
     folder = given["project_path"] or _of_file("project_path", own)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
@@ -25,6 +25,7 @@ ANSWER_SECONDS = 60
 HELD_SECONDS = 900  # a replay of a long chain takes minutes
 LEAVING_SECONDS = 5  # a child whose pipe was closed first cancels its statement
 PULSE_SECONDS = 0.05
+LAST_BYTES = 20_000  # of a child's complaints, in which the last line is looked for
 
 
 class NoAnswerError(MagetuiError):
@@ -43,20 +44,24 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
     given = dict(os.environ)
     environment = given if isinstance(question, ProbeRequest) else without_credentials(given)
     try:
-        child = subprocess.run(
-            _command(interpreter),
-            input=encode(question),
-            capture_output=True,
-            timeout=seconds,
-            check=True,
-            cwd=folder,
-            env=environment,
-        )
-        return json.loads(child.stdout)
+        # Into files: a process that env.py leaves behind keeps a pipe open, and a script may print without end.
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+            child = subprocess.run(
+                _command(interpreter),
+                input=encode(question),
+                stdout=output,
+                stderr=complaints,
+                timeout=seconds,
+                check=False,
+                cwd=folder,
+                env=environment,
+            )
+            if child.returncode != 0:
+                raise NoAnswerError(_last_line(complaints))
+            output.seek(0)
+            return json.loads(output.read())
     except subprocess.TimeoutExpired:
         raise NoAnswerError(f"it took more than {seconds:g} s") from None
-    except subprocess.CalledProcessError as error:
-        raise NoAnswerError(_last_line(error.stderr)) from None
     except ValueError:
         raise NoAnswerError("the process ended without an answer") from None
     except OSError as error:
@@ -98,9 +103,8 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
         if status is None:
             raise StoppedError("the child was stopped")
         output.seek(0)
-        complaints.seek(0)
         if status != 0:
-            raise NoAnswerError(_last_line(complaints.read()))
+            raise NoAnswerError(_last_line(complaints))
         return json.loads(output.read())
 
 
@@ -108,6 +112,7 @@ def _command(interpreter: str) -> list[str]:
     return [interpreter, "-c", BOOT, package_root()]
 
 
-def _last_line(complaints: bytes) -> str:
-    lines = redact(complaints.decode(errors="replace"), ()).strip().splitlines()
+def _last_line(complaints: IO[bytes]) -> str:
+    complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - LAST_BYTES))
+    lines = redact(complaints.read().decode(errors="replace"), ()).strip().splitlines()
     return lines[-1] if lines else "no reason given"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
@@ -10,7 +13,9 @@ from magetui.engine.preflight import consent_name, forbidden, missing_schema, ve
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.workspace import Workspace
-from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep
+from magetui.model.names import literal
+from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, ScriptContent
+from magetui.protocol.contents import content_of
 from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
@@ -39,7 +44,22 @@ def make_plan(
     if verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 
-        return plan_repair(reading, verb, in_doubt)
+        plan = plan_repair(reading, verb, in_doubt)
+    else:
+        plan = _plan(reading, verb, revision, replace_unknown)
+    return replace(plan, contents=tuple(_contents(reading.workspace, plan)))
+
+
+def _contents(workspace: Workspace, plan: Plan) -> Iterator[ScriptContent]:
+    """Yield the content of each script that the plan runs, and of the env.py that runs them."""
+    by_id, scripts = workspace.chain.by_id, workspace.project.scripts
+    running = [step.revision for step in plan.steps if step.direction != "stamp"]
+    yield from (content_of(by_id[revision].path) for revision in running if revision in by_id)
+    if scripts.kind == "alembic" and plan.repair is None and plan.replace_unknown is None:
+        yield content_of(Path(scripts.script_location) / "env.py")
+
+
+def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unknown: str | None) -> Plan:
     workspace = reading.workspace
     if workspace.python.problem is not None:
         raise RefusedError(f"The scripts cannot be run by {workspace.python.path}. {workspace.python.problem}")
@@ -86,10 +106,10 @@ def _version_change(
     if replace_unknown is None:
         return version_change(workspace.chain, verb, current, target, table)
     others = tuple(revision for revision in current if revision != replace_unknown)
-    where = f" WHERE version_num = '{replace_unknown}'"
+    where = f" WHERE version_num = {literal(replace_unknown)}"
     if target == "base":
         return VersionChange(others, (f"DELETE FROM {table}{where}",))
-    return VersionChange((*others, target), (f"UPDATE {table} SET version_num = '{target}'{where}",))
+    return VersionChange((*others, target), (f"UPDATE {table} SET version_num = {literal(target)}{where}",))
 
 
 def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:

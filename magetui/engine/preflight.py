@@ -35,8 +35,9 @@ def consent_name(workspace: Workspace, state: Overview) -> str:
 
 
 def version_table_name(workspace: Workspace) -> str:
+    """Return the name of the version table as SQL."""
     scripts = workspace.project.scripts
-    return ".".join(filter(None, (scripts.version_table_schema, scripts.version_table)))
+    return ".".join(quoted(part) for part in (scripts.version_table_schema, scripts.version_table) if part)
 
 
 def lacks_schema(state: Overview) -> bool:

@@ -26,6 +26,14 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptContent:
+    """A file that a run executes, and the SHA-256 digest of its content when the plan was made."""
+
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepairStep:
     """One operation of a repair. If `autocommit` is true, it runs outside the transaction.
 
@@ -94,6 +102,7 @@ class Plan:
     creates_schema: str | None = None  # created before the first step, in the transaction of that step
     repair: Repair | None = None  # of 'finish', 'undo' and 'clean'
     notes: tuple[str, ...] = ()  # what the operator must know about the repair
+    contents: tuple[ScriptContent, ...] = ()  # of the steps' scripts and of env.py
 
     @property
     def empty(self) -> bool:

@@ -19,6 +19,14 @@ def identity() -> str:
     return " ".join((socket.gethostname(), boot, namespace)).strip()
 
 
+def user() -> str:
+    """Return the name of the user, or 'uid 1000680000' if it has none, as in a container of Kubernetes or OpenShift."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"uid {os.getuid()}"
+
+
 def this_process() -> dict[str, Any]:
     """Return the fields of `RunStarted` that say which process does the work, and whose it is."""
-    return {"pid": os.getpid(), "user": getpass.getuser(), "host": socket.gethostname(), "machine": identity()}
+    return {"pid": os.getpid(), "user": user(), "host": socket.gethostname(), "machine": identity()}

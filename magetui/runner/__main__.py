@@ -29,6 +29,7 @@ BOOT = (
 
 LINE_LIMIT = 20_000  # characters of a line that a script prints
 LAST_WORDS_SIZE = 500  # bytes
+OUTPUT_BYTES = 256 << 20  # of a child that only answers
 
 
 def main() -> None:
@@ -58,6 +59,7 @@ def main() -> None:
                 stream.flush()
         end_capture()
         last_words.close()
+    os._exit(0)  # do not wait for threads that env.py or a script left running
 
 
 class LastWords:
@@ -115,6 +117,7 @@ def _execute(request: requests.Request, journal: Journal, line: int) -> None:
 
 def _answer(request: requests.Question | requests.ReplayRequest) -> None:
     """Write the answer to stdout. Output of scripts goes to stderr instead."""
+    _limit_output()
     answer = os.dup(1)
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
@@ -124,8 +127,16 @@ def _answer(request: requests.Question | requests.ReplayRequest) -> None:
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
         file.write(document)
-    if isinstance(request, requests.ProbeRequest):
-        os._exit(0)  # do not wait for threads that env.py left running
+    os._exit(0)  # do not wait for threads that env.py or a script left running
+
+
+def _limit_output() -> None:
+    """Let no file of this process grow beyond `OUTPUT_BYTES`: a script may print without end."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = OUTPUT_BYTES if hard == resource.RLIM_INFINITY else min(OUTPUT_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
 
 
 def _value(request: requests.Question | requests.ReplayRequest) -> object:

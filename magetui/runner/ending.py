@@ -42,11 +42,11 @@ class ReadBack:
 
     def proven(self, ending: Ending, *, committed: bool, exited_normally: bool) -> Ending:
         """Read back, and return the ending that the database proves. `committed`: whether anything was committed."""
-        self.current = self._read(patient=ending.outcome == "lost")
+        self.current = self._read(patient=ending.outcome in ("lost", "done"))
         if ending.outcome == "refused":
             return _refused(ending, committed=committed)
         if self.current is None:
-            return ending
+            return _unproven() if ending.outcome == "done" else ending
         if sorted(self.current) != sorted(self._plan.result):
             return self._uncommitted() if ending.outcome == "done" else ending
         if ending.outcome == "lost" or exited_normally:  # the connection broke after the commit, or env.py exited
@@ -85,6 +85,14 @@ class ReadBack:
                 if time.monotonic() >= deadline:
                     return None
                 time.sleep(PAUSE_SECONDS)
+
+
+def _unproven() -> Ending:
+    return Ending(
+        "lost",
+        "All steps ran without an error, but the database could not be read afterwards, so it is not known whether "
+        "their changes are there.",
+    )
 
 
 def _refused(ending: Ending, *, committed: bool) -> Ending:

@@ -24,6 +24,7 @@ from magetui.backends.base import Backend, Mutex, WriteHooks
 from magetui.model.plan import PlannedStep
 from magetui.model.server import Failure
 from magetui.protocol import events
+from magetui.protocol.contents import changed
 from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.protocol.machine import this_process
 from magetui.protocol.redaction import password_spellings, redact_url
@@ -131,7 +132,7 @@ class Run:
             return Ending("refused", str(error))
         except RunRefused as error:
             return Ending("refused", str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a script raises is how the run ended
+        except BaseException as error:  # noqa: BLE001 - whatever a script raises is how the run ended
             failure = self._failure(error)
             where = error_location(error, self._request.scripts)
             return Ending(self._outcome_of(failure), failure.message, where, failure.kind, failure.subject)
@@ -269,12 +270,22 @@ class Run:
         # Compared without order: on a branched chain the order of downgrades depends on the order of rows and files.
         if plan.verb != "stamp" and sorted(revisions) != sorted(step.revision for step in plan.steps):
             raise RunRefused("The migration scripts have changed since the plan was made. Make a new plan.")
+        self._require_contents()
         numbers = {step.revision: number for number, step in enumerate(plan.steps, start=1)}
         for step in steps:
             number = numbers[step.revision.revision] if isinstance(step, RevisionStep) else 1
             with self._step_events(plan.steps[number - 1], number):
                 yield step
         self._progress.check()
+
+    def _require_contents(self) -> None:
+        """Refuse scripts that are other ones than those of the plan. Alembic has loaded them just before."""
+        files = list(changed(self._plan.contents))
+        if files:
+            raise RunRefused(
+                f"{', '.join(file.name for file in files)} changed since the plan was made, perhaps by a deployment. "
+                "Look again and make a new plan."
+            )
 
     def _is_wanted(self, context: MigrationContext, mutex: Mutex) -> bool:
         """Return whether env.py uses the plan's database and version table, or may not use another database at all."""
@@ -329,6 +340,7 @@ class Run:
 
         plan = self._plan
         assert plan.repair is not None
+        self._require_contents()
         with self._step_events(plan.steps[0], 1), self._writer().connect() as connection:
             try:
                 mend(connection, self._request.scripts, plan.repair, plan.result)

@@ -7,6 +7,7 @@ COMMIT; so after each statement the driver is asked whether a transaction is ope
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.runner.watch import Progress, RunningStatement
 
 STATEMENT_TEXT_LIMIT = 20_000  # characters
+ROLLBACK = re.compile(r"\s*(?:rollback|abort)(?:\s+(?:work|transaction|tran))?\s*;?\s*", re.IGNORECASE)
 CATALOG_READS = ("pg_catalog.", "PRAGMA", "pragma", "sqlite_master", "sys.objects", "[INFORMATION_SCHEMA]")
 
 
@@ -103,11 +105,18 @@ class StatementLog:
         reads_current = statement.startswith("SELECT") and self.version_table in statement
         if not reads_current:
             self._uncommitted += 1
-            is_open = self.backend.in_transaction(connection)
-            self.committed = self.committed or is_open is False
-            self.uncertain = self.uncertain or is_open is None
+            self._note_transaction(connection, statement)
         elapsed_ms = milliseconds_since(running.started)
         self.journal.append(events.StatementEnded(at=now(), number=running.number, elapsed_ms=elapsed_ms))
+
+    def _note_transaction(self, connection: Connection, statement: str) -> None:
+        """Note whether the statement has committed: then no transaction is open. A ROLLBACK ends one, too."""
+        is_open = self.backend.in_transaction(connection)
+        if is_open is False and ROLLBACK.fullmatch(statement):
+            self._uncommitted = 0
+            return
+        self.committed = self.committed or is_open is False
+        self.uncertain = self.uncertain or is_open is None
 
     def _statement_failed(self, context: ExceptionContext) -> None:
         """Note a failed statement or commit. An error without a connection is another connection's failed connect."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from magetui.engine.errors import RefusedError
+from magetui.model.names import quoted
 from magetui.model.plan import Plan, PlanStep
 from magetui.text import formats
 
 
-def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Iterator[str]:
-    """Yield the lines of the script. Raises `RefusedError` if the SQL of a step cannot be known in advance."""
+def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str, primary_key: str) -> Iterator[str]:
+    """Yield the lines of the script. The last two arguments are names as SQL: of the table, and of its primary key.
+
+    Raises `RefusedError` if the SQL of a step cannot be known in advance.
+    """
     hidden = next((step for step in steps if step.problem), None)
     if hidden is not None:
         raise RefusedError(
@@ -25,11 +29,11 @@ def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str) -> Ite
     yield f"-- {formats.one_line(plan.url)}"
     yield "BEGIN;"
     if plan.creates_schema is not None:
-        yield f'CREATE SCHEMA "{plan.creates_schema}";'
+        yield f"CREATE SCHEMA {quoted(plan.creates_schema)};"
     if not plan.current:
         yield (
             f"CREATE TABLE IF NOT EXISTS {version_table} (version_num VARCHAR(32) NOT NULL, "
-            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));"
+            f"CONSTRAINT {primary_key} PRIMARY KEY (version_num));"
         )
     for step in steps if plan.verb != "stamp" else ():
         yield ""

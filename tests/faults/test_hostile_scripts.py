@@ -21,7 +21,7 @@ from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.slow
 
-ENDLESS = ("never end", "take all memory")
+ENDLESS = ("never end", "print without end", "take all memory")
 KNOWN_TABLES = [("alembic_version",), ("t1",)]
 FIRST = Revision("base1", None, "First", 'op.create_table("t1", sa.Column("id", sa.Integer))', 'op.drop_table("t1")')
 

@@ -49,7 +49,7 @@ select n.nspname, c.relname, pg_table_is_visible(c.oid),
                where a.attrelid = c.oid and a.attname = 'version_num' and not a.attisdropped),
        has_schema_privilege(n.oid, 'usage')
          and (has_table_privilege(c.oid, 'select') or has_any_column_privilege(c.oid, 'select')),
-       c.oid in (select l.relation from pg_locks l join pg_database d on d.oid = l.database
+       c.oid in (select l.relation from pg_lock_status() l join pg_database d on d.oid = l.database
                  where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
                    and d.datname = current_database())
 from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -182,8 +182,8 @@ def _engine(url: URL, application_name: str, **more: Any) -> Engine:
     }
     if extensions.libpq_version() >= LIBPQ_WITH_USER_TIMEOUT:
         arguments["tcp_user_timeout"] = USER_TIMEOUT_MS  # keepalives do nothing while data waits to be sent
-    with suppress(OSError):
-        if Path(os.environ.get("PGPASSFILE") or Path.home() / ".pgpass").stat().st_mode & 0o077:
+    with suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
+        if Path(os.environ.get("PGPASSFILE") or "~/.pgpass").expanduser().stat().st_mode & 0o077:
             # libpq ignores a file that others may read, and says so on stderr each time, in the middle of a screen.
             arguments["passfile"] = f"{os.devnull}/none"
     given = {key: value for key, value in arguments.items() if key not in url.query}

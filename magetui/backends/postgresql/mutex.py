@@ -12,7 +12,7 @@ from magetui.model.sessions import MutexHolder
 
 # pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
 HOLDER_SQL = """
-select l.pid from pg_locks l join pg_database d on d.oid = l.database
+select l.pid from pg_lock_status() l join pg_database d on d.oid = l.database
 where l.locktype = 'advisory' and l.granted and d.datname = current_database() and l.objsubid = 1
   and ((l.classid::bigint << 32) | l.objid::bigint) = %(key)s
 """

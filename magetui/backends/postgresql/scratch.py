@@ -65,7 +65,7 @@ ENDED = f"The script ends the transaction by itself. {ONE_TRANSACTION}"
 # not the catalog's (FirstNormalObjectId in the server's transam.h).
 REACHED_SQL = """
 select distinct coalesce(n.nspname || '.' || coalesce(c.relname, t.typname), 'something that it dropped')
-from pg_locks l
+from pg_lock_status() l
 left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
 left join pg_type t on l.locktype = 'object' and l.classid = 'pg_type'::regclass and t.oid = l.objid
 left join pg_namespace n on n.oid = coalesce(c.relnamespace, t.typnamespace)
@@ -79,7 +79,7 @@ where l.pid = pg_backend_pid() and l.mode <> 'AccessShareLock'
 # All sessions share the lock table, and if it is full, statements of all sessions fail (manual, 20.12).
 STATE_SQL = """
 select to_regnamespace(%(guard)s) is null,
-       (select count(*) from pg_locks where pid = pg_backend_pid() and not fastpath) * 2
+       (select count(*) from pg_lock_status() where pid = pg_backend_pid() and not fastpath) * 2
      > current_setting('max_locks_per_transaction')::int
      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)
 """

@@ -26,8 +26,8 @@ LOCK_KINDS = {  # pg_locks.locktype in words
 MODE_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # modes of row and page locks
 STAKES = -2  # the index of the column
 SIGNAL_SQL = """
-select {function}(pid) from pg_stat_activity
-where pid = %(pid)s and (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
+select {function}(pid) from pg_stat_get_activity(%(pid)s)
+where (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
 """
 
 
@@ -79,7 +79,7 @@ def session_waits(connection: Connection, pid: int) -> bool:
 
 
 def session_exists(connection: Connection, pid: int, application_name: str) -> bool:
-    sql = "select 1 from pg_stat_activity where pid = %(pid)s and application_name = %(name)s"
+    sql = "select 1 from pg_stat_get_activity(%(pid)s) where application_name = %(name)s"
     return connection.exec_driver_sql(sql, {"pid": pid, "name": application_name}).first() is not None
 
 

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from magetui import __version__
+from magetui.engine.directories import cache_directory
 from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.operations import Recorded, Recording
 from magetui.model.plan import Plan
 from magetui.protocol import codec
+from magetui.protocol.contents import digest_of
 from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
@@ -50,7 +52,7 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
     Raises `MagetuiError` if the child process cannot read the scripts.
     """
     chain = workspace.chain.by_id
-    digests = {revision: hashlib.sha256(chain[revision].path.read_bytes()).hexdigest() for revision in revisions}
+    digests = {revision: digest_of(chain[revision].path) for revision in revisions}
     file = _cache_file(workspace)
     entries = _read_cache(file)
     cached = {revision: _cached_recording(entries.get(revision), digest) for revision, digest in digests.items()}
@@ -132,12 +134,11 @@ def _marked(recorded: Recorded) -> Recorded:
 
 def _cache_file(workspace: Workspace) -> Path:
     """Return the path of the cache: one file for all scripts, because reading a file for each takes longer."""
-    base = workspace.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     scripts = workspace.project.scripts
     key = [__version__, str(codec.FORMAT), RECORDER, workspace.target.dialect, scripts.script_location]
     key += [*scripts.version_locations, *(str(option) for option in (scripts.arguments, scripts.naming) if option)]
     name = hashlib.sha256("\n".join(key).encode()).hexdigest()
-    return Path(base) / "magetui" / "operations" / f"{name}.json"
+    return cache_directory(workspace.environment) / "operations" / f"{name}.json"
 
 
 def _read_cache(file: Path) -> Mapping[str, Any]:

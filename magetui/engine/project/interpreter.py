@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from magetui.engine.directories import home_directory
 from magetui.engine.project.toml import read_toml
 
 ASK_SECONDS = 20
@@ -101,7 +102,7 @@ def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Pat
     name = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
     if not isinstance(name, str):
         return []
-    caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    caches = home_directory(environment) / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     cache = environment.get("POETRY_CACHE_DIR") or Path(environment.get("XDG_CACHE_HOME") or caches) / "pypoetry"
     homes = Path(environment.get("POETRY_VIRTUALENVS_PATH") or Path(cache) / "virtualenvs")
     digest = base64.urlsafe_b64encode(hashlib.sha256(os.fsencode(os.path.realpath(root))).digest()).decode()[:8]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from magetui.engine.errors import RevisionError
 from magetui.engine.importing import ALEMBIC, load
 from magetui.engine.revisions.graph import Chain
+from magetui.model.names import literal
 from magetui.model.plan import ChangeVerb
 
 if TYPE_CHECKING:
@@ -73,13 +74,15 @@ class _Heads:
 
     def _insert_version(self, version: str) -> None:
         self.heads.add(version)
-        self.statements.append(f"INSERT INTO {self._table} (version_num) VALUES ('{version}')")
+        self.statements.append(f"INSERT INTO {self._table} (version_num) VALUES ({literal(version)})")
 
     def _delete_version(self, version: str) -> None:
         self.heads.remove(version)
-        self.statements.append(f"DELETE FROM {self._table} WHERE version_num = '{version}'")
+        self.statements.append(f"DELETE FROM {self._table} WHERE version_num = {literal(version)}")
 
     def _update_version(self, from_: str, to_: str) -> None:
         self.heads.remove(from_)
         self.heads.add(to_)
-        self.statements.append(f"UPDATE {self._table} SET version_num = '{to_}' WHERE version_num = '{from_}'")
+        self.statements.append(
+            f"UPDATE {self._table} SET version_num = {literal(to_)} WHERE version_num = {literal(from_)}"
+        )

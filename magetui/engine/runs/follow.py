@@ -57,7 +57,7 @@ def follow_run(
         fresh = list(reader.read())
         record = fold(record, fresh)
         hear(fresh)
-        if not alive:
+        if not alive or not record.alive:  # a process that a script left behind keeps the journal's lock
             break
         if fresh:
             yield record
@@ -149,8 +149,9 @@ def cancel_run(environment: Mapping[str, str], run: int) -> bool:
         record = read_run(environment, run)
     if record.machine and record.machine != identity() and journal.is_alive(path):
         raise RefusedError(f"Run {run} continues on {record.host or 'another machine'}: cancel it there.")
-    # The child holds the journal's lock. While the lock is held, no other process can have this pid.
-    if not journal.is_alive(path):
+    # The child holds the journal's lock. While the lock is held, no other process can have this pid, unless the run has
+    # ended and a process that a script left behind still holds it.
+    if not record.alive or not journal.is_alive(path):
         return False
     if record.pid is None:
         raise RefusedError(f"Run {run} has not recorded its process yet, so it was not asked to stop: ask again.")

@@ -5,7 +5,6 @@ The module is separate because everything in this package finds its journal here
 
 from __future__ import annotations
 
-import getpass
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from magetui.engine.directories import state_directory
 from magetui.engine.errors import RunNotFoundError, StateError
 from magetui.protocol import journal
+from magetui.protocol.machine import user
 
 
 def runs_directory(environment: Mapping[str, str]) -> Path:
@@ -52,4 +52,4 @@ def require_journal(directory: Path, run: int) -> Path:
 
 def operator() -> str:
     """Return 'user@host', which tells others on the server who runs this. ASCII, as PostgreSQL keeps session names."""
-    return f"{getpass.getuser()}@{socket.gethostname()}".encode("ascii", "replace").decode()
+    return f"{user()}@{socket.gethostname()}".encode("ascii", "replace").decode()

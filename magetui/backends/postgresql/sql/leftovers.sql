@@ -12,7 +12,7 @@ where not i.indisvalid and ic.relkind = 'i' and left(n.nspname, 3) <> 'pg_'
       select 1 from pg_stat_progress_create_index p
       where p.index_relid = i.indexrelid
          or p.relid is null and exists (
-             select 1 from pg_locks l
+             select 1 from pg_lock_status() l
              where l.pid = p.pid and l.relation = i.indrelid and l.mode = 'ShareUpdateExclusiveLock'))
 union all
 select 'leftover-table', n.nspname, c.relname, null

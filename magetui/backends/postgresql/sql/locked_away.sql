@@ -1,5 +1,5 @@
 locked as materialized (
-    select l.relation as oid from pg_locks l join pg_database d on d.oid = l.database
+    select l.relation as oid from pg_lock_status() l join pg_database d on d.oid = l.database
     where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and d.datname = current_database()
       and l.pid is distinct from pg_backend_pid()
 ), locked_tables as materialized (

@@ -4,7 +4,7 @@
 -- The file of a new heap is named after its oid and is in the directory of the old file.
 with recursive locks as materialized (
     select l.relation as oid, array_agg(l.mode) as modes
-    from pg_locks l
+    from pg_lock_status() l
     where l.pid = %(pid)s and l.locktype = 'relation' and l.granted
       and l.database = (select oid from pg_database where datname = current_database())
     group by l.relation

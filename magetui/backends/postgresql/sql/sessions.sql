@@ -1,28 +1,32 @@
 -- The other clients of this database, and all sessions that block one of them (a session of another database through a
--- shared object, an autovacuum worker), with their locks. pg_locks is read once. pg_blocking_pids() locks the lock
+-- shared object, an autovacuum worker), with their locks. The functions behind pg_stat_activity and pg_locks are called,
+-- once: a role that may not read the views may still call them. pg_blocking_pids() locks the lock
 -- manager, so it is called only for sessions that wait. A value that the role may not see is null, backend_type too: a
 -- client then still has a user, and a background process has none.
 -- Ages are computed for one moment after the sessions were read: a transaction is never younger than its query, and
 -- neither starts in the future.
 -- The stakes of a session are its held and awaited locks on objects that any session waits for. They distinguish a
 -- session that holds a conflicting lock from a session that is only ahead in the wait queue.
-with locks as materialized (
+with activity as materialized (
+    select a.*, d.datname, pg_get_userbyid(a.usesysid) as usename
+    from pg_stat_get_activity(null) a left join pg_database d on d.oid = a.datid
+), locks as materialized (
     select l.pid, l.locktype, l.granted, l.mode, l.relation, l.page, l.tuple, l.transactionid, l.virtualxid,
            case when not l.granted then (to_jsonb(l) ->> 'waitstart')::timestamptz end as waitstart,  -- from 14 on
            l.database = (select oid from pg_database where datname = current_database()) as here,
            concat_ws(' ', l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid,
                      l.objid, l.objsubid) as object
-    from pg_locks l
+    from pg_lock_status() l
     where l.pid <> pg_backend_pid()
 ), waits as materialized (
     select distinct on (pid) locks.*, pg_blocking_pids(pid) as blocked_by from locks where not granted order by pid
 ), seen as materialized (
-    select a.* from pg_stat_activity a
+    select a.* from activity a
     where a.pid <> pg_backend_pid()
       and (a.datname = current_database()
              and (a.backend_type = 'client backend' or a.backend_type is null and a.usesysid is not null)
            or a.pid in (select unnest(w.blocked_by)
-                        from waits w join pg_stat_activity b on b.pid = w.pid and b.datname = current_database()))
+                        from waits w join activity b on b.pid = w.pid and b.datname = current_database()))
 ), moment as materialized (
     select clock_timestamp() as now from (select count(*) from seen) after_they_were_seen
 ), relations as materialized (
