@@ -21,7 +21,11 @@ MILLION = 1_000_000
 
 def plain(text: str) -> str:
     """Return `text` with control characters, and marks that reorder text, made visible: a terminal would obey them."""
-    return CONTROL.sub(lambda match: f"\\x{_code(match[0]):02x}", text.expandtabs(4))
+    return _escaped(text.expandtabs(4))
+
+
+def _escaped(text: str) -> str:
+    return CONTROL.sub(lambda match: f"\\x{_code(match[0]):02x}", text)
 
 
 def _code(character: str) -> int:
@@ -33,10 +37,7 @@ def _code(character: str) -> int:
 def for_terminal(text: str, *, colour: bool) -> str:
     """Return `text` as `plain` does, without tabs being expanded, but with this program's colours if it uses any."""
     parts = COLOUR.split(text) if colour else [text]
-    return "".join(
-        part if number % 2 else CONTROL.sub(lambda match: f"\\x{_code(match[0]):02x}", part)
-        for number, part in enumerate(parts)
-    )
+    return "".join(part if number % 2 else _escaped(part) for number, part in enumerate(parts))
 
 
 def one_line(text: str, width: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""What hostile scripts do, a deed each: the lines of `upgrade()`, and the words in which the deed is told.
+"""What hostile scripts do, a deed each: the lines of `upgrade()`, and the words in which it is reported.
 
 `OUTSIDE` is a folder of the test, `PORT` a socket that listens there, `URL` the live database, `VICTIM` a process.
 """

@@ -21,6 +21,7 @@ from sqlalchemy import Dialect
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
 from magetui.backends.thread_call import ThreadCall
+from magetui.model.names import literal
 
 OWN_NAMES = "set local search_path = pg_catalog, pg_temp"
 QUERY = re.compile(r"(?:\s|--[^\n]*\n)*(?:select|with)\b", re.IGNORECASE)
@@ -74,9 +75,9 @@ class ReaderConnection(extensions.connection):
         if self.get_parameter_status("server_encoding") == "SQL_ASCII":
             _answered(self, lambda: self.set_client_encoding("LATIN1"))
             self.keeps_bytes = True
-            extensions.register_type(extensions.new_type(TEXT_TYPES, "TEXT", _received), self)
-            texts = extensions.new_type(TEXT_TYPES, "TEXT", _received)
-            extensions.register_type(extensions.new_array_type(TEXT_ARRAYS, "TEXTS", texts), self)
+            text = extensions.new_type(TEXT_TYPES, "TEXT", _received)
+            extensions.register_type(text, self)
+            extensions.register_type(extensions.new_array_type(TEXT_ARRAYS, "TEXTS", text), self)
         with self.cursor() as cursor:
             cursor.execute("show search_path")
             [self.path] = cursor.fetchone()
@@ -90,10 +91,10 @@ class ReaderConnection(extensions.connection):
         """
         if self.path is None or not self.autocommit or not QUERY.match(query):
             return query
-        path = self.path.replace("'", "''").replace("%", "%%")
+        path = literal(self.path).replace("%", "%%")
         return (
             f"{OWN_NAMES}; declare magetui no scroll cursor for {query}; "
-            f"select set_config('search_path', '{path}', true); fetch all from magetui"
+            f"select set_config('search_path', {path}, true); fetch all from magetui"
         )
 
     def commit(self) -> None:

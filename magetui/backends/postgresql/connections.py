@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
 from magetui.backends.postgresql.sessions import cancel
+from magetui.model.names import literal
 from magetui.model.server import Timeouts
 
 # A migration that computes in Python between two statements is idle in its transaction for that time.
@@ -97,7 +98,7 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
         f"set lock_timeout = {timeouts.lock_ms}",
         f"set statement_timeout = {timeouts.statement_ms}",
         f"set idle_in_transaction_session_timeout = {WRITER_IDLE_MS}",
-        f"set application_name = {_literal(application_name)}",
+        f"set application_name = {literal(application_name)}",
     )
 
     def prepare(connection: Connection) -> None:
@@ -206,8 +207,3 @@ def _set_on(raw: Any, settings: str) -> None:
     cursor.execute(settings)
     cursor.close()
     raw.commit()
-
-
-def _literal(text: str) -> str:
-    """Return `text` as an SQL literal for SET, which accepts no parameters. No driver doubles a percent sign here."""
-    return "'" + text.replace("'", "''") + "'"
