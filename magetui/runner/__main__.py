@@ -29,7 +29,7 @@ BOOT = (
 
 LINE_LIMIT = 20_000  # characters of a line that a script prints
 LAST_WORDS_SIZE = 500  # bytes
-OUTPUT_BYTES = 256 << 20  # of a child that only answers
+OUTPUT_BYTES = 64 << 20  # of a child that only answers
 
 
 def main() -> None:

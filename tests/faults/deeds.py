@@ -64,7 +64,7 @@ DEEDS = (
     ),
     Deed("catch everything", "import os\ntry:\n    os.remove(OUTSIDE + '/kept')\nexcept:\n    pass", "would remove"),
     Deed("never end", "while True:\n    try:\n        while True: pass\n    except Exception: pass", "more than 10 s"),
-    Deed("print without end", "while True:\n    print('x' * 100_000)", "it "),
+    Deed("print without end", "while True:\n    print('x' * 100_000)", "File too large"),
     Deed("interrupt", "raise KeyboardInterrupt", "KeyboardInterrupt"),
     Deed("leave a generator", "raise GeneratorExit", "GeneratorExit"),
     Deed("be cancelled", "import asyncio\nraise asyncio.CancelledError", "CancelledError"),
