@@ -124,6 +124,7 @@ COMMON = (
         "--python", "the interpreter of Mage or the project (default: the project's .venv, or $VIRTUAL_ENV)", "FILE"
     ),
     Parameter("--scratch-url", "an empty PostgreSQL database where verify builds schemas", "URL"),
+    Parameter("--trust", "run the project's own code without asking whether it is trusted"),
     Parameter("--read-only", "refuse every verb that changes something"),
     Parameter("--json", "print one JSON document"),
     Parameter("--no-color", "use no colours"),

@@ -48,6 +48,7 @@ def state_dir(
     for name in os.environ:
         if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("MAGETUI_TRUST", "1")  # the projects of the tests are our own
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 
 from magetui.backends.backup import BackupProgress
 from magetui.cli.output import answer, complain
+from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import Settings
 from magetui.engine.backup import BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError
-from magetui.engine.workspace import Workspace
 from magetui.text import documents, formats
 from magetui.text.run_events import blocker
 
@@ -26,7 +26,7 @@ WIDTH = 79
 
 def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
     """Make a backup and return the exit status: 5 after a lock timeout, 130 if the backup was cancelled."""
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     request = BackupRequest(
         output=Path(values["output"]) if values.get("output") else None,
         pg_dump=settings.pg_dump,

@@ -10,6 +10,7 @@ from typing import Any
 from magetui.cli.output import answer, complain, print_lines, require_consent
 from magetui.cli.read_verbs import show_plan
 from magetui.cli.run_follower import Interrupts, followed, read_lost
+from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError, RefusedError
@@ -32,7 +33,7 @@ STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeou
 
 def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
     """Carry out a changing verb and return the exit status."""
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     with open_reading(workspace) as reading:
         plan = _plan(reading, verb, values)
         if values.get("sql"):

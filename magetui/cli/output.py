@@ -45,6 +45,13 @@ def complain(line: str) -> None:
     sys.stderr.flush()
 
 
+def complain_wrapped(sentence: str) -> None:
+    from magetui.text.terminal import wrapped
+
+    for line in wrapped(sentence, 78):
+        complain(line)
+
+
 def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
     """Ask for the consent on the terminal, unless `--yes` gave it. Raises `RefusedError` for every other answer."""
     if values.get("yes"):
@@ -52,7 +59,12 @@ def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError("There is no terminal to ask for consent. Nothing was changed. To consent, add --yes.")
     prompt = f"{consent.prompt} [y/N] " if consent.name is None else f"{consent.prompt}\n> "
+    if not consent.is_given(read_answer(prompt)):
+        raise RefusedError("Not confirmed. Nothing was changed.")
+
+
+def read_answer(prompt: str) -> str:
+    """Ask on the terminal and return the line that was typed, or nothing if the input has ended."""
     sys.stderr.write(for_terminal(prompt, colour=False))
     sys.stderr.flush()
-    if not consent.is_given(sys.stdin.readline().strip()):
-        raise RefusedError("Not confirmed. Nothing was changed.")
+    return sys.stdin.readline().strip()

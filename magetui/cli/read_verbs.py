@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from magetui.cli.output import answer, complain, print_lines, require_consent
+from magetui.cli.output import answer, complain, complain_wrapped, print_lines, require_consent
 from magetui.cli.run_follower import followed, read_lost
+from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import Settings
 from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
@@ -31,20 +32,20 @@ INTERRUPTED = 130
 
 
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
-    with open_reading(Workspace(settings.selection)) as reading:
+    with open_reading(open_workspace(settings)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
     answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
     return 0 if diagnosis.healthy else 3
 
 
 def _history(settings: Settings, _values: Mapping[str, Any]) -> int:
-    chain = Workspace(settings.selection).chain
+    chain = open_workspace(settings).chain
     answer(settings, lambda: documents.history_document(chain), lambda text: text.history(chain))
     return 1 if chain.broken else 0
 
 
 def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
-    workspace, schema = Workspace(settings.selection), values.get("schema")
+    workspace, schema = open_workspace(settings), values.get("schema")
     if values.get("table"):
         details = describe_table(workspace, values["table"], schema)
         answer(settings, lambda: documents.details_document(details), lambda text: text.details(details))
@@ -58,7 +59,7 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
     from magetui.engine.evidence.evidence import gather_evidence  # loads modules that no other verb needs
     from magetui.text.evidence import conclude
 
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     chain = workspace.chain
     complain("reading the scripts and the schema …")
     with open_reading(workspace) as reading:
@@ -77,11 +78,11 @@ def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
     from magetui.engine.verify import plan_replay, verify
     from magetui.text.verification import announced, judge
 
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     chain = workspace.chain
     rehearsal = plan_replay(workspace, values.get("r"))
     for sentence in announced(chain, rehearsal, workspace.clean):
-        _complain_wrapped(sentence)
+        complain_wrapped(sentence)
     if rehearsal.needs_consent:
         require_consent(values, Consent())
     verification = verify(workspace, rehearsal)
@@ -95,7 +96,7 @@ def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     if values.get("cancel") is not None and values.get("terminate") is not None:
         raise UsageError("'locks' takes --cancel or --terminate, not both.")
     if values.get("terminate") is not None:
@@ -116,7 +117,7 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
         raise RefusedError(refusal)
     complain(formats.session_line(session))
     for sentence in signal_losses(session, action):
-        _complain_wrapped(formats.plain(sentence))
+        complain_wrapped(formats.plain(sentence))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session, named))
     signalled = signals.signal_session(workspace, session, action)
@@ -124,17 +125,10 @@ def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace,
     return 1 if signalled.settled is False else 0
 
 
-def _complain_wrapped(sentence: str) -> None:
-    from magetui.text.terminal import wrapped
-
-    for line in wrapped(sentence, 78):
-        complain(line)
-
-
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
     name = values["verb"]
     revision = values.get("r") if name == "stamp" else values.get("revision") or values.get("r")
-    workspace = Workspace(settings.selection)
+    workspace = open_workspace(settings)
     ask_scripts(workspace)
     with open_reading(workspace) as reading:
         plan = make_plan(reading, name, revision, values.get("replace_unknown_revision"), values.get("in_doubt"))

@@ -7,12 +7,12 @@ import signal
 from collections.abc import Callable, Sequence
 
 from magetui.cli.output import complain
+from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
 from magetui.engine.runs import follow
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.runs.start import StartedRun
-from magetui.engine.workspace import Workspace
 from magetui.protocol.events import Event
 from magetui.text import formats
 from magetui.text.run_events import RunTeller
@@ -75,7 +75,7 @@ def followed(run: StartedRun | int) -> RunRecord:
 def read_lost(settings: Settings, record: RunRecord, *, just_ended: bool = False) -> RunRecord:
     """Add the current revision to the record of a lost run, if the database can be read."""
     try:
-        return follow.inspect_lost_run(Workspace(settings.selection), record, just_ended=just_ended)
+        return follow.inspect_lost_run(open_workspace(settings), record, just_ended=just_ended)
     except MagetuiError as error:
         complain(f"magetui: could not read the current revision: {error.message}")
         return record

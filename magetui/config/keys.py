@@ -12,6 +12,7 @@ ACTIONS: Mapping[str, str] = {
     **{verb.name: verb.key for verb in VERBS if verb.key is not None},
     "connect": "c",
     "refresh": "r",
+    "trust": "T",
     "zoom": "z",
     "copy": "y",
     "write": "w",

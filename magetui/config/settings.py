@@ -146,6 +146,7 @@ def _base(values: Mapping[str, Any], origins: Mapping[str, Value]) -> Selection:
     return Selection(
         url=values.get("url"),
         read_only=bool(origins["read_only"].value),
+        trust=bool(origins["trust"].value),
         python_source=origins["python"].source,
         scratch_url=origins["scratch_url"].value,
         scratch_source=origins["scratch_url"].source,

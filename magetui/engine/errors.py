@@ -86,6 +86,10 @@ class RefusedError(MagetuiError):
     status = 4
 
 
+class UntrustedError(RefusedError):
+    """The project's own code would have to run, and the operator has not trusted it."""
+
+
 class LockTimeoutError(MagetuiError):
     """A lock timed out; `sessions` hold the lock, or wait for it first."""
 

@@ -35,8 +35,10 @@ def make_plan(
     """Return the plan of a verb for the database as it is now. `in_doubt` is for 'finish': see `plan_repair`.
 
     Raises `RevisionError` if the revision does not exist or is ambiguous, `ChainError` for broken scripts, `UsageError`
-    if the revision is missing or on the wrong side, and `RefusedError` if the current revision forbids the verb.
+    if the revision is missing or on the wrong side, `RefusedError` if the current revision forbids the verb, and
+    `UntrustedError` if the project's code may not run.
     """
+    reading.workspace.require_trust()
     if verb == "clean":
         from magetui.engine.repair.leftovers import plan_clean  # loads what only repairs need
 

@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from magetui.backends import UnsupportedDialectError, backend_for
 from magetui.backends.base import Backend
 from magetui.engine.child import NoAnswerError, StoppedError, answer, answer_while_held
-from magetui.engine.errors import ADVICE, ConnectError, MagetuiError, ProjectError, RefusedError
-from magetui.engine.project.env_py import ask_env, mentions_naming, read_env_text
+from magetui.engine.errors import ADVICE, ConnectError, MagetuiError, ProjectError, RefusedError, UntrustedError
+from magetui.engine.project.env_py import EnvText, ask_env, mentions_naming, read_env_text
 from magetui.engine.project.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.project.project import (
     MAGE_VARIABLES,
@@ -33,21 +33,24 @@ from magetui.engine.project.project import (
     project_target,
     with_env_options,
 )
+from magetui.engine.project.trust import HOW_TO_TRUST, ProjectCode, untrusted_code
 from magetui.engine.revisions.graph import Chain, read_chain
 from magetui.engine.target.passwords import Passwords
 from magetui.engine.target.selection import Selection
-from magetui.engine.target.target import Target, database_file, mage_target, parse_target
+from magetui.engine.target.target import Target, database_file, loads_library, mage_target, parse_target
 from magetui.engine.target.url_options import with_setting
 from magetui.model.names import quoted
 from magetui.model.server import Failure
 from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
-from magetui.protocol.requests import Question, ReplayRequest
+from magetui.protocol.requests import Question, RecordRequest, ReplayRequest
 
 APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
 NO_PASSWORD = "no password supplied"  # as libpq words it
+AskTrust = Callable[[ProjectCode], bool]
+NOT_TRUSTED = "the project {} is not trusted, so none of its code may run"
 
 
 class Workspace:
@@ -59,8 +62,12 @@ class Workspace:
         environment: Mapping[str, str] | None = None,
         targets: set[Target] | None = None,
         passwords: Passwords | None = None,
+        ask_trust: AskTrust | None = None,
     ) -> None:
-        """Prepare a workspace. The caller's workspaces share `targets`, and `passwords` that commands printed."""
+        """Prepare a workspace. The caller's workspaces share `targets`, and `passwords` that commands printed.
+
+        `ask_trust` asks the operator whether a project's code may run. Without it, code that is not trusted does not.
+        """
         self.selection = selection
         self.environment = os.environ if environment is None else environment
         self._targets = targets if targets is not None else set()
@@ -69,6 +76,8 @@ class Workspace:
         self._target: Target | None = None
         self._passwords = passwords if passwords is not None else Passwords()
         self._backend: Backend | None = None
+        self._ask_trust = ask_trust
+        self._ran: dict[str, None] = {}  # what ran of the project, in order
 
     @cached_property
     def project_path(self) -> Path:
@@ -78,6 +87,25 @@ class Workspace:
     def located(self) -> Project:
         """The project according to its files, which is enough to read the chain. None of its code runs."""
         return find_project(self.environment, self.project_path, self.selection)
+
+    @cached_property
+    def untrusted(self) -> ProjectCode | None:
+        """The project's code, if the operator does not trust it. Asks the operator, if that is possible here."""
+        if self.selection.trust:
+            return None
+        code = untrusted_code(self.located, self.environment)
+        return None if code is None or (self._ask_trust is not None and self._ask_trust(code)) else code
+
+    def require_trust(self) -> None:
+        """Raise `UntrustedError` if the project's own code would run without the operator's trust."""
+        if self.untrusted is not None:
+            why = NOT_TRUSTED.format(self.untrusted.folder)
+            raise UntrustedError(f"{why[0].upper()}{why[1:]}. Nothing was changed. To trust it, {HOW_TO_TRUST}.")
+
+    @property
+    def ran(self) -> tuple[str, ...]:
+        """What this workspace ran of the project's own code so far, for the operator."""
+        return tuple(self._ran)
 
     @cached_property
     def project(self) -> Project:
@@ -131,7 +159,23 @@ class Workspace:
             return mage_target(self.environment, self.project_path)
         if located.kind == "mage":
             return mage_target(self.environment, self.project_path)
-        return project_target(located, self.asked, named=self.selection.name is not None)
+        known, named = self._url_is_known(located), self.selection.name is not None
+        if not (known or named) and self.untrusted is not None:
+            why = f"Only env.py can name the database, and {NOT_TRUSTED.format(self.untrusted.folder)}."
+            raise ConnectError("bad-url", why, f"To trust it, {HOW_TO_TRUST}. Or give the database with --url.")
+        target = project_target(located, Environment() if known else self.asked, named=named)
+        if loads_library(target.url):
+            self.require_trust()
+        return target
+
+    def _url_is_known(self, located: Project) -> bool:
+        """Return whether the files name the one database, so that env.py need not be asked which it is."""
+        literal = located.url is not None and not located.url.startswith(PLACEHOLDER)
+        return literal and not located.scripts.several and not self._env_text.makes_url
+
+    @cached_property
+    def _env_text(self) -> EnvText:
+        return read_env_text(Path(self.located.scripts.script_location) / "env.py")
 
     def _in_schema(self, target: Target) -> Target:
         """Return the target with the schema that the operator chose on the screen."""
@@ -153,16 +197,18 @@ class Workspace:
     @cached_property
     def asked(self) -> Environment:
         """The databases that env.py works on: from its text, or from a child process if the text is unclear."""
-        located = self.located
-        text = read_env_text(Path(located.scripts.script_location) / "env.py")
-        url_known = self.selection.url is not None or (
-            located.url is not None and not located.url.startswith(PLACEHOLDER) and not text.makes_url
-        )
+        located, text = self.located, self._env_text
+        url_known = self.selection.url is not None or self._url_is_known(located)
         named = text.has_metadata and mentions_naming(located.folder)
         if url_known and text.configured is not None and not located.scripts.several and not named:
             return Environment((text.configured,))
+        if self.untrusted is not None:
+            known = () if text.configured is None else (text.configured,)
+            return Environment(known, NOT_TRUSTED.format(self.untrusted.folder))
         url = None if self.selection.url is None else self.target.text
-        reply = ask_env(self.python.path, located.folder, located.scripts, url)
+        python = self.python.path
+        self._ran[str(Path(located.scripts.script_location) / "env.py")] = None
+        reply = ask_env(python, located.folder, located.scripts, url)
         if not reply.databases and text.configured is not None and url_known:
             return Environment((text.configured,))
         return reply
@@ -180,11 +226,15 @@ class Workspace:
 
         Raises `MagetuiError`, without credentials; `doing` completes its sentence "The scripts failed to …".
         """
+        self.require_trust()
+        if isinstance(request, RecordRequest):
+            self._ran[f"the functions of {len(request.files)} scripts, behind a barrier"] = None
         with self._child_errors(doing):
             return answer(self.python.path, self.project.folder, request)
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
         """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""
+        self.require_trust()
         with self._child_errors(doing):
             return answer_while_held(self.python.path, self.project.folder, request, stop)
 
@@ -222,7 +272,12 @@ class Workspace:
         if self.located.kind == "mage":
             return Interpreter(sys.executable, OURS)
         chosen = self.selection
-        return find_interpreter(self.environment, self.located.folder, chosen.python, chosen.python_source)
+        if self.untrusted is not None and chosen.python is None:
+            return Interpreter(sys.executable, f"{OURS}; the project's own is not trusted")
+        found = find_interpreter(self.environment, self.located.folder, chosen.python, chosen.python_source)
+        if found.path != sys.executable:
+            self._ran[found.path] = None
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -24,6 +24,7 @@ BARE = re.compile(rf"(?:^[ ]*|(?<=: ))magetui {COMMAND}(?P<rest>(?: [\w@/-]+)*)(
 POSITIONAL = re.compile(r"(?<!\S)(?P<value>[^\s-]\S*|-\d+)")
 FLAG = re.compile(r"--(?P<name>[a-z-]+)(?: (?P<value>[^\s-]\S*|-\d+))?")
 URL = re.compile(r"(?<![\w-])--url(?: URL)?\b")
+TRUST = re.compile(r"answer yes when magetui asks in a terminal, or add --trust\b")
 WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
@@ -51,6 +52,7 @@ def for_screen(text: str, key_of: KeyOf) -> str:
     text = BARE.sub(of_bare, QUOTED.sub(of_quoted, text))
     for pattern, words in WORDS:
         text = pattern.sub(words, text)
+    text = TRUST.sub(lambda _match: f"press {key_of('trust')} (Trust)", text)
     return URL.sub(lambda _match: f"{key_of('connect')} (Connect)", text)
 
 

@@ -61,6 +61,7 @@ class Text:
                 ("database", formats.plain(place) if target.database else "not reached"),
                 ("project", formats.plain(f"{what}  {project.location}")),
                 *([("python", formats.plain(f"{project.python}  ({project.python_found})"))] if not mage else []),
+                *([("ran", formats.plain(", ".join(project.ran)))] if project.ran else []),
                 ("current", current if diagnosis.knows_current else "unknown"),
                 ("head", formats.with_releases(diagnosis.heads, project.kind, "  ") or "nothing"),
                 ("pending", str(len(diagnosis.pending)) if diagnosis.knows_pending else "unknown"),
@@ -78,6 +79,8 @@ class Text:
             yield f"          {line}"
         if finding.next == "connect":  # a screen, not a verb
             yield "          next: check --url and the environment"
+        elif finding.next == "trust":
+            yield "          next: magetui diagnose --trust"
         elif finding.next:
             yield f"          next: magetui {finding.next}"
         yield ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -15,6 +17,7 @@ from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from magetui.config.targets import named_target
+from magetui.engine.diagnosis.finding import UNTRUSTED
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
 from magetui.tui import jobs, messages
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from magetui.config.settings import Settings
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.project.trust import ProjectCode
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
@@ -69,6 +73,7 @@ class MagetuiApp(Shell):
         self.main_screen = MainScreen(briefing)
         self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
         self._read_at = time.monotonic()  # the moment of the last reading
+        self.untrusted: ProjectCode | None = None  # the code that the operator was asked about
 
     def get_default_screen(self) -> Screen[None]:
         return self.main_screen
@@ -129,11 +134,41 @@ class MagetuiApp(Shell):
         """Return whether the answer is about a database that is not the current one any more."""
         return answer.selection != self.selection
 
+    def on_trust_wanted(self, message: messages.TrustWanted) -> None:
+        """Ask once about the same code, unless the operator is on another screen already. The key asks again."""
+        if self._is_past(message):
+            return
+        is_new, self.untrusted = message.code != self.untrusted, message.code
+        if is_new and self.screen is self.main_screen:
+            self.action_trust()
+
+    def action_trust(self) -> None:
+        from magetui.tui.screens.trust import TrustScreen
+
+        if self.untrusted is None:
+            self.notify("The project is trusted already, or none of its code would run.", timeout=4)
+        else:
+            self._push_once(TrustScreen(self.untrusted, partial(self._trust, self.untrusted)))
+
+    def _trust(self, code: ProjectCode) -> None:
+        from magetui.engine.project.trust import trust
+
+        try:
+            trust(code, self.environment)
+        except OSError as error:
+            self.selection = replace(self.selection, trust=True)
+            self.notify(f"This holds until you leave, as it cannot be remembered: {error.strerror}.", markup=False)
+        self.untrusted = None
+        self.note("trust", code.folder)
+        self.action_refresh()
+
     def on_state_read(self, message: messages.StateRead) -> None:
         if self._is_past(message):
             return
         self._read_at = time.monotonic()
         self.diagnosis, self.chain, self._seen = message.diagnosis, message.chain, message.bare
+        if all(finding.code != UNTRUSTED for finding in message.diagnosis.findings):
+            self.untrusted = None
         label = formats.place(message.diagnosis.target.url or "")
         if self.selection == self.first_selection:
             self.first_label = label
@@ -302,7 +337,7 @@ class MagetuiApp(Shell):
 
     def connect_to(self, selection: Selection, label: str) -> None:
         self.selection = selection
-        self.diagnosis = self.chain = self._seen = self.named = None
+        self.diagnosis = self.chain = self._seen = self.named = self.untrusted = None
         self.database_label = label
         self.main_screen.show_reading(label)
         self.read_state()

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from magetui.engine.errors import MagetuiError, RunNotFoundError, StateError
-from magetui.tui.messages import ActionFailed, DetailsRead, ReadingFailed, RunEnded, RunsRead, StateRead, TablesRead
+from magetui.tui.messages import (
+    ActionFailed,
+    DetailsRead,
+    ReadingFailed,
+    RunEnded,
+    RunsRead,
+    StateRead,
+    TablesRead,
+    TrustWanted,
+)
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -28,13 +37,16 @@ def state(workspace: Workspace) -> Iterator[Message]:
     from magetui.engine.schema.snapshot import open_reading
 
     selection = workspace.selection
+    with suppress(MagetuiError):  # there is no project, which the diagnosis says
+        if workspace.untrusted is not None:
+            yield TrustWanted(selection, workspace.untrusted)
     with open_reading(workspace) as reading:
         try:
             diagnosis = diagnose(reading)
         except MagetuiError as error:
             yield ReadingFailed(selection, error.message)
             return
-        checking = worth_weighing(diagnosis.findings)
+        checking = worth_weighing(diagnosis.findings) and workspace.untrusted is None
         yield StateRead(selection, diagnosis, workspace.chain, diagnosis, checking=checking)
         yield TablesRead(selection, _tables(reading, diagnosis))
         if diagnosis.target.database is not None:

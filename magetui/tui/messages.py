@@ -9,6 +9,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.project.trust import ProjectCode
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
     from magetui.engine.target.selection import Selection
@@ -36,6 +37,13 @@ class TablesRead(Answer):
     """The tables were listed, or a sentence says why they could not be listed."""
 
     tables: tuple[Table, ...] | str
+
+
+@dataclass
+class TrustWanted(Answer):
+    """The project's code may not run, because the operator has not trusted it as it is."""
+
+    code: ProjectCode
 
 
 @dataclass

@@ -24,8 +24,8 @@ def found_at(database: SqliteDatabase, folder: Path, chain: Sequence[Revision], 
             steps.upgrade(revision)
         if upgrades:
             with steps.forgotten():
-                return gather_evidence(Workspace(Selection(config=str(project.ini))))
-    return gather_evidence(Workspace(Selection(config=str(project.ini))))
+                return gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
+    return gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_tables_and_indexes_that_the_chain_never_heard_of_are_no_evidence(
     with walking(sqlite_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev2")
     sqlite_database.rows("CREATE INDEX by_hand ON t1 (name)")
-    evidence = gather_evidence(Workspace(Selection(config=str(project.ini))))
+    evidence = gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
     assert evidence.fits == (("rev2",),)
 
 
@@ -80,7 +80,7 @@ def test_table_that_stood_there_before_the_chain_tells_by_the_columns_it_was_giv
     second = Revision("rev2", "rev1", "Extra", added, 'op.drop_column("legacy", "extra")')
     chain = (table(1), second, table(3, down=2))
     project = make_project(tmp_path / "project", chain, sqlite_database.url)
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     assert gather_evidence(workspace).fits == ((),)
     with walking(sqlite_database.url, project.directory / "migrations") as steps:
         for revision in ("rev1", "rev2", "rev3"):
@@ -99,7 +99,7 @@ def test_table_that_somebody_holds_locked_is_no_evidence_against_its_defaults(
     with walking(pg_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev2")
     with pg_database.session("LOCK TABLE t1 IN ACCESS EXCLUSIVE MODE"):
-        evidence = gather_evidence(Workspace(Selection(config=str(project.ini))))
+        evidence = gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
     assert evidence.fits == (("rev2",),), evidence.differences
 
 
@@ -125,7 +125,7 @@ def test_default_is_known_by_its_value_however_its_script_spells_it(
     project = make_project(tmp_path / "project", chain, pg_database.url)
     with walking(pg_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev2")
-    evidence = gather_evidence(Workspace(Selection(config=str(project.ini))))
+    evidence = gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
     assert evidence.fits == (("rev2",),), evidence.differences
 
 
@@ -160,7 +160,7 @@ def test_tables_made_by_sql_are_known_with_what_stands_behind_their_columns(data
     for number, sql in enumerate(steps, start=2):
         chain.append(Revision(f"rev{number}", f"rev{number - 1}", f"Step {number}", f'op.execute("""{sql}""")'))
     project = make_project(tmp_path / "project", chain, database.url)
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     with walking(database.url, project.directory / "migrations") as steps_of:
         for revision in chain:
             steps_of.upgrade(revision.id)

@@ -73,4 +73,4 @@ def test_each_revision_is_found_again_or_said_not_to_be_told_from_its_neighbours
 
 def a_workspace(database: Database, directory: Path, folder: Path, *, importable: bool) -> Workspace:
     ini = write_configuration(folder, directory, database.url, importable=importable)
-    return Workspace(Selection(config=str(ini)), {"XDG_CACHE_HOME": str(folder / "cache")})
+    return Workspace(Selection(config=str(ini), trust=True), {"XDG_CACHE_HOME": str(folder / "cache")})

@@ -225,7 +225,7 @@ def test_postgresql_database_is_found_wherever_upgrades_and_reverts_have_left_it
 
 def found_wherever(url: str, folder: Path, chain: list[Revision], walk: list[int]) -> None:
     project = make_project(folder / "project", chain, url)
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     ids = [revision.id for revision in chain]
     recordings = recorded_here(workspace, ids)
     base = SchemaState(workspace.target.dialect, read_live(workspace)[1])

@@ -203,7 +203,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setattr(Workspace, "ask", ask)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     project = make_project(tmp_path / "project", [Revision("rev1", None, "One", TABLE)], "sqlite://")
-    return Workspace(Selection(config=str(project.ini)))
+    return Workspace(Selection(config=str(project.ini), trust=True))
 
 
 def cache_files(tmp_path: Path) -> list[Path]:

@@ -26,7 +26,7 @@ def nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_workspace(tmp_path: Path, *revisions: Revision) -> Workspace:
     project = make_project(tmp_path / "project", list(revisions), f"sqlite:///{tmp_path / 'data.db'}")
-    return Workspace(Selection(config=str(project.ini)))
+    return Workspace(Selection(config=str(project.ini), trust=True))
 
 
 @pytest.mark.slow

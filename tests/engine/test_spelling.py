@@ -32,7 +32,7 @@ def after_each(database: Database, folder: Path, *upgrades: str) -> Iterator[Evi
     for number in range(1, len(upgrades) + 2):
         with walking(database.url, project.directory / "migrations") as steps:
             steps.upgrade(f"rev{number}")
-        yield gather_evidence(Workspace(Selection(config=str(project.ini))))
+        yield gather_evidence(Workspace(Selection(config=str(project.ini), trust=True)))
 
 
 @ON_18
@@ -78,7 +78,7 @@ def test_comparison_that_breaks_leaves_the_rest_of_the_diagnosis(
     with walking(sqlite_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev1")
     monkeypatch.setattr(evidence, "weigh", broken)
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     found = {finding.code: finding for finding in add_evidence(workspace, diagnose(workspace)).findings}
     assert set(found) == {"behind", "evidence-missing"}
     assert "AttributeError: nobody thought of this" in found["evidence-missing"].message
@@ -214,7 +214,9 @@ def test_percent_sign_is_recorded_and_shown_as_it_runs(
     project = make_project(
         tmp_path / "project", (table(1), Revision("rev2", "rev1", "Later", upgrade)), pg_database.url
     )
-    made = record_revisions(Workspace(Selection(config=str(project.ini))), ["rev2"])["rev2"].upgrade.operations
+    made = record_revisions(Workspace(Selection(config=str(project.ini), trust=True)), ["rev2"])[
+        "rev2"
+    ].upgrade.operations
     assert [one.sql for one in made if isinstance(one, ExecuteSql)] == [
         "DELETE FROM t1 WHERE name LIKE 'a%'",
         "DELETE FROM t1 WHERE name LIKE 'b%'",

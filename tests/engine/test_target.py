@@ -111,11 +111,11 @@ def test_the_projects_own_folder_gets_no_name_appended(project: Path) -> None:
 def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_home: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "sqlite:////srv/project.db").ini
     environment = {"MAGE_DATABASE_CONNECTION_URL": URL}
-    for selection in (Selection(config=str(ini)), Selection(mage_path=str(mage_home))):
+    for selection in (Selection(config=str(ini), trust=True), Selection(mage_path=str(mage_home))):
         flagged = Selection(url="sqlite:////srv/flag.db", config=selection.config, mage_path=selection.mage_path)
         target = Workspace(flagged, environment).target
         assert (target.redacted, target.source) == ("sqlite:////srv/flag.db", "--url")
-    by_config = Workspace(Selection(config=str(ini)), environment).target
+    by_config = Workspace(Selection(config=str(ini), trust=True), environment).target
     assert (by_config.redacted, by_config.source) == ("sqlite:////srv/project.db", f"sqlalchemy.url in {ini}")
     by_mage = Workspace(Selection(mage_path=str(mage_home)), environment).target
     assert by_mage.source == "MAGE_DATABASE_CONNECTION_URL"
@@ -125,16 +125,16 @@ def test_a_flag_wins_over_the_environment_and_the_project(tmp_path: Path, mage_h
 def test_a_project_whose_env_py_makes_the_url_asks_for_it(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "").ini
     with pytest.raises(ConnectError, match=r"could not be asked for it.*Give the database with --url"):
-        _ = Workspace(Selection(config=str(ini)), {}).target
+        _ = Workspace(Selection(config=str(ini), trust=True), {}).target
 
 
 def test_nothing_to_look_at_says_what_to_name(project: Path) -> None:
     with pytest.raises(ProjectError, match=r"Give --config .*, --mage-path .*, or --python"):
-        _ = Workspace(Selection(project_path=str(project)), {}).target
+        _ = Workspace(Selection(project_path=str(project), trust=True), {}).target
 
 
 def test_a_database_without_scripts_can_still_be_looked_at(project: Path) -> None:
-    workspace = Workspace(Selection(project_path=str(project)), {"MAGE_DATABASE_CONNECTION_URL": URL})
+    workspace = Workspace(Selection(project_path=str(project), trust=True), {"MAGE_DATABASE_CONNECTION_URL": URL})
     assert workspace.target.redacted == "postgresql://mage:***@db1:5432/orchestration"
 
 
@@ -219,7 +219,7 @@ def test_a_target_does_not_show_its_credentials() -> None:
 def test_a_database_kind_that_is_not_supported_is_told(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "p", alembic_project.linear(1), "mysql://mage:secret@db1/x").ini
     with pytest.raises(ConnectError, match="does not know the database kind 'mysql'") as raised:
-        _ = Workspace(Selection(config=str(ini)), {}).backend
+        _ = Workspace(Selection(config=str(ini), trust=True), {}).backend
     assert "secret" not in str(raised.value)
 
 

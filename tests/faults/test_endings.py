@@ -51,7 +51,7 @@ def test_a_deployment_between_the_plan_and_the_run_is_refused(
     magetui: Magetui, database: Database, tmp_path: Path, changed: str
 ) -> None:
     project = at_rev1(magetui, tmp_path, database, 'op.add_column("t1", sa.Column("more", sa.Integer))')
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     plan = make_plan(workspace, "migrate", None)
     if changed == "a script":
         file = project.add(second('op.drop_table("t1")'))

@@ -202,7 +202,7 @@ def test_scripts_that_changed_since_the_plan_are_not_run(
     database: Database, magetui: Magetui, tmp_path: Path, state_dir: Path
 ) -> None:
     project = make_project(tmp_path / "project", linear(2), database.url)
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
     before = database.content
     plan = make_plan(workspace, "migrate", "rev2")
@@ -221,7 +221,7 @@ def test_run_that_cannot_be_started_is_not_on_record_and_the_next_one_takes_its_
     sqlite_database: SqliteDatabase, magetui: Magetui, tmp_path: Path, state_dir: Path
 ) -> None:
     project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
-    selection = Selection(config=str(project.ini))
+    selection = Selection(config=str(project.ini), trust=True)
     plan = make_plan(Workspace(selection), "migrate", None)
     moved = project.ini.rename(tmp_path / "moved.ini")
     with pytest.raises(MagetuiError, match=r"alembic\.ini"):

@@ -124,7 +124,7 @@ def test_network_that_is_silent_for_good_ends_a_run_as_lost_and_its_record_says_
 ) -> None:
     before = pg_database.content
     ini = through(project, pg_database, proxy)
-    workspace = Workspace(Selection(config=str(ini)), {**os.environ})
+    workspace = Workspace(Selection(config=str(ini), trust=True), {**os.environ})
     with closed_gate(pg_database):
         plan = make_plan(workspace, "migrate", None)
         started = start.start_run(workspace, plan, start.Limits(Timeouts(silence_ms=1_000)))

@@ -28,7 +28,7 @@ def of_chain(workspace: Workspace, dialect: str) -> dict[str, dict[str, recorded
 
 def of_script(tmp_path: Path, upgrade: str, dialect: str = "postgresql") -> recorded.Recorded:
     project = make_project(tmp_path / "project", [Revision("rev1", None, "One", upgrade)], "sqlite://")
-    return of_chain(Workspace(Selection(config=str(project.ini)), {}), dialect)["rev1"]["upgrade"]
+    return of_chain(Workspace(Selection(config=str(project.ini), trust=True), {}), dialect)["rev1"]["upgrade"]
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite"])

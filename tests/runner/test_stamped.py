@@ -125,7 +125,7 @@ def test_current_revision_that_moved_since_the_plan_refuses_the_run(
     project = make_project(tmp_path / "project", linear(3), database.url)
     assert magetui("--config", project.ini, "migrate", "--revision", "rev2", "--yes").status == 0
     database.rows(f"UPDATE alembic_version SET version_num = '{planned}'")
-    workspace = Workspace(Selection(config=str(project.ini)))
+    workspace = Workspace(Selection(config=str(project.ini), trust=True))
     plan = make_plan(workspace, verb, revision, replace)  # type: ignore[arg-type]  # mypy sees a str
     database.rows(f"UPDATE alembic_version SET version_num = '{moved}'")
     before = database.content

@@ -27,7 +27,9 @@ def test_an_unforeseen_error_while_planning_is_said_and_the_screen_lives_on(
     monkeypatch.setattr(plan, "make_plan", broken)
     url = f"sqlite:///{tmp_path / 'app.db'}"
     project = make_project(tmp_path / "project", linear(2), url)
-    app = MagetuiApp(Settings(Selection(config=str(project.ini))), {**os.environ, "XDG_STATE_HOME": str(tmp_path)})
+    app = MagetuiApp(
+        Settings(Selection(config=str(project.ini), trust=True)), {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    )
 
     async def told() -> str:
         async with app.run_test(size=(80, 24), notifications=True) as pilot:

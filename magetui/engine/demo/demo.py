@@ -6,6 +6,7 @@ chain would take a second. A test compares the two.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -117,7 +118,7 @@ def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = Tru
     statements = "".join((PROJECT / "states" / name).read_text(encoding="utf-8") for name in STATES[chosen])
     with closing(sqlite3.connect(database)) as connection:
         connection.executescript(f"begin;\n{statements}\ncommit;")
-    return Demo(
+    demo = Demo(
         scenario=chosen,
         folder=folder,
         config=folder / "scheduler" / "alembic.ini",
@@ -126,6 +127,19 @@ def build_demo(scenario: str, directory: Path | None = None, *, tied: bool = Tru
         state_home=folder / "state",
         holder=_start_holder(database, tied=tied) if chosen == "locked" else None,
     )
+    _trust(demo)
+    return demo
+
+
+def _trust(demo: Demo) -> None:
+    """Trust the practice project, whose code is ours, in the state directory of the practice alone."""
+    from magetui.engine.project.project import alembic_project
+    from magetui.engine.project.trust import trust, untrusted_code
+
+    environment = demo.environment(os.environ)
+    code = untrusted_code(alembic_project(demo.config), environment)
+    assert code is not None
+    trust(code, environment)
 
 
 def _start_holder(database: Path, *, tied: bool) -> subprocess.Popen[bytes]:

@@ -35,6 +35,7 @@ class ProjectFacts:
     location: str | None
     python: str | None = None  # the interpreter that runs its scripts
     python_found: str | None = None
+    ran: tuple[str, ...] = ()  # what ran of its own code for this diagnosis
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def diagnose(reading: Reading) -> Diagnosis:
     started = time.monotonic()
     workspace = reading.workspace
     project, chain = workspace.project, workspace.chain
-    findings = list(environment_findings(project, workspace.python))
+    findings = list(environment_findings(project, workspace.python, workspace.untrusted))
     overview: Overview | None = None
     target = TargetFacts(url=None, source=None)
     try:
@@ -107,7 +108,12 @@ def diagnose(reading: Reading) -> Diagnosis:
     return Diagnosis(
         target=target,
         project=ProjectFacts(
-            project.kind, project.version, str(project.location), workspace.python.path, workspace.python.why
+            project.kind,
+            project.version,
+            str(project.location),
+            workspace.python.path,
+            workspace.python.why,
+            workspace.ran,
         ),
         current=current,
         heads=chain.heads,
@@ -123,7 +129,7 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
     It is separate from `diagnose`, because scripts that are new take a second or two to be recorded. The
     reading's connection is closed before.
     """
-    if not worth_weighing(diagnosis.findings):
+    if not worth_weighing(diagnosis.findings) or reading.workspace.untrusted is not None:
         return diagnosis
     started = time.monotonic()
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
@@ -137,7 +143,8 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
         message = f"It is not known whether the schema matches the current revision. {error.message}"
         findings = [*diagnosis.findings, Finding("evidence-missing", "info", message, {"reason": error.message})]
     elapsed_ms = diagnosis.elapsed_ms + int((time.monotonic() - started) * 1000)
-    return replace(diagnosis, findings=in_order(findings), elapsed_ms=elapsed_ms)
+    project = replace(diagnosis.project, ran=reading.workspace.ran)
+    return replace(diagnosis, project=project, findings=in_order(findings), elapsed_ms=elapsed_ms)
 
 
 def _with_obstacles(reading: Reading, pending: Sequence[str], findings: list[Finding]) -> list[Finding]:

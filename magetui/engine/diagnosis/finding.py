@@ -16,6 +16,8 @@ NAMED_AT_MOST = 5
 # These come first among findings of the same urgency: they explain the others.
 DEFERRING = ("migration-running", "leftover-type")  # what is to be done before a change, also if it is a warning
 BLOCKERS = "blockers"  # the fact of a finding about sessions that the pending revisions would wait for
+UNTRUSTED = "untrusted-project"
+NEEDS_TRUST = (*get_args(ChangeVerb), "evidence")
 FIRST = ("evidence-contradicts", "migration-running", "leftover-type")
 
 
@@ -35,6 +37,8 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     ordered = tuple(sorted(findings, key=_rank))
     if any(finding.code == "several-heads" for finding in ordered):  # a head has to be chosen first
         ordered = tuple(replace(f, next="history") if f.next == "migrate" else f for f in ordered)
+    if any(finding.code == UNTRUSTED for finding in ordered):  # without trust nothing can be planned
+        ordered = tuple(replace(f, next="trust") if f.next in NEEDS_TRUST else f for f in ordered)
     barred = next((f for f in ordered if f.code in BARRIERS and f.next == "connect"), None)
     waited_for = next((f for f in ordered if f.code in DEFERRING or f.facts.get(BLOCKERS)), None)
     first = barred or waited_for or ordered[0]

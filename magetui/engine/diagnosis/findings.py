@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from magetui.engine.diagnosis.access import access_findings, owner_findings
-from magetui.engine.diagnosis.finding import Finding, Severity, some
+from magetui.engine.diagnosis.finding import UNTRUSTED, Finding, Severity, some
 from magetui.engine.diagnosis.leftovers import leftover_findings
 from magetui.engine.preflight import lacks_schema
 from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
+from magetui.engine.project.trust import HOW_TO_TRUST, ProjectCode
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
@@ -73,7 +74,12 @@ def findings_of(
     )
 
 
-def environment_findings(project: Project, python: Interpreter) -> Iterator[Finding]:
+def environment_findings(
+    project: Project, python: Interpreter, untrusted: ProjectCode | None = None
+) -> Iterator[Finding]:
+    if untrusted is not None:
+        yield _untrusted(untrusted, project)
+        return
     if python.problem is not None:
         message = f"The scripts cannot be run by {python.path} ({python.why}). {python.problem}"
         yield Finding("unsupported-python", "critical", message, {"python": python.path})
@@ -96,6 +102,21 @@ def environment_findings(project: Project, python: Interpreter) -> Iterator[Find
             "another schema by the search_path in --url.",
             {"others": list(project.others)},
         )
+
+
+def _untrusted(code: ProjectCode, project: Project) -> Finding:
+    since = f", and has changed since then: {', '.join(code.changed)}" if code.changed else ""
+    again = " as it is now" if code.changed else ""
+    table = f" The version table is assumed to be {project.scripts.version_table}." if project.doubt else ""
+    return Finding(
+        UNTRUSTED,
+        "warning",
+        f"The project {code.folder} is not trusted{again}, so none of its code has run: no env.py, no script, no "
+        f"interpreter of its own{since}.{table} Without its code it is not known whether the schema matches, and "
+        f"nothing can be planned. To trust it, {HOW_TO_TRUST}.",
+        {"folder": code.folder, "changed": list(code.changed)},
+        "trust",
+    )
 
 
 def _version_table_findings(project: Project, overview: Overview, target: Target) -> Iterator[Finding]:

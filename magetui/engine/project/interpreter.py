@@ -44,7 +44,8 @@ def find_interpreter(
     if named is not None:
         return Interpreter(named, source, _problem(named))
     lacking: list[str] = []
-    for home, why in _environments(environment, folder):
+    active = [(Path(home), "$VIRTUAL_ENV") for home in [environment.get("VIRTUAL_ENV")] if home]
+    for home, why in (*environments(environment, folder), *active):
         python = home / "bin" / "python"
         if not os.access(python, os.X_OK):
             continue
@@ -76,8 +77,8 @@ def _too_old(versions: str) -> str | None:
     return None
 
 
-def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folder of each candidate environment with the reason for it, the most likely one first."""
+def environments(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the folder of each environment that the project may have, with its reason, the most likely one first."""
     above = (folder, *folder.parents)
     root = next((path for path in above if any((path / name).exists() for name in PROJECT_ROOT)), folder)
     if named := environment.get("UV_PROJECT_ENVIRONMENT"):
@@ -87,8 +88,6 @@ def _environments(environment: Mapping[str, str], folder: Path) -> Iterator[tupl
         if path == root:
             break
     yield from ((home, "the project's Poetry environment") for home in _poetry_environments(environment, root))
-    if virtual := environment.get("VIRTUAL_ENV"):
-        yield Path(virtual), "$VIRTUAL_ENV"
 
 
 def _poetry_environments(environment: Mapping[str, str], root: Path) -> list[Path]:

@@ -60,6 +60,7 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
         raise RefusedError("--read-only is set, so nothing is changed.")
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+    workspace.require_trust()
     workspace.require_target(plan.url)
     # Everything that can fail comes before the run is on record.
     request = Request(

@@ -5,8 +5,6 @@ They are one JSON file in the state directory, which only its owner can read. An
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +13,11 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from magetui.engine.directories import state_directory
+from magetui.engine.private_files import read_document, write_document
 from magetui.engine.target.selection import PROJECT, Selection
 from magetui.engine.target.target import Target, odbc_string
 from magetui.protocol import odbc
-from magetui.protocol.journal import PRIVATE, now
+from magetui.protocol.journal import now
 from magetui.protocol.redaction import HIDDEN, SECRET_KEYS, redact_url
 
 MOST = 10
@@ -56,9 +55,9 @@ class Recent:
 def recent_targets(environment: Mapping[str, str]) -> tuple[Recent, ...]:
     """Return the recent targets, the latest first."""
     try:
-        document = json.loads((state_directory(environment) / FILE).read_text(encoding="utf-8"))
+        document = read_document(state_directory(environment) / FILE)
         targets = [Recent(**target) for target in document["targets"]]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return ()
     return tuple(t for t in targets if all(isinstance(value, str | None) for value in asdict(t).values()))[:MOST]
 
@@ -74,17 +73,8 @@ def remember(environment: Mapping[str, str], selection: Selection, target: Targe
             project[name] = str(Path(project[name] or ".").absolute())
     latest = Recent(url, target.source, now(), selection.target, **project)
     others = [t for t in recent_targets(environment) if replace(t, at=latest.at, source=latest.source) != latest]
-    file = state_directory(environment) / FILE
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({"targets": [asdict(target) for target in [latest, *others][:MOST]]}, stream, indent=1)
-        unfinished.replace(file)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    document = {"targets": [asdict(target) for target in [latest, *others][:MOST]]}
+    write_document(state_directory(environment) / FILE, document)
 
 
 def without_credentials(target: Target) -> str | None:

@@ -21,6 +21,7 @@ class Selection:
     mage_path: str | None = None
     python: str | None = None
     read_only: bool = False
+    trust: bool = False  # run the project's own code without asking
     scratch_url: str | None = field(default=None, repr=False)
     # Where these values came from, as the screen shows it.
     url_source: str = "--url"

@@ -226,6 +226,13 @@ def odbc_string(url: URL) -> odbc.ConnectionString | None:
     return odbc.parsed(text) if isinstance(text, str) else None
 
 
+def loads_library(url: URL) -> bool:
+    """Return whether the URL names an ODBC driver by a path, so that connecting loads the code of that file."""
+    string = odbc_string(url)
+    driver = url.query.get("driver") if string is None else string.value(("driver",))
+    return isinstance(driver, str) and "/" in driver
+
+
 def address(url: URL) -> tuple[object, ...]:
     """Return what identifies a database: kind, host, port and name, without the driver and the user.
 

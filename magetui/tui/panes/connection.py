@@ -40,6 +40,7 @@ NEXT_WORDS = {
     "schema": "see the tables",
     "evidence": "see which revision the schema matches",
     "refresh": "try again",
+    "trust": "decide whether its code may run",
 }
 # With these causes, the server may be reachable a moment later.
 PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
@@ -123,6 +124,8 @@ class ConnectionPane(Pane):
         ]
         for finding in diagnosis.findings:
             lines.extend(self._finding_lines(finding))
+        if project.ran:
+            lines.append(Content.assemble(("ran ", QUIET), formats.plain(", ".join(project.ran))))
         return lines
 
     def _finding_lines(self, finding: Finding) -> list[Content]:

@@ -73,6 +73,7 @@ class MainScreen(Screen[None]):
         ),
         Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything again", id="refresh"),
         Binding("c", "app.connect", "Connect", show=False, tooltip="connect to another database", id="connect"),
+        Binding("T", "app.trust", "Trust", show=False, tooltip="decide whether the project's code may run", id="trust"),
         Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the complete screen, and back", id="zoom"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)", id="copy"),
         Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file", id="write"),

@@ -20,6 +20,13 @@ from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.sessions import facts
 
+# No letter is a key on a screen that asks.
+SCROLL_KEYS = (
+    Binding("down", "scroll('down')", "Down", show=False),
+    Binding("up", "scroll('up')", "Up", show=False),
+    Binding("pagedown", "scroll('page_down')", "Page down", show=False),
+    Binding("pageup", "scroll('page_up')", "Page up", show=False),
+)
 LABELS: Mapping[SignalAction, str] = {"cancel": "Cancel query", "terminate": "End session"}
 
 
@@ -41,13 +48,7 @@ class ConsentScreen(OverScreen):
         "the button does it. Escape leaves the session alone. magetui acts only on this session, never on a later one "
         "with the same pid."
     )
-    # No letter is a key here.
-    BINDINGS = [
-        Binding("down", "scroll('down')", "Down", show=False),
-        Binding("up", "scroll('up')", "Up", show=False),
-        Binding("pagedown", "scroll('page_down')", "Page down", show=False),
-        Binding("pageup", "scroll('page_up')", "Page up", show=False),
-    ]
+    BINDINGS = [*SCROLL_KEYS]
 
     def __init__(self, session: Session, action: SignalAction, consented: Callable[[], None]) -> None:
         super().__init__()

@@ -1,0 +1,34 @@
+"""The question whether a project's own code may run, for the command line and the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magetui.engine.project.trust import ProjectCode
+
+QUESTION = "Trust this project?"
+
+
+def trust_lines(code: ProjectCode) -> Iterator[str]:
+    """Yield what the operator must know before the answer: what would run, whose it is, and what has changed."""
+    yield (
+        f"The project {code.folder} has code of its own. If you trust it, magetui runs that code as you: its env.py, "
+        "the functions of its scripts (behind a barrier), and its interpreter."
+    )
+    if code.changed:
+        yield f"You trusted it before. Since then these files have changed: {_names(code, code.changed)}."
+    else:
+        yield f"None of it has run yet. What runs is decided by {_names(code, [file.path for file in code.files])}."
+    for stranger in code.strangers:
+        yield f"Others can change it at any time: {stranger}."
+    yield (
+        "If one of these files changes, you are asked again. Without your trust, magetui reads the database and the "
+        "text of the scripts, and runs nothing of the project."
+    )
+
+
+def _names(code: ProjectCode, paths: Sequence[str]) -> str:
+    """Return the paths in a row, those in the project's folder without the folder."""
+    return ", ".join(path.removeprefix(f"{code.folder}/") for path in paths if path != code.folder)
