@@ -255,6 +255,10 @@ VERBS: tuple[Verb, ...] = (
             Parameter("ID", "the run to show or follow", "ID", kind=int),
             Parameter("--cancel", "ask the run to stop"),
             Parameter("--report", "print everything about the run, statement by statement, for the incident report"),
+            Parameter("--prune", "delete the records of the oldest runs, as far as they are beyond a limit"),
+            Parameter("--keep-runs", "with --prune: keep at most N records (default: 500; 0: all)", "N", kind=count),
+            Parameter("--keep-days", "with --prune: keep those of the last N days (default: 0, all)", "N", kind=count),
+            Parameter("--keep-megabytes", "with --prune: keep at most N MB (default: 500; 0: all)", "N", kind=count),
         ),
     ),
     Verb(

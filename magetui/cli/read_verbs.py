@@ -20,6 +20,7 @@ from magetui.engine.errors import RefusedError, UsageError
 from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preview.preview import ask_scripts, preview_plan
 from magetui.engine.runs import follow
+from magetui.engine.runs.retention import Retention, prune
 from magetui.engine.schema.introspect import describe_table, list_tables
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.sessions import listing, signals
@@ -138,15 +139,19 @@ def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
 
 def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
     number = values.get("id")
+    if values.get("prune"):
+        return _prune(settings, number)
     for flag in ("cancel", "report"):
         if values.get(flag) and number is None:
             raise UsageError(f"'runs --{flag}' needs the number of a run.")
     if number is None:
-        records = follow.list_runs(os.environ)
+        found = follow.list_runs(os.environ)
+        for sentence in found.skipped:
+            complain(sentence)
         answer(
             settings,
-            lambda: {"runs": [*map(documents.run_document, records)]},
-            lambda text: text.runs(records),
+            lambda: {"runs": [*map(documents.run_document, found.records)], "skipped": found.skipped},
+            lambda text: text.runs(found.records),
         )
         return 0
     if values.get("cancel"):
@@ -167,6 +172,15 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         print_lines(report(record, follow.read_events(os.environ, number)))
         return 0
     answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
+    return 0
+
+
+def _prune(settings: Settings, number: int | None) -> int:
+    if number is not None:
+        raise UsageError("'runs --prune' deletes the oldest records, and takes no number of a run.")
+    keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
+    pruned = prune(os.environ, keep)
+    answer(settings, lambda: {"pruned": asdict(pruned)}, lambda _text: [formats.pruned(pruned)])
     return 0
 
 

@@ -21,6 +21,7 @@ from magetui.engine.target.selection import PROJECT, Selection
 OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"
 LIMITS = ("lock_timeout_seconds", "statement_timeout_seconds", "lock_retries", "on_disconnect")
+RETENTION = ("keep_runs", "keep_days", "keep_megabytes")
 TARGET_VARIABLE = f"{PREFIX}TARGET"
 
 
@@ -53,6 +54,9 @@ class Settings:
     statement_timeout_seconds: float = 0.0
     lock_retries: int = 0
     on_disconnect: Literal["continue", "cancel"] = "continue"
+    keep_runs: int = 500  # records of runs, as for the next two; 0 is no limit
+    keep_days: int = 0
+    keep_megabytes: int = 500
     pg_dump: str | None = None
     keys: Mapping[str, str] = field(default_factory=dict)  # only of actions whose key was changed
     targets: tuple[NamedTarget, ...] = ()
@@ -103,7 +107,7 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
             *project.warnings,
             *(f"{project.path}: the target '{name}' is ignored: your own file has this name." for name in ignored),
         ),
-        **{name: origins[name].value for name in (*LIMITS, "pg_dump")},
+        **{name: origins[name].value for name in (*LIMITS, *RETENTION, "pg_dump")},
     )
 
 

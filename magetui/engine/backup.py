@@ -23,7 +23,8 @@ from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import Session
-from magetui.protocol.journal import PRIVATE, milliseconds_since
+from magetui.protocol.journal import milliseconds_since
+from magetui.protocol.private_files import PRIVATE
 from magetui.protocol.requests import NAME_LIMIT
 
 UNFINISHED = ".unfinished"

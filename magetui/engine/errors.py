@@ -112,6 +112,10 @@ class StateError(MagetuiError):
         )
 
 
+class UnreadableRunError(MagetuiError):
+    """A journal holds no run."""
+
+
 class RunNotFoundError(MagetuiError):
     """No journal exists for the run."""
 

@@ -145,6 +145,14 @@ class OutputPrinted(Event, event="output-printed"):
 
 
 @dataclass(frozen=True, slots=True)
+class OutputSkipped(Event, event="output-skipped"):
+    """Lines of output that are not recorded, because there is so much. What was printed last follows."""
+
+    lines: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed(Event, event="attempt-failed"):
     """The run could not get a lock. It retries in `retry_in_ms`; if that is None, `reason` says why not."""
 

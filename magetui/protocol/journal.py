@@ -13,14 +13,15 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from magetui.protocol import events
+from magetui.protocol.private_files import PRIVATE, open_own
 from magetui.protocol.redaction import redact
 
-PRIVATE = 0o600
+LONGEST = 32 << 20  # bytes of a line that is read; no event is as long
 
 
 def now(seconds_ago: float = 0) -> str:
@@ -46,9 +47,13 @@ class Journal:
         """Remove these secrets too from all events written from now on."""
         self._secrets = (*self._secrets, *secrets)
 
+    def clean(self, text: str) -> str:
+        """Return the text without the secrets."""
+        return redact(text, self._secrets)
+
     def append(self, event: events.Event) -> None:
         """Write the complete event or nothing. Raises `OSError` if it cannot be written, for example to a full disk."""
-        line = events.encode(event, lambda text: redact(text, self._secrets)) + "\n"
+        line = events.encode(event, self.clean) + "\n"
         with self._lock:
             size = os.fstat(self._descriptor).st_size
             try:
@@ -75,40 +80,73 @@ def create(path: Path) -> int:
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
     """Open the journal of another process's run, to append an event to it. Raises `OSError`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    os.close(open_own(path))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def is_alive(path: Path) -> bool:
-    """Whether the child that writes this journal is still alive."""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+def is_held_by(path: Path, pid: int) -> bool:
+    """Whether the process has the journal open. Returns True where the system does not say it (Linux does)."""
+    try:
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return not Path("/proc/self/fd").exists()
+    for entry in entries:
+        with suppress(OSError):  # it was closed meanwhile
+            if entry.samefile(path):
+                return True
+    return False
 
 
 class Reader:
-    """The reading end, which remembers how far it has read."""
+    """The reading end: it remembers how far it has read, and reads on if somebody deletes the file. Close it.
+
+    Raises `OSError` if the file cannot be opened, or is not this user's own.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = os.fdopen(open_own(path), "rb")
         self._offset = 0
+        self.unreadable = 0  # lines that hold no event that this version knows
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Return the file's size in bytes and the time of its last change, in nanoseconds."""
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child that writes this journal is still alive."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        return False
 
     def read(self) -> Iterator[events.Event]:
         """Yield the events that were appended since the last call."""
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._offset += len(line)
-                try:
-                    event = events.decode(line.decode())
-                except ValueError:  # an event of a later version, or a line cut short by a crash of the machine
-                    continue
-                yield event
+        self._file.seek(self._offset)
+        while line := self._file.readline(LONGEST):
+            if not line.endswith(b"\n") and len(line) < LONGEST:
+                return
+            self._offset += len(line)
+            try:
+                event = events.decode(line.decode())
+            except (ValueError, RecursionError):  # of a later version, cut short by a crash, or no event at all
+                self.unreadable += 1
+                continue
+            yield event

@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from magetui.protocol import codec, events, requests
 from magetui.protocol.journal import Journal, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
+from magetui.runner.output import capture_output
 from magetui.runner.script_errors import error_text
 
 # An empty entry on sys.path means the current folder, where a project may have a folder named 'alembic'.
@@ -27,7 +24,6 @@ BOOT = (
     "from magetui.runner.__main__ import main; main()"
 )
 
-LINE_LIMIT = 20_000  # characters of a line that a script prints
 LAST_WORDS_SIZE = 500  # bytes
 OUTPUT_BYTES = 64 << 20  # of a child that only answers
 
@@ -42,7 +38,7 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     password = password_spellings(os.environ.get("PGPASSWORD", ""), redact_url(request.url))
     journal = Journal(descriptor, (*secrets_of(request.url), *password, *store_secrets(os.environ)))
-    end_capture = _capture_output(journal)
+    end_capture = capture_output(journal)
     last_words = LastWords(Path(sys.argv[3]))
     try:
         _execute(request, journal, _move_line_from_stdin())
@@ -162,43 +158,6 @@ def _value(request: requests.Question | requests.ReplayRequest) -> object:
     from magetui.runner.recorder import record
 
     return record(request, barrier)
-
-
-def _capture_output(journal: Journal):  # type: ignore[no-untyped-def]
-    """Write all output to the journal, an event for each line. Returns the function that ends the capture."""
-    read_end, write_end = os.pipe()
-    os.dup2(write_end, 1)
-    os.dup2(write_end, 2)
-    os.close(write_end)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # not the default for a pipe, and output must appear at once
-
-    def follow() -> None:
-        with os.fdopen(read_end, errors="replace") as file:
-            for line in _lines(file):
-                with suppress(OSError):  # the disk is full: read on, or the script blocks on its output
-                    journal.append(events.OutputPrinted(at=now(), text=line))
-
-    thread = threading.Thread(target=follow, name="output", daemon=True)
-    thread.start()
-
-    def end() -> None:
-        for descriptor in (1, 2):
-            with suppress(OSError):  # a script has closed it
-                os.close(descriptor)
-        thread.join(timeout=2)
-
-    return end
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of `file` without their ends, each cut at `LINE_LIMIT`."""
-    while piece := file.readline(LINE_LIMIT):
-        line, left_out = piece.rstrip("\n"), 0
-        while not piece.endswith("\n") and (piece := file.readline(LINE_LIMIT)):
-            left_out += len(piece.rstrip("\n"))
-        yield f"{line} … {left_out:,} characters more" if left_out else line
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from magetui.engine.runs.retention import Pruned
     from magetui.model.sessions import LockWait, Session, StatementProgress
     from magetui.protocol.events import SessionSignalled
 
@@ -194,6 +195,15 @@ def current(revisions: tuple[str, ...] | None) -> str:
     if revisions is None:
         return "unknown"
     return ", ".join(plain(revision) for revision in revisions) or "nothing"
+
+
+def pruned(pruned: Pruned) -> str:
+    """Return what happened to the records of runs: 'Deleted 12 records (run 1 to 12), 30.1 MB. 200 are left.'"""
+    left = f"{pruned.left:,} {'is' if pruned.left == 1 else 'are'} left."
+    if not pruned.runs:
+        return f"No record is beyond the limits. {left}"
+    which = str(pruned.runs[0]) if len(pruned.runs) == 1 else f"{min(pruned.runs)} to {max(pruned.runs)}"
+    return f"Deleted {number(len(pruned.runs), 'record')} (run {which}), {size(pruned.bytes)}. {left}"
 
 
 def local_time(stamp: str | None) -> str:

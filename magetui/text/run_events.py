@@ -25,6 +25,7 @@ LIVE = (
     events.StepEnded,
     events.ProgressMade,
     events.OutputPrinted,
+    events.OutputSkipped,
     events.AttemptFailed,
     events.SessionSignalled,
     events.ServerFellSilent,
@@ -145,6 +146,9 @@ class RunTeller:
                 yield "the run was asked to stop"
             case events.OutputPrinted():
                 yield f"  | {formats.plain(event.text)}"
+            case events.OutputSkipped():
+                lines = formats.number(event.lines, "line")
+                yield f"  | … {lines} ({formats.size(event.bytes)}) are not on record"
             case events.RunEnded():
                 yield f"ended: {formats.outcome(event.outcome)}"
                 yield from (f"  {formats.plain(line)}" for line in (event.error or "").strip().splitlines())

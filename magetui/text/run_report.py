@@ -37,9 +37,11 @@ def report(record: RunRecord, happened: Sequence[events.Event]) -> Iterator[str]
         if texts:
             yield from ("", f"{heading}:", "", *(f"  {text}" for text in texts))
     yield from ("", "Events, in minutes and seconds since the start:", "")
-    for event, lines in RunTeller(record.run, lambda at: _clock(record.started, at)).lines(happened):
+    latest = 0.0  # seconds since the start; a clock that was set back does not make it less
+    for event, lines in RunTeller(record.run, lambda at: _clock(_seconds(record.started, at))).lines(happened):
+        latest = max(latest, _seconds(record.started, event.at))
         for number, line in enumerate(lines):
-            yield (f"{_clock(record.started, event.at):>12}  {line}" if number == 0 else f"{MARGIN}{line}").rstrip()
+            yield (f"{_clock(latest):>12}  {line}" if number == 0 else f"{MARGIN}{line}").rstrip()
 
 
 def _losses(record: RunRecord) -> list[str]:
@@ -65,9 +67,10 @@ def _limits(started: events.RunStarted) -> str:
     return ", ".join(limit for limit in limits if limit)
 
 
-def _clock(start: str | None, at: str) -> str:
+def _seconds(start: str | None, at: str) -> float:
+    return 0.0 if start is None else max(0.0, (formats.moment(at) - formats.moment(start)).total_seconds())
+
+
+def _clock(seconds: float) -> str:
     """Return '3:07.120', the time since the run started."""
-    if start is None:
-        return at
-    seconds = (formats.moment(at) - formats.moment(start)).total_seconds()
     return f"{int(seconds // 60)}:{seconds % 60:06.3f}"

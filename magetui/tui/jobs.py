@@ -129,11 +129,12 @@ def past_runs(workspace: Workspace, *, requested: bool) -> Iterator[Message]:
     from magetui.engine.runs.follow import list_runs
 
     try:
-        records = list_runs(workspace.environment, None if requested else PAST_RUNS)
+        found = list_runs(workspace.environment, None if requested else PAST_RUNS)
     except StateError as error:
         yield ActionFailed("runs", error.message)
         return
-    database = None
+    records, database = found.records, None
+    yield from (ActionFailed("runs", sentence) for sentence in found.skipped if requested)
     if not requested:
         with suppress(MagetuiError):  # no database is named: the log shows the runs of every database
             database = workspace.target.redacted

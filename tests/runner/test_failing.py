@@ -229,7 +229,7 @@ def test_run_that_cannot_be_started_is_not_on_record_and_the_next_one_takes_its_
     moved.rename(project.ini)
     with pytest.raises(MagetuiError, match="The interpreter /no/such/python cannot be started"):
         start.start_run(Workspace(replace(selection, python="/no/such/python")), plan, start.Limits())
-    assert follow.list_runs(os.environ) == ()
+    assert follow.list_runs(os.environ).records == ()
     assert list((state_dir / "runs").iterdir()) == []
 
     (state_dir / "runs" / "1.stderr").write_text("what an earlier run 1 complained of, whose journal was deleted\n")

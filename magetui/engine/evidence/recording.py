@@ -7,8 +7,6 @@ A module that a script imports is assumed not to change what the script does.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from magetui.model.operations import Recorded, Recording
 from magetui.model.plan import Plan
 from magetui.protocol import codec
 from magetui.protocol.contents import digest_of
+from magetui.protocol.private_files import read_document, write_document
 from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
@@ -68,7 +67,7 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
         }
         kept = {revision: entry for revision, entry in entries.items() if revision in chain and revision not in made}
         with suppress(OSError):  # then the child is asked again next time
-            _write_cache(file, kept | fresh)
+            write_document(file, codec.encode(_CacheFile(codec.FORMAT, kept | fresh)))
         recordings |= made
     return {revision: _with_lost_constraints_marked(recordings[revision]) for revision in digests}
 
@@ -144,8 +143,8 @@ def _cache_file(workspace: Workspace) -> Path:
 def _read_cache(file: Path) -> Mapping[str, Any]:
     """Return the entries in the file. An unreadable file, or one of another format, has none: it is rebuilt."""
     try:
-        cache = codec.decode(_CacheFile, json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # also not UTF-8, no JSON, or another shape
+        cache = codec.decode(_CacheFile, read_document(file))
+    except (OSError, ValueError, RecursionError):  # also not UTF-8, no JSON, or another shape
         return {}
     return cache.entries if cache.format == codec.FORMAT else {}
 
@@ -157,12 +156,3 @@ def _cached_recording(values: Any, digest: str) -> Recording | None:
     except codec.CodecError:
         return None
     return entry.recording if entry.script == digest else None
-
-
-def _write_cache(file: Path, entries: Mapping[str, Any]) -> None:
-    """Replace the file in one step, readable by its owner only: a script's SQL may be confidential."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = file.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(codec.encode(_CacheFile(codec.FORMAT, entries)), stream)
-    unfinished.replace(file)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magetui.engine.directories import state_directory
-from magetui.engine.private_files import read_document, write_document
 from magetui.engine.project.interpreter import environments
 from magetui.engine.project.project import Project
 from magetui.protocol.journal import now
+from magetui.protocol.private_files import read_document, write_document
 
 FILE = "trusted.json"
 FORMAT = 1

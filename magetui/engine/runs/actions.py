@@ -23,7 +23,7 @@ def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:
     """Return the live runs of this database that the session has ever blocked. Raises `StateError`."""
     return tuple(
         record.run
-        for record in list_runs(workspace.environment, NEWEST_RUNS)
+        for record in list_runs(workspace.environment, NEWEST_RUNS).records
         if record.alive
         and record.database == workspace.target.redacted
         and any(blocker.pid == session.pid for blocker in record.blockers)

@@ -10,11 +10,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
-from magetui.engine.errors import RefusedError, StateError
+from magetui.engine.errors import RefusedError, RunNotFoundError, StateError, UnreadableRunError
+from magetui.engine.runs import summaries
 from magetui.engine.runs.journals import journal_path, require_journal, run_numbers, runs_directory
 from magetui.engine.runs.record import RunRecord, fold
 from magetui.engine.runs.start import StartedRun
@@ -22,8 +23,10 @@ from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.protocol import events, journal
 from magetui.protocol.machine import identity
+from magetui.protocol.private_files import ForeignFileError, open_own
 
 FOLLOW_PULSE_SECONDS = 0.1
+LAST_BYTES = 20_000  # of a child's stderr
 NEWEST_RUNS = 20  # how many runs are searched for live ones
 FIRST_EVENT_SECONDS = 10.0  # how long a child may take to write its first event
 
@@ -49,21 +52,20 @@ def follow_run(
     that are new to the record. Raises the errors of `read_run`.
     """
     run = started if isinstance(started, int) else started.run
-    read_run(environment, run)  # raises if the journal cannot be read
-    path = journal_path(runs_directory(environment), run)
-    reader, record = journal.Reader(path), RunRecord(run=run)
-    while not stop():
-        alive = journal.is_alive(path)  # asked before reading, so that the child's last events are not missed
-        fresh = list(reader.read())
-        record = fold(record, fresh)
-        hear(fresh)
-        if not alive or not record.alive:  # a process that a script left behind keeps the journal's lock
-            break
-        if fresh:
-            yield record
-        time.sleep(FOLLOW_PULSE_SECONDS)
-    else:
-        return
+    path, record = journal_path(runs_directory(environment), run), RunRecord(run=run)
+    with _opened(environment, run) as reader:
+        while not stop():
+            alive = reader.alive  # asked before reading, so that the child's last events are not missed
+            fresh = list(reader.read())
+            record = fold(record, fresh)
+            hear(fresh)
+            if not alive or not record.alive:  # a process that a script left behind keeps the journal's lock
+                break
+            if fresh:
+                yield record
+            time.sleep(FOLLOW_PULSE_SECONDS)
+        else:
+            return
     if isinstance(started, StartedRun):
         started.process.wait()
     yield _closed(record, path)
@@ -71,36 +73,91 @@ def follow_run(
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
     """Return the run's record as it is now. Raises `RunNotFoundError`, or `StateError` if it may not be read."""
-    directory = runs_directory(environment)
-    try:
-        path = require_journal(directory, run)
-        alive = journal.is_alive(path)
-        record = fold(RunRecord(run=run), journal.Reader(path).read())
-    except PermissionError as error:
-        raise StateError(directory, error, "read") from error
-    return record if alive else _closed(record, path)
+    with _opened(environment, run) as reader:
+        alive = reader.alive
+        record = fold(RunRecord(run=run), reader.read())
+    return record if alive else _closed(record, journal_path(runs_directory(environment), run))
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
-    """Return all events, sorted by time: another process may have written a signal after its effect."""
+    """Return all events in the order in which they happened.
+
+    That is their order in the journal, except for signals: another process may write a signal after its effect. The
+    times do not decide about the others, because a clock may be set back while a run continues.
+    """
+    happened: list[events.Event] = []
+    with _opened(environment, run) as reader:
+        for event in reader.read():
+            place = len(happened)
+            while isinstance(event, events.SessionSignalled) and place > 0 and happened[place - 1].at > event.at:
+                place -= 1
+            happened.insert(place, event)
+    return tuple(happened)
+
+
+@contextmanager
+def _opened(environment: Mapping[str, str], run: int) -> Iterator[journal.Reader]:
     directory = runs_directory(environment)
     try:
-        return tuple(sorted(journal.Reader(require_journal(directory, run)).read(), key=lambda event: event.at))
-    except PermissionError as error:
-        raise StateError(directory, error, "read") from error
+        path = require_journal(directory, run)
+        reader = journal.Reader(path)
+    except OSError as error:
+        is_about_directory = isinstance(error, PermissionError) and not isinstance(error, ForeignFileError)
+        raise StateError(directory if is_about_directory else Path(error.filename), error, "read") from error
+    with reader:
+        yield reader
 
 
-def list_runs(environment: Mapping[str, str], most: int | None = None) -> tuple[RunRecord, ...]:
-    """Return at most `most` of this user's runs, newest first. Raises `StateError` if they may not be read."""
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """The runs on record, newest first. `skipped` are sentences about records that could not be read."""
+
+    records: tuple[RunRecord, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def list_runs(environment: Mapping[str, str], most: int | None = None) -> RunList:
+    """Return at most `most` of this user's runs, without what scripts printed. Raises `StateError`.
+
+    A run that has ended is read from its summary, if there is one.
+    """
     directory = runs_directory(environment)
     try:
         os.scandir(directory).close()  # `Path.glob` ignores a directory that it may not read
-        readable = (n for n in reversed(run_numbers(directory)) if os.access(journal_path(directory, n), os.R_OK))
+        numbers = run_numbers(directory)[::-1]
     except (FileNotFoundError, NotADirectoryError):
-        return ()
+        return RunList(())
     except OSError as error:
         raise StateError(directory, error, "read") from error
-    return tuple(read_run(environment, number) for number in islice(readable, most))
+    records: list[RunRecord] = []
+    skipped: list[str] = []
+    for number in numbers:
+        if len(records) == most:
+            break
+        try:
+            records.append(_summarized(environment, number))
+        except RunNotFoundError:
+            continue  # it was pruned meanwhile
+        except (StateError, UnreadableRunError) as error:
+            skipped.append(error.message)
+    return RunList(tuple(records), tuple(skipped))
+
+
+def _summarized(environment: Mapping[str, str], run: int) -> RunRecord:
+    """Return the record from the summary of a run that has ended, else from its journal. Then write the summary."""
+    path = journal_path(runs_directory(environment), run)
+    if (known := summaries.read(path)) is not None:
+        return known
+    with _opened(environment, run) as reader:
+        state, alive = reader.state, reader.alive
+        record = summaries.shortened(fold(RunRecord(run=run), reader.read()))
+        if record.started is None and reader.unreadable:
+            raise UnreadableRunError(f"The record of run {run} is skipped: {path} holds no run.")
+    if alive:
+        return record
+    record = _closed(record, path)
+    summaries.write(path, state, record)
+    return record
 
 
 def earlier_steps(
@@ -109,7 +166,7 @@ def earlier_steps(
     """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it."""
     wanted = set(steps)
     earlier: dict[tuple[str, str], EarlierStep] = {}
-    for record in list_runs(environment, NEWEST_RUNS) if wanted else ():
+    for record in list_runs(environment, NEWEST_RUNS).records if wanted else ():
         for step in record.steps:
             key = (step.revision, step.direction)
             if key in wanted and key not in earlier and step.elapsed_ms is not None and not record.alive:
@@ -147,14 +204,18 @@ def cancel_run(environment: Mapping[str, str], run: int) -> bool:
     while record.pid is None and record.alive and time.monotonic() < deadline:
         time.sleep(FOLLOW_PULSE_SECONDS)  # the child has only just been started
         record = read_run(environment, run)
-    if record.machine and record.machine != identity() and journal.is_alive(path):
+    with _opened(environment, run) as reader:
+        alive = reader.alive
+    if record.machine and record.machine != identity() and alive:
         raise RefusedError(f"Run {run} continues on {record.host or 'another machine'}: cancel it there.")
     # The child holds the journal's lock. While the lock is held, no other process can have this pid, unless the run has
     # ended and a process that a script left behind still holds it.
-    if not record.alive or not journal.is_alive(path):
+    if not record.alive or not alive:
         return False
     if record.pid is None:
         raise RefusedError(f"Run {run} has not recorded its process yet, so it was not asked to stop: ask again.")
+    if not journal.is_held_by(path, record.pid):
+        raise RefusedError(f"Process {record.pid} does not write the record of run {run}, so it was not asked to stop.")
     try:
         os.kill(record.pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -166,11 +227,20 @@ def _closed(record: RunRecord, path: Path) -> RunRecord:
     """Return the record of a run whose child has ended. If the journal has no outcome, the run is lost."""
     if record.outcome != "running":
         return record
-    complaints = path.with_suffix(".stderr")
-    lines = complaints.read_text(errors="replace").strip().splitlines() if complaints.is_file() else []
+    lines = _complaints(path.with_suffix(".stderr"))
     if not lines:
         error = "The run's process ended without a report: it was killed, or the machine went down."
     else:
         error = f"The process could not start: {lines[-1]}" if record.pid is None else lines[-1]
     steps = tuple(replace(s, state="stopped") if s.state == "running" else s for s in record.steps)
     return replace(record, outcome="lost", error=error, steps=steps, wait=None)
+
+
+def _complaints(file: Path) -> list[str]:
+    """Return the last lines of the child's stderr, without spaces around them."""
+    try:
+        with os.fdopen(open_own(file), "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - LAST_BYTES))
+            return stream.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return []

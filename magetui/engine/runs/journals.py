@@ -5,6 +5,7 @@ The module is separate because everything in this package finds its journal here
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from magetui.engine.directories import state_directory
 from magetui.engine.errors import RunNotFoundError, StateError
 from magetui.protocol import journal
 from magetui.protocol.machine import user
+from magetui.protocol.private_files import make_private
+
+NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 
 def runs_directory(environment: Mapping[str, str]) -> Path:
@@ -24,13 +28,14 @@ def journal_path(directory: Path, run: int) -> Path:
 
 
 def run_numbers(directory: Path) -> list[int]:
-    return sorted(int(path.stem) for path in directory.glob("*.jsonl") if path.stem.isdigit())
+    """Return the numbers of the journals in the directory, in order. Other names, such as '007', are no journals."""
+    return sorted(int(path.stem) for path in directory.glob("*.jsonl") if NUMBER.fullmatch(path.stem))
 
 
 def new_journal(directory: Path) -> tuple[int, int]:
     """Create the next run's journal. Return its number and the descriptor that locks it. Raises `StateError`."""
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory)
         number = max(run_numbers(directory), default=0)
         while True:
             number += 1
@@ -45,8 +50,11 @@ def new_journal(directory: Path) -> tuple[int, int]:
 def require_journal(directory: Path, run: int) -> Path:
     """Return the path of the run's journal. Raises `RunNotFoundError` if it does not exist."""
     path = journal_path(directory, run)
-    if not path.is_file():
-        raise RunNotFoundError(f"There is no run {run} on record in {directory}. 'magetui runs' lists the runs.")
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        why = f"There is no run {run} on record in {directory}. 'magetui runs' lists the runs."
+        raise RunNotFoundError(why) from None
     return path
 
 

@@ -64,7 +64,7 @@ class RunRecord:
     committed: bool = False
     losses: tuple[Loss, ...] = ()  # what the plan loses, as counted before the run
     compared: events.SchemaCompared | None = None  # None for a run of an earlier version
-    output: tuple[str, ...] = ()  # the last lines; the journal has all of them
+    output: tuple[str, ...] = ()  # the last lines; the journal has more
     output_lines: int = 0
     cancel_requested: bool = False
     line_dropped: bool = False
@@ -168,6 +168,8 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
         case events.OutputPrinted():
             output = (*record.output[1 - OUTPUT_KEPT :], event.text)
             return replace(record, output=output, output_lines=record.output_lines + 1)
+        case events.OutputSkipped():
+            return replace(record, output_lines=record.output_lines + event.lines)
         case events.LineDropped():
             return replace(record, line_dropped=True)
         case events.CancelRequested():

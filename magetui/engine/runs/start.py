@@ -16,6 +16,7 @@ from pathlib import Path
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
+from magetui.engine.runs.retention import Retention, prune
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Loss, OnDisconnect, Plan
 from magetui.model.server import Timeouts
@@ -27,11 +28,12 @@ TAKES_TABLES = re.compile(r"\b(?:batch_alter_table|drop_table|drop\s+table|forei
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run waits, how often it retries, and what it does if this program is gone."""
+    """How long a run waits, how often it retries, what it does if this program is gone, and which records are kept."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
+    keep: Retention = field(default_factory=Retention)  # how many records of earlier runs
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
     )
     command, folder = [workspace.python.path, "-c", BOOT], workspace.project.folder
     directory = runs_directory(workspace.environment)
+    with suppress(StateError):  # the old records are no reason against a new one
+        prune(workspace.environment, limits.keep)
     number, descriptor = new_journal(directory)
     path = journal_path(directory, number)
     try:

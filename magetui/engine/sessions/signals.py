@@ -125,7 +125,7 @@ def _belongs_to_lost_run(workspace: Workspace, session: Session) -> bool:
         record.outcome == "lost"
         and record.database == workspace.target.redacted
         and (record.session, record.application) == (session.pid, session.application)
-        for record in follow.list_runs(workspace.environment, follow.NEWEST_RUNS)
+        for record in follow.list_runs(workspace.environment, follow.NEWEST_RUNS).records
     )
 
 

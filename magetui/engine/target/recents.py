@@ -13,11 +13,11 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from magetui.engine.directories import state_directory
-from magetui.engine.private_files import read_document, write_document
 from magetui.engine.target.selection import PROJECT, Selection
 from magetui.engine.target.target import Target, odbc_string
 from magetui.protocol import odbc
 from magetui.protocol.journal import now
+from magetui.protocol.private_files import read_document, write_document
 from magetui.protocol.redaction import HIDDEN, SECRET_KEYS, redact_url
 
 MOST = 10

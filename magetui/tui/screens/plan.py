@@ -236,6 +236,7 @@ class PlanScreen(OverScreen):
 
     def _limits(self) -> Limits | None:
         """Return the limits of the fields. If a field is wrong, show a sentence and return None."""
+        from magetui.engine.runs.retention import Retention
         from magetui.engine.runs.start import Limits
         from magetui.model.server import Timeouts
 
@@ -250,8 +251,10 @@ class PlanScreen(OverScreen):
         except ArgumentTypeError:
             self._say(f"The number of retries is a count such as 0 or 5, not '{text}'.", WARNING)
             return None
-        statement_ms = round(self.magetui.settings.statement_timeout_seconds * 1000)
-        return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect)
+        settings = self.magetui.settings
+        statement_ms = round(settings.statement_timeout_seconds * 1000)
+        keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
+        return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect, keep)
 
     # -- consent
 

@@ -47,7 +47,7 @@ class RunsScreen(OverScreen):
         from magetui.engine.runs.follow import list_runs
 
         try:
-            self.call_later(self._reread, list_runs(self.magetui.environment))
+            self.call_later(self._reread, list_runs(self.magetui.environment).records)
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("runs", error.message))
 

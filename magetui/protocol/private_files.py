@@ -1,7 +1,7 @@
-"""The operator's own small files: JSON documents that only their owner can read, and that nobody else can have planted.
+"""The operator's own files: journals and small documents, which nobody else may read, and nobody else can have planted.
 
-The state directory may be in a place where others can write, as with a shared `XDG_STATE_HOME`. So a document counts
-only if it is a plain file of this user that nobody else can write.
+The state directory may be in a place where others can write, as with a shared `XDG_STATE_HOME`. So a file counts only
+if it is a plain file of this user that nobody else can write.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from magetui.protocol.journal import PRIVATE
-
-PRIVATE_DIRECTORY = 0o700
+PRIVATE, PRIVATE_DIRECTORY = 0o600, 0o700
 LARGEST = 16 << 20  # bytes
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -52,13 +50,21 @@ def require_own(found: os.stat_result, path: Path) -> None:
         raise ForeignFileError(errno.EACCES, "other users can write it", path)
 
 
+def open_own(file: Path) -> int:
+    """Open an own file for reading, and return its descriptor. Raises `OSError`, for a link and for a foreign file."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        require_own(os.fstat(descriptor), file)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def read_document(file: Path) -> Any:
     """Return the JSON document of an own file. Raises `OSError`, `ValueError` and `RecursionError`."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, encoding="utf-8") as stream:
-        found = os.fstat(descriptor)
-        require_own(found, file)
-        if found.st_size > LARGEST:
+    with os.fdopen(open_own(file), encoding="utf-8") as stream:
+        if os.fstat(stream.fileno()).st_size > LARGEST:
             raise ValueError("it is too large for a document of this program")
         return json.load(stream)
 
@@ -71,7 +77,7 @@ def write_document(file: Path, document: Any) -> None:
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=1)
+            json.dump(document, stream)
         unfinished.replace(file)
     except OSError:
         unfinished.unlink(missing_ok=True)
