@@ -55,7 +55,8 @@ def follow_run(
     path, record = journal_path(runs_directory(environment), run), RunRecord(run=run)
     with _opened(environment, run) as reader:
         while not stop():
-            alive = reader.alive  # asked before reading, so that the child's last events are not missed
+            # Asked before reading, so that the child's last events are not missed.
+            alive, state = reader.alive, reader.state
             fresh = list(reader.read())
             record = fold(record, fresh)
             hear(fresh)
@@ -68,7 +69,9 @@ def follow_run(
             return
     if isinstance(started, StartedRun):
         started.process.wait()
-    yield _closed(record, path)
+    record = _closed(record, path)
+    summaries.write(path, state, record)
+    yield record
 
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
@@ -150,14 +153,13 @@ def _summarized(environment: Mapping[str, str], run: int) -> RunRecord:
         return known
     with _opened(environment, run) as reader:
         state, alive = reader.state, reader.alive
-        record = summaries.shortened(fold(RunRecord(run=run), reader.read()))
+        record = fold(RunRecord(run=run), reader.read())
         if record.started is None and reader.unreadable:
             raise UnreadableRunError(f"The record of run {run} is skipped: {path} holds no run.")
-    if alive:
-        return record
-    record = _closed(record, path)
-    summaries.write(path, state, record)
-    return record
+    if not alive:
+        record = _closed(record, path)
+        summaries.write(path, state, record)
+    return summaries.shortened(record)
 
 
 def earlier_steps(

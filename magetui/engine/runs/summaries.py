@@ -37,7 +37,8 @@ def read(journal: Path) -> RunRecord | None:
 def write(journal: Path, state: tuple[int, int], record: RunRecord) -> None:
     """Write the summary of a journal that was in this state when it was read. Without one, the journal is read."""
     with suppress(OSError):
-        document = {"format": FORMAT, "journal": list(state), "record": codec.encode(record)}
+        journal.lstat()  # somebody may have deleted it
+        document = {"format": FORMAT, "journal": list(state), "record": codec.encode(shortened(record))}
         write_document(summary_path(journal), document)
 
 
