@@ -6,12 +6,18 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from magetui.config.settings import Settings
+from magetui.cli.exposure import hide_arguments, prevent_core_dumps
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
 
 
 def main() -> None:
     """Run the program and exit with a status that `magetui.cli.main` documents."""
+    hide_arguments()
+    prevent_core_dumps()
     _open_streams()
     from magetui.cli.main import run
 

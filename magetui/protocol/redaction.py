@@ -7,9 +7,11 @@ leaves the program is searched for the secrets that the URL contained. `odbc` re
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -27,14 +29,40 @@ AUTHORITY = re.compile(r"^([^:]*(?:://[^:]*)?):(?!//)(.+)@", re.DOTALL)
 # keyword. Repetitions are bounded: a script may print a word of a megabyte, and the time must not grow quadratically.
 KEYWORD = re.compile(
     rf"(?P<key>(?:\b|(?<=%[0-9A-Fa-f]{{2}})){SECRET_KEYS}\s*{EQUALS}\s*)"
-    rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).){{0,1000}}{CLOSE}|'(?:[^'\\]|\\.){{0,1000}}'"
+    rf"(?P<value>{OPEN}(?:{CLOSE}{CLOSE}|(?!{CLOSE}).){{0,1000}}{CLOSE}|[nN]?'(?:[^'\\]|\\.){{0,1000}}'"
     rf"|(?:(?!{SEMICOLON}\s{{0,20}}(?:[\w %]{{1,60}}?{EQUALS}|$|[&\s]))[^&\s])*)",
     re.IGNORECASE | re.DOTALL,
 )
-SQL_PASSWORD = re.compile(r"(\bpassword\s{1,9})'(?:[^']|''){0,1000}'", re.IGNORECASE)  # ALTER ROLE … PASSWORD '…'
-# The last one is SQLAlchemy's spelling in a URL, with every reserved character encoded.
-PLAIN_AND_ENCODED: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, partial(quote, safe=""))
+# A literal of SQL in each of its forms: '…', E'…', U&'…', N'…', $$…$$, $tag$…$tag$.
+SQL_LITERAL = (
+    r"(?:[eE]'(?:[^'\\]|\\.|''){0,1000}'|(?:[uU]&|[nN])?'(?:[^']|''){0,1000}'"
+    r"|\$(?P<tag>\w{0,40})\$(?:(?!\$(?P=tag)\$).){0,1000}\$(?P=tag)\$)"
+)
+SQL_PASSWORD = re.compile(  # ALTER ROLE … PASSWORD '…'
+    rf"(?P<before>\bpassword\s{{1,9}}){SQL_LITERAL}", re.IGNORECASE | re.DOTALL
+)
+NAMED_SECRET = r"[\w.\- ]{0,60}(?:password|passwd|pwd|secret|token|api_?key|private_key|credential)[\w.\- ]{0,60}"
+# set_config('app.password', '…', false), and SET app.password TO '…'
+SQL_SETTING = re.compile(
+    rf"(?P<before>\bset_config\s{{0,9}}\(\s{{0,9}}'{NAMED_SECRET}'\s{{0,9}},\s{{0,9}}"
+    rf"|\bset\s{{1,9}}(?:local\s{{1,9}}|session\s{{1,9}})?{NAMED_SECRET}\s{{1,9}}to\s{{1,9}})"
+    rf"{SQL_LITERAL}",
+    re.IGNORECASE | re.DOTALL,
+)
+# format('CREATE USER x PASSWORD %L', '…'): the arguments are hidden, to the end of the call or of the line.
+SQL_FORMAT = re.compile(
+    rf"(?P<before>\bformat\s{{0,9}}\(\s{{0,9}}'[^']{{0,500}}{NAMED_SECRET}[^']{{0,500}}'\s{{0,9}},)[^)\n]{{0,1000}}",
+    re.IGNORECASE,
+)
+# "password": "…" of JSON, and 'password': '…' of a Python dict, also inside of a text, with backslashes.
+QUOTED_PAIR = re.compile(
+    rf"(?P<before>(?P<slashes>\\{{0,3}})(?P<quote>[\"']){NAMED_SECRET}(?P=slashes)(?P=quote)\s{{0,9}}:\s{{0,9}}"
+    rf"(?P=slashes)(?P<other>[\"']))(?:(?!(?P=slashes)(?P=other))(?:\\.|.)){{1,1000}}(?=(?P=slashes)(?P=other))",
+    re.IGNORECASE | re.DOTALL,
+)
+WRITTEN_SECRETS = (SQL_PASSWORD, SQL_SETTING, SQL_FORMAT, QUOTED_PAIR)
 SHORTEST_SECRET = 3
+SHORTEST_ENCODED = 8  # characters of base64 or hexadecimal digits: a shorter piece may be a part of anything
 SHORTEST_STORE_SECRET = 8
 # Names such as DB_PASSWORD, GITHUB_TOKEN, SECRET_KEY, AWS_SECRET_ACCESS_KEY.
 SECRET_VARIABLE = re.compile(r"PASSWORD|PASSWD|_PWD$|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
@@ -69,15 +97,14 @@ def secrets_of(url: str) -> tuple[str, ...]:
         secrets |= {match[2], match[2].split("@")[0]}
     if (string := odbc.in_url(url)) is not None and string.password is not None:
         secrets |= {string.password, odbc.braced(string.password)}
-    spellings = (*PLAIN_AND_ENCODED, unquote, unquote_plus)
-    return _longest_first(spell(secret) for secret in secrets for spell in spellings if spell(secret) not in shown)
+    secrets |= {decode(secret) for secret in secrets for decode in (unquote, unquote_plus)}
+    return _longest_first(text for secret in secrets for text in spellings(secret) if text not in shown)
 
 
 def store_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return a secret store's credentials in the environment, longest first, without short ones such as 'test'."""
     secrets = {environment.get(variable, "") for variable in STORE_VARIABLES}
-    spelled = (spell(secret) for secret in secrets for spell in PLAIN_AND_ENCODED)
-    return _longest_first(spelled, SHORTEST_STORE_SECRET)
+    return _longest_first((text for secret in secrets for text in spellings(secret)), SHORTEST_STORE_SECRET)
 
 
 def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
@@ -90,7 +117,48 @@ def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
 
 def password_spellings(password: str, shown: str) -> tuple[str, ...]:
     """Return the spellings of a password that is in no URL, longest first, without those in the redacted URL."""
-    return _longest_first(spell(password) for spell in PLAIN_AND_ENCODED if spell(password) not in shown)
+    return _longest_first(text for text in spellings(password) if text not in shown)
+
+
+def spellings(secret: str) -> frozenset[str]:
+    """Return the secret as programs write it: in a URL, Python, JSON, SQL, a shell, .pgpass, HTML, base64 and hex."""
+    in_urls = [
+        quote(secret, errors="replace"),
+        quote_plus(secret, errors="replace"),
+        quote(secret, safe="", errors="replace"),
+    ]
+    doubled = secret.replace("\\", "\\\\")
+    texts = [
+        secret,
+        *in_urls,
+        *(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in in_urls),
+        repr(secret)[1:-1],
+        doubled.replace("'", "\\'"),
+        doubled.replace('"', '\\"'),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(json.dumps(secret)[1:-1])[1:-1],
+        secret.replace("'", "''"),
+        doubled.replace("'", "''"),
+        secret.replace("'", "'\"'\"'"),
+        secret.replace("'", "'\\''"),
+        doubled.replace(":", "\\:"),
+        html.escape(secret),
+    ]
+    data = secret.encode(errors="replace")
+    texts.append(repr(data)[2:-1])
+    pieces = [data.hex(), data.hex().upper(), *_in_base64(data)]
+    return frozenset([*texts, *(piece for piece in pieces if len(piece) >= SHORTEST_ENCODED)])
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """Yield what base64 makes of the data, wherever it stands in a longer text: it may begin at any of three places."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data).rstrip(b"=").decode()
+        first = -(-before * 8 // 6)  # the first characters, and the last one, depend on what stands beside the data
+        last = len(encoded) if (before + len(data)) % 3 == 0 else len(encoded) - 1
+        yield encoded[first:last]
+        yield encoded[first:last].replace("+", "-").replace("/", "_")
 
 
 def _longest_first(spelled: Iterable[str], shortest: int = SHORTEST_SECRET) -> tuple[str, ...]:
@@ -113,7 +181,9 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
     text = re.sub(r"[A-Za-z][\w+.-]{0,40}://\S+", lambda match: redact_url(match[0]), text)
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    return SQL_PASSWORD.sub(rf"\1{HIDDEN}", KEYWORD.sub(rf"\g<key>{HIDDEN}", text))
+    for pattern in WRITTEN_SECRETS:
+        text = pattern.sub(rf"\g<before>{HIDDEN}", text)
+    return KEYWORD.sub(rf"\g<key>{HIDDEN}", text)
 
 
 def clean_json(value: Any, clean: Callable[[str], str], exact: Collection[str] = ()) -> Any:

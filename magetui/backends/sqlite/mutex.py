@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,10 @@ from pathlib import Path
 
 from magetui.model.sessions import MutexHolder
 
+# In a folder where others can write, a link in place of the lock file would have us overwrite the file it leads to.
+FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+LONGEST_NOTE = 10_000  # characters
+
 
 def lock_path(database: Path | None) -> Path | None:
     """Return the lock file of a database; None for a database in memory."""
@@ -21,25 +26,28 @@ def lock_path(database: Path | None) -> Path | None:
 def holder_of(database: Path | None) -> MutexHolder | None:
     """Return the current holder of the database's lock; None if the lock is free."""
     path = lock_path(database)
-    if path is None or not path.exists():
+    if path is None:
         return None
     try:
-        with path.open(errors="replace") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _holder(file.read())
+        descriptor = os.open(path, os.O_RDONLY | FLAGS)
     except FileNotFoundError:
-        return None  # the lock has just been released
-    except PermissionError:
-        return MutexHolder(pid=None, note=f"the lock file {path} is not yours to read")
+        return None
+    except OSError as error:
+        is_link = error.errno == errno.ELOOP
+        why = f"{path} is a link, which is not followed" if is_link else f"{path} is not yours to read"
+        return MutexHolder(pid=None, note=f"the lock file {why}")
+    with os.fdopen(descriptor, errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(file.read(LONGEST_NOTE))
     return None
 
 
 def _holder(text: str) -> MutexHolder:
     """Return the holder that the lock file names; after a full disk the file may be empty or incomplete."""
     holder = None
-    with suppress(json.JSONDecodeError):
+    with suppress(ValueError, RecursionError):
         holder = json.loads(text)
     if not isinstance(holder, dict):
         return MutexHolder(pid=None)
@@ -58,7 +66,12 @@ class LockFile:
     def try_acquire(self) -> bool:
         if self._path is None:
             return True  # a database in memory has no other users
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | FLAGS, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return False  # `holder_of` says that it is a link
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,7 +80,8 @@ class LockFile:
         # The last holder may have deleted this file while we opened it: a lock on it would exclude nobody.
         is_current = False
         with suppress(FileNotFoundError):
-            is_current = os.path.samestat(os.fstat(descriptor), self._path.stat())
+            found = os.fstat(descriptor)
+            is_current = os.path.samestat(found, self._path.lstat()) and stat.S_ISREG(found.st_mode)
         if not is_current:
             os.close(descriptor)
             return False

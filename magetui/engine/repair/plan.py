@@ -7,6 +7,7 @@ revision, or to none of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,8 @@ from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.operations import Recording
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
+from magetui.protocol import codec
+from magetui.protocol.redaction import HIDDEN
 
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows
@@ -65,6 +68,7 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     case = _Case(partial, recordings[partial.revision], start, expected, snapshot)
     steps, notes = _steps(case, verb, in_doubt)
     _require_complete(case, verb, steps)
+    _require_unhidden(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
     revision = chain.by_id[partial.revision]
     table = version_table_name(workspace)
@@ -220,6 +224,15 @@ def _require_complete(case: _Case, verb: RepairVerb, steps: Iterable[RepairStep]
         raise RefusedError(
             f"Cannot {verb} {partial.revision}: the schema would still have {count_differences(differences)} "
             f"({'; '.join(wrong[:NAMED_AT_MOST])}). Nothing was changed."
+        )
+
+
+def _require_unhidden(case: _Case, verb: RepairVerb, steps: Sequence[RepairStep]) -> None:
+    """Refuse to run an operation as it is described, if a secret was removed from its description."""
+    if any(step.direction is None and HIDDEN in json.dumps(codec.encode(step.operation)) for step in steps):
+        raise RefusedError(
+            f"Cannot {verb} {case.partial.revision}: an operation contains what looks like a secret, and magetui keeps "
+            "no secrets. Do it by hand: 'magetui evidence' lists the operations. Nothing was changed."
         )
 
 
