@@ -17,7 +17,7 @@ from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preflight import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
-from magetui.engine.runs import follow, start
+from magetui.engine.runs import start
 from magetui.engine.runs.retention import Retention
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
@@ -92,7 +92,7 @@ def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview 
     lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
     keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
     limits = start.Limits(Timeouts(lock_ms, statement_ms), settings.lock_retries, settings.on_disconnect, keep)
-    with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
+    with Interrupts(os.environ) as interrupts:
         started = start.start_run(workspace, plan, limits, losses)
         interrupts.started(started.run)
         complain(f"run {started.run} started; ctrl+c cancels it")

@@ -20,6 +20,7 @@ from magetui.engine.errors import RefusedError, UsageError
 from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preview.preview import ask_scripts, preview_plan
 from magetui.engine.runs import follow
+from magetui.engine.runs.cancel import cancel_run
 from magetui.engine.runs.retention import Retention, prune
 from magetui.engine.schema.introspect import describe_table, list_tables
 from magetui.engine.schema.snapshot import Reading, open_reading
@@ -155,7 +156,7 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         )
         return 0
     if values.get("cancel"):
-        asked = follow.cancel_run(os.environ, number)
+        asked = cancel_run(os.environ, number)
         complain(f"Run {number} was asked to stop." if asked else f"Run {number} has already ended.")
     record = follow.read_run(os.environ, number)
     if record.alive:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from magetui.cli.output import complain
 from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
 from magetui.engine.runs import follow
+from magetui.engine.runs.cancel import cancel_run, kill_run
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.runs.start import StartedRun
 from magetui.protocol.events import Event
 from magetui.text import formats
-from magetui.text.run_events import RunTeller
+from magetui.text.run_events import UNCOMMITTED, RunTeller, still_at
 
 
 class Interrupts:
-    """Handles ctrl+c during a run: it asks the run to stop, and never interrupts what this program prints.
+    """Handles ctrl+c during a run, and never interrupts what this program prints.
 
-    A `KeyboardInterrupt` could come after the start of the run and before the program follows it. Then nobody would
+    The first asks the run to stop. The second says what the run is still at, and the third ends its process. A
+    `KeyboardInterrupt` could come after the start of the run and before the program follows it. Then nobody would
     learn how the run ended.
     """
 
-    def __init__(self, cancel: Callable[[int], bool]) -> None:
-        self._cancel = cancel
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._run: int | None = None
-        self._wanted = False
+        self._count = 0
         self._before = signal.getsignal(signal.SIGINT)
 
     def __enter__(self) -> Interrupts:
@@ -42,20 +44,32 @@ class Interrupts:
     def started(self, run: int) -> None:
         """Take the number of the run. If ctrl+c came before, ask the run to stop now."""
         self._run = run
-        if self._wanted:
-            self._ask(run)
+        if self._count:
+            self._count = 1
+            self._answer(run)
 
     def _received(self) -> None:
-        self._wanted = True
+        self._count += 1
         if self._run is not None:
-            self._ask(self._run)
+            self._answer(self._run)
 
-    def _ask(self, run: int) -> None:
+    def _answer(self, run: int) -> None:
         try:
-            reply = "cancelling …" if self._cancel(run) else f"run {run} has already ended, so it is not cancelled"
+            reply = self._act(run)
         except MagetuiError as error:
             reply = error.message
-        os.write(2, f"{reply}\n".encode())  # sys.stderr may be in the middle of a write itself
+        os.write(2, f"{formats.for_terminal(reply, colour=False)}\n".encode())  # sys.stderr may be in a write itself
+
+    def _act(self, run: int) -> str:
+        if self._count == 1:
+            ended = f"run {run} has already ended, so it is not cancelled"
+            return "cancelling …" if cancel_run(self._environment, run) else ended
+        record = follow.read_run(self._environment, run)
+        if not record.alive:
+            return f"run {run} has ended"
+        if self._count == 2:
+            return f"{still_at(record)}. ctrl+c again ends its process: {UNCOMMITTED}."
+        return f"ending the process of run {run} …" if kill_run(self._environment, run) else f"run {run} has ended"
 
 
 def followed(run: StartedRun | int) -> RunRecord:

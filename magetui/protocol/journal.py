@@ -77,6 +77,11 @@ def create(path: Path) -> int:
     return descriptor
 
 
+def cancel_path(path: Path) -> Path:
+    """Return the file beside a journal whose existence asks the run to stop."""
+    return path.with_suffix(".cancel")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
     """Open the journal of another process's run, to append an event to it. Raises `OSError`."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from magetui.protocol import codec, events, requests
-from magetui.protocol.journal import Journal, now
+from magetui.protocol.journal import Journal, cancel_path, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
 from magetui.runner.output import capture_output
 from magetui.runner.script_errors import error_text
@@ -39,9 +39,9 @@ def main() -> None:
     password = password_spellings(os.environ.get("PGPASSWORD", ""), redact_url(request.url))
     journal = Journal(descriptor, (*secrets_of(request.url), *password, *store_secrets(os.environ)))
     end_capture = capture_output(journal)
-    last_words = LastWords(Path(sys.argv[3]))
+    last_words, wanted = LastWords(Path(sys.argv[3])), cancel_path(Path(sys.argv[3]))
     try:
-        _execute(request, journal, _move_line_from_stdin())
+        _execute(request, journal, _move_line_from_stdin(), wanted)
     except Exception as error:  # noqa: BLE001 - a bug of this program: the journal must say so
         traceback.print_exc()
         message = f"The program itself failed: {error_text(error)}"
@@ -55,6 +55,7 @@ def main() -> None:
                 stream.flush()
         end_capture()
         last_words.close()
+        wanted.unlink(missing_ok=True)
     os._exit(0)  # do not wait for threads that env.py or a script left running
 
 
@@ -97,13 +98,13 @@ def _make_importable(scripts: requests.Scripts) -> None:
         sys.dont_write_bytecode = True
 
 
-def _execute(request: requests.Request, journal: Journal, line: int) -> None:
+def _execute(request: requests.Request, journal: Journal, line: int, wanted: Path) -> None:
     started = now()
     try:
         from magetui.runner.execute import Run
 
         _make_importable(request.scripts)
-        run = Run(request, journal, line)
+        run = Run(request, journal, line, wanted)
     except ImportError as error:
         message = f"The interpreter {sys.executable} lacks a package that migrating needs: {error}."
         journal.append(events.RunEnded(at=started, outcome="failed", current=None, elapsed_ms=0, error=message))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -29,7 +30,7 @@ from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.protocol.machine import this_process
 from magetui.protocol.redaction import password_spellings, redact_url
 from magetui.protocol.requests import Request
-from magetui.runner.alembic_config import alembic_config, prefer_installed_driver
+from magetui.runner.alembic_config import alembic_config, prefer_installed_driver, script_files
 from magetui.runner.ending import Ending, ReadBack, listed
 from magetui.runner.env_context import OneVersionTable, create_schema
 from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
@@ -45,7 +46,8 @@ from magetui.runner.watch import Progress, RunCancelled, Watcher
 class Run:
     """One run. `execute` carries out its request and writes its journal; no error of a migration leaves `execute`."""
 
-    def __init__(self, request: Request, journal: Journal, line: int | None = None) -> None:
+    def __init__(self, request: Request, journal: Journal, line: int | None = None, wanted: Path | None = None) -> None:
+        """Prepare a run. If the pipe `line` ends, or the file `wanted` appears, the run is to stop."""
         self._request = request
         self._plan = request.plan
         self._line = line if request.on_disconnect == "cancel" else None
@@ -53,7 +55,8 @@ class Run:
         self._url = make_url(request.url)
         self._backend: Backend = backend_for(self._url)
         self._reader = self._backend.reader(self._url, request.session_name("watcher"))
-        self._progress = Progress()
+        self._wanted = wanted
+        self._progress = Progress(frozenset(map(str, script_files(request.scripts))))
         self._schema = SchemaCheck(self._backend, self._reader)
         self._statements = StatementLog(
             self._backend,
@@ -71,7 +74,7 @@ class Run:
     def execute(self) -> events.Outcome:
         """Carry out the request and return the outcome, which is the last event of the journal too."""
         limits = self._request.timeouts
-        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, self._line)
+        watcher = Watcher(self._backend, self._reader, self._journal, limits, self._progress, self._line, self._wanted)
         watcher.start()  # before the first event: whoever reads of this process may signal it at once
         self._journal.append(self._run_started())
         ending = self._change()

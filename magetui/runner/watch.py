@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,10 +35,17 @@ PULSE_SECONDS = 0.2
 PROGRESS_SECONDS = 1.0
 IMPATIENT_SECONDS = 10.0  # how long a run that is to be cancelled waits for a silent server
 CANCELLING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+INTERRUPTING_SIGNAL = signal.SIGURG  # nobody handles it, and without a handler it is ignored
+SCRIPT_SECONDS = 1.0  # how long a cancelled script may go on before it is interrupted, and interrupted again
+# While these work, an exception from outside could leave a transaction half ended.
+LIBRARIES = frozenset({"sqlalchemy", "alembic", "magetui", "psycopg2", "psycopg", "asyncpg", "pymssql", "mssql_python"})
 
 
-class RunCancelled(Exception):  # noqa: N818 - it says what happened, and is no error of the program
-    """The operator cancelled the run. The main thread raises this when it next checks."""
+class RunCancelled(BaseException):
+    """The operator cancelled the run. The main thread raises this when it next checks.
+
+    It is a `BaseException`, so that a script's `except Exception` does not catch it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,9 @@ class RunningStatement:
 class Progress:
     """The state that the run's two threads share: the running statement, and whether to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, scripts: frozenset[str] = frozenset()) -> None:
+        """Create the state of a run. `scripts` are the files of its scripts and its env.py."""
+        self._scripts = scripts
         self.cancelled = threading.Event()
         self.timed_out = threading.Event()
         self.abandoned = threading.Event()  # the server was silent for too long
@@ -62,6 +74,16 @@ class Progress:
         if self.cancelled.is_set():
             raise RunCancelled
 
+    def is_in_script(self, frame: FrameType | None) -> bool:
+        """Return whether Python code of a script is at work, which may go on for ever, and no library of databases."""
+        while frame is not None:
+            if frame.f_code.co_filename in self._scripts:
+                return True
+            if str(frame.f_globals.get("__name__")).partition(".")[0] in LIBRARIES:
+                return False
+            frame = frame.f_back
+        return False
+
 
 @dataclass(eq=False)
 class Watcher:
@@ -73,6 +95,7 @@ class Watcher:
     timeouts: Timeouts
     progress: Progress
     line: int | None
+    wanted: Path | None = None  # the file that asks the run to stop
 
     def __post_init__(self) -> None:
         self._waits = Waits(self.backend, self.journal, self.timeouts)
@@ -85,6 +108,8 @@ class Watcher:
         self._silent = False
         self._progress_reported: tuple[int, StatementProgress] | None = None
         self._progress_asked = 0.0
+        self._main = threading.main_thread().ident
+        self._interrupted = 0.0  # when the script was interrupted last, or the run was cancelled
 
     def start(self) -> None:
         """Receive signals and start to watch. Must be called from the main thread."""
@@ -93,11 +118,12 @@ class Watcher:
             signal.signal(number, lambda _number, _frame: None)
             # Otherwise the signal breaks a read of Microsoft's driver, which takes EINTR for a lost connection.
             signal.siginterrupt(number, False)
+        signal.signal(INTERRUPTING_SIGNAL, self._raise_in_script)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop watching. Signals are ignored from now on, because the outcome is decided."""
-        for number in CANCELLING_SIGNALS:
+        for number in (*CANCELLING_SIGNALS, INTERRUPTING_SIGNAL):
             signal.signal(number, signal.SIG_IGN)
         self._done.set()
         os.write(self._wake_write, b"\0")
@@ -115,12 +141,15 @@ class Watcher:
             with suppress(OSError, SQLAlchemyError):
                 if self.line in readable:
                     self._read_line()
-                if any(number in received for number in CANCELLING_SIGNALS):
+                is_wanted = self.wanted is not None and self.wanted.exists()
+                if is_wanted or any(number in received for number in CANCELLING_SIGNALS):
                     self._request_cancel()
             with suppress(OSError, SQLAlchemyError):
                 statement = self.progress.statement
                 if statement is not None:
                     self._interrupt_if_due(statement)
+                elif self.progress.cancelled.is_set():
+                    self._interrupt_script()
                 self._observe(statement)
             with suppress(OSError, SQLAlchemyError):
                 self._abandon_if_due()
@@ -137,8 +166,23 @@ class Watcher:
 
     def _request_cancel(self) -> None:
         if not self.progress.cancelled.is_set():
+            self._interrupted = time.monotonic()
             self.progress.cancelled.set()
             self.journal.append(events.CancelRequested(at=now()))
+
+    def _interrupt_script(self) -> None:
+        """Interrupt a script whose Python code runs on, or sleeps, although the run is cancelled. See the handler."""
+        moment = time.monotonic()
+        if moment - self._interrupted < SCRIPT_SECONDS or self._main is None:
+            return
+        if self.progress.is_in_script(sys._current_frames().get(self._main)):
+            self._interrupted = moment
+            signal.pthread_kill(self._main, INTERRUPTING_SIGNAL)
+
+    def _raise_in_script(self, _number: int, frame: FrameType | None) -> None:
+        """Handle the signal in the main thread: raise where it is now, if that is still in a script."""
+        if self.progress.statement is None and self.progress.is_in_script(frame):
+            self.progress.check()
 
     def _interrupt_if_due(self, statement: RunningStatement) -> None:
         """Cancel the statement, again at each pulse: a cancel does not affect a statement that starts just after it."""

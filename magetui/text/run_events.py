@@ -32,6 +32,8 @@ LIVE = (
     events.ServerAnswered,
     events.ConnectionBroke,
 )
+STATEMENT_SHOWN = 100  # characters
+UNCOMMITTED = "what it has not committed is rolled back"
 LINE_DROPPED = "the program that started the run is gone"
 
 Notice = tuple[str, str]  # a heading in capitals, and the sentence that follows it
@@ -68,6 +70,19 @@ def broke(clock: str) -> Notice:
 def cancelling(record: RunRecord) -> Notice:
     why = f"{LINE_DROPPED}, so " if record.line_dropped else ""
     return "CANCELLING", f"{why}the statement is being cancelled and its changes are rolled back"
+
+
+def still_at(record: RunRecord) -> str:
+    """Return what a run that was asked to stop is still at: 'run 3 is still at step 2 of 3, up rev2: SELECT …'."""
+    steps = [(number, step) for number, step in enumerate(record.steps, start=1) if step.state == "running"]
+    of = len(record.steps)
+    at = "".join(f"step {number} of {of}, {step.direction} {step.revision}" for number, step in steps[:1])
+    statement = record.statement
+    if statement is not None and statement.elapsed_ms is None:
+        what = f"the statement {formats.one_line(statement.sql, STATEMENT_SHOWN)}"
+    else:
+        what = "code that is no SQL"
+    return formats.plain(f"run {record.run} is still at {at}: {what}" if at else f"run {record.run} is still at {what}")
 
 
 class RunTeller:

@@ -73,7 +73,7 @@ class Shell(App[int]):
         self._unseen_until = 0.0  # what the terminal shows since it has grown was not seen before (time.monotonic())
 
     def on_mount(self) -> None:
-        watch_for_hangup(lambda: self.call_from_thread(self._hang_up))
+        watch_for_hangup(lambda status: self.call_from_thread(self._hang_up, status))
 
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
         """Return a new workspace. Each one is new, so that it reads the scripts and the secrets again."""
@@ -129,15 +129,15 @@ class Shell(App[int]):
 
     # -- leaving
 
-    def _hang_up(self) -> None:
-        """Leave because the terminal is gone.
+    def _hang_up(self, status: int) -> None:
+        """Leave because the terminal is gone, or a signal ends the program.
 
         The runs keep their connection to this process: its end tells a run that must be cancelled on disconnect.
         """
         self.started_runs.clear()
         if self.backup is not None:
             self.backup.cancel()
-        self.exit(0)
+        self.exit(status)
 
     async def action_quit(self) -> None:
         """Leave. If that would cancel a backup, warn first."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from magetui.cli.run_follower import Interrupts
-from magetui.engine.runs import follow
 from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
@@ -98,7 +97,7 @@ def test_ctrl_c_that_comes_too_late_for_a_run_is_answered(
 ) -> None:
     project = make_project(tmp_path / "project", linear(1), sqlite_database.url)
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
-    with Interrupts(lambda run: follow.cancel_run(os.environ, run)) as interrupts:
+    with Interrupts(os.environ) as interrupts:
         if early:
             signal.raise_signal(signal.SIGINT)
         interrupts.started(1)

@@ -7,14 +7,13 @@ only about lost runs, whose journals have no end.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from magetui.engine.errors import RefusedError, RunNotFoundError, StateError, UnreadableRunError
+from magetui.engine.errors import RunNotFoundError, StateError, UnreadableRunError
 from magetui.engine.runs import summaries
 from magetui.engine.runs.journals import journal_path, require_journal, run_numbers, runs_directory
 from magetui.engine.runs.record import RunRecord, fold
@@ -22,7 +21,6 @@ from magetui.engine.runs.start import StartedRun
 from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.protocol import events, journal
-from magetui.protocol.machine import identity
 from magetui.protocol.private_files import ForeignFileError, open_own
 
 FOLLOW_PULSE_SECONDS = 0.1
@@ -53,7 +51,7 @@ def follow_run(
     """
     run = started if isinstance(started, int) else started.run
     path, record = journal_path(runs_directory(environment), run), RunRecord(run=run)
-    with _opened(environment, run) as reader:
+    with opened_journal(environment, run) as reader:
         while not stop():
             # Asked before reading, so that the child's last events are not missed.
             alive, state = reader.alive, reader.state
@@ -76,7 +74,7 @@ def follow_run(
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
     """Return the run's record as it is now. Raises `RunNotFoundError`, or `StateError` if it may not be read."""
-    with _opened(environment, run) as reader:
+    with opened_journal(environment, run) as reader:
         alive = reader.alive
         record = fold(RunRecord(run=run), reader.read())
     return record if alive else _closed(record, journal_path(runs_directory(environment), run))
@@ -89,7 +87,7 @@ def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event,
     times do not decide about the others, because a clock may be set back while a run continues.
     """
     happened: list[events.Event] = []
-    with _opened(environment, run) as reader:
+    with opened_journal(environment, run) as reader:
         for event in reader.read():
             place = len(happened)
             while isinstance(event, events.SessionSignalled) and place > 0 and happened[place - 1].at > event.at:
@@ -99,7 +97,8 @@ def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event,
 
 
 @contextmanager
-def _opened(environment: Mapping[str, str], run: int) -> Iterator[journal.Reader]:
+def opened_journal(environment: Mapping[str, str], run: int) -> Iterator[journal.Reader]:
+    """Open the run's journal for reading. Raises `RunNotFoundError`, or `StateError` if it may not be read."""
     directory = runs_directory(environment)
     try:
         path = require_journal(directory, run)
@@ -151,7 +150,7 @@ def _summarized(environment: Mapping[str, str], run: int) -> RunRecord:
     path = journal_path(runs_directory(environment), run)
     if (known := summaries.read(path)) is not None:
         return known
-    with _opened(environment, run) as reader:
+    with opened_journal(environment, run) as reader:
         state, alive = reader.state, reader.alive
         record = fold(RunRecord(run=run), reader.read())
         if record.started is None and reader.unreadable:
@@ -196,33 +195,6 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
         current_after=current if just_ended else record.current_after,
         session_left=session_left,
     )
-
-
-def cancel_run(environment: Mapping[str, str], run: int) -> bool:
-    """Ask a run to stop, or return False if it has ended. Raises `RunNotFoundError` and `RefusedError`."""
-    record = read_run(environment, run)
-    path = journal_path(runs_directory(environment), run)
-    deadline = time.monotonic() + FIRST_EVENT_SECONDS
-    while record.pid is None and record.alive and time.monotonic() < deadline:
-        time.sleep(FOLLOW_PULSE_SECONDS)  # the child has only just been started
-        record = read_run(environment, run)
-    with _opened(environment, run) as reader:
-        alive = reader.alive
-    if record.machine and record.machine != identity() and alive:
-        raise RefusedError(f"Run {run} continues on {record.host or 'another machine'}: cancel it there.")
-    # The child holds the journal's lock. While the lock is held, no other process can have this pid, unless the run has
-    # ended and a process that a script left behind still holds it.
-    if not record.alive or not alive:
-        return False
-    if record.pid is None:
-        raise RefusedError(f"Run {run} has not recorded its process yet, so it was not asked to stop: ask again.")
-    if not journal.is_held_by(path, record.pid):
-        raise RefusedError(f"Process {record.pid} does not write the record of run {run}, so it was not asked to stop.")
-    try:
-        os.kill(record.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _closed(record: RunRecord, path: Path) -> RunRecord:

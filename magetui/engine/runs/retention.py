@@ -65,7 +65,8 @@ def prune(environment: Mapping[str, str], keep: Retention) -> Pruned:
 
 def _files(path: Path) -> list[Path]:
     """Return the journal, and the files beside it that exist."""
-    return [path, *(file for file in (summary_path(path), path.with_suffix(".stderr")) if file.exists())]
+    beside = (summary_path(path), path.with_suffix(".stderr"), journal.cancel_path(path))
+    return [path, *(file for file in beside if file.exists())]
 
 
 def _lives(path: Path) -> bool:

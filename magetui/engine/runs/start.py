@@ -20,6 +20,7 @@ from magetui.engine.runs.retention import Retention, prune
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Loss, OnDisconnect, Plan
 from magetui.model.server import Timeouts
+from magetui.protocol.journal import cancel_path
 from magetui.protocol.requests import PARTING, Request, encode
 from magetui.runner.__main__ import BOOT
 
@@ -104,7 +105,8 @@ def _takes_tables(workspace: Workspace, plan: Plan) -> bool:
 def _start_child(request: Request, command: list[str], folder: Path, complaints: Path, descriptor: int) -> StartedRun:
     """Start the child of a run whose journal exists. The file `complaints` receives its stderr."""
     try:
-        complaints.unlink(missing_ok=True)  # left by an earlier run with this number whose journal was deleted
+        for file in (complaints, cancel_path(complaints)):
+            file.unlink(missing_ok=True)  # left by an earlier run with this number whose journal was deleted
         stderr = complaints.open("xb")
     except OSError as error:
         raise StateError(complaints.parent, error) from error

@@ -48,9 +48,10 @@ class RunScreen(OverScreen):
         "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "
         "lock timeout, and the blockers as a tree. In the tree, j and k move, c cancels the query of a session, t ends "
         "a session, and enter shows all facts of a session; c and t ask first. x cancels the run: the statement is "
-        "cancelled and its changes are rolled back. D or escape closes this screen; the run continues, and u shows it "
-        "again. After a run that did not end as planned, the line 'next' names the keys that help. w writes the report "
-        "of the run to a file, and y copies the report."
+        "cancelled and its changes are rolled back. If the run goes on, x again says at what, and once more ends it. D "
+        "or escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
+        "planned, the line 'next' names the keys that help. w writes the report of the run to a file, and y copies "
+        "the report."
     )
     WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach", "leave"}
     TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. "
@@ -76,6 +77,7 @@ class RunScreen(OverScreen):
         self._timer: Timer | None = None
         self._earlier: Mapping[tuple[str, str], EarlierStep] | None = None
         self._asked = False
+        self._presses = 0  # of the key that cancels
         self._live = False  # whether the run was seen running: the end of a past run is no news
         self._wait: tuple[Wait, float] | None = None  # the present wait, and when it came (time.monotonic())
         self._shown: tuple[Wait | None, int] = (None, 0)  # the wait of the tree, and the seconds added to its ages
@@ -188,17 +190,26 @@ class RunScreen(OverScreen):
             self.magetui.plan_again(self.record)
 
     def action_cancel(self) -> None:
-        if self.record is not None and self.record.alive:
-            self._cancel(self.record.run)
+        """Ask the run to stop; the second time, say what it is still at; the third time, end its process."""
+        if self.record is None or not self.record.alive:
+            return
+        from magetui.text.run_events import UNCOMMITTED, still_at
+
+        self._presses += 1
+        if self._presses == 2:
+            sentence = f"{still_at(self.record)}. x again ends its process: {UNCOMMITTED}."
+            self.notify(sentence, severity="warning", timeout=20, markup=False)
+        else:
+            self._stop(self.record.run, kill=self._presses > 1)
 
     @work(thread=True, group="cancel", exit_on_error=False)
-    def _cancel(self, run: int) -> None:
-        """Ask the run to stop. This runs in a thread because it may wait for a child process that has just started."""
+    def _stop(self, run: int, *, kill: bool) -> None:
+        """Ask the run to stop, or end its process. This runs in a thread because it reads the journal."""
         load_engine()
-        from magetui.engine.runs import follow
+        from magetui.engine.runs.cancel import cancel_run, kill_run
 
         try:
-            asked = follow.cancel_run(self.magetui.environment, run)
+            asked = (kill_run if kill else cancel_run)(self.magetui.environment, run)
         except MagetuiError as error:
             self.magetui.post_message(ActionFailed("cancel", error.message))
             return
