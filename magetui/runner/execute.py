@@ -36,7 +36,7 @@ from magetui.runner.env_context import OneVersionTable, create_schema
 from magetui.runner.refusals import MutexTimeout, RunRefused, refuse_pooler, require_sessions
 from magetui.runner.retries import Retries
 from magetui.runner.schema_check import SchemaCheck, described
-from magetui.runner.script_errors import error_location, error_text
+from magetui.runner.script_errors import causes_of, error_location, error_text
 from magetui.runner.statement_log import StatementLog
 from magetui.runner.turn import Turn
 from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
@@ -375,7 +375,8 @@ class Run:
             return Failure("failed", f"env.py or a script ended the process with status {error.code}.")
         if isinstance(error, (DBAPIError, OSError)) or type(error).__module__ == "sqlite3":
             return self._backend.failure(error)
-        return Failure("failed", error_text(error))
+        behind = (self._backend.failure(cause) for cause in causes_of(error) if isinstance(cause, DBAPIError))
+        return next((failure for failure in behind if failure.cause == "lost"), Failure("failed", error_text(error)))
 
     def _outcome_of(self, failure: Failure) -> events.Outcome:
         if failure.cause == "lost" or self._progress.abandoned.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from magetui.model.server import RunStoppedError
@@ -45,3 +46,16 @@ def error_text(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of `error_text`."""
     return error_text(error).partition("\n")[0]
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors that led to an error, the last one first.
+
+    After a lost connection, SQLAlchemy has errors of its own: PendingRollbackError, if it broke in an autocommit_block.
+    """
+    seen = {id(error)}
+    before = error.__cause__ or error.__context__
+    while before is not None and id(before) not in seen:
+        seen.add(id(before))
+        yield before
+        before = before.__cause__ or before.__context__

@@ -130,7 +130,8 @@ def _what_is_left(record: RunRecord) -> str:
     state = remains(record, f"Current revision: {formats.current(now)}.")
     if record.session_left:
         state += (
-            f" Session {record.session} of the run is still on the server and keeps its locks: "
-            f"'magetui locks --terminate {record.session}' ends it."
+            f" Session {record.session} of the run is still on the server and keeps its locks. Until it ends, it may "
+            f"still commit: 'magetui runs {record.run}' looks again, and 'magetui locks --terminate {record.session}' "
+            "ends it."
         )
     return state

@@ -136,7 +136,7 @@ def test_chains_and_crowds_of_thousands_take_no_time() -> None:
     assert max(map(len, drawn)) < 60
 
 
-def test_a_prepared_transaction_in_the_way_is_said_to_be_one() -> None:
+def test_a_prepared_transaction_in_the_way_is_named_with_what_ends_it() -> None:
     with PostgresServer(18, {"max_prepared_transactions": "2"}) as server:
         database = PostgresDatabase(server, server.create_database().rpartition("/")[2])
         database.rows("CREATE TABLE role (id integer)")
@@ -144,9 +144,13 @@ def test_a_prepared_transaction_in_the_way_is_said_to_be_one() -> None:
         with sessions(database) as crowd:
             crowd.holding("SELECT * FROM role", "PREPARE TRANSACTION 'left over'")
             pid = crowd.waiting("ALTER TABLE role ADD COLUMN x integer")
-            branch = next(b for b in tree.wait_tree(listing.list_sessions(workspace)) if b.session.pid == pid)
-            assert branch.unseen == (listing.PREPARED,)
-            assert "behind a prepared transaction" in waits(branch, "")
+            branches = tree.wait_tree(listing.list_sessions(workspace))
+            assert [branch.session.pid for branch in branches][:2] == [listing.PREPARED, pid]
+            prepared = branches[0].session
+            assert prepared.application == "prepared transaction 'left over'"
+            assert "ROLLBACK PREPARED 'left over'" in (prepared.query or "")
+            refusal = signals.objection(workspace, prepared, "terminate")
+            assert "ROLLBACK PREPARED 'left over'" in (refusal or "")
             with pytest.raises(RefusedError, match="ROLLBACK PREPARED"):
                 listing.find_session(workspace, 0)
             database.rows("ROLLBACK PREPARED 'left over'")

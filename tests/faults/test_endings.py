@@ -124,6 +124,29 @@ def test_a_run_that_nobody_could_read_back_is_not_done(
         pg_database.rows("drop role shut_out")
 
 
+@pytest.mark.parametrize(
+    "lines", ["op.execute('{}')", "with op.get_context().autocommit_block():\n    op.execute('{}')"]
+)
+def test_a_connection_that_broke_is_told_as_that_and_not_as_what_followed_from_it(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path, lines: str
+) -> None:
+    project = at_rev1(magetui, tmp_path, pg_database, lines.format("select pg_terminate_backend(pg_backend_pid())"))
+    done = magetui("--config", project.ini, "migrate", "--yes", "--json")
+    assert done.json["outcome"] == "lost", done
+    assert "PendingRollbackError" not in (done.json["error"] or ""), done
+    assert done.json["current_after"] == ["rev1"]
+
+
+def test_a_timeout_of_transactions_that_a_database_has_does_not_end_a_migration(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    pg_database.rows(f"alter database {pg_database.name} set transaction_timeout = '1500ms'")
+    project = at_rev1(magetui, tmp_path, pg_database, "op.execute('select pg_sleep(3)')")
+    done = magetui("--config", project.ini, "migrate", "--yes")
+    assert done.status == 0, done
+    assert pg_database.current == ["rev2"]
+
+
 @pytest.fixture
 def left_behind(tmp_path: Path) -> Iterator[Path]:
     """The file into which processes that outlive their parents write their pids. They are ended after the test."""

@@ -31,6 +31,7 @@ NOTICE_A_LOST_CLIENT = (
     "tcp_keepalives_interval = 5",
     "tcp_keepalives_count = 4",
 )
+NO_TRANSACTION_TIMEOUT = "transaction_timeout = 0"  # of a role, from PostgreSQL 17 on: it would end a long migration
 USER_TIMEOUT_MS, LIBPQ_WITH_USER_TIMEOUT = 30_000, 120_000
 
 READ_ONLY = "default_transaction_read_only = on"
@@ -115,7 +116,7 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
             # Let the server notice that its client is gone. Otherwise the session of a killed child would finish its
             # statement, perhaps for hours, and hold locks for a transaction that nobody can commit (manual, 20.3.2:
             # PostgreSQL 14, on Linux), and that of a host without network for the two hours of the system's keepalives.
-            for setting in NOTICE_A_LOST_CLIENT:
+            for setting in (*NOTICE_A_LOST_CLIENT, NO_TRANSACTION_TIMEOUT):
                 set_if_known(raw, f"set {setting}", connection.dialect.loaded_dbapi.Error)
 
     event.listen(engine, "engine_connect", prepare)

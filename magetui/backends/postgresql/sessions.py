@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from magetui.backends.postgresql.query import fetch, statement
 from magetui.model.lock_modes import conflict, lock_mode
+from magetui.model.names import literal
 from magetui.model.sessions import HeldLock, LockWait, Session
 
 LOCK_KINDS = {  # pg_locks.locktype in words
@@ -25,6 +26,7 @@ LOCK_KINDS = {  # pg_locks.locktype in words
 }
 MODE_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # modes of row and page locks
 STAKES = -2  # the index of the column
+PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction
 SIGNAL_SQL = """
 select {function}(pid) from pg_stat_get_activity(%(pid)s)
 where (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
@@ -35,9 +37,9 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     """Return the other clients of this database and all their blockers, by pid.
 
     `holds` has the locks on users' tables, views and sequences of this database. `blocked_by` is the result of
-    pg_blocking_pids(): the sessions that hold a conflicting lock, and the sessions ahead in the wait queue; 0 is a
-    prepared transaction. `query_ms` is the time since the last change of state if the session is not active. Without
-    pg_read_all_stats, the sessions of other roles have no state, query or times.
+    pg_blocking_pids(): the sessions that hold a conflicting lock, and the sessions ahead in the wait queue. Prepared
+    transactions, which have no session, are one with the pid 0. `query_ms` is the time since the last change of state
+    if the session is not active. Without pg_read_all_stats, the sessions of other roles have no state, query or times.
     """
     rows = fetch(connection, statement("sessions"), {})
     stakes = {row[0]: tuple(Stake(*text.split(" ", 2)) for text in row[STAKES] or ()) for row in rows}
@@ -69,7 +71,30 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                 began=began,
             )
         )
+    if any(PREPARED in session.blocked_by for session in result):
+        result[:0] = _prepared(connection)
     return tuple(result)
+
+
+def _prepared(connection: Connection) -> list[Session]:
+    """Return the prepared transactions that others wait for, as one session with the pid 0: locks name them so."""
+    rows = fetch(connection, statement("prepared"), {})
+    if not rows:
+        return []  # it has ended just now
+    names = [literal(gid) for gid, _owner, _age in rows]
+    ways = [f"{way} PREPARED {name}" for name in names for way in ("COMMIT", "ROLLBACK")]
+    return [
+        Session(
+            pid=PREPARED,
+            user=", ".join(dict.fromkeys(owner for _gid, owner, _age in rows)),
+            application=f"prepared transaction {', '.join(names)}",
+            client=None,
+            state="prepared",
+            query=f"no session runs it; what ends it, in this database: {' or '.join(ways)}",
+            transaction_ms=_milliseconds(rows[0][2]),
+            query_ms=None,
+        )
+    ]
 
 
 def session_waits(connection: Connection, pid: int) -> bool:

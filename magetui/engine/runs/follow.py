@@ -183,12 +183,12 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
     """
     if record.outcome != "lost" or record.database != workspace.target.redacted:
         return record
-    with open_reading(workspace) as reading:
-        current = reading.overview.current
     session_left = False
-    if record.session is not None:
+    if record.session is not None:  # asked first: while the session exists, it may still commit
         with workspace.reading() as connection:
             session_left = workspace.backend.session_exists(connection, record.session, record.application)
+    with open_reading(workspace) as reading:
+        current = reading.overview.current
     return replace(
         record,
         current_now=current,

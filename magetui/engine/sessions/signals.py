@@ -51,7 +51,7 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
             f"If the process is yours, end it where it runs, or with: kill {pid}"
         )
     if pid == PREPARED:
-        return prepared_transaction_message("signalled")
+        return f"{prepared_transaction_message('signalled')} Here: {session.query}."
     if workspace.backend.name == "mssql" and action == "cancel":
         return (
             f"SQL Server cannot cancel the query of session {pid} and keep the session. Only ending the session "
