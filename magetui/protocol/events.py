@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from magetui.model.plan import Direction, Loss, OnDisconnect, PlannedStep, RunVerb, SignalAction
@@ -268,12 +269,16 @@ def encode(event: Event, clean: Callable[[str], str] = str) -> str:
 
 def decode(line: str) -> Event:
     """Return the event on a line. Raises `ValueError` if it is no JSON; its subclass `CodecError` if it is unknown."""
-    return codec.decode(Event, _from_format_1(json.loads(line)))
+    event: Event = codec.decode(Event, _from_format_1(json.loads(line)))
+    for moment in (event.at, getattr(event, "since", event.at)):
+        if datetime.fromisoformat(moment.replace("Z", "+00:00")).tzinfo is None:  # 3.10 does not read the Z
+            raise ValueError("the time of an event has no time zone")
+    return event
 
 
 def _from_format_1(values: Any) -> Any:
     """Return the event with its present field names, if it has the field names of format 1."""
-    names = FORMAT_1_NAMES.get(values.get("event", "")) if isinstance(values, dict) else None
+    names = FORMAT_1_NAMES.get(str(values.get("event"))) if isinstance(values, dict) else None
     if names is None or names.keys().isdisjoint(values):
         return values
     return {"format": 1, **{names.get(key, key): value for key, value in values.items()}}

@@ -38,6 +38,13 @@ def read_alembic_files(file: Path, name: str | None = None) -> AlembicFiles:
     `name` is a section of the alembic.ini, either for Alembic itself or only for a database. Raises `ProjectError` if a
     file cannot be read, names no scripts, or has no such section.
     """
+    try:
+        return _read(file, name)
+    except (OSError, ValueError, RecursionError) as error:  # a path that is too long, or holds a null character
+        raise ProjectError(f"{file} cannot be used: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _read(file: Path, name: str | None) -> AlembicFiles:
     folder = file.resolve().parent
     toml, ini = folder / "pyproject.toml", folder / "alembic.ini"
     if file.suffix == ".toml":

@@ -70,12 +70,15 @@ def read_script(path: Path) -> Revision | ChainProblem:
     for name, value in _assignments(tree):
         try:
             header[name] = _literal(value, header)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, MemoryError):  # what `ast.literal_eval` raises
             if name in HEADER and name != "branch_labels":  # a label is another name, and changes no order
                 why = f"{path.name} computes its {name}, so it cannot be read without running the script."
                 return ChainProblem("unreadable-script", why, (path,), is_ours=True)
     if not isinstance(header.get("revision"), str):
-        return _unreadable(path, "does not declare its revision")
+        return _unreadable(path, "does not declare its revision as a text")
+    for name in ("down_revision", "depends_on"):
+        if not _is_text_or_texts(header.get(name)):
+            return _unreadable(path, f"declares its {name} as what is neither a text nor a list of texts")
     docstring = ast.get_docstring(tree) or ""
     created = CREATED.search(docstring)
     return Revision(
@@ -112,7 +115,14 @@ def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
     return ast.literal_eval(node)
 
 
+def _is_text_or_texts(value: Any) -> bool:
+    texts = value if isinstance(value, (tuple, list, set)) else [value]
+    return value is None or all(isinstance(text, str) for text in texts)
+
+
 def _as_tuple(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
+    """Return the texts of a header's value. A branch label may be anything; what is no text is left out."""
+    if isinstance(value, str):
+        return (value,)
+    texts = value if isinstance(value, (tuple, list)) else sorted(value) if isinstance(value, set) else ()
+    return tuple(text for text in texts if isinstance(text, str))

@@ -17,4 +17,7 @@ def tree_of(text: str | bytes, name: str = "a script") -> ast.Module:
     """Return the script's syntax tree. Raises `SyntaxError` or `ValueError`, which call the script `name`."""
     with _turn, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as warnings of invalid escape sequences
-        return ast.parse(text, filename=name)
+        try:
+            return ast.parse(text, filename=name)
+        except (RecursionError, MemoryError):  # the parser's own stack is full
+            raise ValueError("its expressions are nested too deeply") from None
