@@ -48,8 +48,8 @@ class RunScreen(OverScreen):
         "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "
         "lock timeout, and the blockers as a tree. In the tree, j and k move, c cancels the query of a session, t ends "
         "a session, and enter shows all facts of a session; c and t ask first. x cancels the run: the statement is "
-        "cancelled and its changes are rolled back. If the run goes on, x again says at what, and once more ends it. D "
-        "or escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
+        "cancelled and its changes are rolled back. If the run continues, x again says at what, and once more ends it. "
+        "D or escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
         "planned, the line 'next' names the keys that help. w writes the report of the run to a file, and y copies "
         "the report."
     )
