@@ -203,7 +203,8 @@ def test_journal_of_another_user_is_passed_over_in_the_list(
     assert magetui(*common, "migrate", "--revision", "rev1", "--yes").status == 0
     assert magetui(*common, *MIGRATE).status == 0
     directory = Path(os.environ["XDG_STATE_HOME"], "magetui", "runs")
-    (directory / "1.jsonl").chmod(0)
+    for name in ("1.jsonl", "1.summary"):
+        (directory / name).chmod(0)
     listed = ordinary("runs", "--json")
     assert listed.status == 0, listed
     assert [run["run"] for run in listed.json["runs"]] == [2]
