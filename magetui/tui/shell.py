@@ -161,7 +161,8 @@ class Shell(App[int]):
             self._unseen_until = time.monotonic() + UNSEEN_SECONDS
         if isinstance(event, Key | Paste) and not event.is_forwarded:
             active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
-            is_unseen = is_tiny(self.size) or time.monotonic() < self._unseen_until
+            # The moment of the key counts: on a busy machine it may be handled a second later.
+            is_unseen = is_tiny(self.size) or event.time < self._unseen_until
             if is_unseen and not (active and self._acts_while_tiny(active.binding.action)):
                 return
         await super().on_event(event)

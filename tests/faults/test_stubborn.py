@@ -34,7 +34,9 @@ WAYS = {
     "catches": "import time\nwhile True:\n    try:\n        time.sleep(0.1)\n    except Exception:\n        pass",
     "computes": "import time\ndef helper():\n    return sum(range(100_000))\nwhile True:\n    helper()",
 }
-NEVER = "import time\nwhile True:\n    try:\n        time.sleep(0.1)\n    except BaseException:\n        pass"
+# Two minutes, so that nothing is left of a test that fails.
+NEVER = "import time\nend = time.time() + 120\nwhile time.time() < end:\n    try:\n        time.sleep(0.1)\n"
+NEVER += "    except BaseException:\n        pass"
 
 
 def stubborn(folder: Path, url: str, lines: str, handlers: str = "") -> AlembicProject:
