@@ -18,7 +18,6 @@ from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preflight import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import start
-from magetui.engine.runs.retention import Retention
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.names import quoted
@@ -90,8 +89,8 @@ def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview 
     """Run the plan, follow the run, print its record, and return its outcome."""
     losses = () if preview is None else preview.losses.known
     lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
-    keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
-    limits = start.Limits(Timeouts(lock_ms, statement_ms), settings.lock_retries, settings.on_disconnect, keep)
+    timeouts = Timeouts(lock_ms, statement_ms)
+    limits = start.Limits(timeouts, settings.lock_retries, settings.on_disconnect, settings.retention)
     with Interrupts(os.environ) as interrupts:
         started = start.start_run(workspace, plan, limits, losses)
         interrupts.started(started.run)

@@ -21,7 +21,7 @@ from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preview.preview import ask_scripts, preview_plan
 from magetui.engine.runs import follow
 from magetui.engine.runs.cancel import cancel_run
-from magetui.engine.runs.retention import Retention, prune
+from magetui.engine.runs.retention import prune
 from magetui.engine.schema.introspect import describe_table, list_tables
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.sessions import listing, signals
@@ -179,8 +179,7 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
 def _prune(settings: Settings, number: int | None) -> int:
     if number is not None:
         raise UsageError("'runs --prune' deletes the oldest records, and takes no number of a run.")
-    keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
-    pruned = prune(os.environ, keep)
+    pruned = prune(os.environ, settings.retention)
     answer(settings, lambda: {"pruned": asdict(pruned)}, lambda _text: [formats.pruned(pruned)])
     return 0
 

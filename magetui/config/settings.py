@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from magetui.config.options import OPTIONS, PREFIX, FileSettings, Option, nearest, parsed
 from magetui.config.targets import NamedTarget
 from magetui.engine.directories import settings_directory
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
+
+if TYPE_CHECKING:
+    from magetui.engine.runs.retention import Retention
 
 OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"
@@ -64,6 +67,13 @@ class Settings:
     origins: Mapping[str, Value] = field(default_factory=dict, repr=False)
     files: tuple[LookedFor, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def retention(self) -> Retention:
+        """Return how many records of runs are kept."""
+        from magetui.engine.runs.retention import Retention
+
+        return Retention(self.keep_runs, self.keep_days, self.keep_megabytes)
 
 
 def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, terminal: bool) -> Settings:

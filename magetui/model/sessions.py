@@ -7,6 +7,8 @@ from typing import Literal
 
 from magetui.model.lock_modes import LockMode, lock_mode
 
+PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (PostgreSQL manual, 9.26)
+
 
 @dataclass(frozen=True, slots=True)
 class LockWait:

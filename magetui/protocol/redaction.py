@@ -152,7 +152,7 @@ def spellings(secret: str) -> frozenset[str]:
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
-    """Yield what base64 makes of the data, wherever it stands in a longer text: it may begin at any of three places."""
+    """Yield what base64 makes of the data inside of a longer text, where it may start at any of three places."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).rstrip(b"=").decode()
         first = -(-before * 8 // 6)  # the first characters, and the last one, depend on what stands beside the data

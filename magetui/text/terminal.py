@@ -14,10 +14,10 @@ from magetui.engine.preview.preview import Preview
 from magetui.engine.project.releases import first_releases, release_range
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.record import RunRecord
-from magetui.engine.sessions import listing, tree
+from magetui.engine.sessions import tree
 from magetui.model.plan import Plan, PlanStep
 from magetui.model.schema import Table, TableDetail
-from magetui.model.sessions import Session
+from magetui.model.sessions import PREPARED, Session
 from magetui.text import formats, operations, run_conclusion, wait_queue
 from magetui.text import preview as previews
 from magetui.text.run_events import blocker
@@ -287,8 +287,8 @@ def waits(branch: tree.Branch, since: str) -> str:
         parts.append("in a deadlock with the sessions below")
     if branch.other_blockers:
         parts.append(f"also behind {formats.some([*map(str, branch.other_blockers)], 3)}")
-    parts += ["behind a prepared transaction" for pid in branch.unseen if pid == listing.PREPARED]
-    unseen = [str(pid) for pid in branch.unseen if pid != listing.PREPARED]
+    parts += ["behind a prepared transaction" for pid in branch.unseen if pid == PREPARED]
+    unseen = [str(pid) for pid in branch.unseen if pid != PREPARED]
     if unseen:
         parts.append(f"behind {formats.some(unseen, 3)}, not visible here")
     return ", ".join(part for part in parts if part)

@@ -19,7 +19,7 @@ from magetui.engine.errors import RefusedError
 from magetui.engine.sessions import listing, signals, tree
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from magetui.model.sessions import LockWait, Session
+from magetui.model.sessions import PREPARED, LockWait, Session
 from magetui.text.terminal import joints, waits
 from tests.support.blocked import Sessions, sessions
 from tests.support.databases import PostgresDatabase, SqliteDatabase
@@ -145,7 +145,7 @@ def test_a_prepared_transaction_in_the_way_is_named_with_what_ends_it() -> None:
             crowd.holding("SELECT * FROM role", "PREPARE TRANSACTION 'left over'")
             pid = crowd.waiting("ALTER TABLE role ADD COLUMN x integer")
             branches = tree.wait_tree(listing.list_sessions(workspace))
-            assert [branch.session.pid for branch in branches][:2] == [listing.PREPARED, pid]
+            assert [branch.session.pid for branch in branches][:2] == [PREPARED, pid]
             prepared = branches[0].session
             assert prepared.application == "prepared transaction 'left over'"
             assert "ROLLBACK PREPARED 'left over'" in (prepared.query or "")

@@ -102,7 +102,7 @@ def project(tmp_path: Path, sqlite_database: SqliteDatabase) -> AlembicProject:
 def test_two_thousand_damaged_journals(magetui: Magetui, project: AlembicProject, state_dir: Path) -> None:
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     path = state_dir / "runs" / "1.jsonl"
-    whole = path.read_bytes()
+    original = path.read_bytes()
     dice = random.Random(1)
     text = Text(colour=False)
 
@@ -115,21 +115,21 @@ def test_two_thousand_damaged_journals(magetui: Magetui, project: AlembicProject
         shown(iter(text.runs(follow.list_runs(os.environ).records)))
 
     for number in range(2_000):
-        lines = whole.decode().splitlines()
+        lines = original.decode().splitlines()
         if number % 2:
             for _ in range(dice.randint(1, 3)):
                 at = dice.randrange(len(lines))
                 lines[at] = odd_values(lines[at], dice) if lines[at].startswith("{") else lines[at]
             data = "\n".join(lines).encode(errors="surrogatepass") + b"\n"
         else:
-            data = damaged(whole, dice)
+            data = damaged(original, dice)
         path.write_bytes(data)
         without_traceback(number, read)
 
 
 def test_two_thousand_damaged_headers(project: AlembicProject) -> None:
     files = sorted(project.versions.glob("*.py"))
-    whole = {file: file.read_bytes() for file in files}
+    original = {file: file.read_bytes() for file in files}
     dice = random.Random(2)
     text = Text(colour=False)
 
@@ -141,7 +141,7 @@ def test_two_thousand_damaged_headers(project: AlembicProject) -> None:
 
     for number in range(2_000):
         file = dice.choice(files)
-        header, end, rest = whole[file].partition(b"def upgrade")
+        header, end, rest = original[file].partition(b"def upgrade")
         if number % 3 == 0:
             name = dice.choice(("revision", "down_revision", "branch_labels", "depends_on"))
             value = dice.choice((*map(repr, VALUES), *EXPRESSIONS))
@@ -149,7 +149,7 @@ def test_two_thousand_damaged_headers(project: AlembicProject) -> None:
         else:
             file.write_bytes(damaged(header, dice) + end + rest)
         without_traceback(number, read)
-        file.write_bytes(whole[file])
+        file.write_bytes(original[file])
 
 
 @pytest.mark.parametrize("kind", ["alembic.ini", "pyproject.toml", "magetui.toml"])
@@ -164,7 +164,7 @@ def test_five_hundred_damaged_configuration_files(
     elif kind == "magetui.toml":
         file = own
         file.write_text('lock_retries = 3\nread_only = true\n[keys]\nmigrate = "M"\n[targets.a]\nurl = "sqlite:///x"\n')
-    whole = file.read_bytes()
+    original = file.read_bytes()
     dice = random.Random(kind)
 
     def read() -> None:
@@ -175,7 +175,7 @@ def test_five_hundred_damaged_configuration_files(
             read_chain(found.version_locations)
 
     for number in range(500):
-        file.write_bytes(damaged(whole, dice))
+        file.write_bytes(damaged(original, dice))
         without_traceback(number, read)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -186,9 +185,7 @@ def test_a_record_that_goes_away_during_the_run_does_not_keep_anyone_from_seeing
     project = make_project(tmp_path / "gone", (Revision("rev1", None, "gone", lines, "pass"),), sqlite_database.url)
     process = magetui.start("--config", project.ini, "migrate", "--yes")
     journal = state_dir / "runs" / "1.jsonl"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not (journal.exists() and "waiting" in journal.read_text()):
-        pass
+    eventually(lambda: journal.exists() and "waiting" in journal.read_text(), 30)
     for path in sorted(state_dir.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     gate.touch()

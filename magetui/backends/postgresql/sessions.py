@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from magetui.backends.postgresql.query import fetch, statement
 from magetui.model.lock_modes import conflict, lock_mode
 from magetui.model.names import literal
-from magetui.model.sessions import HeldLock, LockWait, Session
+from magetui.model.sessions import PREPARED, HeldLock, LockWait, Session
 
 LOCK_KINDS = {  # pg_locks.locktype in words
     "tuple": "a row of",
@@ -26,7 +26,6 @@ LOCK_KINDS = {  # pg_locks.locktype in words
 }
 MODE_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")  # modes of row and page locks
 STAKES = -2  # the index of the column
-PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction
 SIGNAL_SQL = """
 select {function}(pid) from pg_stat_get_activity(%(pid)s)
 where (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)

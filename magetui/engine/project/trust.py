@@ -88,20 +88,30 @@ def _trusted(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _code_files(project: Project, environment: Mapping[str, str]) -> Iterator[CodeFile]:
-    yield _code_file(project.location)
-    yield _code_file(Path(project.scripts.script_location) / "env.py")
+    folder = project.folder.resolve()
+    yield _code_file(project.location, folder)
+    yield _code_file(Path(project.scripts.script_location) / "env.py", folder)
     for location in dict.fromkeys((str(project.folder), *project.scripts.version_locations)):
-        yield _code_file(Path(location))
+        yield _code_file(Path(location), folder)
     for home, _why in environments(environment, project.folder):
-        yield from (_code_file(path) for path in (home / "pyvenv.cfg", home / "bin" / "python") if path.exists())
+        named = (home / "pyvenv.cfg", home / "bin" / "python")
+        yield from (_code_file(path, folder) for path in named if path.exists())
 
 
-def _code_file(path: Path) -> CodeFile:
-    """Return what is known about a file. Of a link, as an interpreter often is, the file that it leads to counts."""
+def _code_file(path: Path, folder: Path) -> CodeFile:
+    """Return what is known about a file. Of a link, as an interpreter often is, the file that it leads to counts.
+
+    The system's interpreter is large, and not the project's: a file outside of the folder is known by its size and the
+    time of its last change.
+    """
     try:
         real = path.resolve()
         found = real.stat()
-        content = hashlib.sha256(b"" if real.is_dir() else real.read_bytes()).hexdigest()
+        content = f"{found.st_size} {found.st_mtime_ns}"
+        if stat.S_ISDIR(found.st_mode):
+            content = ""
+        elif real.is_relative_to(folder):
+            content = hashlib.sha256(real.read_bytes()).hexdigest()
     except (OSError, RuntimeError) as error:
         return CodeFile(str(path), f"unreadable: {type(error).__name__}", None)
     digest = hashlib.sha256(f"{real}\n{found.st_uid}\n{content}".encode(errors="surrogateescape")).hexdigest()

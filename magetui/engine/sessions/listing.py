@@ -11,13 +11,12 @@ from sqlalchemy import Connection
 from magetui.backends.polling import SessionPoller
 from magetui.engine.errors import RefusedError
 from magetui.engine.workspace import APPLICATION_NAME, Workspace
-from magetui.model.sessions import Session
+from magetui.model.sessions import PREPARED, Session
 
 # A run's watcher and the holder of its mutex. The list shows the migrating session in their place.
 OWN_HELPER = re.compile(r"^magetui run \d+ (watcher|mutex)\b")
 OWN_RUN = re.compile(r"^magetui run (\d+)\b")
 OWN = "magetui"
-PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (PostgreSQL manual, 9.26)
 
 
 @dataclass(frozen=True, slots=True)

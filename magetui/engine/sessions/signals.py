@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
-from magetui.engine.sessions.listing import OWN, OWN_RUN, PREPARED, all_sessions, prepared_transaction_message
+from magetui.engine.sessions.listing import OWN, OWN_RUN, all_sessions, prepared_transaction_message
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import SignalAction
-from magetui.model.sessions import Session
+from magetui.model.sessions import PREPARED, Session
 from magetui.protocol.journal import now
 
 READ_BACK_SECONDS = 1.0

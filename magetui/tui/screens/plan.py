@@ -236,7 +236,6 @@ class PlanScreen(OverScreen):
 
     def _limits(self) -> Limits | None:
         """Return the limits of the fields. If a field is wrong, show a sentence and return None."""
-        from magetui.engine.runs.retention import Retention
         from magetui.engine.runs.start import Limits
         from magetui.model.server import Timeouts
 
@@ -253,8 +252,8 @@ class PlanScreen(OverScreen):
             return None
         settings = self.magetui.settings
         statement_ms = round(settings.statement_timeout_seconds * 1000)
-        keep = Retention(settings.keep_runs, settings.keep_days, settings.keep_megabytes)
-        return Limits(Timeouts(lock_ms=lock_ms, statement_ms=statement_ms), retries, self._on_disconnect, keep)
+        timeouts = Timeouts(lock_ms=lock_ms, statement_ms=statement_ms)
+        return Limits(timeouts, retries, self._on_disconnect, settings.retention)
 
     # -- consent
 
