@@ -115,8 +115,8 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
 
 def _announce(workspace: Workspace, plan: Plan) -> None:
     complain(formats.plain(f"{plan.summary}, on {workspace.target.redacted}"))
-    if plan.creates_schema is not None:
-        complain(f"  {formats.creating(plan.creates_schema)}")
+    for line in formats.created_first(plan):
+        complain(f"  {line}")
     for step in plan.steps:
         complain(formats.plain(f"  {step.direction} {step.revision}  {step.message}"))
     if plan.verb == "stamp":

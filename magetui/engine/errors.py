@@ -5,6 +5,7 @@ They are in one module that imports nothing at run time. So an error can be rais
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -106,10 +107,10 @@ class StateError(MagetuiError):
     def __init__(self, path: Path, error: OSError, doing: Literal["write", "read"] = "write") -> None:
         self.path = path
         done = "written" if doing == "write" else "read"
-        super().__init__(
-            f"The record of runs cannot be {done} in {path}: {error.strerror}. Nothing was done. "
-            f"Set XDG_STATE_HOME to a directory that you may {doing}."
-        )
+        advice = f"Set XDG_STATE_HOME to a directory that you may {doing}."
+        if error.errno == errno.ELOOP:  # it was opened with O_NOFOLLOW
+            advice = f"It is a link, perhaps planted by somebody. Look at it, and remove {error.filename}."
+        super().__init__(f"The record of runs cannot be {done} in {path}: {error.strerror}. Nothing was done. {advice}")
 
 
 class UnreadableRunError(MagetuiError):

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
-from magetui.engine.preflight import consent_name, forbidden, missing_schema, version_table_name
+from magetui.engine.preflight import (
+    consent_name,
+    forbidden,
+    missing_schema,
+    missing_version_table,
+    version_table_name,
+)
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.workspace import Workspace
@@ -95,6 +101,7 @@ def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unkn
         replace_unknown=replace_unknown,
         forbidden=forbidden(state, verb),
         creates_schema=missing_schema(state) if verb == "migrate" else None,
+        creates_version_table=missing_version_table(workspace, state),
         notes=(state.server.experimental,) if state.server.experimental else (),
     )
 

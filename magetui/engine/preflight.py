@@ -40,6 +40,11 @@ def version_table_name(workspace: Workspace) -> str:
     return ".".join(quoted(part) for part in (scripts.version_table_schema, scripts.version_table) if part)
 
 
+def missing_version_table(workspace: Workspace, state: Overview) -> str | None:
+    """Return the name of the version table as SQL if it does not exist, else None."""
+    return version_table_name(workspace) if state.version_table is None else None
+
+
 def lacks_schema(state: Overview) -> bool:
     """Return True if no schema of the search_path can hold a new table, and no version table exists yet."""
     server = state.server

@@ -100,6 +100,7 @@ class Plan:
     purge: bool = False  # whether a stamp replaces all rows of the version table, since they contradict each other
     forbidden: str | None = None  # why the server would refuse any change, as a sentence
     creates_schema: str | None = None  # created before the first step, in the transaction of that step
+    creates_version_table: str | None = None  # its name as SQL, if it does not exist
     repair: Repair | None = None  # of 'finish', 'undo' and 'clean'
     notes: tuple[str, ...] = ()  # what the operator must know about the repair
     contents: tuple[ScriptContent, ...] = ()  # of the steps' scripts and of env.py
@@ -112,19 +113,22 @@ class Plan:
     def summary(self) -> str:
         """The plan in one line: 'migrate from a to b: 2 steps'."""
         start, end = (", ".join(current) or "nothing" for current in (self.current, self.result))
+        change = f"the current revision {start} becomes {end}"
+        if start == end:
+            change = f"the current revision stays {end}"
+        elif not self.current:
+            change = f"sets the current revision to {end}"
+        elif not self.result:
+            change = f"removes the current revision {start}"
         if self.empty:
             return f"{self.verb}: nothing to do, the current revision is {start}"
         if self.verb == "stamp":
-            return f"stamp: the current revision {start} becomes {end}, and no SQL of the chain runs"
+            return f"stamp: {change}, and no SQL of the chain runs"
         if self.repair is not None:
             count = len(self.repair.steps)
             operations = "1 operation" if count == 1 else f"{count} operations"
             if self.verb == "clean":
-                return f"clean: {operations} on what earlier runs left, the current revision stays {end}"
-            change = f"stays {end}" if start == end else f"{start} becomes {end}"
-            return (
-                f"{self.verb} the partially applied revision {self.repair.revision}: {operations}, the current "
-                f"revision {change}"
-            )
+                return f"clean: {operations} on what earlier runs left, {change}"
+            return f"{self.verb} the partially applied revision {self.repair.revision}: {operations}, {change}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"

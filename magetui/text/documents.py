@@ -111,6 +111,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "from": plan.current,
         "to": plan.target_revision,
         "creates_schema": plan.creates_schema,
+        "creates_version_table": plan.creates_version_table,
         "forbidden": plan.forbidden,
         "doubt": preview.doubt,
         "not_compared": preview.not_compared,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from magetui.engine.runs.retention import Pruned
+    from magetui.model.plan import Plan
     from magetui.model.sessions import LockWait, Session, StatementProgress
     from magetui.protocol.events import SessionSignalled
 
@@ -180,9 +181,12 @@ def connected(url: str | None, address: str | None, tls: str | None) -> str:
     return where if NEAR.match(address) else f"{where}, without TLS"
 
 
-def creating(schema: str) -> str:
-    """Return the line of a plan that creates the schema of its tables first."""
-    return f"creates schema {plain(schema)} first: search_path names it, but it does not exist"
+def created_first(plan: Plan) -> Iterator[str]:
+    """Yield a line for each thing that the plan creates before its first step."""
+    if plan.creates_schema is not None:
+        yield f"creates schema {plain(plan.creates_schema)} first: search_path names it, but it does not exist"
+    if plan.creates_version_table is not None:
+        yield f"creates the version table {plain(plan.creates_version_table)} first"
 
 
 def outcome(name: str) -> str:

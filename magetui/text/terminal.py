@@ -181,8 +181,7 @@ class Text:
         yield formats.plain(plan.summary)
         if plan.forbidden is not None and not plan.empty:
             yield from wrapped(f"  This cannot be done here. {formats.plain(plan.forbidden)}", WRAP, 2)
-        if plan.creates_schema is not None:
-            yield f"  {formats.creating(plan.creates_schema)}"
+        yield from (f"  {line}" for line in formats.created_first(plan))
         if plan.verb == "stamp" and not plan.empty:
             yield f"  {formats.verifying(plan.target_revision)}"
         yield from repair_lines(plan)

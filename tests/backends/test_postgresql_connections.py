@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ class Proxy:
         self.port: int = self._listening.getsockname()[1]
         self.silent = False
         self.silent_after_login = False
+        self.chatter = b""  # messages that answer the first query, without end
         self.swallowed = threading.Event()
         self._sockets = [self._listening]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -56,6 +58,8 @@ class Proxy:
                 if self.silent or (self.silent_after_login and query):
                     self.silent = True
                     self.swallowed.set()
+                    while self.chatter:
+                        source.sendall(self.chatter)
                     continue
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
@@ -85,6 +89,32 @@ def test_reader_whose_server_falls_silent_gives_up(
             with pytest.raises(OperationalError, match="has not answered for") as raised:
                 connection.exec_driver_sql("select 2")
     assert backend.failure(raised.value).cause == "lost"
+
+
+def message(kind: bytes, content: bytes) -> bytes:
+    """Return a message of the protocol (manual, 55.7)."""
+    return kind + struct.pack("!i", len(content) + 4) + content
+
+
+@pytest.mark.parametrize(
+    "chatter",
+    [
+        message(b"S", b"application_name\0magetui\0"),
+        message(b"N", b"SNOTICE\0VNOTICE\0C00000\0M" + b"blah " * 100 + b"\0\0"),
+        message(b"A", struct.pack("!i", 1) + b"channel\0payload\0"),
+    ],
+    ids=["ParameterStatus", "NOTICE", "NOTIFY"],
+)
+def test_reader_whose_server_chatters_without_end_gives_up(
+    pg_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, chatter: bytes
+) -> None:
+    monkeypatch.setattr(bounded_reads, "PATIENCE_SECONDS", 0.5)
+    with proxy_to(pg_database) as (proxy, url):
+        reader = PostgreSQL().reader(make_url(url), "magetui")
+        with reader.connect() as connection:
+            proxy.silent_after_login, proxy.chatter = True, chatter * 100
+            with pytest.raises(OperationalError, match="has not answered for"):
+                connection.exec_driver_sql("select 2")
 
 
 def test_statement_that_takes_its_time_is_not_hurried(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,10 +17,10 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from magetui.backends.sqlite import catalog
+from magetui.backends.sqlite import catalog, counts
 from magetui.backends.sqlite.backend import SQLite
 from magetui.backends.sqlite.sessions import sessions
-from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover
+from magetui.model.schema import Column, Constraint, ForeignKey, Index, Leftover, Table, Wanted
 from magetui.model.sessions import HeldLock
 
 # Opens the database, executes statements, reports that it is ready, and stays until its input ends.
@@ -240,3 +244,14 @@ def _is_locked(path: Path) -> bool:
     attempt = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('begin immediate')"
     done = subprocess.run([sys.executable, "-c", attempt, str(path)], capture_output=True, text=True, check=False)
     return "database is locked" in done.stderr
+
+
+def test_ctrl_c_is_heard_while_rows_are_counted(path: Path) -> None:
+    run(path, "create view endless as with recursive n (i) as (select 1 union all select i + 1 from n) select i from n")
+    interrupting = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    began = time.monotonic()
+    with reading(path) as connection:
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            counts.count(connection, Table("main", "endless", None, None), (Wanted(),), 60_000)
+    assert time.monotonic() - began < 20

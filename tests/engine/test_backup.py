@@ -88,10 +88,10 @@ def test_restored_database_is_the_one_that_was_backed_up(
         on_path.drop_database(restored.name)
 
 
+@pytest.mark.parametrize("name", ['mage\'s \\ "db" latin', "-x", "--help"])
 def test_database_of_another_locale_and_an_awkward_name_is_restored_as_it_was(
-    on_path: PostgresServer, tmp_path: Path
+    on_path: PostgresServer, tmp_path: Path, name: str
 ) -> None:
-    name = 'mage\'s \\ "db" latin'
     quoted = name.replace('"', '""')
     on_path.execute(
         "postgres",

@@ -18,6 +18,7 @@ from tests.support.alembic_project import AlembicProject, Revision, linear, make
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase
 from tests.support.forked import REAL_STARTS
+from tests.support.live import Live
 from tests.support.readings import make_plan
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,28 @@ def test_a_run_that_nobody_could_read_back_is_not_done(
         assert "it is not known whether their changes are there" in " ".join(done.stdout.split()), done
     finally:
         pg_database.rows("drop role shut_out")
+
+
+def test_a_password_that_expires_during_a_run_is_told_and_nothing_is_claimed(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    pg_database.rows("create role tired login superuser password 'before'")
+    url = make_url(pg_database.url).set(username="tired", password="before").render_as_string(hide_password=False)
+    project = at_rev1(magetui, tmp_path, pg_database, 'op.add_column("t1", sa.Column("more", sa.Integer))')
+    limits = ("--lock-timeout-seconds", 2, "--lock-retries", 3)
+    try:
+        with pg_database.session("lock table t1 in access share mode"):
+            live = Live(magetui.start("--config", project.ini, "--url", url, "migrate", "--yes", *limits))
+            live.hears("WAITING")
+            pg_database.rows("alter role tired valid until '2000-01-01'")
+            done = live.end()
+    finally:
+        pg_database.rows("drop role tired")
+    said = " ".join(done.stdout.split())
+    assert done.status == 5, done
+    assert "No retry: the database cannot be read:" in said and "password authentication failed" in said, done
+    assert "current not read back (was rev1, wanted rev2)" in said, done
+    assert "unchanged" not in said, done
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,18 @@ def test_a_directory_of_records_that_is_a_link_of_another_user_is_refused(
     assert (elsewhere / "runs" / "1.jsonl").is_file()
 
 
+def test_a_record_that_is_a_link_is_named_with_what_to_do(
+    magetui: Magetui, project: AlembicProject, state_dir: Path, tmp_path: Path
+) -> None:
+    (state_dir / "runs").mkdir(parents=True, mode=0o700)
+    planted = state_dir / "runs" / "1.jsonl"
+    planted.symlink_to(tmp_path / "target")
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    assert not (tmp_path / "target").exists()
+    shown = magetui("runs", 1)
+    assert f"It is a link, perhaps planted by somebody. Look at it, and remove {planted}." in shown.stderr, shown
+
+
 def test_old_records_are_deleted_by_their_number_and_size(
     magetui: Magetui, runs: Path, project: AlembicProject
 ) -> None:

@@ -59,6 +59,15 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press("tab")
     terminal.wait_for("v Verify")
     terminal.press("v")
+    terminal.wait_for("The verification asks first")
+    screen = terminal.wait_for(ASKED)
+    assert "type the database's name" not in screen  # one question at a time
+    terminal.press("escape")  # no verification
+    terminal.wait_for(NAME_ASKED)
+    terminal.press("tab")
+    terminal.wait_for("v Verify")
+    terminal.press("v")
+    terminal.wait_for("The verification asks first")
     agree(terminal)
     terminal.wait_for(r"missing +table generic_job", 30)
     terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name:\s+{mage.name}")

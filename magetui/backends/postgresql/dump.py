@@ -224,8 +224,9 @@ class Dump:
             options |= {"locale-provider": provider, option: origin.locale}
         create = " ".join(f"--{name}={shlex.quote(value)}" for name, value in options.items())
         into = shlex.quote(_conninfo({**shown, "dbname": database}))
+        name = f"{'-- ' if database.startswith('-') else ''}{shlex.quote(database)}"  # no option
         return (
-            f"{self.program.sibling('createdb')} {create} {shlex.quote(database)} && "
+            f"{self.program.sibling('createdb')} {create} {name} && "
             f"{self.program.sibling('pg_restore')} --exit-on-error --dbname={into} {shlex.quote(str(file))}"
         )
 

@@ -30,6 +30,8 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
         [row] = connection.exec_driver_sql(f"select {parts} from {identifier(table.name)}", values).all()
     except OperationalError as error:
         if "interrupted" in str(error.orig):
+            if time.monotonic() <= deadline:
+                raise KeyboardInterrupt from error  # ctrl+c: sqlite3 swallows what a progress handler raises
             return not_counted(table, wanted, COUNTING_TOOK_TOO_LONG)
         if "locked" in str(error.orig):
             return not_counted(table, wanted, "somebody has the database locked")

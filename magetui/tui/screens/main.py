@@ -274,7 +274,7 @@ class MainScreen(Screen[None]):
         self.note("diagnose", problem, style=CRITICAL)
 
     def show_header(self, label: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
-        """Show the top line: name, time of the reading, server, label. The label is last, as it may be cut."""
+        """Show the top line: what the database is comes first, as the end may be cut."""
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
         schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
@@ -285,8 +285,8 @@ class MainScreen(Screen[None]):
                     (" magetui", STRONG),
                     (f"   {named.called}" if named is not None else "", called),
                     ("   READ-ONLY" if read_only else "", STRONG),
+                    f"   {label}{schema}   {server}",
                     (f"   read {datetime.now():%H:%M:%S}", QUIET),
-                    f"   {server}   {label}{schema}",
                 ),
                 named,
             )

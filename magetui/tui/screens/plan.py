@@ -43,6 +43,7 @@ WHICH_REVISION = (
     "operations that are missing, or repeats operations that were run. e on the main screen shows which revision the "
     "schema matches."
 )
+VERIFYING = "The verification asks first. The plan asks when it is answered."
 CHECKING = "checking that the plan is still the same …"
 
 
@@ -79,6 +80,7 @@ class PlanScreen(OverScreen):
         self._facts = PlanFacts()
         self._on_disconnect: OnDisconnect = "continue"  # the configured value follows in `on_mount`
         self._has_failed = False  # whether there is no plan, for a reason that is shown
+        self._asks_later = False  # whether the question waits until that of the verification is answered
         self._note = ""  # before the question: why it is asked again
         self._is_settled = False  # whether nothing is being read: until then, letters do nothing
 
@@ -185,9 +187,12 @@ class PlanScreen(OverScreen):
         self._describe()
         self.mark_read()
         if not self._is_settled:
-            self._form.ask(plan_consent(self._plan, self._named, facts.preview), self._note)
-            self._note = ""
+            self._ask(self._plan)
             self._settle(settled=True)
+
+    def _ask(self, plan: Plan) -> None:
+        self._form.ask(plan_consent(plan, self._named, self._facts.preview), self._note)
+        self._note = ""
 
     def _learned(self, request: int, **facts: Any) -> None:
         """Show more facts: `facts` are fields of `PlanFacts`."""
@@ -228,7 +233,7 @@ class PlanScreen(OverScreen):
 
     def _drop_plan(self, text: str) -> None:
         """Remove the plan, because the fields have changed. Without a plan, there is nothing to consent to."""
-        self._plan, self._has_failed = None, False
+        self._plan, self._has_failed, self._asks_later = None, False, False
         self._request += 1  # a plan that is being made is for the old fields too
         self.query_one(VerdictView).forget()
         self.query_one("#plan-text", Static).update(text)
@@ -292,6 +297,14 @@ class PlanScreen(OverScreen):
 
     # -- keys
 
+    def action_close(self) -> None:
+        """Close the screen, or say no to the verification."""
+        view = self.query_one(VerdictView)
+        if view.stage == "asked":
+            view.forget()
+        else:
+            super().action_close()
+
     def action_edit(self) -> None:
         fields = (self.query_one(f"#{name}", Input) for name in ("revision", "timeout"))
         self.set_focus(next(field for field in fields if field.display))
@@ -317,7 +330,15 @@ class PlanScreen(OverScreen):
 
     @on(VerdictView.Changed)
     def _verdict_changed(self) -> None:
+        """Ask one question at a time: while the verification asks, the plan does not."""
         view = self.query_one(VerdictView)
+        if view.stage == "asked" and self._form.is_asking:
+            self._form.say(VERIFYING)
+            self._asks_later = True
+            view.ask()
+        elif view.stage != "asked" and self._asks_later and self._plan is not None:
+            self._asks_later = False
+            self._ask(self._plan)
         if view.stage != "idle":
             self.call_after_refresh(view.scroll_visible, animate=False)
 

@@ -1,11 +1,14 @@
 """The question before an act that hurts, and the only two ways to answer it with yes: the button, or a typed name.
 
 No letter is an answer, so that no key that was meant for something else does harm. The form takes the focus when it
-asks. The button works only after it was on the screen for a moment: enter that was pressed before is no answer to it.
+asks. The button works only after it was on the screen for a moment: enter that was pressed before is no answer to it,
+however late it is handled.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from functools import partial
 
 from textual import on
@@ -13,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Click, Event, Key
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
@@ -37,16 +41,26 @@ class NameField(Field):
 
 
 class ActButton(Button):
-    """The button that does it. Before it `works`, it ignores every press."""
+    """The button that does it. Before it `works`, the footer does not have its key, and it ignores every press.
+
+    On a busy machine a key may be handled long after it was pressed. So a press before the moment `works_from`
+    (time.monotonic()) is ignored even if the button works by now.
+    """
 
     BINDINGS = [Binding("enter", "press", "Do it")]
 
     def __init__(self, label: str) -> None:
         super().__init__(label, compact=True)
         self.works = False
+        self.works_from = math.inf
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.works if action == "press" else super().check_action(action, parameters)
+
+    async def on_event(self, event: Event) -> None:
+        is_press = isinstance(event, Click) or (isinstance(event, Key) and event.key == "enter")
+        if not (is_press and event.time < self.works_from):
+            await super().on_event(event)
 
 
 class ConsentForm(Vertical):
@@ -109,6 +123,7 @@ class ConsentForm(Vertical):
             if not isinstance(self.screen.focused, Input):
                 self.screen.set_focus(self.query_one(NameField) if button.display is False else button)
             self._views += 1
+            button.works_from = time.monotonic() + UNSEEN_SECONDS
             self.set_timer(UNSEEN_SECONDS, partial(self._seen, self._views))
         self._draw()
 

@@ -56,8 +56,8 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int, advise: Callab
     from magetui.text import operations
 
     yield from hanging("", plan.summary, width, STRONG)
-    if plan.creates_schema is not None:
-        yield from hanging("", formats.creating(plan.creates_schema), width)
+    for line in formats.created_first(plan):
+        yield from hanging("", line, width)
     if not plan.empty:
         yield Content.styled(DISCONNECT_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:

@@ -99,9 +99,15 @@ def choices_of(
 
 def schema_choices(selection: Selection, schemas: Sequence[str]) -> list[Choice]:
     """Return a choice for each other schema of the present database that has a version table."""
+    source = f"{selection.url_source}, the schema from the connect screen"
     return [
         Choice(
-            f"schema {name}", SCHEMAS, replace(selection, schema=name), "", f"schema {formats.plain(name)}", VERSIONED
+            f"schema {name}",
+            SCHEMAS,
+            replace(selection, schema=name, url_source=source),
+            "",
+            f"schema {formats.plain(name)}",
+            VERSIONED,
         )
         for name in schemas
     ]

@@ -66,12 +66,15 @@ class VerdictView(Vertical):
     def _show(self, stage: Stage, content: Content) -> None:
         self.stage = stage
         self.query_one("#verdict-text", Static).update(content)
-        form = self.query_one(ConsentForm)
         if stage == "asked":
-            form.ask(Consent())
+            self.ask()
         else:
-            form.say("")
+            self.query_one(ConsentForm).say("")
         self.post_message(self.Changed())
+
+    def ask(self) -> None:
+        """Ask for the consent to the replay, and take the focus."""
+        self.query_one(ConsentForm).ask(Consent())
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
