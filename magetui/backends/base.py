@@ -30,6 +30,7 @@ from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail
 from magetui.model.schema_change import SchemaObject
 from magetui.model.server import Failure, ServerFacts, Timeouts
 from magetui.model.sessions import MutexHolder, Session, StatementProgress
+from magetui.model.surroundings import Castable, Found, Surroundings
 
 CONNECT_TIMEOUT_SECONDS = 10
 READ_LOCK_TIMEOUT_MS = 500
@@ -182,6 +183,22 @@ class Catalog(Protocol):
         Returns one result for each item of `wanted`, in the same order. A limit of 0 means: only estimate. A table
         that another session has locked is not waited for.
         """
+
+    def surroundings(self, connection: Connection) -> Surroundings:
+        """Return what surrounds the tables of all users' schemas."""
+        return Surroundings()
+
+    def find(self, connection: Connection, sql: str, limit_ms: int) -> Found:
+        """Return the first rows of a query and how many there are, within `limit_ms` milliseconds.
+
+        `sql` names each table with its schema, and calls the server's own functions alone. No locked table is waited
+        for.
+        """
+        return Found(problem="rows are not looked at on this kind of database")
+
+    def castable(self, connection: Connection, old: str, new: str) -> Castable | None:
+        """Return how the server turns values of one built-in type into another; None if it is not known."""
+        return None
 
 
 class Sessions(Protocol):

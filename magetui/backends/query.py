@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 
 from magetui.model.schema import Table, TableDetail
+from magetui.model.surroundings import Found
 
+SHOWN_ROWS = 3
+SHOWN_CHARACTERS = 60
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -19,6 +22,25 @@ def fetch(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> li
     rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())
     result.close()
     return rows
+
+
+def found(result: CursorResult[Any]) -> Found:
+    """Return some of a query's rows, of which the last column is the number of all rows."""
+    rows = [tuple(row) for row in result]
+    if not rows:
+        return Found()
+    return Found(rows[0][-1], tuple(result.keys())[:-1], tuple(tuple(map(_shown, row[:-1])) for row in rows))
+
+
+def first_rows(sql: str) -> str:
+    """Return a query for the first rows of another one, each with the number of all its rows."""
+    return f"select *, count(*) over () from ({sql.rstrip('; ')}) found limit {SHOWN_ROWS}"
+
+
+def _shown(value: object) -> str | None:
+    text = " ".join(str(value).split())
+    cut = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+    return None if value is None else cut
 
 
 def identifier(name: str) -> str:

@@ -15,7 +15,7 @@ from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import named_target
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.plan import make_plan, render_plan
-from magetui.engine.preflight import version_table_name
+from magetui.engine.prerequisites import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import start
 from magetui.engine.schema.snapshot import Reading, open_reading

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
-from magetui.engine.preflight import pooler_problem
+from magetui.engine.prerequisites import pooler_problem
 from magetui.engine.runs.actions import record_backup
 from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file

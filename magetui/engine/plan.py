@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError, RevisionError, UsageError
-from magetui.engine.preflight import (
+from magetui.engine.prerequisites import (
     consent_name,
     forbidden,
     missing_schema,

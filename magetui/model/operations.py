@@ -51,12 +51,14 @@ class CreateTable(OnTable):
     foreign_keys: tuple[ForeignKey, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     primary_key_name: str | None = None
+    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DropTable(OnTable):
     kind: ClassVar[str] = "drop-table"
     cascade: bool = False
+    if_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,17 @@ class RenameTable(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class RebuildTable(OnTable):
-    """A batch operation on SQLite copies the table; the operations that follow are done in the copy."""
+    """A batch operation on SQLite copies the table; the `covers` operations that follow are done in the copy."""
 
     kind: ClassVar[str] = "rebuild-table"
+    covers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AddColumn(OnTable):
     kind: ClassVar[str] = "add-column"
     column: Column
+    if_not_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class DropColumn(OnTable):
     kind: ClassVar[str] = "drop-column"
     column: str
     cascade: bool = False
+    if_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,14 @@ class AlterColumn(OnTable):
 
 @dataclass(frozen=True, slots=True)
 class CreateIndex(OnTable):
+    """A new index. `condition`: the WHERE of a partial index. `plain`: it has no other option of its dialect."""
+
     kind: ClassVar[str] = "create-index"
     index: Index
     concurrently: bool = False
+    if_not_exists: bool = False
+    condition: str | None = None
+    plain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,7 @@ class DropIndex(Operation):
     table: str | None
     schema: str | None
     concurrently: bool = False
+    if_exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +190,24 @@ class Autocommit(Operation):
     begins: bool
 
 
-# These only say how the operations beside them run: nobody would count them as changes.
-NO_CHANGES = (Autocommit, RebuildTable)
-
-
 @dataclass(frozen=True, slots=True)
 class Other(Operation):
     """An operation of Alembic or a plug-in that changes nothing this program knows, for example a comment."""
 
     kind: ClassVar[str] = "other"
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Operation):
+    """An operation that SQLAlchemy or Alembic refuses before the server sees it, and what it says then."""
+
+    kind: ClassVar[str] = "refused"
+    says: str
+
+
+# These only say how the operations beside them run: nobody would count them as changes.
+NO_CHANGES = (Autocommit, RebuildTable, Refused)
 
 
 # -- operations that only a script's own SQL has

@@ -23,20 +23,17 @@ from alembic.operations.schemaobj import SchemaObjects
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import load_python_file
-from sqlalchemy.sql import schema as sql_schema
 
 from magetui.model import operations as recorded
-from magetui.model.schema import Column, Constraint, ForeignKey, Index
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.alembic_config import config_without_credentials, naming_options, offline_context
 from magetui.runner.barrier import Barrier
 from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
 from magetui.runner.plain_operations import plain_operation
+from magetui.runner.recorded_schema import RecordedSchema
 from magetui.runner.script_errors import first_line
-from magetui.runner.silent_connection import LiveDataRead, SilentConnection, spelled_sql
+from magetui.runner.silent_connection import LiveDataRead, SilentConnection
 
-# SQLAlchemy's types of autoincrementing keys
-SERIALS = {"INTEGER": "SERIAL", "BIGINT": "BIGSERIAL", "SMALLINT": "SMALLSERIAL"}
 ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite does these without a copy of the table
 
 
@@ -83,6 +80,7 @@ class Recorder:
         self._naming = naming or {}
         self._context = offline_context(dialect_name, Written(self._executed), self._naming)
         self._dialect = self._context.dialect
+        self._schema = RecordedSchema(self._dialect)
         self._made: list[recorded.Operation] = []
 
     def record(self, function: Callable[[], None] | None) -> recorded.Recorded:
@@ -122,8 +120,11 @@ class Recorder:
     def _custom(self, name: str, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         """Record what a function does. If it cannot be followed, it is one operation of which nothing is known."""
         before = len(self._made)
+        self._schema.refused.clear()
         try:
-            return function(*values, **named)
+            result = function(*values, **named)
+            self._made += map(recorded.Refused, dict.fromkeys(self._schema.refused))
+            return result
         except (Exception, LiveDataRead):  # noqa: BLE001 - whatever an operation raises without a database
             del self._made[before:]
             self._made.append(unclear(name, values, named))
@@ -135,7 +136,7 @@ class Recorder:
     def _read(self, operation: ops.MigrateOperation, table: str | None, schema: str | None) -> Any:
         if isinstance(operation, ops.CreateTableOp):
             made = operation.to_table(self._context)
-            self._table(made)
+            self._table(made, if_not_exists=_flag(operation, "if_not_exists"))
             return made
         self._made.extend(self._translated(operation, table, schema))
         return None
@@ -148,10 +149,13 @@ class Recorder:
         batch.invoke = collected.append
         yield batch
         copies = recreate == "always" or any(not isinstance(operation, ADDED_IN_PLACE) for operation in collected)
-        if self._dialect.name == "sqlite" and recreate != "never" and copies:
-            self._made.append(recorded.RebuildTable(table_name, schema))
+        rebuilds = self._dialect.name == "sqlite" and recreate != "never" and copies
+        before = len(self._made)
         for operation in collected:
             self._invoke(operation, table_name, schema)
+        if rebuilds:
+            covers = len(self._made) - before
+            self._made.insert(before, recorded.RebuildTable(table_name, schema, covers))
 
     @contextmanager
     def _autocommit(self) -> Iterator[None]:
@@ -160,7 +164,7 @@ class Recorder:
         self._made.append(recorded.Autocommit(begins=False))
 
     def _executed(self, statement: Any) -> None:
-        sql: str = statement if isinstance(statement, str) else self._sql(statement)
+        sql: str = statement if isinstance(statement, str) else self._schema.sql(statement)
         self._made.append(recorded.ExecuteSql(sql.strip()))
 
     def _type_made(self, kind: sa.Enum, *, drop: bool, if_missing: bool = False) -> None:
@@ -187,13 +191,15 @@ class Recorder:
     ) -> list[recorded.Operation]:
         match operation:
             case ops.DropTableOp():
-                return [recorded.DropTable(operation.table_name, operation.schema)]
+                if_exists = _flag(operation, "if_exists")
+                return [recorded.DropTable(operation.table_name, operation.schema, if_exists=if_exists)]
             case ops.RenameTableOp():
                 return [recorded.RenameTable(operation.table_name, operation.schema, str(operation.new_table_name))]
             case ops.AddColumnOp():
                 return self._added(operation)
             case ops.DropColumnOp():
-                return [recorded.DropColumn(operation.table_name, operation.schema, operation.column_name)]
+                where, if_exists = (operation.table_name, operation.schema), _flag(operation, "if_exists")
+                return [recorded.DropColumn(*where, operation.column_name, if_exists=if_exists)]
             case ops.AlterColumnOp():
                 new, before = operation.modify_type, operation.existing_type
                 dropped = self._checks_of(operation, before) if new is not None and before is not None else []
@@ -203,13 +209,13 @@ class Recorder:
                     *(self._checks_of(operation, new) if new is not None else ()),
                 ]
             case ops.CreateIndexOp():
-                index = operation.to_index(self._context)
-                concurrently = bool(operation.kw.get("postgresql_concurrently"))
-                return [recorded.CreateIndex(operation.table_name, operation.schema, self._index(index), concurrently)]
+                if_not_exists = _flag(operation, "if_not_exists")
+                return [self._schema.index_made(operation.to_index(self._context), if_not_exists=if_not_exists)]
             case ops.DropIndexOp():
                 concurrently = bool(operation.kw.get("postgresql_concurrently"))
                 on = operation.table_name or table
-                return [recorded.DropIndex(str(operation.index_name), on, operation.schema or schema, concurrently)]
+                dropped_from = str(operation.index_name), on, operation.schema or schema
+                return [recorded.DropIndex(*dropped_from, concurrently, _flag(operation, "if_exists"))]
             case ops.DropConstraintOp():
                 kind: Any = (
                     "foreign" if operation.constraint_type == "foreignkey" else operation.constraint_type or None
@@ -217,11 +223,11 @@ class Recorder:
                 # The constraint as Alembic looks for it: a naming convention applies to its name too.
                 wanted = operation.constraint_name, operation.table_name, operation.constraint_type
                 dropped = SchemaObjects(self._context).generic_constraint(*wanted, schema=operation.schema)
-                name = self._named(dropped.name)
-                if_exists = bool(getattr(operation, "if_exists", None))  # since Alembic 1.16
-                return [recorded.DropConstraint(operation.table_name, operation.schema, name, kind, if_exists)]
+                name = self._schema.named(dropped.name)
+                where, if_exists = (operation.table_name, operation.schema), _flag(operation, "if_exists")
+                return [recorded.DropConstraint(*where, name, kind, if_exists)]
             case ops.AddConstraintOp():
-                return self._constraint(operation.to_constraint(self._context))
+                return self._schema.constraint(operation.to_constraint(self._context))
             case ops.ExecuteSQLOp():
                 self._executed(operation.sqltext)
                 return []
@@ -238,29 +244,27 @@ class Recorder:
         function: Callable[..., Any] = Operations._to_impl.dispatch(operation, self._context.impl.__dialect__)
         return function
 
-    def _sql(self, clause: Any) -> str:
-        return spelled_sql(clause, self._dialect)
-
-    def _table(self, table: sa.Table) -> None:
+    def _table(self, table: sa.Table, *, if_not_exists: bool) -> None:
         for kind in (column.type for column in table.columns if self._dialect.name == "postgresql"):
             if isinstance(kind, sa.Enum) and kind.native_enum and getattr(kind, "create_type", True):
                 self._type_made(kind, drop=False)
         constraints = [
-            self._other_constraint(constraint)
+            self._schema.other_constraint(constraint)
             for constraint in table.constraints
-            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)) and self._is_created(constraint)
+            if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)) and self._schema.is_created(constraint)
         ]
         self._made.append(
             recorded.CreateTable(
                 table.name,
                 table.schema,
-                columns=tuple(self._column(column) for column in table.columns),
+                columns=tuple(self._schema.column(column) for column in table.columns),
                 primary_key=tuple(column.name for column in table.primary_key.columns),
-                primary_key_name=self._named(table.primary_key.name),
-                indexes=tuple(self._index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))),
+                primary_key_name=self._schema.named(table.primary_key.name),
+                indexes=tuple(self._schema.index(index) for index in sorted(table.indexes, key=lambda i: str(i.name))),
                 # SQLAlchemy keeps both in sets, whose order differs from run to run.
-                foreign_keys=tuple(sorted(map(self._foreign_key, table.foreign_key_constraints), key=str)),
+                foreign_keys=tuple(sorted(map(self._schema.foreign_key, table.foreign_key_constraints), key=str)),
                 constraints=tuple(sorted(constraints, key=str)),
+                if_not_exists=if_not_exists,
             )
         )
 
@@ -271,15 +275,17 @@ class Recorder:
         metadata = sa.MetaData(naming_convention=convention)
         table = sa.Table(operation.table_name, metadata, column, schema=operation.schema)
         where = operation.table_name, operation.schema
-        made: list[recorded.Operation] = [recorded.AddColumn(*where, self._column(column))]
+        if_not_exists = _flag(operation, "if_not_exists")
+        made: list[recorded.Operation] = [recorded.AddColumn(*where, self._schema.column(column), if_not_exists)]
         constraints = [
             added
             for constraint in table.constraints
-            if not isinstance(constraint, sa.PrimaryKeyConstraint) and self._is_created(constraint, altering=True)
-            for added in self._constraint(constraint)
+            if not isinstance(constraint, sa.PrimaryKeyConstraint)
+            and self._schema.is_created(constraint, altering=True)
+            for added in self._schema.constraint(constraint)
         ]
         made += sorted(constraints, key=str)
-        made += [recorded.CreateIndex(*where, self._index(index)) for index in table.indexes]
+        made += map(self._schema.index_made, table.indexes)
         return made
 
     def _checks_of(self, operation: ops.AlterColumnOp, kind: Any) -> list[recorded.AddConstraint]:
@@ -287,111 +293,32 @@ class Recorder:
         column = sa.Column(operation.column_name, kind)
         table = SchemaObjects(self._context).table(operation.table_name, column, schema=operation.schema)
         bound = [constraint for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)]
-        made = [op for check in bound if self._is_created(check, altering=True) for op in self._constraint(check)]
+        made = [
+            op
+            for check in bound
+            if self._schema.is_created(check, altering=True)
+            for op in self._schema.constraint(check)
+        ]
         return [operation for operation in made if isinstance(operation, recorded.AddConstraint)]
 
     def _altered(self, operation: ops.AlterColumnOp) -> recorded.AlterColumn:
         default = operation.modify_server_default
         using = operation.kw.get("postgresql_using")
         changes = default is not None and default is not False
-        text = self._default(sa.Column("x", sa.Integer, server_default=default)) if changes else None
+        text = self._schema.default(sa.Column("x", sa.Integer, server_default=default)) if changes else None
         return recorded.AlterColumn(
             operation.table_name,
             operation.schema,
             operation.column_name,
             new_name=None if operation.modify_name is None else str(operation.modify_name),
-            type=None if operation.modify_type is None else self._type(operation.modify_type),
+            type=None if operation.modify_type is None else self._schema.type(operation.modify_type),
             using=None if using is None else str(using),
             nullable=None if operation.modify_nullable is None else bool(operation.modify_nullable),
             default=text,
             drops_default=default is None,
         )
 
-    # -- from SQLAlchemy's schema
 
-    def _is_created(self, constraint: Any, *, altering: bool = False) -> bool:
-        """Return True if the constraint is in the DDL: one that comes with a type is made only where it is needed.
-
-        Booleans and enums that the dialect does not have natively come with a check. On SQLite, Alembic leaves it out
-        if it adds or alters a column (`SQLiteImpl.add_constraint`).
-        """
-        if constraint._create_rule is None:
-            return True
-        nothing: Any = None
-        is_left_out = altering and self._dialect.name == "sqlite"
-        return not is_left_out and bool(constraint._create_rule(self._dialect.ddl_compiler(self._dialect, nothing)))
-
-    def _named(self, name: Any) -> str | None:
-        """Return the name in the database: SQLAlchemy shortens a name that a convention has made too long."""
-        if not isinstance(name, str):
-            return None
-        try:
-            preparer = self._dialect.identifier_preparer
-            return str(preparer.truncate_and_render_constraint_name(name, _alembic_quote=False))
-        except sa.exc.IdentifierError:
-            return str(name)  # an explicit name that is too long: the run will fail
-
-    def _column(self, column: sa.Column[Any]) -> Column:
-        kind = self._type(column.type)
-        increments = column.table is not None and column is column.table._autoincrement_column
-        if self._dialect.name == "postgresql" and increments and not (column.server_default or column.identity):
-            kind = SERIALS.get(kind, kind)
-        return Column(column.name, kind, bool(column.nullable), self._default(column))
-
-    def _type(self, kind: Any) -> str:
-        return str(sa.types.to_instance(kind).compile(dialect=self._dialect))
-
-    def _default(self, column: sa.Column[Any]) -> str | None:
-        """Return the default of a column, or the expression that generates its value."""
-        if column.identity is not None:
-            return f"generated {'always' if column.identity.always else 'by default'} as identity"
-        if column.computed is not None:
-            stored = "virtual" if column.computed.persisted is False else "stored"
-            return f"generated always as ({self._sql(column.computed.sqltext)}) {stored}"
-        nothing: Any = None  # this compiler is used for one column only, and compiles no statement
-        compiler: Any = self._dialect.ddl_compiler(self._dialect, nothing)
-        text = compiler.get_column_default_string(column)
-        return None if text is None else str(text)
-
-    def _index(self, index: sa.Index) -> Index:
-        names = tuple(
-            expression.name if isinstance(expression, sa.Column) else self._sql(expression)
-            for expression in index.expressions
-        )
-        return Index(self._named(index.name) or "None", names, unique=bool(index.unique))
-
-    def _foreign_key(self, key: sa.ForeignKeyConstraint) -> ForeignKey:
-        referred = [element._get_colspec() for element in key.elements]
-        table, _, _ = referred[0].rpartition(".")
-        schema, _, name = table.rpartition(".")
-        return ForeignKey(
-            self._named(key.name),
-            tuple(key.column_keys),
-            schema or None,
-            name,
-            tuple(spec.rpartition(".")[2] for spec in referred),
-            None if key.ondelete is None else key.ondelete.upper(),
-        )
-
-    def _other_constraint(self, constraint: sa.UniqueConstraint | sa.CheckConstraint) -> Constraint:
-        name = self._named(constraint.name)
-        if isinstance(constraint, sa.CheckConstraint):
-            return Constraint(name, "check", self._sql(constraint.sqltext))
-        columns = tuple(column.name for column in constraint.columns)
-        return Constraint(name, "unique", f"UNIQUE ({', '.join(columns)})", columns)
-
-    def _constraint(self, constraint: sql_schema.Constraint) -> list[recorded.Operation]:
-        table: Any = constraint.table
-        where = table.name, table.schema
-        name = self._named(constraint.name)
-        valid = not (self._dialect.name == "postgresql" and constraint.dialect_kwargs.get("postgresql_not_valid"))
-        if isinstance(constraint, sa.ForeignKeyConstraint):
-            key = self._foreign_key(constraint)
-            return [recorded.AddConstraint(*where, "foreign", name, foreign_key=key, valid=valid)]
-        if isinstance(constraint, sa.CheckConstraint):
-            sql = self._sql(constraint.sqltext)
-            return [recorded.AddConstraint(*where, "check", name, definition=sql, valid=valid)]
-        kind: Any = "primary" if isinstance(constraint, sa.PrimaryKeyConstraint) else "unique"
-        if not isinstance(constraint, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
-            return [recorded.Other(type(constraint).__name__)]
-        return [recorded.AddConstraint(*where, kind, name, tuple(column.name for column in constraint.columns))]
+def _flag(operation: ops.MigrateOperation, name: str) -> bool:
+    """Return whether IF EXISTS or IF NOT EXISTS is set. Older releases of Alembic do not have each of them."""
+    return bool(getattr(operation, name, None))

@@ -190,9 +190,13 @@ def _do_recorded(operations: Operations, operation: recorded.Operation) -> None:
             operations.rename_table(operation.table, operation.new_name, schema=operation.schema)
         case recorded.CreateIndex():
             columns: list[Any] = [name if name.isidentifier() else sa.text(name) for name in operation.index.columns]
-            operations.create_index(
-                operation.index.name, operation.table, columns, schema=operation.schema, unique=operation.index.unique
-            )
+            if not operation.plain:
+                raise NotImplementedError
+            where = None if operation.condition is None else sa.text(operation.condition)
+            options: dict[str, Any] = {"schema": operation.schema, "unique": operation.index.unique}
+            if where is not None:
+                options |= {"postgresql_where": where, "sqlite_where": where}
+            operations.create_index(operation.index.name, operation.table, columns, **options)
         case recorded.DropIndex():
             operations.drop_index(operation.name, operation.table, schema=operation.schema)
         case recorded.CreateType():

@@ -56,6 +56,8 @@ def _worded(operation: ops.Operation, sql_width: int) -> str:  # noqa: PLR0911, 
             return f"drops {_table(operation)}.{operation.column}"
         case ops.AlterColumn():
             return f"changes {_table(operation)}.{operation.column}: {_changes(operation)}"
+        case ops.Refused():
+            return operation.says
         case ops.CreateIndex():
             unique = "unique index" if operation.index.unique else "index"
             columns = ", ".join(operation.index.columns)

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from magetui.engine.preview.data_loss import Losses
+from magetui.engine.preview.preflight.answers import Cause, Preflight, StepAnswer
 from magetui.engine.preview.preview import Preview, StepPreview
 from magetui.engine.runs.record import RunRecord, StepRecord
 from magetui.model.operations import DropTable, ExecuteSql
@@ -31,7 +32,7 @@ NOTE = (
     f"No schema shows whether this was run, and it is left out: UPDATE {LONG} SET state = 'archived' WHERE at < now()"
 )
 DOUBT = f"The schema does not match {LONG}. The schema matches no revision. Nearest is base, with 12 differences."
-FAILS = f"at {LONG}, unless its script looks first: the enum type {LONG} exists already"
+FAILS = f"the enum type {LONG} exists already"
 WARNING = f"It rewrites all of {LONG}, a large table, while nobody can use it."
 PROBLEM = f"Alembic cannot render it without the database: the table {LONG} is not reflected."
 
@@ -54,7 +55,7 @@ def test_a_plan_shows_every_warning_completely() -> None:
     preview = Preview(
         (StepPreview("b", "finish", operations, None, (), (WARNING,)),),
         Losses((Loss("column", None, LONG, LONG, 30, exact=True),), (f"this SQL may remove data: DELETE FROM {LONG}",)),
-        fails=(FAILS,),
+        preflight=Preflight((StepAnswer("b", "finish", (Cause("fails", None, FAILS),)),)),
         doubt=DOUBT,
     )
     holders = ((4711, f"4711  {LONG}  mage-server  10.0.3.7  idle in transaction, 6 min"),)

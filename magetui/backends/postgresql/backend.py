@@ -14,7 +14,17 @@ from sqlalchemy.engine import URL
 
 from magetui.backends.backup import BackupJob, BackupOptions
 from magetui.backends.base import READ_LOCK_TIMEOUT_MS, Backend, Mutex, WriteHooks
-from magetui.backends.postgresql import catalog, connections, counts, failures, objects, progress, server, sessions
+from magetui.backends.postgresql import (
+    catalog,
+    connections,
+    counts,
+    failures,
+    objects,
+    progress,
+    server,
+    sessions,
+    surroundings,
+)
 from magetui.backends.postgresql.mutex import AdvisoryLock, holder_of
 from magetui.backends.scratch import Scratch, ScratchRequest
 from magetui.model.server import Timeouts
@@ -52,6 +62,9 @@ class PostgreSQL(Backend):
     enum_types = staticmethod(catalog.enum_types)
     schema_objects = staticmethod(objects.schema_objects)
     count = staticmethod(counts.count)
+    find = staticmethod(surroundings.find)
+    castable = staticmethod(surroundings.castable)
+    surroundings = staticmethod(surroundings.surroundings)
 
     session_waits = staticmethod(sessions.session_waits)
     session_exists = staticmethod(sessions.session_exists)

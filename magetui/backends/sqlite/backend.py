@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
 from magetui.backends.base import Backend, Mutex, WriteHooks
 from magetui.backends.scratch import Scratch, ScratchRequest
-from magetui.backends.sqlite import catalog, connections, counts, failures, sessions
+from magetui.backends.sqlite import catalog, connections, counts, failures, sessions, surroundings
 from magetui.backends.sqlite.async_driver import driver_of
 from magetui.backends.sqlite.files import DATABASE_LIST_SQL, database_path, main_file
 from magetui.backends.sqlite.mutex import LockFile, holder_of
@@ -48,6 +48,8 @@ class SQLite(Backend):
     definitions = staticmethod(catalog.definitions)
     schema_objects = staticmethod(catalog.schema_objects)
     count = staticmethod(counts.count)
+    find = staticmethod(surroundings.find)
+    surroundings = staticmethod(surroundings.surroundings)
 
     sessions = staticmethod(sessions.sessions)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, NO_TIME_TO_COUNT, not_counted
+from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, DATABASE_IS_LOCKED, NO_TIME_TO_COUNT, not_counted
 from magetui.backends.query import identifier
 from magetui.model.schema import Counted, Table, Wanted
 
@@ -34,7 +34,7 @@ def count(connection: Connection, table: Table, wanted: Sequence[Wanted], limit_
                 raise KeyboardInterrupt from error  # ctrl+c: sqlite3 swallows what a progress handler raises
             return not_counted(table, wanted, COUNTING_TOOK_TOO_LONG)
         if "locked" in str(error.orig):
-            return not_counted(table, wanted, "somebody has the database locked")
+            return not_counted(table, wanted, DATABASE_IS_LOCKED)
         raise
     finally:
         raw.set_progress_handler(None, 0)

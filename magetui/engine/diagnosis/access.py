@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magetui.engine.diagnosis.finding import Finding, Severity, some
-from magetui.engine.preflight import lacks_schema, missing_schema, pooler_problem, schema_problem
+from magetui.engine.prerequisites import lacks_schema, missing_schema, pooler_problem, schema_problem
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview
 from magetui.model.names import quoted

@@ -12,7 +12,7 @@ from typing import Any
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import UNTRUSTED, Finding, Severity, some
 from magetui.engine.diagnosis.leftovers import leftover_findings
-from magetui.engine.preflight import lacks_schema
+from magetui.engine.prerequisites import lacks_schema
 from magetui.engine.project.interpreter import Interpreter
 from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases

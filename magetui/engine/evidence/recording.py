@@ -26,7 +26,7 @@ from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
 Direction = str  # 'upgrade' or 'downgrade'
-RECORDER = "3"  # changes when the recorder finds more in the same script
+RECORDER = "4"  # changes when the recorder finds more in the same script
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,10 @@ class TableState:
     def after(self, operation: ops.Operation) -> TableState:  # noqa: PLR0911 - a case each
         """Return the table after an operation on it; itself if the operation leaves it alone."""
         match operation:
+            case ops.AddColumn(if_not_exists=True) if operation.column.name in self.columns:
+                return self
+            case ops.CreateIndex(if_not_exists=True) if operation.index.name in self.indexes:
+                return self
             case ops.AddColumn():
                 name = operation.column.name
                 return replace(

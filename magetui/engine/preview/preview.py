@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeGuard
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
@@ -18,10 +17,12 @@ from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import after, effects
 from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.preview.ownership import ownership
+from magetui.engine.preview.preflight.answers import Preflight
+from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
-from magetui.model.operations import AddColumn, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
+from magetui.model.operations import Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
 
@@ -61,12 +62,17 @@ class Preview:
     steps: tuple[StepPreview, ...]
     losses: Losses
     no_forecast: str | None = None  # why there is no lock forecast
-    fails: tuple[str, ...] = ()  # what a step will fail on
+    preflight: Preflight | None = None  # whether each operation succeeds; None if that is not worked out
     owner: str | None = None  # who will own the new objects, if it is not who owns the version table
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
     other_backup: str | None = None  # how to make a backup, where this program makes none
     not_compared: str | None = None  # why it is not known whether it does, as a sentence
     waits: str | None = None  # who holds the migration lock, so that the run would wait before its first step
+
+    @property
+    def fails(self) -> tuple[str, ...]:
+        """What the run fails on, each with its step."""
+        return () if self.preflight is None else self.preflight.failures
 
     @property
     def blockers(self) -> frozenset[int] | None:
@@ -113,9 +119,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         )
         for revision, direction, done in recorded
     ]
-    fails: list[str] = []
     if backend == "postgresql" and recorded:
-        steps, fails = _forecast(workspace, steps, reading.snapshot)
+        steps = _forecast(workspace, steps, reading.snapshot)
     no_forecast = "no forecast on SQL Server yet" if backend == "mssql" and recorded else None
     losses = plan_losses(reading, plan)
     doubt = not_compared = None
@@ -130,7 +135,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         tuple(steps),
         losses,
         no_forecast,
-        tuple(fails),
+        preflight(reading, recorded),
         owner,
         doubt,
         other_backup=other_backup,
@@ -166,14 +171,12 @@ def lock_holders(reading: Reading, revisions: Iterable[str]) -> frozenset[int]:
     wanted = tuple(revisions)
     recordings = record_revisions(reading.workspace, wanted)
     steps = [StepPreview(name, "upgrade", recordings[name].upgrade.operations, None, (), ()) for name in wanted]
-    forecast, _ = _forecast(reading.workspace, steps, reading.snapshot)
+    forecast = _forecast(reading.workspace, steps, reading.snapshot)
     return frozenset(pid for step in forecast for table in step.effects for pid in table.holders)
 
 
-def _forecast(
-    workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snapshot
-) -> tuple[list[StepPreview], list[str]]:
-    """Return the steps with their locks and warnings, and what fails because an enum type exists.
+def _forecast(workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snapshot) -> list[StepPreview]:
+    """Return the steps with their locks and warnings.
 
     Alembic creates an enum type with the first table that uses it. It does not drop the type with the table, and the
     downgrade that Alembic writes forgets it.
@@ -183,14 +186,10 @@ def _forecast(
     tables = {(detail.table.schema, detail.table.name): detail.table for detail in snapshot.details}
     held = [(lock.relation, s.pid, lock_mode(lock.mode)) for s in snapshot.sessions for lock in s.holds]
     forecast: list[StepPreview] = []
-    fails: list[str] = []
     for step in steps:
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
         warnings = [*step.warnings]
         for operation in step.operations:
-            if _creates_type(operation) and state.type_of(operation) in state.enums:
-                what = _existing_type(operation, state, snapshot)
-                fails.append(f"at {step.revision}, unless its script looks first: {what}")
             for effect in effects(operation, server, state):
                 on_table = _with_table(effect, schema, tables, held)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
@@ -206,28 +205,7 @@ def _forecast(
                 if isinstance(operation, CreateType | DropType) and state.type_of(operation) in state.enums
             ]
         forecast.append(replace(step, effects=tuple(strongest.values()), warnings=tuple(dict.fromkeys(warnings))))
-    return forecast, fails
-
-
-def _existing_type(operation: CreateType, state: SchemaState, snapshot: Snapshot) -> str:
-    """Return that the enum type exists already, and what uses it: PostgreSQL drops no type that a column has."""
-    enum = state.type_of(operation)
-    users = [
-        f"{detail.table.name}.{column.name}"
-        for detail in snapshot.details
-        for column in detail.columns
-        if state.type_name(column.type.removesuffix("[]")) == enum
-    ]
-    if not users:
-        return f"the enum type {operation.name} exists already, and nothing uses it: 'clean' drops it"
-    shown = ", ".join(users[:NAMED_AT_MOST]) + (
-        f" and {len(users) - NAMED_AT_MOST} more" if users[NAMED_AT_MOST:] else ""
-    )
-    return f"the enum type {operation.name} exists already, and {shown} {'has' if len(users) == 1 else 'have'} it"
-
-
-def _creates_type(operation: Operation) -> TypeGuard[CreateType]:
-    return isinstance(operation, CreateType) and not operation.if_not_exists
+    return forecast
 
 
 def _with_table(
@@ -275,10 +253,3 @@ def _effect_warnings(operation: Operation, on_table: TableEffect) -> Iterator[st
     elif effect.work in LONG_WORK and effect.mode is LockMode.ACCESS_EXCLUSIVE and large:
         work = "rewrites" if effect.work == "rewrite" else "reads"
         yield f"It {work} all of {effect.table}, a large table, while nobody can use it."
-    if (
-        isinstance(operation, AddColumn)
-        and not operation.column.nullable
-        and operation.column.default is None
-        and on_table.rows
-    ):
-        yield f"It fails if {effect.table} has any row: {operation.column.name} may not be null and has no default."

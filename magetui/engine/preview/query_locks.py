@@ -188,6 +188,22 @@ def row_changes(statements: Iterable[Any], state: SchemaState) -> Iterator[RowCh
                 yield RowChange(_name(update.this, state), names, where is not None, update.sql(dialect=parser))
 
 
+def written(statements: Iterable[Any], state: SchemaState) -> Iterator[tuple[Name, frozenset[str] | None]]:
+    """Yield each table that the statements write, with the columns that an UPDATE sets; None if rows come or go.
+
+    Raises `ValueError` if a statement may write what it does not name.
+    """
+    for statement in statements:
+        if not isinstance(statement, STATEMENTS) or any(statement.find_all(exp.Anonymous)):
+            raise ValueError(statement)
+        for node in statement.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge):
+            target = _target(node)
+            if not isinstance(target, exp.Table):
+                raise ValueError(statement)
+            columns = frozenset(_set(node)) if isinstance(node, exp.Update) else None
+            yield _name(target, state), columns or None
+
+
 def _overwritten(assignment: Any, where: Any, dialect: str) -> Iterator[str]:
     """Yield the columns in which one assignment of an UPDATE overwrites values that are not null."""
     targets = assignment.this.expressions if isinstance(assignment.this, exp.Tuple) else [assignment.this]

@@ -13,7 +13,7 @@ from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.evidence.evidence import record_chain
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.preflight import consent_name, forbidden
+from magetui.engine.prerequisites import consent_name, forbidden
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.snapshot import Overview, Reading
 from magetui.model import operations as ops

@@ -19,7 +19,7 @@ from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import ASKS_DATABASE, count_differences, list_differences, name_revisions
 from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
-from magetui.engine.preflight import consent_name, forbidden, missing_version_table, version_table_name
+from magetui.engine.prerequisites import consent_name, forbidden, missing_version_table, version_table_name
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Difference, differences_of

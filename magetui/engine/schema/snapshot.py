@@ -20,6 +20,7 @@ from magetui.engine.workspace import Workspace
 from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
 from magetui.model.server import ServerFacts
 from magetui.model.sessions import MutexHolder, Session
+from magetui.model.surroundings import Castable, Found, Surroundings
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class Reading:
         self._overview: Overview | None = None
         self._snapshot: Snapshot | None = None
         self._definitions: tuple[str, ...] | None = None
+        self._surroundings: Surroundings | None = None
 
     @property
     def overview(self) -> Overview:
@@ -93,6 +95,20 @@ class Reading:
     def count(self, table: Table, wanted: Sequence[Wanted], limit_ms: int) -> tuple[Counted, ...]:
         """Count rows of a table within `limit_ms`, or estimate them: see `Backend.count`."""
         return self._read(lambda connection: self.workspace.backend.count(connection, table, wanted, limit_ms))
+
+    @property
+    def surroundings(self) -> Surroundings:
+        if self._surroundings is None:
+            self._surroundings = self._read(self.workspace.backend.surroundings)
+        return self._surroundings
+
+    def find(self, sql: str, limit_ms: int) -> Found:
+        """Return the first rows of a query, and how many there are: see `Backend.find`."""
+        return self._read(lambda connection: self.workspace.backend.find(connection, sql, limit_ms))
+
+    def castable(self, old: str, new: str) -> Castable | None:
+        """Return how the server turns values of one type into another: see `Backend.castable`."""
+        return self._read(lambda connection: self.workspace.backend.castable(connection, old, new))
 
     def read_all(self) -> None:
         """Read the snapshot and close the connection, so that the connection does not idle during what follows."""

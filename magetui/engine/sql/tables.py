@@ -208,9 +208,9 @@ class TableReader:
                 return Read.both(ops.DropConstraint(*self.where, name, None, if_exists, action.has("CASCADE")))
             case "DROP":
                 action.take("COLUMN")
-                action.take("IF", "EXISTS")
+                if_exists = action.take("IF", "EXISTS")
                 column = action.identifier()
-                return Read.both(ops.DropColumn(*self.where, column, action.has("CASCADE")))
+                return Read.both(ops.DropColumn(*self.where, column, action.has("CASCADE"), if_exists))
             case "ALTER" if not action.take("CONSTRAINT"):
                 action.take("COLUMN")
                 return self._column_altered(action, action.identifier())
@@ -329,10 +329,11 @@ def create_index(words: Tokens, *, unique: bool) -> Read:
     name = "" if words.key == "ON" else words.path()[-1]
     words.take("ON")
     table, schema = words.table()
-    if words.take("USING"):
-        words.identifier()
+    is_btree = not words.take("USING") or words.identifier().lower() == "btree"
     columns = tuple(map(_indexed, words.inside().parts())) if words.key == "(" else ()
-    creating = ops.CreateIndex(table, schema, Index(name, columns, unique=unique), concurrently)
+    condition = words.rest if words.take("WHERE") else None
+    index, is_plain = Index(name, columns, unique=unique), is_btree and (condition is not None or not words)
+    creating = ops.CreateIndex(table, schema, index, concurrently, condition=condition, plain=is_plain)
     if is_guarded and name:
         mode = LockMode.SHARE_UPDATE_EXCLUSIVE if concurrently else LockMode.SHARE
         guarded = ops.Guarded((creating,), None, schema, index=name, present=False)

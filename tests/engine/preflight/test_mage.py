@@ -1,0 +1,91 @@
+"""Mage's chain on databases with rows: at each revision, the preflight of the way up and of the way down is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from magetui.engine.evidence.recording import record_revisions
+from magetui.engine.preview.preflight.answers import Preflight
+from magetui.engine.preview.preflight.preflight import preflight
+from magetui.engine.schema.snapshot import open_reading
+from magetui.engine.target.selection import Selection
+from magetui.engine.workspace import Workspace
+from tests.support.databases import Database
+from tests.support.mage import SCRIPTS
+from tests.support.steps import walking
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mage_importable")]
+
+READS = "90d978a8aef8"  # asks the database which constraints there are
+
+
+def fill(database: Database) -> None:
+    """Insert a row into each table that has none and accepts one."""
+    driver = {"postgresql": "postgresql+psycopg2"}
+    url = sa.make_url(database.url)
+    engine = sa.create_engine(url.set(drivername=driver.get(url.get_backend_name(), "sqlite")), poolclass=sa.NullPool)
+    metadata = sa.MetaData()
+    with engine.connect() as connection:
+        metadata.reflect(connection)
+        for table in metadata.sorted_tables:
+            if table.name == "alembic_version" or connection.execute(sa.select(sa.func.count()).select_from(table)).scalar():
+                continue
+            values = {column.name: value(column) for column in table.columns if not column.nullable}
+            with connection.begin_nested():
+                connection.execute(table.insert().values(**values))
+        connection.commit()
+
+
+def value(column: sa.Column[object]) -> object:
+    match column.type:
+        case sa.Enum():
+            return column.type.enums[0]
+        case sa.Boolean():
+            return True
+        case sa.Integer():
+            return 1
+        case sa.DateTime():
+            return sa.func.now()
+        case sa.JSON():
+            return {}
+        case _:
+            return "x"
+
+
+def answered(workspace: Workspace, revisions: Sequence[str], direction: str) -> Preflight:
+    recordings = record_revisions(workspace, revisions)
+    with open_reading(workspace) as reading:
+        steps = [(revision, direction, recordings[revision].recorded(direction)) for revision in revisions]
+        answer = preflight(reading, steps)
+    assert answer is not None
+    return answer
+
+
+def test_no_revision_of_mages_chain_is_said_to_fail(database: Database, mage_home: Path) -> None:
+    workspace = Workspace(Selection(url=database.url, mage_path=str(mage_home)))
+    oldest_first = [revision.revision for revision in reversed(workspace.chain.revisions)]
+    unknown = set()
+    with walking(database.url, mage_home / SCRIPTS) as steps:
+        for number, revision in enumerate(oldest_first):
+            answer = answered(workspace, oldest_first[number:], "upgrade")
+            assert answer.failures == (), revision
+            if answer.steps[0].answer == "unknown":
+                unknown.add((revision, "up", *(cause.sentence for cause in answer.steps[0].causes)))
+            steps.upgrade(revision)
+            fill(database)
+        for revision in reversed(oldest_first):
+            answer = answered(workspace, [revision], "downgrade")
+            if answer.steps[0].answer == "unknown":
+                unknown.add((revision, "down", *(cause.sentence for cause in answer.steps[0].causes)))
+            try:
+                steps.downgrade("-1")
+            except Exception as error:
+                print(revision, "fails", error, answer.failures)
+                break
+            if answer.failures: print("WRONG", revision, answer.failures)
+    print(*unknown, sep="\n")
+    assert 0
