@@ -182,6 +182,15 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "preflight",
+        "say whether a migration will pass, from the live schema and its rows (exit status 3: it will fail)",
+        "reads",
+        parameters=(
+            Parameter("VERB", "migrate (the default) or rollback", "VERB", choices=("migrate", "rollback")),
+            REVISION,
+        ),
+    ),
+    Verb(
         "migrate",
         "upgrade the database to the head, or to a revision",
         "changes the database",

@@ -9,6 +9,7 @@ import pytest
 
 from magetui.config.targets import NamedTarget
 from magetui.engine.preview.data_loss import Losses
+from magetui.engine.preview.preflight.answers import Cause, Preflight, StepAnswer
 from magetui.engine.preview.preview import Preview
 from magetui.model.plan import Direction, Loss, Plan, PlannedStep
 from magetui.model.sessions import HeldLock, Session
@@ -37,6 +38,7 @@ NOTHING = preview()
 EMPTY = preview(column(0))
 ROWS = preview(column(30))
 UNREAD = preview(undecidable=("a script runs SQL",))
+FAILING = preview(preflight=Preflight((StepAnswer("b", "upgrade", (Cause("fails", None, "it exists"),)),)))
 CONTRADICTED = preview(doubt="The schema does not match b.")
 NOT_COMPARED = preview(not_compared="There is no comparison.")
 
@@ -47,6 +49,7 @@ NOT_COMPARED = preview(not_compared="There is no comparison.")
         ("upgrade", None, NOTHING, None),
         ("upgrade", STAGING, CONTRADICTED, None),
         ("upgrade", STAGING, NOT_COMPARED, None),
+        ("upgrade", None, FAILING, "This will fail"),
         ("upgrade", PRODUCTION, NOTHING, "This is prod-eu, which is PRODUCTION"),
         # A column with values, or a statement that may take rows, is lost on the way up as on the way down.
         ("upgrade", None, ROWS, "This destroys data"),
@@ -143,7 +146,7 @@ def test_the_loss_of_a_session_is_named_with_its_age_its_locks_and_its_last_stat
         (ROWS, EMPTY, False),
         (NOTHING, UNREAD, False),
         (NOTHING, CONTRADICTED, False),
-        (NOTHING, preview(fails=("at b: it exists",)), False),
+        (NOTHING, FAILING, False),
         (NOTHING, None, False),
         (None, None, True),
     ],
@@ -159,6 +162,6 @@ def test_a_consent_holds_until_something_is_lost_that_was_not_shown(
 
 def test_a_first_migration_into_the_database_of_another_application_needs_its_name() -> None:
     nothing_applied = replace(plan("upgrade"), current=())
-    consent = plan_consent(nothing_applied, None, preview(doubt="None of the 2 tables exists."))
+    consent = plan_consent(nothing_applied, None, preview(doubt="None of the 2 tables exists.", is_elsewhere=True))
     assert consent.name == "mage"
     assert consent.prompt.startswith("This may be the database of another application.")

@@ -40,6 +40,8 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
             _print_sql(settings, reading, plan)
             return 0
         if plan.empty:
+            if verb == "migrate":
+                _preview(reading, plan)  # says if the schema contradicts the current revision
             answer(settings, lambda: documents.nothing_done_document(plan), lambda _text: [plan.summary])
             return 0
         if settings.selection.read_only:

@@ -17,7 +17,9 @@ from magetui.config.settings import Settings
 from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
+from magetui.engine.evidence.recording import recorded_steps
 from magetui.engine.plan import make_plan, render_plan
+from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.preview.preview import ask_scripts, preview_plan
 from magetui.engine.runs import follow
 from magetui.engine.runs.cancel import cancel_run
@@ -192,6 +194,15 @@ def show_plan(settings: Settings, reading: Reading, plan: Plan) -> None:
     )
 
 
+def _preflight(settings: Settings, values: Mapping[str, Any]) -> int:
+    workspace = open_workspace(settings)
+    with open_reading(workspace) as reading:
+        plan = make_plan(reading, values.get("verb") or "migrate", values.get("revision"))
+        found = preflight(reading, recorded_steps(workspace, plan))
+    answer(settings, lambda: documents.preflight_document(plan, found), lambda text: text.preflight(plan, found))
+    return 3 if found is not None and found.answer == "fails" else 0
+
+
 HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "diagnose": _diagnose,
     "history": _history,
@@ -200,5 +211,6 @@ HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "verify": _verify,
     "locks": _locks,
     "plan": _plan,
+    "preflight": _preflight,
     "runs": _runs,
 }

@@ -163,6 +163,8 @@ class CreateType(OnType):
 @dataclass(frozen=True, slots=True)
 class DropType(OnType):
     kind: ClassVar[str] = "drop-type"
+    if_exists: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)

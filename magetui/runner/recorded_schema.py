@@ -80,7 +80,9 @@ class RecordedSchema:
     def index_made(self, index: sa.Index, *, if_not_exists: bool = False) -> recorded.CreateIndex:
         """Return the index with its options of this dialect."""
         table: Any = index.table
-        options = {name: value for name, value in index.dialect_options[self._dialect.name].items() if value}
+        given = index.dialect_options[self._dialect.name].items()
+        # A condition is an expression, which is neither true nor false.
+        options = {name: value for name, value in given if isinstance(value, sa.ClauseElement) or value}
         concurrently, where = bool(options.pop("concurrently", False)), options.pop("where", None)
         return recorded.CreateIndex(
             table.name,

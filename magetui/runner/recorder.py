@@ -170,7 +170,7 @@ class Recorder:
     def _type_made(self, kind: sa.Enum, *, drop: bool, if_missing: bool = False) -> None:
         name, schema = kind.name or "", kind.schema
         if drop:
-            self._made.append(recorded.DropType(name, schema))
+            self._made.append(recorded.DropType(name, schema, if_exists=if_missing))
         elif not self._has_type(name):
             self._made.append(recorded.CreateType(name, schema, tuple(kind.enums), if_missing))
 

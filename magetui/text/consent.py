@@ -52,7 +52,7 @@ def plan_consent(plan: Plan, named: NamedTarget | None, preview: Preview | None)
     `preview` is None if it could not be made: then nobody knows what the plan destroys.
     """
     on = f" on {named.name}, which is {PRODUCTION}" if named is not None and named.production else ""
-    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(plan, preview, on)
+    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(preview, on)
     if not danger and not on:
         return Consent()
     reason = danger or f"This is{on.removeprefix(' on')}"
@@ -65,11 +65,12 @@ def _stamp_danger(preview: Preview | None, on: str) -> str | None:
     return f"The schema contradicts this stamp{on}" if preview.doubt is not None else None
 
 
-def _plan_danger(plan: Plan, preview: Preview | None, on: str) -> str | None:
+def _plan_danger(preview: Preview | None, on: str) -> str | None:
     if preview is None:
         return f"It is not known which data this destroys{on}"
-    if preview.doubt is not None and not plan.current:
-        return f"This may be the database of another application{on}"
+    doubtful = _doubtful(preview)
+    if doubtful is not None:
+        return f"{doubtful}{on}"
     losses = preview.losses
     if any(loss.rows and loss.exact for loss in losses.known):
         return f"This destroys data{on}"
@@ -104,6 +105,12 @@ def _dangers(preview: Preview | None) -> Hashable:
         return None
     losses = preview.losses
     return preview.doubt, preview.not_compared, len(preview.fails), losses.undecidable, lost(losses)
+
+
+def _doubtful(preview: Preview) -> str | None:
+    if preview.is_elsewhere and preview.doubt is not None:
+        return "This may be the database of another application"
+    return "This will fail" if preview.fails else None
 
 
 # -- sessions

@@ -12,12 +12,14 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from magetui.text import preflight as preflights
 from magetui.text.formats import CONTROL
 
 if TYPE_CHECKING:
     from magetui.engine.backup import Backup
     from magetui.engine.demo.demo import Demo
     from magetui.engine.evidence.verdict import Evidence
+    from magetui.engine.preview.preflight.answers import Preflight
     from magetui.engine.preview.preview import Preview, TableEffect
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.runs.record import RunRecord
@@ -116,6 +118,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "doubt": preview.doubt,
         "not_compared": preview.not_compared,
         "fails": preview.fails,
+        "preflight": preflights.document(preview.preflight),
         "owner": preview.owner,
         "waits": preview.waits,
         "steps": [
@@ -129,6 +132,16 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         ],
         "losses": [asdict(loss) for loss in preview.losses.known],
         "undecidable_losses": preview.losses.undecidable,
+    }
+
+
+def preflight_document(plan: Plan, preflight: Preflight | None) -> Document:
+    return {
+        "verb": plan.verb,
+        "from": plan.current,
+        "to": plan.target_revision,
+        "message": preflights.conclusion(preflight),
+        "preflight": preflights.document(preflight),
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from magetui.text import formats
 
 if TYPE_CHECKING:
+    from magetui.engine.preview.preflight.answers import Cause
     from magetui.engine.preview.preview import Preview, TableEffect
     from magetui.model.lock_modes import LockMode
     from magetui.model.plan import Loss, Plan
@@ -52,6 +53,17 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
         yield "owner", preview.owner
     if lost:
         yield "first", f"{preview.other_backup or backup} saves the data that would be lost"
+
+
+def causes(preview: Preview, number: int) -> tuple[Cause, ...]:
+    """Return why the step fails, or why it is not known whether it does; steps are numbered from 1.
+
+    What the script decides when it runs is among its warnings already.
+    """
+    if preview.preflight is None or number > len(preview.preflight.steps):
+        return ()
+    found = preview.preflight.steps[number - 1].causes
+    return tuple(cause for cause in found if cause.operation is not None or cause.answer == "fails")
 
 
 def lost_rows(losses: Sequence[Loss]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.backup import Backup
 from magetui.engine.diagnosis.diagnosis import Diagnosis
 from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.preview.preflight.answers import Preflight
 from magetui.engine.preview.preview import Preview
 from magetui.engine.project.releases import first_releases, release_range
 from magetui.engine.revisions.graph import Chain
@@ -19,6 +20,7 @@ from magetui.model.plan import Plan, PlanStep
 from magetui.model.schema import Table, TableDetail
 from magetui.model.sessions import PREPARED, Session
 from magetui.text import formats, operations, run_conclusion, wait_queue
+from magetui.text import preflight as preflights
 from magetui.text import preview as previews
 from magetui.text.run_events import blocker
 
@@ -190,10 +192,19 @@ class Text:
             yield formats.plain(f"{number:>3}  {step.direction:<9} {step.revision}  {step.message}")
             for warning in preview.steps[number - 1].warnings if preview.steps else ():
                 yield from wrapped(f"       ! {formats.plain(warning)}", WRAP, 9)
+            for cause in previews.causes(preview, number):
+                first, *more = preflights.cause_lines(cause)
+                yield from wrapped(f"       ! {formats.plain(first)}", WRAP, 9)
+                yield from (f"         {formats.plain(line)}" for line in more)
             for line in (step.sql or "").splitlines():
                 yield f"       {formats.plain(line)}".rstrip()
             if step.problem:
                 yield f"       {formats.one_line(step.problem)}"
+
+    def preflight(self, plan: Plan, preflight: Preflight | None) -> Iterable[str]:
+        yield formats.plain(plan.summary)
+        yield from preflights.report_lines(preflight) if preflight is not None else ()
+        yield formats.plain(preflights.conclusion(preflight))
 
     def preview(self, preview: Preview) -> Iterable[str]:
         for heading, text in previews.overview(preview):

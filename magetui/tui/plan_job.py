@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import MagetuiError
 from magetui.tui.widgets.plan_lines import PlanFacts
@@ -54,14 +54,14 @@ def with_preview(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:
         return replace(facts, preview_problem=error.message)
 
 
-def rendered(reading: Reading, plan: Plan) -> Mapping[str, Any]:
-    """Return the SQL of the steps as a field of `PlanFacts`, or the reason why there is none."""
+def with_sql(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:
+    """Return the facts with the SQL of the steps, or with the reason why there is none."""
     from magetui.engine.plan import render_plan
 
     try:
-        return {"steps": render_plan(reading, plan)}
+        return replace(facts, steps=render_plan(reading, plan))
     except MagetuiError as error:
-        return {"sql_problem": error.message}
+        return replace(facts, sql_problem=error.message)
 
 
 def plan_again(reading: Reading, question: PlanQuestion) -> tuple[Plan, Preview | None]:

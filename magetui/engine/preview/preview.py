@@ -67,6 +67,7 @@ class Preview:
     doubt: str | None = None  # why the schema contradicts the current revision, or the one that a stamp sets
     other_backup: str | None = None  # how to make a backup, where this program makes none
     not_compared: str | None = None  # why it is not known whether it does, as a sentence
+    is_elsewhere: bool = False  # whether the doubt is that this is the database of another application
     waits: str | None = None  # who holds the migration lock, so that the run would wait before its first step
 
     @property
@@ -108,9 +109,8 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     Raises `MagetuiError` if the scripts cannot be recorded, or the database cannot be read.
     """
     if plan.verb == "stamp":
-        doubt, not_compared = _doubt(reading, plan, plan.result)
-        waits = _holder(reading)
-        return Preview((), plan_losses(reading, plan), doubt=doubt, not_compared=not_compared, waits=waits)
+        preview = Preview((), plan_losses(reading, plan), waits=_holder(reading))
+        return _with_doubt(preview, reading, plan, plan.result)
     workspace, backend = reading.workspace, reading.workspace.backend.name
     recorded = recorded_steps(workspace, plan)
     steps = [
@@ -123,25 +123,24 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         steps = _forecast(workspace, steps, reading.snapshot)
     no_forecast = "no forecast on SQL Server yet" if backend == "mssql" and recorded else None
     losses = plan_losses(reading, plan)
-    doubt = not_compared = None
-    if plan.repair is None:
-        try:
-            doubt, not_compared = _doubt(reading, plan, plan.current)
-        except MagetuiError as error:
-            not_compared = f"The schema could not be compared with the current revision. {error.message}"
     owner = ownership(reading.overview, workspace.target, (o for _, _, done in recorded for o in done.operations))
     other_backup = workspace.backend.other_backup(plan.database)
-    return Preview(
+    preview = Preview(
         tuple(steps),
         losses,
         no_forecast,
         preflight(reading, recorded),
         owner,
-        doubt,
         other_backup=other_backup,
-        not_compared=not_compared,
         waits=_holder(reading),
     )
+    if plan.repair is not None:
+        return preview
+    try:
+        return _with_doubt(preview, reading, plan, plan.current)
+    except MagetuiError as error:
+        why = f"The schema could not be compared with the current revision. {error.message}"
+        return replace(preview, not_compared=why)
 
 
 def _holder(reading: Reading) -> str | None:
@@ -149,15 +148,16 @@ def _holder(reading: Reading) -> str | None:
     return None if holder is None else f"for {holder.described()}, who holds the migration lock"
 
 
-def _doubt(reading: Reading, plan: Plan, current: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """Return why the schema contradicts that current revision, and why that is not known; both None if it does not."""
+def _with_doubt(preview: Preview, reading: Reading, plan: Plan, current: tuple[str, ...]) -> Preview:
+    """Return the preview with why the schema contradicts that current revision, or why that is not known."""
     from magetui.engine.evidence.doubt import doubt_of, newer_of
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     if reading.workspace.backend.name == "mssql":
-        return None, "There is no comparison of the schema on SQL Server yet."
+        return replace(preview, not_compared="There is no comparison of the schema on SQL Server yet.")
     evidence = gather_evidence(reading)
-    return doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence), None
+    doubt = doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence)
+    return replace(preview, doubt=doubt, is_elsewhere=not current and evidence.is_elsewhere)
 
 
 # -- PostgreSQL

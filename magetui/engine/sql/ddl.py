@@ -156,8 +156,8 @@ def _drop_indexes(words: Tokens) -> Read:
 
 def _type(first: str, words: Tokens, statement: Tokens) -> Read:  # noqa: PLR0911 - a case a statement
     if first == "DROP":
-        words.take("IF", "EXISTS")
-        dropped = tuple(ops.DropType(*name) for name in words.tables())
+        if_exists, cascade = words.take("IF", "EXISTS"), words.has("CASCADE")
+        dropped = tuple(ops.DropType(*name, if_exists, cascade) for name in words.tables())
         return Read(dropped, (*dropped, *other_statement(statement)))
     name, schema = words.table()
     if first == "CREATE":

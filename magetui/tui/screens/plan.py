@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -149,11 +149,10 @@ class PlanScreen(OverScreen):
                 return
             named = named_target(self.magetui.settings.targets, workspace.selection, workspace.target.redacted)
             self.call_later(self._planned, request, made, facts, named)
-            if made.empty:
-                return
             facts = plan_job.with_preview(reading, made, facts)
             self.call_later(self._previewed, request, facts)
-            self.call_later(self._learned, request, **plan_job.rendered(reading, made))
+            if not made.empty:
+                self.call_later(self._completed, request, plan_job.with_sql(reading, made, facts))
 
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
@@ -186,6 +185,13 @@ class PlanScreen(OverScreen):
         self._facts = facts
         self._describe()
         self.mark_read()
+
+    def _completed(self, request: int, facts: PlanFacts) -> None:
+        """Show the SQL too. Now the plan is complete, and the question can be asked."""
+        if request != self._request or self._plan is None:
+            return
+        self._facts = facts
+        self._describe()
         if not self._is_settled:
             self._ask(self._plan)
             self._settle(settled=True)
@@ -193,12 +199,6 @@ class PlanScreen(OverScreen):
     def _ask(self, plan: Plan) -> None:
         self._form.ask(plan_consent(plan, self._named, self._facts.preview), self._note)
         self._note = ""
-
-    def _learned(self, request: int, **facts: Any) -> None:
-        """Show more facts: `facts` are fields of `PlanFacts`."""
-        if request == self._request:
-            self._facts = replace(self._facts, **facts)
-            self._describe()
 
     @on(Resize)
     def _describe(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from magetui.text import formats
-from magetui.tui.theme import QUIET, SQL, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, QUIET, SQL, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
 
 
 def _steps(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+    from magetui.text import preflight
+    from magetui.text import preview as previews
+
     for number, step in enumerate(plan.steps, start=1):
         before = facts.earlier.get((step.revision, step.direction))
         took = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
@@ -108,6 +111,12 @@ def _steps(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str
         if facts.preview is not None and facts.preview.steps:
             for warning in facts.preview.steps[number - 1].warnings:
                 yield from hanging("       ! ", advise(warning), width, WARNING, WARNING)
+        for cause in previews.causes(facts.preview, number) if facts.preview is not None else ():
+            first, *more = preflight.cause_lines(cause)
+            style = CRITICAL if cause.answer == "fails" else WARNING
+            yield from hanging("       ! ", advise(first), width, style, style)
+            for line in more:
+                yield from hanging("         ", line, width, QUIET)
         if facts.steps is not None and number <= len(facts.steps):
             yield from _sql(facts.steps[number - 1], width, advise)
     if facts.sql_problem:

@@ -45,8 +45,27 @@ INSERT INTO book (id, title, author_id, state, price, pages, isbn, note, size, t
 INSERT INTO loan (id, book_id, person, days) VALUES (1, 1, 'Cy', 3), (2, 99, 'Di', 3000000000), (3, NULL, 'Cy', 4);
 """
 
-TYPES = """Boolean Integer BigInteger SmallInteger Float Double Numeric String Text Unicode LargeBinary Date Time DateTime
-Interval JSON Uuid REAL CHAR""".split()
+TYPES = [
+    "Boolean",
+    "Integer",
+    "BigInteger",
+    "SmallInteger",
+    "Float",
+    "Double",
+    "Numeric",
+    "String",
+    "Text",
+    "Unicode",
+    "LargeBinary",
+    "Date",
+    "Time",
+    "DateTime",
+    "Interval",
+    "JSON",
+    "Uuid",
+    "REAL",
+    "CHAR",
+]
 # The upgrade by name, for both dialects.
 BOTH: Mapping[str, str] = {
     "a new table": "op.create_table('shelf', sa.Column('id', sa.Integer, primary_key=True), sa.Column('at', sa.String(9)))",

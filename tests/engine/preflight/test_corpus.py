@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +24,18 @@ from tests.engine.preflight.corpus import ON_POSTGRESQL, ON_SQLITE, POSTGRESQL, 
 from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
-Runs = Callable[[Path], str | None]
+# They pass, and nobody can know it: they write rows, look at the database, or are not described completely.
+UNKNOWN = frozenset(
+    {
+        "a column, filled and required",
+        "a table and its view",
+        "an index on an expression",
+        "raw: a column that exists, if not",
+        "nulls replaced, then required",
+        "duplicates deleted, then unique",
+        "a guarded revision",
+    }
+)
 
 
 def chain(folder: Path, database: Database, corpus: Mapping[str, str]) -> tuple[AlembicProject, dict[str, str]]:
@@ -87,23 +98,18 @@ def wrong(found: Mapping[str, Preflight], errors: Mapping[str, str | None]) -> I
             yield f"{name}: fails, but the preflight says that it passes: {error}"
 
 
-def missed(found: Mapping[str, Preflight], errors: Mapping[str, str | None]) -> list[str]:
-    """Return the revisions that fail and for which the preflight cannot know it."""
-    return [f"{name}: {errors[name]}" for name, answer in found.items() if errors[name] and answer.answer != "fails"]
-
-
 def judge(found: Mapping[str, Preflight], errors: Mapping[str, str | None]) -> None:
-    failing = [name for name, error in errors.items() if error]
-    passing = [name for name, error in errors.items() if not error]
+    """Assert that no answer is wrong, that most failures are foreseen, and that each one has its cause."""
     assert list(wrong(found, errors)) == []
-    unseen = missed(found, errors)
-    unsure = [name for name in passing if found[name].answer != "passes"]
-    print(
-        f"{len(failing)} fail, {len(unseen)} not foreseen: {unseen}; {len(passing)} pass, {len(unsure)} unknown: {unsure}"
-    )
+    failing = [name for name, error in errors.items() if error]
+    unseen = [f"{name}: {errors[name]}" for name in failing if found[name].answer != "fails"]
+    assert len(failing) >= 50
     assert len(unseen) <= len(failing) * 0.05, unseen
+    unsure = [name for name, error in errors.items() if error is None and found[name].answer != "passes"]
+    assert set(unsure) == UNKNOWN & errors.keys(), unsure
 
 
+@pytest.mark.slow
 @pytest.mark.every_version
 def test_postgresql_does_what_the_preflight_says(pg_database: PostgresDatabase, tmp_path: Path) -> None:
     pg_database.rows(POSTGRESQL + ROWS)

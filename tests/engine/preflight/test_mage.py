@@ -32,7 +32,10 @@ def fill(database: Database) -> None:
     with engine.connect() as connection:
         metadata.reflect(connection)
         for table in metadata.sorted_tables:
-            if table.name == "alembic_version" or connection.execute(sa.select(sa.func.count()).select_from(table)).scalar():
+            if (
+                table.name == "alembic_version"
+                or connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
+            ):
                 continue
             values = {column.name: value(column) for column in table.columns if not column.nullable}
             with connection.begin_nested():
@@ -66,26 +69,16 @@ def answered(workspace: Workspace, revisions: Sequence[str], direction: str) -> 
 
 
 def test_no_revision_of_mages_chain_is_said_to_fail(database: Database, mage_home: Path) -> None:
+    """Each step that is said to pass does pass. The way down is free: there, a value that goes is in no row."""
     workspace = Workspace(Selection(url=database.url, mage_path=str(mage_home)))
     oldest_first = [revision.revision for revision in reversed(workspace.chain.revisions)]
-    unknown = set()
     with walking(database.url, mage_home / SCRIPTS) as steps:
         for number, revision in enumerate(oldest_first):
             answer = answered(workspace, oldest_first[number:], "upgrade")
             assert answer.failures == (), revision
-            if answer.steps[0].answer == "unknown":
-                unknown.add((revision, "up", *(cause.sentence for cause in answer.steps[0].causes)))
+            assert answer.steps[0].answer == ("unknown" if revision == READS else "passes"), answer.steps[0]
             steps.upgrade(revision)
             fill(database)
         for revision in reversed(oldest_first):
-            answer = answered(workspace, [revision], "downgrade")
-            if answer.steps[0].answer == "unknown":
-                unknown.add((revision, "down", *(cause.sentence for cause in answer.steps[0].causes)))
-            try:
-                steps.downgrade("-1")
-            except Exception as error:
-                print(revision, "fails", error, answer.failures)
-                break
-            if answer.failures: print("WRONG", revision, answer.failures)
-    print(*unknown, sep="\n")
-    assert 0
+            assert answered(workspace, [revision], "downgrade").failures == (), revision
+            steps.downgrade("-1")

@@ -9,7 +9,7 @@ from typing import Literal
 from magetui.model.operations import Operation
 
 Answer = Literal["passes", "fails", "unknown"]
-ROWS = "{rows}"  # in a sentence: the number of rows
+ROWS, VALUES = "{rows}", "{values}"  # in a sentence: how many rows or values were found
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Offenders:
 class Cause:
     """Why an operation fails, or why it is not known whether it does.
 
-    `sentence` has no full stop; in it, `ROWS` stands for the number of offenders. `says` is the server's own message.
+    `sentence` has no full stop; of an unknown answer it ends 'It is not known …'. `says` is the server's own message.
     `query` finds the offenders, or would.
     """
 
@@ -38,9 +38,10 @@ class Cause:
 
     @property
     def said(self) -> str:
-        """The sentence with the number of rows."""
+        """The sentence with the number of rows or values."""
         count = 0 if self.offenders is None else self.offenders.count
-        return self.sentence.replace(ROWS, "1 row" if count == 1 else f"{count:,} rows")
+        sentence = self.sentence.replace(ROWS, "1 row" if count == 1 else f"{count:,} rows")
+        return sentence.replace(VALUES, "1 value" if count == 1 else f"{count:,} values")
 
 
 @dataclass(frozen=True, slots=True)

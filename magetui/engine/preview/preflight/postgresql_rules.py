@@ -34,7 +34,7 @@ class PostgresRules(TypeRules):
                 yield from self._drop_index(operation)
             case ops.RenameIndex():
                 if self.state.table_of_index(*self.state.path(operation.schema, operation.name)) is None:
-                    yield NotKnown(f"it is not known whether the index {operation.name} exists then")
+                    yield NotKnown(f"whether the index {operation.name} exists then")
                 yield from self.free(operation.schema, operation.new_name, is_table=False)
             case ops.DropTable(if_exists=True) if self.found(operation) is None and not self.state.open:
                 return
@@ -44,11 +44,11 @@ class PostgresRules(TypeRules):
                 if self.known(operation) is not None:
                     yield from self._on_table(operation)
             case ops.LockTable():
-                yield NotKnown("not everything that this SQL does is understood")
+                yield NotKnown("what all of this SQL does")
             case ops.RunQuery():
-                yield NotKnown("whether its rows are accepted is not known")
+                yield NotKnown("whether its rows are accepted")
             case _:
-                yield NotKnown(f"what {named(operation)} does is not known")
+                yield NotKnown(f"what {named(operation)} does")
 
     def _guarded(self, operation: ops.Guarded) -> Iterator[Problem]:
         table = self.state.tables.get(self.state.name_of(operation))
@@ -62,7 +62,7 @@ class PostgresRules(TypeRules):
         table = self.known(operation)
         assert table is not None
         if table.live is not None and table.live in self.moment.around.special:
-            yield NotKnown(f"{table.name} is partitioned or inherits: what that forbids is not known")
+            yield NotKnown(f"what PostgreSQL forbids for {table.name}, which is partitioned or inherits")
         match operation:
             case ops.DropTable():
                 yield from self._drop_table(table, operation)
@@ -86,13 +86,13 @@ class PostgresRules(TypeRules):
                 yield from self._drop_constraint(table, operation)
             case ops.RenameConstraint():
                 if not self.has_constraint(table, operation.name) or self.has_constraint(table, operation.new_name):
-                    yield NotKnown(f"it is not known whether {operation.name} can get the name {operation.new_name}")
+                    yield NotKnown(f"whether {operation.name} can get the name {operation.new_name}")
             case ops.ValidateConstraint() | ops.MoveTable() | ops.TruncateTable():
-                yield NotKnown("whether the rows and the dependents allow it is not known")
+                yield NotKnown("whether the rows and the dependents allow it")
             case ops.InsertRows():
-                yield NotKnown(f"whether {table.name} accepts the rows is not known")
+                yield NotKnown(f"whether {table.name} accepts the rows")
             case _:
-                yield NotKnown(f"what {named(operation)} does is not known")
+                yield NotKnown(f"what {named(operation)} does")
 
     # -- rights and names
 
@@ -131,7 +131,7 @@ class PostgresRules(TypeRules):
             elif constraint.kind == "check":
                 yield from self.condition(table, constraint.definition)
             else:
-                yield NotKnown(f"whether the constraint {constraint.name} can be made is not known")
+                yield NotKnown(f"whether the constraint {constraint.name} can be made")
             if constraint.kind == "unique" and constraint.name is not None:
                 yield from self.free(operation.schema, constraint.name, is_table=False)
         if operation.primary_key_name is not None:
@@ -149,7 +149,7 @@ class PostgresRules(TypeRules):
         holders += [f"a foreign key of {self.state.name(*path)}" for _, path in self.state.referring(table.path)]
         yield from self.held(holders, f"table {table.path[1]}", table.name)
         if any(other.open for other in self.state.tables.values() if other is not table):
-            yield NotKnown(f"it is not known what refers to {table.name} then")
+            yield NotKnown(f"what refers to {table.name} then")
 
     # -- columns
 

@@ -26,7 +26,9 @@ GENERATED = re.compile(r"\bgenerated\b", re.IGNORECASE)
 NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
 TEXTS = ("text", "character varying", "character")
 # Names of types that are read as a clause of SQL, and that no catalog has under these names.
-SPELLED = re.compile(r"(?:boolean|real|character|bit|time|timestamp|interval|double|national|numeric|decimal|dec)\b", re.IGNORECASE)
+SPELLED = re.compile(
+    r"(?:boolean|real|character|bit|time|timestamp|interval|double|national|numeric|decimal|dec)\b", re.IGNORECASE
+)
 BUILT_IN = "pg_catalog"
 
 
@@ -41,7 +43,7 @@ class TypeRules(SchemaRules):
         path, around = schema or self.state.default_schema, self.moment.around
         if path is not None and schema is not None and path not in around.schemas and schema != BUILT_IN:
             if schema.lower() in self.moment.spoken:
-                yield NotKnown(f"it is not known whether the schema {schema} exists then")
+                yield NotKnown(f"whether the schema {schema} exists then")
             else:
                 yield Fails(f"there is no schema {schema}", f'schema "{schema}" does not exist')
         elif path in around.closed_schemas:
@@ -66,11 +68,11 @@ class TypeRules(SchemaRules):
         used += [key for key, _ in self.state.referring(table.path) if name in key.referred_columns]
         same = read_type(old) == read_type(new)
         if used and not same and not {read_type(old)[0], read_type(new)[0]} <= {*INTEGERS}:
-            yield NotKnown(f"whether the foreign keys of {table.name}.{name} allow the type {new} is not known")
+            yield NotKnown(f"whether the foreign keys of {table.name}.{name} allow the type {new}")
         if operation.using is not None and not only_casts(operation.using, name):
             yield Parsed(f"SELECT {operation.using} FROM {self._typed(table)}")
             if self.moment.has_rows(table) is not False:
-                yield NotKnown(f"whether each value of {table.name}.{name} can be converted is not known")
+                yield NotKnown(f"whether each value of {table.name}.{name} can be converted")
             return
         if same:
             return
@@ -84,7 +86,7 @@ class TypeRules(SchemaRules):
         name, old = before.name, before.type
         cast = self._casts.get((read_type(old)[0], read_type(new)[0]))
         if cast is None and not self._is_built_in(new):
-            yield NotKnown(f"whether {old} can become {new} is not known")
+            yield NotKnown(f"whether {old} can become {new}")
         elif cast == "never" and read_type(old)[0] in TEXTS and operation.using is not None:
             yield from RowRules(self.moment, table).parsed(name, new)
         elif cast in ("never", "explicit") and operation.using is None:
@@ -110,7 +112,7 @@ class TypeRules(SchemaRules):
             yield Fails(f"{before.type} becomes {new} only with postgresql_using", says)
             return
         if self.moment.has_rows(table) is not False:
-            yield NotKnown(f"whether {new} has each value of {table.name}.{before.name} is not known")
+            yield NotKnown(f"whether {new} has each value of {table.name}.{before.name}")
         if before.default is not None:
             says = f'default for column "{before.name}" cannot be cast automatically to type {new}'
             yield Fails(f"the default {before.default} does not become {new} by itself: drop it first", says)
@@ -122,12 +124,12 @@ class TypeRules(SchemaRules):
         if not self._is_built_in(kind) and not SERIAL.fullmatch(kind.strip()):
             name = self.state.type_name(kind.removesuffix("[]"))
             if name in self.state.open_enums:
-                yield NotKnown(f"it is not known whether the type {name} exists then")
+                yield NotKnown(f"whether the type {name} exists then")
             elif name not in self.state.enums and not self._is_other_type(name):
                 if not self.state.open and name.lower() not in self.moment.spoken:
                     yield Fails(f"there is no type {kind}", f'type "{kind}" does not exist')
                 else:
-                    yield NotKnown(f"it is not known whether the type {kind} exists then")
+                    yield NotKnown(f"whether the type {kind} exists then")
         yield from self.default(column)
 
     def _is_other_type(self, name: str) -> bool:
@@ -155,7 +157,7 @@ class TypeRules(SchemaRules):
                     says = f'invalid input value for enum {column.type}: "{value[1]}"'
                     yield Fails(f"the type {column.type} has no value {value[1]}", says)
                 return
-            yield NotKnown(f"whether the default {default} is a {column.type} is not known")
+            yield NotKnown(f"whether the default {default} is a {column.type}")
         elif not SERIAL.fullmatch(column.type.strip()):
             # A constant in quotes takes the type of the column; anything else must have one that is assigned to it.
             is_text = re.fullmatch(r"'(?:[^']|'')*'", default.strip()) is not None
@@ -171,7 +173,7 @@ class TypeRules(SchemaRules):
         if listed:
             yield Parsed(f"SELECT {listed} FROM {self._typed(table)}")
         if texts:
-            yield NotKnown(f"whether the expressions of the index {operation.index.name} are immutable is not known")
+            yield NotKnown(f"whether the expressions of the index {operation.index.name} are immutable")
 
     def _typed(self, table: TableState) -> str:
         """Return a source without rows that has the columns of the table."""
@@ -200,7 +202,7 @@ class TypeRules(SchemaRules):
             says = f'there is no unique constraint matching given keys for referenced table "{parent.path[1]}"'
             yield Fails(why, says)
         if parent.live is not None and parent.live in self.moment.around.not_owned:
-            yield NotKnown(f"whether this role may refer to {parent.name} is not known")
+            yield NotKnown(f"whether this role may refer to {parent.name}")
         for ours, theirs in zip(key.columns, referred, strict=False):
             was, will = (
                 self._family(found.columns[column].type) for found, column in ((table, ours), (parent, theirs))
@@ -211,7 +213,7 @@ class TypeRules(SchemaRules):
                     says = f'foreign key constraint "{key.name}" cannot be implemented'
                     yield Fails(f"{ours} and {parent.name}.{theirs} have the types {kinds}", says)
                 else:
-                    yield NotKnown(f"whether {kinds} can be compared is not known")
+                    yield NotKnown(f"whether {kinds} can be compared")
 
     def _family(self, kind: str) -> str:
         base = read_type(kind)[0]
@@ -227,7 +229,7 @@ class TypeRules(SchemaRules):
         name = self.state.type_of(operation)
         says = f'type "{operation.name}" already exists'
         if name in self.state.open_enums:
-            yield NotKnown(f"it is not known whether the type {name} exists then")
+            yield NotKnown(f"whether the type {name} exists then")
         elif operation.if_not_exists and name in self.state.enums:
             return
         elif name in self.state.enums:
@@ -258,32 +260,39 @@ class TypeRules(SchemaRules):
     def change_type(self, operation: ops.OnType) -> Iterator[Problem]:
         name = self.state.type_of(operation)
         values = self.state.enums.get(name)
-        if values is None:
-            if name in self.state.open_enums or self._is_other_type(name) or isinstance(operation, ops.DropType):
-                yield NotKnown(f"it is not known whether the type {name} exists then")
+        if values is not None:
+            yield from self._change_known_type(name, values, operation)
+        elif not (isinstance(operation, ops.DropType) and operation.if_exists):
+            is_doubtful = self.state.open or name.lower() in self.moment.spoken
+            if is_doubtful or name in self.state.open_enums or self._is_other_type(name):
+                yield NotKnown(f"whether the type {name} exists then")
             else:
                 yield Fails(f"there is no type {name}", f'type "{operation.name}" does not exist')
-            return
+
+    def _change_known_type(self, name: str, values: Sequence[str], operation: ops.OnType) -> Iterator[Problem]:
         match operation:
+            case ops.DropType(cascade=True):
+                yield NotKnown(f"what else goes with {name}")
             case ops.DropType():
                 yield from self.held(self.users(name), f"type {operation.name}", name)
+            case ops.AddEnumValue(value=value) if value in values:
+                if not operation.if_not_exists:
+                    yield self._has_value(name, value)
             case ops.AddEnumValue():
-                if operation.value in values and not operation.if_not_exists:
-                    says = f'enum label "{operation.value}" already exists'
-                    yield Fails(f"the type {name} has the value {operation.value} already", says)
-            case ops.RenameEnumValue():
-                if operation.value not in values:
-                    says = f'"{operation.value}" is not an existing enum label'
-                    yield Fails(f"the type {name} has no value {operation.value}", says)
-                elif operation.new_value in values:
-                    says = f'enum label "{operation.new_value}" already exists'
-                    yield Fails(f"the type {name} has the value {operation.new_value} already", says)
-            case ops.RenameType():
-                if self.state.name(operation.schema, operation.new_name) in self.state.enums:
-                    says = f'type "{operation.new_name}" already exists'
-                    yield Fails(f"the type {operation.new_name} exists already", says)
+                return
+            case ops.RenameEnumValue(value=old) if old not in values:
+                yield Fails(f"the type {name} has no value {old}", f'"{old}" is not an existing enum label')
+            case ops.RenameEnumValue(new_value=new) if new in values:
+                yield self._has_value(name, new)
+            case ops.RenameType(new_name=new) if self.state.name(operation.schema, new) in self.state.enums:
+                yield Fails(f"the type {new} exists already", f'type "{new}" already exists')
+            case ops.RenameEnumValue() | ops.RenameType():
+                return
             case _:
-                yield NotKnown(f"what {named(operation)} does is not known")
+                yield NotKnown(f"what {named(operation)} does")
+
+    def _has_value(self, name: str, value: str) -> Problem:
+        return Fails(f"the type {name} has the value {value} already", f'enum label "{value}" already exists')
 
 
 def unsafe_use(sql: str, moment: Moment) -> Iterator[Problem]:
@@ -298,7 +307,7 @@ def unsafe_use(sql: str, moment: Moment) -> Iterator[Problem]:
         if of_type and re.search(compared, sql):
             yield Fails(f"the value {value} of {kind} cannot be used before it is committed", says)
         else:
-            yield NotKnown(f"it may use the value {value} of {kind} before that is committed")
+            yield NotKnown(f"whether it uses the value {value} of {kind}, which is not committed yet")
 
 
 def named(operation: ops.Operation) -> str:

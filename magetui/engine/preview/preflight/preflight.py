@@ -65,7 +65,7 @@ class _Walk:
     def step(self, revision: str, direction: str, recorded: Recorded) -> StepAnswer:
         causes: list[Cause] = []
         if self._unread is not None:
-            causes.append(Cause("unknown", None, f"it depends on what {self._unread} does"))
+            causes.append(Cause("unknown", None, f"what {self._unread} leaves behind"))
         else:
             causes += self._width_causes(revision, direction)
             causes += self._event_triggers(recorded)
@@ -76,7 +76,7 @@ class _Walk:
             if said is not None:
                 causes.append(Cause("fails", None, "SQLite changes no constraint without batch_alter_table", said))
             else:
-                causes.append(Cause("unknown", None, recorded.undecidable))
+                causes.append(Cause("unknown", None, f"what it does: {recorded.undecidable}"))
             self._unread = self._unread or revision
         return StepAnswer(revision, direction, tuple(dict.fromkeys(causes)))
 
@@ -104,7 +104,7 @@ class _Walk:
     def _event_triggers(self, recorded: Recorded) -> Iterator[Cause]:
         if self._moment.around.event_triggers and recorded.operations:
             names = ", ".join(self._moment.around.event_triggers)
-            yield Cause("unknown", None, f"the event trigger {names} may refuse it")
+            yield Cause("unknown", None, f"whether the event trigger {names} refuses it")
 
     # -- causes of an operation
 
@@ -129,9 +129,9 @@ class _Walk:
         for problem in unsafe_use(text, self._moment):
             yield from self._cause(shown, problem)
         if not statement.locks and not statement.schema:
-            yield Cause("unknown", shown, "what this SQL does is not known")
+            yield Cause("unknown", shown, "what this SQL does")
         for part in statement.locks:
-            yield from self._causes(part, shown, text)
+            yield from self._causes(part, shown)
             self._done(part)
         unclear = [part for part in statement.schema if isinstance(part, ops.Unclear)]
         if unclear or not statement.schema:
@@ -142,10 +142,8 @@ class _Walk:
                 self._moment = replace(self._moment, state=self._moment.state.after(part))
         self._rows_changed(statement)
 
-    def _causes(self, operation: ops.Operation, shown: ops.Operation, text: str | None = None) -> Iterator[Cause]:
+    def _causes(self, operation: ops.Operation, shown: ops.Operation) -> Iterator[Cause]:
         for problem in self._rules(operation).problems(operation):
-            if isinstance(operation, ops.DropType) and text is not None and re.search(r"\bif\s+exists\b", text, re.I):
-                continue
             yield from self._cause(shown, problem)
 
     def _rules(self, operation: ops.Operation) -> PostgresRules | SqliteRules:
@@ -174,7 +172,7 @@ class _Walk:
     def _looked(self, operation: ops.Operation, problem: Rows) -> Iterator[Cause]:
         query, found = f"{problem.query};", self._reading.find(problem.query, self._left_ms())
         if found.problem is not None:
-            yield Cause("unknown", operation, f"the rows were not looked at: {found.problem}", None, query)
+            yield Cause("unknown", operation, f"whether a row stops it: {found.problem}", None, query)
         elif found.count:
             offenders = Offenders(found.count, found.columns, found.rows)
             yield Cause("fails", operation, problem.sentence, problem.says, query, offenders)
@@ -186,7 +184,7 @@ class _Walk:
         if found.code in REFUSED or (self._dialect == "sqlite" and "no such column" in found.problem):
             yield Cause("fails", operation, "the server does not understand an expression of it", found.problem)
         else:
-            yield Cause("unknown", operation, f"whether the server understands it is not known: {found.problem}")
+            yield Cause("unknown", operation, f"whether the server understands it: {found.problem}")
 
     def _left_ms(self) -> int:
         return max(0, min(QUERY_MS, int((self._deadline - monotonic()) * 1000)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.preview.column_rules import INTEGERS, read_type
-from magetui.engine.preview.preflight.answers import ROWS
+from magetui.engine.preview.preflight.answers import ROWS, VALUES
 from magetui.engine.preview.preflight.moment import Moment, NotKnown, Problem, Rows
 from magetui.engine.schema.defaults import bare
 from magetui.model.schema import Column, ForeignKey
@@ -43,10 +43,9 @@ class RowRules:
                 f"{table.name}.{column}, {why}, has no value in {ROWS}", f"{name} IS NULL", (column,), says
             )
         elif table.live is not None and column in table.columns and _constant(table.columns[column]) is None:
-            query = f"SELECT * FROM {self._from()}"
-            yield Rows(f"{table.name}.{column}, {why}, has no value in {ROWS}", query, says)
+            yield Rows(f"{table.name}.{column}, {why}, has no value in {ROWS}", self.everything(), says)
         elif table.live is None or column not in table.columns:
-            yield NotKnown(f"it is not known which rows {table.name} has then")
+            yield NotKnown(f"which rows {table.name} has then")
 
     def duplicates(self, columns: Sequence[str], name: str | None, condition: str | None = None) -> Iterator[Problem]:
         table, moment = self._table, self._moment
@@ -63,28 +62,28 @@ class RowRules:
                 "HAVING count(*) > 1"
             )
             yield Rows(
-                f"{ROWS} of values in {table.name} ({', '.join(columns)}) occur more than once",
+                f"{table.name} ({', '.join(columns)}) has {VALUES} more than once",
                 query,
                 f'could not create unique index "{name}"' if moment.is_postgresql else "UNIQUE constraint failed",
             )
         elif any(self._is_new(column) and _constant(table.columns[column]) is None for column in columns):
             return  # a new column without a value: nulls are all different
         else:
-            yield NotKnown(f"it is not known which values {table.name} ({', '.join(columns)}) has then")
+            yield NotKnown(f"which values {table.name} ({', '.join(columns)}) has then")
 
     def orphans(self, key: ForeignKey, parent: TableState | None, referred: Sequence[str]) -> Iterator[Problem]:
         table, moment = self._table, self._moment
         if moment.has_rows(table) is False:
             return
         if parent is None:
-            yield NotKnown(f"it is not known which rows {key.referred_table} has then")
+            yield NotKnown(f"which rows {key.referred_table} has then")
             return
         if moment.are_changed(table, key.columns) or moment.are_changed(parent, referred):
             yield self._changed_first(*key.columns)
             return
         if not self._is_live(key.columns):
             if not any(self._is_new(column) and _constant(table.columns[column]) is None for column in key.columns):
-                yield NotKnown(f"it is not known which values {table.name} ({', '.join(key.columns)}) has then")
+                yield NotKnown(f"which values {table.name} ({', '.join(key.columns)}) has then")
             return
         live = [self._moment.quoted(table.live_columns[column]) for column in key.columns]
         condition = " AND ".join(f"c.{column} IS NOT NULL" for column in live)
@@ -94,7 +93,7 @@ class RowRules:
             found = f"SELECT 1 FROM {moment.stored(moment.live_path(parent))} p WHERE {matching}"
             condition = f"{condition} AND NOT EXISTS ({found})"
         elif moment.has_rows(parent) is not False:
-            yield NotKnown(f"it is not known which rows {parent.name} has then")
+            yield NotKnown(f"which rows {parent.name} has then")
             return
         listed = ", ".join(f"c.{name}" for name in dict.fromkeys([*self._key(), *live]))
         yield Rows(
@@ -115,7 +114,7 @@ class RowRules:
             text = f"{ROWS} of {table.name} violate the check {name or condition}"
             yield self._rows(text, f"NOT ({condition})", columns, says)
         else:
-            yield NotKnown(f"it is not known which values {table.name} has then")
+            yield NotKnown(f"which values {table.name} has then")
 
     def converted(self, column: str, old: str, new: str) -> Iterator[Problem]:
         """Values that a new type refuses, if an assignment turns the old type into the new one."""
@@ -127,7 +126,7 @@ class RowRules:
             yield self._changed_first(column)
             return
         if not self._is_live((column,)):
-            yield NotKnown(f"it is not known which values {table.name}.{column} has then")
+            yield NotKnown(f"which values {table.name}.{column} has then")
             return
         name = self._moment.quoted(table.live_columns[column])
         if will in ("character varying", "character") and (has or will == "character"):
@@ -158,8 +157,8 @@ class RowRules:
                 (column,),
                 "numeric field overflow",
             )
-        elif (was, will) not in HARMLESS:
-            yield NotKnown(f"whether each value of {table.name}.{column} fits into {new} is not known")
+        elif will not in ("text", "character varying") and (was, will) not in HARMLESS:
+            yield NotKnown(f"whether each value of {table.name}.{column} fits into {new}")
 
     def parsed(self, column: str, new: str) -> Iterator[Problem]:
         """Texts that are no value of the new type (PostgreSQL 16 or later)."""
@@ -167,7 +166,7 @@ class RowRules:
         if self._moment.has_rows(table) is False:
             return
         if self._moment.are_changed(table, (column,)) or not self._is_live((column,)) or self._moment.server < 16:
-            yield NotKnown(f"whether each value of {table.name}.{column} is a {new} is not known")
+            yield NotKnown(f"whether each value of {table.name}.{column} is a {new}")
             return
         name = self._moment.quoted(table.live_columns[column])
         kind = new.replace("'", "''")
@@ -179,6 +178,10 @@ class RowRules:
         )
 
     # -- the parts of a query
+
+    def everything(self) -> str:
+        """Return the query for all rows: their keys, if they have any."""
+        return f"SELECT {', '.join(self._key()) or '*'} FROM {self._from()}"
 
     def _from(self) -> str:
         return self._moment.stored(self._moment.live_path(self._table))
@@ -203,15 +206,17 @@ class RowRules:
         return table.live is not None and column in table.columns and column not in table.live_columns
 
     def _changed_first(self, *columns: str) -> NotKnown:
-        return NotKnown(f"the plan changes {self._table.name} ({', '.join(columns)}) before")
+        return NotKnown(
+            f"which values {self._table.name} ({', '.join(columns)}) has then: the plan changes them before"
+        )
 
 
 TEXT_TYPES = frozenset({"text", "character varying", "character", "name"})
 # Changes that no value stops.
 HARMLESS = frozenset(
     [
-        *((was, will) for was in (*INTEGERS, "numeric", "real") for will in ("double precision",)),
-        *((was, "numeric") for was in (*INTEGERS, "numeric", "real", "double precision")),
+        *((was, "double precision") for was in (*INTEGERS, "real")),
+        *((was, "numeric") for was in (*INTEGERS, "numeric")),
         *((was, "real") for was in ("smallint", "integer", "bigint")),
         *((was, was) for was in ("timestamp without time zone", "timestamp with time zone", "interval")),
         ("timestamp without time zone", "timestamp with time zone"),
@@ -220,9 +225,6 @@ HARMLESS = frozenset(
         ("timestamp with time zone", "date"),
         ("date", "timestamp without time zone"),
         ("date", "timestamp with time zone"),
-        ("character varying", "text"),
-        ("character", "text"),
-        ("text", "character varying"),
         ("json", "jsonb"),
         ("jsonb", "json"),
     ]
@@ -240,7 +242,7 @@ def missing_value(moment: Moment, table: TableState, column: Column) -> Iterator
     if column.nullable or _constant(column) is not None or moment.has_rows(table) is False:
         return
     if moment.has_rows(table) or table.live is None:
-        yield NotKnown(f"it is not known whether {table.name} has rows then")
+        yield NotKnown(f"whether {table.name} has rows then")
         return
     says = (
         f'column "{column.name}" of relation "{table.path[1]}" contains null values'
@@ -249,6 +251,6 @@ def missing_value(moment: Moment, table: TableState, column: Column) -> Iterator
     )
     yield Rows(
         f"{table.name} has {ROWS}, and the new column {column.name} may not be null and has no default",
-        f"SELECT * FROM {moment.stored(moment.live_path(table))}",
+        RowRules(moment, table).everything(),
         says,
     )

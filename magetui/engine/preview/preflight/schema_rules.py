@@ -40,11 +40,11 @@ class SchemaRules(ABC):
         name = self.state.name_of(operation)
         found = self.found(operation)
         if found is None and self.state.open:
-            yield NotKnown(f"it is not known whether the table {name} exists then")
+            yield NotKnown(f"whether the table {name} exists then")
         elif found is None:
             yield Fails(f"there is no table {name}", self.no_table(operation))
         elif found.open:
-            yield NotKnown(f"it is not known what the table {name} has then")
+            yield NotKnown(f"what the table {name} has then")
 
     def no_table(self, operation: ops.OnTable) -> str:
         if self.moment.is_postgresql:
@@ -73,7 +73,7 @@ class SchemaRules(ABC):
         )
         says = f'relation "{name}" already exists'
         if table is not None and not table.is_known:
-            yield NotKnown(f"it is not known whether the table {shown} exists then")
+            yield NotKnown(f"whether the table {shown} exists then")
         elif table is not None:
             yield Fails(f"the table {shown} exists already", says if self.moment.is_postgresql else self.taken(name))
         elif (kind := self.moment.relation(path)) is not None:
@@ -82,7 +82,7 @@ class SchemaRules(ABC):
             )
             yield Fails(f"the {kind} {shown} exists already", says if self.moment.is_postgresql else on_sqlite)
         elif self.state.open:
-            yield NotKnown(f"it is not known whether {'the table' if is_table else 'an index'} {shown} exists then")
+            yield NotKnown(f"whether {'the table' if is_table else 'an index'} {shown} exists then")
 
     def taken(self, name: str) -> str:
         return f"table {name} already exists"
@@ -158,7 +158,7 @@ class SchemaRules(ABC):
         if self.state.table_of_index(*path) is None and not operation.if_exists:
             open_tables = [table for table in self.state.tables.values() if table.open]
             if self.state.open or open_tables:
-                yield NotKnown(f"it is not known whether the index {operation.name} exists then")
+                yield NotKnown(f"whether the index {operation.name} exists then")
             else:
                 postgresql = f'index "{operation.name}" does not exist'
                 says = postgresql if self.moment.is_postgresql else f"no such index: {operation.name}"
@@ -204,7 +204,7 @@ class SchemaRules(ABC):
                     yield from rows.nulls(operation.columns, "which becomes part of the primary key")
                 yield from rows.duplicates(operation.columns, operation.name or by_columns(operation.columns))
             case _:
-                yield NotKnown(f"whether the rows of {table.name} allow it is not known")
+                yield NotKnown(f"whether the rows of {table.name} allow it")
 
     def _key_says(self, columns: Sequence[str]) -> str | None:
         return f'column "{columns[0]}" named in key does not exist' if len(columns) == 1 else None
@@ -229,7 +229,7 @@ class SchemaRules(ABC):
             yield from self.no_parent(shown)
             return
         if parent is None or parent.open:
-            yield NotKnown(f"it is not known what the table {shown} has then")
+            yield NotKnown(f"what the table {shown} has then")
             return
         referred = key.referred_columns or parent.primary_key
         yield from self.columns(parent, referred)

@@ -49,11 +49,11 @@ class SqliteRules(SchemaRules):
                 elif table is not None:
                     yield from self._on_table(table, operation)
             case ops.RunQuery():
-                yield NotKnown("whether its rows are accepted is not known")
+                yield NotKnown("whether its rows are accepted")
             case ops.LockTable():
-                yield NotKnown("not everything that this SQL does is understood")
+                yield NotKnown("what all of this SQL does")
             case _:
-                yield NotKnown("what this operation does is not known")
+                yield NotKnown("what this operation does")
 
     def _on_table(self, table: TableState, operation: ops.OnTable) -> Iterator[Problem]:  # noqa: PLR0912 - a case an operation
         match operation:
@@ -86,9 +86,9 @@ class SqliteRules(SchemaRules):
             case ops.AddConstraint() | ops.DropConstraint():
                 yield Fails("SQLite changes no constraint of a table without batch_alter_table", NO_ALTER)
             case ops.InsertRows():
-                yield NotKnown(f"whether {table.name} accepts the rows is not known")
+                yield NotKnown(f"whether {table.name} accepts the rows")
             case _:
-                yield NotKnown("what this operation does is not known")
+                yield NotKnown("what this operation does")
 
     def _create_table(self, operation: ops.CreateTable) -> Iterator[Problem]:
         found = self.found(operation)
@@ -137,7 +137,7 @@ class SqliteRules(SchemaRules):
         elif len(table.columns) == 1:
             yield Fails(f"{name} is the only column", f'cannot drop column "{name}": no other columns exist')
         elif self.moment.dependents(table, name):
-            yield NotKnown(f"whether {self.moment.dependents(table, name)[0].name} needs {name} is not known")
+            yield NotKnown(f"whether {self.moment.dependents(table, name)[0].name} needs {name}")
 
     def _alter_column(self, table: TableState, operation: ops.AlterColumn) -> Iterator[Problem]:
         yield from self.columns(table, (operation.column,))
@@ -151,7 +151,7 @@ class SqliteRules(SchemaRules):
     def _stored(self, table: TableState) -> Iterator[Problem]:
         """Views and triggers, whose texts SQLite changes along with a name, or refuses to."""
         if dependents := self.moment.dependents(table):
-            yield NotKnown(f"whether {dependents[0].name} allows it is not known")
+            yield NotKnown(f"whether {dependents[0].name} allows it")
 
     # -- batch operations
 
@@ -164,9 +164,9 @@ class SqliteRules(SchemaRules):
                 says = f"error in {dependent.name}: no such table: main.{table.path[1]}"
                 yield Fails(f"{dependent.name} reads {table.name}, which the copy replaces", says)
             else:
-                yield NotKnown(f"whether {dependent.name} survives the copy is not known")
+                yield NotKnown(f"whether {dependent.name} survives the copy")
         if table.checks or table.doubtful:
-            yield NotKnown(f"which checks of {table.name} the copy has is not known")
+            yield NotKnown(f"which checks of {table.name} the copy has")
 
     def _in_copy(self, table: TableState, operation: ops.OnTable) -> Iterator[Problem]:
         rows = RowRules(self.moment, table)
@@ -193,7 +193,7 @@ class SqliteRules(SchemaRules):
             case ops.DropConstraint():
                 yield from self._drop_constraint(table, operation.name or "")
             case _:
-                yield NotKnown("what this operation does is not known")
+                yield NotKnown("what this operation does")
 
     def _drop_constraint(self, table: TableState, name: str) -> Iterator[Problem]:
         live = None if table.live is None else self.moment.live_path(table)
@@ -202,7 +202,7 @@ class SqliteRules(SchemaRules):
             return
         without_names = [key for key in (*table.uniques, *table.foreign_keys) if key.startswith("(")]
         if len(without_names) > len(named):
-            yield NotKnown(f"whether Alembic finds the constraint {name} is not known")
+            yield NotKnown(f"whether Alembic finds the constraint {name}")
         else:
             yield Fails(f"{table.name} has no constraint {name}", f"No such constraint: '{name}'")
 
@@ -217,7 +217,7 @@ class SqliteRules(SchemaRules):
         yield Parsed(f"SELECT ({condition}) FROM (SELECT {columns}) WHERE false")
 
     def no_parent(self, shown: str) -> Iterator[Problem]:
-        yield NotKnown(f"there is no table {shown}: SQLite says so only when rows are written")
+        yield NotKnown(f"whether rows are written: there is no table {shown}, and SQLite notices that only then")
 
     def referable(
         self,
@@ -227,4 +227,4 @@ class SqliteRules(SchemaRules):
         referred: Sequence[str],
     ) -> Iterator[Problem]:
         if (why := self.not_unique(parent, referred)) is not None:
-            yield NotKnown(f"{why}: SQLite says so only when rows are written")
+            yield NotKnown(f"whether rows are written: {why}, and SQLite notices that only then")
