@@ -37,6 +37,14 @@ SENTENCES = [
         made.CreateIndex("t", None, Index("i", ("a",), unique=True), concurrently=True),
         "creates unique index i on t (a), concurrently",
     ),
+    (
+        made.CreateIndex("t", None, Index("i", ("a",), unique=True), condition="b > 0"),
+        "creates unique index i on t (a) where b > 0",
+    ),
+    (
+        made.Refused("Identifier 'i' is too long"),
+        "is refused before it reaches the server: Identifier 'i' is too long",
+    ),
     (made.DropIndex("i", "t", None), "drops index i of t"),
     (made.DropIndex("i", None, "team", concurrently=True), "drops index team.i, concurrently"),
     (made.AddConstraint("t", None, "unique", "u", ("a", "b")), "adds unique constraint u to t (a, b)"),

@@ -17,6 +17,7 @@ from magetui.engine.evidence.summary import (
 )
 from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
 from magetui.model.operations import NO_CHANGES
+from magetui.model.schema import BATCH_PREFIX
 from magetui.text import formats, operations
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     matches = _current_matches(chain, evidence, table)
     advice, command = _next_step(chain, evidence, table, matches=matches)
     described = _describe_schema(chain, evidence), _describe_current(chain, table, matches=matches)
-    sentences = (*described, advise_verify(evidence, current), REMINDER, advice)
+    only_copies = [f"Of {table} only the copy {BATCH_PREFIX}{table} exists." for table in evidence.copies]
+    sentences = (*described, *only_copies, advise_verify(evidence, current), REMINDER, advice)
     return Conclusion(
         sentences=tuple(formats.plain(clean(sentence)) for sentence in sentences if sentence),
         command=command,
@@ -145,7 +147,7 @@ def _describe_current(chain: Chain, table: VersionTable | None, *, matches: bool
         return f"The current revision cannot be read. {table.problem or ''}".rstrip()
     current = _current(table)
     if table is None:
-        fact = "There is no version table, as if nothing were applied"
+        fact = "There is no version table in this schema, as if nothing were applied"
     elif not current:
         fact = "The version table is empty, as if nothing were applied"
     else:

@@ -57,12 +57,13 @@ def _worded(operation: ops.Operation, sql_width: int) -> str:  # noqa: PLR0911, 
         case ops.AlterColumn():
             return f"changes {_table(operation)}.{operation.column}: {_changes(operation)}"
         case ops.Refused():
-            return operation.says
+            return f"is refused before it reaches the server: {operation.says}"
         case ops.CreateIndex():
             unique = "unique index" if operation.index.unique else "index"
             columns = ", ".join(operation.index.columns)
+            where = f" where {operation.condition}" if operation.condition else ""
             concurrently = ", concurrently" if operation.concurrently else ""
-            return f"creates {unique} {operation.index.name} on {_table(operation)} ({columns}){concurrently}"
+            return f"creates {unique} {operation.index.name} on {_table(operation)} ({columns}){where}{concurrently}"
         case ops.DropIndex():
             of = f" of {operation.table}" if operation.table else ""
             concurrently = ", concurrently" if operation.concurrently else ""

@@ -60,10 +60,14 @@ def details(record: RunRecord) -> str:
     if record.verb in formats.SIGNALLED:
         return " ".join(f"{formats.signal(sent)}." for sent in record.signals)
     if record.outcome == "done":
-        reached = f"Current revision: {formats.current(record.current_after)}."
+        reached = _reached(record, record.current_after)
         return " ".join(filter(None, (reached, _lost(record), left_invalid(record))))
     why = _why(record)
     return why if record.outcome == "refused" else " ".join(part for part in (why, _what_is_left(record)) if part)
+
+
+def _reached(record: RunRecord, current: tuple[str, ...] | None) -> str:
+    return f"Current revision{' then' if record.is_past else ''}: {formats.current(current)}."
 
 
 def _lost(record: RunRecord) -> str:
@@ -126,8 +130,8 @@ def _what_is_left(record: RunRecord) -> str:
         return "The current revision could not be read afterwards: 'magetui diagnose' reads it again."
     now = record.current_now if record.current_after is None else record.current_after
     if record.unchanged:
-        return f"The database is unchanged. Current revision: {formats.current(now)}."
-    state = remains(record, f"Current revision: {formats.current(now)}.")
+        return f"The database is unchanged. {_reached(record, now)}"
+    state = remains(record, _reached(record, now))
     if record.session_left:
         state += (
             f" Session {record.session} of the run is still on the server and keeps its locks. Until it ends, it may "

@@ -31,7 +31,7 @@ def test_the_url_of_the_schema_that_has_the_version_table_is_named(
     found = findings(magetui, project)["version-table-elsewhere"]
     assert f"There is a version table in another schema instead: {schema} (rev1)." in found["message"]
     [url] = found["facts"]["urls"]
-    assert found["message"].endswith(f"use this URL from now on: {url}")
+    assert found["message"].endswith(f"behind the name of the database from now on: ?{url.partition('?')[2]}")
     assert PASSWORD not in url
     usable = url.replace("***", pg_database.url.partition(f"{USER}:")[2].partition("@")[0])
     assert magetui("--config", project.ini, "--url", usable, "diagnose", "--json").json["current"] == ["rev1"]

@@ -131,13 +131,17 @@ def _sent(value: Any) -> Any:
 
 def _answered(connection: ReaderConnection, work: Callable[[], None]) -> None:
     """Do work that waits for the server. Raises what the work raises, or `OperationalError` if no answer comes."""
-    if connection.closed:
+    try:
+        descriptor = None if connection.closed else os.dup(connection.fileno())
+    except OSError:  # the thread of a statement that was given up has just closed it
+        descriptor = None
+    if descriptor is None:
         work()
         return
     patience = connection.patience or PATIENCE_SECONDS
     call = ThreadCall(work)
     # Our own socket object for the same peer: the driver's descriptor may belong to another file by then.
-    with closing(socket.socket(fileno=os.dup(connection.fileno()))) as peer:
+    with closing(socket.socket(fileno=descriptor)) as peer:
         try:
             # The thread starts inside `try`: ctrl+c may arrive now, and must not leave the thread on the connection.
             call.start("reader")

@@ -21,7 +21,7 @@ WORD = re.compile(r"[^\W\d]\w*")
 
 
 def surroundings(connection: Connection) -> model.Surroundings:
-    """See `Catalog.surroundings`. What a view or a trigger needs is told by the words of its text."""
+    """See `Catalog.surroundings`. The words of its text say what a view or a trigger needs."""
     objects = fetch(connection, OBJECTS_SQL, {})
     tables = {name.lower(): name for kind, name, _, _ in objects if kind == "table"}
     stored = [(kind, name, sql) for kind, name, _, sql in objects if kind in ("view", "trigger")]

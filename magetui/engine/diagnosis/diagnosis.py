@@ -38,6 +38,10 @@ class ProjectFacts:
     ran: tuple[str, ...] = ()  # what ran of its own code for this diagnosis
 
 
+# With these findings, the version table does not say which revisions are applied.
+SAYS_NOTHING = frozenset({"unknown-revision", "no-version-table", "empty-version-table"})
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The result of `diagnose`. The names of its fields are the keys of the JSON document."""
@@ -58,8 +62,11 @@ class Diagnosis:
 
     @property
     def knows_pending(self) -> bool:
-        """Return whether the current revision was read and is in the chain, so that `pending` says something."""
-        return self.knows_current and all(finding.code != "unknown-revision" for finding in self.findings)
+        """Return whether the current revision was read and is in the chain, so that `pending` says something.
+
+        A database with tables and without a current revision does not say what is pending.
+        """
+        return self.knows_current and all(finding.code not in SAYS_NOTHING for finding in self.findings)
 
     @property
     def healthy(self) -> bool:

@@ -123,7 +123,7 @@ def _contradiction(chain: Chain, current: tuple[str, ...], evidence: Evidence) -
         summarize(chain, evidence),
         advise_repair(evidence),
         advise_verify(evidence, current),
-        "Find out why before anything is migrated.",
+        None if evidence.partial is not None else "Find out why before anything is migrated.",
     )
     return Finding("evidence-contradicts", "critical", message, _facts(evidence), "evidence")
 

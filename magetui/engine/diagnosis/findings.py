@@ -127,7 +127,10 @@ def _version_table_findings(project: Project, overview: Overview, target: Target
         names = ", ".join(f"{t.schema} ({_listed(t.rows)})" for t in elsewhere)
         urls = [shown_with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
         message = f"There is a version table in another schema {'too' if table else 'instead'}: {names}."
-        message += f" To work with {elsewhere[0].schema}, use this URL from now on: {urls[0]}"
+        message += (
+            f" To work with {elsewhere[0].schema}, the URL needs this behind the name of the database from now on: "
+            f"?{urls[0].partition('?')[2]}"
+        )
         facts = {"schemas": [t.schema for t in elsewhere], "urls": urls}
         yield Finding("version-table-elsewhere", "info" if table else "critical", message, facts, "connect")
     of_others = [t for t in overview.version_tables if t.name != name and t.rows]

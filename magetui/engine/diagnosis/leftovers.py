@@ -61,7 +61,7 @@ def _copy(leftover: Leftover, verb: str | None, pending: tuple[str, ...]) -> Fin
     name = _name(leftover)
     message = (
         f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. The "
-        f"next batch operation on {leftover.table} fails on it. 'clean' drops it."
+        f"next batch operation that copies {leftover.table} fails on it. 'clean' drops it."
     )
     facts = {"name": name, "table": leftover.table}
     return Finding("leftover-table", "critical" if pending else "warning", message, facts, verb)

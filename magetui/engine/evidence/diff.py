@@ -28,6 +28,7 @@ class Live:
     tables: Mapping[str, frozenset[Fact]]
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each table, in the table's order
+    copies: tuple[str, ...] = ()  # tables of which only the copy of a batch operation exists
 
 
 def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
@@ -39,7 +40,10 @@ def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     version_tables.add(state.name(scripts.version_table_schema, scripts.version_table))
     tables = {name: state.facts(name) for name in state.tables if name not in version_tables}
     columns = {name: tuple(state.tables[name].columns) for name in tables}
-    return Live(tables, {name: state.enum_facts(name) for name in state.enums}, columns)
+    enums = {name: state.enum_facts(name) for name in state.enums}
+    pairs = zip(snapshot.details, details, strict=True)
+    copies = tuple(named.table.name for found, named in pairs if named.table.name != found.table.name)
+    return Live(tables, enums, columns, copies)
 
 
 def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:

@@ -109,6 +109,7 @@ class _Weighing:
             damaged,
             self._type_fates(),
             self._diff.other_schemas,
+            self._live.copies,
         )
         if (from_models := self._from_models(evidence)) is not None:
             evidence = replace(evidence, verdict=from_models, damaged=None)

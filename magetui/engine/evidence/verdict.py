@@ -148,6 +148,7 @@ class Evidence:
     damaged: str | None = None  # a revision below the current one, of which a part has gone since it was run
     type_fates: Mapping[str, TypeFate] = field(default_factory=dict)  # of the live enum types, by name
     other_schemas: tuple[str, ...] = ()  # schemas that have tables with the names of the chain's
+    copies: tuple[str, ...] = ()  # tables of which only the copy of a batch operation exists
 
     @property
     def fits(self) -> tuple[Revisions, ...]:

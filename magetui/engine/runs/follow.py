@@ -68,7 +68,7 @@ def follow_run(
     if isinstance(started, StartedRun):
         started.process.wait()
     record = _closed(record, path)
-    summaries.write(path, state, record)
+    summaries.write(path, state, replace(record, is_past=False))
     yield record
 
 
@@ -199,6 +199,7 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
 
 def _closed(record: RunRecord, path: Path) -> RunRecord:
     """Return the record of a run whose child has ended. If the journal has no outcome, the run is lost."""
+    record = replace(record, is_past=max(run_numbers(path.parent), default=record.run) > record.run)
     if record.outcome != "running":
         return record
     lines = _complaints(path.with_suffix(".stderr"))

@@ -68,6 +68,7 @@ class RunRecord:
     output_lines: int = 0
     cancel_requested: bool = False
     line_dropped: bool = False
+    is_past: bool = False  # whether a later run is on record, so that the current revision may be another one now
     database: str = ""
     project: str = ""
     user: str = ""

@@ -33,7 +33,7 @@ NEXT_WORDS = {
     "locks": "see the sessions",
     "runs": "see the run",
     "finish": "run its missing operations",
-    "clean": "remove what earlier runs left",
+    "clean": "clean up what earlier runs left",
     "rollback": "roll back",
     "connect": "connect to another database",
     "history": "see the revisions",

@@ -17,6 +17,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.panes.revisions import ID_WIDTH
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import STATE_STYLES, RevisionScreen
+from magetui.tui.screens.verify import VerifyScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, Rows, fitted
@@ -44,6 +45,7 @@ class EvidenceScreen(OverScreen):
         Binding("s", "stamp", "Stamp", tooltip="plan to set the current revision to the revision at the cursor"),
         Binding("f", "repair('finish')", "Finish", tooltip="plan to run the missing operations of the revision"),
         Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),
+        Binding("v", "verify", "Verify", tooltip="compare the live schema with the one that the scripts make"),
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
     ]
 
@@ -68,7 +70,7 @@ class EvidenceScreen(OverScreen):
         conclusion = self._conclusion
         match action:
             case "details":
-                return conclusion is not None
+                return conclusion is not None and bool(conclusion.details)
             case "stamp":
                 return conclusion is not None and conclusion.partial is None
             case "repair":
@@ -133,6 +135,9 @@ class EvidenceScreen(OverScreen):
     def action_repair(self, name: ChangeVerb) -> None:
         self.magetui.action_change(name)
 
+    def action_verify(self) -> None:
+        self.app.push_screen(VerifyScreen())
+
     def action_stamp(self) -> None:
         self.magetui.action_change("stamp", self.query_one(Rows).selected)
 
@@ -146,7 +151,8 @@ class EvidenceScreen(OverScreen):
 
     def _sentences(self, conclusion: Conclusion) -> list[str]:
         """Return the sentences, and the key of the next step on a line of its own."""
-        command = [f"  {formats.plain(self.magetui.advise(conclusion.command))}"] if conclusion.command else []
+        cursor = ", with the cursor on its line" if conclusion.partial is None else ""
+        command = [f"  {formats.plain(self.magetui.advise(conclusion.command))}{cursor}"] if conclusion.command else []
         return [*map(self.magetui.advise, conclusion.sentences), *command]
 
 

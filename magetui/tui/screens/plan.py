@@ -158,7 +158,7 @@ class PlanScreen(OverScreen):
         if request == self._request:
             self._plan, self._has_failed = None, True
             self.mark_read()
-            heading = f"Cannot {self._title.lower()}: "
+            heading = "There is no plan. "
             self.query_one("#plan-text", Static).update(
                 Content.assemble((heading, CRITICAL), self.magetui.advise(problem))
             )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SQL_LINES_A_STEP = 200
 SESSIONS_SHOWN = 5
 DISCONNECT_WORDS: Mapping[OnDisconnect, str] = {
-    "continue": "If SSH disconnects, the run continues (o: cancel it instead).",
-    "cancel": "If SSH disconnects, the run is cancelled (o: continue it instead).",
+    "continue": "If SSH disconnects, the run continues. o changes that.",
+    "cancel": "If SSH disconnects, the run is cancelled. o changes that.",
 }
 
 

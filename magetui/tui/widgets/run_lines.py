@@ -107,7 +107,8 @@ def next_lines(record: RunRecord, *, here: bool) -> list[Content]:
     """Return the next keys on one line, or how to reach the database of the run if it is another database."""
     steps = next_steps(record)
     if not steps:
-        return []
+        is_done = record.outcome == "done" and record.verb not in run_conclusion.WITHOUT_VERSION_ROW
+        return [Content.styled("next  esc closes; the main screen says what is next", QUIET)] if is_done else []
     if not here:
         return [Content.styled("next  esc closes; to act on the database of this run, connect to it", QUIET)]
     parts: list[str | tuple[str, str]] = []

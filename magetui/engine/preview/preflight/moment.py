@@ -53,10 +53,10 @@ Problem = Fails | NotKnown | Rows | Parsed
 
 @dataclass(frozen=True)
 class Moment:
-    """See the module. `changed`: the columns whose values the plan has changed before, by table as in `state.tables`.
+    """See the module. `changed`: the columns whose values the plan has changed before, by the names of `state.tables`.
 
-    `spoken`: the words of the SQL that the plan has run before, as far as that was not understood. `added_values`: the
-    enum values that the open transaction has added. `copied`: the table whose copy a batch operation changes.
+    `unread_words`: the words of the SQL that the plan has run before, as far as it was not understood. `added_values`:
+    the enum values that the open transaction has added. `copied`: the table whose copy a batch operation changes.
     """
 
     state: SchemaState
@@ -64,7 +64,7 @@ class Moment:
     server: int  # PostgreSQL's major version
     live_enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # as `state.enums` had them
     changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    spoken: frozenset[str] = frozenset()
+    unread_words: frozenset[str] = frozenset()
     added_values: frozenset[tuple[str, str]] = frozenset()
     in_block: bool = False  # whether an autocommit block is open
     copied: str | None = None
@@ -85,7 +85,7 @@ class Moment:
         """Return the kind of what has that name and is no table: 'view', 'index', …; None if nothing has it."""
         for relation in self.around.relations:
             same_schema = not self.is_postgresql or relation.schema == path[0]
-            if same_schema and self.same(relation.name, path[1]) and relation.name.lower() not in self.spoken:
+            if same_schema and self.same(relation.name, path[1]) and relation.name.lower() not in self.unread_words:
                 return relation.kind
         return "index" if self.state.table_of_index(path[0], path[1]) is not None else None
 
@@ -105,7 +105,7 @@ class Moment:
             for dependent in self.around.dependents
             if dependent.table == self.live_path(table)
             and (column is None or (dependent.column is not None and self.same(dependent.column, live or "")))
-            and dependent.name.rpartition(" ")[2].lower() not in self.spoken
+            and dependent.name.rpartition(" ")[2].lower() not in self.unread_words
         ]
 
     def live_path(self, table: TableState) -> Name:

@@ -111,7 +111,7 @@ class PostgresRules(TypeRules):
         yield from self.schema(operation.schema)
         yield from self.free(operation.schema, operation.table, is_table=True)
         path = self.state.path(operation.schema, operation.table)
-        if path in self.moment.around.types and operation.table.lower() not in self.moment.spoken:
+        if path in self.moment.around.types and operation.table.lower() not in self.moment.unread_words:
             yield Fails(f"there is a type {name}", f'type "{operation.table}" already exists')
         if found is not None:
             return

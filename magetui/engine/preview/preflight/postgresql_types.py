@@ -42,7 +42,7 @@ class TypeRules(SchemaRules):
     def schema(self, schema: str | None) -> Iterator[Problem]:
         path, around = schema or self.state.default_schema, self.moment.around
         if path is not None and schema is not None and path not in around.schemas and schema != BUILT_IN:
-            if schema.lower() in self.moment.spoken:
+            if schema.lower() in self.moment.unread_words:
                 yield NotKnown(f"whether the schema {schema} exists then")
             else:
                 yield Fails(f"there is no schema {schema}", f'schema "{schema}" does not exist')
@@ -126,7 +126,7 @@ class TypeRules(SchemaRules):
             if name in self.state.open_enums:
                 yield NotKnown(f"whether the type {name} exists then")
             elif name not in self.state.enums and not self._is_other_type(name):
-                if not self.state.open and name.lower() not in self.moment.spoken:
+                if not self.state.open and name.lower() not in self.moment.unread_words:
                     yield Fails(f"there is no type {kind}", f'type "{kind}" does not exist')
                 else:
                     yield NotKnown(f"whether the type {kind} exists then")
@@ -263,7 +263,7 @@ class TypeRules(SchemaRules):
         if values is not None:
             yield from self._change_known_type(name, values, operation)
         elif not (isinstance(operation, ops.DropType) and operation.if_exists):
-            is_doubtful = self.state.open or name.lower() in self.moment.spoken
+            is_doubtful = self.state.open or name.lower() in self.moment.unread_words
             if is_doubtful or name in self.state.open_enums or self._is_other_type(name):
                 yield NotKnown(f"whether the type {name} exists then")
             else:

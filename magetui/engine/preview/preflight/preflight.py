@@ -136,7 +136,7 @@ class _Walk:
         unclear = [part for part in statement.schema if isinstance(part, ops.Unclear)]
         if unclear or not statement.schema:
             words = frozenset(word.lower() for word in re.findall(r"[^\W\d]\w*", text))
-            self._moment = replace(self._moment, spoken=self._moment.spoken | words)
+            self._moment = replace(self._moment, unread_words=self._moment.unread_words | words)
         if unclear:
             for part in unclear:
                 self._moment = replace(self._moment, state=self._moment.state.after(part))
