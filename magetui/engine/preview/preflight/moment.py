@@ -56,7 +56,8 @@ class Moment:
     """See the module. `changed`: the columns whose values the plan has changed before, by the names of `state.tables`.
 
     `unread_words`: the words of the SQL that the plan has run before, as far as it was not understood. `added_values`:
-    the enum values that the open transaction has added. `copied`: the table whose copy a batch operation changes.
+    the enum values that the open transaction has added. `copied`: the table whose copy a batch operation changes, with
+    the columns that the earlier operations of that batch have named, and those that they have dropped or renamed.
     """
 
     state: SchemaState
@@ -68,6 +69,8 @@ class Moment:
     added_values: frozenset[tuple[str, str]] = frozenset()
     in_block: bool = False  # whether an autocommit block is open
     copied: str | None = None
+    named_in_copy: frozenset[str] = frozenset()
+    moved_in_copy: frozenset[str] = frozenset()
 
     @property
     def is_postgresql(self) -> bool:

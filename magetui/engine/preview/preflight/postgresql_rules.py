@@ -184,7 +184,7 @@ class PostgresRules(TypeRules):
         if operation.default is not None:
             kind = operation.type or before.type
             yield from self.default(Column(name, kind, nullable=True, default=operation.default))
-        if operation.new_name is not None and operation.new_name != name:
+        if operation.new_name is not None:
             yield from self.rename_column(table, operation.new_name)
 
     # -- indexes and constraints

@@ -19,7 +19,7 @@ from magetui.engine.preview.preflight.answers import Cause, Offenders, Preflight
 from magetui.engine.preview.preflight.moment import ALL_COLUMNS, Fails, Moment, NotKnown, Parsed, Problem, Rows
 from magetui.engine.preview.preflight.postgresql_rules import PostgresRules
 from magetui.engine.preview.preflight.postgresql_types import unsafe_use
-from magetui.engine.preview.preflight.sqlite_rules import NO_ALTER, SqliteRules
+from magetui.engine.preview.preflight.sqlite_rules import NO_ALTER, SqliteRules, columns_of, moves
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import Statement, statements_of
 from magetui.model import operations as ops
@@ -114,15 +114,20 @@ class _Walk:
             for statement in statements:
                 yield from self._statement(operation, statement)
             return
+        before = self._moment
         yield from self._causes(operation, operation)
         self._done(operation)
         if isinstance(operation, ops.RebuildTable):
-            self._moment = replace(self._moment, copied=self._moment.state.name_of(operation))
+            self._moment = replace(self._moment, copied=before.state.name_of(operation))
             self._left = operation.covers
-        elif self._moment.copied is not None:
+        elif before.copied is not None:
+            table = before.state.tables.get(before.copied)
+            named = columns_of(operation, table) if table is not None else frozenset()
+            moved = before.moved_in_copy | (named if moves(operation) else frozenset())
+            self._moment = replace(self._moment, named_in_copy=before.named_in_copy | named, moved_in_copy=moved)
             self._left -= 1
         if self._moment.copied is not None and self._left <= 0:
-            self._moment = replace(self._moment, copied=None)
+            self._moment = replace(self._moment, copied=None, named_in_copy=frozenset(), moved_in_copy=frozenset())
 
     def _statement(self, shown: ops.ExecuteSql, statement: Statement) -> Iterator[Cause]:
         text = statement.text

@@ -181,6 +181,9 @@ class SchemaRules(ABC):
         if table is None:
             return
         if operation.name is not None and self.has_constraint(table, operation.name):
+            if not self.moment.is_postgresql:
+                yield NotKnown(f"what becomes of the other constraint {operation.name}")
+                return
             says = f'constraint "{operation.name}" for relation "{table.path[1]}" already exists'
             if operation.constraint in ("unique", "primary"):
                 says = f'relation "{operation.name}" already exists'
@@ -197,6 +200,8 @@ class SchemaRules(ABC):
                     yield from rows.refused(operation.name, operation.definition, named)
             case "unique" | "primary" if operation.columns:
                 yield from self.columns(table, operation.columns, self._key_says(operation.columns))
+                if operation.name is not None and self.moment.is_postgresql:
+                    yield from self.free(operation.schema, operation.name, is_table=False)
                 if not all(self.column(table, name) for name in operation.columns):
                     return
                 if operation.constraint == "primary":

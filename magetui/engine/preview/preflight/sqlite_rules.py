@@ -14,12 +14,39 @@ from magetui.engine.evidence.table_state import TableState
 from magetui.engine.preview.preflight.answers import ROWS
 from magetui.engine.preview.preflight.moment import Fails, NotKnown, Parsed, Problem, Rows
 from magetui.engine.preview.preflight.row_rules import RowRules
-from magetui.engine.preview.preflight.schema_rules import SchemaRules
+from magetui.engine.preview.preflight.schema_rules import SchemaRules, columns_named
 from magetui.model import operations as ops
 from magetui.model.schema import BATCH_PREFIX, ForeignKey
 
 NO_ALTER = "No support for ALTER of constraints in SQLite dialect. Please refer to the batch mode feature"
 CONSTANT = re.compile(r"\(?\s*(?:'(?:[^']|'')*'|[+-]?[\d.]+(?:e[+-]?\d+)?|null|true|false)\s*\)?", re.IGNORECASE)
+
+
+def columns_of(operation: ops.Operation, table: TableState) -> frozenset[str]:
+    """Return the columns of the table that an operation of a batch names."""
+    names: tuple[str, ...] = ()
+    match operation:
+        case ops.AddColumn():
+            names = (operation.column.name,)
+        case ops.DropColumn():
+            names = (operation.column,)
+        case ops.AlterColumn():
+            names = (operation.column, operation.new_name or operation.column)
+        case ops.CreateIndex():
+            names = operation.index.columns
+        case ops.AddConstraint(foreign_key=ForeignKey() as key):
+            names = key.columns
+        case ops.AddConstraint(definition=str() as condition):
+            names = columns_named(condition, table)
+        case ops.AddConstraint():
+            names = operation.columns
+    return frozenset(names)
+
+
+def moves(operation: ops.Operation) -> bool:
+    """Return whether a column has another name afterwards, or is gone."""
+    renames = isinstance(operation, ops.AlterColumn) and operation.new_name not in (None, operation.column)
+    return renames or isinstance(operation, ops.DropColumn)
 
 
 class SqliteRules(SchemaRules):
@@ -169,31 +196,53 @@ class SqliteRules(SchemaRules):
             yield NotKnown(f"which checks of {table.name} the copy has")
 
     def _in_copy(self, table: TableState, operation: ops.OnTable) -> Iterator[Problem]:
-        rows = RowRules(self.moment, table)
+        names = columns_of(operation, table)
+        again = names & (self.moment.named_in_copy if moves(operation) else self.moment.moved_in_copy)
+        if again:  # a batch operation reads all names as they were before it
+            yield NotKnown(f"how the batch reads {', '.join(sorted(again))}, which it names twice")
+            return
         match operation:
+            case ops.AddColumn() if self.column(table, operation.column.name) is not None:
+                yield NotKnown(f"what becomes of the other column {operation.column.name}")
             case ops.AddColumn():
                 yield from self.add_column(operation)
             case ops.DropColumn(column=name):
                 yield from self.columns(table, (name,))
-            case ops.AlterColumn(column=name):
-                yield from self.columns(table, (name,))
-                if operation.nullable is False and self.column(table, name) is not None:
-                    yield from rows.nulls((name,), "which becomes NOT NULL")
-                if operation.new_name is not None and operation.new_name != name:
-                    yield from self.rename_column(table, operation.new_name)
+                yield from self._dropped_in_copy(table, name)
+            case ops.AlterColumn():
+                yield from self._altered_in_copy(table, operation)
             case ops.CreateIndex():
                 yield from self.create_index(operation)
-            case ops.AddConstraint() if operation.constraint == "check" and operation.definition is not None:
-                yield from self.condition(table, operation.definition)
-                yield from self.add_constraint(operation)
             case ops.AddConstraint():
-                yield from self.add_constraint(operation)
+                if operation.constraint != "check" and not names <= table.columns.keys():
+                    yield NotKnown("whether Alembic leaves out a constraint on a column that does not exist")
+                else:
+                    yield from self.add_constraint(operation)
             case ops.DropConstraint(name=None):
                 yield Fails("the constraint has no name", "Constraint must have a name")
             case ops.DropConstraint():
                 yield from self._drop_constraint(table, operation.name or "")
             case _:
                 yield NotKnown("what this operation does")
+
+    def _altered_in_copy(self, table: TableState, operation: ops.AlterColumn) -> Iterator[Problem]:
+        name = operation.column
+        yield from self.columns(table, (name,))
+        if operation.nullable is False and self.column(table, name) is not None:
+            yield from RowRules(self.moment, table).nulls((name,), "which becomes NOT NULL")
+        if operation.new_name is not None and operation.new_name != name:
+            yield from self.rename_column(table, operation.new_name)
+            yield from self._referred(table, name)
+
+    def _dropped_in_copy(self, table: TableState, name: str) -> Iterator[Problem]:
+        for index in table.indexes.values():
+            if name in index.columns:
+                yield NotKnown(f"whether Alembic leaves out the index {index.name}, which needs {name}")
+        yield from self._referred(table, name)
+
+    def _referred(self, table: TableState, name: str) -> Iterator[Problem]:
+        if any(name in (key.referred_columns or table.primary_key) for key, _ in self.state.referring(table.path)):
+            yield NotKnown(f"whether the foreign keys to {table.name}.{name} survive")
 
     def _drop_constraint(self, table: TableState, name: str) -> Iterator[Problem]:
         live = None if table.live is None else self.moment.live_path(table)
