@@ -98,6 +98,9 @@ def examples(incident: Incident) -> Iterator[tuple[str, str]]:
     incident.server.execute("mage", ROWS)
     with incident.session("mage-server", "select * from role"):
         yield "diagnose", incident.type("magetui diagnose")
+    incident.server.execute("mage", "create table generic_job (id integer)")
+    yield "preflight", incident.type("magetui preflight")
+    incident.server.execute("mage", "drop table generic_job")
     yield "migrate", incident.type("magetui migrate --yes")
     yield "plan", incident.type("magetui plan rollback --revision 117f8c3b9c42", 14)
     with incident.session("mage-server", "select * from generic_job"):

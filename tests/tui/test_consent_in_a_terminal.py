@@ -135,6 +135,15 @@ def test_enter_that_was_pressed_before_the_plan_was_complete_does_not_consent(
     assert shop.current == ["rev2"]
 
 
+def test_a_plan_that_will_fail_says_why_and_takes_the_name(shop: SqliteDatabase, terminal: Terminal) -> None:
+    shop.rows("ALTER TABLE role DROP COLUMN entity")
+    terminal.press("m")
+    terminal.wait_for(rf"fails +at rev3: role has no column entity.*This will fail\..*{NAME_ASKED}")
+    terminal.wait_for('The server says: no such column: "entity"')
+    terminal.press("escape")
+    assert shop.current == ["rev2"]
+
+
 def test_enter_in_the_moment_in_which_the_button_appears_is_no_answer(
     shop: SqliteDatabase, project: AlembicProject, tmp_path: Path
 ) -> None:

@@ -218,7 +218,10 @@ class _Walk:
                 changed[name] = changed.get(name, frozenset()) | {operation.new_name or operation.column}
             case ops.AlterColumn(new_name=str(new)) if operation.column in changed.get(name, ()):
                 changed[name] = changed[name] | {new}
-        state = before.state.as_far_as_read(operation)
+        state = before.state
+        if isinstance(operation, ops.CreateTable) and not operation.if_not_exists and name in state.tables:
+            state = replace(state, tables={key: table for key, table in state.tables.items() if key != name})
+        state = state.as_far_as_read(operation)
         self._moment = replace(before, state=state, changed=changed, added_values=added, in_block=in_block)
 
     def _rows_changed(self, statement: Statement) -> None:

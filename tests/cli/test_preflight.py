@@ -1,0 +1,144 @@
+"""Asked before a new release starts: will its migrations pass on this database, with these rows and these rights?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.support.alembic_project import AlembicProject, Revision, make_project, table
+from tests.support.command import Magetui
+from tests.support.databases import Database, PostgresDatabase
+
+UNIQUE = Revision("rev2", "rev1", "Unique", 'op.create_index("ux", "t1", ["name"], unique=True)')
+
+
+def at_rev1(magetui: Magetui, folder: Path, database: Database, *later: Revision) -> AlembicProject:
+    project = make_project(folder / "project", (table(1), *later), database.url)
+    assert magetui("--config", project.ini, "migrate", "--revision", "rev1", "--yes").status == 0
+    return project
+
+
+def test_rows_that_stop_a_migration_are_found_before_it_runs(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    project = at_rev1(magetui, tmp_path, database, UNIQUE)
+    database.rows("INSERT INTO t1 (id, name) VALUES (1, 'same'), (2, 'same'), (3, 'other')")
+    before = database.content
+    shown = magetui("--config", project.ini, "preflight")
+    assert shown.status == 3, shown
+    assert "rev2  will fail" in shown.stdout
+    assert "t1 (name) has 1 value more than once" in shown.stdout
+    assert "The first: name same, rows 2" in shown.stdout
+    assert "It will fail at rev2." in shown.stdout
+    query = shown.stdout.partition("All: ")[2].partition("\n")[0]
+    assert database.rows(query) == [("same", 2)]
+    document = magetui("--config", project.ini, "preflight", "--json").json
+    [step] = document["preflight"]["steps"]
+    [cause] = step["causes"]
+    assert (document["preflight"]["answer"], step["revision"]) == ("fails", "rev2")
+    assert (cause["operation"], cause["rows"], cause["first_rows"]) == (
+        "create-index",
+        1,
+        [{"name": "same", "rows": "2"}],
+    )
+    assert (
+        "fails   at rev2: t1 (name) has 1 value more than once"
+        in magetui("--config", project.ini, "plan", "migrate").stdout
+    )
+    assert database.content == before
+    database.rows("DELETE FROM t1 WHERE id = 2")
+    passing = magetui("--config", project.ini, "preflight")
+    assert passing.status == 0, passing
+    assert "It will pass" in passing.stdout
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+
+
+def test_every_cause_is_found_and_not_only_the_first(magetui: Magetui, tmp_path: Path, database: Database) -> None:
+    later = (
+        Revision("rev2", "rev1", "Two", 'op.drop_table("absent")\nop.create_table("t1", sa.Column("id", sa.Integer))'),
+        Revision("rev3", "rev2", "Three", 'op.drop_index("ix_absent", "t1")'),
+    )
+    project = at_rev1(magetui, tmp_path, database, *later)
+    shown = magetui("--config", project.ini, "preflight")
+    assert shown.status == 3
+    for sentence in ("there is no table absent", "the table t1 exists already", "there is no index ix_absent"):
+        assert sentence in shown.stdout
+    assert "It will fail at rev2, rev3." in shown.stdout
+
+
+def test_the_way_back_is_asked_about_too(magetui: Magetui, tmp_path: Path, database: Database) -> None:
+    back = Revision("rev2", "rev1", "Two", "pass", 'op.drop_column("t1", "absent")')
+    project = at_rev1(magetui, tmp_path, database, back)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    shown = magetui("--config", project.ini, "preflight", "rollback", "--revision", "rev1")
+    assert shown.status == 3
+    assert "t1 has no column absent" in shown.stdout
+
+
+def test_what_cannot_be_known_is_said_with_its_reason_and_is_no_failure(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    later = Revision("rev2", "rev1", "Two", "op.get_bind().execute(sa.text('SELECT 1 FROM t1')).all()")
+    project = at_rev1(magetui, tmp_path, database, later, Revision("rev3", "rev2", "Three", 'op.drop_table("t1")'))
+    shown = magetui("--config", project.ini, "preflight")
+    assert shown.status == 0
+    assert "It is not known what it does: it reads the database: SELECT 1 FROM t1." in shown.stdout
+    assert "It is not known what rev2 leaves behind." in shown.stdout
+    assert "Nothing fails for certain. Whether it passes is not known at rev2, rev3." in shown.stdout
+
+
+def test_a_locked_table_is_not_waited_for(magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase) -> None:
+    project = at_rev1(magetui, tmp_path, pg_database, UNIQUE)
+    with pg_database.session("LOCK TABLE t1 IN ACCESS EXCLUSIVE MODE"):
+        shown = magetui("--config", project.ini, "preflight", timeout=30)
+    assert shown.status == 0, shown
+    assert "somebody has the table locked" in shown.stdout
+
+
+def test_a_revision_id_that_the_version_table_cannot_hold(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    name = "a_revision_with_an_id_of_more_than_32_characters"
+    project = at_rev1(magetui, tmp_path, pg_database, Revision(name, "rev1", "Long", "pass"))
+    shown = magetui("--config", project.ini, "preflight")
+    assert shown.status == 3, shown
+    assert f"ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar({len(name)})" in shown.stdout
+    assert "value too long for type character varying(32)" in shown.stdout
+    pg_database.rows(f"ALTER TABLE alembic_version ALTER COLUMN version_num TYPE varchar({len(name)})")
+    assert magetui("--config", project.ini, "preflight").status == 0
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+
+
+def test_tables_of_another_owner_and_event_triggers(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    column = Revision("rev2", "rev1", "Column", 'op.add_column("t1", sa.Column("more", sa.Integer))')
+    project = at_rev1(magetui, tmp_path, pg_database, column)
+    pg_database.rows("CREATE ROLE guest LOGIN PASSWORD 'g'; GRANT ALL ON SCHEMA public TO guest")
+    pg_database.rows("GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+    url = make_url(pg_database.url).set(username="guest", password="g").render_as_string(hide_password=False)
+    try:
+        shown = magetui("--config", project.ini, "--url", url, "preflight")
+    finally:
+        pg_database.rows("DROP OWNED BY guest; DROP ROLE guest")
+    assert shown.status == 3, shown
+    assert "this role does not own t1" in shown.stdout
+    assert "must be owner of table t1" in shown.stdout
+    pg_database.rows(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$no$$; END'"
+    )
+    pg_database.rows("CREATE EVENT TRIGGER guard ON ddl_command_start EXECUTE FUNCTION refuse()")
+    guarded = magetui("--config", project.ini, "preflight")
+    assert guarded.status == 0
+    assert "whether the event trigger guard refuses it" in guarded.stdout
+
+
+@pytest.mark.slow
+def test_rows_are_looked_at_for_a_limited_time(magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase) -> None:
+    project = at_rev1(magetui, tmp_path, pg_database, UNIQUE)
+    pg_database.rows("INSERT INTO t1 SELECT n, 'name ' || n FROM generate_series(1, 2000000) n")
+    shown = magetui("--config", project.ini, "preflight", timeout=60)
+    assert shown.status == 0, shown
+    assert "looking at the rows took too long" in shown.stdout or "It will pass" in shown.stdout
