@@ -41,7 +41,7 @@ def first_facts(reading: Reading, environment: Mapping[str, str], plan: Plan) ->
     sessions = listing.shown_sessions(reading.workspace, reading.overview.sessions)
     holders = tuple((session.pid, formats.session_line(session)) for session in sessions if session.holds)
     steps = [(step.revision, step.direction) for step in plan.steps]
-    return PlanFacts(holders, follow.earlier_steps(environment, steps))
+    return PlanFacts(holders, follow.earlier_steps(environment, plan.url, steps))
 
 
 def with_preview(reading: Reading, plan: Plan, facts: PlanFacts) -> PlanFacts:

@@ -174,7 +174,7 @@ def test_an_empty_database_is_before_the_first_revision(
 ) -> None:
     assert sentences(told(magetui, mage_home, sqlite_database.url)).startswith(
         "The schema matches a database before the first revision. "
-        "There is no version table, as if nothing were applied: that matches. "
+        "There is no version table in this schema, as if nothing were applied: that matches. "
     )
     assert not sqlite_database.path.exists()
 

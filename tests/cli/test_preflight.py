@@ -11,6 +11,8 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase
 
+pytestmark = pytest.mark.slow
+
 UNIQUE = Revision("rev2", "rev1", "Unique", 'op.create_index("ux", "t1", ["name"], unique=True)')
 
 
@@ -135,7 +137,6 @@ def test_tables_of_another_owner_and_event_triggers(
     assert "whether the event trigger guard refuses it" in guarded.stdout
 
 
-@pytest.mark.slow
 def test_rows_are_looked_at_for_a_limited_time(magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase) -> None:
     project = at_rev1(magetui, tmp_path, pg_database, UNIQUE)
     pg_database.rows("INSERT INTO t1 SELECT n, 'name ' || n FROM generate_series(1, 2000000) n")

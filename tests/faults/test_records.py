@@ -11,6 +11,7 @@ import pytest
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.runs.cancel import kill_run
+from magetui.engine.runs.follow import earlier_steps
 from tests.support.alembic_project import AlembicProject, Revision, linear, make_project
 from tests.support.command import Magetui
 from tests.support.databases import SqliteDatabase
@@ -219,3 +220,12 @@ def test_the_report_stays_in_order_when_the_clock_was_set_back(magetui: Magetui,
     after = magetui("runs", 3, "--report").stdout.split("Events")[1].splitlines()
     assert [line[14:] for line in after[2:]] == [line[14:] for line in before[2:]]
     assert not [line for line in after if line.strip().startswith("-")]
+
+
+def test_how_long_a_step_took_is_said_of_this_database_alone(
+    magetui: Magetui, runs: Path, project: AlembicProject, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    assert runs.is_dir()
+    step = ("rev2", "upgrade")
+    assert earlier_steps(os.environ, sqlite_database.url, [step])[step].run == 3
+    assert earlier_steps(os.environ, f"sqlite:///{tmp_path}/other.db", [step]) == {}

@@ -31,11 +31,10 @@ FIRST_EVENT_SECONDS = 10.0  # how long a child may take to write its first event
 
 @dataclass(frozen=True, slots=True)
 class EarlierStep:
-    """The duration of a step in an earlier run, on any database."""
+    """The duration of a step in an earlier run on the same database."""
 
     elapsed_ms: int
     run: int
-    database: str
 
 
 def follow_run(
@@ -162,16 +161,19 @@ def _summarized(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def earlier_steps(
-    environment: Mapping[str, str], steps: Iterable[tuple[str, str]]
+    environment: Mapping[str, str], database: str, steps: Iterable[tuple[str, str]]
 ) -> Mapping[tuple[str, str], EarlierStep]:
-    """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it."""
+    """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it.
+
+    Only runs on `database`, its redacted URL, count: on another database, a step has other rows.
+    """
     wanted = set(steps)
     earlier: dict[tuple[str, str], EarlierStep] = {}
     for record in list_runs(environment, NEWEST_RUNS).records if wanted else ():
-        for step in record.steps:
+        for step in record.steps if record.database == database else ():
             key = (step.revision, step.direction)
             if key in wanted and key not in earlier and step.elapsed_ms is not None and not record.alive:
-                earlier[key] = EarlierStep(step.elapsed_ms, record.run, record.database)
+                earlier[key] = EarlierStep(step.elapsed_ms, record.run)
     return earlier
 
 

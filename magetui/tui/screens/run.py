@@ -118,7 +118,7 @@ class RunScreen(OverScreen):
             self.magetui.live_runs.add(record.run)
             if record.steps and self._earlier is None:
                 self._earlier = {}
-                self._read_earlier([(step.revision, step.direction) for step in record.steps])
+                self._read_earlier(record.database, [(step.revision, step.direction) for step in record.steps])
         self._show()
         if not record.alive:
             self._show_too_small()
@@ -130,12 +130,12 @@ class RunScreen(OverScreen):
                 self.magetui.run_ended(record)
 
     @work(thread=True, group="earlier", exit_on_error=False)
-    def _read_earlier(self, steps: list[tuple[str, str]]) -> None:
+    def _read_earlier(self, database: str, steps: list[tuple[str, str]]) -> None:
         """Read earlier runs in a worker of their own: twenty journals must not delay the view of the run."""
         load_engine()
         from magetui.engine.runs import follow
 
-        self.call_later(self._earlier_read, follow.earlier_steps(self.magetui.environment, steps))
+        self.call_later(self._earlier_read, follow.earlier_steps(self.magetui.environment, database, steps))
 
     def _earlier_read(self, earlier: Mapping[tuple[str, str], EarlierStep]) -> None:
         self._earlier = earlier
