@@ -150,12 +150,13 @@ class Recorder:
         yield batch
         copies = recreate == "always" or any(not isinstance(operation, ADDED_IN_PLACE) for operation in collected)
         rebuilds = self._dialect.name == "sqlite" and recreate != "never" and copies
-        before = len(self._made)
+        start = len(self._made)
+        if rebuilds:
+            self._made.append(recorded.RebuildTable(table_name, schema))
         for operation in collected:
             self._invoke(operation, table_name, schema)
         if rebuilds:
-            covers = len(self._made) - before
-            self._made.insert(before, recorded.RebuildTable(table_name, schema, covers))
+            self._made[start] = recorded.RebuildTable(table_name, schema, len(self._made) - start - 1)
 
     @contextmanager
     def _autocommit(self) -> Iterator[None]:

@@ -231,7 +231,9 @@ def test_at_80_by_24_a_database_that_is_behind_shows_its_diagnosis_first_and_the
     set_back(mage)
     terminal = open_screen(mage.url, until="1 Connection · BEHIND BY 1 · next m")
     screen = terminal.wait_for("next m  run the pending migrations")
-    assert re.search(r"^ magetui   read \d\d:\d\d:\d\d   postgresql", screen, re.MULTILINE)
+    assert re.search(
+        r"^ magetui   mage@127\.0\.0\.1:\d+/test_\d+   schema public   postgresql \d", screen, re.MULTILINE
+    )
 
 
 def test_with_read_only_the_plan_is_shown_and_cannot_be_consented_to(

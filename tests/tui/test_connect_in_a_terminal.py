@@ -71,7 +71,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     assert "find or URL  lock" in failed
     assert f"now {start}" in failed
     terminal.press("escape")
-    terminal.wait_for(r"^ magetui   read .*sqlite.*UP TO DATE")
+    terminal.wait_for(r"^ magetui   /.*UP TO DATE")
     terminal.press("o")
     terminal.wait_for(FOOTER)
 
@@ -94,7 +94,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("o")
     terminal.wait_for(FOOTER)
     terminal.press(*"prod", "enter")
-    terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   read")
+    terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   mage@")
     terminal.wait_for("BEHIND BY 1 · next M")
     terminal.press("M")
     asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")
@@ -115,7 +115,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("o")
     terminal.wait_for(FOOTER)
     terminal.press(*"mage-ai.db", "enter")
-    terminal.wait_for(r"^ magetui   read .*sqlite")
+    terminal.wait_for(r"^ magetui   /")
     terminal.press("q")
     assert terminal.wait_exit() == 0
     assert PASSWORD.encode() not in terminal.output

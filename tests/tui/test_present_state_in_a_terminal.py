@@ -10,7 +10,7 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import SqliteDatabase
 from tests.support.terminal import Terminal
-from tests.tui.conftest import ASKED, OpenScreen, agree
+from tests.tui.conftest import ASKED, OpenScreen, agree, consent
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,8 @@ def test_escape_after_a_run_shows_the_main_screen_and_not_the_run_that_led_to_it
     terminal = open_terminal("--config", project.ini)
     terminal.wait_for(r"BEHIND BY 2|EVIDENCE CONTRADICTS")
     terminal.press("m")
-    agree(terminal)
+    terminal.wait_for("fails +at rev2: the index ix_t1_name exists already")
+    consent(terminal, shop.path.name)
     terminal.wait_for("^ FAILED.*p Plan again")
     shop.rows("DROP INDEX ix_t1_name")
     terminal.press("p")

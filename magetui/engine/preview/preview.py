@@ -129,7 +129,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         tuple(steps),
         losses,
         no_forecast,
-        preflight(reading, recorded),
+        preflight(reading, recorded) if plan.repair is None else None,
         owner,
         other_backup=other_backup,
         waits=_holder(reading),

@@ -50,10 +50,12 @@ def follow_run(
     """
     run = started if isinstance(started, int) else started.run
     path, record = journal_path(runs_directory(environment), run), RunRecord(run=run)
+    was_seen = isinstance(started, StartedRun)
     with opened_journal(environment, run) as reader:
         while not stop():
             # Asked before reading, so that the child's last events are not missed.
             alive, state = reader.alive, reader.state
+            was_seen = was_seen or alive
             fresh = list(reader.read())
             record = fold(record, fresh)
             hear(fresh)
@@ -67,8 +69,8 @@ def follow_run(
     if isinstance(started, StartedRun):
         started.process.wait()
     record = _closed(record, path)
-    summaries.write(path, state, replace(record, is_past=False))
-    yield record
+    summaries.write(path, state, record)
+    yield record if was_seen else _with_later(record, path)
 
 
 def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
@@ -76,7 +78,8 @@ def read_run(environment: Mapping[str, str], run: int) -> RunRecord:
     with opened_journal(environment, run) as reader:
         alive = reader.alive
         record = fold(RunRecord(run=run), reader.read())
-    return record if alive else _closed(record, journal_path(runs_directory(environment), run))
+    path = journal_path(runs_directory(environment), run)
+    return record if alive else _with_later(_closed(record, path), path)
 
 
 def read_events(environment: Mapping[str, str], run: int) -> tuple[events.Event, ...]:
@@ -199,9 +202,13 @@ def inspect_lost_run(workspace: Workspace, record: RunRecord, *, just_ended: boo
     )
 
 
+def _with_later(record: RunRecord, path: Path) -> RunRecord:
+    """Return the record of a run that ended some time ago with whether a later run is on record."""
+    return replace(record, is_past=max(run_numbers(path.parent), default=record.run) > record.run)
+
+
 def _closed(record: RunRecord, path: Path) -> RunRecord:
     """Return the record of a run whose child has ended. If the journal has no outcome, the run is lost."""
-    record = replace(record, is_past=max(run_numbers(path.parent), default=record.run) > record.run)
     if record.outcome != "running":
         return record
     lines = _complaints(path.with_suffix(".stderr"))
