@@ -96,6 +96,7 @@ def message(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("!i", len(content) + 4) + content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chatter",
     [
