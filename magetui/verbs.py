@@ -271,6 +271,12 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "explain",
+        "explain the error in a log: kubectl logs POD | magetui explain",
+        "reads",
+        parameters=(Parameter("FILE", "the log (default: standard input)", "FILE"),),
+    ),
+    Verb(
         "config",
         "show each setting and its source, the configuration files, and the named targets",
         "reads",

@@ -82,6 +82,10 @@ def _handler(name: str) -> Handler:
         from magetui.cli.backup_verb import back_up
 
         return back_up
+    if name == "explain":
+        from magetui.cli.explain_verb import explain_log
+
+        return explain_log
     if name == "config":
         from magetui.cli.config_verb import show_configuration
 
