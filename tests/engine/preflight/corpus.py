@@ -169,6 +169,37 @@ BOTH: Mapping[str, str] = {
     "raw: an index that exists": "op.execute('CREATE INDEX ix_book_isbn ON book (title)')",
     "raw: a unique index on equal values": "op.execute('CREATE UNIQUE INDEX ux ON book (isbn)')",
     "raw: a missing index dropped": "op.execute('DROP INDEX ix_absent')",
+    "a column with a foreign key": "op.add_column('book', sa.Column('x', sa.Integer, sa.ForeignKey('author.id')))",
+    "a unique column": "op.add_column('book', sa.Column('x', sa.Integer, unique=True))",
+    "an indexed column": "op.add_column('book', sa.Column('x', sa.Integer, index=True))",
+    "a computed column": "op.add_column('book', sa.Column('x', sa.Integer, sa.Computed('pages * 2')))",
+    "a computed column that is stored": (
+        "op.add_column('book', sa.Column('x', sa.Integer, sa.Computed('pages * 2', persisted=True)))"
+    ),
+    "a key column": "op.add_column('book', sa.Column('x', sa.Integer, primary_key=True))",
+    "an enum column": "op.add_column('book', sa.Column('x', sa.Enum('a', 'b', name='kind')))",
+    "a column in its own name": "op.alter_column('book', 'note', new_column_name='note')",
+    "a column in capitals": "op.alter_column('book', 'note', new_column_name='NOTE')",
+    "a table in its own name": "op.rename_table('empty', 'empty')",
+    "a table in capitals": "op.rename_table('empty', 'EMPTY')",
+    "raw: a column with a foreign key": "op.execute('ALTER TABLE book ADD COLUMN x integer REFERENCES author (id)')",
+    "raw: a column with a foreign key to nothing": "op.execute('ALTER TABLE book ADD COLUMN x integer REFERENCES absent (id)')",
+    "raw: a column with a check": "op.execute('ALTER TABLE loan ADD COLUMN x integer CHECK (x > 0)')",
+    "raw: a column with a check of others": "op.execute('ALTER TABLE loan ADD COLUMN x integer CHECK (days < 5)')",
+    "raw: a unique column": "op.execute('ALTER TABLE book ADD COLUMN x integer UNIQUE')",
+    "raw: a column with a default": "op.execute('ALTER TABLE book ADD COLUMN x integer NOT NULL DEFAULT 5')",
+    "raw: a column without values": "op.execute('ALTER TABLE book ADD COLUMN x integer NOT NULL')",
+    "raw: two columns": "op.execute('ALTER TABLE book ADD COLUMN x integer, ADD COLUMN y integer')",
+    "raw: a renamed column": "op.execute('ALTER TABLE book RENAME COLUMN note TO remark')",
+    "raw: a dropped column": "op.execute('ALTER TABLE book DROP COLUMN note')",
+    "raw: a retyped column": "op.execute('ALTER TABLE book ALTER COLUMN note TYPE varchar(50)')",
+    "raw: a constraint": "op.execute('ALTER TABLE book ADD CONSTRAINT uq UNIQUE (title)')",
+    "raw: a view": "op.execute('CREATE VIEW v AS SELECT 1 AS one')",
+    "raw: rows": 'op.execute("INSERT INTO empty (id) VALUES (1)")',
+    "raw: a table of a query": "op.execute('CREATE TABLE shelf AS SELECT id FROM book')",
+    "raw: a table with a check": "op.execute('CREATE TABLE shelf (id integer PRIMARY KEY, n integer CHECK (n > 0))')",
+    "raw: a table that refers": "op.execute('CREATE TABLE shelf (id integer PRIMARY KEY, b integer REFERENCES book (id))')",
+    "raw: nonsense": "op.execute('ALTER TABLE book FROBNICATE')",
     "nothing": "pass",
     "three causes": (
         "op.drop_table('absent')\nop.add_column('book', sa.Column('title', sa.Text))\n"
@@ -178,6 +209,21 @@ BOTH: Mapping[str, str] = {
 
 ON_POSTGRESQL: Mapping[str, str] = {
     **BOTH,
+    "a serial column": "op.execute('ALTER TABLE book ADD COLUMN x serial')",
+    "a serial column that is unique": "op.execute('ALTER TABLE book ADD COLUMN x bigserial UNIQUE')",
+    "an identity column": "op.add_column('book', sa.Column('x', sa.Integer, sa.Identity(), nullable=False))",
+    "an array of an enum": "op.execute('ALTER TABLE book ADD COLUMN x state[]')",
+    "a table with a wrong default of an enum": (
+        "op.execute(\"CREATE TYPE kind AS ENUM ('a')\")\nop.execute(\"CREATE TABLE shelf (k kind DEFAULT 'b')\")"
+    ),
+    "a table with a right default of an enum": (
+        "op.execute(\"CREATE TYPE kind AS ENUM ('a')\")\nop.execute(\"CREATE TABLE shelf (k kind DEFAULT 'a')\")"
+    ),
+    "a comment": "op.create_table_comment('book', 'books')",
+    "raw: two actions": "op.execute('ALTER TABLE book ADD COLUMN x integer, DROP COLUMN note')",
+    "raw: two actions of which one fails": "op.execute('ALTER TABLE book ADD COLUMN x integer, DROP COLUMN absent')",
+    "raw: an extension": "op.execute('CREATE EXTENSION IF NOT EXISTS plpgsql')",
+    "raw: a not null constraint with a check": "op.execute('ALTER TABLE book ADD CONSTRAINT ck CHECK (pages IS NOT NULL)')",
     "a table that refers to nothing": (
         "op.create_table('shelf', sa.Column('id', sa.Integer), sa.Column('x', sa.Integer, sa.ForeignKey('absent.id')))"
     ),

@@ -21,6 +21,10 @@ SCHEMA = """
 CREATE TABLE {name} (id integer PRIMARY KEY, x integer{unique}, y varchar(20), t text{reference});
 CREATE INDEX ix_{name}_y ON {name} (y);
 """
+RAW = (
+    *("integer", "integer NOT NULL", "integer NOT NULL DEFAULT 5", "integer UNIQUE", "serial", "varchar(3) DEFAULT 7"),
+    *("integer REFERENCES a (id)", "integer REFERENCES absent (id)", "integer CHECK (x > 0)", "integer PRIMARY KEY"),
+)
 STEPS, REVISIONS = 3, 150
 
 Choose = Callable[..., str]
@@ -33,6 +37,7 @@ def operation(pick: random.Random, batch: str | None = None) -> str:
     kind, null = pick.choice(TYPES), pick.choice(("True", "False"))
     default = pick.choice(("", "", ", server_default='7'"))
     call, on = ("op", f"'{table}', ") if batch is None else ("batch", "")
+    raw = pick.choice(RAW)
     several = ", ".join(repr(name) for name in pick.sample(COLUMNS[:-1], pick.choice((1, 1, 2))))
     choices = [
         f"{call}.add_column({on}sa.Column('{new}', {kind}, nullable={null}{default}))",
@@ -49,6 +54,13 @@ def operation(pick: random.Random, batch: str | None = None) -> str:
             f"op.create_table('{pick.choice((table, 'fresh'))}', sa.Column('id', sa.Integer, primary_key=True), "
             f"sa.Column('x', {kind}{default}))",
             f"op.drop_table('{table}')",
+            f"op.add_column('{table}', sa.Column('{new}', {kind}, sa.ForeignKey('{other}.id')))",
+            f"op.add_column('{table}', sa.Column('{new}', {kind}, unique=True))",
+            f"op.execute('ALTER TABLE {table} ADD COLUMN {new} {raw}')",
+            f"op.execute('ALTER TABLE {table} RENAME COLUMN {column} TO {new}')",
+            f"op.execute('ALTER TABLE {table} DROP COLUMN {column}')",
+            f"op.execute('CREATE UNIQUE INDEX ix_new ON {table} ({column})')",
+            f"op.execute('DROP TABLE IF EXISTS {table}')",
             f"op.rename_table('{table}', '{pick.choice((other, 'fresh'))}')",
             f"op.drop_index('ix_{other}_y', '{table}')",
             f"op.create_foreign_key('fk_new', '{table}', '{other}', ['{column}'], ['{new}'])",

@@ -51,13 +51,28 @@ class Parsed:
 Problem = Fails | NotKnown | Rows | Parsed
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy that a batch operation makes of a table. The columns and constraints are those of the batch.
+
+    `named`: the columns that its earlier operations have named. `moved`: those that they have dropped or renamed.
+    `added`: what any of its operations adds, since the copy is made with all of them. `twice`: the names of constraints
+    that it adds more than once, of which Alembic keeps one.
+    """
+
+    table: str
+    named: frozenset[str] = frozenset()
+    moved: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
+    twice: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Moment:
     """See the module. `changed`: the columns whose values the plan has changed before, by the names of `state.tables`.
 
     `unread_words`: the words of the SQL that the plan has run before, as far as it was not understood. `added_values`:
-    the enum values that the open transaction has added. `copied`: the table whose copy a batch operation changes, with
-    the columns that the earlier operations of that batch have named, and those that they have dropped or renamed.
+    the enum values that the open transaction has added. `copy`: what a batch operation changes.
     """
 
     state: SchemaState
@@ -68,9 +83,8 @@ class Moment:
     unread_words: frozenset[str] = frozenset()
     added_values: frozenset[tuple[str, str]] = frozenset()
     in_block: bool = False  # whether an autocommit block is open
-    copied: str | None = None
-    named_in_copy: frozenset[str] = frozenset()
-    moved_in_copy: frozenset[str] = frozenset()
+    adding: str | None = None  # the column that the present statement of the script's own SQL adds
+    copy: Copy | None = None
 
     @property
     def is_postgresql(self) -> bool:

@@ -185,7 +185,7 @@ class PostgresRules(TypeRules):
             kind = operation.type or before.type
             yield from self.default(Column(name, kind, nullable=True, default=operation.default))
         if operation.new_name is not None:
-            yield from self.rename_column(table, operation.new_name)
+            yield from self.rename_column(table, name, operation.new_name)
 
     # -- indexes and constraints
 

@@ -9,14 +9,14 @@ are found, not only the first: an operation that fails counts as done for those 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.column_rules import read_type
 from magetui.engine.preview.preflight.answers import Cause, Offenders, Preflight, StepAnswer
-from magetui.engine.preview.preflight.moment import ALL_COLUMNS, Fails, Moment, NotKnown, Parsed, Problem, Rows
+from magetui.engine.preview.preflight.moment import ALL_COLUMNS, Copy, Fails, Moment, NotKnown, Parsed, Problem, Rows
 from magetui.engine.preview.preflight.postgresql_rules import PostgresRules
 from magetui.engine.preview.preflight.postgresql_types import unsafe_use
 from magetui.engine.preview.preflight.sqlite_rules import NO_ALTER, SqliteRules, columns_of, moves
@@ -33,6 +33,8 @@ VERSION_WIDTH = 32  # of the column that Alembic creates
 # Errors by which PostgreSQL refuses an expression whatever it resolves names to: syntax, column, type, value.
 REFUSED = frozenset({"42601", "42703", "42804", "22P02", "22003", "22007", "22008"})
 RAISED = (("No support for ALTER of constraints", NO_ALTER),)
+
+ACTIONS = (ops.AddColumn, ops.DropColumn, ops.AlterColumn, ops.DropConstraint, ops.RenameConstraint)
 
 Steps = Iterable[tuple[str, str, Recorded]]
 
@@ -69,8 +71,8 @@ class _Walk:
         else:
             causes += self._width_causes(revision, direction)
             causes += self._event_triggers(recorded)
-            for operation in recorded.operations:
-                causes += self._operation(operation)
+            for index, operation in enumerate(recorded.operations, start=1):
+                causes += self._operation(operation, recorded.operations[index:])
         if recorded.undecidable is not None:
             said = next((says for sign, says in RAISED if sign in recorded.undecidable), None)
             if said is not None:
@@ -108,7 +110,7 @@ class _Walk:
 
     # -- causes of an operation
 
-    def _operation(self, operation: ops.Operation) -> Iterator[Cause]:
+    def _operation(self, operation: ops.Operation, behind: Sequence[ops.Operation]) -> Iterator[Cause]:
         if isinstance(operation, ops.ExecuteSql):
             statements = statements_of(operation.sql, self._dialect)
             for statement in statements:
@@ -117,17 +119,17 @@ class _Walk:
         before = self._moment
         yield from self._causes(operation, operation)
         self._done(operation)
+        copy = before.copy
         if isinstance(operation, ops.RebuildTable):
-            self._moment = replace(self._moment, copied=before.state.name_of(operation))
             self._left = operation.covers
-        elif before.copied is not None:
-            table = before.state.tables.get(before.copied)
-            named = columns_of(operation, table) if table is not None else frozenset()
-            moved = before.moved_in_copy | (named if moves(operation) else frozenset())
-            self._moment = replace(self._moment, named_in_copy=before.named_in_copy | named, moved_in_copy=moved)
+            copy = _copy(before.state.name_of(operation), behind[: operation.covers])
+        elif copy is not None:
             self._left -= 1
-        if self._moment.copied is not None and self._left <= 0:
-            self._moment = replace(self._moment, copied=None, named_in_copy=frozenset(), moved_in_copy=frozenset())
+            table = before.state.tables.get(copy.table)
+            named = frozenset() if table is None else columns_of(operation, table)
+            moved = named if moves(operation) else frozenset()
+            copy = replace(copy, named=copy.named | named, moved=copy.moved | moved)
+        self._moment = replace(self._moment, copy=copy if self._left > 0 else None)
 
     def _statement(self, shown: ops.ExecuteSql, statement: Statement) -> Iterator[Cause]:
         text = statement.text
@@ -135,9 +137,15 @@ class _Walk:
             yield from self._cause(shown, problem)
         if not statement.locks and not statement.schema:
             yield Cause("unknown", shown, "what this SQL does")
+        actions = [part for part in statement.locks if isinstance(part, ACTIONS)]
+        if self._dialect == "sqlite" and len(actions) > 1:
+            yield Cause("fails", shown, "SQLite does one thing in an ALTER TABLE", 'near ",": syntax error')
+        added = next((part.column.name for part in actions if isinstance(part, ops.AddColumn)), None)
+        self._moment = replace(self._moment, adding=added)
         for part in statement.locks:
             yield from self._causes(part, shown)
             self._done(part)
+        self._moment = replace(self._moment, adding=None)
         unclear = [part for part in statement.schema if isinstance(part, ops.Unclear)]
         if unclear or not statement.schema:
             words = frozenset(word.lower() for word in re.findall(r"[^\W\d]\w*", text))
@@ -238,3 +246,13 @@ class _Walk:
         except Exception:  # noqa: BLE001 - whatever the parser raises of odd input
             changed |= {name: frozenset({ALL_COLUMNS}) for name in state.tables}
         self._moment = replace(self._moment, changed=changed)
+
+
+def _copy(table: str, covered: Sequence[ops.Operation]) -> Copy:
+    """Return the copy that a batch of these operations makes."""
+    names = [part.name for part in covered if isinstance(part, ops.AddConstraint) and part.name is not None]
+    return Copy(
+        table,
+        added=frozenset(part.column.name for part in covered if isinstance(part, ops.AddColumn)),
+        twice=frozenset(name for name in names if names.count(name) > 1),
+    )

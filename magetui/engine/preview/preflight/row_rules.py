@@ -13,6 +13,7 @@ from magetui.engine.preview.column_rules import INTEGERS, read_type
 from magetui.engine.preview.preflight.answers import ROWS, VALUES
 from magetui.engine.preview.preflight.moment import Moment, NotKnown, Problem, Rows
 from magetui.engine.schema.defaults import bare
+from magetui.engine.sql.tables import SERIAL
 from magetui.model.schema import Column, ForeignKey
 
 LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -239,7 +240,8 @@ def _constant(column: Column) -> str | None:
 
 def missing_value(moment: Moment, table: TableState, column: Column) -> Iterator[Problem]:
     """A new column that may not be null and has no default fails if the table has any row."""
-    if column.nullable or _constant(column) is not None or moment.has_rows(table) is False:
+    fills = _constant(column) is not None or SERIAL.fullmatch(column.type.strip()) is not None
+    if column.nullable or fills or moment.has_rows(table) is False:
         return
     if moment.has_rows(table) or table.live is None:
         yield NotKnown(f"whether {table.name} has rows then")

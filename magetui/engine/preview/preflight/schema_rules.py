@@ -118,8 +118,9 @@ class SchemaRules(ABC):
             return
         yield from missing_value(self.moment, table, column)
 
-    def rename_column(self, table: TableState, new: str) -> Iterator[Problem]:
-        if self.column(table, new) is not None:
+    def rename_column(self, table: TableState, old: str, new: str) -> Iterator[Problem]:
+        found = self.column(table, new)
+        if found is not None and (self.moment.is_postgresql or found != old):
             postgresql = f'column "{new}" of relation "{table.path[1]}" already exists'
             says = postgresql if self.moment.is_postgresql else f'duplicate column name: "{new}"'
             yield Fails(f"{table.name} has a column {new} already", says)

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.preview.preflight.answers import ROWS
-from magetui.engine.preview.preflight.moment import Fails, NotKnown, Parsed, Problem, Rows
+from magetui.engine.preview.preflight.moment import Copy, Fails, NotKnown, Parsed, Problem, Rows
 from magetui.engine.preview.preflight.row_rules import RowRules
 from magetui.engine.preview.preflight.schema_rules import SchemaRules, columns_named
 from magetui.model import operations as ops
 from magetui.model.schema import BATCH_PREFIX, ForeignKey
 
 NO_ALTER = "No support for ALTER of constraints in SQLite dialect. Please refer to the batch mode feature"
+GENERATED = re.compile(r"\bgenerated\b", re.IGNORECASE)
 CONSTANT = re.compile(r"\(?\s*(?:'(?:[^']|'')*'|[+-]?[\d.]+(?:e[+-]?\d+)?|null|true|false)\s*\)?", re.IGNORECASE)
 
 
@@ -71,8 +72,9 @@ class SqliteRules(SchemaRules):
             case ops.OnTable():
                 yield from self.table(operation)
                 table = self.known(operation)
-                if table is not None and self.moment.copied is not None and self.same(table.name, self.moment.copied):
-                    yield from self._in_copy(table, operation)
+                copy = self.moment.copy
+                if table is not None and copy is not None and self.same(table.name, copy.table):
+                    yield from self._in_copy(table, operation, copy)
                 elif table is not None:
                     yield from self._on_table(table, operation)
             case ops.RunQuery():
@@ -96,7 +98,9 @@ class SqliteRules(SchemaRules):
             case ops.AddColumn():
                 yield from self.add_column(operation)
                 default = operation.column.default
-                if default is not None and not CONSTANT.fullmatch(default) and table.live is not None:
+                if default is not None and GENERATED.search(default):
+                    yield NotKnown("whether the generated column is stored: then no table with rows can get it")
+                elif default is not None and not CONSTANT.fullmatch(default) and table.live is not None:
                     query = f"SELECT * FROM {self.moment.stored(self.moment.live_path(table))}"
                     says = "Cannot add a column with non-constant default"
                     yield Rows(f"{table.name} has {ROWS}, and {default} is no constant", query, says)
@@ -106,16 +110,25 @@ class SqliteRules(SchemaRules):
                 yield from self._alter_column(table, operation)
             case ops.CreateIndex():
                 yield from self.create_index(operation)
-            case ops.AddConstraint() if operation.constraint == "foreign" and operation.foreign_key is not None:
-                key = operation.foreign_key  # of a column that the statement adds: its value is null
-                if not set(key.columns) <= table.columns.keys() - table.live_columns.keys():
-                    yield Fails("SQLite adds no constraint to a table", NO_ALTER)
+            case ops.AddConstraint() if self.moment.adding is not None:
+                yield from self._with_column(table, operation, self.moment.adding)
             case ops.AddConstraint() | ops.DropConstraint():
                 yield Fails("SQLite changes no constraint of a table without batch_alter_table", NO_ALTER)
             case ops.InsertRows():
                 yield NotKnown(f"whether {table.name} accepts the rows")
             case _:
                 yield NotKnown("what this operation does")
+
+    def _with_column(self, table: TableState, operation: ops.AddConstraint, column: str) -> Iterator[Problem]:
+        """A constraint in the same statement as its column (sqlite.org/lang_altertable.html, 5)."""
+        match operation.constraint:
+            case "unique" | "primary":
+                kind = "UNIQUE" if operation.constraint == "unique" else "PRIMARY KEY"
+                yield Fails(f"SQLite adds no {kind} column to a table", f"Cannot add a {kind} column")
+            case "foreign" if table.columns[column].default is None:
+                return
+            case _:
+                yield NotKnown(f"whether the rows of {table.name} allow it")
 
     def _create_table(self, operation: ops.CreateTable) -> Iterator[Problem]:
         found = self.found(operation)
@@ -172,7 +185,7 @@ class SqliteRules(SchemaRules):
         if any(other is not None for other in others):
             yield Fails("SQLite changes no column without batch_alter_table", 'near "ALTER": syntax error')
         elif operation.new_name is not None and operation.new_name != operation.column:
-            yield from self.rename_column(table, operation.new_name)
+            yield from self.rename_column(table, operation.column, operation.new_name)
             yield from self._stored(table)
 
     def _stored(self, table: TableState) -> Iterator[Problem]:
@@ -195,12 +208,27 @@ class SqliteRules(SchemaRules):
         if table.checks or table.doubtful:
             yield NotKnown(f"which checks of {table.name} the copy has")
 
-    def _in_copy(self, table: TableState, operation: ops.OnTable) -> Iterator[Problem]:
+    def _in_copy(self, table: TableState, operation: ops.OnTable, copy: Copy) -> Iterator[Problem]:
         names = columns_of(operation, table)
-        again = names & (self.moment.named_in_copy if moves(operation) else self.moment.moved_in_copy)
+        again = names & (copy.named if moves(operation) else copy.moved)
+        if isinstance(operation, ops.AlterColumn | ops.DropColumn):
+            again |= names & copy.added
         if again:  # a batch operation reads all names as they were before it
             yield NotKnown(f"how the batch reads {', '.join(sorted(again))}, which it names twice")
-            return
+        elif isinstance(operation, ops.AddConstraint):
+            yield from self._constraint_in_copy(table, operation, copy)
+        else:
+            yield from self._other_in_copy(table, operation)
+
+    def _constraint_in_copy(self, table: TableState, operation: ops.AddConstraint, copy: Copy) -> Iterator[Problem]:
+        if operation.name in copy.twice:
+            yield NotKnown(f"which constraint {operation.name} of the batch Alembic keeps")
+        elif operation.constraint != "check" and not columns_of(operation, table) <= table.columns.keys():
+            yield NotKnown("whether Alembic leaves out a constraint on a column that does not exist")
+        else:
+            yield from self.add_constraint(operation)
+
+    def _other_in_copy(self, table: TableState, operation: ops.OnTable) -> Iterator[Problem]:
         match operation:
             case ops.AddColumn() if self.column(table, operation.column.name) is not None:
                 yield NotKnown(f"what becomes of the other column {operation.column.name}")
@@ -213,11 +241,6 @@ class SqliteRules(SchemaRules):
                 yield from self._altered_in_copy(table, operation)
             case ops.CreateIndex():
                 yield from self.create_index(operation)
-            case ops.AddConstraint():
-                if operation.constraint != "check" and not names <= table.columns.keys():
-                    yield NotKnown("whether Alembic leaves out a constraint on a column that does not exist")
-                else:
-                    yield from self.add_constraint(operation)
             case ops.DropConstraint(name=None):
                 yield Fails("the constraint has no name", "Constraint must have a name")
             case ops.DropConstraint():
@@ -231,7 +254,7 @@ class SqliteRules(SchemaRules):
         if operation.nullable is False and self.column(table, name) is not None:
             yield from RowRules(self.moment, table).nulls((name,), "which becomes NOT NULL")
         if operation.new_name is not None and operation.new_name != name:
-            yield from self.rename_column(table, operation.new_name)
+            yield from self.rename_column(table, operation.column, operation.new_name)
             yield from self._referred(table, name)
 
     def _dropped_in_copy(self, table: TableState, name: str) -> Iterator[Problem]:
@@ -262,7 +285,9 @@ class SqliteRules(SchemaRules):
             yield from self.condition(table, operation.condition)
 
     def condition(self, table: TableState, condition: str) -> Iterator[Problem]:
-        columns = ", ".join(f"NULL AS {self.moment.quoted(name)}" for name in table.columns)
+        added = frozenset() if self.moment.copy is None else self.moment.copy.added
+        names = dict.fromkeys([*table.columns, *sorted(added)])
+        columns = ", ".join(f"NULL AS {self.moment.quoted(name)}" for name in names)
         yield Parsed(f"SELECT ({condition}) FROM (SELECT {columns}) WHERE false")
 
     def no_parent(self, shown: str) -> Iterator[Problem]:
