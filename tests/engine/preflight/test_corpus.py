@@ -20,7 +20,8 @@ from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.engine.preflight.corpus import ON_POSTGRESQL, ON_SQLITE, POSTGRESQL, ROWS, SQLITE
+from tests.engine.preflight.corpus import ON_POSTGRESQL, POSTGRESQL, ROWS
+from tests.engine.preflight.corpus_sqlite import ON_SQLITE, SQLITE
 from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
