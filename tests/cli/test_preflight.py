@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from magetui.backends.problems import LOOKING_TOOK_TOO_LONG, NO_TIME_TO_LOOK
+from magetui.engine.schema.snapshot import open_reading
+from magetui.engine.target.selection import Selection
+from magetui.engine.workspace import Workspace
 from tests.support.alembic_project import AlembicProject, Revision, make_project, table
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase
@@ -137,9 +141,23 @@ def test_tables_of_another_owner_and_event_triggers(
     assert "whether the event trigger guard refuses it" in guarded.stdout
 
 
-def test_rows_are_looked_at_for_a_limited_time(magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase) -> None:
-    project = at_rev1(magetui, tmp_path, pg_database, UNIQUE)
-    pg_database.rows("INSERT INTO t1 SELECT n, 'name ' || n FROM generate_series(1, 2000000) n")
-    shown = magetui("--config", project.ini, "preflight", timeout=60)
-    assert shown.status == 0, shown
-    assert "looking at the rows took too long" in shown.stdout or "It will pass" in shown.stdout
+def test_a_view_that_an_earlier_revision_only_reads_still_holds_its_column(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    later = (
+        Revision("rev2", "rev1", "Two", "op.execute('SELECT count(*) FROM names')"),
+        Revision("rev3", "rev2", "Three", 'op.drop_column("t1", "name")'),
+    )
+    project = at_rev1(magetui, tmp_path, pg_database, *later)
+    pg_database.rows("CREATE VIEW names AS SELECT name FROM t1")
+    shown = magetui("--config", project.ini, "preflight")
+    assert shown.status == 3, shown
+    assert "view names needs t1.name" in shown.stdout
+
+
+def test_rows_are_looked_at_for_a_limited_time(magetui: Magetui, tmp_path: Path, database: Database) -> None:
+    project = at_rev1(magetui, tmp_path, database)
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with open_reading(Workspace(Selection(config=str(project.ini)))) as reading:
+        assert reading.find(endless, 100).problem == LOOKING_TOOK_TOO_LONG
+        assert reading.find(endless, 0).problem == NO_TIME_TO_LOOK

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from magetui.engine.evidence.table_state import TableState
-from magetui.engine.preview.column_rules import EACH, INTEGERS, ONCE, only_casts, read_type
+from magetui.engine.preview.column_rules import EACH, INTEGERS, ONCE, STRING, only_casts, read_type
 from magetui.engine.preview.preflight.moment import Fails, Moment, NotKnown, Parsed, Problem
 from magetui.engine.preview.preflight.row_rules import TEXT_TYPES, RowRules
 from magetui.engine.preview.preflight.schema_rules import SchemaRules
@@ -21,7 +21,6 @@ from magetui.model.surroundings import Castable
 
 NAMED_AT_MOST = 3
 CALL = re.compile(r"([\w$.]+)\s*\(")
-STRING = re.compile(r"'(?:[^']|'')*'")
 GENERATED = re.compile(r"\bgenerated\b", re.IGNORECASE)
 NUMBERS = (*INTEGERS, "numeric", "real", "double precision")
 TEXTS = ("text", "character varying", "character")

@@ -32,8 +32,8 @@ WIDTH = re.compile(r"\((\d+)\)")
 VERSION_WIDTH = 32  # of the column that Alembic creates
 # Errors by which PostgreSQL refuses an expression whatever it resolves names to: syntax, column, type, value.
 REFUSED = frozenset({"42601", "42703", "42804", "22P02", "22003", "22007", "22008"})
-RAISED = (("No support for ALTER of constraints", NO_ALTER),)
-
+RAISED = "No support for ALTER of constraints"
+CHANGES = re.compile(r"\s*(?:create|alter|drop)\b", re.IGNORECASE)  # a query that only names a view leaves it there
 ACTIONS = (ops.AddColumn, ops.DropColumn, ops.AlterColumn, ops.DropConstraint, ops.RenameConstraint)
 
 Steps = Iterable[tuple[str, str, Recorded]]
@@ -74,9 +74,8 @@ class _Walk:
             for index, operation in enumerate(recorded.operations, start=1):
                 causes += self._operation(operation, recorded.operations[index:])
         if recorded.undecidable is not None:
-            said = next((says for sign, says in RAISED if sign in recorded.undecidable), None)
-            if said is not None:
-                causes.append(Cause("fails", None, "SQLite changes no constraint without batch_alter_table", said))
+            if RAISED in recorded.undecidable:
+                causes.append(Cause("fails", None, "SQLite changes no constraint without batch_alter_table", NO_ALTER))
             else:
                 causes.append(Cause("unknown", None, f"what it does: {recorded.undecidable}"))
             self._unread = self._unread or revision
@@ -147,12 +146,11 @@ class _Walk:
             self._done(part)
         self._moment = replace(self._moment, adding=None)
         unclear = [part for part in statement.schema if isinstance(part, ops.Unclear)]
-        if unclear or not statement.schema:
+        if unclear or (not statement.schema and CHANGES.match(text)):
             words = frozenset(word.lower() for word in re.findall(r"[^\W\d]\w*", text))
             self._moment = replace(self._moment, unread_words=self._moment.unread_words | words)
-        if unclear:
-            for part in unclear:
-                self._moment = replace(self._moment, state=self._moment.state.after(part))
+        for part in unclear:
+            self._moment = replace(self._moment, state=self._moment.state.after(part))
         self._rows_changed(statement)
 
     def _causes(self, operation: ops.Operation, shown: ops.Operation) -> Iterator[Cause]:

@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 from magetui.engine.evidence.table_state import TableState, by_columns
+from magetui.engine.preview.column_rules import STRING
 from magetui.engine.preview.preflight.moment import Fails, Moment, NotKnown, Problem
 from magetui.engine.preview.preflight.row_rules import RowRules, missing_value
 from magetui.model import operations as ops
 from magetui.model.schema import ForeignKey
 
 WORD = re.compile(r'"((?:[^"]|"")+)"|([^\W\d]\w*)')
-STRING = re.compile(r"'(?:[^']|'')*'")
 
 
 def columns_named(condition: str, table: TableState) -> tuple[str, ...]:
