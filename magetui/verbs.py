@@ -133,7 +133,12 @@ COMMON = (
 
 VERBS: tuple[Verb, ...] = (
     Verb("diagnose", "show the state of the database's migrations, and what to do next", "reads", key="d"),
-    Verb("history", "list all revisions of the chain, without a database and without importing a script", "reads"),
+    Verb(
+        "history",
+        "list all revisions of the chain, without a database and without importing a script",
+        "reads",
+        parameters=(Parameter("--graph", "draw the branches beside the revisions"),),
+    ),
     Verb(
         "schema",
         "list the tables, or describe one",

@@ -249,7 +249,7 @@ class Sessions(Protocol):
         """Return whether `connection`, opened by other code, is to the database of `url`, where `mutex` is held."""
 
     def mutex_holder(self, connection: Connection, key: int, url: URL) -> MutexHolder | None:
-        """Return the current holder of the mutex `key`; None if the mutex is free."""
+        """Return the current holder of the mutex `key`, without its session; None if the mutex is free."""
 
 
 class Backend(Connections, Catalog, Sessions, Protocol):

@@ -42,9 +42,9 @@ def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
     return 0 if diagnosis.healthy else 3
 
 
-def _history(settings: Settings, _values: Mapping[str, Any]) -> int:
+def _history(settings: Settings, values: Mapping[str, Any]) -> int:
     chain = open_workspace(settings).chain
-    answer(settings, lambda: documents.history_document(chain), lambda text: text.history(chain))
+    answer(settings, lambda: documents.history_document(chain), lambda text: text.history(chain, graph=values["graph"]))
     return 1 if chain.broken else 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from magetui.model.lock_modes import LockMode, lock_mode
@@ -45,6 +46,7 @@ class Session:
     queued_behind: tuple[int, ...] = ()  # the part of `blocked_by` that only waits in front of this session
     began: str | None = None  # its start as the server writes it; identifies the session together with `pid`
     waited_ms: int | None = None  # for the lock; None if the server does not tell (PostgreSQL before 14)
+    has_mutex: bool = False  # it holds the migration mutex
 
     @property
     def is_background(self) -> bool:
@@ -76,6 +78,10 @@ class MutexHolder:
     session: Session | None = None
     since: str | None = None
     note: str | None = None  # SQLite: what the holder wrote into the lock file
+
+    def found_in(self, sessions: Iterable[Session]) -> MutexHolder:
+        """Return the holder with its session, if that is one of `sessions`."""
+        return replace(self, session=next((session for session in sessions if session.pid == self.pid), None))
 
     def described(self) -> str:
         """Return the holder in one line: 'process 4711 (rollback), since 2026-01-01T00:00:00+00:00'."""

@@ -71,6 +71,8 @@ class Turn:
     def _report_holder(self) -> None:
         with self.reader.connect() as connection:
             holder = self.backend.mutex_holder(connection, self.request.mutex_key, make_url(self.request.url))
+            if holder is not None:
+                holder = holder.found_in(self.backend.sessions(connection))
         self._report(holder.session if holder else None, holder.described() if holder else None)
 
     def _report(self, session: Session | None, note: str | None) -> None:

@@ -176,7 +176,7 @@ def _transaction(session: Session) -> tuple[str, ...]:
     sentences = []
     if session.transaction_ms is not None:
         sentences.append(f"Its transaction has been open for {formats.duration(session.transaction_ms)}.")
-    if session.holds:
+    if session.holds or session.has_mutex:
         sentences.append(f"It {holds(session)}.")
     if session.query:
         sentences.append(f"Its last statement: {formats.one_line(session.query, QUERY_SHOWN)}")

@@ -14,6 +14,7 @@ from magetui.engine.preview.preflight.answers import Preflight
 from magetui.engine.preview.preview import Preview
 from magetui.engine.project.releases import first_releases, release_range
 from magetui.engine.revisions.graph import Chain
+from magetui.engine.revisions.lanes import lanes_of
 from magetui.engine.runs.record import RunRecord
 from magetui.engine.sessions import tree
 from magetui.model.plan import Plan, PlanStep
@@ -87,8 +88,10 @@ class Text:
             yield f"          next: magetui {finding.next}"
         yield ""
 
-    def history(self, chain: Chain) -> Iterable[str]:
+    def history(self, chain: Chain, *, graph: bool = False) -> Iterable[str]:
         heads, first = set(chain.heads), first_releases(chain)
+        lanes = lanes_of(chain) if graph else {}
+        width = max((lane.width for lane in lanes.values()), default=0)
         for revision in chain.revisions:
             mark = "head" if revision.revision in heads else "    "
             release = release_range(revision.revision)
@@ -96,7 +99,8 @@ class Text:
                 release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
             date = (revision.created or "")[:10]
-            line = f"{mark}  {revision.revision:<14} {date:<10}  {revision.message}{labels}"
+            drawn = f"{lanes[revision.revision].drawn('●'):<{width}} " if graph else ""
+            line = f"{mark}  {drawn}{revision.revision:<14} {date:<10}  {revision.message}{labels}"
             yield formats.plain(line) + (f"  [{release}]" if release else "")
         for problem in chain.problems:
             yield self.paint(f"{problem.code}: ", COLOURS["critical"]) + formats.plain(problem.message)
@@ -172,7 +176,7 @@ class Text:
             yield f"{joint}{formats.session_line(session)}{behind}"
             if branch.session.blocked_by or session.waits_for:
                 yield f"{under}{waits(branch, formats.duration(session.query_ms))}"
-            if session.holds:
+            if session.holds or session.has_mutex:
                 yield f"{under}{holds(session, most=6)}"
             if session.query:
                 yield f"{under}{formats.one_line(session.query, WRAP)}"
@@ -309,7 +313,8 @@ def holds(session: Session, wanted: Sequence[str] = (), most: int = 3) -> str:
     modes: dict[str, list[str]] = {}
     for lock in sorted(session.holds, key=lambda lock: lock.relation not in wanted):
         modes.setdefault(lock.relation, []).append(formats.mode(lock.mode))
-    locks = [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in modes.items()]
+    locks = ["the migration lock"] if session.has_mutex else []
+    locks += [f"{formats.one_line(relation)} ({', '.join(held)})" for relation, held in modes.items()]
     return f"holds {formats.some(locks, most)}"
 
 

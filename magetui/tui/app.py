@@ -146,7 +146,9 @@ class MagetuiApp(Shell):
         from magetui.tui.screens.trust import TrustScreen
 
         if self.untrusted is None:
-            self.notify("The project is trusted already, or none of its code would run.", timeout=4)
+            ran = self.diagnosis.project.ran if self.diagnosis is not None else ()
+            because = f"it is trusted, and this ran: {', '.join(ran)}" if ran else "none of the project's code has run"
+            self.notify(f"There is nothing to decide: {because}.", timeout=4, markup=False)
         else:
             self._push_once(TrustScreen(self.untrusted, partial(self._trust, self.untrusted)))
 

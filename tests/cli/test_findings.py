@@ -214,7 +214,7 @@ def test_somebody_who_is_migrating_is_named(magetui: Magetui, mage_home: Path, a
     with at_head.server.connect(at_head.name, application_name="mage-server") as starting:
         with starting.cursor() as cursor:
             cursor.execute("select pg_advisory_lock(1)")
-        finding = found(magetui, mage_home, at_head.url, 3)["migration-running"]
+        finding = found(magetui, mage_home, at_head.url, 3)["migration-lock-held"]
         assert finding["facts"]["pid"] == starting.info.backend_pid
         assert "mage-server" in finding["message"]
 

@@ -60,6 +60,7 @@ def test_tables_that_another_role_made_are_found_and_the_sql_of_the_finding_mend
     assert found.status == 3, found
     [finding] = [finding for finding in found.json["findings"] if finding["code"] == "owners-differ"]
     assert f"has no right on t2 (owner: {USER})" in finding["message"]
+    assert finding["next"] == "diagnose"
     for statement in finding["facts"]["sql"]:
         pg_database.rows(statement)
     assert magetui("--config", project.ini, "diagnose").status == 0

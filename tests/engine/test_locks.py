@@ -20,8 +20,11 @@ from magetui.engine.sessions import listing, signals, tree
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import PREPARED, LockWait, Session
+from magetui.text.consent import signal_losses
 from magetui.text.terminal import joints, waits
+from tests.support.alembic_project import linear, make_project
 from tests.support.blocked import Sessions, sessions
+from tests.support.command import Magetui
 from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.journals import journal, named
 from tests.support.postgres import PostgresServer
@@ -210,6 +213,23 @@ def test_a_session_that_sits_idle_in_transaction_has_no_query_to_cancel(workspac
     session = found(workspace, crowd.holding("SELECT * FROM role").info.backend_pid)
     with pytest.raises(RefusedError, match="Only ending the session releases its locks"):
         signals.signal_session(workspace, session, "cancel")
+
+
+def test_the_session_that_holds_the_migration_lock_is_shown_with_it(
+    tmp_path: Path, magetui: Magetui, pg_database: PostgresDatabase, crowd: Sessions
+) -> None:
+    project = make_project(tmp_path / "project", linear(1), pg_database.url)
+    workspace = Workspace(Selection(config=str(project.ini), url=pg_database.url))
+    forgotten = crowd.holding(f"SELECT pg_advisory_lock({workspace.located.mutex_key})").info.backend_pid
+    other = crowd.holding("SELECT pg_advisory_lock(4711)").info.backend_pid
+    session = found(workspace, forgotten)
+    assert session.has_mutex
+    assert not found(workspace, other).has_mutex
+    assert "It holds the migration lock." in signal_losses(session, "terminate")
+    told = magetui("--config", project.ini, "locks")
+    assert told.stdout.count("holds the migration lock") == 1, told
+    diagnosed = magetui("--config", project.ini, "diagnose", "--json").json
+    assert "migration-lock-held" in [finding["code"] for finding in diagnosed["findings"]]
 
 
 @pytest.mark.parametrize(

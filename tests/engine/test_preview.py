@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,19 @@ def test_what_a_step_cannot_take_back_or_does_not_do_is_warned_of(pg_database: P
         "and stays if a later part fails.",
         "It reads all of item, a large table, while nobody can use it.",
     )
+
+
+def test_a_rollback_says_which_enum_value_it_leaves(pg_database: PostgresDatabase, tmp_path: Path) -> None:
+    revisions = [
+        Revision("rev1", None, "One", "op.execute(\"CREATE TYPE state AS ENUM ('new')\")"),
+        Revision("rev2", "rev1", "Two", "op.execute(\"ALTER TYPE state ADD VALUE 'late'\")", "pass"),
+    ]
+    project = make_project(tmp_path / "project", revisions, pg_database.url)
+    pg_database.rows("CREATE TYPE state AS ENUM ('new', 'late')")
+    pg_database.rows("CREATE TABLE alembic_version (version_num varchar(32))")
+    pg_database.rows("INSERT INTO alembic_version VALUES ('rev2')")
+    [step] = foretold(pg_database.url, "rollback", "rev1", config=str(project.ini)).steps
+    assert "The value 'late' stays in the enum type state. A later migration fails on it." in step.warnings
 
 
 @pytest.mark.slow

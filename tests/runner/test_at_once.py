@@ -91,7 +91,7 @@ def test_starting_mage_that_holds_its_lock_is_named_and_given_up_on(
     with pg_database.session("SELECT pg_advisory_lock(1)", "mage-server") as mage:
         pid = mage.info.backend_pid
         found = magetui(*common, "diagnose", "--json").json["findings"]
-        [running] = [finding for finding in found if finding["code"] == "migration-running"]
+        [running] = [finding for finding in found if finding["code"] == "migration-lock-held"]
         assert running["facts"]["pid"] == pid
         assert f"session {pid} (mage-server)" in running["message"]
 

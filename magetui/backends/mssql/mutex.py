@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
 from magetui.backends.mssql.query import fetch, fetch_if_allowed, literal
-from magetui.backends.mssql.sessions import sessions
 from magetui.model.sessions import MutexHolder
 
 NAME = "magetui {key}"  # of the application lock
@@ -81,7 +80,7 @@ def holder_of(connection: Connection, key: int) -> MutexHolder | None:
     if not holders:
         return None
     [pid, *_] = holders[0]
-    return MutexHolder(pid, next((session for session in sessions(connection) if session.pid == pid), None))
+    return MutexHolder(pid)
 
 
 def _is_free(connection: Connection, name: str) -> bool:

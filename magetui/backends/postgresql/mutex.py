@@ -7,7 +7,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from magetui.backends.postgresql.connections import READING, set_if_known
 from magetui.backends.postgresql.pooler import serving
-from magetui.backends.postgresql.sessions import sessions
 from magetui.model.sessions import MutexHolder
 
 # pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
@@ -67,6 +66,4 @@ class AdvisoryLock:
 def holder_of(connection: Connection, key: int) -> MutexHolder | None:
     """Return the holder of the advisory lock `key` in the connection's database; None if the lock is free."""
     pid = connection.exec_driver_sql(HOLDER_SQL, {"key": key}).scalar()
-    if pid is None:
-        return None
-    return MutexHolder(pid, next((session for session in sessions(connection) if session.pid == pid), None))
+    return None if pid is None else MutexHolder(pid)

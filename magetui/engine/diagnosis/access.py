@@ -64,6 +64,7 @@ def owner_findings(chain: Chain, overview: Overview) -> Iterator[Finding]:
         f"an application that connects as {owner} gets 'permission denied'. As {owners[0]} or a superuser: "
         f"{'; '.join(sql)};",
         {"tables": names, "owners": owners, "owner": owner, "sql": sql},
+        "diagnose",
     )
 
 

@@ -14,11 +14,15 @@ URGENCY: Mapping[str, int] = {"critical": 0, "warning": 1, "ok": 2, "info": 3}
 BARRIERS = ("pooler", "server-read-only")  # if their next verb is "connect", nothing can be changed there
 NAMED_AT_MOST = 5
 # These come first among findings of the same urgency: they explain the others.
-DEFERRING = ("migration-running", "leftover-type")  # what is to be done before a change, also if it is a warning
+DEFERRING = (
+    "migration-running",
+    "migration-lock-held",
+    "leftover-type",
+)  # what is to be done before a change, also if it is a warning
 BLOCKERS = "blockers"  # the fact of a finding about sessions that the pending revisions would wait for
 UNTRUSTED = "untrusted-project"
 NEEDS_TRUST = (*get_args(ChangeVerb), "evidence")
-FIRST = ("evidence-contradicts", "migration-running", "leftover-type")
+FIRST = ("evidence-contradicts", "migration-running", "migration-lock-held", "leftover-type")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def findings_of(
         *access_findings(overview, obstacle),
         *owner_findings(chain, overview),
         *_server_findings(overview, obstacle),
-        *_session_findings(overview, obstacle),
+        *_session_findings(project, overview, obstacle),
         *_migrator_findings(project, overview),
     )
 
@@ -334,16 +334,19 @@ def _migrator_findings(project: Project, overview: Overview) -> Iterator[Finding
         )
 
 
-def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:
+def _session_findings(project: Project, overview: Overview, obstacle: Severity) -> Iterator[Finding]:
     holder, pooler = overview.mutex, overview.server.pooler
     if holder is not None:
         own_run = OWN_RUN.match((holder.note or (holder.session.application if holder.session else None)) or "")
         who = f"Run {own_run[1]} of magetui" if own_run else "Somebody"
         left = LEFT_LOCK if pooler is not None and not pooler.keeps_sessions else ""
+        others = (s for s in overview.sessions if s.pid != holder.pid)
+        runs = bool(own_run) or any(is_migrator(session, project.scripts.version_table) for session in others)
+        doing = None if runs else _idling(holder)
         yield Finding(
-            "migration-running",
+            "migration-running" if doing is None else "migration-lock-held",
             "warning",
-            f"{_doing(who, holder, own_run=own_run is not None)} A run would wait for it.{left}",
+            f"{doing or f'{who} is migrating this database now: {holder.described()}.'} A run would wait for it.{left}",
             {"pid": holder.pid, "since": holder.since},
             "runs" if own_run else "locks",
         )
@@ -368,12 +371,11 @@ def _session_findings(overview: Overview, obstacle: Severity) -> Iterator[Findin
             )
 
 
-def _doing(who: str, holder: MutexHolder, *, own_run: bool) -> str:
-    """Return what the holder of the migration lock does. A session that only idles may have been forgotten."""
+def _idling(holder: MutexHolder) -> str | None:
+    """Return that the holder of the migration lock only idles, or None. Somebody may have forgotten its session."""
     session = holder.session
-    idles = session is not None and (session.state or "").startswith("idle") and not session.holds
-    if own_run or session is None or not idles:
-        return f"{who} is migrating this database now: {holder.described()}."
+    if session is None or not (session.state or "").startswith("idle") or session.holds:
+        return None
     return (
         f"The migration lock is held by {holder.described()}, which is {session.state} and has no table locked: "
         "a migration that has not begun, or a session that somebody forgot and that has to be ended."

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.recording import record_revisions, recorded_steps
@@ -20,9 +21,10 @@ from magetui.engine.preview.ownership import ownership
 from magetui.engine.preview.preflight.answers import Preflight
 from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.schema.snapshot import Reading, Snapshot
+from magetui.engine.sql.ddl import parts_of
 from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
-from magetui.model.operations import Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
+from magetui.model.operations import AddEnumValue, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
 from magetui.model.plan import Plan
 from magetui.model.schema import Table
 
@@ -176,11 +178,7 @@ def lock_holders(reading: Reading, revisions: Iterable[str]) -> frozenset[int]:
 
 
 def _forecast(workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snapshot) -> list[StepPreview]:
-    """Return the steps with their locks and warnings.
-
-    Alembic creates an enum type with the first table that uses it. It does not drop the type with the table, and the
-    downgrade that Alembic writes forgets it.
-    """
+    """Return the steps with their locks and warnings."""
     server, schema = int(snapshot.server.version.partition(".")[0]), snapshot.server.schema
     state = SchemaState.read("postgresql", schema, snapshot.details, snapshot.enum_types)
     tables = {(detail.table.schema, detail.table.name): detail.table for detail in snapshot.details}
@@ -198,12 +196,7 @@ def _forecast(workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snap
             state = after(operation, state)
         if step.direction == "downgrade":
             upgrade = record_revisions(workspace, [step.revision])[step.revision].upgrade
-            warnings += [
-                f"It leaves the enum type {operation.name} behind. A later migration fails on it until somebody drops "
-                "it."
-                for operation in upgrade.operations
-                if isinstance(operation, CreateType | DropType) and state.type_of(operation) in state.enums
-            ]
+            warnings += _left_behind(upgrade.operations, state)
         forecast.append(replace(step, effects=tuple(strongest.values()), warnings=tuple(dict.fromkeys(warnings))))
     return forecast
 
@@ -225,6 +218,26 @@ def _stronger(effect: TableEffect | None, other: TableEffect) -> TableEffect:
 
 
 # -- warnings, as sentences
+
+
+def _left_behind(upgrade: Iterable[Operation], state: SchemaState) -> Iterator[str]:
+    """Yield what a downgrade leaves of enum types. `upgrade` has the operations of the revision's upgrade.
+
+    Alembic creates an enum type with the first table that uses it. It does not drop the type with the table, and the
+    downgrade that Alembic writes forgets it. PostgreSQL has no statement that removes a value from a type.
+    """
+    for operation in chain.from_iterable(parts_of(one, "postgresql") for one in upgrade):
+        if not isinstance(operation, CreateType | DropType | AddEnumValue):
+            continue
+        values = state.enums.get(state.type_of(operation))
+        if values is None:
+            continue
+        if not isinstance(operation, AddEnumValue):
+            stays = f"It leaves the enum type {operation.name} behind."
+            yield f"{stays} A later migration fails on it until somebody drops it."
+        elif operation.value in values:
+            again = "" if operation.if_not_exists else " A later migration fails on it."
+            yield f"The value '{operation.value}' stays in the enum type {operation.name}.{again}"
 
 
 def _script_warnings(direction: str, recorded: Recorded) -> Iterator[str]:

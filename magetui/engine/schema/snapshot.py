@@ -138,15 +138,17 @@ class Reading:
         file = database_file(workspace.target.url)
         missing = str(file) if file is not None and not file.exists() else None
         server = backend.server(connection)
+        mutex = backend.mutex_holder(connection, workspace.project.mutex_key, workspace.target.url)
+        sessions = backend.sessions(connection)
         return Overview(
             server=server if missing is None else replace(server, database=missing),  # it is read as an empty database
             version_tables=backend.version_tables(connection, scripts.version_table, scripts.version_table_schema),
             tables=backend.tables(connection),
-            sessions=backend.sessions(connection),
+            sessions=sessions,
             leftovers=backend.leftovers(connection),
             not_owned=backend.not_owned(connection),
             withheld=backend.withheld(connection, scripts.version_table, scripts.version_table_schema),
-            mutex=backend.mutex_holder(connection, workspace.project.mutex_key, workspace.target.url),
+            mutex=mutex.found_in(sessions) if mutex is not None else None,
             file_missing=missing,
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from magetui.backends.polling import SessionPoller
-from magetui.engine.errors import RefusedError
+from magetui.engine.errors import ProjectError, RefusedError
 from magetui.engine.workspace import APPLICATION_NAME, Workspace
 from magetui.model.sessions import PREPARED, Session
 
@@ -30,7 +30,7 @@ class Poll:
 def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
     """Return the other sessions of the database. Raises `ConnectError`."""
     with workspace.reading() as connection:
-        return shown_sessions(workspace, workspace.backend.sessions(connection))
+        return shown_sessions(workspace, _with_mutex(workspace, connection, workspace.backend.sessions(connection)))
 
 
 def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
@@ -57,7 +57,7 @@ def poll_sessions(workspace: Workspace) -> Generator[Poll, None, None]:
         poller = SessionPoller(workspace.backend)
         while True:
             sessions, rest = poller.poll(connection)
-            yield Poll(shown_sessions(workspace, sessions), rest)
+            yield Poll(shown_sessions(workspace, _with_mutex(workspace, connection, sessions)), rest)
 
 
 def find_session(workspace: Workspace, pid: int) -> Session:
@@ -72,7 +72,7 @@ def find_session(workspace: Workspace, pid: int) -> Session:
 
 
 def all_sessions(workspace: Workspace, connection: Connection) -> tuple[Session, ...]:
-    return _without_credentials(workspace, workspace.backend.sessions(connection))
+    return _without_credentials(workspace, _with_mutex(workspace, connection, workspace.backend.sessions(connection)))
 
 
 def prepared_transaction_message(action: str) -> str:
@@ -81,6 +81,16 @@ def prepared_transaction_message(action: str) -> str:
         f"The blocker is a prepared transaction: it has no session that could be {action}. ROLLBACK PREPARED or COMMIT "
         "PREPARED ends it. pg_prepared_xacts lists it."
     )
+
+
+def _with_mutex(workspace: Workspace, connection: Connection, sessions: Sequence[Session]) -> Sequence[Session]:
+    """Mark the session that holds the migration mutex of the project, if there is a project here."""
+    try:
+        key = workspace.located.mutex_key
+    except ProjectError:
+        return sessions
+    holder = workspace.backend.mutex_holder(connection, key, workspace.target.url)
+    return [replace(s, has_mutex=True) if holder is not None and s.pid == holder.pid else s for s in sessions]
 
 
 def _without_credentials(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.diagnosis.finding import Finding
 
-# The next step of a finding is the name of a key's action; only the revisions pane has another name.
-NEXT_ACTIONS = {"history": "revisions"}
+# The next step of a finding is the name of a key's action; these have another name.
+NEXT_ACTIONS = {"history": "revisions", "diagnose": "refresh"}
 CHECKING = "checking the schema …"
 # If migrations are pending, these findings get the headline of a database that is behind.
 BEHIND = ("behind", "migration-running", "leftover-type")
@@ -40,6 +40,7 @@ NEXT_WORDS = {
     "schema": "see the tables",
     "evidence": "see which revision the schema matches",
     "refresh": "try again",
+    "diagnose": "then: read the database again",
     "trust": "decide whether its code may run",
 }
 # With these causes, the server may be reachable a moment later.

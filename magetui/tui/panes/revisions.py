@@ -80,7 +80,7 @@ def revision_rows(
         text = f"{unknown}  is the database's current revision, and no script has it"
         rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, hanging("▶ ? ", text, width, label=CRITICAL)))
     lanes = lanes_of(chain)
-    lane_width = max((lane.width for lane in lanes.values()), default=1) * 2
+    lane_width = max((lane.width for lane in lanes.values()), default=2)
     first = first_releases(chain)
     for revision in chain.revisions:
         is_current = revision.revision in current

@@ -71,7 +71,9 @@ class SessionRows(Rows):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.chosen is not None if action == "signal" else super().check_action(action, parameters)
+        if action != "signal":
+            return super().check_action(action, parameters)
+        return self.chosen is not None and (parameters != ("cancel",) or runs_query(self.chosen))
 
     def action_signal(self, action: SignalAction) -> None:
         if self.chosen is not None:
@@ -187,7 +189,7 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> list[Content]:
         parts.append((f"BLOCKS {branch.waiting}", WARNING))
     if session.blocked_by or session.waits_for:
         parts.append((waits(branch, age(session.query_ms)), ""))
-    elif session.holds:
+    elif session.holds or session.has_mutex:
         on_wanted = sum(relation in wanted for relation in {held.relation for held in session.holds})
         parts.append((holds(session, wanted, most=min(2, on_wanted) or 1), ""))
     room = width - sum(cell_len(text) + GAP for text, _style in parts)
@@ -196,6 +198,11 @@ def _second(branch: Branch, wanted: Sequence[str], width: int) -> list[Content]:
     if room + GAP < 0:  # too long for one line
         return [line for text, style in parts for line in hanging("", text, width, style)]
     return [Content(" " * GAP).join(Content.styled(text, style) for text, style in parts)] if parts else []
+
+
+def runs_query(session: Session) -> bool:
+    """Return whether the session may run a query, which is not known if this role may not see its state."""
+    return not (session.state or "").startswith("idle")
 
 
 def age(milliseconds: int | None) -> str:
@@ -212,7 +219,8 @@ def facts(session: Session) -> list[Content]:
     """Return a line for every fact about a session, and the complete query at the end."""
     wait = session.waits_for
     queued = set(session.queued_behind)
-    held = [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]
+    held = ["the migration lock"] if session.has_mutex else []
+    held += [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]
     rows: list[tuple[str, str]] = [
         ("session", str(session.pid)),
         ("user", session.user or "none: a process of the server itself"),
