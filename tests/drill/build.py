@@ -21,6 +21,7 @@ from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.postgres import VERSIONS, PostgresServer
 
 OPEN = """#!/bin/sh
+cd {folder}
 export XDG_STATE_HOME={folder}/state XDG_CONFIG_HOME={folder}/config
 exec {python} -m magetui --config {ini} --url '{url}' "$@"
 """
