@@ -164,4 +164,4 @@ def test_a_first_migration_into_the_database_of_another_application_needs_its_na
     nothing_applied = replace(plan("upgrade"), current=())
     consent = plan_consent(nothing_applied, None, preview(doubt="None of the 2 tables exists.", is_elsewhere=True))
     assert consent.name == "mage"
-    assert consent.prompt.startswith("This may be the database of another application.")
+    assert consent.prompt.startswith("This may be the wrong database or schema.")

@@ -17,7 +17,7 @@ from magetui.config.settings import Settings
 from magetui.config.targets import named_target
 from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
-from magetui.engine.evidence.recording import recorded_steps
+from magetui.engine.evidence.inspection import recorded_steps
 from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.preview.preview import ask_scripts, preview_plan
@@ -198,7 +198,7 @@ def _preflight(settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = open_workspace(settings)
     with open_reading(workspace) as reading:
         plan = make_plan(reading, values.get("verb") or "migrate", values.get("revision"))
-        found = preflight(reading, recorded_steps(workspace, plan))
+        found = preflight(reading, recorded_steps(reading, plan))
     answer(settings, lambda: documents.preflight_document(plan, found), lambda text: text.preflight(plan, found))
     return 3 if found is not None and found.answer == "fails" else 0
 

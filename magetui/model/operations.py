@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from magetui.model.lock_modes import LockMode, TableWork
-from magetui.model.schema import Column, Constraint, ForeignKey, Index
+from magetui.model.schema import Column, Constraint, ForeignKey, Index, SchemaSketch
 
 ConstraintKind = Literal["primary", "foreign", "unique", "check", "exclude"]
 
@@ -345,10 +345,16 @@ class Guarded(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The operations of one direction of a revision. `undecidable` says why there may be more than these."""
+    """The operations of one direction of a revision. `undecidable` says why there may be more than these.
+
+    If the script then inspects the schema, and was given no sketch of it for that moment, `inspects` is True.
+    `sketches` are those that it was given, each for the moment after that many operations.
+    """
 
     operations: tuple[Operation, ...]
     undecidable: str | None = None
+    inspects: bool = False
+    sketches: tuple[tuple[int, SchemaSketch], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from magetui.model.operations import Operation
+from magetui.model.schema import SchemaSketch
 
 ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo", "clean"]
 SignalAction = Literal["cancel", "terminate"]
@@ -51,12 +52,14 @@ class RepairStep:
 class Repair:
     """The steps, in their order, that finish or undo a partially applied revision, or remove leftovers.
 
-    `file` is the revision's script; None if no step needs it.
+    `file` is the revision's script; None if no step needs it. `sketches` are what each direction of the script finds
+    if it inspects the schema: see `Recorded`.
     """
 
     revision: str
     file: str | None
     steps: tuple[RepairStep, ...]
+    sketches: tuple[tuple[str, int, SchemaSketch], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,23 @@ class TableDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaSketch:
+    """A schema as a script finds it that inspects the schema: its tables and types, without rows.
+
+    A schema is None if it is the default one. `tables` are those that the script names, `names` are all others, and
+    `unclear` are the tables and views of which not everything is known. If not `complete`, there may be more.
+    A constraint has the name None if it has none, and '' if its name is not known.
+    """
+
+    tables: tuple[TableDetail, ...] = ()
+    names: tuple[tuple[str | None, str], ...] = ()
+    unclear: tuple[tuple[str | None, str], ...] = ()
+    complete: bool = True
+    enums: tuple[EnumType, ...] = ()
+    default_schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The rows of a table to count: all, those where `column` is not null, or those where `column` is `value`."""
 

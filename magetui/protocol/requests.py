@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from magetui.model.plan import Loss, OnDisconnect, Plan, PlannedStep, Repair
+from magetui.model.schema import SchemaSketch
 from magetui.model.server import Timeouts
 from magetui.protocol import codec
 
@@ -77,12 +78,16 @@ class RenderRequest(ChildRequest, request="render"):
 
 @dataclass(frozen=True, slots=True)
 class RecordRequest(ChildRequest, request="record"):
-    """Record the operations of revisions for a dialect, without a database; `files` are their scripts, in order."""
+    """Record the operations of revisions for a dialect, without a database; `files` are their scripts, in order.
+
+    `sketches` are what a script finds if it inspects the schema: each holds after that many of its operations.
+    """
 
     scripts: Scripts
     dialect: str
     revisions: tuple[str, ...]
     files: tuple[str, ...]
+    sketches: tuple[tuple[int, SchemaSketch], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ from magetui.runner.barrier import Barrier
 from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
 from magetui.runner.plain_operations import plain_operation
 from magetui.runner.recorded_schema import RecordedSchema
+from magetui.runner.schema_answers import SchemaAnswers, Sketches
 from magetui.runner.script_errors import first_line
-from magetui.runner.silent_connection import LiveDataRead, SilentConnection
+from magetui.runner.silent_connection import LiveDataRead, SchemaNeeded, SilentConnection
 
 ADDED_IN_PLACE = (ops.AddColumnOp, ops.CreateIndexOp, ops.DropIndexOp)  # SQLite does these without a copy of the table
 
@@ -66,7 +67,7 @@ def _record_file(request: RecordRequest, barrier: Barrier, revision: str, file: 
         function = getattr(module, direction, None)
         call = None if function is None else partial(function, **dict(request.scripts.arguments))
         with barrier.watching(file) as hits:
-            made = Recorder(request.dialect, naming_options(request.scripts)).record(call)
+            made = Recorder(request.dialect, naming_options(request.scripts), request.sketches).record(call)
         return replace(made, undecidable=hits[0]) if hits else made
 
     return recorded.Recording(revision, recording("upgrade"), recording("downgrade"))
@@ -75,19 +76,20 @@ def _record_file(request: RecordRequest, barrier: Barrier, revision: str, file: 
 class Recorder:
     """Calls one function and records the operations that it would have done."""
 
-    def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None) -> None:
-        """Create a recorder for a dialect. `naming` is the result of `naming_options`."""
+    def __init__(self, dialect_name: str, naming: Mapping[str, Any] | None = None, sketches: Sketches = ()) -> None:
+        """Create a recorder for a dialect. `naming` is the result of `naming_options`; `sketches`: `RecordRequest`."""
         self._naming = naming or {}
         self._context = offline_context(dialect_name, Written(self._executed), self._naming)
         self._dialect = self._context.dialect
         self._schema = RecordedSchema(self._dialect)
         self._made: list[recorded.Operation] = []
+        SchemaAnswers(self._dialect, sketches, self._made).install()
 
     def record(self, function: Callable[[], None] | None) -> recorded.Recorded:
         """Return the operations of `function`, a revision's upgrade or downgrade; of None, no operations."""
         if function is None:
             return recorded.Recorded(())
-        undecidable = None
+        undecidable, inspects = None, False
         connection = SilentConnection(self._dialect, self._executed, self._type_made)
         with Operations.context(self._context) as operations, missing_operations(self._missing):
             patched: Any = operations
@@ -103,11 +105,12 @@ class Recorder:
             try:
                 function()
             except LiveDataRead as read:
+                inspects = isinstance(read, SchemaNeeded)
                 undecidable = f"it reads the database: {read}"
             except BaseException as error:  # noqa: BLE001 - whatever a script raises without a database
                 undecidable = f"it cannot be followed without a database: {first_line(error)}"
         made = tuple(plain_operation(operation, self._dialect.name) for operation in self._made)
-        return recorded.Recorded(made, undecidable.splitlines()[0] if undecidable else None)
+        return recorded.Recorded(made, undecidable.splitlines()[0] if undecidable else None, inspects)
 
     # -- the functions that a script calls
 
@@ -151,12 +154,20 @@ class Recorder:
         copies = recreate == "always" or any(not isinstance(operation, ADDED_IN_PLACE) for operation in collected)
         rebuilds = self._dialect.name == "sqlite" and recreate != "never" and copies
         start = len(self._made)
+        if rebuilds and any(map(self._is_nameless, collected)):
+            raise ValueError("Constraint must have a name")  # as Alembic does, before it copies: scripts catch it
         if rebuilds:
             self._made.append(recorded.RebuildTable(table_name, schema))
         for operation in collected:
             self._invoke(operation, table_name, schema)
         if rebuilds:
             self._made[start] = recorded.RebuildTable(table_name, schema, len(self._made) - start - 1)
+
+    def _is_nameless(self, operation: ops.MigrateOperation) -> bool:
+        """Return True for a constraint without a name, which Alembic does not add to a copy or leave out of it."""
+        if isinstance(operation, ops.AddConstraintOp):
+            return operation.to_constraint(self._context).name is None
+        return isinstance(operation, ops.DropConstraintOp) and self._dropped_name(operation) is None
 
     @contextmanager
     def _autocommit(self) -> Iterator[None]:
@@ -221,10 +232,7 @@ class Recorder:
                 kind: Any = (
                     "foreign" if operation.constraint_type == "foreignkey" else operation.constraint_type or None
                 )
-                # The constraint as Alembic looks for it: a naming convention applies to its name too.
-                wanted = operation.constraint_name, operation.table_name, operation.constraint_type
-                dropped = SchemaObjects(self._context).generic_constraint(*wanted, schema=operation.schema)
-                name = self._schema.named(dropped.name)
+                name = self._dropped_name(operation)
                 where, if_exists = (operation.table_name, operation.schema), _flag(operation, "if_exists")
                 return [recorded.DropConstraint(*where, name, kind, if_exists)]
             case ops.AddConstraintOp():
@@ -239,6 +247,12 @@ class Recorder:
             case _:
                 self._implementation(operation)(self._operations, operation)
                 return []
+
+    def _dropped_name(self, operation: ops.DropConstraintOp) -> str | None:
+        """Return the name of the constraint as Alembic looks for it: a naming convention applies to it too."""
+        wanted = operation.constraint_name, operation.table_name, operation.constraint_type
+        dropped = SchemaObjects(self._context).generic_constraint(*wanted, schema=operation.schema)
+        return self._schema.named(dropped.name)
 
     def _implementation(self, operation: ops.MigrateOperation) -> Callable[..., Any]:
         """Return the function that does an operation which is not Alembic's. Raises `ValueError` if there is none."""

@@ -31,6 +31,7 @@ from magetui.model.plan import Repair, RepairStep
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
+from magetui.runner.schema_answers import Sketches
 from magetui.runner.script_errors import first_line
 from magetui.runner.version_table import set_current
 
@@ -61,8 +62,8 @@ class Source:
 class Collector(Recorder):
     """A recorder that also keeps the call of each operation. Operations made without Alembic have no call."""
 
-    def __init__(self, dialect_name: str, naming: Mapping[str, Any]) -> None:
-        super().__init__(dialect_name, naming)
+    def __init__(self, dialect_name: str, naming: Mapping[str, Any], sketches: Sketches) -> None:
+        super().__init__(dialect_name, naming, sketches)
         self._sources: dict[int, Source] = {}
         self._batch_now: Batch | None = None
 
@@ -107,13 +108,17 @@ def carry_out(repair: Repair, context: MigrationContext) -> None:
                     _do(operations, batch, list(batch_group))
 
 
+def _sketches(repair: Repair, direction: str) -> Sketches:
+    return [(after, sketch) for way, after, sketch in repair.sketches if way == direction]
+
+
 def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Action]:
     module = None
     if repair.file is not None:
         path = Path(repair.file)
         module = load_python_file(str(path.parent), path.name)
     collected = {
-        direction: Collector(dialect, naming).collect(getattr(module, direction, None))
+        direction: Collector(dialect, naming, _sketches(repair, direction)).collect(getattr(module, direction, None))
         for direction in {step.direction for step in repair.steps if step.direction is not None}
     }
     for step in repair.steps:

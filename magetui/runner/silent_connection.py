@@ -7,12 +7,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import inspection
+from sqlalchemy.engine import reflection
 
 READS = ("SELECT", "WITH", "SHOW", "PRAGMA", "EXPLAIN", "VALUES")
 
 
 class LiveDataRead(BaseException):
     """A script read the database. It is a `BaseException`, so that a script's `except Exception` does not catch it."""
+
+
+class SchemaNeeded(LiveDataRead):
+    """A script inspects the schema, and was given no sketch of it for this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("it inspects the live schema")
 
 
 class _Answer:
@@ -33,7 +41,7 @@ class _Answer:
 class SilentConnection:
     """The result of `op.get_bind()`: it records the statements that write, and refuses those that read."""
 
-    def __init__(self, dialect: sa.Dialect, executed: Callable[[str], None], type_made: Callable[..., None]) -> None:
+    def __init__(self, dialect: Any, executed: Callable[[str], None], type_made: Callable[..., None]) -> None:
         self.dialect = dialect
         self.name = dialect.name  # an engine has this attribute too
         self.engine = self
@@ -56,6 +64,10 @@ class SilentConnection:
 
     scalars = scalar
 
+    def connect(self) -> SilentConnection:
+        """Return the connection itself, which stands for an engine too."""
+        return self
+
     def __getattr__(self, name: str) -> Any:
         raise LiveDataRead(f"its connection's '{name}'")
 
@@ -68,8 +80,10 @@ class SilentConnection:
 
 
 @inspection._inspects(SilentConnection)
-def _inspected(_connection: SilentConnection) -> None:
-    raise LiveDataRead("it inspects the live schema")
+def _inspected(connection: SilentConnection) -> Any:
+    """Return SQLAlchemy's own inspector. It asks the dialect, whose answers come from `SchemaAnswers`."""
+    kind: Any = getattr(connection.dialect, "inspector", reflection.Inspector)
+    return kind._construct(kind._init_connection, connection)
 
 
 def spelled_sql(clause: Any, dialect: sa.Dialect) -> str:

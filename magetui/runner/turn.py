@@ -43,19 +43,19 @@ class Turn:
         blocking wait can deadlock with CREATE INDEX CONCURRENTLY.
         """
         started = time.monotonic()
-        waited = self._poll(started, mutex.try_acquire, self._report_holder, "Somebody else is")
+        waited = self._poll(started, mutex.try_acquire, self._report_holder, "Somebody else held the migration lock")
         others: list[Session] = []
 
         def are_gone() -> bool:
             others[:] = self._migrators()
             return not others
 
-        who = "Another session, which does not take the migration lock, is"
-        waited = self._poll(started, are_gone, lambda: self._report(others[0], WITHOUT_MUTEX), who) or waited
+        kept = "Another session was migrating this database without the migration lock"
+        waited = self._poll(started, are_gone, lambda: self._report(others[0], WITHOUT_MUTEX), kept) or waited
         self.journal.append(events.MutexTaken(at=now(), waited_ms=milliseconds_since(started)))
         return waited
 
-    def _poll(self, started: float, is_over: Callable[[], bool], report: Callable[[], None], who: str) -> bool:
+    def _poll(self, started: float, is_over: Callable[[], bool], report: Callable[[], None], kept: str) -> bool:
         limit_ms = self.request.timeouts.lock_ms
         waited = False
         while not is_over():
@@ -64,7 +64,7 @@ class Turn:
                 waited = True
                 report()
             if limit_ms and milliseconds_since(started) > limit_ms:
-                raise MutexTimeout(f"{who} migrating this database and did not finish within {limit_ms / 1000:g} s.")
+                raise MutexTimeout(f"{kept} for longer than the {limit_ms / 1000:g} s that the run waits.")
             self.progress.cancelled.wait(PULSE_SECONDS)
         return waited
 

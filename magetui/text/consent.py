@@ -109,7 +109,7 @@ def _dangers(preview: Preview | None) -> Hashable:
 
 def _doubtful(preview: Preview) -> str | None:
     if preview.is_elsewhere and preview.doubt is not None:
-        return "This may be the database of another application"
+        return "This may be the wrong database or schema"
     return "This will fail" if preview.fails else None
 
 

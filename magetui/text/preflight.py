@@ -20,7 +20,7 @@ def cause_lines(cause: Cause) -> Iterator[str]:
     verdict = "It will fail:" if cause.answer == "fails" else "It is not known"
     yield f"{verdict} {cause.said}{about}."
     if cause.says is not None:
-        yield f"The server says: {cause.says}"
+        yield f"The server would say: {cause.says}"
     if cause.offenders is not None:
         yield f"The first: {'; '.join(_rows(cause.offenders))}"
     if cause.query is not None:

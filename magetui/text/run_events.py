@@ -126,7 +126,7 @@ class RunTeller:
                 again = before.wait is not None and before.wait.since == record.wait.since
                 yield from _wait_lines(record.wait, record.wait_note, again=again)
             case events.MutexTaken():
-                yield f"got the migration mutex after {formats.duration(event.waited_ms)}"
+                yield f"got the migration lock after {formats.duration(event.waited_ms)}"
             case events.SessionOpened():
                 yield f"session {event.session} on the server"
             case events.StepStarted():

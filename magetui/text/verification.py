@@ -19,7 +19,7 @@ NOT_COMPARED = "Not compared: rows, views, functions, triggers, rights, and chan
 SOURCES = {
     "named": "",
     "current": ", the current revision",
-    "evidence": ", the closest match, as the current revision is not in the chain",
+    "evidence": ", the closest match, as the current revision is not known",
 }
 MOST_NAMED = 8
 

@@ -138,10 +138,10 @@ def test_two_migrations_exclude_each_other(operator: Operator) -> None:
     name = f"magetui {alembic_project(operator.project.ini).mutex_key}"
     operator.server.set(Scene(others=[Other(62, application_lock=name, program="deploy")]))
     found = codes(operator("diagnose", "--json").json)
-    assert "session 62 (deploy)" in found["migration-running"]["message"]
+    assert "session 62 (deploy)" in found["migration-lock-held"]["message"]
     done = operator("migrate", "--yes", "--lock-timeout-seconds", "0.3")
     assert done.status == 5, done
-    assert "Somebody else is migrating this database" in done.stdout
+    assert "Somebody else held the migration lock" in done.stdout
     assert "t1" not in operator.tables
 
 

@@ -145,7 +145,7 @@ def test_an_unknown_current_revision_is_replaced_by_what_the_schema_looks_like(
         said = sentences(told(magetui, mage_home, pg_database.url))
         assert said.startswith(
             f"The live schema equals the schema of {BEFORE_HEAD} (Add UserProject table), the closest match, "
-            "as the current revision is not in the chain. "
+            "as the current revision is not known. "
         )
 
 

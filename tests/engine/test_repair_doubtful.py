@@ -11,7 +11,9 @@ from magetui.engine.errors import RefusedError
 from magetui.engine.repair.plan import RepairVerb
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
+from tests.support.alembic_project import Revision, make_project
 from tests.support.command import Magetui
+from tests.support.databases import PostgresDatabase
 from tests.support.mage import SCRIPTS
 from tests.support.postgres import PostgresServer
 from tests.support.readings import add_evidence, diagnose, plan_repair
@@ -25,8 +27,14 @@ pytestmark = [
 ]
 
 ADDS_VALUES, BEFORE_VALUES = "6aecc9bc451c", "7ac6fed06918"  # both commit by themselves: this is how it really happens
-ASKS, BEFORE_ASKING = "90d978a8aef8", "dfe49d040487"  # asks the database what to do
+INSPECTS, BEFORE_INSPECTING = "90d978a8aef8", "dfe49d040487"
 LIKE_IT = "e3593cc2191e"  # begins as that one does, and stands on it
+ITEM = 'op.create_table("item", sa.Column("name", sa.String(9)), sa.UniqueConstraint("name", name="by_name"))'
+UNIQUE_BY_BOTH = """op.add_column("item", sa.Column("n", sa.Integer))
+op.create_unique_constraint("by_both", "item", ["name", "n"])"""
+BACK = """op.drop_column("item", "n")
+op.create_unique_constraint("by_name", "item", ["name"])"""
+READS_ROWS = 'for _ in op.get_bind().execute(sa.text("SELECT 1 FROM item")):'
 
 
 class Broken:
@@ -89,29 +97,49 @@ def test_value_that_a_later_revision_adds_is_told_before_it_fails_there(
     )
 
 
-def test_what_may_be_half_of_the_revision_before_it_is_left_alone(postgres: PostgresServer, mage_home: Path) -> None:
-    broken = Broken(postgres, mage_home, BEFORE_ASKING, ASKS, 1)
-    seen = broken.schema
+def test_half_of_a_revision_that_inspects_the_schema_is_repaired(postgres: PostgresServer, mage_home: Path) -> None:
+    """The revision after it begins in the same way, but the current revision says which one was started."""
+    broken = Broken(postgres, mage_home, BEFORE_INSPECTING, INSPECTS, 1)
+    with pytest.raises(RefusedError, match="the script's downgrade does not make it again"):
+        plan_repair(broken.workspace, "undo")
+    assert repair(broken.workspace, "finish") == (INSPECTS,)
+    assert broken.schema == broken.after
+
+
+def test_what_may_be_half_of_the_revision_before_it_is_left_alone(
+    tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    drops = 'op.drop_constraint("by_name", "item", type_="unique")'
+    project = make_project(
+        tmp_path / "project",
+        [
+            Revision("rev1", None, "One", ITEM),
+            Revision("rev2", "rev1", "Reads rows", f"{READS_ROWS}\n    {drops}"),
+            Revision("rev3", "rev2", "Begins as that one", f"{drops}\n{UNIQUE_BY_BOTH}", BACK),
+        ],
+        pg_database.url,
+    )
+    pg_database.rows("CREATE TABLE alembic_version (version_num varchar(32))")
+    pg_database.rows("INSERT INTO alembic_version VALUES ('rev1')")
+    pg_database.rows("CREATE TABLE item (name varchar(9))")  # without its constraint
+    workspace = Workspace(Selection(config=str(project.ini), url=pg_database.url, trust=True))
+    seen = pg_database.content
     [contradicts] = [
-        one
-        for one in add_evidence(broken.workspace, diagnose(broken.workspace)).findings
-        if one.code == "evidence-contradicts"
+        one for one in add_evidence(workspace, diagnose(workspace)).findings if one.code == "evidence-contradicts"
     ]
-    assert f"Or revision {ASKS} was started: it asks the database what to do" in contradicts.message
+    assert "Or revision rev2 was started: it asks the database what to do" in contradicts.message
     for verb in get_args(RepairVerb):
-        with pytest.raises(
-            RefusedError, match=rf"{ASKS} may have been started instead.*run 'magetui stamp {ASKS}' first"
-        ):
-            plan_repair(broken.workspace, verb)
-    assert broken.schema == seen
+        with pytest.raises(RefusedError, match=r"rev2 may have been started instead.*run 'magetui stamp rev2' first"):
+            plan_repair(workspace, verb)
+    assert pg_database.content == seen
 
 
 @pytest.mark.parametrize("place", [1, 2])
 def test_where_the_current_revision_says_that_the_one_before_was_run_it_is_repaired(
     postgres: PostgresServer, mage_home: Path, place: int
 ) -> None:
-    broken = Broken(postgres, mage_home, ASKS, LIKE_IT, place)
-    assert repair(broken.workspace, "undo") == (ASKS,)
+    broken = Broken(postgres, mage_home, INSPECTS, LIKE_IT, place)
+    assert repair(broken.workspace, "undo") == (INSPECTS,)
     assert broken.schema == broken.before
     with walking(broken.url, mage_home / SCRIPTS, autocommit=True) as steps:
         assert steps.broken_off(LIKE_IT, "upgrade", place)

@@ -30,7 +30,7 @@ def test_second_migrate_names_the_first_and_finds_its_work_done(
         first = Live(magetui.start(*migrate))
         wait_for_statement(state_dir, REWRITE)
         second = Live(magetui.start(*migrate))
-        second.hears("WAITING for the migration mutex, up to 1 min")
+        second.hears("WAITING for the migration lock, up to 1 min")
         second.hears(r"blocker: \d+  mage  magetui run 1 mutex")
         running = magetui("--config", project.ini, "diagnose", "--json").json
         assert "migration-running" in [finding["code"] for finding in running["findings"]]
@@ -53,7 +53,7 @@ def test_second_migrate_of_a_sqlite_file_names_the_first_and_finds_its_work_done
         first = Live(magetui.start(*migrate))
         first.hears("WAITING for write lock on the database file")
         second = Live(magetui.start(*migrate))
-        second.hears("WAITING for the migration mutex, up to 1 min")
+        second.hears("WAITING for the migration lock, up to 1 min")
         second.hears(rf"process {child_of(state_dir, 2)} \(migrate\), since ")
         running = magetui("--config", project.ini, "diagnose", "--json").json
         assert "migration-running" in [finding["code"] for finding in running["findings"]]
@@ -77,7 +77,7 @@ def test_second_migrate_that_will_not_wait_any_longer_ends_with_5_and_names_the_
         second = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 1)
         assert second.status == 5, second
         assert "magetui run 1" in second.stderr
-        assert "Somebody else is migrating this database" in second.stdout
+        assert "Somebody else held the migration lock" in second.stdout
         gate.rollback()
         assert first.end().status == 0
 

@@ -142,7 +142,7 @@ def test_ctrl_c_while_somebody_else_migrates(pg_database: PostgresDatabase, mage
     with pg_database.session("SELECT pg_advisory_lock(1)"):
         common = ("--mage-path", mage_home, "--url", pg_database.url)
         live = Live(magetui.start(*common, "migrate", "--yes", "--lock-timeout-seconds", 600))
-        live.hears("WAITING for the migration mutex")
+        live.hears("WAITING for the migration lock")
         live.interrupt()
         ended = live.end()
     assert ended.status == 130, ended

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from magetui.engine.evidence.schema_state import SchemaState
+from magetui.engine.evidence.table_state import TableState
 from magetui.engine.schema.facts import Difference
 
 # The differences that a schema made from models has by design. Columns and tables too many are no such difference.
@@ -19,10 +20,19 @@ BY_DESIGN = frozenset(
 Columns = Mapping[str, tuple[str, ...]]
 
 
-def made_from_models(state: SchemaState, live: Columns) -> tuple[str, ...]:
-    """Return the tables that show that the schema was made from models; none if no table does."""
-    tables = (name for name, table in state.tables.items() if not table.open and name in live)
-    return tuple(name for name in tables if not _can_come_from(tuple(state.tables[name].columns), live[name]))
+def made_from_models(state: SchemaState, made: Iterable[TableState], live: Columns) -> tuple[str, ...]:
+    """Return the tables that show that the schema was made from models; none if no table does.
+
+    `made` are the states of tables that the scripts make. A script may also move a column: it drops the column and adds
+    it again. The order before that is no sign of models either.
+    """
+    orders: dict[str, list[tuple[str, ...]]] = {}
+    for table in (*state.tables.values(), *made):
+        known = state.tables.get(table.name)
+        if known is not None and not known.open and table.columns.keys() == known.columns.keys():
+            orders.setdefault(table.name, []).append(tuple(table.columns))
+    named = ((name, scripts) for name, scripts in orders.items() if name in live)
+    return tuple(name for name, scripts in named if not any(_can_come_from(order, live[name]) for order in scripts))
 
 
 def are_by_design(differences: Iterable[Difference]) -> bool:

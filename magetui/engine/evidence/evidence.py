@@ -14,6 +14,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.birth import are_by_design, made_from_models
 from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema
+from magetui.engine.evidence.inspection import through_chain
 from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
@@ -38,7 +39,8 @@ def record_chain(workspace: Workspace) -> Mapping[str, Recording]:
     if workspace.backend.name == "mssql":
         raise MagetuiError("On SQL Server, the schema is not compared with the revisions yet.")
     workspace.chain.require_graph()
-    return record_revisions(workspace, [revision.revision for revision in workspace.chain.revisions])
+    recordings = record_revisions(workspace, [revision.revision for revision in workspace.chain.revisions])
+    return through_chain(workspace, recordings)
 
 
 def gather_evidence(reading: Reading, recordings: Mapping[str, Recording] | None = None) -> Evidence:
@@ -140,7 +142,7 @@ class _Weighing:
                 return verdicts.Matches(exact, loose), None
             started, damaged = self._unless_damaged(self._partial_revisions.begun(loose[0].revisions))
             return verdicts.MatchesLoosely(loose, started, tuple(self._too_early(loose[0].revisions))), damaged
-        partial, damaged = self._unless_damaged(self._partial_revisions.found())
+        partial, damaged = self._unless_damaged(self._partial_revisions.found(self._current))
         revisions, state = min((pair for pair in newest_first if pair[0] not in unread), key=self._distance)
         nearest = verdicts.Nearest(revisions, self._diff.differences(state))
         if unread:
@@ -158,7 +160,7 @@ class _Weighing:
         if revisions is None:
             return None
         state = self._history.at(revisions) if revisions else self._history.base
-        tables = made_from_models(state, self._live.columns)
+        tables = made_from_models(state, self._history.made, self._live.columns)
         differences = self._diff.differences(state)
         return (
             verdicts.MadeFromModels(revisions, tables, differences) if tables and are_by_design(differences) else None

@@ -6,7 +6,7 @@ would be a guess, so there is none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -26,9 +26,14 @@ class PartialRevisions:
     recordings: Mapping[str, Recording]
     diff: SchemaDiff
 
-    def found(self) -> PartiallyApplied | None:
-        """Return the newest revision that, stopped half-way in either direction, leads to the live schema."""
-        for revision in reversed(self.history.oldest_first):
+    def found(self, current: Collection[str]) -> PartiallyApplied | None:
+        """Return the revision that, stopped half-way in either direction, leads to the live schema.
+
+        If several do, it is one that a run on the current revision starts with, or else the newest one.
+        """
+        newest_first = list(reversed(self.history.oldest_first))
+        newest_first.sort(key=lambda revision: not (current and set(current).issuperset(revision.down_revisions)))
+        for revision in newest_first:
             name = revision.revision
             for direction, start in (("upgrade", self.history.before[name]), ("downgrade", self.history.after[name])):
                 if (stopped := self._stopped(name, direction, start)) is not None:

@@ -7,7 +7,7 @@ A module that a script imports is assumed not to change what the script does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +18,16 @@ from magetui.engine.directories import cache_directory
 from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.operations import Recorded, Recording
-from magetui.model.plan import Plan
+from magetui.model.schema import SchemaSketch
 from magetui.protocol import codec
 from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import read_document, write_document
 from magetui.protocol.redaction import clean_json
 from magetui.protocol.requests import RecordRequest
 
+Sketches = Sequence[tuple[int, SchemaSketch]]
 Direction = str  # 'upgrade' or 'downgrade'
-RECORDER = "4"  # changes when the recorder finds more in the same script
+RECORDER = "5"  # changes when the recorder finds more in the same script
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class _CacheEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _CacheFile:
-    """The cache of a project's scripts for a dialect; an entry is decoded when its revision is asked for."""
+class CacheFile:
+    """A cache for a project's scripts and a dialect; an entry is decoded when it is asked for."""
 
     format: int
     entries: Mapping[str, Any]
@@ -52,8 +53,8 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
     """
     chain = workspace.chain.by_id
     digests = {revision: digest_of(chain[revision].path) for revision in revisions}
-    file = _cache_file(workspace)
-    entries = _read_cache(file)
+    file = cache_file(workspace)
+    entries = read_cache(file)
     cached = {revision: _cached_recording(entries.get(revision), digest) for revision, digest in digests.items()}
     recordings = {revision: recording for revision, recording in cached.items() if recording is not None}
     missing = tuple(revision for revision in digests if revision not in recordings)
@@ -67,41 +68,34 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
         }
         kept = {revision: entry for revision, entry in entries.items() if revision in chain and revision not in made}
         with suppress(OSError):  # then the child is asked again next time
-            write_document(file, codec.encode(_CacheFile(codec.FORMAT, kept | fresh)))
+            write_document(file, codec.encode(CacheFile(codec.FORMAT, kept | fresh)))
         recordings |= made
-    return {revision: _with_lost_constraints_marked(recordings[revision]) for revision in digests}
+    return {revision: _with_lost_constraintsmarked(recordings[revision]) for revision in digests}
 
 
-def _ask_child(workspace: Workspace, revisions: tuple[str, ...]) -> tuple[Recording, ...]:
+def record_with_sketches(workspace: Workspace, revision: str, sketches: Sketches) -> Recording:
+    """Return a new recording of a revision that inspects the schema. Raises as `record_revisions`."""
+    [recording] = _ask_child(workspace, (revision,), sketches)
+    return recording
+
+
+def _ask_child(workspace: Workspace, revisions: tuple[str, ...], sketches: Sketches = ()) -> tuple[Recording, ...]:
     """Return new recordings without the credentials that a script may have put into its SQL or an error message."""
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
-    request = RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files)
+    request = RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files, tuple(sketches))
     answer = clean_json(workspace.ask(request, "say what they do"), workspace.clean)
     recordings: tuple[Recording, ...] = codec.decode(tuple[Recording, ...], answer)
     return recordings
 
 
-def recorded_steps(workspace: Workspace, plan: Plan) -> list[tuple[str, str, Recorded]]:
-    """Return (revision, direction, recorded operations) for each step of a plan, except a stamp, which runs none.
-
-    Raises `MagetuiError` if the child process cannot read the scripts.
-    """
-    if plan.repair is not None:
-        recorded = Recorded(tuple(step.operation for step in plan.repair.steps))
-        return [(plan.repair.revision, plan.verb, recorded)]
-    steps = [step for step in plan.steps if step.direction != "stamp"]
-    recordings = record_revisions(workspace, [step.revision for step in steps])
-    return [(step.revision, step.direction, recordings[step.revision].recorded(step.direction)) for step in steps]
-
-
 # -- constraints that Alembic loses
 
 
-def _with_lost_constraints_marked(recording: Recording) -> Recording:
-    return replace(recording, upgrade=_marked(recording.upgrade), downgrade=_marked(recording.downgrade))
+def _with_lost_constraintsmarked(recording: Recording) -> Recording:
+    return replace(recording, upgrade=marked(recording.upgrade), downgrade=marked(recording.downgrade))
 
 
-def _marked(recorded: Recorded) -> Recorded:
+def marked(recorded: Recorded) -> Recorded:
     """Replace the constraints that Alembic loses by `Other`, so that each operation keeps its index.
 
     On SQLite a batch operation silently omits a constraint on a column that the same batch renames, if the constraint
@@ -131,19 +125,19 @@ def _marked(recorded: Recorded) -> Recorded:
 # -- the cache
 
 
-def _cache_file(workspace: Workspace) -> Path:
-    """Return the path of the cache: one file for all scripts, because reading a file for each takes longer."""
+def cache_file(workspace: Workspace, kind: str = "revisions") -> Path:
+    """Return the path of a cache: one file for all scripts, because reading a file for each takes longer."""
     scripts = workspace.project.scripts
-    key = [__version__, str(codec.FORMAT), RECORDER, workspace.target.dialect, scripts.script_location]
+    key = [__version__, str(codec.FORMAT), RECORDER, kind, workspace.target.dialect, scripts.script_location]
     key += [*scripts.version_locations, *(str(option) for option in (scripts.arguments, scripts.naming) if option)]
     name = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return cache_directory(workspace.environment) / "operations" / f"{name}.json"
 
 
-def _read_cache(file: Path) -> Mapping[str, Any]:
+def read_cache(file: Path) -> Mapping[str, Any]:
     """Return the entries in the file. An unreadable file, or one of another format, has none: it is rebuilt."""
     try:
-        cache = codec.decode(_CacheFile, read_document(file))
+        cache = codec.decode(CacheFile, read_document(file))
     except (OSError, ValueError, RecursionError):  # also not UTF-8, no JSON, or another shape
         return {}
     return cache.entries if cache.format == codec.FORMAT else {}

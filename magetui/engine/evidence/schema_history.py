@@ -17,7 +17,7 @@ from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
-from magetui.model.operations import CreateTable, Operation, Recording, Unclear
+from magetui.model.operations import CreateTable, Operation, Recorded, Recording, Unclear
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately
@@ -109,15 +109,24 @@ class SchemaHistory:
         return replace(state, changed=frozenset(changed))
 
     def operations(self, revision: Revision, direction: Direction = "upgrade") -> tuple[Operation, ...]:
-        """Return the operations of a revision. The last one is `Unclear` if its script cannot be followed."""
-        recorded = self._recordings[revision.revision].recorded(direction)
-        if recorded.undecidable is None:
-            return recorded.operations
-        unclear = _unclear(revision.path.read_text(encoding="utf-8"), direction)
-        if unclear.takes_tables:  # also tables that it has just made, under a name that it puts together
-            made = {o.table for o in recorded.operations if isinstance(o, CreateTable)}
-            unclear = replace(unclear, words=unclear.words | made)
-        return (*recorded.operations, unclear)
+        """Return the operations of a revision: see `operations_of`."""
+        return operations_of(revision, self._recordings[revision.revision].recorded(direction), direction)
+
+
+def operations_of(revision: Revision, recorded: Recorded, direction: Direction) -> tuple[Operation, ...]:
+    """Return the recorded operations. The last one is `Unclear` if the script cannot be followed to its end."""
+    if recorded.undecidable is None:
+        return recorded.operations
+    unclear = _unclear(revision.path.read_text(encoding="utf-8"), direction)
+    if unclear.takes_tables:  # also tables that it has just made, under a name that it puts together
+        made = {o.table for o in recorded.operations if isinstance(o, CreateTable)}
+        unclear = replace(unclear, words=unclear.words | made)
+    return (*recorded.operations, unclear)
+
+
+def words_of(revision: Revision, direction: Direction) -> frozenset[str]:
+    """Return the words in the strings of a script: the names of tables that it may change are among them."""
+    return _unclear(revision.path.read_text(encoding="utf-8"), direction).words
 
 
 @lru_cache(maxsize=1_024)

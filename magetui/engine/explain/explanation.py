@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from magetui.engine.diagnosis.diagnosis import diagnose
 from magetui.engine.errors import MagetuiError
-from magetui.engine.evidence.recording import recorded_steps
+from magetui.engine.evidence.inspection import recorded_steps
 from magetui.engine.explain.errors import Trouble
 from magetui.engine.explain.reading import LogError
 from magetui.engine.plan import make_plan
@@ -137,7 +137,7 @@ def compare(explanation: Explanation, reading: Reading) -> tuple[str, ...]:
 def _again(reading: Reading, revision: str) -> Iterator[str]:
     """Yield whether the revision would fail again."""
     try:
-        answers = preflight(reading, recorded_steps(reading.workspace, make_plan(reading, "migrate", revision)))
+        answers = preflight(reading, recorded_steps(reading, make_plan(reading, "migrate", revision)))
     except MagetuiError as error:
         yield f"{revision} is pending, and whether it would fail again is not known: {error.message}"
         return

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from magetui.engine.evidence.recording import recorded_steps
+from magetui.engine.evidence.inspection import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.column_rules import narrows, only_casts
@@ -56,7 +56,7 @@ def plan_losses(reading: Reading, plan: Plan, budget_ms: int = BUDGET_MS) -> Los
     version_table = reading.workspace.project.scripts.version_table
     if all(table.name == version_table for table in reading.overview.tables):
         return Losses(())
-    steps = recorded_steps(reading.workspace, plan)
+    steps = recorded_steps(reading, plan)
     operations = [operation for _, _, recorded in steps for operation in recorded.operations]
     unknown = tuple(f"{revision}: {recorded.undecidable}" for revision, _, recorded in steps if recorded.undecidable)
     losses = read_losses(reading, operations, budget_ms)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from magetui.engine.errors import MagetuiError
-from magetui.engine.evidence.recording import record_revisions, recorded_steps
+from magetui.engine.evidence.inspection import on_database, recorded_steps
+from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import after, effects
@@ -114,7 +115,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         preview = Preview((), plan_losses(reading, plan), waits=_holder(reading))
         return _with_doubt(preview, reading, plan, plan.result)
     workspace, backend = reading.workspace, reading.workspace.backend.name
-    recorded = recorded_steps(workspace, plan)
+    recorded = recorded_steps(reading, plan)
     steps = [
         StepPreview(
             revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(direction, done))
@@ -172,7 +173,8 @@ def lock_holders(reading: Reading, revisions: Iterable[str]) -> frozenset[int]:
     """
     wanted = tuple(revisions)
     recordings = record_revisions(reading.workspace, wanted)
-    steps = [StepPreview(name, "upgrade", recordings[name].upgrade.operations, None, (), ()) for name in wanted]
+    recorded = on_database(reading, [(name, "upgrade", recordings[name].upgrade) for name in wanted])
+    steps = [StepPreview(name, direction, made.operations, None, (), ()) for name, direction, made in recorded]
     forecast = _forecast(reading.workspace, steps, reading.snapshot)
     return frozenset(pid for step in forecast for table in step.effects for pid in table.holders)
 

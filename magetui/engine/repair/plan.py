@@ -28,6 +28,7 @@ from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.operations import Recording
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
+from magetui.model.schema import SchemaSketch
 from magetui.protocol import codec
 from magetui.protocol.redaction import HIDDEN
 
@@ -86,9 +87,14 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
         database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
         creates_version_table=missing_version_table(workspace, snapshot),
-        repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps)),
+        repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps), _sketches(case.recording)),
         notes=notes,
     )
+
+
+def _sketches(recording: Recording) -> tuple[tuple[str, int, SchemaSketch], ...]:
+    ways = (("upgrade", recording.upgrade), ("downgrade", recording.downgrade))
+    return tuple((direction, after, sketch) for direction, made in ways for after, sketch in made.sketches)
 
 
 # -- whether there is anything to repair

@@ -127,7 +127,7 @@ def _folded(record: RunRecord, event: events.Event) -> RunRecord:  # noqa: PLR09
             )
         case events.MutexAwaited():
             blockers = (event.holder,) if event.holder else ()
-            mutex = LockWait("the migration mutex", None)
+            mutex = LockWait("the migration lock", None)
             wait = Wait(event.at, event.at, event.timeout_ms, mutex, blockers)
             known = _joined(record.blockers, blockers)
             return replace(record, wait=wait, wait_note=event.note, blockers=known)

@@ -40,7 +40,7 @@ NEXT_WORDS = {
     "schema": "see the tables",
     "evidence": "see which revision the schema matches",
     "refresh": "try again",
-    "diagnose": "then: read the database again",
+    "diagnose": "afterwards, read the database again",
     "trust": "decide whether its code may run",
 }
 # With these causes, the server may be reachable a moment later.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from magetui.engine.evidence.inspection import on_database
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.preview.preflight.answers import Preflight
 from magetui.engine.preview.preflight.preflight import preflight
@@ -20,7 +21,7 @@ from tests.support.steps import walking
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mage_importable")]
 
-READS = "90d978a8aef8"  # asks the database which constraints there are
+MOVES = "90d978a8aef8"  # if a constraint has no name, it moves the values to another column
 
 
 def fill(database: Database) -> None:
@@ -63,7 +64,7 @@ def answered(workspace: Workspace, revisions: Sequence[str], direction: str) -> 
     recordings = record_revisions(workspace, revisions)
     with open_reading(workspace) as reading:
         steps = [(revision, direction, recordings[revision].recorded(direction)) for revision in revisions]
-        answer = preflight(reading, steps)
+        answer = preflight(reading, on_database(reading, steps))
     assert answer is not None
     return answer
 
@@ -76,7 +77,10 @@ def test_no_revision_of_mages_chain_is_said_to_fail(database: Database, mage_hom
         for number, revision in enumerate(oldest_first):
             answer = answered(workspace, oldest_first[number:], "upgrade")
             assert answer.failures == (), revision
-            assert answer.steps[0].answer == ("unknown" if revision == READS else "passes"), answer.steps[0]
+            if revision == MOVES and database.dialect == "sqlite":  # where its unique constraint has no name
+                assert "the plan changes them before" in answer.steps[0].causes[-1].sentence
+            else:
+                assert answer.steps[0].answer == "passes", answer.steps[0]
             steps.upgrade(revision)
             fill(database)
         for revision in reversed(oldest_first):

@@ -1,6 +1,6 @@
 """The preflight of a plan: each operation in its order, against the schema as it will be then, and against the rows.
 
-    answers = preflight(reading, recorded_steps(workspace, plan))
+    answers = preflight(reading, recorded_steps(reading, plan))
 
 Nothing is written, and nothing is locked more than a SELECT locks it. Queries on rows share one time limit. All causes
 are found, not only the first: an operation that fails counts as done for those behind it.
@@ -19,7 +19,7 @@ from magetui.engine.preview.preflight.answers import Cause, Offenders, Preflight
 from magetui.engine.preview.preflight.moment import ALL_COLUMNS, Copy, Fails, Moment, NotKnown, Parsed, Problem, Rows
 from magetui.engine.preview.preflight.postgresql_rules import PostgresRules
 from magetui.engine.preview.preflight.postgresql_types import unsafe_use
-from magetui.engine.preview.preflight.sqlite_rules import NO_ALTER, SqliteRules, columns_of, moves
+from magetui.engine.preview.preflight.sqlite_rules import NAMELESS, NO_ALTER, SqliteRules, columns_of, moves
 from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import Statement, statements_of
 from magetui.model import operations as ops
@@ -32,7 +32,13 @@ WIDTH = re.compile(r"\((\d+)\)")
 VERSION_WIDTH = 32  # of the column that Alembic creates
 # Errors by which PostgreSQL refuses an expression whatever it resolves names to: syntax, column, type, value.
 REFUSED = frozenset({"42601", "42703", "42804", "22P02", "22003", "22007", "22008"})
-RAISED = "No support for ALTER of constraints"
+# Errors of Alembic itself, before anything reaches the server.
+RAISED = {
+    "No support for ALTER of constraints": Cause(
+        "fails", None, "SQLite changes no constraint without batch_alter_table", NO_ALTER
+    ),
+    NAMELESS: Cause("fails", None, "the constraint has no name", NAMELESS),
+}
 CHANGES = re.compile(r"\s*(?:create|alter|drop)\b", re.IGNORECASE)  # a query that only names a view leaves it there
 ACTIONS = (ops.AddColumn, ops.DropColumn, ops.AlterColumn, ops.DropConstraint, ops.RenameConstraint)
 
@@ -74,10 +80,8 @@ class _Walk:
             for index, operation in enumerate(recorded.operations, start=1):
                 causes += self._operation(operation, recorded.operations[index:])
         if recorded.undecidable is not None:
-            if RAISED in recorded.undecidable:
-                causes.append(Cause("fails", None, "SQLite changes no constraint without batch_alter_table", NO_ALTER))
-            else:
-                causes.append(Cause("unknown", None, f"what it does: {recorded.undecidable}"))
+            raised = next((cause for error, cause in RAISED.items() if error in recorded.undecidable), None)
+            causes.append(raised or Cause("unknown", None, f"what it does: {recorded.undecidable}"))
             self._unread = self._unread or revision
         return StepAnswer(revision, direction, tuple(dict.fromkeys(causes)))
 

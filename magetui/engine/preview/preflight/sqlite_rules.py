@@ -18,6 +18,7 @@ from magetui.engine.preview.preflight.schema_rules import SchemaRules, columns_n
 from magetui.model import operations as ops
 from magetui.model.schema import BATCH_PREFIX, ForeignKey
 
+NAMELESS = "Constraint must have a name"
 NO_ALTER = "No support for ALTER of constraints in SQLite dialect. Please refer to the batch mode feature"
 GENERATED = re.compile(r"\bgenerated\b", re.IGNORECASE)
 CONSTANT = re.compile(r"\(?\s*(?:'(?:[^']|'')*'|[+-]?[\d.]+(?:e[+-]?\d+)?|null|true|false)\s*\)?", re.IGNORECASE)
@@ -241,8 +242,6 @@ class SqliteRules(SchemaRules):
                 yield from self._altered_in_copy(table, operation)
             case ops.CreateIndex():
                 yield from self.create_index(operation)
-            case ops.DropConstraint(name=None):
-                yield Fails("the constraint has no name", "Constraint must have a name")
             case ops.DropConstraint():
                 yield from self._drop_constraint(table, operation.name or "")
             case _:
