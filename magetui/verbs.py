@@ -87,6 +87,7 @@ LOCK_TIMEOUT = Parameter(
     "--lock-timeout-seconds", "give up if a lock takes longer than S (default: 10; 0: never)", "S", kind=seconds
 )
 YES = Parameter("--yes", "do it without asking")
+DESPITE_PREFLIGHT = Parameter("--despite-preflight", "with --yes: do it even if the preflight says that it will fail")
 LIMITS = (
     YES,
     LOCK_TIMEOUT,
@@ -200,7 +201,7 @@ VERBS: tuple[Verb, ...] = (
         "upgrade the database to the head, or to a revision",
         "changes the database",
         key="m",
-        parameters=(REVISION, *LIMITS),
+        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT),
     ),
     Verb(
         "rollback",
@@ -208,7 +209,7 @@ VERBS: tuple[Verb, ...] = (
         "destroys data",
         title="Roll back",
         key="b",
-        parameters=(REVISION, *LIMITS),
+        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT),
     ),
     Verb(
         "stamp",

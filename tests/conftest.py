@@ -49,6 +49,7 @@ def state_dir(
         if name.startswith(FOREIGN_VARIABLES) or name in UNWANTED:
             monkeypatch.delenv(name)
     monkeypatch.setenv("MAGETUI_TRUST", "1")  # the projects of the tests are our own
+    monkeypatch.setenv("MAGETUI_DESPITE_PREFLIGHT", "1")  # many of them fail on purpose
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -24,6 +24,7 @@ from magetui.model.names import quoted
 from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
 from magetui.text import documents, formats, terminal
+from magetui.text import preflight as preflights
 from magetui.text import preview as previews
 from magetui.text.consent import changed_since, plan_consent
 from magetui.text.sql_script import sql_script
@@ -58,10 +59,23 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
+    if values.get("yes") and not settings.despite_preflight:
+        _require_passing(plan, preview)
     require_consent(values, plan_consent(plan, named, preview))
     if not values.get("yes"):
         preview = _require_same(workspace, verb, values, (plan, preview))
     return STATUS.get(_run(settings, workspace, plan, preview), 1)
+
+
+def _require_passing(plan: Plan, preview: Preview | None) -> None:
+    """Raise `RefusedError` if the preflight says that the plan will fail: without a question, nobody would see it."""
+    preflight = preview.preflight if preview is not None else None
+    if preflight is None or preflight.answer != "fails":
+        return
+    raise RefusedError(
+        f"{preflights.conclusion(preflight)} Nothing was changed. 'magetui preflight {plan.verb}' says why. "
+        "--despite-preflight runs it all the same."
+    )
 
 
 def _plan(reading: Reading, verb: ChangeVerb, values: Mapping[str, Any]) -> Plan:

@@ -49,6 +49,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("pg_dump", "path", own=True),
     Option("read_only", "switch", default=False),
     Option("trust", "switch", default=False, own=True),
+    Option("despite_preflight", "switch", default=False, own=True),
     Option("lock_timeout_seconds", "seconds", default=10.0),
     Option("statement_timeout_seconds", "seconds", default=0.0),
     Option("lock_retries", "count", default=0),

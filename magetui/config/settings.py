@@ -53,6 +53,7 @@ class Settings:
     json: bool = False
     colour: bool = False
     mouse: bool = True
+    despite_preflight: bool = False  # --yes also runs what the preflight says will fail
     lock_timeout_seconds: float = 10.0
     statement_timeout_seconds: float = 0.0
     lock_retries: int = 0
@@ -117,7 +118,7 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
             *project.warnings,
             *(f"{project.path}: the target '{name}' is ignored: your own file has this name." for name in ignored),
         ),
-        **{name: origins[name].value for name in (*LIMITS, *RETENTION, "pg_dump")},
+        **{name: origins[name].value for name in (*LIMITS, *RETENTION, "pg_dump", "despite_preflight")},
     )
 
 

@@ -61,6 +61,22 @@ def test_rows_that_stop_a_migration_are_found_before_it_runs(
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
 
 
+def test_yes_does_not_run_what_will_fail_unless_it_is_set_to(
+    magetui: Magetui, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAGETUI_DESPITE_PREFLIGHT")
+    project = at_rev1(magetui, tmp_path, database, UNIQUE)
+    common = ("--config", project.ini)
+    database.rows("INSERT INTO t1 (id, name) VALUES (1, 'same'), (2, 'same')")
+    refused = magetui(*common, "migrate", "--yes")
+    assert refused.status == 4, refused
+    assert "It will fail at rev2. Nothing was changed." in refused.stderr
+    assert database.current == ["rev1"]
+    failed = magetui(*common, "migrate", "--yes", "--despite-preflight")
+    assert failed.status == 1, failed
+    assert "The database is unchanged." in failed.stdout
+
+
 def test_every_cause_is_found_and_not_only_the_first(magetui: Magetui, tmp_path: Path, database: Database) -> None:
     later = (
         Revision("rev2", "rev1", "Two", 'op.drop_table("absent")\nop.create_table("t1", sa.Column("id", sa.Integer))'),
