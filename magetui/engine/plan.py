@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,28 @@ def _contents(workspace: Workspace, plan: Plan) -> Iterator[ScriptContent]:
         yield content_of(Path(scripts.script_location) / "env.py")
 
 
+def _with_kept_scripts(reading: Reading, revision: str | None, unknown: Sequence[str]) -> Plan | None:
+    """Return the plan of a rollback with the scripts that runs kept; None if they kept not all of them.
+
+    The reading then has a workspace with these scripts, as all that shows the plan needs them.
+    """
+    from magetui.engine.runs.applied_scripts import kept_sentence, way_back  # seldom needed
+
+    workspace = reading.workspace
+    try:
+        back = way_back(workspace.environment, workspace.target.redacted, workspace.chain, unknown)
+    except OSError:
+        back = None
+    if back is None:
+        return None
+    extended = workspace.with_scripts(back.folder)
+    if extended.chain.broken or extended.chain.unknown(unknown):
+        return None
+    reading.workspace = extended
+    plan = _plan(reading, "rollback", revision, None)
+    return replace(plan, kept_scripts=str(back.folder), notes=(*plan.notes, kept_sentence(back.scripts)))
+
+
 def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unknown: str | None) -> Plan:
     workspace = reading.workspace
     if workspace.python.problem is not None:
@@ -81,6 +103,8 @@ def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unkn
     else:
         unknown = chain.unknown(current)
         if unknown and not chain.broken:
+            if verb == "rollback" and (plan := _with_kept_scripts(reading, revision, unknown)) is not None:
+                return plan
             raise RefusedError(
                 f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads "
                 "from it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision "

@@ -78,6 +78,13 @@ class Workspace:
         self._backend: Backend | None = None
         self._ask_trust = ask_trust
         self._ran: dict[str, None] = {}  # what ran of the project, in order
+        self._kept_scripts: Path | None = None
+
+    def with_scripts(self, folder: Path) -> Workspace:
+        """Return a workspace of the same target, in which the project has the scripts in `folder`, too."""
+        other = Workspace(self.selection, self.environment, self._targets, self._passwords, self._ask_trust)
+        other._kept_scripts = folder
+        return other
 
     @cached_property
     def project_path(self) -> Path:
@@ -86,6 +93,14 @@ class Workspace:
     @cached_property
     def located(self) -> Project:
         """The project according to its files, which is enough to read the chain. None of its code runs."""
+        found = self._found
+        if self._kept_scripts is None:
+            return found
+        locations = (*found.scripts.version_locations, str(self._kept_scripts))
+        return replace(found, scripts=replace(found.scripts, version_locations=locations, kept=True))
+
+    @cached_property
+    def _found(self) -> Project:
         return find_project(self.environment, self.project_path, self.selection)
 
     @cached_property
@@ -93,7 +108,7 @@ class Workspace:
         """The project's code, if the operator does not trust it. Asks the operator, if that is possible here."""
         if self.selection.trust:
             return None
-        code = untrusted_code(self.located, self.environment)
+        code = untrusted_code(self._found, self.environment)
         return None if code is None or (self._ask_trust is not None and self._ask_trust(code)) else code
 
     def require_trust(self) -> None:

@@ -105,7 +105,8 @@ class Plan:
     creates_schema: str | None = None  # created before the first step, in the transaction of that step
     creates_version_table: str | None = None  # its name as SQL, if it does not exist
     repair: Repair | None = None  # of 'finish', 'undo' and 'clean'
-    notes: tuple[str, ...] = ()  # what the operator must know about the repair
+    notes: tuple[str, ...] = ()  # what the operator must know about a repair, or about scripts of earlier runs
+    kept_scripts: str | None = None  # the folder of scripts that the project does not have, and that earlier runs kept
     contents: tuple[ScriptContent, ...] = ()  # of the steps' scripts and of env.py
 
     @property

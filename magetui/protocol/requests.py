@@ -32,6 +32,7 @@ class Scripts:
     sys_path: tuple[str, ...] = ()
     several: bool = False  # env.py also connects to other databases, which a run skips
     arguments: tuple[tuple[str, str], ...] = ()  # that env.py passes to upgrade() and downgrade(), for this database
+    kept: bool = False  # whether a version location is ours, with scripts that earlier runs kept
     naming: tuple[tuple[str, str], ...] = ()  # the naming convention of env.py's target_metadata
 
 

@@ -32,6 +32,10 @@ def alembic_config(scripts: Scripts, url: str | None) -> Config:
             config.set_main_option("version_path_separator", "os")
             config.set_main_option("version_locations", os.pathsep.join(scripts.version_locations).replace("%", "%%"))
             sys.path[:0] = scripts.prepended
+    if scripts.kept:
+        for option in ("path_separator", "version_path_separator"):  # from Alembic 1.16 on, and before
+            config.set_main_option(option, "os")
+        config.set_main_option("version_locations", os.pathsep.join(scripts.version_locations).replace("%", "%%"))
     if url is not None:
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config

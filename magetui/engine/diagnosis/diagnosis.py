@@ -12,6 +12,7 @@ from magetui.engine.diagnosis.findings import chain_findings, environment_findin
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
 from magetui.engine.schema.snapshot import Overview, Reading
 
+UNLIKE_SCRIPTS = ("evidence-contradicts", "made-from-models")  # the schema is not what the scripts make
 HOLDING = ("idle-in-transaction", "blocking-sessions")  # findings about sessions that hold locks
 
 
@@ -99,6 +100,10 @@ def diagnose(reading: Reading) -> Diagnosis:
     if overview is not None:
         pending = chain.pending(overview.current)
         findings.extend(findings_of(project, chain, overview, pending, workspace.target))
+        if not chain.broken and (unknown := chain.unknown(overview.current)):
+            from magetui.engine.diagnosis.places import with_places  # seldom needed
+
+            findings = with_places(workspace, unknown, findings)
         server = overview.server
         target = replace(
             target,
@@ -146,6 +151,10 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
             reading.read_all()
         findings = judged(diagnosis.findings, reading.workspace.chain, diagnosis.current, gather_evidence(reading))
         findings = _with_obstacles(reading, diagnosis.pending, findings)
+        if any(finding.code in UNLIKE_SCRIPTS for finding in findings):
+            from magetui.engine.diagnosis.places import edited_scripts  # seldom needed
+
+            findings += edited_scripts(reading.workspace, diagnosis.current)
     except MagetuiError as error:
         message = f"It is not known whether the schema matches the current revision. {error.message}"
         findings = [*diagnosis.findings, Finding("evidence-missing", "info", message, {"reason": error.message})]

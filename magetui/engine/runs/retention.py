@@ -10,6 +10,7 @@ from pathlib import Path
 
 from magetui.engine.errors import StateError
 from magetui.engine.runs.journals import journal_path, run_numbers, runs_directory
+from magetui.engine.runs.kept_scripts import scripts_path
 from magetui.engine.runs.summaries import summary_path
 from magetui.protocol import journal
 
@@ -65,7 +66,7 @@ def prune(environment: Mapping[str, str], keep: Retention) -> Pruned:
 
 def _files(path: Path) -> list[Path]:
     """Return the journal, and the files beside it that exist."""
-    beside = (summary_path(path), path.with_suffix(".stderr"), journal.cancel_path(path))
+    beside = (summary_path(path), scripts_path(path), path.with_suffix(".stderr"), journal.cancel_path(path))
     return [path, *(file for file in beside if file.exists())]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
+from magetui.engine.runs.kept_scripts import keep_scripts, scripts_path
 from magetui.engine.runs.retention import Retention, prune
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Loss, OnDisconnect, Plan
@@ -63,6 +64,8 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
         raise RefusedError("--read-only is set, so nothing is changed.")
     if plan.forbidden is not None:
         raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+    if plan.kept_scripts is not None:
+        workspace = workspace.with_scripts(Path(plan.kept_scripts))
     workspace.require_trust()
     workspace.require_target(plan.url)
     # Everything that can fail comes before the run is on record.
@@ -86,9 +89,11 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
     number, descriptor = new_journal(directory)
     path = journal_path(directory, number)
     try:
+        with suppress(OSError):  # the run is more important than the way back without its scripts
+            keep_scripts(path, workspace.chain, plan)
         return _start_child(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
     except MagetuiError:  # no child was started; the record of a child that may live is never deleted
-        for file in (path, path.with_suffix(".stderr")):
+        for file in (path, scripts_path(path), path.with_suffix(".stderr")):
             file.unlink(missing_ok=True)
         raise
     finally:
