@@ -280,6 +280,7 @@ VERBS: tuple[Verb, ...] = (
         "explain",
         "explain the error in a log: kubectl logs POD | magetui explain",
         "reads",
+        key="E",
         parameters=(Parameter("FILE", "the log (default: standard input)", "FILE"),),
     ),
     Verb(

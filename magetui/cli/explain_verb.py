@@ -23,7 +23,6 @@ from magetui.protocol.redaction import redact, store_secrets
 from magetui.text import explanation as words
 
 NOTHING_FOUND = 1
-NOTHING = "magetui knows no error in this log. It looks for those of Alembic, SQLAlchemy, PostgreSQL, SQLite and ODBC."
 
 
 def explain_log(settings: Settings, values: Mapping[str, Any]) -> int:
@@ -31,7 +30,7 @@ def explain_log(settings: Settings, values: Mapping[str, Any]) -> int:
     secrets = store_secrets(os.environ)
     error = read_log(_text(values.get("file")), lambda text: redact(text, secrets))
     if error is None:
-        answer(settings, lambda: {"trouble": None, "message": NOTHING}, lambda _text: [NOTHING])
+        answer(settings, lambda: {"trouble": None, "message": words.UNKNOWN}, lambda _text: [words.UNKNOWN])
         return NOTHING_FOUND
     found = _compared(settings, explain(error))
     answer(settings, lambda: words.document(found), lambda _text: words.lines(found))

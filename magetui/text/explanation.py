@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 SQL_CHARACTERS = 400
 
 
-def lines(explanation: Explanation) -> Iterator[str]:
+UNKNOWN = "magetui knows no error in this log. It looks for those of Alembic, SQLAlchemy, PostgreSQL, SQLite and ODBC."
+
+
+def sentences(explanation: Explanation) -> Iterator[str]:
+    """Yield what failed, where, what it means, and what the live database says of it."""
     error = explanation.error
     yield formats.plain(where(error))
     yield f"  {formats.one_line(error.message)}"
@@ -23,10 +27,16 @@ def lines(explanation: Explanation) -> Iterator[str]:
         yield f"  in: {formats.one_line(error.statement, SQL_CHARACTERS)}"
     if error.file is not None:
         yield f"  at: {formats.plain(error.file)}, line {error.line}"
-    for sentence in explanation.sentences:
-        yield from wrapped(formats.plain(sentence), WRAP)
-    for sentence in explanation.live:
-        yield from wrapped(f"Here and now: {formats.plain(sentence)}", WRAP, 2)
+    yield from map(formats.plain, explanation.sentences)
+    yield from (f"Here and now: {formats.plain(sentence)}" for sentence in explanation.live)
+
+
+def lines(explanation: Explanation) -> Iterator[str]:
+    for sentence in sentences(explanation):
+        if sentence.startswith("  "):
+            yield sentence
+        else:
+            yield from wrapped(sentence, WRAP, 2 if sentence.startswith("Here and now") else 0)
     yield f"Next: magetui {explanation.next}"
 
 

@@ -324,6 +324,11 @@ class MagetuiApp(Shell):
 
         self._push_once(EvidenceScreen())
 
+    def action_explain(self) -> None:
+        from magetui.tui.screens.explain import ExplainScreen
+
+        self._push_once(ExplainScreen())
+
     def action_verify(self) -> None:
         from magetui.tui.screens.verify import VerifyScreen
 
