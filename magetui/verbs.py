@@ -179,7 +179,7 @@ VERBS: tuple[Verb, ...] = (
                 "migrate, rollback, stamp, finish, undo or clean",
                 "VERB",
                 required=True,
-                choices=("migrate", "rollback", "stamp", "finish", "undo", "clean"),
+                choices=("migrate", "rollback", "stamp", "finish", "undo", "repair", "clean"),
             ),
             Parameter("R", "the revision, for stamp", "R"),
             REVISION,
@@ -239,6 +239,13 @@ VERBS: tuple[Verb, ...] = (
         "destroys data",
         key="U",
         parameters=LIMITS,
+    ),
+    Verb(
+        "repair",
+        "take a damaged schema to a revision: do the missing operations, undo those of later ones",
+        "destroys data",
+        key="R",
+        parameters=(REVISION, IN_DOUBT, *LIMITS, DESPITE_PREFLIGHT),
     ),
     Verb(
         "clean",

@@ -64,7 +64,18 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     require_consent(values, plan_consent(plan, named, preview))
     if not values.get("yes"):
         preview = _require_same(workspace, verb, values, (plan, preview))
-    return STATUS.get(_run(settings, workspace, plan, preview), 1)
+    status = STATUS.get(_run(settings, workspace, plan, preview), 1)
+    return status if status or verb != "repair" else _compared(workspace, plan)
+
+
+def _compared(workspace: Workspace, plan: Plan) -> int:
+    """Compare the schema with the goal of a repair that is done. Returns 1 if it differs."""
+    from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
+
+    with open_reading(workspace) as reading:
+        differs = gather_evidence(reading).contradicts(plan.result)
+    complain(f"The schema {'does not match' if differs else 'matches'} {plan.target_revision}.")
+    return int(differs)
 
 
 def _require_passing(plan: Plan, preview: Preview | None) -> None:
@@ -73,7 +84,7 @@ def _require_passing(plan: Plan, preview: Preview | None) -> None:
     if preflight is None or preflight.answer != "fails":
         return
     raise RefusedError(
-        f"{preflights.conclusion(preflight)} Nothing was changed. 'magetui preflight {plan.verb}' says why. "
+        f"{preflights.conclusion(preflight)} Nothing was changed. 'magetui plan {plan.verb}' says why. "
         "--despite-preflight runs it all the same."
     )
 

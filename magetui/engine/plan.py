@@ -49,7 +49,11 @@ def make_plan(
         from magetui.engine.repair.leftovers import plan_clean  # loads what only repairs need
 
         return plan_clean(reading)
-    if verb in ("finish", "undo"):
+    if verb == "repair":
+        from magetui.engine.repair.several import plan_several  # loads what only repairs need
+
+        plan = plan_several(reading, revision, in_doubt)
+    elif verb in ("finish", "undo"):
         from magetui.engine.repair.plan import plan_repair  # gathers evidence, and loads what only that needs
 
         plan = plan_repair(reading, verb, in_doubt)
@@ -62,6 +66,8 @@ def _contents(workspace: Workspace, plan: Plan) -> Iterator[ScriptContent]:
     """Yield the content of each script that the plan runs, and of the env.py that runs them."""
     by_id, scripts = workspace.chain.by_id, workspace.project.scripts
     running = [step.revision for step in plan.steps if step.direction != "stamp"]
+    if plan.repair is not None and plan.repair.then:
+        running = [part.revision for part in plan.repair.parts]
     yield from (content_of(by_id[revision].path) for revision in running if revision in by_id)
     if scripts.kind == "alembic" and plan.repair is None and plan.replace_unknown is None:
         yield content_of(Path(scripts.script_location) / "env.py")

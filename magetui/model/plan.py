@@ -8,11 +8,11 @@ from typing import Literal
 from magetui.model.operations import Operation
 from magetui.model.schema import SchemaSketch
 
-ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo", "clean"]
+ChangeVerb = Literal["migrate", "rollback", "stamp", "finish", "undo", "repair", "clean"]
 SignalAction = Literal["cancel", "terminate"]
 # Journals record more than runs: a session that was cancelled or ended, and a backup.
 RunVerb = Literal[ChangeVerb, SignalAction, "backup"]
-Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo", "clean"]
+Direction = Literal["upgrade", "downgrade", "stamp", "finish", "undo", "repair", "clean"]
 OnDisconnect = Literal["continue", "cancel"]
 LossKind = Literal["table", "column", "enum-value", "rows"]
 
@@ -49,8 +49,8 @@ class RepairStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
-    """The steps, in their order, that finish or undo a partially applied revision, or remove leftovers.
+class RepairPart:
+    """The steps of a repair that belong to one revision, in their order.
 
     `file` is the revision's script; None if no step needs it. `sketches` are what each direction of the script finds
     if it inspects the schema: see `Recorded`.
@@ -60,6 +60,24 @@ class Repair:
     file: str | None
     steps: tuple[RepairStep, ...]
     sketches: tuple[tuple[str, int, SchemaSketch], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repair(RepairPart):
+    """What finishes or undoes a partially applied revision, or removes leftovers.
+
+    A repair over several revisions has one part for each: this one, and those in `then`.
+    """
+
+    then: tuple[RepairPart, ...] = ()
+
+    @property
+    def parts(self) -> tuple[RepairPart, ...]:
+        return self, *self.then
+
+    @property
+    def all_steps(self) -> tuple[RepairStep, ...]:
+        return tuple(step for part in self.parts for step in part.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +147,14 @@ class Plan:
         if self.verb == "stamp":
             return f"stamp: {change}, and no SQL of the chain runs"
         if self.repair is not None:
-            count = len(self.repair.steps)
+            count = len(self.repair.all_steps)
             operations = "1 operation" if count == 1 else f"{count} operations"
             if self.verb == "clean":
                 return f"clean: {operations} on what earlier runs left, {change}"
+            if self.verb == "repair":
+                revisions = len([part for part in self.repair.parts if part.steps])
+                over = "1 revision" if revisions == 1 else f"{revisions} revisions"
+                return f"repair: {operations} of {over}, {change}"
             return f"{self.verb} the partially applied revision {self.repair.revision}: {operations}, {change}"
         steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
         return f"{self.verb} from {start} to {end}: {steps}"

@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from magetui.model import operations as recorded
-from magetui.model.plan import Repair, RepairStep
+from magetui.model.plan import Repair, RepairPart, RepairStep
 from magetui.protocol.requests import RenderRepairRequest, Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
@@ -100,19 +100,21 @@ class Action:
 def carry_out(repair: Repair, context: MigrationContext) -> None:
     """Do a repair's steps in order, on a connection or into a buffer. Raises `ScriptsChanged` before the first step."""
     metadata = context.opts.get("target_metadata")
-    actions = _actions(repair, context.dialect.name, {} if metadata is None else {"target_metadata": metadata})
+    naming = {} if metadata is None else {"target_metadata": metadata}
+    parts = [_actions(part, context.dialect.name, naming) for part in repair.parts]
     with Operations.context(context) as operations:
+        actions = [action for part in parts for action in part]
         for autocommit, group in groupby(actions, key=lambda action: action.step.autocommit):
             with context.autocommit_block() if autocommit else nullcontext():
                 for batch, batch_group in groupby(group, key=lambda action: action.batch):
                     _do(operations, batch, list(batch_group))
 
 
-def _sketches(repair: Repair, direction: str) -> Sketches:
+def _sketches(repair: RepairPart, direction: str) -> Sketches:
     return [(after, sketch) for way, after, sketch in repair.sketches if way == direction]
 
 
-def _actions(repair: Repair, dialect: str, naming: Mapping[str, Any]) -> list[Action]:
+def _actions(repair: RepairPart, dialect: str, naming: Mapping[str, Any]) -> list[Action]:
     module = None
     if repair.file is not None:
         path = Path(repair.file)

@@ -183,7 +183,8 @@ def _advise(
         case verdicts.Unsure(unread):
             return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
         case verdicts.NoMatch():
-            return f"{BEFORE_CHANGES}, find out where the differences come from.", None
+            advice = f"{BEFORE_CHANGES}, find out where the differences come from."
+            return f"{advice} This command shows what 'repair' would do:", "magetui plan repair"
         case verdicts.Matches() | verdicts.MatchesLoosely() | verdicts.MadeFromModels():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), current)
 

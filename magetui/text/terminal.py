@@ -327,7 +327,7 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 def repair_lines(plan: Plan) -> Iterable[str]:
     """Yield the operations of a repair, one a line, and the notes on them."""
-    for step in plan.repair.steps if plan.repair is not None else ():
+    for step in plan.repair.all_steps if plan.repair is not None else ():
         yield f"    {operations.doing(step.operation)}"
     for note in plan.notes:
         yield from wrapped(f"  ! {formats.plain(note)}", WRAP, 4)

@@ -66,7 +66,7 @@ def recorded_steps(reading: Reading, plan: Plan) -> list[Step]:
     Raises as `on_database`.
     """
     if plan.repair is not None:
-        recorded = Recorded(tuple(step.operation for step in plan.repair.steps))
+        recorded = Recorded(tuple(step.operation for step in plan.repair.all_steps))
         return [(plan.repair.revision, plan.verb, recorded)]
     steps = [step for step in plan.steps if step.direction != "stamp"]
     recordings = record_revisions(reading.workspace, [step.revision for step in steps])

@@ -132,7 +132,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         tuple(steps),
         losses,
         no_forecast,
-        preflight(reading, recorded) if plan.repair is None else None,
+        preflight(reading, recorded) if _has_preflight(plan, backend) else None,
         owner,
         other_backup=other_backup,
         waits=_holder(reading),
@@ -144,6 +144,11 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     except MagetuiError as error:
         why = f"The schema could not be compared with the current revision. {error.message}"
         return replace(preview, not_compared=why)
+
+
+def _has_preflight(plan: Plan, backend: str) -> bool:
+    """Return whether the rules know the plan's operations. A repair of SQLite opens the batches of the scripts again."""
+    return plan.repair is None or (plan.verb == "repair" and backend == "postgresql")
 
 
 def _holder(reading: Reading) -> str | None:

@@ -87,12 +87,12 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
         database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
         creates_version_table=missing_version_table(workspace, snapshot),
-        repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps), _sketches(case.recording)),
+        repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps), sketches_of(case.recording)),
         notes=notes,
     )
 
 
-def _sketches(recording: Recording) -> tuple[tuple[str, int, SchemaSketch], ...]:
+def sketches_of(recording: Recording) -> tuple[tuple[str, int, SchemaSketch], ...]:
     ways = (("upgrade", recording.upgrade), ("downgrade", recording.downgrade))
     return tuple((direction, after, sketch) for direction, made in ways for after, sketch in made.sketches)
 
@@ -154,10 +154,10 @@ def _steps(case: _Case, verb: RepairVerb, in_doubt: InDoubt | None) -> tuple[tup
         if any(isinstance(part, ops.Unclear) for part in parts_of(operation, case.start.dialect)):
             raise RefusedError(
                 f"{partial.revision} cannot be undone automatically: no schema shows whether this was run, and its "
-                f"text does not say what it does: {_describe(operation)}. Nothing was changed."
+                f"text does not say what it does: {describe(operation)}. Nothing was changed."
             )
     unseen = tuple(
-        f"No schema shows whether this was run, and it is not undone: {_describe(operation)}" for operation in doubtful
+        f"No schema shows whether this was run, and it is not undone: {describe(operation)}" for operation in doubtful
     )
     indexes = [
         RepairStep(operation)
@@ -173,7 +173,7 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     operations = partial.operations
     doubtful = [index for index in partial.doubt if isinstance(operations[index], UNSEEN)]
     if doubtful and in_doubt is None:
-        names = "; ".join(_describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
+        names = "; ".join(describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
         raise RefusedError(
             f"No schema shows whether this part of {partial.revision} was run: {names}. Find out. Then use --in-doubt "
             "run if it was not run, or --in-doubt skip if it was. Nothing was changed."
@@ -187,11 +187,11 @@ def _continue(partial: PartiallyApplied, in_doubt: InDoubt | None) -> tuple[tupl
     )
     fate = {"run": "it is run now", "skip": "it is left out", None: ""}[in_doubt]
     return steps, tuple(
-        f"No schema shows whether this was run, and {fate}: {_describe(operations[index])}" for index in doubtful
+        f"No schema shows whether this was run, and {fate}: {describe(operations[index])}" for index in doubtful
     )
 
 
-def _describe(operation: ops.Operation) -> str:
+def describe(operation: ops.Operation) -> str:
     if isinstance(operation, ops.ExecuteSql):
         sql = " ".join(operation.sql.split())
         return sql if len(sql) <= SQL_SHOWN else f"{sql[:SQL_SHOWN]}…"

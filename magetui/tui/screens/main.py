@@ -197,6 +197,9 @@ class MainScreen(Screen[None]):
             return selected if selected and selected not in applied else head, None
         if name == "rollback":
             return selected if selected in applied and selected not in current else "-1", None
+        if name == "repair":
+            known = [row for row in current if row in chain.by_id]
+            return selected or (known[0] if len(known) == 1 else "head"), None
         return selected or _matching_revision(diagnosis), next(iter(chain.unknown(current)), None)
 
     # -- opening the row at the cursor

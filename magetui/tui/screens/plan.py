@@ -312,10 +312,10 @@ class PlanScreen(OverScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow no letter before the plan is complete: what is typed ahead may be the name that the plan asks for."""
         if action in ("edit", "in_doubt", "on_disconnect", "verify", "locks", "backup"):
-            only_for = {"verify": "stamp", "in_doubt": "finish"}.get(action, self._question.verb)
+            only_for = {"verify": ("stamp",), "in_doubt": ("finish", "repair")}.get(action, (self._question.verb,))
             if action == "in_doubt" and self._plan is not None and self._question.in_doubt is None:
                 return False  # nothing of the revision is in doubt
-            return self._is_settled and only_for == self._question.verb
+            return self._is_settled and self._question.verb in only_for
         return super().check_action(action, parameters)
 
     def action_locks(self) -> None:

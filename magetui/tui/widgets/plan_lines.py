@@ -63,7 +63,7 @@ def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int, advise: Callab
     if plan.verb == "stamp" and not plan.empty:
         verifies = f"v verifies first that the schema is what {plan.target_revision} makes."
         yield from hanging("", verifies, width, QUIET)
-    for step in plan.repair.steps if plan.repair is not None else ():
+    for step in plan.repair.all_steps if plan.repair is not None else ():
         yield from hanging("    ", operations.doing(step.operation), width)
     for note in plan.notes:
         yield from hanging("  ! ", advise(note), width, WARNING, WARNING)
