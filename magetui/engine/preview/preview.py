@@ -147,7 +147,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
 
 
 def _has_preflight(plan: Plan, backend: str) -> bool:
-    """Return whether the rules know the plan's operations. A repair of SQLite opens the batches of the scripts again."""
+    """Return whether the rules know the plan's operations. On SQLite a repair opens batches again."""
     return plan.repair is None or (plan.verb == "repair" and backend == "postgresql")
 
 
