@@ -114,6 +114,7 @@ IN_DOUBT = Parameter(
     "WHAT",
     choices=("run", "skip"),
 )
+COMMIT_EACH = Parameter("--commit-each", "one run and one transaction for each revision, instead of one for all")
 COMMON = (
     Parameter("--url", "the database's SQLAlchemy URL (default: from the environment or the project)", "URL"),
     Parameter("--target", "a target of the configuration; see 'magetui config'", "NAME"),
@@ -201,7 +202,7 @@ VERBS: tuple[Verb, ...] = (
         "upgrade the database to the head, or to a revision",
         "changes the database",
         key="m",
-        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT),
+        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH),
     ),
     Verb(
         "rollback",
@@ -209,7 +210,7 @@ VERBS: tuple[Verb, ...] = (
         "destroys data",
         title="Roll back",
         key="b",
-        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT),
+        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH),
     ),
     Verb(
         "stamp",

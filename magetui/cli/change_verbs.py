@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from magetui.cli.output import answer, complain, print_lines, require_consent
+from magetui.cli.output import answer, complain, complain_wrapped, print_lines, require_consent
 from magetui.cli.read_verbs import show_plan
 from magetui.cli.run_follower import Interrupts, followed, read_lost
+from magetui.cli.slices import NOTE, run_slices, slices_of
 from magetui.cli.workspaces import open_workspace
 from magetui.config.settings import LIMITS, Settings
 from magetui.config.targets import named_target
@@ -18,6 +19,7 @@ from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.prerequisites import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import start
+from magetui.engine.runs.record import RunRecord
 from magetui.engine.schema.snapshot import Reading, open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.names import quoted
@@ -49,7 +51,10 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
             raise RefusedError("--read-only is set, so nothing is changed.")
         if plan.forbidden is not None:
             raise RefusedError(f"{plan.forbidden} Nothing was changed.")
+        slices = values.get("commit_each") and slices_of(reading.workspace, plan)
         _announce(workspace, plan)
+        if slices:
+            complain_wrapped(f"  {NOTE}")
         preview = None if verb == "stamp" and values.get("yes") else _preview(reading, plan)
     files = {str(file.path) for file in settings.files}
     for name in LIMITS:  # report the limits that a file of the project sets
@@ -64,8 +69,26 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     require_consent(values, plan_consent(plan, named, preview))
     if not values.get("yes"):
         preview = _require_same(workspace, verb, values, (plan, preview))
-    status = STATUS.get(_run(settings, workspace, plan, preview), 1)
+    if slices:
+        return _run_slices(settings, workspace, plan)
+    record = _run(settings, workspace, plan, preview)
+    answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
+    status = STATUS.get(record.outcome, 1)
     return status if status or verb != "repair" else _compared(workspace, plan)
+
+
+def _run_slices(settings: Settings, workspace: Workspace, plan: Plan) -> int:
+    """Run each step of the plan as a run of its own, and print the records. Returns the exit status of the last."""
+    records: list[RunRecord] = []
+    try:
+        records.extend(run_slices(workspace, plan, lambda *values: _run(settings, *values)))
+    finally:
+        answer(
+            settings,
+            lambda: {"runs": [*map(documents.run_document, records)]},
+            lambda text: (line for record in records for line in text.run(record)),
+        )
+    return STATUS.get(records[-1].outcome, 1) if records else 1
 
 
 def _compared(workspace: Workspace, plan: Plan) -> int:
@@ -112,8 +135,8 @@ def _require_same(
     return preview
 
 
-def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview | None) -> str:
-    """Run the plan, follow the run, print its record, and return its outcome."""
+def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview | None) -> RunRecord:
+    """Run the plan, follow the run, and return its record."""
     losses = () if preview is None else preview.losses.known
     lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
     timeouts = Timeouts(lock_ms, statement_ms)
@@ -125,8 +148,7 @@ def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview 
         record = followed(started)
         if record.outcome == "lost":
             record = read_lost(settings, record, just_ended=True)
-        answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
-    return record.outcome
+    return record
 
 
 def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
