@@ -188,6 +188,11 @@ class Workspace:
         literal = located.url is not None and not located.url.startswith(PLACEHOLDER)
         return literal and not located.scripts.several and not self._env_text.makes_url
 
+    @property
+    def commits_each(self) -> bool:
+        """Whether env.py has each revision in a transaction of its own, as far as its text says it."""
+        return self.located.kind == "alembic" and self._env_text.commits_each
+
     @cached_property
     def _env_text(self) -> EnvText:
         return read_env_text(Path(self.located.scripts.script_location) / "env.py")

@@ -77,6 +77,23 @@ def test_yes_does_not_run_what_will_fail_unless_it_is_set_to(
     assert "The database is unchanged." in failed.stdout
 
 
+@pytest.mark.parametrize("commits_each", [False, True])
+def test_a_new_enum_value_is_used_by_the_next_revision(
+    commits_each: bool, magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    adds = Revision("rev2", "rev1", "Adds", "op.execute(\"ALTER TYPE state ADD VALUE 'late'\")")
+    uses = Revision("rev3", "rev2", "Uses", "op.execute(\"ALTER TABLE t2 ALTER COLUMN state SET DEFAULT 'late'\")")
+    project = at_rev1(magetui, tmp_path, pg_database, adds, uses)
+    pg_database.rows("CREATE TYPE state AS ENUM ('new')")
+    pg_database.rows("CREATE TABLE t2 (state state)")
+    if commits_each:
+        env = project.ini.parent / "migrations" / "env.py"
+        env.write_text(env.read_text().replace("configure(", "configure(transaction_per_migration=True, "))
+    foreseen = magetui("--config", project.ini, "preflight").status
+    assert foreseen == (0 if commits_each else 3)
+    assert (magetui("--config", project.ini, "migrate", "--yes").status == 0) is commits_each
+
+
 def test_every_cause_is_found_and_not_only_the_first(magetui: Magetui, tmp_path: Path, database: Database) -> None:
     later = (
         Revision("rev2", "rev1", "Two", 'op.drop_table("absent")\nop.create_table("t1", sa.Column("id", sa.Integer))'),

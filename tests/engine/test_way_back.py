@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,20 @@ def test_a_script_that_was_edited_after_it_was_applied_is_named(
     [edited] = [one for one in found if one["code"] == "script-edited"]
     assert edited["message"] == "The script of rev2 was edited after run 1 had applied it to this database."
     assert edited["facts"] == {"revisions": ["rev2"], "runs": [1]}
+
+
+def test_an_unknown_revision_is_found_in_an_installed_package(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    environment = tmp_path / "environment"
+    packaged = make_project(environment / "lib" / "python3.11" / "site-packages" / "shop", linear(3), "sqlite://")
+    (environment / "bin").mkdir()
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    sqlite_database.rows("CREATE TABLE alembic_version (version_num varchar(32))")
+    sqlite_database.rows("INSERT INTO alembic_version VALUES ('rev3')")
+    python = ("--python", environment / "bin" / "python")
+    found = magetui("--config", project.ini, *python, "diagnose", "--json").json["findings"]
+    [finding] = [one for one in found if one["code"] == "unknown-revision"]
+    [script] = packaged.ini.parent.rglob("rev3*.py")
+    assert f"The installed package shop has it: {script}." in finding["message"]

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from magetui.engine.diagnosis.finding import Finding, some
 from magetui.engine.project.git_refs import find_in_git
+from magetui.engine.project.installed_scripts import find_installed
 from magetui.engine.runs.applied_scripts import applied_scripts, offer_sentence, way_back
 from magetui.engine.workspace import Workspace
 from magetui.protocol.contents import digest_of
@@ -41,16 +42,18 @@ def _placed(workspace: Workspace, unknown: Sequence[str], finding: Finding) -> F
     revision, project = finding.facts["current"], workspace.project
     has_repository = project.kind == "alembic" and workspace.untrusted is None and REVISION.fullmatch(revision)
     place = find_in_git(project.folder, revision) if has_repository else None
+    installed = find_installed(workspace.python.path, revision) if project.kind == "alembic" else None
     try:
         back = way_back(workspace.environment, workspace.target.redacted, workspace.chain, unknown)
     except OSError:  # the cache cannot be written
         back = None
     sentences = [finding.message]
-    sentences += [place.sentence] if place is not None else []
+    sentences += [found.sentence for found in (place, installed) if found is not None]
     sentences += [offer_sentence(back)] if back is not None else []
     facts = {
         "commit": None if place is None else place.commit,
         "refs": [] if place is None else list(place.refs),
+        "installed": None if installed is None else str(installed.file),
         "kept_by_runs": [] if back is None else sorted({script.run for script in back.scripts}),
     }
     return replace(finding, message=" ".join(sentences), facts={**finding.facts, **facts})

@@ -36,6 +36,7 @@ class EnvText:
     makes_url: bool
     configured: Configured | None
     has_metadata: bool = False  # True if it configures a target_metadata, which may name constraints
+    commits_each: bool = False  # True if it configures a transaction for each revision
 
 
 def read_env_text(file: Path) -> EnvText:
@@ -47,7 +48,7 @@ def read_env_text(file: Path) -> EnvText:
     nodes = (node for node in ast.walk(tree) if isinstance(node, (ast.Attribute, ast.Name)))
     names = {node.attr if isinstance(node, ast.Attribute) else node.id for node in nodes}
     makes_url = bool(names & MAKES_URL) or not names & TAKES_URL or _sets_url(tree)
-    return EnvText(makes_url, _configured(tree), _has_metadata(tree))
+    return EnvText(makes_url, _configured(tree), _has_metadata(tree), _commits_each(tree))
 
 
 def mentions_naming(folder: Path) -> bool:
@@ -63,6 +64,20 @@ def _python_files(folder: Path) -> Iterator[Path]:
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in NOT_THE_PROJECTS]
         yield from (Path(path, name) for name in files if name.endswith(".py"))
+
+
+def _commits_each(tree: ast.AST) -> bool:
+    """Return True if every call of `configure` passes `transaction_per_migration=True`, by the text."""
+    wanted = [
+        any(
+            keyword.arg == "transaction_per_migration"
+            and isinstance(keyword.value, ast.Constant)
+            and keyword.value.value is True
+            for keyword in call.keywords
+        )
+        for call in _configure_calls(tree)
+    ]
+    return bool(wanted) and all(wanted)
 
 
 def _has_metadata(tree: ast.AST) -> bool:

@@ -72,6 +72,8 @@ class _Walk:
 
     def step(self, revision: str, direction: str, recorded: Recorded) -> StepAnswer:
         causes: list[Cause] = []
+        if self._reading.workspace.commits_each:  # then what an earlier revision added to an enum type may be used
+            self._moment = replace(self._moment, added_values=frozenset())
         if self._unread is not None:
             causes.append(Cause("unknown", None, f"what {self._unread} leaves behind"))
         else:
