@@ -184,6 +184,8 @@ def _advise(
             return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
         case verdicts.NoMatch():
             advice = f"{BEFORE_CHANGES}, find out where the differences come from."
+            if not current or chain.unknown(current):
+                return advice, None
             return f"{advice} This command shows what 'repair' would do:", "magetui plan repair"
         case verdicts.Matches() | verdicts.MatchesLoosely() | verdicts.MadeFromModels():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), current)

@@ -119,6 +119,6 @@ def test_journals_are_for_their_owner_alone(magetui: Magetui, mage_home: Path, t
     url = f"sqlite:///{tmp_path}/data.db"
     assert magetui("--mage-path", mage_home, "--url", url, "migrate", "--revision", "c07a", "--yes").status == 0
     paths = [state_dir / "runs", *(state_dir / "runs").iterdir()]
-    assert {path.name for path in paths} == {"runs", "1.jsonl", "1.summary"}
+    assert {path.name for path in paths} == {"runs", "1.jsonl", "1.summary", "1.scripts.json"}
     for path in paths:
         assert path.stat().st_mode & 0o077 == 0

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,11 @@ def scripts_path(journal: Path) -> Path:
     return journal.with_suffix(".scripts.json")
 
 
-def keep_scripts(journal: Path, chain: Chain, plan: Plan) -> None:
-    """Keep the scripts that the plan upgrades to, beside the run's journal. Raises `OSError`."""
+def keep_scripts(journal: Path, chain: Chain, plan: Plan, clean: Callable[[str], str]) -> None:
+    """Keep the scripts that the plan upgrades to, beside the run's journal. Raises `OSError`.
+
+    A script in which `clean` finds a credential is not kept: it has no way back without its release.
+    """
     digests = {content.file: content.digest for content in plan.contents}
     kept = []
     for step in plan.steps:
@@ -48,6 +52,8 @@ def keep_scripts(journal: Path, chain: Chain, plan: Plan) -> None:
         if script is None or step.direction != "upgrade" or script.path.stat().st_size > LONGEST:
             continue
         text = script.path.read_bytes().decode("utf-8", "surrogateescape")
+        if clean(text) != text:
+            continue
         kept.append(AppliedScript(step.revision, script.path.name, digests.get(str(script.path), ""), text))
     if kept:
         write_document(scripts_path(journal), codec.encode(KeptScripts(FORMAT, plan.url, tuple(kept))))
