@@ -32,7 +32,8 @@ class PartialRevisions:
         If several do, it is one that a run on the current revision starts with, or else the newest one.
         """
         newest_first = list(reversed(self.history.oldest_first))
-        newest_first.sort(key=lambda revision: not (current and set(current).issuperset(revision.down_revisions)))
+        is_next = {r.revision for r in newest_first if r.down_revisions and {*current} >= {*r.down_revisions}}
+        newest_first.sort(key=lambda revision: revision.revision not in is_next)
         for revision in newest_first:
             name = revision.revision
             for direction, start in (("upgrade", self.history.before[name]), ("downgrade", self.history.after[name])):
