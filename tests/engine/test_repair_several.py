@@ -195,3 +195,35 @@ def test_changed_rows_are_run_or_left_out_as_the_operator_says(
     assert done.status == 0, done
     assert database.rows("SELECT pages FROM book") == [(1,)]
     assert database.current == ["rev3"]
+
+
+def branch(name: str, after: str) -> Revision:
+    create = f'op.create_table("{name}", sa.Column("id", sa.Integer, primary_key=True))'
+    return Revision(name, after, f"Branch {name}", create, f'op.drop_table("{name}")')
+
+
+def test_the_tables_and_the_current_revision_of_another_branch_stay(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    branches = (branch("left1", "rev1"), branch("left2", "left1"), branch("right1", "rev1"))
+    project = make_project(tmp_path / "project", (CHAIN[0], *branches), database.url)
+    migrate(magetui, project, "heads")
+    database.rows("INSERT INTO right1 (id) VALUES (1)")
+    database.rows("DROP TABLE left1")
+    repaired = magetui("--config", project.ini, "repair", "--revision", "left2", "--yes")
+    assert repaired.status == 0, repaired
+    assert sorted(database.current) == ["left2", "right1"]
+    assert database.rows("SELECT id FROM right1") == [(1,)]
+    assert database.rows("SELECT id FROM left1") == []
+
+
+def test_tables_of_a_branch_that_nobody_recorded_are_not_undone(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    branches = (branch("left1", "rev1"), branch("right1", "rev1"))
+    project = make_project(tmp_path / "project", (CHAIN[0], *branches), database.url)
+    migrate(magetui, project, "heads")
+    database.rows("DELETE FROM alembic_version WHERE version_num = 'right1'")
+    refused = magetui("--config", project.ini, "repair", "--revision", "left1", "--yes")
+    assert refused.status == 4, refused
+    assert "table right1 exists and should not" in refused.stderr

@@ -54,8 +54,8 @@ def plan_several(reading: Reading, revision: str | None, in_doubt: InDoubt | Non
             "An operation contains what looks like a secret, and magetui keeps no secrets. Do it by hand: 'magetui "
             "evidence' lists the operations. Nothing was changed."
         )
-    current, result = snapshot.current, (goal,)
-    is_done = not repair.all_steps and current == result
+    current, result = snapshot.current, tuple(sorted((goal, *way.others)))
+    is_done = not repair.all_steps and sorted(current) == [*result]
     return Plan(
         verb="repair",
         current=current,
@@ -100,8 +100,12 @@ class _Way:
         self._state = _named(SchemaState.read(dialect, schema, details, snapshot.enum_types), self._history)
         self._details = {self._state.name(d.table.schema, d.table.name): d for d in details}
         self._applied = self._chain.applied([row for row in snapshot.current if row in self._chain.by_id])
-        self._wanted = self._history.ancestors([goal])
-        self._expected = self._history.at([goal])
+        below = self._history.ancestors([goal])
+        # The current revisions of other branches stay as they are.
+        known = [row for row in snapshot.current if row in self._chain.by_id and row not in below]
+        self.others = tuple(row for row in known if goal not in self._history.ancestors([row]))
+        self._wanted = self._history.ancestors([goal, *self.others])
+        self._expected = self._history.at([goal, *self.others])
         self._needed: frozenset[tuple[str, int]] = frozenset()  # a revision, and the place of an operation in it
         self.goal = goal
         self.notes: list[str] = []
@@ -116,12 +120,10 @@ class _Way:
     # -- undoing what comes after the goal
 
     def undone(self) -> list[RepairPart]:
-        """Return what undoes the operations of revisions that are not below the goal, the newest first."""
-        return [
-            part
-            for revision in reversed(self._history.oldest_first)
-            if revision.revision not in self._wanted and (part := self._undo(revision.revision)) is not None
-        ]
+        """Return what undoes the operations of revisions that come after the goal, the newest first."""
+        names = [revision.revision for revision in reversed(self._history.oldest_first)]
+        after = (n for n in names if n not in self._wanted and self.goal in self._history.ancestors([n]))
+        return [part for name in after if (part := self._undo(name)) is not None]
 
     def _undo(self, name: str) -> RepairPart | None:
         recording, done = self._recordings[name], []
@@ -136,13 +138,13 @@ class _Way:
             steps, notes = reversal.of(done, self._history.before[name])
         except NoReversalError as error:
             raise RefusedError(
-                f"Objects of {name} are there, which is not below {self.goal}, and they cannot be undone: {error}. "
+                f"Objects of {name} are there, which comes after {self.goal}, and they cannot be undone: {error}. "
                 "Nothing was changed."
             ) from None
         self._state = self._state.applying(step.operation for step in steps)
         self.notes += [
             *notes,
-            f"{name} is not below the goal: {_operations(len(done))} of it undone.",
+            f"{name} comes after {self.goal}: {_operations(len(done))} of it undone.",
         ]
         return RepairPart(name, str(self._chain.by_id[name].path), steps, sketches_of(recording))
 
