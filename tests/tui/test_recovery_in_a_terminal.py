@@ -210,7 +210,7 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
 
 
 def test_help_says_verbs_once_and_first_where_their_keys_act(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
-    terminal = open_screen(mage.url, size=(100, 60), until="UP TO DATE")
+    terminal = open_screen(mage.url, size=(100, 64), until="UP TO DATE")
     terminal.press("?")
     terminal.wait_for("The chain of migration scripts")
     verbs, _, keys = terminal.wait_for(r"^ *q +Quit").partition("Keys")

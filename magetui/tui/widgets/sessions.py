@@ -58,6 +58,7 @@ class SessionRows(Rows):
     def __init__(self, *, id: str, empty: str = "") -> None:
         super().__init__(id=id, empty=empty)
         self._sessions: dict[str, Session] = {}
+        self._offered = (False, False)  # whether the keys act on the session at the cursor, and whether it has a query
 
     @property
     def chosen(self) -> Session | None:
@@ -68,7 +69,7 @@ class SessionRows(Rows):
         """Show the tree of `session_rows`. The keys do not act on the session `own`."""
         self._sessions = {key_of(session): session for session in sessions if own is None or session.pid != own.pid}
         self.show(lambda width: session_rows(sessions, width, own=own, more=more))
-        self.refresh_bindings()
+        self._moved()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action != "signal":
@@ -81,7 +82,12 @@ class SessionRows(Rows):
 
     @on(OptionList.OptionHighlighted)
     def _moved(self) -> None:
-        self.refresh_bindings()
+        """Offer the keys for the session at the cursor. The footer is drawn only if others are offered: it is long."""
+        chosen = self.chosen
+        offered = chosen is not None, chosen is not None and runs_query(chosen)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     @on(Rows.Opened)
     def _opened_session(self, event: Rows.Opened) -> None:
