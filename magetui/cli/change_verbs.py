@@ -64,31 +64,45 @@ def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> i
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     if values.get("yes") and named is not None and named.production:
         complain(f"  this is {named.called}")
-    if values.get("yes") and not settings.despite_preflight:
+    if values.get("yes") and not settings.despite_preflight and not slices:  # each slice has its own preflight
         _require_passing(plan, preview)
     require_consent(values, plan_consent(plan, named, preview))
     if not values.get("yes"):
         preview = _require_same(workspace, verb, values, (plan, preview))
     if slices:
-        return _run_slices(settings, workspace, plan)
+        return _run_slices(settings, workspace, plan, preview)
     record = _run(settings, workspace, plan, preview)
     answer(settings, lambda: documents.run_document(record), lambda text: text.run(record))
     status = STATUS.get(record.outcome, 1)
     return status if status or verb != "repair" else _compared(workspace, plan)
 
 
-def _run_slices(settings: Settings, workspace: Workspace, plan: Plan) -> int:
+def _run_slices(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview | None) -> int:
     """Run each step of the plan as a run of its own, and print the records. Returns the exit status of the last."""
     records: list[RunRecord] = []
+    status = 1
     try:
-        records.extend(run_slices(workspace, plan, lambda *values: _run(settings, *values)))
-    finally:
-        answer(
-            settings,
-            lambda: {"runs": [*map(documents.run_document, records)]},
-            lambda text: (line for record in records for line in text.run(record)),
-        )
-    return STATUS.get(records[-1].outcome, 1) if records else 1
+        for record in run_slices(
+            workspace,
+            plan,
+            preview,
+            lambda *values: _run(settings, *values),
+            despite_preflight=settings.despite_preflight,
+        ):
+            records.append(record)
+        status = STATUS.get(records[-1].outcome, 1)
+    except RefusedError as error:
+        complain(error.message)
+        status = error.status
+    except KeyboardInterrupt:
+        complain(f"Interrupted. {len(records)} of {len(plan.steps)} revisions are committed.")
+        status = STATUS["cancelled"]
+    answer(
+        settings,
+        lambda: {"runs": [*map(documents.run_document, records)]},
+        lambda text: (line for record in records for line in text.run(record)),
+    )
+    return status
 
 
 def _compared(workspace: Workspace, plan: Plan) -> int:

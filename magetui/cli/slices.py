@@ -16,6 +16,8 @@ from magetui.engine.runs.record import RunRecord
 from magetui.engine.schema.snapshot import open_reading
 from magetui.engine.workspace import Workspace
 from magetui.model.plan import Plan
+from magetui.text.consent import lost
+from magetui.text.preflight import conclusion
 
 NOTE = (
     "Each revision is committed by itself. If one fails or is cancelled, those before it stay, and an application that "
@@ -34,6 +36,15 @@ class Slice:
 
 def slices_of(workspace: Workspace, plan: Plan) -> tuple[Slice, ...]:
     """Return the slices in the order of the plan. Raises `RefusedError` if a step cannot be a run of its own."""
+    if plan.kept_scripts is not None:
+        raise RefusedError(
+            "--commit-each cannot use scripts of earlier runs. Roll back without it. Nothing was changed."
+        )
+    if plan.verb == "rollback" and len(plan.current) > 1:
+        raise RefusedError(
+            "--commit-each cannot go back from several current revisions: the revision between two runs would be "
+            "ambiguous. Roll back without it. Nothing was changed."
+        )
     by_id = workspace.chain.by_id
     slices = []
     for step in plan.steps:
@@ -50,26 +61,33 @@ def slices_of(workspace: Workspace, plan: Plan) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
-def run_slices(workspace: Workspace, plan: Plan, run: RunPlan) -> Iterator[RunRecord]:
-    """Yield the record of each run, until one does not end as done. Raises `RefusedError` if the plan is void."""
+def run_slices(
+    workspace: Workspace, plan: Plan, consented: Preview | None, run: RunPlan, *, despite_preflight: bool
+) -> Iterator[RunRecord]:
+    """Yield the record of each run, until one does not end as done, or was to be cancelled.
+
+    Raises `RefusedError` if a slice is not what was consented to, or if it will fail.
+    """
     digests = {content.file: content.digest for content in plan.contents}
+    known = lost(consented.losses) if consented is not None else None
     slices = slices_of(workspace, plan)
     for number, part in enumerate(slices):
         where = f"{number} of {len(slices)} revisions are committed, and the others were not run."
         with open_reading(workspace) as reading:
             try:
                 one = make_plan(reading, plan.verb, part.target)
+                preview = preview_plan(reading, one)
             except MagetuiError as error:
                 raise RefusedError(f"{error.message} {where}") from error
             if [step.revision for step in one.steps] != [part.revision] or one.url != plan.url:
                 raise RefusedError(f"Somebody else has changed the current revision meanwhile. {where}")
             if any(digests.get(content.file) != content.digest for content in one.contents):
                 raise RefusedError(f"The script of {part.revision} has changed since you saw the plan. {where}")
-            try:
-                preview = preview_plan(reading, one)
-            except MagetuiError:
-                preview = None  # it is only for the record: the consent was to the complete plan
-        record = run(reading.workspace, one, preview)
+            if known is not None and not lost(preview.losses) <= known:
+                raise RefusedError(f"{part.revision} would lose rows that the plan did not name. {where}")
+            if preview.preflight is not None and preview.preflight.answer == "fails" and not despite_preflight:
+                raise RefusedError(f"{conclusion(preview.preflight)} {where}")
+        record = run(workspace, one, preview)
         yield record
-        if record.outcome != "done":
+        if record.outcome != "done" or record.cancel_requested:
             return

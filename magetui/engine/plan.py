@@ -66,7 +66,7 @@ def _contents(workspace: Workspace, plan: Plan) -> Iterator[ScriptContent]:
     """Yield the content of each script that the plan runs, and of the env.py that runs them."""
     by_id, scripts = workspace.chain.by_id, workspace.project.scripts
     running = [step.revision for step in plan.steps if step.direction != "stamp"]
-    if plan.repair is not None and plan.repair.then:
+    if plan.repair is not None and plan.verb == "repair":
         running = [part.revision for part in plan.repair.parts]
     yield from (content_of(by_id[revision].path) for revision in running if revision in by_id)
     if scripts.kind == "alembic" and plan.repair is None and plan.replace_unknown is None:
@@ -82,7 +82,13 @@ def _with_kept_scripts(reading: Reading, revision: str | None, unknown: Sequence
 
     workspace = reading.workspace
     try:
-        back = way_back(workspace.environment, workspace.target.redacted, workspace.chain, unknown)
+        back = way_back(
+            workspace.environment,
+            workspace.target.redacted,
+            workspace.project.scripts.version_name,
+            workspace.chain,
+            unknown,
+        )
     except OSError:
         back = None
     if back is None:

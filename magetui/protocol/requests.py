@@ -35,6 +35,11 @@ class Scripts:
     kept: bool = False  # whether a version location is ours, with scripts that earlier runs kept
     naming: tuple[tuple[str, str], ...] = ()  # the naming convention of env.py's target_metadata
 
+    @property
+    def version_name(self) -> str:
+        """The version table, with its schema if that is configured."""
+        return ".".join(filter(None, (self.version_table_schema, self.version_table)))
+
 
 @dataclass(frozen=True, slots=True)
 class ChildRequest:

@@ -169,6 +169,8 @@ class SchemaAnswers:
 
     def _load_enums(self, _connection: Any, schema: str | None = None, **_: Any) -> list[Any]:
         sketch = self._sketch(None)
+        if not sketch.complete:
+            raise LiveDataRead("it inspects the live schema: its enum types")
         return [
             _Partly(name=enum.name, schema=enum.schema or sketch.default_schema, visible=True, labels=list(enum.values))
             for enum in sketch.enums
@@ -222,6 +224,8 @@ def _named(name: str | None, **facts: Any) -> _Partly:
 
 
 def _path(sketch: SchemaSketch, schema: str | None, table: str) -> Path:
+    if schema == "public" and sketch.default_schema is None:  # it may be the default one, which is not known
+        raise LiveDataRead("it inspects the live schema: the schema public")
     return None if schema == sketch.default_schema else schema, table
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
-from tests.support.databases import Database
+from tests.support.databases import Database, PostgresDatabase
 
 CHAIN = (
     Revision(
@@ -227,3 +227,77 @@ def test_tables_of_a_branch_that_nobody_recorded_are_not_undone(
     refused = magetui("--config", project.ini, "repair", "--revision", "left1", "--yes")
     assert refused.status == 4, refused
     assert "table right1 exists and should not" in refused.stderr
+
+
+STATUS = Revision(
+    "rev3",
+    "rev2",
+    "Another type",
+    'with op.batch_alter_table("book") as batch:\n    batch.drop_column("pages")\n'
+    'with op.batch_alter_table("book") as batch:\n'
+    '    batch.add_column(sa.Column("pages", sa.String(20), nullable=False, server_default="new"))',
+)
+
+
+def test_a_column_that_lost_a_default_is_not_dropped_and_added_again(
+    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase
+) -> None:
+    project = make_project(tmp_path / "project", (*CHAIN[:2], STATUS), pg_database.url)
+    migrate(magetui, project, "rev3")
+    pg_database.rows("INSERT INTO book (id, pages) VALUES (1, 'many')")
+    pg_database.rows("ALTER TABLE book ALTER COLUMN pages DROP NOT NULL")
+    refused = magetui("--config", project.ini, "repair", "--yes")
+    assert refused.status == 4, refused
+    assert "cannot be worked out" in refused.stderr
+    assert pg_database.rows("SELECT pages FROM book") == [("many",)]
+
+
+def test_a_column_of_the_old_type_is_replaced(magetui: Magetui, tmp_path: Path, database: Database) -> None:
+    project = make_project(tmp_path / "project", (*CHAIN[:2], STATUS), database.url)
+    migrate(magetui, project, "rev2")
+    done = magetui("--config", project.ini, "repair", "--revision", "rev3", "--yes")
+    assert done.status == 0, done
+    assert magetui("--config", project.ini, "verify", "--yes").status == 0
+
+
+RENAMED = Revision(
+    "rev3",
+    "rev2",
+    "Another name",
+    'op.drop_index("ix_author_name", "author")\nop.create_index("ix_name_of_author", "author", ["name"])',
+)
+
+
+@pytest.mark.parametrize("goal", ["rev2", "rev3"])
+def test_an_index_that_got_another_name_is_no_damage(
+    goal: str, magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    project = make_project(tmp_path / "project", (*CHAIN[:2], RENAMED), database.url)
+    migrate(magetui, project, goal)
+    done = magetui("--config", project.ini, "repair", "--revision", goal, "--yes")
+    assert done.status == 0, done
+    assert "nothing to do" in done.stdout
+
+
+def test_rows_of_an_applied_revision_are_not_changed_again_without_a_word(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    rows = Revision("rev3", "rev2", "Rows", f'op.create_index("ix_pages", "book", ["pages"])\n{ROWS.upgrade}')
+    project = make_project(tmp_path / "project", (*CHAIN[:2], rows), database.url)
+    migrate(magetui, project, "rev3")
+    database.rows("DROP INDEX ix_pages")
+    refused = magetui("--config", project.ini, "repair", "--yes")
+    assert refused.status == 4, refused
+    assert "No schema shows whether this part of rev3 was run" in refused.stderr
+
+
+def test_an_unknown_or_older_current_revision_is_only_replaced_if_the_goal_is_named(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    project = make_project(tmp_path / "project", CHAIN, database.url)
+    migrate(magetui, project, "rev5")
+    for revision, reason in (("squashed", "which the chain does not have"), ("rev3", "says what to stamp")):
+        database.rows(stamped(revision))
+        refused = magetui("--config", project.ini, "repair", "--yes")
+        assert refused.status == 4, refused
+        assert reason in " ".join(refused.stderr.split())

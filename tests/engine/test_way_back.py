@@ -94,6 +94,24 @@ def test_scripts_of_another_database_are_not_taken(
     assert refused.status == 4, refused
 
 
+def test_scripts_of_another_project_in_the_same_database_are_not_taken(
+    magetui: Magetui, tmp_path: Path, database: Database
+) -> None:
+    shop = make_project(tmp_path / "shop", linear(2), database.url)
+    assert magetui("--config", shop.ini, "migrate", "--yes").status == 0
+    blog = make_project(tmp_path / "blog", linear(2), database.url)
+    env = blog.ini.parent / "migrations" / "env.py"
+    env.write_text(env.read_text().replace("configure(", 'configure(version_table="blog_version", '))
+    [gone] = blog.ini.parent.rglob("rev2*.py")
+    gone.unlink()
+    database.rows("CREATE TABLE blog_version (version_num varchar(32))")
+    database.rows("INSERT INTO blog_version VALUES ('rev2')")
+    refused = magetui("--config", blog.ini, "rollback", "--revision", "rev1", "--yes")
+    assert refused.status == 4, refused
+    assert "which the chain does not have" in refused.stderr
+    assert database.rows("SELECT * FROM t2") == []
+
+
 def test_pruned_records_take_their_scripts_with_them(
     magetui: Magetui, tmp_path: Path, database: Database, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

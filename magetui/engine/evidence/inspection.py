@@ -49,13 +49,17 @@ def through_chain(workspace: Workspace, recordings: Mapping[str, Recording]) -> 
     if not any(way.inspects for made in recordings.values() for way in (made.upgrade, made.downgrade)):
         return recordings
     inspected = _Inspected(workspace, Surroundings())
-    state, found = SchemaState(workspace.target.dialect), dict(recordings)
+    base = every = SchemaState(workspace.target.dialect)
+    after: dict[str, SchemaState] = {}
+    found = dict(recordings)
     for revision in reversed(workspace.chain.revisions):
-        made = found[revision.revision]
-        made = replace(made, upgrade=inspected.recorded(revision.revision, "upgrade", made.upgrade, state))
-        state = state.applying(operations_of(revision, made.upgrade, "upgrade"))
-        made = replace(made, downgrade=inspected.recorded(revision.revision, "downgrade", made.downgrade, state))
-        found[revision.revision] = made
+        name, parents = revision.revision, revision.parents
+        before = base if not parents else after[parents[0]] if len(parents) == 1 else every
+        made = found[name]
+        made = replace(made, upgrade=inspected.recorded(name, "upgrade", made.upgrade, before))
+        operations = operations_of(revision, made.upgrade, "upgrade")
+        after[name], every = before.applying(operations), every.applying(operations)
+        found[name] = replace(made, downgrade=inspected.recorded(name, "downgrade", made.downgrade, after[name]))
     inspected.keep()
     return found
 
@@ -117,7 +121,7 @@ class _Inspected:
         with suppress(codec.CodecError):
             if kept is not None:
                 self._kept[key] = kept  # the newest is the last
-                return codec.decode(Recorded, kept)
+                return marked(codec.decode(Recorded, kept))
         for _ in range(MOST_QUESTIONS):
             made = record_with_sketches(self._workspace, revision, sketches).recorded(direction)
             after = len(made.operations)
@@ -140,7 +144,7 @@ class _Inspected:
         unclear = {*self._views, *(table.path for table in state.tables.values() if table not in tables)}
         others = {table.path for table in tables if table.path[1] not in named}
         others.add((scripts.version_table_schema or state.default_schema, scripts.version_table))
-        is_complete = not state.open and len(others) <= MOST_NAMES
+        is_complete = not state.open and not state.open_enums and len(others) <= MOST_NAMES
         return SchemaSketch(
             tables=tuple(self._detail(state, table) for table in tables if table.path[1] in named),
             names=_paths(state, others) if is_complete else (),

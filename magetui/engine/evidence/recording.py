@@ -70,7 +70,7 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
         with suppress(OSError):  # then the child is asked again next time
             write_document(file, codec.encode(CacheFile(codec.FORMAT, kept | fresh)))
         recordings |= made
-    return {revision: _with_lost_constraintsmarked(recordings[revision]) for revision in digests}
+    return {revision: _with_lost_constraints_marked(recordings[revision]) for revision in digests}
 
 
 def record_with_sketches(workspace: Workspace, revision: str, sketches: Sketches) -> Recording:
@@ -91,7 +91,7 @@ def _ask_child(workspace: Workspace, revisions: tuple[str, ...], sketches: Sketc
 # -- constraints that Alembic loses
 
 
-def _with_lost_constraintsmarked(recording: Recording) -> Recording:
+def _with_lost_constraints_marked(recording: Recording) -> Recording:
     return replace(recording, upgrade=marked(recording.upgrade), downgrade=marked(recording.downgrade))
 
 

@@ -6,6 +6,7 @@ only if the project is trusted.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ MOST_REFS = 200
 NAMED_REFS = 3
 # A repository's own configuration may name programs for these.
 SAFE = ("-c", "core.fsmonitor=false", "-c", "core.pager=cat", "-c", "log.showSignature=false", "--no-pager")
+# A partial clone fetches what it lacks, by programs of its configuration, and git asks for passwords on the terminal.
+QUIET = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_TERMINAL_PROMPT": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +42,17 @@ def find_in_git(folder: Path, revision: str) -> GitPlace | None:
     repository = _Git(folder, time.monotonic() + LIMIT_SECONDS)
     refs = repository.lines("for-each-ref", f"--count={MOST_REFS}", "--sort=-committerdate", "--format=%(refname)")
     declares = rf"^revision\b.*[=:].*['\"]{revision}['\"]"
-    for ref in refs:
-        found = repository.lines("grep", "-lE", "--no-textconv", declares, ref, "--", "*.py")
-        if found:
-            file = found[0].removeprefix(f"{ref}:")
-            commit = repository.lines("log", "-1", "--format=%H %h %cs", ref, "--", file)
-            if not commit:
-                return None
-            long, short, date = commit[0].split()
-            contained = repository.lines("for-each-ref", f"--contains={long}", "--format=%(refname:short)")
-            return GitPlace(tuple(contained) or (ref,), short, date, file)
-    return None
+    found = repository.lines("grep", "-lE", "--no-textconv", declares, *refs, "--", "*.py") if refs else ()
+    if not found:
+        return None
+    places = [line.partition(":")[::2] for line in found]
+    ref, file = places[0]
+    commit = repository.lines("log", "-1", "--format=%h %cs", ref, "--", file)
+    if not commit:
+        return None
+    short, date = commit[0].split()
+    names = dict.fromkeys(place.removeprefix("refs/").partition("/")[2] for place, _file in places)
+    return GitPlace(tuple(sorted(names)), short, date, file)
 
 
 class _Git:
@@ -63,6 +66,7 @@ class _Git:
                 ["git", *SAFE, *arguments],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | QUIET,
                 capture_output=True,
                 timeout=max(0.0, self._deadline - time.monotonic()),
                 check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def find_installed(python: str, revision: str) -> InstalledScript | None:
     until = time.monotonic() + LIMIT_SECONDS
     for site in sorted(Path(python).parent.parent.glob("lib/python*/site-packages")):
         for file in _scripts(site, until):
-            if revision.encode() not in file.read_bytes():
-                continue
-            header = read_script(file)
+            header = None
+            with suppress(OSError):  # a dangling link, or a file of somebody else
+                header = read_script(file) if revision.encode() in file.read_bytes() else None
             if isinstance(header, Revision) and header.revision == revision:
                 return InstalledScript(file.relative_to(site).parts[0], file)
     return None

@@ -12,7 +12,7 @@ plan is refused, with the differences, unless that ends in the schema of the goa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from magetui.engine.errors import RefusedError, RevisionError
@@ -43,9 +43,23 @@ def plan_several(reading: Reading, revision: str | None, in_doubt: InDoubt | Non
     Raises `RefusedError` with the reason if the way cannot be worked out; as `record_chain`; and `ConnectError`.
     """
     workspace, chain = reading.workspace, reading.workspace.chain
+    unknown = chain.unknown(reading.overview.current)
+    if unknown and revision is None:
+        raise RefusedError(
+            f"The database is at revision {', '.join(unknown)}, which the chain does not have. Find out which revision "
+            "is right, and name it: 'magetui repair --revision R' replaces the unknown one. Nothing was changed."
+        )
     way = _Way(reading, _goal(chain, reading.overview.current, revision), in_doubt)
-    parts = (*way.undone(), *way.done())
+    undone = way.undone()
+    if undone and revision is None:
+        raise RefusedError(
+            f"Objects of {undone[0].revision} are there, which comes after {way.goal}. If the schema is right, "
+            f"'magetui evidence' says what to stamp. To take them back: 'magetui repair --revision {way.goal}'. "
+            "Nothing was changed."
+        )
+    parts = (*undone, *way.done())
     way.require_goal()
+    way.notes += [f"The unknown current revision {row} is replaced." for row in unknown]
     snapshot, goal, table = reading.snapshot, way.goal, version_table_name(workspace)
     first = parts[0] if parts else RepairPart(goal, str(chain.by_id[goal].path), ())
     repair = Repair(first.revision, first.file, first.steps, first.sketches, parts[1:])
@@ -126,13 +140,22 @@ class _Way:
         return [part for name in after if (part := self._undo(name)) is not None]
 
     def _undo(self, name: str) -> RepairPart | None:
-        recording, done = self._recordings[name], []
-        for operation, added, _removed in self._effects(name):
-            own = [fact for fact in added if not self._is_expected(fact)]
+        recording, done, left = self._recordings[name], list[ops.Operation](), list[str]()
+        for operation, added, removed in self._effects(name):
+            own = [fact for fact in _main(added) if not self._is_expected(fact)]
             if own and all(map(self._is_there, own)):
                 done.append(operation)
+            elif removed:
+                left.append(f"What {name} dropped comes back without its values: {describe(operation)}")
+            elif not added and isinstance(operation, UNSEEN):
+                left.append(f"No schema shows whether this was run, and it is not undone: {describe(operation)}")
         if not done:
             return None
+        if recording.upgrade.undecidable is not None:
+            raise RefusedError(
+                f"Objects of {name} are there, which comes after {self.goal}, and what else it does is decided when it "
+                f"runs: {recording.upgrade.undecidable}. Nothing was changed."
+            )
         reversal = Reversal(recording, "downgrade", self._state.dialect, self._details)
         try:
             steps, notes = reversal.of(done, self._history.before[name])
@@ -143,6 +166,7 @@ class _Way:
             ) from None
         self._state = self._state.applying(step.operation for step in steps)
         self.notes += [
+            *left,
             *notes,
             f"{name} comes after {self.goal}: {_operations(len(done))} of it undone.",
         ]
@@ -167,13 +191,13 @@ class _Way:
         """Yield the operations that add what is missing, from the newest to the oldest."""
         tables = (self._expected.facts(table) for table in self._expected.tables)
         enums = (self._expected.enum_facts(enum) for enum in self._expected.enums)
-        missing = {fact for facts in (*tables, *enums) for fact in facts if not self._is_there(fact)}
+        missing = {fact for facts in (*tables, *enums) for fact in facts if not self._is_alike(fact)}
         for name in reversed(names):
             for index, (_operation, added, removed) in reversed(list(enumerate(self._effects(name)))):
-                if missing & added:
+                if missing & _main(added):
                     yield name, index
                     missing -= added
-                    missing |= {fact for fact in removed if not self._is_there(fact)}
+                    missing |= {fact for fact in removed if not self._is_alike(fact)}
 
     def _effects(self, name: str) -> Iterator[tuple[ops.Operation, set[Fact], set[Fact]]]:
         """Yield each operation of a revision with the facts that it adds and removes in the chain."""
@@ -189,8 +213,7 @@ class _Way:
             return None
         chosen, doubtful, there = list[int](), list[int](), 0
         for index, (operation, added, removed) in enumerate(self._effects(name)):
-            has_extra = any(self._is_there(fact) and not self._is_expected(fact) for fact in removed)
-            if (name, index) in self._needed or has_extra:
+            if (name, index) in self._needed or self._is_extra(removed) or self._is_missing(added):
                 chosen.append(index)
                 self._state = self._state.as_far_as_read(operation)
             elif added or removed:
@@ -221,7 +244,8 @@ class _Way:
         """Yield the doubtful operations to run: all if nothing of the revision is there, none if all of it is."""
         if not doubtful or (there and not missing) or (name in self._applied and not missing):
             return
-        if there or not missing:  # a part is there, or the schema shows nothing of the revision
+        # A part is there, the schema shows nothing of the revision, or the version table says that it was applied.
+        if there or not missing or name in self._applied:
             if self._in_doubt is None:
                 names = "; ".join(describe(operations[index]) for index in doubtful[:NAMED_AT_MOST])
                 raise RefusedError(
@@ -236,17 +260,27 @@ class _Way:
                 return
         yield from doubtful
 
+    def _is_extra(self, removed: Collection[Fact]) -> bool:
+        """Return whether something is there that the goal does not have, or exactly what another one replaces."""
+        if any(self._is_there(fact) and not self._is_expected(fact) for fact in _main(removed)):
+            return True
+        return all(map(self._is_there, removed)) and not all(map(self._is_expected, removed))
+
+    def _is_missing(self, added: Collection[Fact]) -> bool:
+        """Return whether the goal has something that is not there, because an operation before has removed it."""
+        return any(self._is_expected(fact) and not self._is_alike(fact) for fact in _main(added))
+
     # -- facts
 
     def _is_expected(self, fact: Fact) -> bool:
         return fact in _facts(self._expected, fact)
 
     def _is_there(self, fact: Fact) -> bool:
-        if fact in _facts(self._state, fact):
-            return True
-        # An index of another name, as an application makes it from its models.
-        same = (other for other in _facts(self._state, fact) if other.kind == fact.kind == "index")
-        return any(other.value == fact.value for other in same)
+        return fact in _facts(self._state, fact)
+
+    def _is_alike(self, fact: Fact) -> bool:
+        """Return whether the fact is there, or an index or check of another name that no revision mentions."""
+        return self._is_there(fact) or (fact.kind in ("index", "check") and self._diff.is_live(fact))
 
     def require_goal(self) -> None:
         """Raise `RefusedError` if the schema would still differ from that of the goal."""
@@ -280,6 +314,18 @@ def _named(state: SchemaState, history: SchemaHistory) -> SchemaState:
 def _facts(state: SchemaState, fact: Fact) -> frozenset[Fact]:
     """Return the facts of the state about the same table or type."""
     return state.enum_facts(fact.table) if fact.kind in ("enum", "enum-value") else state.facts(fact.table)
+
+
+def _main(facts: Iterable[Fact]) -> set[Fact]:
+    """Return the facts that decide whether an operation is done: a table, a type or a column, else all of them.
+
+    A column that is there and has another default is no reason to add it, nor to drop it before.
+    """
+    found = set(facts)
+    for kind in ("table", "enum", "column"):
+        if main := {fact for fact in found if fact.kind == kind}:
+            return main
+    return found
 
 
 def _operations(count: int) -> str:

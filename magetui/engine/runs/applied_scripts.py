@@ -23,15 +23,21 @@ from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import make_private
 
 
-def applied_scripts(environment: Mapping[str, str], database: str) -> dict[str, AppliedScript]:
-    """Return the scripts by revision: each from the newest run on `database`, a redacted URL, that completed it."""
+def applied_scripts(environment: Mapping[str, str], database: str, version_table: str) -> dict[str, AppliedScript]:
+    """Return the scripts by revision: each from the newest run that completed it.
+
+    Only runs on `database`, a redacted URL, count that kept the current revision in this version table.
+    """
     directory, found = runs_directory(environment), dict[str, AppliedScript]()
     for run in reversed(run_numbers(directory)):
         with suppress(OSError, ValueError, RecursionError, MagetuiError):  # unreadable: as if it were not kept
             kept = read_scripts(journal_path(directory, run))
-            if kept is None or kept.database != database:
+            if kept is None or (kept.database, kept.version_table) != (database, version_table):
                 continue
-            done = {step.revision for step in read_run(environment, run).steps if step.state == "done"}
+            record = read_run(environment, run)
+            if record.outcome == "lost":  # what it committed is not known
+                continue
+            done = {step.revision for step in record.steps if step.state == "done"}
             for script in kept.scripts:
                 intact = hashlib.sha256(_content(script)).hexdigest() == script.digest
                 if intact and script.revision in done:
@@ -48,12 +54,14 @@ class WayBack:
     onto: tuple[str, ...]  # the revisions of the chain
 
 
-def way_back(environment: Mapping[str, str], database: str, chain: Chain, unknown: Iterable[str]) -> WayBack | None:
+def way_back(
+    environment: Mapping[str, str], database: str, version_table: str, chain: Chain, unknown: Iterable[str]
+) -> WayBack | None:
     """Return the way from the unknown revisions to the chain; None if a script on it was not kept.
 
     Raises `OSError` if the folder cannot be written.
     """
-    kept = applied_scripts(environment, database)
+    kept = applied_scripts(environment, database, version_table)
     folder = cache_directory(environment) / "applied"
     needed: dict[str, AppliedScript] = {}
     onto: dict[str, None] = {}
@@ -92,9 +100,11 @@ def kept_sentence(scripts: Sequence[AppliedScript]) -> str:
 def offer_sentence(back: WayBack) -> str:
     """Return that a rollback can use the scripts, as a sentence for the operator."""
     runs = sorted({script.run for script in back.scripts})
-    onto = back.onto[0] if len(back.onto) == 1 else "base"
     who = f"Run {runs[0]}, which applied it, kept" if len(runs) == 1 else "The runs that applied it kept"
-    return f"{who} the scripts, so it can be rolled back without that version: 'magetui rollback --revision {onto}'."
+    rolled = f"{who} the scripts, so it can be rolled back without that version"
+    if len(back.onto) > 1:  # no single revision undoes the unknown ones alone
+        return f"{rolled}."
+    return f"{rolled}: 'magetui rollback --revision {back.onto[0] if back.onto else 'base'}'."
 
 
 def _content(script: AppliedScript) -> bytes:

@@ -33,6 +33,7 @@ class AppliedScript:
 class KeptScripts:
     format: int
     database: str  # redacted
+    version_table: str  # with its schema, if that is not the default one
     scripts: tuple[AppliedScript, ...]
 
 
@@ -40,7 +41,7 @@ def scripts_path(journal: Path) -> Path:
     return journal.with_suffix(".scripts.json")
 
 
-def keep_scripts(journal: Path, chain: Chain, plan: Plan, clean: Callable[[str], str]) -> None:
+def keep_scripts(journal: Path, chain: Chain, plan: Plan, version_table: str, clean: Callable[[str], str]) -> None:
     """Keep the scripts that the plan upgrades to, beside the run's journal. Raises `OSError`.
 
     A script in which `clean` finds a credential is not kept: it has no way back without its release.
@@ -56,7 +57,7 @@ def keep_scripts(journal: Path, chain: Chain, plan: Plan, clean: Callable[[str],
             continue
         kept.append(AppliedScript(step.revision, script.path.name, digests.get(str(script.path), ""), text))
     if kept:
-        write_document(scripts_path(journal), codec.encode(KeptScripts(FORMAT, plan.url, tuple(kept))))
+        write_document(scripts_path(journal), codec.encode(KeptScripts(FORMAT, plan.url, version_table, tuple(kept))))
 
 
 def read_scripts(journal: Path) -> KeptScripts | None:

@@ -90,7 +90,7 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
     path = journal_path(directory, number)
     try:
         with suppress(OSError):  # the run is more important than the way back without its scripts
-            keep_scripts(path, workspace.chain, plan, workspace.clean)
+            keep_scripts(path, workspace.chain, plan, workspace.project.scripts.version_name, workspace.clean)
         return _start_child(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
     except MagetuiError:  # no child was started; the record of a child that may live is never deleted
         for file in (path, scripts_path(path), path.with_suffix(".stderr")):

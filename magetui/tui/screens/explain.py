@@ -14,6 +14,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
+from textual.worker import get_current_worker
 
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
@@ -66,6 +67,7 @@ class ExplainScreen(OverScreen):
         if text.strip():
             self._read(text)
         else:
+            self.workers.cancel_group(self, "explain")
             self._show(Content.styled(PASTE, QUIET))
 
     @work(thread=True, exclusive=True, group="explain", exit_on_error=False)
@@ -76,6 +78,7 @@ class ExplainScreen(OverScreen):
         from magetui.engine.schema.snapshot import open_reading
         from magetui.text.explanation import UNKNOWN
 
+        worker = get_current_worker()
         error = read_log(text, self.magetui.cleaned)
         if error is None:
             self.call_later(self._show, Content.styled(UNKNOWN, WARNING))
@@ -87,7 +90,8 @@ class ExplainScreen(OverScreen):
                 explanation = replace(explanation, live=compare(explanation, reading))
         except MagetuiError as failure:
             problem = f"This was not compared with the database. {failure.message}"
-        self.call_later(self._explained, explanation, problem)
+        if not worker.is_cancelled:  # there may be another text by now
+            self.call_later(self._explained, explanation, problem)
 
     def _explained(self, explanation: Explanation, note: str) -> None:
         from magetui.text.explanation import sentences
