@@ -81,16 +81,7 @@ def _with_kept_scripts(reading: Reading, revision: str | None, unknown: Sequence
     from magetui.engine.runs.applied_scripts import kept_sentence, way_back  # seldom needed
 
     workspace = reading.workspace
-    try:
-        back = way_back(
-            workspace.environment,
-            workspace.target.redacted,
-            workspace.project.scripts.version_name,
-            workspace.chain,
-            unknown,
-        )
-    except OSError:
-        back = None
+    back = way_back(workspace, unknown)
     if back is None:
         return None
     extended = workspace.with_scripts(back.folder)

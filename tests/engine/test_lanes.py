@@ -20,7 +20,7 @@ SHAPES = {
     "two bases that merge": ("e<a,c c a", ["e ●─┐", "c │ ●", "a ●"]),
     "a merge into a line that is there": ("e<c d<b,c c<a b<a a", ["e ●", "d ├─●", "c ● │", "b │ ●", "a ●─┘"]),
     "a fork across another line": ("f<a e<d d<b c<a b a", ["f ●", "e │ ●", "d │ ●", "c │ │ ●", "b │ ● │", "a ●───┘"]),
-    "a fork below a line that goes on": (
+    "a fork below a line that continues": (
         "f<b e<a d<b b<x a<x x",
         ["f ●", "e │ ●", "d │ │ ●", "b ●─┼─┘", "a │ ●", "x ●─┘"],
     ),

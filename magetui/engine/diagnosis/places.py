@@ -27,7 +27,7 @@ def with_places(workspace: Workspace, unknown: Sequence[str], findings: Iterable
 def edited_scripts(workspace: Workspace, current: Sequence[str]) -> Iterator[Finding]:
     """Yield a finding if a script of an applied revision is not what a run applied to this database."""
     applied, by_id = workspace.chain.applied(current), workspace.chain.by_id
-    kept = applied_scripts(workspace.environment, workspace.target.redacted, workspace.project.scripts.version_name)
+    kept = applied_scripts(workspace)
     edited = [kept[name] for name in kept if name in applied and digest_of(by_id[name].path) != kept[name].digest]
     if not edited:
         return
@@ -43,16 +43,7 @@ def _placed(workspace: Workspace, unknown: Sequence[str], finding: Finding) -> F
     has_repository = project.kind == "alembic" and workspace.untrusted is None and REVISION.fullmatch(revision)
     place = find_in_git(project.folder, revision) if has_repository else None
     installed = find_installed(workspace.python.path, revision) if project.kind == "alembic" else None
-    try:
-        back = way_back(
-            workspace.environment,
-            workspace.target.redacted,
-            workspace.project.scripts.version_name,
-            workspace.chain,
-            unknown,
-        )
-    except OSError:  # the cache cannot be written
-        back = None
+    back = way_back(workspace, unknown)
     sentences = [finding.message]
     sentences += [found.sentence for found in (place, installed) if found is not None]
     sentences += [offer_sentence(back)] if back is not None else []

@@ -72,23 +72,27 @@ def plan_repair(reading: Reading, verb: RepairVerb, in_doubt: InDoubt | None = N
     _require_unhidden(case, verb, steps)
     result = _current_after(chain, verb, snapshot.current, partial.revision)
     revision = chain.by_id[partial.revision]
-    table = version_table_name(workspace)
     return Plan(
         verb=verb,
         current=snapshot.current,
         target_revision=partial.revision if verb == "finish" else ", ".join(revision.down_revisions) or "base",
         steps=(PlannedStep(partial.revision, verb, revision.message),),
         result=result,
-        version_table_sql=(
-            *(f"DELETE FROM {table} WHERE version_num = '{row}'" for row in sorted({*snapshot.current} - {*result})),
-            *(f"INSERT INTO {table} (version_num) VALUES ('{row}')" for row in sorted({*result} - {*snapshot.current})),
-        ),
+        version_table_sql=rows_replaced(version_table_name(workspace), snapshot.current, result),
         url=workspace.target.redacted,
         database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, verb),
         creates_version_table=missing_version_table(workspace, snapshot),
         repair=Repair(partial.revision, str(revision.path), (*_clean_up(case), *steps), sketches_of(case.recording)),
         notes=notes,
+    )
+
+
+def rows_replaced(table: str, current: Sequence[str], result: Sequence[str]) -> tuple[str, ...]:
+    """Return the statements that take the version table from one current revision to another. `table` is SQL."""
+    return (
+        *(f"DELETE FROM {table} WHERE version_num = '{row}'" for row in sorted({*current} - {*result})),
+        *(f"INSERT INTO {table} (version_num) VALUES ('{row}')" for row in sorted({*result} - {*current})),
     )
 
 
@@ -234,9 +238,14 @@ def _require_complete(case: _Case, verb: RepairVerb, steps: Iterable[RepairStep]
         )
 
 
+def has_secret(steps: Iterable[RepairStep]) -> bool:
+    """Return whether a secret was removed from the description of an operation that would run as it is described."""
+    return any(step.direction is None and HIDDEN in json.dumps(codec.encode(step.operation)) for step in steps)
+
+
 def _require_unhidden(case: _Case, verb: RepairVerb, steps: Sequence[RepairStep]) -> None:
     """Refuse to run an operation as it is described, if a secret was removed from its description."""
-    if any(step.direction is None and HIDDEN in json.dumps(codec.encode(step.operation)) for step in steps):
+    if has_secret(steps):
         raise RefusedError(
             f"Cannot {verb} {case.partial.revision}: an operation contains what looks like a secret, and magetui keeps "
             "no secrets. Do it by hand: 'magetui evidence' lists the operations. Nothing was changed."

@@ -11,7 +11,6 @@ plan is refused, with the differences, unless that ends in the schema of the goa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +22,7 @@ from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import count_differences, list_differences
 from magetui.engine.evidence.table_state import TableState
 from magetui.engine.prerequisites import consent_name, forbidden, missing_version_table, version_table_name
-from magetui.engine.repair.plan import NAMED_AT_MOST, UNSEEN, InDoubt, describe, sketches_of
+from magetui.engine.repair.plan import NAMED_AT_MOST, UNSEEN, InDoubt, describe, has_secret, rows_replaced, sketches_of
 from magetui.engine.repair.reverse import NoReversalError, Reversal, in_autocommit
 from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.exact import OWN_INDEX
@@ -31,8 +30,6 @@ from magetui.engine.schema.facts import Fact
 from magetui.engine.schema.snapshot import Reading
 from magetui.model import operations as ops
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairPart, RepairStep
-from magetui.protocol import codec
-from magetui.protocol.redaction import HIDDEN
 
 NOT_REPEATED = (ops.Autocommit, ops.RebuildTable, ops.Other)  # they are done with the operations beside them
 
@@ -60,10 +57,10 @@ def plan_several(reading: Reading, revision: str | None, in_doubt: InDoubt | Non
     parts = (*undone, *way.done())
     way.require_goal()
     way.notes += [f"The unknown current revision {row} is replaced." for row in unknown]
-    snapshot, goal, table = reading.snapshot, way.goal, version_table_name(workspace)
+    snapshot, goal = reading.snapshot, way.goal
     first = parts[0] if parts else RepairPart(goal, str(chain.by_id[goal].path), ())
     repair = Repair(first.revision, first.file, first.steps, first.sketches, parts[1:])
-    if any(step.direction is None and HIDDEN in json.dumps(codec.encode(step.operation)) for step in repair.all_steps):
+    if has_secret(repair.all_steps):
         raise RefusedError(
             "An operation contains what looks like a secret, and magetui keeps no secrets. Do it by hand: 'magetui "
             "evidence' lists the operations. Nothing was changed."
@@ -76,10 +73,7 @@ def plan_several(reading: Reading, revision: str | None, in_doubt: InDoubt | Non
         target_revision=goal,
         steps=() if is_done else (PlannedStep(goal, "repair", chain.by_id[goal].message),),
         result=result,
-        version_table_sql=(
-            *(f"DELETE FROM {table} WHERE version_num = '{row}'" for row in sorted({*current} - {*result})),
-            *(f"INSERT INTO {table} (version_num) VALUES ('{row}')" for row in sorted({*result} - {*current})),
-        ),
+        version_table_sql=rows_replaced(version_table_name(workspace), current, result),
         url=workspace.target.redacted,
         database=consent_name(workspace, snapshot),
         forbidden=forbidden(snapshot, "repair"),

@@ -7,32 +7,34 @@ plan of that run had.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from magetui.engine.directories import cache_directory
 from magetui.engine.errors import MagetuiError
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.revisions.headers import Revision, read_script
 from magetui.engine.runs.follow import read_run
 from magetui.engine.runs.journals import journal_path, run_numbers, runs_directory
 from magetui.engine.runs.kept_scripts import AppliedScript, read_scripts
+from magetui.engine.workspace import Workspace
 from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import make_private
 
 
-def applied_scripts(environment: Mapping[str, str], database: str, version_table: str) -> dict[str, AppliedScript]:
+def applied_scripts(workspace: Workspace) -> dict[str, AppliedScript]:
     """Return the scripts by revision: each from the newest run that completed it.
 
-    Only runs on `database`, a redacted URL, count that kept the current revision in this version table.
+    Only runs on this database count that kept the current revision in this version table.
     """
+    environment, target = workspace.environment, workspace.target
+    place = target.redacted, workspace.project.scripts.version_name
     directory, found = runs_directory(environment), dict[str, AppliedScript]()
     for run in reversed(run_numbers(directory)):
         with suppress(OSError, ValueError, RecursionError, MagetuiError):  # unreadable: as if it were not kept
             kept = read_scripts(journal_path(directory, run))
-            if kept is None or (kept.database, kept.version_table) != (database, version_table):
+            if kept is None or (kept.database, kept.version_table) != place:
                 continue
             record = read_run(environment, run)
             if record.outcome == "lost":  # what it committed is not known
@@ -54,15 +56,20 @@ class WayBack:
     onto: tuple[str, ...]  # the revisions of the chain
 
 
-def way_back(
-    environment: Mapping[str, str], database: str, version_table: str, chain: Chain, unknown: Iterable[str]
-) -> WayBack | None:
-    """Return the way from the unknown revisions to the chain; None if a script on it was not kept.
+def way_back(workspace: Workspace, unknown: Iterable[str]) -> WayBack | None:
+    """Return the way from the unknown revisions to the chain.
 
-    Raises `OSError` if the folder cannot be written.
+    None if a script on it was not kept, or if the cache, which gets the files, cannot be written.
     """
-    kept = applied_scripts(environment, database, version_table)
-    folder = cache_directory(environment) / "applied"
+    try:
+        return _way_back(workspace, unknown)
+    except OSError:
+        return None
+
+
+def _way_back(workspace: Workspace, unknown: Iterable[str]) -> WayBack | None:
+    kept, chain = applied_scripts(workspace), workspace.chain
+    folder = cache_directory(workspace.environment) / "applied"
     needed: dict[str, AppliedScript] = {}
     onto: dict[str, None] = {}
     waiting = list(unknown)
