@@ -61,6 +61,7 @@ class MagetuiApp(Shell):
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
         Binding("q", "quit", "Quit", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False),
+        Binding("ctrl+l", "redraw", "Redraw", show=False, tooltip="draw the screen again, if it looks damaged"),
     ]
 
     # A default instead of an assignment, which would compute every style a second time.

@@ -20,10 +20,12 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Size
+from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from magetui.config.keys import ACTIONS
 from magetui.engine.target.passwords import Passwords
+from magetui.tui.cells import Cells, ChangedCells, is_of_cells
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.messages import ActionFailed, ReadingFailed
 from magetui.tui.theme import style_sheets
@@ -70,10 +72,25 @@ class Shell(App[int]):
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
         self._leaving = False
+        self._cells = Cells()
         self._unseen_until = 0.0  # what the terminal shows since it has grown was not seen before (time.monotonic())
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda status: self.call_from_thread(self._hang_up, status))
+        self.app_resume_signal.subscribe(self, lambda _app: self._cells.forget())
+
+    # -- drawing
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Write only the cells that change. If Textual no longer called this method, it would write all of a region."""
+        if is_of_cells(renderable) and not self.is_inline:
+            renderable = ChangedCells(renderable, self._cells, self.size)
+        super()._display(screen, renderable)
+
+    def action_redraw(self) -> None:
+        """Draw the complete screen again: another program may have written to the terminal."""
+        self._cells.forget()
+        self.screen.refresh()
 
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
         """Return a new workspace. Each one is new, so that it reads the scripts and the secrets again."""

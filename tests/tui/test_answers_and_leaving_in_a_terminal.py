@@ -32,7 +32,7 @@ from tests.tui.conftest import (
 pytestmark = pytest.mark.slow
 
 AT_ONCE = 15  # seconds; a worker that is waited for takes as long as what it waits for, which is 30 or more
-QUIET_BYTES_A_SECOND = 2_000
+QUIET_BYTES_A_SECOND = 1_000
 
 
 @contextmanager

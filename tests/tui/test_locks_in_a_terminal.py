@@ -20,7 +20,7 @@ from tests.tui.conftest import BEFORE_HEAD, OpenScreen, roll_back, set_back, wai
 pytestmark = pytest.mark.slow
 
 PID_ASKED = r"To\s+continue,\s+type\s+its\s+pid"
-BYTES_A_SECOND = 2_000
+BYTES_A_SECOND = 1_000
 GOES_ON = 2  # seconds from the key to the next step; three times that here, benchmarks/waiting.py has the exact figure
 TWO_BEFORE_HEAD = "42a14d6143f1"
 

@@ -130,3 +130,26 @@ def test_a_run_on_another_database_is_told_apart_in_the_log(
     terminal.press(other.url, "enter")
     terminal.wait_for("NO VERSION TABLE")
     terminal.wait_for(r"backup +on \S*mage-ai\.db: run 1: done.*connect +\S*other\.db")
+
+
+def cost_of(terminal: Terminal, key: str) -> int:
+    """Return how many bytes the program writes for a key."""
+    before = len(terminal.output)
+    terminal.press(key)
+    eventually(lambda: len(terminal.output) > before)
+    terminal.wait_quiet()
+    return len(terminal.output) - before
+
+
+@pytest.mark.parametrize(("size", "start", "move"), [((80, 24), 25_000, 400), ((200, 60), 40_000, 600)])
+def test_over_a_slow_line_the_start_and_a_move_of_the_cursor_are_short(
+    mage: PostgresDatabase, open_screen: OpenScreen, size: tuple[int, int], start: int, move: int
+) -> None:
+    terminal = open_screen(mage.url, until="UP TO DATE", size=size)
+    terminal.wait_for(rf"▶ ● {HEAD}")
+    terminal.wait_for("19 tables")
+    terminal.wait_quiet()
+    assert len(terminal.output) < start
+    for key in "jjjk":
+        assert 0 < cost_of(terminal, key) < move
+    assert cost_of(terminal, "ctrl+l") > 2_000, "another program may have written to the terminal: all is drawn"

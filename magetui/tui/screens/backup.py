@@ -22,13 +22,13 @@ from magetui.text.consent import Consent
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.screens.run import StableText
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.run_lines import drawn_bar
 from magetui.tui.widgets.scroll import LINE_KEYS
+from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
     from magetui.engine.backup import BackupEstimate, BackupRequest

@@ -19,9 +19,8 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
-from textual.geometry import Region
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from magetui.engine.errors import MagetuiError
@@ -31,6 +30,7 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.scroll import LINE_KEYS
 from magetui.tui.widgets.sessions import Own, SessionRows
+from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
     from magetui.engine.runs.follow import EarlierStep
@@ -305,43 +305,3 @@ class RunScreen(OverScreen):
         for name, lines in parts.items():
             self.query_one(name, StableText).show(Content("\n").join(lines))
         self._show_sessions(record)
-
-
-class StableText(Static):
-    """Text that draws only its changed parts, because a waiting run should cost few bytes over SSH."""
-
-    def __init__(self, text: str = "", *, id: str) -> None:
-        super().__init__(id=id, markup=False)
-        self._content = Content(text)
-        self.display = bool(text)
-
-    def render(self) -> Content:
-        return self._content
-
-    def show(self, content: Content) -> None:
-        if content.is_same(self._content):
-            return
-        before, self._content = self._content, content
-        self.display = bool(content)
-        changed = changed_regions(before, content, self.content_size.width)
-        if changed is None:
-            self.refresh(layout=True)
-        else:
-            self.refresh(*changed)
-
-
-def changed_regions(before: Content, after: Content, width: int) -> list[Region] | None:
-    """Return where two texts differ, line by line; None if later lines may have moved."""
-    old, new = before.split("\n", allow_blank=True), after.split("\n", allow_blank=True)
-    if len(old) != len(new):
-        return None
-    regions = []
-    for number, (was, now) in enumerate(zip(old, new, strict=True)):
-        if max(was.cell_length, now.cell_length) > width:
-            return None  # the line may be wrapped
-        if not was.is_same(now):
-            pairs = zip(was.plain, now.plain, strict=False)
-            same = next((i for i, (left, right) in enumerate(pairs) if left != right), 0)
-            start = was[:same].cell_length if was[:same].is_same(now[:same]) else 0
-            regions.append(Region(start, number, max(was.cell_length, now.cell_length) - start, 1))
-    return regions
