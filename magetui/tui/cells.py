@@ -1,8 +1,9 @@
 """The cells that the terminal shows, so that only changed ones are written.
 
-Textual repaints each region of a widget that changed: a cursor that moves by one line costs the whole list. Over a slow
-SSH line, that is what an operator waits for. This module keeps the text and the style of each cell on the terminal, and
-writes only the cells that differ. Measured at 80x24: a cursor move writes 3,300 bytes without it, and 240 with it.
+Textual repaints each region of a widget that changed: a cursor that moves by one line costs the entire list. Over a
+slow SSH line, that is what an operator waits for. This module keeps the text and the style of each cell on the
+terminal, and writes only the cells that differ. Measured at 80x24: a cursor move writes 3,300 bytes without it, and 240
+with it.
 
 Control sequences: ECMA-48, 8.3 (CUP, CHA, EL and SGR), which every terminal of today and the Linux console have.
 """
@@ -71,7 +72,7 @@ class ChangedCells(CompositorUpdate):
 
 
 def is_of_cells(update: object) -> bool:
-    """Return whether the cells of this update can be told. A kind that Textual may add later is written as it is."""
+    """Return whether the cells of this update are known. A kind that Textual may add later is written as it is."""
     return isinstance(update, LayoutUpdate | ChopsUpdate)
 
 

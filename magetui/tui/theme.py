@@ -8,6 +8,7 @@ THEME = "ansi-dark"
 
 CRITICAL, WARNING, GOOD, QUIET, STRONG = "bold ansi_red", "ansi_yellow", "ansi_green", "dim", "bold"
 SQL = "ansi_cyan"
+BAR = "ansi_blue"
 PRODUCTION = "bold reverse ansi_red"
 SEVERITY_STYLES = {"critical": CRITICAL, "warning": "bold ansi_yellow", "info": "ansi_cyan", "ok": GOOD}
 

@@ -148,6 +148,8 @@ def test_over_a_slow_line_the_start_and_a_move_of_the_cursor_are_short(
     terminal = open_screen(mage.url, until="UP TO DATE", size=size)
     terminal.wait_for(rf"▶ ● {HEAD}")
     terminal.wait_for("19 tables")
+    terminal.wait_gone("checking")
+    few_looks(mage)  # which begin when all has been read, evidence too
     terminal.wait_quiet()
     assert len(terminal.output) < start
     for key in "jjjk":

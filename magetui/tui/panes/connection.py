@@ -1,7 +1,13 @@
-"""Pane 1: the database, the state of its migrations, and the next step."""
+"""Pane 1: the state of the database's migrations with the key of the next step, and every finding.
+
+The state is always in view. Below it stands one line for each finding, the worst first, with the full text of the
+selected finding.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -16,7 +22,7 @@ from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS
+from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -47,25 +53,37 @@ NEXT_WORDS = {
 PASSING = frozenset({"refused", "timeout", "name", "too-many-connections"})
 
 
+MARKS = {"critical": "!", "warning": "!", "info": "·", "ok": "✓"}
+CONNECTION = "connection"  # the key of the last row
+KEY_WIDTH = 3
+
+KeyOf = Callable[[str], str]
+
+
 class ConnectionPane(Pane):
     NUMBER, NAME = 1, "Connection"
-    ABOUT = "The database, the state of its migrations, and the key of the next step."
-    BINDINGS = [*LINE_KEYS, *END_KEYS]
+    ABOUT = (
+        "The state of the database's migrations and the key of the next step; then one line for each finding, the "
+        "worst first. The full text of the selected finding is below the lines; enter opens it on a screen of its "
+        "own. The last line is the connection."
+    )
 
     def __init__(self) -> None:
         super().__init__(id="connection")
+        self._diagnosis: Diagnosis | None = None
         self._plain = ""
-        self._shown: tuple[Diagnosis, bool] | None = None  # the diagnosis, and whether the schema is being checked
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(can_focus=True):
-            yield Static("reading the database …", markup=False)
+        yield Static("reading the database …", id="state", markup=False)
+        yield Static(id="position", markup=False)
+        yield Rows(id="finding-rows", empty="")
+        with VerticalScroll(id="finding"):
+            yield Static(id="finding-text", markup=False)
 
     def focus_content(self) -> None:
-        self.query_one(VerticalScroll).focus()
-
-    def action_scroll(self, direction: str) -> None:
-        getattr(self.query_one(VerticalScroll), f"scroll_{direction}")(animate=False)
+        rows = self.query_one(Rows)
+        if rows.display:
+            rows.focus_lines()
 
     @property
     def text(self) -> str:
@@ -73,65 +91,85 @@ class ConnectionPane(Pane):
 
     def show_diagnosis(self, diagnosis: Diagnosis, *, checking: bool = False) -> None:
         """Show the diagnosis. If the schema is still being checked, the state may change: say so beside it."""
-        self._shown = diagnosis, checking
-        self._update(Content("\n").join(self._lines(diagnosis, checking)))
+        self._diagnosis = diagnosis
         worst = diagnosis.findings[0]
-        parts = (headline(diagnosis, worst), CHECKING if checking else "", self._next_words(worst))
-        self.show_title(" · ".join(part for part in parts if part))
+        steps = next_steps(worst)[:1]
+        state = Content.assemble(
+            (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
+            (f" · {CHECKING}" if checking else "", WARNING),
+            *(
+                part
+                for action, purpose in steps
+                for part in (" · next ", (self._key_of(action), STRONG), (f"  {purpose}", QUIET))
+            ),
+        )
+        self._show_state(state, _position(diagnosis))
+        self.query_one(Rows).show(lambda width: finding_rows(diagnosis, width, self._key_of, self._advise))
+        texts = ["\n".join(line.plain for line in self._finding_lines(finding)) for finding in diagnosis.findings]
+        position = _position(diagnosis).plain
+        connection = "\n".join(line.plain for line in _connection_lines(diagnosis))
+        self._plain = "\n".join([state.plain, position, *texts, connection])
+        self._show_selected()
 
     def show_reading(self, label: str | None = None) -> None:
-        """Show that the database is being read. A `label` means another database, so the old text goes."""
-        self.show_title("reading …")
-        if label is not None:
-            self._shown = None
-            self._update(Content(f"reading {label} …"))
+        """Show that the database is being read. A `label` means another database, so the old facts go."""
+        if label is None:
+            self.query_one("#state", Static).update(Content.styled("reading …", QUIET))
+        else:
+            self._forget(Content(f"reading {label} …"))
 
     def show_problem(self, message: str) -> None:
         """Show why there is no diagnosis: no scripts, or no database named."""
-        self._shown = None
-        self.show_title("NOT READY")
-        message = shell_of(self).advise(message)
-        self._update(Content.assemble(("NOT READY\n", CRITICAL), message))
+        message = self._advise(message)
+        self._forget(Content.styled("NOT READY", CRITICAL))
         self._plain = message
+        self._show_text(Content(message))
 
-    def _update(self, content: Content) -> None:
-        self._plain = content.plain
-        self.query_one(Static).update(content)
+    def _forget(self, state: Content) -> None:
+        self._diagnosis = None
+        self._plain = state.plain
+        self._show_state(state, Content(""))
+        self.query_one(Rows).display = False
+        self._show_text(Content(""))
 
-    def _lines(self, diagnosis: Diagnosis, checking: bool) -> list[Content]:
-        target, project = diagnosis.target, diagnosis.project
-        reached = target.database is not None
-        connected = formats.connected(target.url, target.address, target.tls)
-        current = formats.with_releases(diagnosis.current, project.kind, " ") or "none"
-        location = f"mage-ai {project.version or ''}" if project.kind == "mage" else str(project.location)
-        worst = diagnosis.findings[0]
-        lines = [
-            Content.assemble(
-                (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
-                (f"   {CHECKING}" if checking else "", WARNING),
-                ("   current ", QUIET),
-                current if reached else "unknown",
-                ("   head ", QUIET),
-                formats.with_releases(diagnosis.heads, project.kind, " ") or "none",
-            ),
-            Content.assemble(
-                ("source ", QUIET),
-                formats.plain(target.source or ""),
-                *((("   role ", QUIET), formats.plain(target.user)) if target.user else ()),
-                *((("   connected", QUIET), formats.plain(connected)) if connected else ()),
-                ("   project ", QUIET),
-                formats.plain(location),
-            ),
-        ]
-        for finding in diagnosis.findings:
-            lines.extend(self._finding_lines(finding))
-        if project.ran:
-            lines.append(Content.assemble(("ran ", QUIET), formats.plain(", ".join(project.ran))))
-        return lines
+    def _show_state(self, state: Content, position: Content) -> None:
+        self.query_one("#state", Static).update(state)
+        line = self.query_one("#position", Static)
+        line.display = bool(position)
+        line.update(position)
+        self.query_one(Rows).display = True
+
+    # -- the selected finding
+
+    @on(Rows.Moved, "#finding-rows")
+    def _show_selected(self) -> None:
+        if self._diagnosis is not None:
+            self._show_text(Content("\n").join(self._selected_lines(self._diagnosis)))
+
+    @on(Resize)
+    def _resized(self) -> None:
+        self._show_selected()
+
+    def _show_text(self, text: Content) -> None:
+        self.query_one("#finding", VerticalScroll).set_class(not text, "empty")
+        self.query_one("#finding-text", Static).update(text)
+
+    def selected_text(self) -> tuple[str, Content] | None:
+        """Return the code and the text of the selected finding, or None if there is no diagnosis."""
+        if self._diagnosis is None:
+            return None
+        key = self.query_one(Rows).selected or CONNECTION
+        return key.partition(" ")[2] or CONNECTION, Content("\n").join(self._selected_lines(self._diagnosis))
+
+    def _selected_lines(self, diagnosis: Diagnosis) -> list[Content]:
+        key = self.query_one(Rows).selected
+        numbered = {f"{number} {finding.code}": finding for number, finding in enumerate(diagnosis.findings)}
+        finding = numbered.get(key or "") or (diagnosis.findings[0] if key != CONNECTION else None)
+        return _connection_lines(diagnosis) if finding is None else self._finding_lines(finding)
 
     def _finding_lines(self, finding: Finding) -> list[Content]:
         style = SEVERITY_STYLES[finding.severity]
-        message = f"{finding.code}  {shell_of(self).advise(finding.message)}"
+        message = f"{finding.code}  {self._advise(finding.message)}"
         first, *more = hanging("", message, self._width)
         code = len(finding.code)
         lines = [Content.assemble((first.plain[:code], style), first.plain[code:]), *(Content("  ") + m for m in more)]
@@ -144,19 +182,64 @@ class ConnectionPane(Pane):
     @property
     def _width(self) -> int:
         """The columns of a finding, with room for the indent of its lines and the scrollbar."""
-        return max(30, self.size.width - 5)
+        return max(30, self.size.width - 8)
 
-    @on(Resize)
-    def _resized(self) -> None:
-        if self._shown is not None:
-            self._update(Content("\n").join(self._lines(*self._shown)))
+    def _advise(self, text: str) -> str:
+        return shell_of(self).advise(text)
 
     def _key_of(self, action: str) -> str:
         return shell_of(self).key_of(NEXT_ACTIONS.get(action, action))
 
-    def _next_words(self, worst: Finding) -> str:
-        """Return the next key as part of a title: 'next m'."""
-        return "".join(f"next {self._key_of(action)}" for action, _purpose in next_steps(worst)[:1])
+
+def _position(diagnosis: Diagnosis) -> Content:
+    """Return the current revision and the head. The name of Mage is left out, so that both fit 80 columns."""
+
+    def named(revisions: tuple[str, ...]) -> str:
+        return formats.with_releases(revisions, diagnosis.project.kind, " ").replace("(mage-ai ", "(") or "none"
+
+    reached = diagnosis.target.database is not None
+    return Content.assemble(
+        ("current ", QUIET),
+        named(diagnosis.current) if reached else "unknown",
+        ("   head ", QUIET),
+        named(diagnosis.heads),
+    )
+
+
+def _connection_lines(diagnosis: Diagnosis) -> list[Content]:
+    """Return what is known of the connection and of the project."""
+    target, project = diagnosis.target, diagnosis.project
+    connected = formats.connected(target.url, target.address, target.tls)
+    location = f"mage-ai {project.version or ''}" if project.kind == "mage" else str(project.location)
+    facts = [
+        ("source", target.source or ""),
+        ("role", target.user or ""),
+        ("connected", connected or ""),
+        ("project", location),
+        ("ran", ", ".join(project.ran)),
+    ]
+    return [Content.assemble((f"{name:<10}", QUIET), formats.plain(value.strip())) for name, value in facts if value]
+
+
+def finding_rows(diagnosis: Diagnosis, width: int, key_of: KeyOf, advise: Callable[[str], str]) -> list[Row]:
+    """Return a row for each finding, with the key of its next step if it is another one than in the row above."""
+    rows: list[Row] = []
+    before = ""
+    for number, finding in enumerate(diagnosis.findings):
+        style = SEVERITY_STYLES[finding.severity]
+        key = next((key_of(action) for action, _purpose in next_steps(finding)[:1]), "")
+        text = f"{finding.code}  {formats.one_line(advise(finding.message))}"
+        line = fitted(text, max(10, width - 2 - KEY_WIDTH))
+        code = len(finding.code)
+        shown = "" if key == before else f"{key:>{KEY_WIDTH}}"
+        content = Content.assemble(
+            (f"{MARKS[finding.severity]} ", style), (line[:code], style), line[code:], (shown, STRONG)
+        )
+        rows.append(Row(f"{number} {finding.code}", content, text))
+        before = key
+    facts = "   ".join(re.sub(r" {2,}", " ", line.plain) for line in _connection_lines(diagnosis))
+    rows.append(Row(CONNECTION, Content.styled(fitted(f"  {CONNECTION}  {facts}", width), QUIET), facts))
+    return rows
 
 
 def next_steps(finding: Finding) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.revisions.graph import Chain
 
-ID_WIDTH = 14
+ID_WIDTH, DATE, GAP = 14, 10, 2
+RELEASE_ROOM, DATE_ROOM = 30, 60  # columns beside the id from which the release and the date are shown
+RELEASE = "RELEASE"
 UNKNOWN = "unknown:"
 
 
@@ -58,17 +62,64 @@ class RevisionsPane(RowsPane):
             title.append("BROKEN")
         self.show_title(" · ".join(title))
         known = diagnosis is not None and diagnosis.knows_pending and not chain.unknown(current)
-        self.rows.show(lambda width: revision_rows(chain, current, applied, width, known=known))
+        self.rows.show(
+            lambda width: revision_rows(chain, current, applied, width, known=known), partial(revision_heading, chain)
+        )
         if current and not self._cursor_placed and current[0] in chain.by_id:
             self._cursor_placed = True
             self.rows.select(current[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The widths of the list: lanes, message, release and date. A width of 0 leaves a column out."""
+
+    lanes: int
+    message: int
+    release: int
+    date: int
+
+
+def columns_of(chain: Chain, width: int) -> Columns:
+    """Return the widths of the columns. The date needs the most room; a column that is empty everywhere has none."""
+    from magetui.engine.revisions.lanes import lanes_of
+
+    lanes = max((lane.width for lane in lanes_of(chain).values()), default=2)
+    room = width - 2 - lanes - ID_WIDTH
+    release = max((len(text) for text in releases_of(chain).values()), default=0)
+    release = max(release, len(RELEASE)) + GAP if release and room >= RELEASE_ROOM else 0
+    date = DATE + GAP if room >= DATE_ROOM and any(revision.created for revision in chain.revisions) else 0
+    return Columns(lanes, max(8, room - release - date), release, date)
+
+
+def releases_of(chain: Chain) -> dict[str, str]:
+    """Return the releases that have each revision as their head, or else the first one that contains it."""
+    from magetui.engine.project.releases import first_releases, release_range
+
+    first = first_releases(chain)
+    found = {}
+    for revision in chain.revisions:
+        name = revision.revision
+        release = (release_range(name) or "").removeprefix("mage-ai ")
+        if not release and name in first:
+            release = f"first in {first[name].version}"
+        if release:
+            found[name] = release
+    return found
+
+
+def revision_heading(chain: Chain, width: int) -> str:
+    """Return the names of the columns."""
+    columns = columns_of(chain, width)
+    release = f"{RELEASE:>{columns.release}}" if columns.release else ""
+    date = f"{'CREATED':>{columns.date}}" if columns.date else ""
+    return f"{'':<{2 + columns.lanes}}{'REVISION':<{ID_WIDTH}}{fitted('MESSAGE', columns.message)}{release}{date}"
 
 
 def revision_rows(
     chain: Chain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
     """Return the chain's rows: problems and unknown current revisions first, then the revisions with their lanes."""
-    from magetui.engine.project.releases import first_releases, release_range
     from magetui.engine.revisions.lanes import lanes_of
 
     rows = [
@@ -79,29 +130,21 @@ def revision_rows(
     for unknown in chain.unknown(current):
         text = f"{unknown}  is the database's current revision, and no script has it"
         rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, hanging("▶ ? ", text, width, label=CRITICAL)))
-    lanes = lanes_of(chain)
-    lane_width = max((lane.width for lane in lanes.values()), default=2)
-    first = first_releases(chain)
+    lanes, columns, releases = lanes_of(chain), columns_of(chain, width), releases_of(chain)
     for revision in chain.revisions:
-        is_current = revision.revision in current
-        glyph = "●" if revision.revision in applied else "○" if known else "·"
-        drawn = lanes[revision.revision].drawn(glyph)
-        release = (release_range(revision.revision) or "").removeprefix("mage-ai ")
-        if not release and revision.revision in first:
-            release = f"first in {first[revision.revision].version}"
-        date = (revision.created or "")[:10]
-        room = width - 2 - lane_width - ID_WIDTH
-        side = "" if room < 30 else f"  {release:>16}" if room < 60 else f"  {release:>16}  {date}"
-        message_width = max(8, room - len(side))
-        style = STRONG if is_current else GOOD if revision.revision in applied else WARNING if known else QUIET
+        name = revision.revision
+        is_current = name in current
+        glyph = "●" if name in applied else "○" if known else "·"
+        style = STRONG if is_current else GOOD if name in applied else WARNING if known else QUIET
         labels = f"({', '.join(revision.branch_labels)}) " if revision.branch_labels else ""
+        release, date = releases.get(name, ""), (revision.created or "")[:DATE]
+        side = f"{release:>{columns.release}}" if columns.release else ""
         content = Content.assemble(
             ("▶ " if is_current else "  ", STRONG),
-            (fitted(drawn, lane_width), style),
-            (fitted(formats.plain(revision.revision), ID_WIDTH), STRONG if is_current else ""),
-            fitted(formats.plain(labels + revision.message), message_width),
-            (side, QUIET),
+            (fitted(lanes[name].drawn(glyph), columns.lanes), style),
+            (fitted(formats.plain(name), ID_WIDTH), STRONG if is_current else ""),
+            fitted(formats.plain(labels + revision.message), columns.message),
+            (side + (f"{date:>{columns.date}}" if columns.date else ""), QUIET),
         )
-        search = f"{revision.revision} {revision.message} {release} {date}"
-        rows.append(Row(revision.revision, content, search))
+        rows.append(Row(name, content, f"{name} {revision.message} {release} {date}"))
     return rows

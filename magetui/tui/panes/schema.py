@@ -6,19 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import on
+from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 
 from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
-from magetui.tui.theme import CRITICAL, QUIET, STRONG
+from magetui.tui.theme import BAR, CRITICAL, QUIET, STRONG
+from magetui.tui.widgets.bars import bar_of
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
     from magetui.model.schema import Table, TableDetail
 
+MARKER, GAP = 2, 2
 NAME_WIDTH = 16  # columns that a name needs before sizes are shown beside it
+SHORTEST_BAR, LONGEST_BAR = 6, 30
+ROWS, SIZE = "ROWS", "SIZE"
+ORDERS = ("name", "size", "rows")
 
 
 class SchemaPane(RowsPane):
@@ -29,6 +36,7 @@ class SchemaPane(RowsPane):
     )
 
     EMPTY = "no tables"
+    BINDINGS = [Binding("o", "sort", "Sort", show=False, tooltip="sort by name, by size or by rows, in turn")]
 
     @dataclass
     class TableWanted(Message):
@@ -43,19 +51,25 @@ class SchemaPane(RowsPane):
         self._details: dict[str, TableDetail] = {}
         self._open: set[str] = set()
         self._one_schema = True
+        self._order = ORDERS[0]
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show the tables. Open tables stay open, and their details are read again."""
         self._tables = {key_of(table): table for table in tables}
         self._details = {}
         self._open &= set(self._tables)
-        schemas = {table.schema for table in tables}
-        self._one_schema = len(schemas) <= 1
-        schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
-        self.show_title(" · ".join(part for part in (schema, formats.number(len(tables), "table")) if part))
+        self._entitle()
         self._show()
         for key in self._open:
             self._request_details(key)
+
+    def _entitle(self) -> None:
+        schemas = {table.schema for table in self._tables.values()}
+        self._one_schema = len(schemas) <= 1
+        schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
+        sorted_by = "" if self._order == "name" else f"by {self._order}"
+        tables = formats.number(len(self._tables), "table")
+        self.show_title(" · ".join(part for part in (schema, tables, sorted_by) if part))
 
     def show_reading(self) -> None:
         self._tables, self._details, self._open = {}, {}, set()
@@ -90,12 +104,64 @@ class SchemaPane(RowsPane):
     def _show(self) -> None:
         tables, details, opened = dict(self._tables), dict(self._details), frozenset(self._open)
         qualified = not self._one_schema
-        self.rows.show(lambda width: schema_rows(tables, details, opened, width, qualified=qualified))
+        names = [_name(table, qualified=qualified) for table in tables.values()]
+        order = self._order
+        self.rows.show(
+            lambda width: schema_rows(tables, details, opened, width, qualified=qualified, order=order),
+            lambda width: schema_heading(columns_of(list(tables.values()), names, width)),
+        )
+
+    def action_sort(self) -> None:
+        """Sort the tables by name, by size or by rows, in turn."""
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self._entitle()
+        self._show()
 
 
 def key_of(table: Table) -> str:
     """Return a table's key. It is stable, and no table name can imitate another key."""
     return f"{table.schema or ''}\1{table.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The widths of the list: name, rows, size and the bar of the size. A width of 0 leaves a column out."""
+
+    name: int
+    rows: int = 0
+    size: int = 0
+    bar: int = 0
+
+
+def columns_of(tables: Sequence[Table], names: Sequence[str], width: int) -> Columns:
+    """Return the widths of the columns. On a narrow pane the bar goes first, then the numbers."""
+    rows = max([len(ROWS), *(len(_count(table)) for table in tables)]) + GAP
+    size = max([len(SIZE), *(len(formats.size(table.bytes)) for table in tables)]) + GAP
+    room = width - MARKER - rows - size
+    if room < NAME_WIDTH:
+        return Columns(max(1, width - MARKER))
+    longest = max(map(cell_len, names), default=0)
+    bar = min(LONGEST_BAR, room - longest - GAP)
+    return Columns(room, rows, size) if bar < SHORTEST_BAR else Columns(room - bar - GAP, rows, size, bar)
+
+
+def _count(table: Table) -> str:
+    return "" if table.rows is None else f"{table.rows:,}"
+
+
+def schema_heading(columns: Columns) -> str:
+    """Return the names of the columns."""
+    bar = " " * (columns.bar + GAP) if columns.bar else ""
+    if not columns.rows:
+        return f"  {'TABLE':<{columns.name}}"
+    return f"  {'TABLE':<{columns.name}}{ROWS:>{columns.rows}}{bar}{SIZE:>{columns.size}}"
+
+
+def in_order(tables: Mapping[str, Table], order: str) -> list[str]:
+    """Return the keys of the tables by name, or the largest first."""
+    if order == "name":
+        return list(tables)
+    return sorted(tables, key=lambda key: -((tables[key].rows if order == "rows" else tables[key].bytes) or 0))
 
 
 def schema_rows(
@@ -105,29 +171,39 @@ def schema_rows(
     width: int,
     *,
     qualified: bool,
+    order: str = "name",
 ) -> list[Row]:
     """Return a row for each table, and below an open table a row for each of its parts."""
     rows: list[Row] = []
-    counts = {key: formats.rows(table.rows) for key, table in tables.items()}
-    bytes_ = {key: formats.size(table.bytes) for key, table in tables.items()}
-    count_width, size_width = (max(map(len, texts.values()), default=0) + 2 for texts in (counts, bytes_))
-    sizes_width = count_width + size_width
-    for key, table in tables.items():
-        name = formats.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
-        sizes = f"{counts[key]:>{count_width}}{bytes_[key]:>{size_width}}"
-        room = width - 2 - (sizes_width if width >= sizes_width + NAME_WIDTH + 2 else 0)
+    names = {key: _name(table, qualified=qualified) for key, table in tables.items()}
+    columns = columns_of(list(tables.values()), list(names.values()), width)
+    largest = max((table.bytes or 0 for table in tables.values()), default=0)
+    for key in in_order(tables, order):
+        table = tables[key]
+        bar = bar_of(table.bytes or 0, largest, columns.bar)
+        numbers = [
+            f"{_count(table):>{columns.rows}}" if columns.rows else "",
+            " " * GAP + fitted(bar, columns.bar) if columns.bar else "",
+            f"{formats.size(table.bytes):>{columns.size}}" if columns.size else "",
+        ]
         content = Content.assemble(
             "▾ " if key in opened else "▸ ",
-            (fitted(name, room), STRONG if key in opened else ""),
-            (sizes if room < width - 2 else "", QUIET),
+            (fitted(names[key], columns.name), STRONG if key in opened else ""),
+            numbers[0],
+            (numbers[1], BAR),
+            numbers[2],
         )
-        rows.append(Row(key, content, name))
+        rows.append(Row(key, content, names[key]))
         if key in opened:
             if key in details:
-                rows.extend(_detail_rows(key, name, details[key], width))
+                rows.extend(_detail_rows(key, names[key], details[key], width))
             else:
-                rows.append(Row(f"{key}\0…", Content.styled("    reading …", QUIET), name))
+                rows.append(Row(f"{key}\0…", Content.styled("    reading …", QUIET), names[key]))
     return rows
+
+
+def _name(table: Table, *, qualified: bool) -> str:
+    return formats.plain(f"{table.schema}.{table.name}" if qualified and table.schema else table.name)
 
 
 def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:

@@ -23,10 +23,11 @@ from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.bars import gauge
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
 from magetui.tui.widgets.hanging import hanging
-from magetui.tui.widgets.run_lines import drawn_bar
+from magetui.tui.widgets.run_lines import BAR_WIDTH
 from magetui.tui.widgets.scroll import LINE_KEYS
 from magetui.tui.widgets.stable_text import StableText
 
@@ -272,7 +273,7 @@ class BackupScreen(OverScreen):
         if progress is None:
             return [Content("starting …")]
         table = f"table {formats.one_line(progress.table)}" if progress.table else ""
-        bar = drawn_bar(progress.written, progress.most) if progress.most else ""
+        bar = gauge(progress.written, progress.most, BAR_WIDTH) if progress.most else ""
         written = f"{formats.size(progress.written)} of at most {formats.size(progress.most)}"
         return [Content(f"{bar}  {written}"), Content(table)]
 

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from magetui.tui.backup_job import BackupJob
     from magetui.tui.messages import StateRead
 
-NARROW, SHORT = 100, 28
+NARROW, SHORT = 100, 28  # below, the panes have no frames, and the log is one line
+STACKED, LOW = 76, 18  # below, one pane is unfolded at a time
 REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
@@ -95,7 +96,9 @@ class MainScreen(Screen[None]):
         self._untouched = True  # no key was pressed and no state was shown yet: the operator has not chosen a pane
 
     def compose(self) -> ComposeResult:
-        yield Static(" magetui", id="header", markup=False)
+        with Horizontal(id="top"):
+            yield Static(" magetui", id="header", markup=False)
+            yield Static(id="read-at", markup=False)
         if self._briefing is not None:
             yield Static(Content(self._briefing), id="briefing")
         first = RevisionsPane()
@@ -149,6 +152,7 @@ class MainScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         width, height = event.size.width, event.size.height
         self.set_class(width < NARROW or height < SHORT, "narrow")
+        self.set_class(width < STACKED or height < LOW, "stacked")
         self.set_class(is_tiny(event.size), TINY)
 
     @on(DescendantFocus)
@@ -204,6 +208,12 @@ class MainScreen(Screen[None]):
 
     # -- opening the row at the cursor
 
+    @on(Rows.Opened, "#finding-rows")
+    def _finding_opened(self) -> None:
+        selected = self.query_one(ConnectionPane).selected_text()
+        if selected is not None:
+            self.app.push_screen(TextScreen(*selected))
+
     @on(Rows.Opened, "#log-rows")
     def _log_opened(self, event: Rows.Opened) -> None:
         if event.key.startswith(RUN):
@@ -227,7 +237,7 @@ class MainScreen(Screen[None]):
 
     def show_reading(self, label: str) -> None:
         """Remove the facts of the last database, because another one is being read."""
-        self.query_one("#header", Static).update(Content.assemble((" magetui", STRONG), f"   reading {label} …"))
+        self._show_header(Content.assemble((" magetui", STRONG), f"  reading {label} …"), "")
         self.note("connect", label)
         self._verdict = None
         self.query_one(ConnectionPane).show_reading(label)
@@ -277,23 +287,24 @@ class MainScreen(Screen[None]):
         self.note("diagnose", problem, style=CRITICAL)
 
     def show_header(self, label: str, diagnosis: Diagnosis, named: NamedTarget | None, *, read_only: bool) -> None:
-        """Show the top line: what the database is comes first, as the end may be cut."""
+        """Show the top line: what the database is comes first, as its end may be cut; the time of reading never is."""
         target = diagnosis.target
         server = " ".join(part for part in (target.dialect, target.server_version) if part)
-        schema = f"   schema {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
+        schema = f"  {formats.plain(target.schema)}" if target.schema and target.dialect != "sqlite" else ""
         called = f"{STRONG} ansi_{named.colour}" if named is not None and named.colour else STRONG
-        self.query_one("#header", Static).update(
-            with_production_mark(
-                Content.assemble(
-                    (" magetui", STRONG),
-                    (f"   {named.called}" if named is not None else "", called),
-                    ("   READ-ONLY" if read_only else "", STRONG),
-                    f"   {label}{schema}   {server}",
-                    (f"   read {datetime.now():%H:%M:%S}", QUIET),
-                ),
-                named,
-            )
+        header = Content.assemble(
+            (" magetui", STRONG),
+            (f"  {named.called}" if named is not None else "", called),
+            ("  READ-ONLY" if read_only else "", STRONG),
+            f"  {label}  {server}{schema}",
         )
+        self._show_header(with_production_mark(header, named), f"read {datetime.now():%H:%M:%S}")
+
+    def _show_header(self, what: Content, when: str) -> None:
+        self.query_one("#header", Static).update(what)
+        read = self.query_one("#read-at", Static)
+        read.display = bool(when)
+        read.update(Content.styled(when, QUIET))
 
     def show_backup(self, backup: BackupJob) -> None:
         """Add the end of a backup to the log, and notify the operator if its screen is not in front."""

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.style import Style
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from magetui.tui.widgets.fields import Field
@@ -80,9 +80,20 @@ class Rows(Vertical):
         def control(self) -> Rows:
             return self.rows
 
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another row, or the row at the cursor has changed."""
+
+        rows: Rows
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
+
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
         super().__init__(id=id)
         self._build: Callable[[int], Sequence[Row]] = lambda _width: ()
+        self._heading: Callable[[int], str] | None = None
         self._rows: Sequence[Row] = ()
         self._width = 0
         self._empty = empty
@@ -90,6 +101,7 @@ class Rows(Vertical):
         self._filter = ""
 
     def compose(self) -> ComposeResult:
+        yield Static(classes="heading", markup=False)
         yield Lines(markup=False)
 
     @property
@@ -116,15 +128,18 @@ class Rows(Vertical):
         aligned = (candidate for candidate in map(lines, TEXT_WIDTHS) if without_gaps(candidate) == uncut)
         return "\n".join(next(aligned, uncut))
 
-    def show(self, build: Callable[[int], Sequence[Row]]) -> None:
-        """Show the rows that `build` returns for a width in columns. The cursor stays on its key."""
-        self._build = build
+    def show(self, build: Callable[[int], Sequence[Row]], heading: Callable[[int], str] | None = None) -> None:
+        """Show the rows that `build` returns for a width in columns, below the names of the columns.
+
+        The cursor stays on its key.
+        """
+        self._build, self._heading = build, heading
         self._shown_once = True
         self._rebuild()
 
     def forget(self) -> None:
         """Remove every row and show that the rows are being read."""
-        self._build = lambda _width: ()
+        self._build, self._heading = lambda _width: (), None
         self._shown_once = False
         self._rebuild()
 
@@ -140,6 +155,9 @@ class Rows(Vertical):
     def _rebuild(self) -> None:
         self._width = max(0, self.lines.size.width - SCROLLBAR)
         self._rows = self._build(self._width)
+        heading = self.query_one(".heading", Static)
+        heading.display = self._heading is not None and bool(self._rows)
+        heading.update(self._heading(self._width) if self._heading is not None else "")
         self._fill()
 
     def _shown(self) -> Sequence[Row]:
@@ -204,6 +222,11 @@ class Rows(Vertical):
         self._fill()
 
     # -- messages to the parent
+
+    @on(OptionList.OptionHighlighted)
+    def _cursor_moved(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        self.post_message(self.Moved(self))
 
     @on(OptionList.OptionSelected)
     def _opened(self, event: OptionList.OptionSelected) -> None:

@@ -16,6 +16,7 @@ from magetui.model.sessions import Session, StatementProgress
 from magetui.text import formats, run_conclusion, run_events, wait_queue
 from magetui.text.run_events import Notice
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.bars import gauge
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.sessions import session_rows
 
@@ -144,14 +145,8 @@ def bar_lines(wait: Wait | None, moment: datetime) -> list[Content]:
     waited = since_ms(wait.since, moment) or 0
     if not wait.timeout_ms:
         return [Content(f"{formats.duration(waited // 1000 * 1000)}, no lock timeout")]
-    bar = drawn_bar(waited, wait.timeout_ms)
+    bar = gauge(waited, wait.timeout_ms, BAR_WIDTH)
     return [Content(f"{bar}  {min(waited, wait.timeout_ms) / 1000:.1f} of {wait.timeout_ms / 1000:g} s")]
-
-
-def drawn_bar(done: int, total: int) -> str:
-    """Return '█████░░░░░', of `BAR_WIDTH` columns."""
-    full = round(min(1.0, done / total) * BAR_WIDTH)
-    return "█" * full + "░" * (BAR_WIDTH - full)
 
 
 def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
@@ -168,7 +163,7 @@ def progress_lines(progress: StatementProgress | None) -> list[Content]:
     """Return the progress of the statement, with a bar if the total is known."""
     if progress is None:
         return []
-    bar = drawn_bar(progress.done, progress.total) if progress.total else ""
+    bar = gauge(progress.done, progress.total, BAR_WIDTH) if progress.total else ""
     parts = (formats.doing(progress), bar, formats.share(progress), formats.counted(progress), formats.phase(progress))
     return [Content("  ".join(part for part in parts if part))]
 
