@@ -131,6 +131,8 @@ COMMON = (
     Parameter("--json", "print one JSON document"),
     Parameter("--no-color", "use no colours"),
     Parameter("--no-mouse", "leave the mouse to the terminal"),
+    Parameter("--ascii", "draw the full-screen program with ASCII characters"),
+    Parameter("--theme", "the colours of the full-screen program (default: ansi-dark, the terminal's own)", "NAME"),
 )
 
 VERBS: tuple[Verb, ...] = (

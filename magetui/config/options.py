@@ -15,6 +15,12 @@ from magetui.config.targets import NamedTarget
 Kind = Literal["seconds", "count", "switch", "text", "path", "choice", "url"]
 
 PREFIX = "MAGETUI_"
+THEMES = (
+    *("ansi-dark", "ansi-light", "textual-dark", "textual-light", "atom-one-dark", "atom-one-light", "dracula"),
+    *("catppuccin-frappe", "catppuccin-latte", "catppuccin-macchiato", "catppuccin-mocha", "flexoki", "gruvbox"),
+    *("monokai", "nord", "rose-pine", "rose-pine-dawn", "rose-pine-moon", "solarized-dark", "solarized-light"),
+    "tokyo-night",
+)  # Textual's; the first two use the terminal's own sixteen colours
 COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 
 
@@ -59,6 +65,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("keep_megabytes", "count", default=500, own=True),
     Option("no_color", "switch", default=False, own=True),
     Option("no_mouse", "switch", default=False, own=True),
+    Option("ascii", "switch", default=False, own=True),
+    Option("theme", "choice", default=THEMES[0], own=True, choices=THEMES),
 )
 BY_NAME: Mapping[str, Option] = {option.name: option for option in OPTIONS}
 

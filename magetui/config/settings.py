@@ -25,6 +25,7 @@ OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"
 LIMITS = ("lock_timeout_seconds", "statement_timeout_seconds", "lock_retries", "on_disconnect")
 RETENTION = ("keep_runs", "keep_days", "keep_megabytes")
+OTHERS = ("pg_dump", "despite_preflight", "ascii", "theme")
 TARGET_VARIABLE = f"{PREFIX}TARGET"
 
 
@@ -53,6 +54,8 @@ class Settings:
     json: bool = False
     colour: bool = False
     mouse: bool = True
+    ascii: bool = False  # the full-screen program draws with ASCII characters
+    theme: str = "ansi-dark"  # of the full-screen program
     despite_preflight: bool = False  # --yes also runs what the preflight says will fail
     lock_timeout_seconds: float = 10.0
     statement_timeout_seconds: float = 0.0
@@ -118,7 +121,7 @@ def settings_of(values: Mapping[str, Any], environment: Mapping[str, str], *, te
             *project.warnings,
             *(f"{project.path}: the target '{name}' is ignored: your own file has this name." for name in ignored),
         ),
-        **{name: origins[name].value for name in (*LIMITS, *RETENTION, "pg_dump", "despite_preflight")},
+        **{name: origins[name].value for name in (*LIMITS, *RETENTION, *OTHERS)},
     )
 
 

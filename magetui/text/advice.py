@@ -29,8 +29,8 @@ WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         (r"(?<=[Tt])his command (?=shows|sets)", "his key "),
-        (r"--in-doubt run\b", "i (run it)"),
-        (r"--in-doubt skip\b", "i twice (skip it)"),
+        (r"--in-doubt run\b", "a (run it)"),
+        (r"--in-doubt skip\b", "a twice (skip it)"),
         (r"--revision(?: [A-Z])?\b", "the field 'revision'"),
         (r"--replace-unknown-revision(?: [A-Z])?\b", "replacing an unknown revision"),
         (r"--lock-timeout-seconds(?: S)?\b", "a longer lock timeout"),

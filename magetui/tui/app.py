@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
@@ -30,7 +29,7 @@ from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.base import FRESH_SECONDS
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.shell import Shell
-from magetui.tui.theme import CRITICAL, THEME
+from magetui.tui.theme import CRITICAL
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
@@ -63,9 +62,6 @@ class MagetuiApp(Shell):
         Binding("ctrl+c", "quit", "Quit", show=False),
         Binding("ctrl+l", "redraw", "Redraw", show=False, tooltip="draw the screen again, if it looks damaged"),
     ]
-
-    # A default instead of an assignment, which would compute every style a second time.
-    theme: Reactive[str] = Reactive(THEME)
 
     def __init__(
         self, settings: Settings, environment: Mapping[str, str] | None = None, briefing: str | None = None

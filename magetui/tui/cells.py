@@ -10,13 +10,12 @@ Control sequences: ECMA-48, 8.3 (CUP, CHA, EL and SGR), which every terminal of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
 from rich.console import Console
-from rich.segment import Segment
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.geometry import Size
 from textual.strip import Strip
@@ -27,13 +26,19 @@ UNKNOWN: Cell = ("", "?")
 BLANK: Cell = (" ", "")
 BRIDGE = 4  # so many unchanged cells are cheaper to write again than to jump over
 ERASED = 4  # from so many blanks on, erasing the rest of the line is cheaper than writing it
+# What the program draws, in ASCII, for a console that has nothing else. Text of the database stays as it is.
+ASCII = str.maketrans(
+    "─━│┃┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋╭╮╰╯╷╵╶╴╲╱●○◐◉▶▸▾▴→←↑↓⏎█▌▇▅▄▃▂▁░▒▓…·•✓✗×–—",  # noqa: RUF001 - these are drawn
+    "-=||++++++++++++++++++++++||--\\/*o%@>>v^><^v<###==-__.:#~.*+xx--",
+)
 REST = ("39", "49")  # the default colours, which are the reset style's already
 
 
 class Cells:
     """What each cell of the terminal shows. A cell that was not written yet is unknown, and differs from any other."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ascii: bool = False) -> None:
+        self._glyphs: Mapping[int, str | int] = ASCII if ascii else {}
         self._lines: list[list[Cell]] = []
         self._size = Size(0, 0)
 
@@ -51,7 +56,7 @@ class Cells:
         for y, x, strip in _strips(update):
             if y < size.height:
                 before.setdefault(y, list(self._lines[y]))
-                _put(self._lines[y], x, strip, system)
+                _put(self._lines[y], x, strip, system, self._glyphs)
         written: list[str] = []
         style = ""
         for y, old in sorted(before.items()):
@@ -91,13 +96,13 @@ def _strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
                     yield y, x, chop
 
 
-def _put(line: list[Cell], x: int, segments: Sequence[Segment] | Strip, system: ColorSystem) -> None:
+def _put(line: list[Cell], x: int, strip: Strip, system: ColorSystem, glyphs: Mapping[int, str | int]) -> None:
     """Put a part of a line into its cells. The second cell of a wide character is empty."""
-    for text, style, control in segments:
+    for text, style, control in strip:
         if control:
             continue
         codes = "" if style is None else _without_defaults(Strip.render_ansi(style, system))
-        for character in text:
+        for character in text.translate(glyphs):
             width = get_character_cell_size(character)
             if width == 0 and 0 < x <= len(line):
                 base = x - 1 if line[x - 1][0] else x - 2  # a wide character's text is in its first cell

@@ -14,6 +14,7 @@ from magetui.verbs import VERBS
 
 EXTRAS = (
     ("Connect to another database", "connect", "by its name or its URL"),
+    ("Change the theme", "change_theme", "choose the colours; the setting 'theme' keeps the choice"),
     ("Help", "help", "show the help of this screen and its keys"),
     ("Quit", "quit", "close magetui; a run continues"),
 )

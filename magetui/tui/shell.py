@@ -58,7 +58,10 @@ class Shell(App[int]):
     """The app without its screens."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(css_path=list(style_sheets()), ansi_color=True)
+        super().__init__(css_path=list(style_sheets()), ansi_color=settings.theme.startswith("ansi-"))
+        # Before any style is computed. An assignment would compute every style a second time.
+        self.set_reactive(App.theme, settings.theme)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.environment: Mapping[str, str] = os.environ if environment is None else environment
         self.settings = settings
         self.selection = self.first_selection = settings.selection
@@ -72,7 +75,7 @@ class Shell(App[int]):
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
         self._leaving = False
-        self._cells = Cells()
+        self._cells = Cells(ascii=settings.ascii)
         self._unseen_until = 0.0  # what the terminal shows since it has grown was not seen before (time.monotonic())
 
     def on_mount(self) -> None:
@@ -80,6 +83,10 @@ class Shell(App[int]):
         self.app_resume_signal.subscribe(self, lambda _app: self._cells.forget())
 
     # -- drawing
+
+    def watch_theme(self) -> None:
+        """Use the terminal's own colours with the themes that are made of them."""
+        self.ansi_color = self.current_theme.ansi
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         """Write only the cells that change. If Textual no longer called this method, it would write all of a region."""

@@ -1,16 +1,17 @@
-"""The style sheets' location, and the colours: the terminal's own sixteen, which are readable on every terminal."""
+"""The style sheets' location, and the styles: names of a theme's colours, each with a weight or a word beside it.
+
+The default theme maps them to the terminal's own sixteen colours, which the operator has chosen for the background.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-THEME = "ansi-dark"
-
-CRITICAL, WARNING, GOOD, QUIET, STRONG = "bold ansi_red", "ansi_yellow", "ansi_green", "dim", "bold"
-SQL = "ansi_cyan"
-BAR = "ansi_blue"
-PRODUCTION = "bold reverse ansi_red"
-SEVERITY_STYLES = {"critical": CRITICAL, "warning": "bold ansi_yellow", "info": "ansi_cyan", "ok": GOOD}
+CRITICAL, WARNING, GOOD, QUIET, STRONG = "bold $text-error", "$text-warning", "$text-success", "dim", "bold"
+SQL, SQL_STRING = "bold $text-primary", "$text-success"  # of SQL: keywords, and strings
+BAR = "$primary"
+PRODUCTION = "bold reverse $text-error"
+SEVERITY_STYLES = {"critical": CRITICAL, "warning": "bold $text-warning", "info": "$text-secondary", "ok": GOOD}
 
 
 def style_sheets() -> list[Path]:

@@ -71,7 +71,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     assert "find or URL  lock" in failed
     assert f"now {start}" in failed
     terminal.press("escape")
-    terminal.wait_for(r"^ magetui   /.*UP TO DATE")
+    terminal.wait_for(r"^ magetui  /.*UP TO DATE")
     terminal.press("o")
     terminal.wait_for(FOOTER)
 
@@ -115,7 +115,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("o")
     terminal.wait_for(FOOTER)
     terminal.press(*"mage-ai.db", "enter")
-    terminal.wait_for(r"^ magetui   /")
+    terminal.wait_for(r"^ magetui  /")
     terminal.press("q")
     assert terminal.wait_exit() == 0
     assert PASSWORD.encode() not in terminal.output
@@ -196,4 +196,4 @@ def test_two_keys_lead_to_the_schema_that_has_the_version_table(
     terminal.press("c")
     terminal.wait_for("Other schemas of this database")
     terminal.press("enter")
-    terminal.wait_for(rf"UP TO DATE +current {HEAD}")
+    terminal.wait_for(rf"UP TO DATE\s+current {HEAD}")

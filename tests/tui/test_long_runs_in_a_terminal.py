@@ -47,14 +47,14 @@ def migrate(terminal: Terminal, *keys: str) -> None:
     named = re.search(rf"{NAME_ASKED}:\s+(\S+)", terminal.wait_for(rf"{ASKED}|{NAME_ASKED}:\s+\S+"))
     if named is not None and keys:  # it overwrites values, so the name's field has the focus
         terminal.press("tab")
-    terminal.wait_for("e Edit" if keys else "esc Close")
+    terminal.wait_for("i Edit" if keys else "esc Close")
     terminal.press(*keys)
     if named is None:
         agree(terminal)
         return
     if keys:
         terminal.press("tab")
-        terminal.wait_gone("e Edit")
+        terminal.wait_gone("i Edit")
     consent(terminal, named[1])
     terminal.wait_for(r"Run \d+ · migrate")
 
@@ -150,7 +150,7 @@ def test_a_run_that_is_to_be_cancelled_when_the_line_drops_is_cancelled_then(
     before = pg_database.content
     with closed_gate(pg_database):
         terminal = open_terminal("--config", project.ini)
-        migrate(terminal, "o")
+        migrate(terminal, "h")
         wait_for_statement(state_dir, REWRITE, run=2)
         drop(terminal)
         terminal.wait_exit()

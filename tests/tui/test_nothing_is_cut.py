@@ -19,7 +19,7 @@ from magetui.model.operations import DropTable, ExecuteSql
 from magetui.model.plan import Loss, Plan, PlannedStep, PlanStep, Repair, RepairStep
 from magetui.model.sessions import HeldLock, LockWait, Session
 from magetui.tui.widgets import run_lines
-from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines
+from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines, step_lines
 from magetui.tui.widgets.sessions import session_rows
 from tests.support.alembic_project import Revision, make_project
 from tests.support.command import Magetui
@@ -61,12 +61,13 @@ def test_a_plan_shows_every_warning_completely() -> None:
     holders = ((4711, f"4711  {LONG}  mage-server  10.0.3.7  idle in transaction, 6 min"),)
     step = PlanStep("b", "finish", f"Let {LONG} go", None, PROBLEM)
     facts = PlanFacts(holders, preview=preview, steps=(step,))
-    lines = plan_lines(plan, facts, "continue", WIDTH, lambda text: text).split("\n", allow_blank=True)
+    lines = plan_lines(plan, facts, WIDTH, lambda text: text).split("\n", allow_blank=True)
+    lines += step_lines(plan, facts, 1, WIDTH, lambda text: text)
     loss = f"column {LONG}.{LONG}, set in 30 rows"
     wide = [line for line in lines if LONG not in line.plain or f"{LONG}.{LONG}" not in line.plain]
     complete(wide, NOTE, DOUBT, FAILS, WARNING, PROBLEM, "idle in transaction, 6 min", f"drops table {LONG}")
     assert loss in " ".join(" ".join(line.plain for line in lines).split())
-    for start in ("  ! ", "doubt  ", "fails  ", "       ! "):
+    for start in ("  ! ", "doubt  ", "fails  ", "! "):
         first = next(index for index, line in enumerate(lines) if line.plain.startswith(start))
         assert lines[first + 1].plain.startswith(" " * len(start)), "a hanging indent"
 
@@ -128,10 +129,10 @@ def test_every_screen_of_an_unknown_revision_with_long_names_is_read_at_80_by_24
     terminal.press("escape")
     terminal.wait_for("4 Log")
     shop.rows("UPDATE alembic_version SET version_num = 'f00d12345678'")
-    terminal.press("r", "2")
+    terminal.press("r", "2", "z")
     told = unwrapped(terminal.wait_for(r"▶ \? f00d12345678"))
     assert unwrapped("f00d12345678  is the database's current revision, and no script has it") in told
-    terminal.press("1")
+    terminal.press("z", "1")
     told = unwrapped(terminal.wait_for("unknown-revision  The database.*The schema"))
     assert unwrapped("The database is at revision f00d12345678, which the chain of the project") in told
     assert unwrapped("The schema matches rev1") in told

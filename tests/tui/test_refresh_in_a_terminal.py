@@ -108,7 +108,7 @@ def test_a_run_that_was_left_alone_is_not_looked_over_the_shoulder_and_its_end_i
     with mage.session("select * from generic_job") as holder:
         roll_back(terminal, mage.name, BEFORE_HEAD, timeout=60, steps="1 step")
         terminal.wait_for("WAITING")
-        terminal.press("D")
+        terminal.press("escape")
         terminal.wait_for("4 Log")
         terminal.wait_quiet(STILL)
         holder.rollback()

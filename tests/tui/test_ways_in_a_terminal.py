@@ -79,7 +79,7 @@ def test_tls_is_told_and_through_a_pooler_nothing_is_changed(
 ) -> None:
     certified = f"{behind.url}?sslmode=verify-full&sslrootcert={debian.authority.certificate}"
     terminal = open_screen(certified, until="BEHIND BY 1", size=WIDE)
-    terminal.wait_for(r"connected, TLSv1\.3")
+    terminal.wait_for(r"connected +TLSv1\.3")
     left(terminal)
     before = behind.content
     with PgBouncer(debian, "transaction") as pooler:

@@ -93,14 +93,18 @@ class ConnectionPane(Pane):
         """Show the diagnosis. If the schema is still being checked, the state may change: say so beside it."""
         self._diagnosis = diagnosis
         worst = diagnosis.findings[0]
-        steps = next_steps(worst)[:1]
+        steps = next_steps(worst)
         state = Content.assemble(
             (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
             (f" · {CHECKING}" if checking else "", WARNING),
             *(
                 part
-                for action, purpose in steps
-                for part in (" · next ", (self._key_of(action), STRONG), (f"  {purpose}", QUIET))
+                for number, (action, purpose) in enumerate(steps)
+                for part in (
+                    "   or " if number else " · next ",
+                    (self._key_of(action), STRONG),
+                    (f"  {purpose}", QUIET),
+                )
             ),
         )
         self._show_state(state, _position(diagnosis))
@@ -182,7 +186,7 @@ class ConnectionPane(Pane):
     @property
     def _width(self) -> int:
         """The columns of a finding, with room for the indent of its lines and the scrollbar."""
-        return max(30, self.size.width - 8)
+        return max(30, self.size.width - 7)
 
     def _advise(self, text: str) -> str:
         return shell_of(self).advise(text)
@@ -214,7 +218,7 @@ def _connection_lines(diagnosis: Diagnosis) -> list[Content]:
     facts = [
         ("source", target.source or ""),
         ("role", target.user or ""),
-        ("connected", connected or ""),
+        ("connected", connected.lstrip(", ").removeprefix("at ")),
         ("project", location),
         ("ran", ", ".join(project.ran)),
     ]

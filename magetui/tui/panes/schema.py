@@ -69,7 +69,7 @@ class SchemaPane(RowsPane):
         schema = next(iter(schemas)) if len(schemas) == 1 else f"{len(schemas)} schemas" if schemas else None
         sorted_by = "" if self._order == "name" else f"by {self._order}"
         tables = formats.number(len(self._tables), "table")
-        self.show_title(" · ".join(part for part in (schema, tables, sorted_by) if part))
+        self.show_title(" · ".join(part for part in (tables, schema, sorted_by) if part))
 
     def show_reading(self) -> None:
         self._tables, self._details, self._open = {}, {}, set()

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.events import Mount, Resize, ScreenResume, ScreenSuspend
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import Worker
 
 from magetui.config.targets import NamedTarget
@@ -21,6 +21,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
 from magetui.tui.widgets.consent import ConsentForm
+from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 
 FRESH_SECONDS = 0.5  # a screen that comes back to the front reads again if its facts are older
@@ -56,7 +57,7 @@ class OverScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield from self.compose_body()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between the title and the footer."""
@@ -158,7 +159,7 @@ class TextScreen(ScrolledScreen):
 
     def compose_body(self) -> ComposeResult:
         with VerticalScroll():
-            yield Static(self._text, markup=False)
+            yield Static(self._text, id="text", markup=False)
 
     def on_mount(self) -> None:
         self.entitle((f" {self._heading}", STRONG))

@@ -18,24 +18,24 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from magetui.text import formats
 from magetui.tui.panes.base import Pane
-from magetui.tui.panes.connection import ConnectionPane, headline
+from magetui.tui.panes.connection import NEXT_ACTIONS, ConnectionPane, headline, next_steps
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.base import TextScreen, with_production_mark
 from magetui.tui.shell import TINY, is_tiny, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
+from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.rows import Rows
 from magetui.verbs import VERBS, Verb, verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.diagnosis.diagnosis import Diagnosis
-    from magetui.engine.diagnosis.finding import Finding
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import ChangeVerb
     from magetui.model.schema import Table
@@ -47,7 +47,21 @@ STACKED, LOW = 76, 18  # below, one pane is unfolded at a time
 REFRESH_SECONDS = 15.0  # the shortest pause between two readings
 REFRESH_FACTOR = 20  # the pause is at least this many times as long as the last reading
 LONGEST_PAUSE = 120.0
-FOOTER = frozenset({"migrate", "rollback", "stamp", "evidence", "locks", "runs"})  # more do not fit 80 columns
+# The verbs in the order of the last line. The keys of the next step come before them.
+USED = (
+    "migrate",
+    "rollback",
+    "stamp",
+    "evidence",
+    "locks",
+    "runs",
+    "backup",
+    "verify",
+    "finish",
+    "undo",
+    "repair",
+    "clean",
+)
 
 
 def action_of(verb: Verb) -> str:
@@ -68,12 +82,12 @@ class MainScreen(Screen[None]):
             for pane in (ConnectionPane, RevisionsPane, SchemaPane, LogPane)
         ),
         *(
-            Binding(verb.key, action_of(verb), verb.label, verb.name in FOOTER, tooltip=verb.summary, id=verb.name)
-            for verb in sorted(VERBS, key=lambda verb: not verb.changes)  # the verbs that change come first
+            Binding(verb.key, action_of(verb), verb.label, tooltip=verb.summary, id=verb.name)
+            for verb in sorted(VERBS, key=lambda verb: USED.index(verb.name) if verb.name in USED else len(USED))
             if verb.key is not None
         ),
-        Binding("r", "app.refresh", "Refresh", show=False, tooltip="read everything again", id="refresh"),
-        Binding("c", "app.connect", "Connect", show=False, tooltip="connect to another database", id="connect"),
+        Binding("r", "app.refresh", "Refresh", tooltip="read everything again", id="refresh"),
+        Binding("c", "app.connect", "Connect", tooltip="connect to another database", id="connect"),
         Binding("T", "app.trust", "Trust", show=False, tooltip="decide whether the project's code may run", id="trust"),
         Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the complete screen, and back", id="zoom"),
         Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)", id="copy"),
@@ -110,7 +124,7 @@ class MainScreen(Screen[None]):
                 yield SchemaPane()
             yield LogPane()
         yield Static("This terminal is too small for magetui. Make it 50 by 12 or larger, or press q.", id="too-small")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar(self._next_actions)
 
     def on_mount(self) -> None:
         # A widget without a layout cannot take the focus.
@@ -124,6 +138,7 @@ class MainScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         if self._was_covered:
+            self.app.clear_notifications()  # they are from another screen, and the log has them
             self.post_message(self.RefreshDue(returned=True))
         else:
             self.schedule_refresh()
@@ -244,6 +259,12 @@ class MainScreen(Screen[None]):
         self.query_one(RevisionsPane).show_reading()
         self.query_one(SchemaPane).show_reading()
 
+    def _next_actions(self) -> list[str]:
+        """Return the actions of the next step: their keys come first in the last line."""
+        diagnosis = shell_of(self).diagnosis
+        steps = next_steps(diagnosis.findings[0]) if diagnosis is not None else []
+        return [NEXT_ACTIONS.get(action, action) for action, _purpose in steps]
+
     def show_state(self, state: StateRead) -> None:
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis, checking=state.checking)
         self.query_one(RevisionsPane).show_chain(state.chain, state.diagnosis)
@@ -251,16 +272,21 @@ class MainScreen(Screen[None]):
         if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
             self.action_pane(ConnectionPane.NUMBER)  # it has every finding
         self._untouched = False
-        requested = not state.quiet and state.diagnosis is state.bare
-        self._announce(headline(state.diagnosis, first), first, expected=requested)
+        self.query_one(KeyBar).draw()
+        if state.checking:
+            return  # the verdict may change in a moment
+        requested = not state.quiet
+        self._announce(state, expected=requested)
         if first.message == self._last_diagnosis and not requested:
             return  # the log has it already
         self._last_diagnosis = first.message
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
-    def _announce(self, verdict: str, worst: Finding, *, expected: bool) -> None:
+    def _announce(self, state: StateRead, *, expected: bool) -> None:
         """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
+        worst = state.diagnosis.findings[0]
+        verdict = headline(state.diagnosis, worst)
         before, self._verdict = self._verdict, verdict
         is_our_run = worst.code == "migration-running" and bool(shell_of(self).live_runs)
         if before in (None, verdict) or expected or is_our_run:

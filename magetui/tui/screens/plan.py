@@ -25,8 +25,9 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
-from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines
-from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
+from magetui.tui.widgets.plan_lines import PlanFacts, first_to_see, plan_lines, step_lines, step_rows
+from magetui.tui.widgets.rows import Lines, Rows
+from magetui.tui.widgets.scroll import PAGE_KEYS
 from magetui.tui.widgets.verification import VerdictView
 from magetui.verbs import count, verb
 
@@ -50,24 +51,29 @@ CHECKING = "checking that the plan is still the same …"
 class PlanScreen(OverScreen):
     NAME = "Plan"
     ABOUT = (
-        "What the verb would do from the present state: its locks and the data loss, its steps, the SQL that Alembic "
-        "can render beforehand, and the sessions that block it now. Change the revision or the lock timeout in their "
-        "fields and press enter to plan again. The question appears when the data loss is known, or could not be read. "
+        "What the verb would do from the present state: what will fail, the data loss, its locks, the sessions that "
+        "block it now; below, its steps, and beside them the step at the cursor with the SQL that Alembic can render "
+        "beforehand. j and k move in the steps, space and ctrl+u scroll the SQL. Change the revision or the lock "
+        "timeout in their fields and press enter to plan again. The question appears when the data loss is known, or "
+        "could not be read. "
         "If data may be lost, you type the database's name, and tab leaves that field; otherwise enter on the button "
         "consents. The plan is made again then: if it is another one, you see it and are asked again."
     )
     BINDINGS = [
-        Binding("e", "edit", "Edit"),
-        Binding("i", "in_doubt", "Doubt", tooltip="run or skip the operations that may have been run already"),
-        Binding("o", "on_disconnect", "SSH", tooltip="continue or cancel the run if SSH disconnects"),
+        Binding("i", "edit", "Edit", tooltip="change the revision, the lock timeout or the retries"),
+        Binding("a", "in_doubt", "Doubt", tooltip="run or skip the operations that may have been run already"),
+        Binding("h", "on_disconnect", "SSH", tooltip="continue or cancel the run if SSH disconnects"),
         Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
         Binding("l", "locks", "Locks"),
         Binding("B", "backup", "Back up", tooltip="write a backup first"),
-        *LINE_KEYS,
-        *END_KEYS,
+        Binding("j,down", "step('down')", "Next step", show=False),
+        Binding("k,up", "step('up')", "Step before", show=False),
+        Binding("g,home", "step('first')", "First step", show=False),
+        Binding("G,end", "step('last')", "Last step", show=False),
         *PAGE_KEYS,
+        Binding("space", "scroll('page_down')", "Page down", show=False),
     ]
-    SCROLLED = "#plan-body"
+    SCROLLED = "#plan-sql"
     AUTO_FOCUS = ""  # a field that has the focus by itself would keep it from the question
 
     def __init__(self, verb: ChangeVerb, title: str, revision: str, replace_unknown: str | None = None) -> None:
@@ -82,9 +88,17 @@ class PlanScreen(OverScreen):
         self._has_failed = False  # whether there is no plan, for a reason that is shown
         self._asks_later = False  # whether the question waits until that of the verification is answered
         self._note = ""  # before the question: why it is asked again
+        self._has_moved = False  # whether the operator has chosen a step
         self._is_settled = False  # whether nothing is being read: until then, letters do nothing
 
     def compose_body(self) -> ComposeResult:
+        with VerticalScroll(id="plan-head"):
+            yield Static("planning …", id="plan-text", markup=False)
+            yield VerdictView(id="verdict")
+        with Horizontal(id="plan-body"):
+            yield Rows(id="plan-steps")
+            with VerticalScroll(id="plan-sql", can_focus=False):
+                yield Static(id="step-text", markup=False)
         with Horizontal(classes="fields"):
             revision = Static("revision ", markup=False, classes="label"), Field(self._question.revision, id="revision")
             for widget in revision:
@@ -94,20 +108,21 @@ class PlanScreen(OverScreen):
             yield Field(f"{self.magetui.settings.lock_timeout_seconds:g}", id="timeout")
             yield Static(" s  retries ", markup=False, classes="label")
             yield Field(str(self.magetui.settings.lock_retries), id="retries")
-        with VerticalScroll(id="plan-body"):
-            yield Static("planning …", id="plan-text", markup=False)
-            yield VerdictView(id="verdict")
+            yield Static(id="disconnect", markup=False, classes="label")
         yield ConsentForm(self._title, id="consent")
 
     def on_mount(self) -> None:
         self._entitle(self.magetui.database_label)
         self._on_disconnect = self.magetui.settings.on_disconnect
+        self._show_disconnect()
+        self.query_one(Lines).can_focus = False
+        self.query_one("#plan-body").display = False
         if self._question.verb == "stamp" and not self._question.revision:
             self._drop_plan(WHICH_REVISION)
             self._say("Type the revision and press enter to plan for it.")
             self.set_focus(self.query_one("#revision", Input))
         else:
-            self.set_focus(self.query_one("#plan-body"))
+            self.set_focus(self.query_one("#plan-head"))
             self._request_plan()
 
     def _entitle(self, label: str) -> None:
@@ -157,6 +172,7 @@ class PlanScreen(OverScreen):
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
             self._plan, self._has_failed = None, True
+            self.query_one("#plan-body").display = False
             self.mark_read()
             heading = "There is no plan. "
             self.query_one("#plan-text", Static).update(
@@ -203,9 +219,34 @@ class PlanScreen(OverScreen):
     @on(Resize)
     def _describe(self) -> None:
         if self._plan is not None:
-            width = max(30, self.size.width - 6)
-            lines = plan_lines(self._plan, self._facts, self._on_disconnect, width, self.magetui.advise)
-            self.query_one("#plan-text", Static).update(lines)
+            plan, facts = self._plan, self._facts
+            width = max(30, self.size.width - 4)
+            self.query_one("#plan-text", Static).update(plan_lines(plan, facts, width, self.magetui.advise))
+            self.query_one("#plan-body").display = bool(plan.steps) and not plan.empty
+            self.query_one("#plan-steps").display = len(plan.steps) > 1
+            rows = self.query_one("#plan-steps", Rows)
+            rows.show(lambda columns: step_rows(plan, facts, columns))
+            if not self._has_moved:
+                rows.select(str(first_to_see(plan, facts)))
+            self._describe_step()
+
+    @on(Rows.Moved, "#plan-steps")
+    def _describe_step(self) -> None:
+        """Show the step at the cursor."""
+        number = self.query_one("#plan-steps", Rows).selected
+        if self._plan is not None and number is not None and int(number) <= len(self._plan.steps):
+            width = max(20, self.query_one("#plan-sql").size.width - 2)
+            lines = step_lines(self._plan, self._facts, int(number), width, self.magetui.advise)
+            self.query_one("#step-text", Static).update(Content("\n").join(lines))
+
+    def action_step(self, where: str) -> None:
+        """Move the cursor in the steps."""
+        self._has_moved = True
+        lines = self.query_one("#plan-steps", Rows).lines
+        actions = {"down": lines.action_cursor_down, "up": lines.action_cursor_up}
+        actions |= {"first": lines.action_first, "last": lines.action_last}
+        actions[where]()
+        self.query_one("#plan-sql").scroll_home(animate=False)
 
     # -- the fields
 
@@ -228,7 +269,7 @@ class PlanScreen(OverScreen):
         self._drop_plan("There is no plan yet.")
         if self._limits() is not None:
             self.query_one("#plan-text", Static).update("planning …")
-            self.set_focus(self.query_one("#plan-body"))
+            self.set_focus(self.query_one("#plan-head"))
             self._request_plan()
 
     def _drop_plan(self, text: str) -> None:
@@ -237,6 +278,7 @@ class PlanScreen(OverScreen):
         self._request += 1  # a plan that is being made is for the old fields too
         self.query_one(VerdictView).forget()
         self.query_one("#plan-text", Static).update(text)
+        self.query_one("#plan-body").display = self._has_moved = False
         self._form.say("")
 
     def _limits(self) -> Limits | None:
@@ -344,7 +386,10 @@ class PlanScreen(OverScreen):
 
     def action_on_disconnect(self) -> None:
         self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
-        self._describe()
+        self._show_disconnect()
+
+    def _show_disconnect(self) -> None:
+        self.query_one("#disconnect", Static).update(f"  SSH lost: {self._on_disconnect}")
 
     def action_in_doubt(self) -> None:
         self._question = replace(self._question, in_doubt="skip" if self._question.in_doubt == "run" else "run")

@@ -19,7 +19,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.text import formats, operations
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import ScrolledScreen
-from magetui.tui.theme import CRITICAL, GOOD, QUIET, SQL, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class RevisionScreen(ScrolledScreen):
             lines.append(Content.styled(f"  {heading}", STRONG))
             sql = [line for line in (step.sql or "").splitlines() if line.strip()]
             for line in sql[:SQL_LINES]:
-                lines += hanging("    ", line, self._width, SQL)
+                lines += hanging("    ", line, self._width)
             if len(sql) > SQL_LINES:
                 lines.append(Content.styled(f"    and {len(sql) - SQL_LINES} more lines", QUIET))
             if step.problem:

@@ -20,7 +20,6 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
 from textual.timer import Timer
-from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from magetui.engine.errors import MagetuiError
@@ -28,6 +27,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.widgets import run_lines
+from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import LINE_KEYS
 from magetui.tui.widgets.sessions import Own, SessionRows
 from magetui.tui.widgets.stable_text import StableText
@@ -49,17 +49,16 @@ class RunScreen(OverScreen):
         "lock timeout, and the blockers as a tree. In the tree, j and k move, c cancels the query of a session, t ends "
         "a session, and enter shows all facts of a session; c and t ask first. x cancels the run: the statement is "
         "cancelled and its changes are rolled back. If the run continues, x again says at what, and once more ends it. "
-        "D or escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
+        "Escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
         "planned, the line 'next' names the keys that help. w writes the report of the run to a file, and y copies "
         "the report."
     )
-    WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "detach", "leave"}
+    WHILE_TINY = OverScreen.WHILE_TINY | {"cancel", "leave"}
     TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. "
     BINDINGS = [
         Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
         Binding("escape", "leave('ended')", "Close"),
         Binding("x", "cancel", "Cancel run"),
-        Binding("D", "detach", "Detach", tooltip="close this screen; the run continues"),
         Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits"),
         Binding("l", "app.locks", "Locks", show=False),
         Binding("e", "next('e')", "Evidence", tooltip="see which revision the schema matches now"),
@@ -78,6 +77,7 @@ class RunScreen(OverScreen):
         self._earlier: Mapping[tuple[str, str], EarlierStep] | None = None
         self._asked = False
         self._presses = 0  # of the key that cancels
+        self._step_in_view = 0  # the step to which the screen scrolled
         self._live = False  # whether the run was seen running: the end of a past run is no news
         self._wait: tuple[Wait, float] | None = None  # the present wait, and when it came (time.monotonic())
         self._shown: tuple[Wait | None, int] = (None, 0)  # the wait of the tree, and the seconds added to its ages
@@ -91,7 +91,7 @@ class RunScreen(OverScreen):
         yield StableText(id="run-leaving")
         with VerticalScroll(id="run-body"):
             yield StableText(id="run-text")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(SessionRows).display = False
@@ -143,7 +143,7 @@ class RunScreen(OverScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         alive = self.record is None or self.record.alive
-        if action in ("cancel", "detach"):
+        if action == "cancel":
             return alive
         if action == "leave":
             return alive == (parameters == ("live",))
@@ -162,8 +162,6 @@ class RunScreen(OverScreen):
             self.magetui.show_main()
         else:
             super().action_close()
-
-    action_detach = action_close
 
     def too_small(self) -> str:
         alive = self.record is None or self.record.alive
@@ -305,3 +303,12 @@ class RunScreen(OverScreen):
         for name, lines in parts.items():
             self.query_one(name, StableText).show(Content("\n").join(lines))
         self._show_sessions(record)
+        self._keep_in_view(record)
+
+    def _keep_in_view(self, record: RunRecord) -> None:
+        """Scroll to the step that runs when another one starts. Between two steps, the operator scrolls."""
+        step = run_lines.present_step(record) if record.alive else 0
+        if step != self._step_in_view:
+            self._step_in_view = step
+            body = self.query_one("#run-body")
+            self.call_after_refresh(body.scroll_to, y=step - body.size.height // 2, animate=False)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from magetui.text import formats
-from magetui.tui.theme import CRITICAL, QUIET, SQL, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
+from magetui.tui.widgets.rows import Row, fitted
+from magetui.tui.widgets.sql_text import sql_lines
 
 if TYPE_CHECKING:
     from magetui.engine.preview.preview import Preview
     from magetui.engine.runs.follow import EarlierStep
-    from magetui.model.plan import OnDisconnect, Plan, PlanStep
+    from magetui.model.plan import Plan, PlanStep
 
 SQL_LINES_A_STEP = 200
 SESSIONS_SHOWN = 5
-DISCONNECT_WORDS: Mapping[OnDisconnect, str] = {
-    "continue": "If SSH disconnects, the run continues. o changes that.",
-    "cancel": "If SSH disconnects, the run is cancelled. o changes that.",
-}
+# The order of the headings on the screen: first what hurts.
+ORDER = ("fails", "loses", "first", "doubt", "waits", "owner", "locks")
+ALARMING = frozenset(ORDER) - {"first", "locks"}
 
 
 @dataclass(frozen=True)
@@ -37,29 +38,23 @@ class PlanFacts:
     preview_problem: str | None = None  # why the locks and the data loss are not known
 
 
-def plan_lines(
-    plan: Plan, facts: PlanFacts, on_disconnect: OnDisconnect, width: int, advise: Callable[[str], str]
-) -> Content:
-    """Return the complete plan for a screen of `width` columns. `advise` puts the screen's keys into a text."""
+def plan_lines(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Content:
+    """Return what the plan changes, for a screen of `width` columns. `advise` puts the screen's keys into a text."""
     return Content("\n").join(
         [
-            *_summary(plan, on_disconnect, width, advise),
+            *_summary(plan, width, advise),
             *_preview(plan, facts, width, advise),
             *(_blockers(facts, width) if plan.verb != "stamp" and not plan.empty else ()),
-            Content(""),
-            *_steps(plan, facts, width, advise),
         ]
     )
 
 
-def _summary(plan: Plan, on_disconnect: OnDisconnect, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+def _summary(plan: Plan, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
     from magetui.text import operations
 
     yield from hanging("", plan.summary, width, STRONG)
     for line in formats.created_first(plan):
         yield from hanging("", line, width)
-    if not plan.empty:
-        yield Content.styled(DISCONNECT_WORDS[on_disconnect], QUIET)
     if plan.verb == "stamp" and not plan.empty:
         verifies = f"v verifies first that the schema is what {plan.target_revision} makes."
         yield from hanging("", verifies, width, QUIET)
@@ -79,9 +74,13 @@ def _preview(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], s
         if not plan.empty and plan.verb != "stamp":
             yield Content.styled("reading the locks and the data loss …", QUIET)
     else:
-        for heading, text in previews.overview(facts.preview, "a backup (B)"):
-            style = WARNING if heading in ("waits", "doubt", "loses", "fails", "owner") else ""
-            yield from hanging(f"{heading:<7}", advise(text), width, style, STRONG)
+        found = list(previews.overview(facts.preview, "a backup (B)"))
+        before = ""
+        for heading, text in sorted(found, key=lambda line: ORDER.index(line[0])):
+            style = WARNING if heading in ALARMING else ""
+            shown = "" if heading == before else heading
+            yield from hanging(f"{shown:<7}", advise(text), width, style, STRONG)
+            before = heading
 
 
 def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
@@ -98,37 +97,73 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
         yield Content(f"  and {len(sessions) - SESSIONS_SHOWN} more: l shows them")
 
 
-def _steps(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+def step_rows(plan: Plan, facts: PlanFacts, width: int) -> list[Row]:
+    """Return a row for each step: its number, a mark if something is to be known about it, and the revision."""
+    rows = []
+    for number, step in enumerate(plan.steps, start=1):
+        mark, style = _mark(facts, number)
+        arrow = {"upgrade": "↑", "downgrade": "↓"}.get(step.direction, " ")
+        head = f"{number:>{len(str(len(plan.steps)))}} {arrow} {formats.plain(step.revision)}  "
+        message = formats.plain(step.message)
+        content = Content.assemble((mark, style), fitted(f"{head}{message}", max(8, width - len(mark))))
+        rows.append(Row(str(number), content, f"{step.revision} {message}"))
+    return rows
+
+
+def _mark(facts: PlanFacts, number: int) -> tuple[str, str]:
+    from magetui.text import preview as previews
+
+    if facts.preview is None:
+        return "  ", ""
+    causes = previews.causes(facts.preview, number)
+    if any(cause.answer == "fails" for cause in causes):
+        return "! ", CRITICAL
+    return ("! ", WARNING) if causes or _warnings(facts, number) else ("  ", "")
+
+
+def _warnings(facts: PlanFacts, number: int) -> Sequence[str]:
+    steps = facts.preview.steps if facts.preview is not None else ()
+    return steps[number - 1].warnings if number <= len(steps) else ()
+
+
+def first_to_see(plan: Plan, facts: PlanFacts) -> int:
+    """Return the number of the first step that will fail, else of the first one with a warning, else 1."""
+    marks = [_mark(facts, number)[1] for number in range(1, len(plan.steps) + 1)]
+    return next((marks.index(style) + 1 for style in (CRITICAL, WARNING) if style in marks), 1)
+
+
+def step_lines(
+    plan: Plan, facts: PlanFacts, number: int, width: int, advise: Callable[[str], str]
+) -> Iterator[Content]:
+    """Yield one step in full: revision, time in an earlier run, warnings, and its SQL."""
     from magetui.text import preflight
     from magetui.text import preview as previews
 
-    for number, step in enumerate(plan.steps, start=1):
-        before = facts.earlier.get((step.revision, step.direction))
-        took = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
-        head = f"{step.direction:<9} {step.revision}  {step.message}"
-        *lines, last = hanging(f"{number:>3}  ", head, width, label="")
-        yield from (*lines, Content.assemble(last, (took, QUIET)))
-        if facts.preview is not None and facts.preview.steps:
-            for warning in facts.preview.steps[number - 1].warnings:
-                yield from hanging("       ! ", advise(warning), width, WARNING, WARNING)
-        for cause in previews.causes(facts.preview, number) if facts.preview is not None else ():
-            first, *more = preflight.cause_lines(cause)
-            style = CRITICAL if cause.answer == "fails" else WARNING
-            yield from hanging("       ! ", advise(first), width, style, style)
-            for line in more:
-                yield from hanging("         ", line, width, QUIET)
-        if facts.steps is not None and number <= len(facts.steps):
-            yield from _sql(facts.steps[number - 1], width, advise)
+    step = plan.steps[number - 1]
+    before = facts.earlier.get((step.revision, step.direction))
+    took = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
+    *lines, last = hanging("", f"{step.direction} {step.revision}  {step.message}", width, STRONG)
+    yield from (*lines, Content.assemble(last, (took, QUIET)))
+    for warning in _warnings(facts, number):
+        yield from hanging("! ", advise(warning), width, WARNING, WARNING)
+    for cause in previews.causes(facts.preview, number) if facts.preview is not None else ():
+        first, *more = preflight.cause_lines(cause)
+        style = CRITICAL if cause.answer == "fails" else WARNING
+        yield from hanging("! ", advise(first), width, style, style)
+        for line in more:
+            yield from hanging("  ", line, width, QUIET)
+    if facts.steps is not None and number <= len(facts.steps):
+        yield from _sql(facts.steps[number - 1], width, advise)
     if facts.sql_problem:
         yield from hanging("", advise(facts.sql_problem), width, QUIET)
     elif facts.steps is None and not plan.empty:
-        yield Content.styled("       rendering the SQL …", QUIET)
+        yield Content.styled("rendering the SQL …", QUIET)
 
 
 def _sql(step: PlanStep, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
     shown = [line for line in (step.sql or "").splitlines() if line.strip()]
-    yield from (Content.styled(f"       {formats.plain(line)}", SQL) for line in shown[:SQL_LINES_A_STEP])
+    yield from sql_lines("\n".join(shown[:SQL_LINES_A_STEP]), width)
     if len(shown) > SQL_LINES_A_STEP:
-        yield Content.styled(f"       and {len(shown) - SQL_LINES_A_STEP} more lines", QUIET)
+        yield Content.styled(f"and {len(shown) - SQL_LINES_A_STEP} more lines", QUIET)
     if step.problem:
-        yield from hanging("       ", advise(formats.one_line(step.problem)), width, QUIET)
+        yield from hanging("", advise(formats.one_line(step.problem)), width, QUIET)

@@ -10,21 +10,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from magetui.model.sessions import Session, StatementProgress
 from magetui.text import formats, run_conclusion, run_events, wait_queue
 from magetui.text.run_events import Notice
-from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
-from magetui.tui.widgets.bars import gauge
+from magetui.tui.theme import BAR, CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.widgets.bars import bar_of, gauge
 from magetui.tui.widgets.hanging import hanging
+from magetui.tui.widgets.rows import fitted
 from magetui.tui.widgets.sessions import session_rows
+from magetui.tui.widgets.sql_text import highlighted
 
 if TYPE_CHECKING:
     from magetui.engine.runs.follow import EarlierStep
-    from magetui.engine.runs.record import Outcome, RunRecord, Wait
+    from magetui.engine.runs.record import Outcome, RunRecord, StepRecord, Wait
 
 BAR_WIDTH = 20
+TIME_BAR, WIDE_ENOUGH = 14, 76  # columns of a step's bar, and of a screen that has room for it
 MARKS = {"pending": "○", "running": "▶", "done": "●", "stopped": "✗", "undone": "○"}
 OUTPUT_LINES = 12
 AGAIN, SCHEMA = ("p", "plan again"), ("e", "compare the schema")
@@ -156,7 +160,7 @@ def statement_lines(record: RunRecord, moment: datetime) -> list[Content]:
     if took is None and record.alive:
         took = (since_ms(record.statement.started, moment) or 0) // 1000 * 1000
     clock = f"{formats.duration(took)}   " if took else ""
-    return [Content.assemble((f"statement  {clock}", QUIET), formats.one_line(record.statement.sql, 600))]
+    return [Content.assemble((f"statement  {clock}", QUIET), highlighted(formats.one_line(record.statement.sql, 600)))]
 
 
 def progress_lines(progress: StatementProgress | None) -> list[Content]:
@@ -219,7 +223,7 @@ def body_lines(
     record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, height: int
 ) -> list[Content]:
     """Return the lines that may need more room than the screen has: steps, events, blockers, output."""
-    groups = [step_lines(record, moment, earlier, width=width, room=max(4, height - 14))]
+    groups = [step_lines(record, moment, earlier, width=width)]
     happened = [(attempt.at, run_events.attempt(attempt)) for attempt in record.attempts]
     happened += [(signal.at, formats.signal(signal)) for signal in record.signals]
     groups.append(
@@ -237,36 +241,49 @@ def body_lines(
     return [line for number, group in enumerate(shown) for line in ([Content("")] if number else []) + group]
 
 
+def present_step(record: RunRecord) -> int:
+    """Return the index of the step that runs or stopped, else of the first one that is not done."""
+    found = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
+    return sum(step.state == "done" for step in record.steps) if found is None else found
+
+
 def step_lines(
-    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int, room: int
+    record: RunRecord, moment: datetime, earlier: Mapping[tuple[str, str], EarlierStep], *, width: int
 ) -> list[Content]:
-    """Return lines for the steps around the present one, with its `earlier` duration, and how many are left out."""
-    present = next((i for i, step in enumerate(record.steps) if step.state in ("running", "stopped")), None)
-    if present is None:
-        present = sum(step.state == "done" for step in record.steps)
-    first = max(0, min(present - room // 2, len(record.steps) - room))
-    lines = [Content.styled(f"  {first} steps before", QUIET)] if first else []
-    for step in record.steps[first : first + room]:
-        took = step.elapsed_ms
-        is_running = step.state == "running" and record.alive
+    """Return a line for each step: its state, its time as a bar and a number, and its time in an earlier run."""
+    lines = []
+    times = {index: _took(step, moment, alive=record.alive) for index, step in enumerate(record.steps)}
+    longest = max((took or 0 for took in times.values()), default=0)
+    bar_width = TIME_BAR if width >= WIDE_ENOUGH and longest else 0
+    clocks = {index: formats.duration(took) for index, took in times.items()}
+    clock_width = max(map(len, clocks.values()), default=0)
+    for index, step in enumerate(record.steps):
         state_now = "stopped" if step.state == "running" and not record.alive else step.state  # a lost run
-        if is_running:
-            took = (since_ms(step.started, moment) or 0) // 1000 * 1000 or None
         style = {"running": STRONG, "done": GOOD, "stopped": CRITICAL}.get(state_now, QUIET)
-        state = {"running": "running ", "stopped": "stopped ", "undone": "rolled back "}.get(state_now, "")
-        before = earlier.get((step.revision, step.direction)) if is_running else None
-        took_before = f"   took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
-        message = formats.one_line(step.message, max(8, width - len(step.revision) - 16 - 6 - len(took_before)))
+        state = {"running": "running", "stopped": "stopped", "undone": "rolled back"}.get(state_now, "")
+        before = earlier.get((step.revision, step.direction))
+        took_before = f"  took {formats.duration(before.elapsed_ms)} in run {before.run}" if before else ""
+        bar = "  " + fitted(bar_of(times[index] or 0, longest, bar_width), bar_width) if bar_width else ""
+        facts = f"  {state:<7}  {clocks[index]:>{clock_width}}{took_before}"
+        revision = formats.plain(step.revision)
+        room = max(8, width - 2 - cell_len(revision) - 2 - len(bar) - len(facts))
         lines.append(
             Content.assemble(
                 (f"{MARKS[state_now]} ", style),
-                (formats.plain(step.revision), STRONG if is_running else ""),
-                f"  {message}  ",
-                (f"{state}{formats.duration(took)}{took_before}", QUIET),
+                (revision, STRONG if state_now == "running" else ""),
+                f"  {fitted(formats.plain(step.message), room)}",
+                (bar, BAR),
+                (facts.rstrip(), QUIET),
             )
         )
-    after = len(record.steps) - first - room
-    return [*lines, Content.styled(f"  {after} steps after", QUIET)] if after > 0 else lines
+    return lines
+
+
+def _took(step: StepRecord, moment: datetime, *, alive: bool) -> int | None:
+    """Return the milliseconds of a step; of the one that runs, the complete seconds until `moment`."""
+    if step.state == "running" and alive:
+        return (since_ms(step.started, moment) or 0) // 1000 * 1000 or None
+    return step.elapsed_ms
 
 
 def since_ms(stamp: str | None, moment: datetime) -> int | None:

@@ -49,6 +49,9 @@ class VerdictView(Vertical):
         yield Static(id="verdict-text", markup=False)
         yield ConsentForm("Verify", id="replay-consent")
 
+    def on_mount(self) -> None:
+        self.display = False
+
     def verify(self, revision: str | None) -> None:
         """Start. Do nothing while a verification is under way."""
         if self.stage in ("idle", "shown"):
@@ -65,6 +68,7 @@ class VerdictView(Vertical):
 
     def _show(self, stage: Stage, content: Content) -> None:
         self.stage = stage
+        self.display = stage != "idle"
         self.query_one("#verdict-text", Static).update(content)
         if stage == "asked":
             self.ask()
