@@ -135,6 +135,8 @@ COMMON = (
     Parameter("--theme", "the colours of the full-screen program (default: ansi-dark, the terminal's own)", "NAME"),
 )
 
+PLAIN = Parameter("--plain", "without a verb: ask for the verbs in lines, for a screen reader or a slow line")
+
 VERBS: tuple[Verb, ...] = (
     Verb("diagnose", "show the state of the database's migrations, and what to do next", "reads", key="d"),
     Verb(

@@ -197,7 +197,7 @@ def test_what_stands_in_the_way_of_a_backup_is_said_before_it_is_begun(
     terminal = open_screen(mage.url, until="UP TO DATE", PATH=str(nowhere))
     terminal.press("B")
     terminal.wait_for(r"Cannot back up: pg_dump is not on PATH")
-    terminal.press("e", "tab")
+    terminal.press("i", "tab")
     terminal.wait_in_field("pg_dump")
     terminal.press(str(mage.server.bin / "pg_dump"), "enter")
     terminal.wait_for(r"Write the backup\?")

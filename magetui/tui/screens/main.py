@@ -86,7 +86,7 @@ class MainScreen(Screen[None]):
             for verb in sorted(VERBS, key=lambda verb: USED.index(verb.name) if verb.name in USED else len(USED))
             if verb.key is not None
         ),
-        Binding("r", "app.refresh", "Refresh", tooltip="read everything again", id="refresh"),
+        Binding("r", "app.refresh", "Read again", tooltip="read everything again", id="refresh"),
         Binding("c", "app.connect", "Connect", tooltip="connect to another database", id="connect"),
         Binding("T", "app.trust", "Trust", show=False, tooltip="decide whether the project's code may run", id="trust"),
         Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the complete screen, and back", id="zoom"),

@@ -22,7 +22,7 @@ class VerifyScreen(ScrolledScreen):
         "its revision."
     )
     BINDINGS = [
-        Binding("r", "again", "Again", tooltip="read everything again"),
+        Binding("r", "again", "Read again", tooltip="read everything again"),
     ]
 
     def compose_body(self) -> ComposeResult:

@@ -9,8 +9,8 @@ LINE_KEYS: list[BindingType] = [
     Binding("k,up", "scroll('up')", "Up", show=False),
 ]
 END_KEYS: list[BindingType] = [
-    Binding("g,home", "scroll('home')", "Top", show=False),
-    Binding("G,end", "scroll('end')", "End", show=False),
+    Binding("g,home", "scroll('home')", "First", show=False),
+    Binding("G,end", "scroll('end')", "Last", show=False),
 ]
 PAGE_KEYS: list[BindingType] = [
     Binding("ctrl+d,pagedown", "scroll('page_down')", "Page down", show=False),
