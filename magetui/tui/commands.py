@@ -8,8 +8,9 @@ from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from magetui.tui.screens.main import MainScreen, action_of
+from magetui.tui.screens.main import MainScreen
 from magetui.tui.shell import Shell
+from magetui.tui.verb_keys import action_of
 from magetui.verbs import VERBS
 
 EXTRAS = (

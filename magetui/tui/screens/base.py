@@ -20,9 +20,11 @@ from magetui.config.targets import NamedTarget
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
+from magetui.tui.verb_keys import VERB_KEYS, action_of
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
+from magetui.verbs import verb
 
 FRESH_SECONDS = 0.5  # a screen that comes back to the front reads again if its facts are older
 
@@ -82,6 +84,11 @@ class OverScreen(Screen[None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
+
+    async def action_verb(self, name: str) -> None:
+        """Close this screen, and start a verb on the main screen."""
+        self.magetui.show_main()
+        await self.magetui.run_action(action_of(verb(name)))
 
     def action_scroll(self, direction: str) -> None:
         getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
@@ -150,7 +157,8 @@ class ScrolledScreen(OverScreen):
 
 class TextScreen(ScrolledScreen):
     NAME = "Text"
-    ABOUT = "One text in full, for which the other screen has no room."
+    ABOUT = "One text in full, for which the other screen has no room. The keys of the verbs work."
+    BINDINGS = [*VERB_KEYS]
 
     def __init__(self, heading: str, text: Content) -> None:
         super().__init__()

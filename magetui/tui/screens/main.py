@@ -29,9 +29,10 @@ from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.base import TextScreen, with_production_mark
 from magetui.tui.shell import TINY, is_tiny, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
+from magetui.tui.verb_keys import action_of
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.rows import Rows
-from magetui.verbs import VERBS, Verb, verb
+from magetui.verbs import VERBS, verb
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
@@ -62,13 +63,6 @@ USED = (
     "repair",
     "clean",
 )
-
-
-def action_of(verb: Verb) -> str:
-    """Return the Textual action that a verb's key starts on the main screen."""
-    if verb.changes:
-        return f"app.change('{verb.name}')"
-    return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
 class MainScreen(Screen[None]):

@@ -23,6 +23,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.plan_job import PlanQuestion
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
+from magetui.tui.verb_keys import VERB_KEYS
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
 from magetui.tui.widgets.plan_lines import PlanFacts, first_to_see, plan_lines, step_lines, step_rows
@@ -66,8 +67,9 @@ class PlanScreen(OverScreen):
         Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
         Binding("l", "locks", "Locks"),
         Binding("B", "backup", "Back up", tooltip="write a backup first"),
-        Binding("j,down", "step('down')", "Down", show=False),
-        Binding("k,up", "step('up')", "Up", show=False),
+        *VERB_KEYS,  # if there is no plan, the reason names what to do instead
+        Binding("j,down", "step('cursor_down')", "Down", show=False),
+        Binding("k,up", "step('cursor_up')", "Up", show=False),
         Binding("g,home", "step('first')", "First", show=False),
         Binding("G,end", "step('last')", "Last", show=False),
         *PAGE_KEYS,
@@ -242,10 +244,7 @@ class PlanScreen(OverScreen):
     def action_step(self, where: str) -> None:
         """Move the cursor in the steps."""
         self._has_moved = True
-        lines = self.query_one("#plan-steps", Rows).lines
-        actions = {"down": lines.action_cursor_down, "up": lines.action_cursor_up}
-        actions |= {"first": lines.action_first, "last": lines.action_last}
-        actions[where]()
+        getattr(self.query_one("#plan-steps", Rows).lines, f"action_{where}")()
         self.query_one("#plan-sql").scroll_home(animate=False)
 
     # -- the fields
@@ -353,6 +352,8 @@ class PlanScreen(OverScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow no letter before the plan is complete: what is typed ahead may be the name that the plan asks for."""
+        if action == "verb":
+            return self._has_failed
         if action in ("edit", "in_doubt", "on_disconnect", "verify", "locks", "backup"):
             only_for = {"verify": ("stamp",), "in_doubt": ("finish", "repair")}.get(action, (self._question.verb,))
             if action == "in_doubt" and self._plan is not None and self._question.in_doubt is None:

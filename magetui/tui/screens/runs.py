@@ -17,6 +17,7 @@ from magetui.tui.panes.log import STYLES
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
+from magetui.tui.verb_keys import VERB_KEYS
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 TOOK_WIDTH = 13
@@ -26,6 +27,8 @@ WHOSE_WIDTH = 30  # columns that user, host and database need to be on the same 
 class RunsScreen(OverScreen):
     NAME = "Runs"
     ABOUT = "Every recorded run, newest first. Enter shows the events of a run, and follows a run that continues."
+
+    BINDINGS = [*VERB_KEYS]
 
     def __init__(self, records: Sequence[RunRecord]) -> None:
         super().__init__()

@@ -41,7 +41,9 @@ class KeyBar(Static):
             self.call_after_refresh(self.draw)
 
     def draw(self) -> None:
-        """Draw the line again, if it has changed."""
+        """Draw the line again, if it has changed and the screen is still there."""
+        if not self.is_attached:
+            return
         content = self._line(self.size.width or self.app.size.width)
         if not content.is_same(self._drawn):
             self._drawn = content
