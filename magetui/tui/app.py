@@ -30,6 +30,7 @@ from magetui.tui.screens.base import FRESH_SECONDS
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL
+from magetui.tui.widgets.recovery import RecoveryStrip
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
@@ -257,6 +258,8 @@ class MagetuiApp(Shell):
     def run_ended(self, record: RunRecord) -> None:
         self.live_runs.discard(record.run)
         self.main_screen.query_one(LogPane).add(entry_of(record))
+        if record.outcome == "done":
+            self.main_screen.query_one(RecoveryStrip).mark("change")
         self.read_state()
 
     def on_run_ended(self, message: messages.RunEnded) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 
 from magetui.text import formats
 from magetui.tui.shell import shell_of
@@ -21,6 +22,16 @@ class Pane(Vertical):
     NUMBER = 0
     NAME = ""
     ABOUT = ""
+
+    class Clicked(Message):
+        """The mouse was clicked on the pane or its title."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def on_click(self) -> None:
+        self.post_message(self.Clicked(self.NUMBER))
 
     def on_mount(self) -> None:
         self.show_title("")

@@ -31,6 +31,7 @@ from magetui.tui.shell import TINY, is_tiny, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.verb_keys import action_of
 from magetui.tui.widgets.key_bar import KeyBar
+from magetui.tui.widgets.recovery import RecoveryStrip
 from magetui.tui.widgets.rows import Rows
 from magetui.verbs import VERBS, verb
 
@@ -109,6 +110,7 @@ class MainScreen(Screen[None]):
             yield Static(id="read-at", markup=False)
         if self._briefing is not None:
             yield Static(Content(self._briefing), id="briefing")
+        yield RecoveryStrip(shell_of(self).key_of)
         first = RevisionsPane()
         first.add_class("unfolded")
         with Vertical(id="panes"):
@@ -184,7 +186,14 @@ class MainScreen(Screen[None]):
     def action_pane(self, number: int) -> None:
         pane = next(pane for pane in self.query(Pane) if number == pane.NUMBER)
         self._unfold(pane)  # a folded pane's content cannot take the focus
+        if isinstance(pane, RevisionsPane | SchemaPane):
+            self.query_one(RecoveryStrip).mark("history" if isinstance(pane, RevisionsPane) else "schema")
         pane.focus_content()
+
+    @on(Pane.Clicked)
+    def _pane_clicked(self, event: Pane.Clicked) -> None:
+        if event.number != self.unfolded.NUMBER:
+            self.action_pane(event.number)
 
     def action_zoom(self) -> None:
         self.toggle_class("zoomed")
@@ -269,6 +278,7 @@ class MainScreen(Screen[None]):
         self.query_one(KeyBar).draw()
         if state.checking:
             return  # the verdict may change in a moment
+        self.query_one(RecoveryStrip).diagnosed(well=first.severity not in ("warning", "critical"))
         requested = not state.quiet
         self._announce(state, expected=requested)
         if first.message == self._last_diagnosis and not requested:
@@ -332,6 +342,7 @@ class MainScreen(Screen[None]):
             result, took, style = backup.problem, "", CRITICAL
         else:
             result, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
+            self.query_one(RecoveryStrip).mark("backup")
         self.note("backup", formats.plain(result), took, style)
         if not backup.watched:
             severity: SeverityLevel = "information" if backup.made else "error"
