@@ -94,7 +94,7 @@ def test_from_a_file_to_production_by_name_and_back_with_all_that_can_go_wrong_o
     terminal.press("o")
     terminal.wait_for(FOOTER)
     terminal.press(*"prod", "enter")
-    terminal.wait_for(r"^ magetui   prod-eu  PRODUCTION   mage@")
+    terminal.wait_for(r"^ magetui  prod-eu  PRODUCTION  mage@")
     terminal.wait_for("BEHIND BY 1 · next M")
     terminal.press("M")
     asked = terminal.wait_for("This is prod-eu, which is PRODUCTION. To continue, type the database's name:")

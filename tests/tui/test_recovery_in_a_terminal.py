@@ -60,7 +60,7 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         terminal.wait_for("LOCK TIMEOUT", 30)
         terminal.wait_for(rf"The database is\s+unchanged\.\s+Current\s+revision: {HEAD}")
         terminal.wait_for("next  l  see the blockers, which have to end, then   p  plan again")
-        terminal.wait_for("^esc Close l Locks p Plan again .*Help$")
+        terminal.wait_for("^esc Close  l Locks  p Plan again  .*Help$")
         terminal.press("t")  # nobody is at the cursor any more
         terminal.press("l")
         terminal.wait_for(rf"Locks.*{holder.info.backend_pid}  mage  mage-server")
@@ -167,7 +167,7 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     mage: PostgresDatabase, open_screen: OpenScreen
 ) -> None:
     terminal = open_screen(mage.url, "--no-mouse", until="UP TO DATE")
-    terminal.wait_for("19 tables · public")
+    terminal.wait_for("3 Schema · 19 tables")
     terminal.press("3")
     terminal.wait_for("▸ backfill")
     terminal.press("/")

@@ -76,7 +76,7 @@ def test_neither_a_backup_nor_the_end_of_a_session_is_consented_to_blind(termina
     terminal.wait_quiet()
     terminal.resize(80, 24)
     terminal.wait_for("2 Revisions")
-    assert "Migrate  " not in terminal.screen()
+    assert "revision head" not in terminal.screen()
 
 
 def test_a_run_goes_on_and_may_be_cancelled(terminal: Terminal) -> None:

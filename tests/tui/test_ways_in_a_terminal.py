@@ -84,6 +84,8 @@ def test_tls_is_told_and_through_a_pooler_nothing_is_changed(
     before = behind.content
     with PgBouncer(debian, "transaction") as pooler:
         terminal = open_screen(pooler.url(behind.name), until="BEHIND BY 1", size=WIDE)
+        terminal.wait_for("! pooler")
+        terminal.press("1", "j")
         terminal.wait_for(rf"listens on port {debian.port}")
         terminal.press("m")
         terminal.wait_for("This cannot be done here. A connection pooler is in between")

@@ -94,13 +94,6 @@ class PlanScreen(OverScreen):
         self._is_settled = False  # whether nothing is being read: until then, letters do nothing
 
     def compose_body(self) -> ComposeResult:
-        with VerticalScroll(id="plan-head"):
-            yield Static("planning …", id="plan-text", markup=False)
-            yield VerdictView(id="verdict")
-        with Horizontal(id="plan-body"):
-            yield Rows(id="plan-steps")
-            with VerticalScroll(id="plan-sql", can_focus=False):
-                yield Static(id="step-text", markup=False)
         with Horizontal(classes="fields"):
             revision = Static("revision ", markup=False, classes="label"), Field(self._question.revision, id="revision")
             for widget in revision:
@@ -111,6 +104,13 @@ class PlanScreen(OverScreen):
             yield Static(" s  retries ", markup=False, classes="label")
             yield Field(str(self.magetui.settings.lock_retries), id="retries")
             yield Static(id="disconnect", markup=False, classes="label")
+        with VerticalScroll(id="plan-head"):
+            yield Static("planning …", id="plan-text", markup=False)
+            yield VerdictView(id="verdict")
+        with Horizontal(id="plan-body"):
+            yield Rows(id="plan-steps")
+            with VerticalScroll(id="plan-sql", can_focus=False):
+                yield Static(id="step-text", markup=False)
         yield ConsentForm(self._title, id="consent")
 
     def on_mount(self) -> None:
