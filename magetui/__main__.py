@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from magetui.cli.exposure import hide_arguments, prevent_core_dumps
 
@@ -19,9 +20,10 @@ def main() -> None:
     hide_arguments()
     prevent_core_dumps()
     _open_streams()
-    from magetui.cli.main import run
-
-    status = run(sys.argv[1:], _open)
+    try:
+        status = _run()
+    except BrokenPipeError:
+        _end_by_broken_pipe()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         # A worker may still wait for a server that never answers. Nobody needs that answer any more.
         with suppress(OSError):
@@ -29,6 +31,24 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _run() -> int:
+    """Carry out the command line, and print all of it. Raises `BrokenPipeError` if nobody reads the output any more."""
+    from magetui.cli.main import run
+
+    try:
+        return run(sys.argv[1:], _open)
+    finally:  # --help and --version leave with SystemExit
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _end_by_broken_pipe() -> NoReturn:
+    """End as other programs do whose reader went away: by the signal, without a word. Python ignores the signal."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    os._exit(128 + signal.SIGPIPE)  # the signal is blocked
 
 
 def _open_streams() -> None:

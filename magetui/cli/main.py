@@ -1,7 +1,7 @@
 """Dispatch of the command line: arguments in, exit status out.
 
 Exit statuses: 0 done or healthy; 1 failed; 2 wrong usage; 3 `diagnose` found something to act on; 4 refused or not
-confirmed; 5 a lock timeout; 130 cancelled.
+confirmed; 5 a lock timeout; 130 cancelled. If the reader of a pipe goes away, the signal SIGPIPE ends the program.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     """Carry out one command line and return the exit status.
 
     `open_screen` opens the full-screen program, on the scenario of an incident if there is one. The command line
-    receives the function, as it may not import the screen.
+    receives the function, as it may not import the screen. Raises `BrokenPipeError` if nobody reads the output any more.
     """
     prepare_streams()
     values = vars(parser().parse_args(arguments))
@@ -51,9 +51,6 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
             print_lines([as_json({"error": error.message, "status": error.status})])
         complain(f"magetui: {error.message}")
         return error.status
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader went away
-        return 1
     except KeyboardInterrupt:
         complain("magetui: interrupted; nothing was changed.")
         return CANCELLED
