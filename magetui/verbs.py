@@ -35,6 +35,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def identifier(text: str) -> int:
+    """Return the number of a session or of a run."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("this must be a number")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A flag such as `--revision`, or a positional argument without dashes. A flag without `metavar` is a switch."""
@@ -64,6 +71,7 @@ class Verb:
     name: str
     summary: str
     danger: Danger
+    examples: tuple[str, ...]
     key: str | None = None
     parameters: tuple[Parameter, ...] = ()
     title: str = ""
@@ -138,27 +146,42 @@ COMMON = (
 PLAIN = Parameter("--plain", "without a verb: ask for the verbs in lines, for a screen reader or a slow line")
 
 VERBS: tuple[Verb, ...] = (
-    Verb("diagnose", "show the state of the database's migrations, and what to do next", "reads", key="d"),
+    Verb(
+        "diagnose",
+        "show the state of the database's migrations, and what to do next",
+        "reads",
+        ("magetui diagnose", "magetui diagnose --url postgresql://mage@db1:5432/mage"),
+        key="d",
+    ),
     Verb(
         "history",
         "list all revisions of the chain, without a database and without importing a script",
         "reads",
+        ("magetui history --graph",),
         parameters=(Parameter("--graph", "draw the branches beside the revisions"),),
     ),
     Verb(
         "schema",
         "list the tables, or describe one",
         "reads",
+        ("magetui schema", "magetui schema user"),
         parameters=(
             Parameter("TABLE", "the table to describe", "TABLE"),
             Parameter("--schema", "only this schema", "S"),
         ),
     ),
-    Verb("evidence", "show which revision the schema matches, regardless of the current revision", "reads", key="e"),
+    Verb(
+        "evidence",
+        "show which revision the schema matches, regardless of the current revision",
+        "reads",
+        ("magetui evidence",),
+        key="e",
+    ),
     Verb(
         "verify",
         "build the schema of a revision from nothing, and show every difference from the live schema",
         "writes and rolls back",
+        ("magetui verify", "magetui verify head --scratch-url postgresql://me@localhost/scratch"),
         key="v",
         parameters=(Parameter("R", "the revision: an id, head or base (default: the current revision)", "R"), YES),
     ),
@@ -166,10 +189,11 @@ VERBS: tuple[Verb, ...] = (
         "locks",
         "show the sessions and their locks, who waits for whom; cancel a query or end a session",
         "reads",
+        ("magetui locks", "magetui locks --terminate 4711"),
         key="l",
         parameters=(
-            Parameter("--cancel", "cancel the query of session PID", "PID", kind=int),
-            Parameter("--terminate", "end session PID; what it has not committed is lost", "PID", kind=int),
+            Parameter("--cancel", "cancel the query of session PID", "PID", kind=identifier),
+            Parameter("--terminate", "end session PID; what it has not committed is lost", "PID", kind=identifier),
             YES,
         ),
     ),
@@ -177,11 +201,12 @@ VERBS: tuple[Verb, ...] = (
         "plan",
         "show what a changing verb would do, without changing anything",
         "reads",
+        ("magetui plan migrate", "magetui plan rollback --revision -1"),
         key="p",
         parameters=(
             Parameter(
                 "VERB",
-                "migrate, rollback, stamp, finish, undo or clean",
+                "migrate, rollback, stamp, finish, undo, repair or clean",
                 "VERB",
                 required=True,
                 choices=("migrate", "rollback", "stamp", "finish", "undo", "repair", "clean"),
@@ -196,6 +221,7 @@ VERBS: tuple[Verb, ...] = (
         "preflight",
         "say whether a migration will pass, from the live schema and its rows (exit status 3: it will fail)",
         "reads",
+        ("magetui preflight", "magetui preflight rollback --revision -1"),
         parameters=(
             Parameter("VERB", "migrate (the default) or rollback", "VERB", choices=("migrate", "rollback")),
             REVISION,
@@ -205,6 +231,7 @@ VERBS: tuple[Verb, ...] = (
         "migrate",
         "upgrade the database to the head, or to a revision",
         "changes the database",
+        ("magetui migrate", "magetui migrate --yes --lock-timeout-seconds 5 --lock-retries 3"),
         key="m",
         parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH),
     ),
@@ -212,6 +239,7 @@ VERBS: tuple[Verb, ...] = (
         "rollback",
         "downgrade the database to a revision, or by -1, -2 …",
         "destroys data",
+        ("magetui rollback --revision -1", "magetui rollback --revision 42a14d61 --sql"),
         title="Roll back",
         key="b",
         parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH),
@@ -220,6 +248,7 @@ VERBS: tuple[Verb, ...] = (
         "stamp",
         "set the current revision without running any SQL of the chain",
         "changes the database",
+        ("magetui stamp head", "magetui stamp 42a14d61 --replace-unknown-revision 3fe8d1b64a05"),
         key="s",
         parameters=(
             Parameter("R", "the revision to write: an id, head or base", "R", required=True),
@@ -235,6 +264,7 @@ VERBS: tuple[Verb, ...] = (
         "finish",
         "finish a partially applied revision, and set the current revision to it",
         "changes the database",
+        ("magetui finish", "magetui finish --in-doubt skip"),
         key="f",
         parameters=(IN_DOUBT, *LIMITS),
     ),
@@ -242,6 +272,7 @@ VERBS: tuple[Verb, ...] = (
         "undo",
         "undo a partially applied revision, and set the current revision to the one before it",
         "destroys data",
+        ("magetui plan undo", "magetui undo"),
         key="U",
         parameters=LIMITS,
     ),
@@ -249,6 +280,7 @@ VERBS: tuple[Verb, ...] = (
         "repair",
         "take a damaged schema to a revision: do the missing operations, undo those of later ones",
         "destroys data",
+        ("magetui plan repair --revision 42a14d61", "magetui repair --revision 42a14d61"),
         key="R",
         parameters=(REVISION, IN_DOUBT, *LIMITS, DESPITE_PREFLIGHT),
     ),
@@ -256,6 +288,7 @@ VERBS: tuple[Verb, ...] = (
         "clean",
         "remove what earlier runs left: unused enum types, tables of batch operations, invalid indexes",
         "changes the database",
+        ("magetui plan clean", "magetui clean"),
         title="Clean up",
         key="X",
         parameters=LIMITS,
@@ -264,6 +297,7 @@ VERBS: tuple[Verb, ...] = (
         "backup",
         "write the complete database to one file, with pg_dump or SQLite's online backup",
         "writes a file",
+        ("magetui backup --output before.dump",),
         title="Back up",
         key="B",
         parameters=(
@@ -277,9 +311,10 @@ VERBS: tuple[Verb, ...] = (
         "runs",
         "list past and present runs; show one run, or follow it while it continues",
         "reads",
+        ("magetui runs", "magetui runs 7 --report"),
         key="u",
         parameters=(
-            Parameter("ID", "the run to show or follow", "ID", kind=int),
+            Parameter("ID", "the run to show or follow", "ID", kind=identifier),
             Parameter("--cancel", "ask the run to stop"),
             Parameter("--report", "print everything about the run, statement by statement, for the incident report"),
             Parameter("--prune", "delete the records of the oldest runs, as far as they are beyond a limit"),
@@ -290,8 +325,9 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "explain",
-        "explain the error in a log: kubectl logs POD | magetui explain",
+        "explain the error in a log",
         "reads",
+        ("kubectl logs POD | magetui explain", "magetui explain pod.log"),
         key="E",
         parameters=(Parameter("FILE", "the log (default: standard input)", "FILE"),),
     ),
@@ -299,12 +335,14 @@ VERBS: tuple[Verb, ...] = (
         "config",
         "show each setting and its source, the configuration files, and the named targets",
         "reads",
+        ("magetui config",),
         title="Configuration",
     ),
     Verb(
         "demo",
         "build a practice incident in an embedded SQLite database and open it",
         "writes a file",
+        ("magetui demo", "magetui demo locked"),
         parameters=(
             Parameter(
                 "SCENARIO",

@@ -28,7 +28,8 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     """Carry out one command line and return the exit status.
 
     `open_screen` opens the full-screen program, on the scenario of an incident if there is one. The command line
-    receives the function, as it may not import the screen. Raises `BrokenPipeError` if nobody reads the output any more.
+    receives the function, as it may not import the screen. Raises `BrokenPipeError` if the reader of the output went
+    away.
     """
     prepare_streams()
     values = vars(parser().parse_args(arguments))
