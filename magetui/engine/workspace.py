@@ -41,11 +41,11 @@ from magetui.engine.target.target import Target, database_file, loads_library, m
 from magetui.engine.target.url_options import with_setting
 from magetui.model.names import quoted
 from magetui.model.server import Failure
+from magetui.model.sessions import READER
 from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
 from magetui.protocol.requests import Question, RecordRequest, ReplayRequest
 
-APPLICATION_NAME = "magetui"
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
 NO_PASSWORD = "no password supplied"  # as libpq words it
@@ -312,7 +312,7 @@ class Workspace:
         if file is not None and not file.parent.is_dir():
             raise ConnectError("no-database", f"There is no folder {file.parent} for the database {file.name}.")
         with self.explaining(), ExitStack() as stack:
-            connection = stack.enter_context(self.backend.reader(target.url, APPLICATION_NAME).connect())
+            connection = stack.enter_context(self.backend.reader(target.url, READER).connect())
             self._hide(self.backend.password_used(connection))
             stack.pop_all()
             return connection

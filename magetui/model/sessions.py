@@ -9,6 +9,8 @@ from typing import Literal
 from magetui.model.lock_modes import LockMode, lock_mode
 
 PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (PostgreSQL manual, 9.26)
+READER = "magetui"  # the application name of the connections that only read
+PASSING_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,21 @@ class Session:
         """Return True for a process of the server itself: every client has a role. 0 is a prepared transaction."""
         return self.user is None and self.pid != 0
 
+    @property
+    def named(self) -> str:
+        """Return the session at the start of a sentence: 'Session 4711 (mage-server)'."""
+        return f"Session {self.pid}" + (f" ({self.application})" if self.application else "")
+
+    @property
+    def doing(self) -> str:
+        """Return the state in a sentence: 'idle in a transaction' for 'idle in transaction'."""
+        return (self.state or "").replace("idle in transaction", "idle in a transaction")
+
+    @property
+    def is_passing_reader(self) -> bool:
+        """Return whether this is a reader of magetui that will soon be gone: it is younger than a minute."""
+        return self.application == READER and (self.transaction_ms or 0) < PASSING_MS
+
 
 @dataclass(frozen=True, slots=True)
 class StatementProgress:
@@ -82,6 +99,20 @@ class MutexHolder:
     def found_in(self, sessions: Iterable[Session]) -> MutexHolder:
         """Return the holder with its session, if that is one of `sessions`."""
         return replace(self, session=next((session for session in sessions if session.pid == self.pid), None))
+
+    def waited_for(self, limit_seconds: float) -> str:
+        """Return that the holder kept the lock, and what it is doing, as a sentence for the run that gave up."""
+        session, doing = self.session, ""
+        if self.pid is None:
+            who = "Somebody else"
+        elif session is None:
+            who = f"Process {self.pid}" + (f" ({self.note})" if self.note else "")
+        else:
+            who = session.named
+        # The session that holds the lock for a run of magetui idles while another one works.
+        if session is not None and session.state and not (session.application or "").startswith(f"{READER} run "):
+            doing = f"; it is {session.doing}"
+        return f"{who} holds the migration lock and did not release it within {limit_seconds:g} s{doing}."
 
     def described(self) -> str:
         """Return the holder in one line: 'process 4711 (rollback), since 2026-01-01T00:00:00+00:00'."""

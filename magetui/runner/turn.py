@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from magetui.backends.base import Backend, Mutex
 from magetui.backends.polling import SessionPoller
-from magetui.model.sessions import Session, is_migrator
+from magetui.model.sessions import MutexHolder, Session, is_migrator
 from magetui.protocol import events
 from magetui.protocol.journal import Journal, milliseconds_since, now
 from magetui.protocol.requests import Request
@@ -43,19 +43,25 @@ class Turn:
         blocking wait can deadlock with CREATE INDEX CONCURRENTLY.
         """
         started = time.monotonic()
-        waited = self._poll(started, mutex.try_acquire, self._report_holder, "Somebody else held the migration lock")
+        waited = self._poll(started, mutex.try_acquire, self._report_holder, self._holder_kept)
         others: list[Session] = []
 
         def are_gone() -> bool:
             others[:] = self._migrators()
             return not others
 
-        kept = "Another session was migrating this database without the migration lock"
+        def kept(limit: float) -> str:
+            other = others[0]
+            kept = f"{other.named} migrates without the migration lock and did not end within {limit:g} s"
+            return f"{kept}; it is {other.doing}." if other.state else f"{kept}."
+
         waited = self._poll(started, are_gone, lambda: self._report(others[0], WITHOUT_MUTEX), kept) or waited
         self.journal.append(events.MutexTaken(at=now(), waited_ms=milliseconds_since(started)))
         return waited
 
-    def _poll(self, started: float, is_over: Callable[[], bool], report: Callable[[], None], kept: str) -> bool:
+    def _poll(
+        self, started: float, is_over: Callable[[], bool], report: Callable[[], None], kept: Callable[[float], str]
+    ) -> bool:
         limit_ms = self.request.timeouts.lock_ms
         waited = False
         while not is_over():
@@ -64,15 +70,20 @@ class Turn:
                 waited = True
                 report()
             if limit_ms and milliseconds_since(started) > limit_ms:
-                raise MutexTimeout(f"{kept} for longer than the {limit_ms / 1000:g} s that the run waits.")
+                raise MutexTimeout(kept(limit_ms / 1000))
             self.progress.cancelled.wait(PULSE_SECONDS)
         return waited
 
-    def _report_holder(self) -> None:
+    def _holder(self) -> MutexHolder | None:
         with self.reader.connect() as connection:
             holder = self.backend.mutex_holder(connection, self.request.mutex_key, make_url(self.request.url))
-            if holder is not None:
-                holder = holder.found_in(self.backend.sessions(connection))
+            return holder and holder.found_in(self.backend.sessions(connection))
+
+    def _holder_kept(self, limit: float) -> str:
+        return (self._holder() or MutexHolder(None)).waited_for(limit)
+
+    def _report_holder(self) -> None:
+        holder = self._holder()
         self._report(holder.session if holder else None, holder.described() if holder else None)
 
     def _report(self, session: Session | None, note: str | None) -> None:

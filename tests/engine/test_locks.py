@@ -244,7 +244,7 @@ def test_magetuis_own_sessions_are_left_alone(
 ) -> None:
     own = crowd.holding("SELECT * FROM role", application=application)
     with pytest.raises(RefusedError, match=sentence):
-        signals.signal_session(workspace, found(workspace, own.info.backend_pid), "terminate")
+        signals.signal_session(workspace, listing.find_session(workspace, own.info.backend_pid), "terminate")
     own.cursor().execute("SELECT 1")
 
 

@@ -77,7 +77,9 @@ def test_second_migrate_that_will_not_wait_any_longer_ends_with_5_and_names_the_
         second = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 1)
         assert second.status == 5, second
         assert "magetui run 1" in second.stderr
-        assert "Somebody else held the migration lock" in second.stdout
+        given_up = " ".join(second.stdout.split())
+        assert "(magetui run 1 mutex" in given_up
+        assert "holds the migration lock and did not release it within 1 s. Nothing was done." in given_up
         gate.rollback()
         assert first.end().status == 0
 
@@ -99,6 +101,10 @@ def test_starting_mage_that_holds_its_lock_is_named_and_given_up_on(
         assert told.status == 5, told
         assert f"blocker: {pid}  mage  mage-server" in told.stderr
         assert "SELECT pg_advisory_lock(1)" in told.stderr
+        kept = (
+            f"Session {pid} (mage-server) holds the migration lock and did not release it within 1 s; it is idle in a"
+        )
+        assert f"{kept} transaction." in told.stdout
         assert "Nothing was done." in told.stdout
         assert "The database is unchanged. Current revision: 1a737bdee53b." in told.stdout
         assert pg_database.content == before
@@ -176,7 +182,8 @@ def test_a_plain_alembic_upgrade_that_takes_no_lock_is_named_and_waited_for(
         assert f"Session {pid} (alembic) is migrating this database without the migration lock" in finding["message"]
         given_up = magetui("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", "0.5")
         assert given_up.status == 5, given_up
-        assert "Another session was migrating this database without the migration lock" in given_up.stdout
+        named = f"Session {pid} (alembic) migrates without the migration lock and did not end within 0.5 s"
+        assert f"{named}; it is idle in a transaction." in given_up.stdout
         live = Live(magetui.start("--config", project.ini, "migrate", "--yes", "--lock-timeout-seconds", 60))
         live.hears(rf"blocker: {pid}  mage  alembic")
         with other.cursor() as cursor:

@@ -149,7 +149,8 @@ def test_migration_during_a_starting_mage_names_it_and_gives_up_or_waits_its_tur
     given_up = magetui("migrate", "--yes", "--lock-timeout-seconds", 1)
     assert given_up.status == 5, given_up
     assert f"blocker: {pid}  mage" in given_up.stderr
-    assert "Somebody else held the migration lock" in given_up.stdout
+    assert f"Session {pid}" in given_up.stdout
+    assert "holds the migration lock and did not release it within 1 s" in given_up.stdout
     assert f"The database is unchanged. Current revision: {BEFORE}." in given_up.stdout
     ours = Live(magetui.start("migrate", "--yes", "--lock-timeout-seconds", 120))
     ours.hears("WAITING for the migration lock, up to 2 min", 60)

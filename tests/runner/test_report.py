@@ -85,7 +85,7 @@ def test_ten_minutes_of_progress_are_told_by_the_tenth() -> None:
     ]
     said = worded(events.StatementStarted(at(0), 1, "ALTER TABLE big ALTER id TYPE bigint"), *made)
     assert len(re.findall("rewriting table on big", said)) == 11
-    assert "rewriting table on big: 50 %, 500 B of 1000 B" in said
+    assert "rewriting table on big: 50 %, 500 B of 1 kB" in said
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ class Reading:
         missing = str(file) if file is not None and not file.exists() else None
         server = backend.server(connection)
         mutex = backend.mutex_holder(connection, workspace.project.mutex_key, workspace.target.url)
-        sessions = backend.sessions(connection)
+        sessions = tuple(s for s in backend.sessions(connection) if not s.is_passing_reader)
         return Overview(
             server=server if missing is None else replace(server, database=missing),  # it is read as an empty database
             version_tables=backend.version_tables(connection, scripts.version_table, scripts.version_table_schema),

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from magetui.backends.polling import SessionPoller
 from magetui.engine.errors import ProjectError, RefusedError
-from magetui.engine.workspace import APPLICATION_NAME, Workspace
-from magetui.model.sessions import PREPARED, Session
+from magetui.engine.workspace import Workspace
+from magetui.model.sessions import PREPARED, READER, Session
 
 # A run's watcher and the holder of its mutex. The list shows the migrating session in their place.
 OWN_HELPER = re.compile(r"^magetui run \d+ (watcher|mutex)\b")
@@ -34,12 +34,14 @@ def list_sessions(workspace: Workspace) -> tuple[Session, ...]:
 
 
 def shown_sessions(workspace: Workspace, sessions: Sequence[Session]) -> tuple[Session, ...]:
-    """Leave out sessions that only watch a run, and magetui's readers, which are gone by the next poll."""
+    """Leave out sessions that only watch a run, and magetui's readers, unless they wait, block others, or stay."""
+    blockers = {pid for s in sessions for pid in s.blocked_by}
     return tuple(
         s
         for s in _without_credentials(workspace, sessions)
         if not OWN_HELPER.search(s.application or "")
-        and (s.application != APPLICATION_NAME or s.holds or s.waits_for is not None)
+        and (not s.is_passing_reader or s.pid in blockers or s.waits_for is not None)
+        and (s.application != READER or s.holds or s.waits_for is not None)
     )
 
 
