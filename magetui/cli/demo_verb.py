@@ -37,7 +37,10 @@ def _lines(demo: Demo) -> Iterable[str]:
     yield ""
     yield from textwrap.wrap(demo.story, WRAP)
     if demo.holder is not None:
-        yield f"Process {demo.holder_pid} holds the lock, for {LOOSE_SECONDS // 60} minutes from now."
+        yield (
+            f"Process {demo.holder_pid} holds the lock. It ends after {LOOSE_SECONDS // 60} minutes, or when the "
+            f"folder is deleted. To end it earlier: kill {demo.holder_pid}"
+        )
     yield ""
     yield f"export XDG_STATE_HOME={demo.state_home}    # keeps practice runs apart from real runs"
     yield from _commands(demo)

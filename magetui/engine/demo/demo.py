@@ -56,14 +56,18 @@ STORIES: Mapping[Scenario, str] = {
 
 TIED_SECONDS = 30 * 60  # how long the lock holder of `locked` lives while the demo is open
 LOOSE_SECONDS = 2 * 60  # how long it lives if nobody stays to end it
-# Arguments: the database, the number of seconds, and 'tied' if it ends when its stdin closes, with its parent.
+# Arguments: the database, the number of seconds, and 'tied' if it ends when its stdin closes, with its parent. It also
+# ends when the database is deleted.
 HOLDER = """
-import select, sqlite3, sys
+import os, select, sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("begin immediate")
 connection.execute("update task_run set state = 'failed', ended_at = datetime() where state = 'running'")
 print("holding", flush=True)
-select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], float(sys.argv[2]))
+ends = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < ends and os.path.exists(sys.argv[1]):
+    if select.select([sys.stdin] if sys.argv[3] == "tied" else [], [], [], 0.5)[0]:
+        break
 """
 
 
