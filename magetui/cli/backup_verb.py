@@ -33,7 +33,7 @@ def back_up(settings: Settings, values: Mapping[str, Any]) -> int:
         lock_timeout_ms=int(settings.lock_timeout_seconds * 1000),
         anyway=bool(values.get("anyway")),
     )
-    complain(formats.plain(f"backing up {workspace.target.redacted}; ctrl+c cancels it"))
+    complain(f"backing up {formats.place(workspace.target.redacted)}; ctrl+c cancels it")
     progress = Progress(terminal=sys.stderr.isatty())
     try:
         with _signals_interrupt():

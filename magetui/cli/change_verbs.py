@@ -177,7 +177,7 @@ def _print_sql(settings: Settings, reading: Reading, plan: Plan) -> None:
 
 
 def _announce(workspace: Workspace, plan: Plan) -> None:
-    complain(formats.plain(f"{plan.summary}, on {workspace.target.redacted}"))
+    complain(formats.plain(f"{plan.summary}, on {formats.place(workspace.target.redacted)}"))
     for line in formats.created_first(plan):
         complain(f"  {line}")
     for step in plan.steps:

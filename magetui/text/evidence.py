@@ -151,12 +151,20 @@ def _describe_current(chain: Chain, table: VersionTable | None, *, matches: bool
     elif not current:
         fact = "The version table is empty, as if nothing were applied"
     else:
-        fact = f"The current revision is {', '.join(current)}"
+        fact = f"The current {_listed(current)}"
     if unknown := chain.unknown(current):
         return f"{fact}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
     if matches is None:
         return f"{fact}."
+    if len(current) > 1:
+        return f"{fact}: they {'match' if matches else 'do not match'}."
     return f"{fact}: that {'matches' if matches else 'does not match'}."
+
+
+def _listed(current: Revisions) -> str:
+    if len(current) == 1:
+        return f"revision is {current[0]}"
+    return f"revisions are {', '.join(current[:-1])} and {current[-1]}"
 
 
 def _next_step(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, unquote_plus
 
 if TYPE_CHECKING:
     from magetui.engine.runs.retention import Pruned
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")  # the only sequence that this program writes
 NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this machine
+HIDDEN = "***"  # a credential in a redacted URL
+ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+SEARCH_PATH = re.compile(r"\s*(?:-c\s*|--)search_path=([\w$]+)\s*")
+SOCKET_FILE = re.compile(r"/\.s\.PGSQL\.\d+$")
 KIBI = 1024
+THOUSAND = 1_000
 MILLION = 1_000_000
 
 
@@ -49,9 +55,43 @@ def one_line(text: str, width: int = 0) -> str:
 
 
 def place(redacted: str) -> str:
-    """Return a redacted URL without its scheme: user, host and database, or the path of a file."""
+    """Return a redacted URL as a label: user, host, database, socket and schema, or the path of a file.
+
+    'mage@127.0.0.1:5432/mage schema library' for 'postgresql://mage:***@…/mage?options=-csearch_path%3Dlibrary'. The
+    label is not for copying, so encoded characters are shown as themselves, unless they would mean something in a URL.
+    """
     scheme, _, address = redacted.partition("://")
-    return plain(address.removeprefix("/") if scheme.startswith("sqlite") else address.replace(":***", ""))
+    if scheme.startswith("sqlite"):
+        return plain(address.removeprefix("/"))
+    where, _, query = address.partition("?")
+    words, others = [], []
+    for parameter in query.split("&") if query else ():
+        if (known := _readable(*parameter.partition("=")[::2])) is not None:
+            words.append(known)
+        elif HIDDEN not in parameter:
+            others.append(parameter)
+    where = ENCODED.sub(_decoded, where.replace(f":{HIDDEN}", ""))
+    return plain(" ".join((where + (f"?{'&'.join(others)}" if others else ""), *words)))
+
+
+def database(redacted: str) -> str:
+    """Return the label of a database without the user: '127.0.0.1:5432/mage schema library'."""
+    return place(redacted).rpartition("@")[2] if "://" in redacted else plain(redacted)
+
+
+def _readable(key: str, value: str) -> str | None:
+    """Return a parameter of a URL in words, or None if it has none."""
+    text = unquote_plus(value)
+    if key == "host" and text.startswith("/"):
+        return f"socket {text}"
+    if key == "options" and (match := SEARCH_PATH.fullmatch(text)):
+        return f"schema {match[1]}"
+    return None
+
+
+def _decoded(match: re.Match[str]) -> str:
+    text = unquote(match[0])
+    return match[0] if any(character in "@:/?#%&=" for character in text) else text
 
 
 def duration(milliseconds: int | None) -> str:
@@ -71,14 +111,19 @@ def duration(milliseconds: int | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Return '320 kB' or '890 MB'; '' if unknown."""
+    """Return '500 B', '8 kB', '2.1 MB' or '890 MB', with at most three digits; '' if unknown. A kB has 1024 bytes."""
     if count is None:
         return ""
+    value: float = count
     for unit in ("B", "kB", "MB", "GB"):
-        if count < KIBI * 10 or (unit == "B" and count < KIBI):
-            return f"{count} {unit}"
-        count = (count + KIBI // 2) // KIBI
-    return f"{count} TB"
+        if round(value) < THOUSAND:
+            return f"{_short(value)} {unit}"
+        value /= KIBI
+    return f"{_short(value)} TB"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:.0f}"
 
 
 def rows(count: int | None) -> str:
@@ -175,7 +220,8 @@ def connected(url: str | None, address: str | None, tls: str | None) -> str:
     """Return what the redacted URL of a server does not say: ' at db1:5432, TLSv1.3'; '' if the URL says it all."""
     if address is None:
         return ""
-    where = "" if address in (url or "") else f" at {address}"
+    said = SOCKET_FILE.sub("", address.removeprefix("the socket ")) in unquote(url or "")
+    where = "" if said else f" at {address}"
     if tls is not None:
         return f"{where}, {tls}"
     return where if NEAR.match(address) else f"{where}, without TLS"
@@ -187,6 +233,11 @@ def created_first(plan: Plan) -> Iterator[str]:
         yield f"creates schema {plain(plan.creates_schema)} first: search_path names it, but it does not exist"
     if plan.creates_version_table is not None:
         yield f"creates the version table {plain(plan.creates_version_table)} first"
+
+
+def difference(state: str) -> str:
+    """Return the state of a difference as it is shown: 'extra' for 'too much', as JSON has it."""
+    return "extra" if state == "too much" else state
 
 
 def outcome(name: str) -> str:
@@ -211,12 +262,14 @@ def pruned(pruned: Pruned) -> str:
 
 
 def local_time(stamp: str | None) -> str:
-    """Return an ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before."""
+    """Return an ISO 8601 UTC stamp as local time: 'HH:MM:SS' today, 'MM-DD HH:MM' before, the date of another year."""
     if stamp is None:
         return "?"
     local = moment(stamp).astimezone()
-    today = local.date() == datetime.now(local.tzinfo).date()
-    return local.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+    today = datetime.now(local.tzinfo).date()
+    if local.year != today.year:
+        return f"{local:%Y-%m-%d}"
+    return local.strftime("%H:%M:%S" if local.date() == today else "%m-%d %H:%M")
 
 
 def moment(stamp: str) -> datetime:

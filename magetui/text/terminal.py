@@ -71,16 +71,20 @@ class Text:
             ]
         )
         yield ""
+        said: set[str] = set()  # the worst finding comes first, and says the step that several findings have
         for finding in diagnosis.findings:
-            yield from self.finding(finding)
+            yield from self.finding(finding, says_next=finding.next not in said)
+            said.add(finding.next or "")
         yield f"{formats.duration(diagnosis.elapsed_ms)}, nothing was changed"
 
-    def finding(self, finding: Finding) -> Iterable[str]:
+    def finding(self, finding: Finding, *, says_next: bool = True) -> Iterable[str]:
         label = self.paint(f"{LABELS[finding.severity]:<9}", COLOURS[finding.severity])
         yield f"{label} {finding.code}"
         for line in wrapped(formats.plain(finding.message), WRAP - 10):
             yield f"          {line}"
-        if finding.next == "connect":  # a screen, not a verb
+        if not says_next:
+            pass
+        elif finding.next == "connect":  # a screen, not a verb
             yield "          next: check --url and the environment"
         elif finding.next == "trust":
             yield "          next: magetui diagnose --trust"
@@ -92,15 +96,16 @@ class Text:
         heads, first = set(chain.heads), first_releases(chain)
         lanes = lanes_of(chain) if graph else {}
         width = max((lane.width for lane in lanes.values()), default=0)
+        is_dated = any(revision.created for revision in chain.revisions)
         for revision in chain.revisions:
             mark = "head" if revision.revision in heads else "    "
             release = release_range(revision.revision)
             if release is None and revision.revision in first:
                 release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
-            date = (revision.created or "")[:10]
+            date = f"{(revision.created or '')[:10]:<10}  " if is_dated else ""
             drawn = f"{lanes[revision.revision].drawn('●'):<{width}} " if graph else ""
-            line = f"{mark}  {drawn}{revision.revision:<14} {date:<10}  {revision.message}{labels}"
+            line = f"{mark}  {drawn}{revision.revision:<14} {date}{revision.message}{labels}"
             yield formats.plain(line) + (f"  [{release}]" if release else "")
         for problem in chain.problems:
             yield self.paint(f"{problem.code}: ", COLOURS["critical"]) + formats.plain(problem.message)
@@ -151,7 +156,7 @@ class Text:
         if conclusion.details:
             yield ""
         for state, text in conclusion.details:
-            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+            yield from wrapped(f"  {formats.difference(state):<9} {text}", WRAP, 12)
         yield ""
         for evidence in conclusion.revisions:
             revision = evidence.revision
@@ -162,7 +167,7 @@ class Text:
         first, *others = verdict.sentences
         yield from wrapped(first, WRAP)
         for state, text in verdict.details:
-            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+            yield from wrapped(f"  {formats.difference(state):<9} {text}", WRAP, 12)
         for sentence in others:
             yield from wrapped(sentence, WRAP)
 
@@ -216,7 +221,7 @@ class Text:
 
     def run(self, record: RunRecord) -> Iterable[str]:
         by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
-        yield f"run {record.run}: {run_conclusion.aim(record)} on {formats.plain(record.database)}"
+        yield f"run {record.run}: {run_conclusion.aim(record)} on {formats.place(record.database)}"
         facts = [
             ("started", f"{record.started or '?'} by {record.user}@{record.host}"),
             ("ended", record.ended or ("still running" if record.alive else "unknown")),
@@ -257,13 +262,13 @@ class Text:
             [
                 (
                     str(record.run),
-                    (record.started or "")[:19].replace("T", " "),
+                    formats.local_time(record.started),
                     record.verb,
-                    run_conclusion.way(record),
                     formats.outcome(record.outcome),
                     formats.duration(record.elapsed_ms),
+                    formats.database(record.database),
+                    run_conclusion.way(record),
                     formats.plain(f"{record.user}@{record.host}"),
-                    formats.plain(record.database),
                 )
                 for record in records
             ]
@@ -271,10 +276,10 @@ class Text:
 
 
 def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
-    """Yield the lines with each column as wide as its widest cell, two spaces apart."""
+    """Yield the lines with each column as wide as its widest cell, two spaces apart. Empty columns take no room."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)] if lines else []
     for line in lines:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True) if width).rstrip()
 
 
 def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:

@@ -14,8 +14,9 @@ QUESTION = "Trust this project?"
 def trust_lines(code: ProjectCode) -> Iterator[str]:
     """Yield what the operator must know before the answer: what would run, whose it is, and what has changed."""
     yield (
-        f"The project {code.folder} has code of its own. If you trust it, magetui runs that code as you: its env.py, "
-        "the functions of its scripts (behind a barrier), and its interpreter."
+        f"The project {code.folder} has code of its own. If you trust it, magetui runs that code with your rights: "
+        "its Python, its env.py, and the functions of its scripts. To learn what a script does, magetui calls its "
+        "functions without the database, and stops them when they try to write a file or start a program."
     )
     if code.changed:
         yield f"You trusted it before. Since then these files have changed: {_names(code, code.changed)}."

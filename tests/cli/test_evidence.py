@@ -166,7 +166,7 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     said = sentences(magetui("evidence", "--config", project.ini))
-    assert said.startswith("The schema matches rev3 and rev2. The current revision is rev2, rev3: that matches. ")
+    assert said.startswith("The schema matches rev3 and rev2. The current revisions are rev2 and rev3: they match. ")
 
 
 def test_an_empty_database_is_before_the_first_revision(

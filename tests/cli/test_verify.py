@@ -22,7 +22,7 @@ DRIFT = {
     "postgresql": {
         'drop index "ix_user_email"': "missing index ix_user_email on user (unique: email)",
         "create index by_hand on block_run (status) where status is not null": (
-            "too much index by_hand on block_run (btree (status) WHERE (status IS NOT NULL))"
+            "extra index by_hand on block_run (btree (status) WHERE (status IS NOT NULL))"
         ),
         "alter table pipeline_run alter column pipeline_uuid type text": (
             "different pipeline_run.pipeline_uuid of type text, not character varying(255)"
@@ -33,7 +33,7 @@ DRIFT = {
         "alter table role alter column name set default 'x'": (
             "different role.name with default 'x'::character varying, not none"
         ),
-        "alter table secret add column extra integer": "too much column secret.extra",
+        "alter table secret add column extra integer": "extra column secret.extra",
         "alter table secret drop column name": "missing column secret.name",
         "alter table block_run drop constraint block_run_pipeline_run_id_fkey": (
             "missing foreign key block_run (pipeline_run_id) to pipeline_run (id)"
@@ -42,17 +42,17 @@ DRIFT = {
         "alter table user_role rename constraint user_role_role_id_fkey to other": (
             "different foreign key (role_id) of user_role named other, not user_role_role_id_fkey"
         ),
-        "alter type jobtype add value 'more'": "too much value 'more' of type jobtype",
+        "alter type jobtype add value 'more'": "extra value 'more' of type jobtype",
         "alter type jobstatus rename value 'INITIAL' to 'initial'": "missing value 'INITIAL' of type jobstatus",
-        "alter table tag add constraint positive check (id > 0)": "too much check positive on tag: CHECK ((id > 0))",
+        "alter table tag add constraint positive check (id > 0)": "extra check positive on tag: CHECK ((id > 0))",
         "alter table user_project drop constraint user_project_pkey": "missing primary key of user_project on id",
     },
     "sqlite": {
         "drop index ix_user_email": "missing index ix_user_email on user (unique: email)",
         "create index by_hand on block_run (status) where status is not null": (
-            "too much index by_hand on block_run ((status) where status is not null)"
+            "extra index by_hand on block_run ((status) where status is not null)"
         ),
-        "alter table secret add column extra integer": "too much column secret.extra",
+        "alter table secret add column extra integer": "extra column secret.extra",
         "drop table generic_job": "missing table generic_job",
     },
 }

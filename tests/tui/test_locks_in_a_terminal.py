@@ -178,7 +178,7 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     pid = crowd.holding("SELECT * FROM user_project", application="nightly").info.backend_pid
     terminal = open_screen(mage.url, until="BEHIND BY 1")
     screen = " ".join(terminal.wait_for(rf"Session {pid} .*user_project\.").split())
-    told = f"Session {pid} (nightly) is idle in a transaction that is open, with locks on user_project."
+    told = f"Session {pid} (nightly) is idle in an open transaction, with locks on user_project."
     assert told in screen
     assert "next l see the sessions" in screen
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=60, steps="1 step")

@@ -262,7 +262,7 @@ def _least(origin: Origin) -> str:
 
 def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
     origin = origin_of(unknown, chain, project.version) if project.kind == "mage" else None
-    ours = project.name if project.kind == "mage" else f"the project {project.name}"
+    ours = project.name if project.kind == "mage" else f"'{project.name}'"
     return Finding(
         "unknown-revision",
         "critical",
@@ -358,7 +358,7 @@ def _session_findings(project: Project, overview: Overview, obstacle: Severity) 
     busy = [s for s in working if s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by]
     are_processes = any(session.state in PROCESS_STATES for session in busy)  # which may also be asleep
     for code, sessions, doing in (
-        ("idle-in-transaction", idle, "idle in a transaction that is open"),
+        ("idle-in-transaction", idle, "idle in an open transaction"),
         ("blocking-sessions", busy, "in a transaction" if are_processes else "at work in a transaction"),
     ):
         if sessions:

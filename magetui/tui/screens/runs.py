@@ -76,7 +76,8 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
     rows = []
     for record in records:
         took, change = formats.duration(record.elapsed_ms), run_conclusion.way(record)
-        whose = formats.plain(f"{record.user}@{record.host}  {record.database}")
+        database, who = formats.database(record.database), formats.plain(f"{record.user}@{record.host}")
+        whose = f"{database}  {who}"
         first = Content.assemble(
             (f"{record.run:>4} ", STRONG),
             (fitted(formats.local_time(record.started), 12), QUIET),
@@ -84,7 +85,9 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
             (fitted(formats.outcome(record.outcome), outcome_width), STYLES.get(record.outcome, "")),
         )
         if width < first.cell_length + TOOK_WIDTH + change_width + WHOSE_WIDTH:
-            content = Content("\n").join([Content.assemble(first, (took, QUIET)), Content(f"     {change}  {whose}")])
+            content = Content("\n").join(
+                [Content.assemble(first, (took, QUIET)), Content(f"     {database}  {change}  {who}")]
+            )
         else:
             content = Content.assemble(
                 first, (fitted(took, TOOK_WIDTH), QUIET), fitted(change, change_width), (whose, QUIET)

@@ -156,6 +156,6 @@ class VerdictView(Vertical):
         width = max(30, self.size.width - 2)
         lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
         for state, text in verdict.details:
-            lines += hanging(f"  {state:<9} ", text, width, label=WARNING)
+            lines += hanging(f"  {formats.difference(state):<9} ", text, width, label=WARNING)
         at = Content.styled(f"Compared at {datetime.now():%H:%M:%S}.", QUIET)
         return Content("\n").join([*lines, *map(Content, others), at])
