@@ -68,7 +68,7 @@ class Session:
     @property
     def is_passing_reader(self) -> bool:
         """Return whether this is a reader of magetui that will soon be gone: it is younger than a minute."""
-        return self.application == READER and (self.transaction_ms or 0) < PASSING_MS
+        return self.application == READER and self.transaction_ms is not None and self.transaction_ms < PASSING_MS
 
 
 @dataclass(frozen=True, slots=True)

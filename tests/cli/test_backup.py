@@ -237,7 +237,8 @@ def test_large_disk_is_asked_for_where_there_is_too_little_room(
 def test_backup_is_on_record_among_the_runs(magetui: Magetui, mage_sqlite_url: str, tmp_path: Path) -> None:
     file = tmp_path / "kept.db"
     assert magetui("--url", mage_sqlite_url, "backup", "--output", file).status == 0
-    assert f"backup {file} (" in " ".join(magetui("runs").stdout.split())
+    listed = " ".join(magetui("runs").stdout.split())
+    assert " backup done " in listed and f"mage-ai.db {file} (" in listed
     told = magetui("runs", "1").stdout
     assert f"Backup written: {file} (" in told
     assert "current" not in told

@@ -44,7 +44,7 @@ def test_server_on_ipv6(magetui: Magetui, project: AlembicProject, debian_databa
         return
     done = magetui("--config", project.ini, "--url", url, "migrate", "--yes")
     assert done.status == 0, done
-    assert f"on postgresql://mage:***@[::1]:{debian_database.server.port}/" in done.stderr
+    assert f"on mage@[::1]:{debian_database.server.port}/" in done.stderr
     shown = magetui("--config", project.ini, "--url", url, "diagnose")
     assert " at " not in next(line for line in shown.stdout.splitlines() if line.startswith("server "))
 
