@@ -10,23 +10,20 @@ pairs. Target: at most 2.5 times the time of `alembic history`.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+from benchmarks.pairs import in_alternation, own_environment, seconds
 from tests.support.alembic_project import Revision, make_project
 
 REVISIONS = 5_000
 TABLES = 500
 APPLIED = REVISIONS * 9 // 10
-PAIRS = 7
 TARGET = 2.5
 
 
@@ -39,21 +36,16 @@ def main() -> int:
             for _, statement in list(_chain())[:APPLIED]:
                 connection.execute(statement)
             connection.commit()
-        environment = {
-            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-            "HOME": folder,
-            "XDG_CACHE_HOME": str(Path(folder, "cache")),
-        }
+        environment = own_environment(HOME=folder, XDG_CACHE_HOME=str(Path(folder, "cache")))
         ours = [sys.executable, "-m", "magetui", "evidence", "--config", str(project.ini)]
         theirs = [sys.executable, "-m", "alembic", "-c", str(project.ini), "history"]
-        for command in (ours, theirs):  # fill bytecode, recordings and file caches
-            _seconds(command, environment, folder)
-        pairs = [(_seconds(ours, environment, folder), _seconds(theirs, environment, folder)) for _ in range(PAIRS)]
-    ratio = statistics.median(first / second for first, second in pairs)
-    print(f"magetui evidence   {statistics.median(first for first, _ in pairs) * 1000:6.0f} ms")
-    print(f"alembic history    {statistics.median(second for _, second in pairs) * 1000:6.0f} ms")
-    print(f"ratio, by pairs    {ratio:6.2f}    target: at most {TARGET}")
-    return 0 if ratio <= TARGET else 1
+        pairs = in_alternation(
+            partial(seconds, ours, environment, folder), partial(seconds, theirs, environment, folder)
+        )
+    print(f"magetui evidence   {pairs.ours_ms:6.0f} ms")
+    print(f"alembic history    {pairs.theirs_ms:6.0f} ms")
+    print(f"ratio, by pairs    {pairs.ratio:6.2f}    target: at most {TARGET}")
+    return 0 if pairs.ratio <= TARGET else 1
 
 
 def _chain() -> Iterator[tuple[Revision, str]]:
@@ -72,15 +64,6 @@ def _chain() -> Iterator[tuple[Revision, str]]:
             down, sql = f'op.drop_index("ix{number}", "{name}")', f"CREATE INDEX ix{number} ON {name} (name)"
         below = f"rev{number - 1}" if number else None
         yield Revision(f"rev{number}", below, f"Step {number}", up, down), sql
-
-
-def _seconds(command: list[str], environment: dict[str, str], folder: str) -> float:
-    started = time.perf_counter()
-    done = subprocess.run(command, env=environment, cwd=folder, check=False, capture_output=True, text=True)
-    elapsed = time.perf_counter() - started
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return elapsed
 
 
 if __name__ == "__main__":
