@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import work
 from textual.binding import Binding, BindingType
-from textual.message import Message
-from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from magetui.config.targets import named_target
@@ -22,7 +20,7 @@ from magetui.text import formats
 from magetui.tui import jobs, messages
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import VerbCommands
-from magetui.tui.engine_loader import load_engine
+from magetui.tui.engine_loader import load_engine, load_reading
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
@@ -31,10 +29,12 @@ from magetui.tui.screens.main import MainScreen
 from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL
 from magetui.tui.widgets.recovery import RecoveryStrip
-from magetui.tui.widgets.sessions import SessionRows
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
+    from textual.message import Message
+    from textual.screen import Screen
+
     from magetui.config.settings import Settings
     from magetui.engine.backup import BackupRequest
     from magetui.engine.diagnosis.diagnosis import Diagnosis
@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
     from magetui.model.plan import ChangeVerb, Loss, Plan
+    from magetui.tui.widgets.sessions import SessionRows
 
 
+STATE_SECONDS = 2.0  # a state that takes longer does not delay the past runs
 READERS = frozenset({"state", "quiet", "start"})  # the workers that read the state, or that start what will change it
 
 
@@ -71,6 +73,7 @@ class MagetuiApp(Shell):
         self.main_screen = MainScreen(briefing)
         self._seen: Diagnosis | str | None = None  # the last diagnosis without evidence, or why there is none
         self._read_at = time.monotonic()  # the moment of the last reading
+        self._past_runs_wanted = True  # until they are being read
         self.untrusted: ProjectCode | None = None  # the code that the operator was asked about
 
     def get_default_screen(self) -> Screen[None]:
@@ -84,8 +87,15 @@ class MagetuiApp(Shell):
     def _read_first(self) -> None:
         """Read after the first paint, so that loading the database's libraries does not delay the paint."""
         self.read_state()
-        self.read_runs(requested=False)
+        self.set_timer(STATE_SECONDS, self._read_past_runs)
         self.main_screen.warn(self.settings.warnings)
+
+    def _read_past_runs(self) -> None:
+        """Read the past runs once: when the state is on the screen, so that the state comes first, or is late."""
+        if not self._past_runs_wanted:
+            return
+        self._past_runs_wanted = False
+        self.read_runs(requested=False)
 
     # -- reading the state
 
@@ -100,7 +110,7 @@ class MagetuiApp(Shell):
 
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
-        load_engine()
+        load_reading()
         self._post(jobs.state(self.open_workspace(selection)))
 
     def _post(self, answers: Iterable[Message]) -> None:
@@ -176,6 +186,7 @@ class MagetuiApp(Shell):
         self.database_label = label if self.named is None else f"{self.named.called}  {label}"
         self.main_screen.show_header(label, message.diagnosis, self.named, read_only=self.selection.read_only)
         self.main_screen.show_state(message)
+        self.call_after_refresh(self._read_past_runs)
 
     def on_tables_read(self, message: messages.TablesRead) -> None:
         if not self._is_past(message):
@@ -186,6 +197,7 @@ class MagetuiApp(Shell):
             self.diagnosis = self.chain = None
             self._seen = message.problem
             self.main_screen.show_problem(message.problem)
+            self.call_after_refresh(self._read_past_runs)
 
     def on_schema_pane_table_wanted(self, message: SchemaPane.TableWanted) -> None:
         self.read_details(self.selection, message.schema, message.name)

@@ -7,8 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textual.message import Message
-
 from magetui.engine.errors import MagetuiError, RunNotFoundError, StateError
 from magetui.tui.messages import (
     ActionFailed,
@@ -22,6 +20,8 @@ from magetui.tui.messages import (
 )
 
 if TYPE_CHECKING:
+    from textual.message import Message
+
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.schema.snapshot import Reading
     from magetui.engine.workspace import Workspace
@@ -33,7 +33,7 @@ PAST_RUNS = 20
 def state(workspace: Workspace) -> Iterator[Message]:
     """Diagnose, list the tables, then add the evidence, which takes longest and so gets a message of its own."""
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
-    from magetui.engine.diagnosis.evidence_findings import worth_weighing
+    from magetui.engine.diagnosis.finding import worth_weighing
     from magetui.engine.schema.snapshot import open_reading
 
     selection = workspace.selection

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from magetui.engine.diagnosis.evidence_findings import judged, worth_weighing
-from magetui.engine.diagnosis.finding import BLOCKERS, Finding, in_order, some
+from magetui.engine.diagnosis.finding import BLOCKERS, Finding, in_order, some, worth_weighing
 from magetui.engine.diagnosis.findings import chain_findings, environment_findings, findings_of
 from magetui.engine.errors import ConnectError, MagetuiError, ProjectError
-from magetui.engine.schema.snapshot import Overview, Reading
+
+if TYPE_CHECKING:
+    from magetui.engine.schema.snapshot import Overview, Reading
 
 UNLIKE_SCRIPTS = ("evidence-contradicts", "made-from-models")  # the schema is not what the scripts make
 HOLDING = ("idle-in-transaction", "blocking-sessions")  # findings about sessions that hold locks
@@ -144,6 +146,7 @@ def add_evidence(reading: Reading, diagnosis: Diagnosis) -> Diagnosis:
     if not worth_weighing(diagnosis.findings) or reading.workspace.untrusted is not None:
         return diagnosis
     started = time.monotonic()
+    from magetui.engine.diagnosis.evidence_findings import judged
     from magetui.engine.evidence.evidence import gather_evidence  # loads what only evidence needs
 
     try:

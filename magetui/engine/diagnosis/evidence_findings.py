@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from magetui.engine.diagnosis.finding import Finding
+from magetui.engine.diagnosis.finding import WEIGHED, WITHOUT_CURRENT, Finding
 from magetui.engine.evidence.summary import (
     advise_repair,
     advise_verify,
@@ -21,19 +21,12 @@ from magetui.engine.evidence.summary import (
     summarize,
 )
 from magetui.engine.evidence.verdict import Evidence, MadeFromModels, MatchesLoosely, Unsure
-from magetui.engine.revisions.graph import Chain
 
-WITHOUT_CURRENT = frozenset(
-    {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
-)
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
 REPLACES = "If the schema matches a known revision, 'stamp' can replace the current revision."
-WEIGHED = WITHOUT_CURRENT | {"up-to-date", "behind"}
-
-
-def worth_weighing(findings: Sequence[Finding]) -> bool:
-    """Return True if there are tables that may support or contradict a current revision."""
-    return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
 
 
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:

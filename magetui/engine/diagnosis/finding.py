@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from magetui.model.plan import ChangeVerb
+from magetui.verbs import VERBS
 
 Severity = Literal["ok", "info", "warning", "critical"]
 # "All is well" comes before notes, and after anything that needs an action.
@@ -21,8 +21,14 @@ DEFERRING = (
 )  # what is to be done before a change, also if it is a warning
 BLOCKERS = "blockers"  # the fact of a finding about sessions that the pending revisions would wait for
 UNTRUSTED = "untrusted-project"
-NEEDS_TRUST = (*get_args(ChangeVerb), "evidence")
+CHANGES = tuple(verb.name for verb in VERBS if verb.changes)
+NEEDS_TRUST = (*CHANGES, "evidence")
 FIRST = ("evidence-contradicts", "migration-running", "migration-lock-held", "leftover-type")
+
+WITHOUT_CURRENT = frozenset(
+    {"unknown-revision", "empty-version-table", "no-version-table", "several-current-revisions"}
+)
+WEIGHED = WITHOUT_CURRENT | {"up-to-date", "behind"}  # the findings that evidence supports or contradicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,13 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     first = barred or waited_for or ordered[0]
     if barred is None and waited_for is None and first.severity != "critical":
         return ordered
-    changes = get_args(ChangeVerb)
-    deferred = [f for f in ordered if f.next in changes and f is not first and (barred or f.severity != "critical")]
+    deferred = [f for f in ordered if f.next in CHANGES and f is not first and (barred or f.severity != "critical")]
     return tuple(replace(f, next=first.next) if f in deferred else f for f in ordered)
+
+
+def worth_weighing(findings: Iterable[Finding]) -> bool:
+    """Return True if there are tables that may support or contradict a current revision."""
+    return any(finding.code in WEIGHED and finding.facts.get("tables") != 0 for finding in findings)
 
 
 def _rank(finding: Finding) -> tuple[int, bool, bool]:
