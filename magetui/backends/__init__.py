@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING
 
-from magetui.backends.base import Backend
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from magetui.backends.base import Backend
 
 
 class UnsupportedDialectError(ValueError):

@@ -18,19 +18,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.engine import URL
-
-from magetui.backends.backup import BackupJob, BackupOptions
-from magetui.backends.schema_objects import objects_of
-from magetui.backends.scratch import Scratch, ScratchRequest
-from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
-from magetui.model.schema_change import SchemaObject
-from magetui.model.server import Failure, ServerFacts, Timeouts
-from magetui.model.sessions import MutexHolder, Session, StatementProgress
 from magetui.model.surroundings import Castable, Found, Surroundings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
+
+    from magetui.backends.backup import BackupJob, BackupOptions
+    from magetui.backends.scratch import Scratch, ScratchRequest
+    from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
+    from magetui.model.schema_change import SchemaObject
+    from magetui.model.server import Failure, ServerFacts, Timeouts
+    from magetui.model.sessions import MutexHolder, Session, StatementProgress
 
 CONNECT_TIMEOUT_SECONDS = 10
 READ_LOCK_TIMEOUT_MS = 500
@@ -173,6 +174,8 @@ class Catalog(Protocol):
 
     def schema_objects(self, connection: Connection) -> tuple[SchemaObject, ...]:
         """Return the objects of all users' schemas, so that the schemas of two moments can be compared."""
+        from magetui.backends.schema_objects import objects_of
+
         return tuple(objects_of(self.table_details(connection)))
 
     def count(

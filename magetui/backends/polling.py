@@ -7,11 +7,13 @@ measured by the clock of a busy machine, so the pause has an upper limit that an
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
-from magetui.backends.base import Backend
-from magetui.model.sessions import Session
+    from magetui.backends.base import Backend
+    from magetui.model.sessions import Session
 
 POLL_SECONDS = 1.0
 MOST_SECONDS = 5.0  # with 200 waiting sessions, one poll costs PostgreSQL 7 ms of processor time

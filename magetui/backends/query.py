@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
-
-from sqlalchemy import Connection, CursorResult
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from magetui.model.schema import Table, TableDetail
 from magetui.model.surroundings import Found
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, CursorResult
 
 SHOWN_ROWS = 3
 SHOWN_CHARACTERS = 60

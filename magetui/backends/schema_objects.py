@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from magetui.model.schema import TableDetail
 from magetui.model.schema_change import SchemaObject
+
+if TYPE_CHECKING:
+    from magetui.model.schema import TableDetail
 
 
 def objects_of(details: Iterable[TableDetail]) -> Iterator[SchemaObject]:

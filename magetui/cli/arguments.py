@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from magetui import __version__
@@ -62,7 +62,8 @@ def _not_a_choice(name: str, given: str, known: list[str]) -> str:
     return f"{name} must be {', '.join(known[:-1])} or {known[-1]}{near}"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser for these arguments. Only the verbs among them get their parameters, which saves time."""
     parser = Parser(
         prog="magetui",
         usage="magetui [flags] [VERB ...]",
@@ -75,7 +76,10 @@ def parser() -> argparse.ArgumentParser:
         title="verbs", metavar="VERB", dest="verb_name", prog=parser.prog, parser_class=Parser
     )
     for verb in VERBS:
-        _add_parameters(verbs.add_parser(verb.name, help=verb.summary, **_about(verb)), verb)
+        is_named = verb.name in arguments
+        verb_parser = verbs.add_parser(verb.name, help=verb.summary, **(_about(verb) if is_named else {}))
+        if is_named:
+            _add_parameters(verb_parser, verb)
     group = _common(parser, "flags")
     group.add_argument("--version", action="version", version=f"magetui {__version__}", help="print the version")
     return parser

@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from magetui.backends.backup import BackupProgress
 from magetui.cli.output import answer, complain
 from magetui.cli.workspaces import open_workspace
-from magetui.config.settings import Settings
 from magetui.engine.backup import BackupRequest, make_backup
 from magetui.engine.errors import LockTimeoutError
 from magetui.text import documents, formats
 from magetui.text.run_events import blocker
+
+if TYPE_CHECKING:
+    from magetui.backends.backup import BackupProgress
+    from magetui.config.settings import Settings
 
 INTERRUPTED = 130
 TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0  # between two reports of the progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.cli.output import answer, complain, complain_wrapped, print_lines, require_consent
 from magetui.cli.read_verbs import show_plan
@@ -19,17 +19,19 @@ from magetui.engine.plan import make_plan, render_plan
 from magetui.engine.prerequisites import version_table_name
 from magetui.engine.preview.preview import Preview, preview_plan
 from magetui.engine.runs import start
-from magetui.engine.runs.record import RunRecord
 from magetui.engine.schema.snapshot import Reading, open_reading
-from magetui.engine.workspace import Workspace
 from magetui.model.names import quoted
-from magetui.model.plan import ChangeVerb, Plan
 from magetui.model.server import Timeouts
 from magetui.text import documents, formats, terminal
 from magetui.text import preflight as preflights
 from magetui.text import preview as previews
 from magetui.text.consent import changed_since, plan_consent
 from magetui.text.sql_script import sql_script
+
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import ChangeVerb, Plan
 
 STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeout": 5, "deadlock": 5, "cancelled": 130}
 

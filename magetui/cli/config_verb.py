@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.cli.output import answer
 from magetui.config.keys import ACTIONS
 from magetui.config.options import BY_NAME
-from magetui.config.settings import Settings, Value
 from magetui.config.targets import PRODUCTION, NamedTarget
 from magetui.protocol.redaction import HIDDEN, redact_url
 from magetui.text import formats
 from magetui.text.terminal import columns
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings, Value
 
 TARGET_KEYS = (
     *("name", "source", "url", "description", "production", "read_only", "colour", "password"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.cli.output import answer
-from magetui.config.settings import Settings
 from magetui.engine.demo.demo import LOOSE_SECONDS, Demo, Scenario, build_demo
 from magetui.text import documents
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
 
 WRAP = 100
 TRY: dict[Scenario, tuple[str, ...]] = {

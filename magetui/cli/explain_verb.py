@@ -10,17 +10,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.cli.output import answer, complain_wrapped
 from magetui.cli.workspaces import open_workspace
-from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError, UsageError
 from magetui.engine.explain.explanation import Explanation, compare, explain
 from magetui.engine.explain.reading import read_log
 from magetui.engine.schema.snapshot import open_reading
 from magetui.protocol.redaction import redact, store_secrets
 from magetui.text import explanation as words
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
 
 NOTHING_FOUND = 1
 

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from magetui.cli.arguments import parser
 from magetui.cli.output import complain, prepare_streams, print_lines
 from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError, UsageError
-from magetui.model.plan import ChangeVerb
 from magetui.verbs import verb
+
+if TYPE_CHECKING:
+    from magetui.model.plan import ChangeVerb
 
 CANCELLED = 130
 Handler = Callable[["Settings", Mapping[str, Any]], int]
@@ -32,7 +34,7 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     away.
     """
     prepare_streams()
-    values = vars(parser().parse_args(arguments))
+    values = vars(parser(arguments).parse_args(arguments))
     name = values.pop("verb_name", None)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from magetui.config.settings import Settings
 from magetui.engine.errors import RefusedError
-from magetui.text.consent import Consent
 from magetui.text.formats import for_terminal
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
+    from magetui.text.consent import Consent
 
 
 def answer(

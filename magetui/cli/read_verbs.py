@@ -1,6 +1,7 @@
 """The verbs that read, and `verify`, which rolls back what it writes.
 
-Each asks the engine once, prints the answer and returns the exit status.
+Each asks the engine once, prints the answer and returns the exit status. Each imports what it needs, since many
+operators wait for `diagnose` and `history`, and these need little.
 """
 
 from __future__ import annotations
@@ -8,34 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.cli.output import answer, complain, complain_wrapped, print_lines, require_consent
-from magetui.cli.run_follower import followed, read_lost
 from magetui.cli.workspaces import open_workspace
-from magetui.config.settings import Settings
-from magetui.config.targets import named_target
-from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
 from magetui.engine.errors import RefusedError, UsageError
-from magetui.engine.evidence.inspection import recorded_steps
-from magetui.engine.plan import make_plan, render_plan
-from magetui.engine.preview.preflight.preflight import preflight
-from magetui.engine.preview.preview import ask_scripts, preview_plan
-from magetui.engine.runs import follow
-from magetui.engine.runs.cancel import cancel_run
-from magetui.engine.runs.retention import prune
-from magetui.engine.schema.introspect import describe_table, list_tables
-from magetui.engine.schema.snapshot import Reading, open_reading
-from magetui.engine.sessions import listing, signals
-from magetui.engine.workspace import Workspace
-from magetui.model.plan import Plan, SignalAction
-from magetui.text import documents, formats
-from magetui.text.consent import Consent, signal_consent, signal_losses
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
+    from magetui.engine.schema.snapshot import Reading
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import Plan, SignalAction
 
 INTERRUPTED = 130
 
 
 def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
+    from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
+    from magetui.engine.schema.snapshot import open_reading
+
     with open_reading(open_workspace(settings)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
     answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
@@ -43,12 +35,17 @@ def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
 
 
 def _history(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.text import documents
+
     chain = open_workspace(settings).chain
     answer(settings, lambda: documents.history_document(chain), lambda text: text.history(chain, graph=values["graph"]))
     return 1 if chain.broken else 0
 
 
 def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.schema.introspect import describe_table, list_tables
+    from magetui.text import documents
+
     workspace, schema = open_workspace(settings), values.get("schema")
     if values.get("table"):
         details = describe_table(workspace, values["table"], schema)
@@ -60,7 +57,9 @@ def _schema(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
-    from magetui.engine.evidence.evidence import gather_evidence  # loads modules that no other verb needs
+    from magetui.engine.evidence.evidence import gather_evidence
+    from magetui.engine.schema.snapshot import open_reading
+    from magetui.text import documents
     from magetui.text.evidence import conclude
 
     workspace = open_workspace(settings)
@@ -80,6 +79,8 @@ def _evidence(settings: Settings, _values: Mapping[str, Any]) -> int:
 
 def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
     from magetui.engine.verify import plan_replay, verify
+    from magetui.text import documents
+    from magetui.text.consent import Consent
     from magetui.text.verification import announced, judge
 
     workspace = open_workspace(settings)
@@ -100,6 +101,8 @@ def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.sessions.listing import list_sessions, visibility_problem
+
     workspace = open_workspace(settings)
     if values.get("cancel") is not None and values.get("terminate") is not None:
         raise UsageError("'locks' takes --cancel or --terminate, not both.")
@@ -107,29 +110,39 @@ def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
         return _signal(settings, values, workspace, "terminate")
     if values.get("cancel") is not None:
         return _signal(settings, values, workspace, "cancel")
-    sessions = listing.list_sessions(workspace)
+    sessions = list_sessions(workspace)
     answer(settings, lambda: {"sessions": [*map(asdict, sessions)]}, lambda text: text.sessions(sessions))
-    if (hidden := listing.visibility_problem(workspace)) is not None:
+    if (hidden := visibility_problem(workspace)) is not None:
         complain(hidden)
     return 0
 
 
 def _signal(settings: Settings, values: Mapping[str, Any], workspace: Workspace, action: SignalAction) -> int:
     """Cancel the query of a session, or end the session, after consent. Returns 1 if the session continues."""
-    session = listing.find_session(workspace, values[action])
-    if (refusal := signals.objection(workspace, session, action)) is not None:
+    from magetui.config.targets import named_target
+    from magetui.engine.sessions.listing import find_session
+    from magetui.engine.sessions.signals import objection, signal_session
+    from magetui.text import documents, formats
+    from magetui.text.consent import signal_consent, signal_losses
+
+    session = find_session(workspace, values[action])
+    if (refusal := objection(workspace, session, action)) is not None:
         raise RefusedError(refusal)
     complain(formats.session_line(session))
     for sentence in signal_losses(session, action):
         complain_wrapped(formats.plain(sentence))
     named = named_target(settings.targets, settings.selection, workspace.target.redacted)
     require_consent(values, signal_consent(action, session, named))
-    signalled = signals.signal_session(workspace, session, action)
+    signalled = signal_session(workspace, session, action)
     answer(settings, lambda: documents.signal_document(signalled), lambda _text: [signalled.message])
     return 1 if signalled.settled is False else 0
 
 
 def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.plan import make_plan
+    from magetui.engine.preview.preview import ask_scripts
+    from magetui.engine.schema.snapshot import open_reading
+
     name = values["verb"]
     revision = values.get("r") if name == "stamp" else values.get("revision") or values.get("r")
     workspace = open_workspace(settings)
@@ -141,6 +154,9 @@ def _plan(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.runs import follow
+    from magetui.text import documents
+
     number = values.get("id")
     if values.get("prune"):
         return _prune(settings, number)
@@ -158,16 +174,22 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
         )
         return 0
     if values.get("cancel"):
+        from magetui.engine.runs.cancel import cancel_run
+
         asked = cancel_run(os.environ, number)
         complain(f"Run {number} was asked to stop." if asked else f"Run {number} has already ended.")
     record = follow.read_run(os.environ, number)
     if record.alive:
+        from magetui.cli.run_follower import followed
+
         try:
             record = followed(number)
         except KeyboardInterrupt:
             complain(f"no longer following run {number}; the run continues")
             return INTERRUPTED
     if record.outcome == "lost":
+        from magetui.cli.run_follower import read_lost
+
         record = read_lost(settings, record)
     if values.get("report") and not settings.json:
         from magetui.text.run_report import report
@@ -179,6 +201,9 @@ def _runs(settings: Settings, values: Mapping[str, Any]) -> int:
 
 
 def _prune(settings: Settings, number: int | None) -> int:
+    from magetui.engine.runs.retention import prune
+    from magetui.text import formats
+
     if number is not None:
         raise UsageError("'runs --prune' deletes the oldest records, and takes no number of a run.")
     pruned = prune(os.environ, settings.retention)
@@ -187,6 +212,10 @@ def _prune(settings: Settings, number: int | None) -> int:
 
 
 def show_plan(settings: Settings, reading: Reading, plan: Plan) -> None:
+    from magetui.engine.plan import render_plan
+    from magetui.engine.preview.preview import preview_plan
+    from magetui.text import documents
+
     preview = preview_plan(reading, plan)
     steps = render_plan(reading, plan) if plan.steps else ()
     answer(
@@ -195,6 +224,12 @@ def show_plan(settings: Settings, reading: Reading, plan: Plan) -> None:
 
 
 def _preflight(settings: Settings, values: Mapping[str, Any]) -> int:
+    from magetui.engine.evidence.inspection import recorded_steps
+    from magetui.engine.plan import make_plan
+    from magetui.engine.preview.preflight.preflight import preflight
+    from magetui.engine.schema.snapshot import open_reading
+    from magetui.text import documents
+
     workspace = open_workspace(settings)
     with open_reading(workspace) as reading:
         plan = make_plan(reading, values.get("verb") or "migrate", values.get("revision"))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from magetui.cli.output import complain
 from magetui.cli.workspaces import open_workspace
-from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
 from magetui.engine.runs import follow
 from magetui.engine.runs.cancel import cancel_run, kill_run
 from magetui.engine.runs.record import RunRecord
-from magetui.engine.runs.start import StartedRun
-from magetui.protocol.events import Event
 from magetui.text import formats
 from magetui.text.run_events import UNCOMMITTED, RunTeller, still_at
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
+    from magetui.engine.runs.start import StartedRun
+    from magetui.protocol.events import Event
 
 
 class Interrupts:

@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from magetui.cli.output import complain, complain_wrapped, read_answer
-from magetui.config.settings import Settings
 from magetui.engine.workspace import Workspace
 
 if TYPE_CHECKING:
+    from magetui.config.settings import Settings
     from magetui.engine.project.trust import ProjectCode
 
 

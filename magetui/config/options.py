@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from magetui.config.targets import NamedTarget
+if TYPE_CHECKING:
+    from magetui.config.targets import NamedTarget
 
 Kind = Literal["seconds", "count", "switch", "text", "path", "choice", "url"]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from magetui.config.options import OPTIONS, PREFIX, FileSettings, Option, nearest, parsed
-from magetui.config.targets import NamedTarget
 from magetui.engine.directories import settings_directory
 from magetui.engine.errors import UsageError
 from magetui.engine.target.selection import PROJECT, Selection
 
 if TYPE_CHECKING:
+    from magetui.config.targets import NamedTarget
     from magetui.engine.runs.retention import Retention
 
 OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import ConnectError
-from magetui.engine.target.selection import Selection
+
+if TYPE_CHECKING:
+    from magetui.engine.target.selection import Selection
 
 PRODUCTION = "PRODUCTION"
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions, BackupProgress
 from magetui.engine.errors import LockTimeoutError, MagetuiError, RefusedError, StateError, UsageError
@@ -21,11 +22,13 @@ from magetui.engine.prerequisites import pooler_problem
 from magetui.engine.runs.actions import record_backup
 from magetui.engine.runs.journals import operator
 from magetui.engine.target.target import database_file
-from magetui.engine.workspace import Workspace
-from magetui.model.sessions import Session
 from magetui.protocol.journal import milliseconds_since
 from magetui.protocol.private_files import PRIVATE
 from magetui.protocol.requests import NAME_LIMIT
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
+    from magetui.model.sessions import Session
 
 UNFINISHED = ".unfinished"
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # the only lock mode that blocks a backup

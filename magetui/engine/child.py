@@ -19,7 +19,6 @@ from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
 from magetui.protocol.redaction import redact, without_credentials
 from magetui.protocol.requests import ProbeRequest, Question, ReplayRequest, encode
-from magetui.runner.__main__ import BOOT
 
 ANSWER_SECONDS = 60
 HELD_SECONDS = 900  # a replay of a long chain takes minutes
@@ -109,6 +108,8 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
 
 
 def _command(interpreter: str) -> list[str]:
+    from magetui.runner.__main__ import BOOT
+
     return [interpreter, "-c", BOOT, package_root()]
 
 

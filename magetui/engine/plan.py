@@ -16,9 +16,6 @@ from magetui.engine.prerequisites import (
     missing_version_table,
     version_table_name,
 )
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Reading
-from magetui.engine.workspace import Workspace
 from magetui.model.names import literal
 from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, ScriptContent
 from magetui.protocol.contents import content_of
@@ -26,7 +23,10 @@ from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
     from magetui.engine.repair.plan import InDoubt
+    from magetui.engine.revisions.graph import Chain
     from magetui.engine.revisions.version_changes import VersionChange
+    from magetui.engine.schema.snapshot import Reading
+    from magetui.engine.workspace import Workspace
 
 RELATIVE = re.compile(r"^([+-])(\d+)$")
 

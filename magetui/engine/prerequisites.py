@@ -6,12 +6,15 @@ The plan reports them before it asks for consent. The diagnosis reports them as 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from magetui.engine.schema.snapshot import Overview
-from magetui.engine.workspace import Workspace
 from magetui.model.names import quoted
-from magetui.model.plan import ChangeVerb
-from magetui.model.server import Pooler
+
+if TYPE_CHECKING:
+    from magetui.engine.schema.snapshot import Overview
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import ChangeVerb
+    from magetui.model.server import Pooler
 
 
 def forbidden(state: Overview, verb: ChangeVerb) -> str | None:

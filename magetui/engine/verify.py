@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from magetui.engine.errors import MagetuiError, RefusedError, UsageError
 from magetui.engine.evidence.recording import record_revisions
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.runs.journals import operator
 from magetui.engine.schema.exact import UNREAD, enum_facts, exact_enums, exact_facts, without_schemas
 from magetui.engine.schema.facts import Difference, Fact, differences_of, in_order, table_name, type_of
@@ -30,6 +29,9 @@ from magetui.model.operations import CreateTable, CreateType, RenameTable, Uncle
 from magetui.protocol import codec
 from magetui.protocol.answers import Replayed
 from magetui.protocol.requests import ReplayRequest
+
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
 
 SCRATCH_DATABASE = (
     f"an empty database that serves no other purpose with --scratch-url (or {SCRATCH_VARIABLE}): the replay can do no "

@@ -1,7 +1,8 @@
 """The workspace: a target and a project. Both front ends hold one.
 
 Each part is found when it is first needed: `history` needs no database, and `locks` needs no chain. A workspace holds
-no connection, so that none of ours idles on a server in trouble.
+no connection, so that none of ours idles on a server in trouble. SQLAlchemy and the modules of the child process are
+imported where they are needed, since `history` needs neither.
 """
 
 from __future__ import annotations
@@ -14,16 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from typing import TYPE_CHECKING, Any
 
 from magetui.backends import UnsupportedDialectError, backend_for
-from magetui.backends.base import Backend
-from magetui.engine.child import NoAnswerError, StoppedError, answer, answer_while_held
 from magetui.engine.errors import ADVICE, ConnectError, MagetuiError, ProjectError, RefusedError, UntrustedError
-from magetui.engine.project.env_py import EnvText, ask_env, mentions_naming, read_env_text
 from magetui.engine.project.interpreter import OURS, Interpreter, find_interpreter
 from magetui.engine.project.project import (
     MAGE_VARIABLES,
@@ -36,15 +31,21 @@ from magetui.engine.project.project import (
 from magetui.engine.project.trust import HOW_TO_TRUST, ProjectCode, untrusted_code
 from magetui.engine.revisions.graph import Chain, read_chain
 from magetui.engine.target.passwords import Passwords
-from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, database_file, loads_library, mage_target, parse_target
 from magetui.engine.target.url_options import with_setting
 from magetui.model.names import quoted
-from magetui.model.server import Failure
 from magetui.model.sessions import READER
-from magetui.protocol.answers import Environment
 from magetui.protocol.redaction import password_spellings, redact, secrets_of, store_secrets
-from magetui.protocol.requests import Question, RecordRequest, ReplayRequest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from magetui.backends.base import Backend
+    from magetui.engine.project.env_py import EnvText
+    from magetui.engine.target.selection import Selection
+    from magetui.model.server import Failure
+    from magetui.protocol.answers import Environment
+    from magetui.protocol.requests import Question, ReplayRequest
 
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
@@ -178,6 +179,8 @@ class Workspace:
         if not (known or named) and self.untrusted is not None:
             why = f"Only env.py can name the database, and {NOT_TRUSTED.format(self.untrusted.folder)}."
             raise ConnectError("bad-url", why, f"To trust it, {HOW_TO_TRUST}. Or give the database with --url.")
+        from magetui.protocol.answers import Environment
+
         target = project_target(located, Environment() if known else self.asked, named=named)
         if loads_library(target.url):
             self.require_trust()
@@ -195,6 +198,8 @@ class Workspace:
 
     @cached_property
     def _env_text(self) -> EnvText:
+        from magetui.engine.project.env_py import read_env_text
+
         return read_env_text(Path(self.located.scripts.script_location) / "env.py")
 
     def _in_schema(self, target: Target) -> Target:
@@ -217,6 +222,9 @@ class Workspace:
     @cached_property
     def asked(self) -> Environment:
         """The databases that env.py works on: from its text, or from a child process if the text is unclear."""
+        from magetui.engine.project.env_py import ask_env, mentions_naming
+        from magetui.protocol.answers import Environment
+
         located, text = self.located, self._env_text
         url_known = self.selection.url is not None or self._url_is_known(located)
         named = text.has_metadata and mentions_naming(located.folder)
@@ -246,6 +254,9 @@ class Workspace:
 
         Raises `MagetuiError`, without credentials; `doing` completes its sentence "The scripts failed to …".
         """
+        from magetui.engine.child import answer
+        from magetui.protocol.requests import RecordRequest
+
         self.require_trust()
         if isinstance(request, RecordRequest):
             self._ran[f"the functions of {len(request.files)} scripts, behind a barrier"] = None
@@ -254,12 +265,16 @@ class Workspace:
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
         """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""
+        from magetui.engine.child import answer_while_held
+
         self.require_trust()
         with self._child_errors(doing):
             return answer_while_held(self.python.path, self.project.folder, request, stop)
 
     @contextmanager
     def _child_errors(self, doing: str) -> Iterator[None]:
+        from magetui.engine.child import NoAnswerError, StoppedError
+
         try:
             yield
         except NoAnswerError as error:
@@ -320,6 +335,8 @@ class Workspace:
     @contextmanager
     def explaining(self) -> Iterator[None]:
         """Raise `ConnectError` or `MagetuiError`, without credentials, if the block raises an error of the driver."""
+        from sqlalchemy.exc import SQLAlchemyError
+
         try:
             yield
         except (SQLAlchemyError, OSError, ImportError) as error:

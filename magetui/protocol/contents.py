@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from magetui.model.plan import ScriptContent
+if TYPE_CHECKING:
+    from magetui.model.plan import ScriptContent
 
 UNREADABLE = ""  # the digest of a file that cannot be read
 
@@ -20,6 +22,8 @@ def digest_of(file: Path) -> str:
 
 
 def content_of(file: Path) -> ScriptContent:
+    from magetui.model.plan import ScriptContent
+
     return ScriptContent(str(file), _digest(file))
 
 

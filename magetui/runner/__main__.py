@@ -15,6 +15,7 @@ from pathlib import Path
 from magetui.protocol import codec, events, requests
 from magetui.protocol.journal import Journal, cancel_path, now
 from magetui.protocol.redaction import password_spellings, redact_url, secrets_of, store_secrets
+from magetui.protocol.scripts import Scripts
 from magetui.runner.output import capture_output
 from magetui.runner.script_errors import error_text
 
@@ -91,7 +92,7 @@ def _move_line_from_stdin() -> int:
     return line
 
 
-def _make_importable(scripts: requests.Scripts) -> None:
+def _make_importable(scripts: Scripts) -> None:
     """Let scripts import the modules of their project. No bytecode is written into an installed Mage."""
     sys.path.extend(path for path in scripts.sys_path if path not in sys.path)
     if scripts.kind == "mage":

@@ -17,7 +17,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects import registry
 
 from magetui.protocol.redaction import redact_url
-from magetui.protocol.requests import Scripts
+from magetui.protocol.scripts import Scripts
 
 
 def alembic_config(scripts: Scripts, url: str | None) -> Config:

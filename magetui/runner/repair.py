@@ -28,7 +28,8 @@ from sqlalchemy.types import UserDefinedType
 
 from magetui.model import operations as recorded
 from magetui.model.plan import Repair, RepairPart, RepairStep
-from magetui.protocol.requests import RenderRepairRequest, Scripts
+from magetui.protocol.requests import RenderRepairRequest
+from magetui.protocol.scripts import Scripts
 from magetui.runner.alembic_config import naming_options, offline_context
 from magetui.runner.recorder import Recorder
 from magetui.runner.schema_answers import Sketches

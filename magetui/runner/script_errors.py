@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from magetui.model.server import RunStoppedError
-from magetui.protocol.requests import Scripts
+from magetui.protocol.scripts import Scripts
 
 OPEN_TRANSACTION = (
     "autocommit_block() needs a connection without an open transaction of its own, and env.py has begun one before "

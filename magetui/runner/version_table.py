@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
 
 from magetui.backends.base import Backend
-from magetui.protocol.requests import Scripts
+from magetui.protocol.scripts import Scripts
 
 
 class VersionTableUnreadable(Exception):  # noqa: N818 - it says what happened

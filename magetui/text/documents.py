@@ -12,7 +12,6 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from magetui.text import preflight as preflights
 from magetui.text.formats import CONTROL
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ def verification_document(verification: Verification, verdict: Verdict) -> Docum
 
 
 def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Document:
+    from magetui.text.preflight import document
+
     return {
         "verb": plan.verb,
         "from": plan.current,
@@ -118,7 +119,7 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
         "doubt": preview.doubt,
         "not_compared": preview.not_compared,
         "fails": preview.fails,
-        "preflight": preflights.document(preview.preflight),
+        "preflight": document(preview.preflight),
         "owner": preview.owner,
         "waits": preview.waits,
         "steps": [
@@ -136,12 +137,14 @@ def plan_document(plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Do
 
 
 def preflight_document(plan: Plan, preflight: Preflight | None) -> Document:
+    from magetui.text.preflight import conclusion, document
+
     return {
         "verb": plan.verb,
         "from": plan.current,
         "to": plan.target_revision,
-        "message": preflights.conclusion(preflight),
-        "preflight": preflights.document(preflight),
+        "message": conclusion(preflight),
+        "preflight": document(preflight),
     }
 
 

@@ -15,12 +15,12 @@ from magetui.engine.evidence.summary import (
     shorten,
     summarize,
 )
-from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
 from magetui.model.operations import NO_CHANGES
 from magetui.model.schema import BATCH_PREFIX
 from magetui.text import formats, operations
 
 if TYPE_CHECKING:
+    from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
     from magetui.engine.revisions.graph import Chain
     from magetui.model.schema import VersionTable
 

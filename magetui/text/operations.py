@@ -7,10 +7,13 @@ SQL come from a script and may contain anything, so they are made safe to show.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from magetui.model import operations as ops
-from magetui.model.schema import Column
 from magetui.text import formats
+
+if TYPE_CHECKING:
+    from magetui.model.schema import Column
 
 SQL_WIDTH = 100
 RUNS_SQL = "runs SQL: "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magetui.engine.runs.causes import cause_of
 from magetui.text import formats
 from magetui.text import preview as previews
 from magetui.text.schema_changes import left_invalid, remains
@@ -102,6 +101,8 @@ def _why(record: RunRecord) -> str:
 
 
 def _cause(record: RunRecord) -> str:
+    from magetui.engine.runs.causes import cause_of
+
     cause = cause_of(record)
     if cause is None:
         return ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from magetui.engine.runs.record import RunRecord, Wait, fold
-from magetui.model.sessions import Session, StatementProgress
 from magetui.protocol import events
 from magetui.text import formats, wait_queue
+
+if TYPE_CHECKING:
+    from magetui.model.sessions import Session, StatementProgress
 
 # The event after a wait tells whether the run got the lock.
 AFTER_A_WAIT = (

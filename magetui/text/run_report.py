@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from magetui.engine.runs.record import RunRecord
 from magetui.protocol import events
 from magetui.text import formats, run_conclusion
 from magetui.text import preview as previews
 from magetui.text.run_events import RunTeller
 from magetui.text.schema_changes import describe_change
+
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord
 
 MARGIN = " " * 14
 

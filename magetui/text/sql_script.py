@@ -7,11 +7,14 @@ current revision at its end, because the next migration would fail without it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError
 from magetui.model.names import quoted
-from magetui.model.plan import Plan, PlanStep
 from magetui.text import formats
+
+if TYPE_CHECKING:
+    from magetui.model.plan import Plan, PlanStep
 
 
 def sql_script(plan: Plan, steps: Sequence[PlanStep], version_table: str, primary_key: str) -> Iterator[str]:

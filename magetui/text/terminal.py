@@ -1,4 +1,7 @@
-"""The results of the engine as text for a terminal or a pipe. Nothing in this module reads a database."""
+"""The results of the engine as text for a terminal or a pipe. Nothing in this module reads a database.
+
+Each result imports the words that it needs, so that the shortest verbs start quickly.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,20 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from magetui.engine.backup import Backup
-from magetui.engine.diagnosis.diagnosis import Diagnosis
-from magetui.engine.diagnosis.finding import Finding
-from magetui.engine.preview.preflight.answers import Preflight
-from magetui.engine.preview.preview import Preview
-from magetui.engine.project.releases import first_releases, release_range
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.revisions.lanes import lanes_of
-from magetui.engine.runs.record import RunRecord
-from magetui.engine.sessions import tree
-from magetui.model.plan import Plan, PlanStep
-from magetui.model.schema import Table, TableDetail
-from magetui.model.sessions import PREPARED, Session
-from magetui.text import formats, operations, run_conclusion, wait_queue
-from magetui.text import preflight as preflights
-from magetui.text import preview as previews
-from magetui.text.run_events import blocker
+from magetui.text import formats
 
 if TYPE_CHECKING:
+    from magetui.engine.backup import Backup
+    from magetui.engine.diagnosis.diagnosis import Diagnosis
+    from magetui.engine.diagnosis.finding import Finding
+    from magetui.engine.preview.preflight.answers import Preflight
+    from magetui.engine.preview.preview import Preview
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.runs.record import RunRecord
+    from magetui.engine.sessions.tree import Branch
+    from magetui.model.plan import Plan, PlanStep
+    from magetui.model.schema import Table, TableDetail
+    from magetui.model.sessions import Session
     from magetui.text.evidence import Conclusion
     from magetui.text.verification import Verdict
 
@@ -93,6 +91,9 @@ class Text:
         yield ""
 
     def history(self, chain: Chain, *, graph: bool = False) -> Iterable[str]:
+        from magetui.engine.project.releases import first_releases, release_range
+        from magetui.engine.revisions.lanes import lanes_of
+
         heads, first = set(chain.heads), first_releases(chain)
         lanes = lanes_of(chain) if graph else {}
         width = max((lane.width for lane in lanes.values()), default=0)
@@ -172,9 +173,12 @@ class Text:
             yield from wrapped(sentence, WRAP)
 
     def sessions(self, sessions: Sequence[Session]) -> Iterable[str]:
+        from magetui.engine.sessions.tree import wait_tree
+        from magetui.text import wait_queue
+
         if not sessions:
             yield "no other sessions"
-        branches = tree.wait_tree(sessions)
+        branches = wait_tree(sessions)
         for branch, joint in zip(branches, joints(branches), strict=True):
             session, under = branch.session, " " * (len(joint) + 4)
             behind = f"  BLOCKS {branch.waiting}" if branch.waiting and not branch.depth else ""
@@ -189,6 +193,9 @@ class Text:
                 yield from (f"{under}{sentence}" for sentence in wait_queue.effect(session, sessions))
 
     def plan(self, plan: Plan, steps: Sequence[PlanStep], preview: Preview) -> Iterable[str]:
+        from magetui.text import preview as previews
+        from magetui.text.preflight import cause_lines
+
         yield formats.plain(plan.summary)
         if plan.forbidden is not None and not plan.empty:
             yield from wrapped(f"  This cannot be done here. {formats.plain(plan.forbidden)}", WRAP, 2)
@@ -202,7 +209,7 @@ class Text:
             for warning in preview.steps[number - 1].warnings if preview.steps else ():
                 yield from wrapped(f"       ! {formats.plain(warning)}", WRAP, 9)
             for cause in previews.causes(preview, number):
-                first, *more = preflights.cause_lines(cause)
+                first, *more = cause_lines(cause)
                 yield from wrapped(f"       ! {formats.plain(first)}", WRAP, 9)
                 yield from (f"         {formats.plain(line)}" for line in more)
             for line in (step.sql or "").splitlines():
@@ -211,15 +218,22 @@ class Text:
                 yield f"       {formats.one_line(step.problem)}"
 
     def preflight(self, plan: Plan, preflight: Preflight | None) -> Iterable[str]:
+        from magetui.text import preflight as preflights
+
         yield formats.plain(plan.summary)
         yield from preflights.report_lines(preflight) if preflight is not None else ()
         yield formats.plain(preflights.conclusion(preflight))
 
     def preview(self, preview: Preview) -> Iterable[str]:
-        for heading, text in previews.overview(preview):
+        from magetui.text.preview import overview
+
+        for heading, text in overview(preview):
             yield from wrapped(f"  {heading:<7} {formats.plain(text)}", WRAP, 10)
 
     def run(self, record: RunRecord) -> Iterable[str]:
+        from magetui.text import run_conclusion
+        from magetui.text.run_events import blocker
+
         by_hand = record.verb in run_conclusion.WITHOUT_VERSION_ROW
         yield f"run {record.run}: {run_conclusion.aim(record)} on {formats.place(record.database)}"
         facts = [
@@ -255,6 +269,8 @@ class Text:
             yield from wrapped(formats.plain(backup.restore_problem), WRAP, 0)
 
     def runs(self, records: Sequence[RunRecord]) -> Iterable[str]:
+        from magetui.text.run_conclusion import way
+
         if not records:
             yield "no runs on record"
             return
@@ -267,7 +283,7 @@ class Text:
                     formats.outcome(record.outcome),
                     formats.duration(record.elapsed_ms),
                     formats.database(record.database),
-                    run_conclusion.way(record),
+                    way(record),
                     formats.plain(f"{record.user}@{record.host}"),
                 )
                 for record in records
@@ -282,7 +298,7 @@ def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True) if width).rstrip()
 
 
-def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
+def joints(branches: Sequence[Branch], deepest: int = 12) -> list[str]:
     """Return what joins each session to its parent: '├ ', '│  └ ', … Below `deepest`, nothing is indented further."""
     lines = [""] * len(branches)
     later: list[bool] = []  # by depth: whether a later session has the same parent
@@ -297,8 +313,10 @@ def joints(branches: Sequence[tree.Branch], deepest: int = 12) -> list[str]:
     return lines
 
 
-def waits(branch: tree.Branch, since: str) -> str:
+def waits(branch: Branch, since: str) -> str:
     """Return what a session waits for and which sessions block it: by a lock, or only by their place in the queue."""
+    from magetui.model.sessions import PREPARED
+
     session = branch.session
     what = formats.wanted(session.waits_for)
     parts = [f"queues behind {branch.above} for {what}" if branch.queued else f"waits for {what}", since]
@@ -332,7 +350,9 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 def repair_lines(plan: Plan) -> Iterable[str]:
     """Yield the operations of a repair, one a line, and the notes on them."""
+    from magetui.text.operations import doing
+
     for step in plan.repair.all_steps if plan.repair is not None else ():
-        yield f"    {operations.doing(step.operation)}"
+        yield f"    {doing(step.operation)}"
     for note in plan.notes:
         yield from wrapped(f"  ! {formats.plain(note)}", WRAP, 4)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from magetui.tui.screens.main import MainScreen
-from magetui.tui.shell import Shell
 from magetui.tui.verb_keys import action_of
 from magetui.verbs import VERBS
+
+if TYPE_CHECKING:
+    from magetui.tui.shell import Shell
 
 EXTRAS = (
     ("Connect to another database", "connect", "by its name or its URL"),

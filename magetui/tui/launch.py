@@ -8,12 +8,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from magetui.config.settings import Settings
 from magetui.engine.errors import MagetuiError
 from magetui.engine.target.selection import Selection
 from magetui.text import formats
 from magetui.tui.app import MagetuiApp
+
+if TYPE_CHECKING:
+    from magetui.config.settings import Settings
 
 BACKUP_SECONDS = 15.0  # how long a cancelled backup may take to delete its file
 

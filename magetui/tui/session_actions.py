@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import MagetuiError
-from magetui.model.plan import SignalAction
-from magetui.model.sessions import Session
 from magetui.tui.screens.session import ConsentScreen
-from magetui.tui.shell import Shell
 from magetui.tui.theme import CRITICAL, WARNING
 from magetui.tui.widgets.sessions import SessionRows
+
+if TYPE_CHECKING:
+    from magetui.model.plan import SignalAction
+    from magetui.model.sessions import Session
+    from magetui.tui.shell import Shell
 
 
 def ask_to_signal(app: Shell, session: Session, action: SignalAction, rows: SessionRows) -> None:

@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual import on
 from textual.app import App
-from textual.dom import DOMNode
 from textual.events import Event, Key, Paste, Resize
-from textual.geometry import Size
-from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from magetui.config.keys import ACTIONS
@@ -31,6 +28,10 @@ from magetui.tui.messages import ActionFailed, ReadingFailed
 from magetui.tui.theme import style_sheets
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
+    from textual.geometry import Size
+    from textual.screen import Screen
+
     from magetui.config.settings import Settings
     from magetui.config.targets import NamedTarget
     from magetui.engine.backup import BackupRequest

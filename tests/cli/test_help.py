@@ -18,7 +18,7 @@ def test_every_example_in_the_help_is_a_command_that_magetui_takes(verb: Verb) -
     for example in verb.examples:
         program, *words = shlex.split(example.rpartition("| ")[2])
         assert program == "magetui"
-        values = vars(parser().parse_args(words))
+        values = vars(parser(words).parse_args(words))
         assert verb.name in (values["verb_name"], values.get("verb"))
 
 

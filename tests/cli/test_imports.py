@@ -18,6 +18,9 @@ pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).resolve().parents[2]
 DRIVERS = {"psycopg2", "psycopg", "sqlite3", "pyodbc", "pymssql", "mssql_python"}
 STORES = {"boto3", "botocore", "azure", "msal"}
+UNDER_THE_ENGINE = ("magetui.backends", "magetui.model", "magetui.protocol", "magetui.runner")
+# Our modules that define dozens of classes, which takes as long as a tenth of the first screen, and what needs them.
+SLOW = {"magetui.model.operations", "magetui.model.plan", "magetui.protocol.events", "magetui.protocol.requests"}
 # Runs a command line and tells, on stderr's last line, which modules came and which files' code was run.
 WATCHED = """
 import json, sys
@@ -29,11 +32,21 @@ sys.stderr.write(json.dumps({"status": status, "modules": sorted(sys.modules), "
 """
 
 
-def packages_after(statement: str) -> set[str]:
-    """The top-level packages that a clean interpreter has after the statement."""
-    program = f"import sys, json; {statement}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+def modules_after(statement: str) -> set[str]:
+    """The modules that a clean interpreter has after the statement."""
+    program = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     return set(json.loads(done.stdout))
+
+
+def packages_after(statement: str) -> set[str]:
+    """The top-level packages that a clean interpreter has after the statement."""
+    return {module.partition(".")[0] for module in modules_after(statement)}
+
+
+def below(package: str, modules: set[str]) -> set[str]:
+    """The modules that are in the package, at any depth."""
+    return {module for module in modules if module.startswith(f"{package}.")}
 
 
 def test_command_line_imports_nothing_heavy() -> None:
@@ -42,10 +55,24 @@ def test_command_line_imports_nothing_heavy() -> None:
     assert not loaded & {"textual", "rich", "sqlalchemy", "alembic", *STORES, *DRIVERS}
 
 
+@pytest.mark.parametrize("front_end", ["magetui.cli.main", "magetui.tui.launch"])
+def test_front_ends_start_without_the_modules_of_plans_and_runs(front_end: str) -> None:
+    loaded = modules_after(f"import {front_end}")
+    assert front_end in loaded
+    assert not [below(package, loaded) for package in UNDER_THE_ENGINE if below(package, loaded)]
+
+
 def test_screen_is_drawn_before_the_libraries_of_databases_are_loaded() -> None:
     loaded = packages_after("import magetui.tui.launch")
     assert "textual" in loaded
     assert not loaded & {"sqlalchemy", "alembic", "boto3", "sqlglot", *DRIVERS}
+
+
+def test_screen_reads_the_state_before_the_modules_of_evidence_plans_and_runs_are_loaded() -> None:
+    loaded = modules_after("from magetui.tui.engine_loader import load_reading; load_reading()")
+    assert "magetui.engine.diagnosis.diagnosis" in loaded
+    assert not loaded & SLOW
+    assert not below("magetui.engine.evidence", loaded) | below("magetui.engine.runs", loaded)
 
 
 def modules_of(package: str) -> list[str]:
@@ -92,7 +119,8 @@ def test_history_lists_forty_revisions_and_runs_no_script(mage_home: Path, tmp_p
     assert any("magetui" in file for file in told["ran"])  # the hook does hear
     assert not [file for file in told["ran"] if file.startswith(str(mage_home))]
     loaded = {module.split(".")[0] for module in told["modules"]}
-    assert not loaded & {"mage_ai", "textual", *STORES, *DRIVERS}
+    assert not loaded & {"mage_ai", "textual", "sqlalchemy", "alembic", *STORES, *DRIVERS}
+    assert not set(told["modules"]) & SLOW
 
 
 @pytest.mark.parametrize("kept_in", ["a URL", "AWS Secrets Manager"])
@@ -139,3 +167,5 @@ def test_diagnosis_of_a_chain_without_branches_loads_neither_alembic_nor_a_parse
     told = json.loads(done.stderr.splitlines()[-1])
     assert told["status"] == 0
     assert not {name.partition(".")[0] for name in told["modules"]} & {"alembic", "sqlglot", "textual", "boto3"}
+    assert set(told["modules"]) & SLOW == {"magetui.model.operations"}  # what evidence compares
+    assert not below("magetui.runner", set(told["modules"])) | below("magetui.engine.preview", set(told["modules"]))

@@ -17,9 +17,10 @@ from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
 from magetui.model.schema import Column, Index
 from magetui.protocol import codec, events, requests
 from magetui.protocol.codec import CodecError
+from magetui.protocol.scripts import Scripts
 
 COLUMN = Column("note", "TEXT", nullable=True)
-SCRIPTS = requests.Scripts("alembic", "/srv/m", ("/srv/m/versions",), arguments=(("tenant", "a"), ("tag", "b")))
+SCRIPTS = Scripts("alembic", "/srv/m", ("/srv/m/versions",), arguments=(("tenant", "a"), ("tag", "b")))
 REPAIR = Repair("rev2", "/srv/m/rev2.py", (RepairStep(AddColumn("t", None, COLUMN), "upgrade", 3, autocommit=True),))
 PLAN = Plan(
     "finish", ("rev1",), "rev2", (PlannedStep("rev2", "finish", "Two"),), ("rev2",), (), "d", "u", repair=REPAIR

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
-
-from magetui.backends.backup import BackupJob, BackupOptions
 from magetui.backends.base import READ_LOCK_TIMEOUT_MS, Backend, Mutex, WriteHooks
 from magetui.backends.postgresql import (
     catalog,
     connections,
     counts,
     failures,
-    objects,
-    progress,
     server,
     sessions,
     surroundings,
 )
 from magetui.backends.postgresql.mutex import AdvisoryLock, holder_of
-from magetui.backends.scratch import Scratch, ScratchRequest
 from magetui.model.server import Timeouts
-from magetui.model.sessions import MutexHolder
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import URL
+
+    from magetui.backends.backup import BackupJob, BackupOptions
+    from magetui.backends.scratch import Scratch, ScratchRequest
+    from magetui.model.schema_change import SchemaObject
+    from magetui.model.sessions import MutexHolder, StatementProgress
 
 # A replay waits for nobody, because other sessions may queue behind it. On tables without rows no statement is slow.
 SCRATCH_TIMEOUTS = Timeouts(lock_ms=READ_LOCK_TIMEOUT_MS, statement_ms=60_000)
@@ -60,7 +62,6 @@ class PostgreSQL(Backend):
     tables = staticmethod(catalog.tables)
     table_details = staticmethod(catalog.table_details)
     enum_types = staticmethod(catalog.enum_types)
-    schema_objects = staticmethod(objects.schema_objects)
     count = staticmethod(counts.count)
     find = staticmethod(surroundings.find)
     castable = staticmethod(surroundings.castable)
@@ -71,7 +72,16 @@ class PostgreSQL(Backend):
     cancel = staticmethod(sessions.cancel)
     terminate = staticmethod(sessions.terminate)
     sessions = staticmethod(sessions.sessions)
-    progress = staticmethod(progress.progress)
+
+    def schema_objects(self, connection: Connection) -> tuple[SchemaObject, ...]:
+        from magetui.backends.postgresql.objects import schema_objects
+
+        return schema_objects(connection)
+
+    def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
+        from magetui.backends.postgresql.progress import progress
+
+        return progress(connection, pid)
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return AdvisoryLock(connections.bounded_engine(url, application_name), key)

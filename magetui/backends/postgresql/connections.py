@@ -11,17 +11,20 @@ import socket
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
 from magetui.backends.postgresql.sessions import cancel
 from magetui.model.names import literal
-from magetui.model.server import Timeouts
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from magetui.model.server import Timeouts
 
 # A migration that computes in Python between two statements is idle in its transaction for that time.
 READER_IDLE_MS, WRITER_IDLE_MS = 60_000, 1_800_000

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from magetui.engine.diagnosis.finding import Finding, Severity, some
 from magetui.engine.prerequisites import lacks_schema, missing_schema, pooler_problem, schema_problem
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Overview
 from magetui.model.names import quoted
+
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Overview
 
 
 def access_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding]:

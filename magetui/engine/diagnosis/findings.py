@@ -7,23 +7,25 @@ rule can be tested on plain values.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import UNTRUSTED, Finding, Severity, some
 from magetui.engine.diagnosis.leftovers import leftover_findings
 from magetui.engine.prerequisites import lacks_schema
-from magetui.engine.project.interpreter import Interpreter
-from magetui.engine.project.project import Project
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.project.trust import HOW_TO_TRUST, ProjectCode
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sessions.listing import OWN_RUN
-from magetui.engine.target.target import Target
 from magetui.engine.target.url_options import shown_with_setting
 from magetui.model.names import quoted
 from magetui.model.sessions import MutexHolder, Session, is_migrator
+
+if TYPE_CHECKING:
+    from magetui.engine.project.interpreter import Interpreter
+    from magetui.engine.project.project import Project
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Overview
+    from magetui.engine.target.target import Target
 
 PROCESS_STATES = ("reading", "writing")  # of a process that has a file of SQLite open
 LONG_TRANSACTION_MS = 1_000

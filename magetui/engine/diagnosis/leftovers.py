@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from magetui.engine.diagnosis.finding import Finding
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Overview
-from magetui.model.schema import Leftover
+
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Overview
+    from magetui.model.schema import Leftover
 
 
 def leftover_findings(chain: Chain, overview: Overview, pending: tuple[str, ...]) -> Iterator[Finding]:

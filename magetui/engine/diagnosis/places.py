@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.diagnosis.finding import Finding, some
 from magetui.engine.project.git_refs import find_in_git
 from magetui.engine.project.installed_scripts import find_installed
 from magetui.engine.runs.applied_scripts import applied_scripts, offer_sentence, way_back
-from magetui.engine.workspace import Workspace
 from magetui.protocol.contents import digest_of
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
 
 REVISION = re.compile(r"[\w-]+")  # an id that means itself in a pattern
 

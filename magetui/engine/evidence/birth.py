@@ -8,10 +8,12 @@ script adds comes last in a table that the scripts made, and where the model has
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import TableState
-from magetui.engine.schema.facts import Difference
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.engine.schema.facts import Difference
 
 # The differences that a schema made from models has by design. Columns and tables too many are no such difference.
 BY_DESIGN = frozenset(

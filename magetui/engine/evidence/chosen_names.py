@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from magetui.engine.evidence.table_state import TableState
 from magetui.model import operations as ops
 from magetui.model.identifiers import chosen_name
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
 
 T = TypeVar("T", ops.CreateTable, ops.AddConstraint)
 LABELS = {"primary": "pkey", "unique": "key", "foreign": "fkey"}

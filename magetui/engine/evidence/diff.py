@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import TableState
 from magetui.engine.schema.facts import EXPRESSION, UNREAD, Difference, Fact, differences_of, in_order, index_fact
-from magetui.engine.schema.snapshot import Snapshot
-from magetui.engine.workspace import Workspace
 from magetui.model.schema import BATCH_PREFIX, TableDetail
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_history import SchemaHistory
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.engine.schema.snapshot import Snapshot
+    from magetui.engine.workspace import Workspace
 
 COLUMN_KINDS = frozenset({"column", "type", "null", "default"})
 Fit = Literal["exactly", "loosely"]

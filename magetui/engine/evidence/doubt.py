@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from magetui.engine.evidence.summary import describe_newer, describe_strangers, summarize
-from magetui.engine.evidence.verdict import Evidence
-from magetui.engine.revisions.graph import Chain
-from magetui.model.plan import Plan
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.verdict import Evidence
+    from magetui.engine.revisions.graph import Chain
+    from magetui.model.plan import Plan
 
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:

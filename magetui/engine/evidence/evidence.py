@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence import verdict as verdicts
@@ -21,12 +22,14 @@ from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.unused_types import TypeFate, fates_of_types
 from magetui.engine.evidence.verdict import Evidence, LooseMatch, PartiallyApplied, Revisions
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Fact, telling, without_parts
-from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import parts_of
-from magetui.engine.workspace import Workspace
 from magetui.model.operations import AddEnumValue, Recording
+
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Reading
+    from magetui.engine.workspace import Workspace
 
 NOTHING_SHOWN = "it changes nothing that a schema shows"
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.recording import (
     CacheFile,
@@ -23,16 +24,18 @@ from magetui.engine.evidence.recording import (
 )
 from magetui.engine.evidence.schema_history import operations_of, words_of
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import TableState
-from magetui.engine.schema.snapshot import Reading
-from magetui.engine.workspace import Workspace
 from magetui.model.operations import Recorded, Recording
-from magetui.model.plan import Plan
 from magetui.model.schema import Constraint, EnumType, SchemaSketch, Table, TableDetail
 from magetui.model.surroundings import Surroundings
 from magetui.protocol import codec
 from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import write_document
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.engine.schema.snapshot import Reading
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import Plan
 
 MOST_QUESTIONS = 12  # of one script; each takes a child process
 MOST_NAMES = 5_000  # of other tables in a sketch

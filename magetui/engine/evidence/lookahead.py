@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.table_state import NAMELESS, Name, TableState
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
 
 ALTERING = (
     ops.AddColumn,

@@ -10,14 +10,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.diff import SchemaDiff
-from magetui.engine.evidence.recording import Direction
-from magetui.engine.evidence.schema_history import SchemaHistory
-from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.verdict import PartiallyApplied
 from magetui.engine.schema.facts import index_fact
 from magetui.model.operations import CreateIndex, Operation, RebuildTable, Recording
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.diff import SchemaDiff
+    from magetui.engine.evidence.recording import Direction
+    from magetui.engine.evidence.schema_history import SchemaHistory
+    from magetui.engine.evidence.schema_state import SchemaState
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magetui import __version__
 from magetui.engine.directories import cache_directory
-from magetui.engine.workspace import Workspace
 from magetui.model import operations as ops
 from magetui.model.operations import Recorded, Recording
 from magetui.model.schema import SchemaSketch
@@ -23,7 +22,9 @@ from magetui.protocol import codec
 from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import read_document, write_document
 from magetui.protocol.redaction import clean_json
-from magetui.protocol.requests import RecordRequest
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
 
 Sketches = Sequence[tuple[int, SchemaSketch]]
 Direction = str  # 'upgrade' or 'downgrade'
@@ -81,6 +82,8 @@ def record_with_sketches(workspace: Workspace, revision: str, sketches: Sketches
 
 def _ask_child(workspace: Workspace, revisions: tuple[str, ...], sketches: Sketches = ()) -> tuple[Recording, ...]:
     """Return new recordings without the credentials that a script may have put into its SQL or an error message."""
+    from magetui.protocol.requests import RecordRequest
+
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
     request = RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files, tuple(sketches))
     answer = clean_json(workspace.ask(request, "say what they do"), workspace.clean)

@@ -8,16 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, reduce
 from operator import or_
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.lookahead import Lookahead
-from magetui.engine.evidence.recording import Direction
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import TableState
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.revisions.headers import Revision
 from magetui.engine.revisions.syntax import tree_of
 from magetui.engine.sql.ddl import TAKES_TABLES
 from magetui.model.operations import CreateTable, Operation, Recorded, Recording, Unclear
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.recording import Direction
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.revisions.headers import Revision
 
 TAKING_TABLES = frozenset({"drop_table", "rename_table", "drop_all", "drop"})
 MOST_TOGETHER = 500  # combinations of revisions; the state of each is worked out separately

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.chosen_names import T as Named
 from magetui.engine.evidence.chosen_names import with_chosen_names
@@ -20,7 +21,9 @@ from magetui.engine.schema.exact import enum_facts, exact_enums
 from magetui.engine.schema.facts import Fact, table_name
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
-from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
+
+if TYPE_CHECKING:
+    from magetui.model.schema import Column, EnumType, ForeignKey, TableDetail
 
 TYPE_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\[\]\s]+)')
 

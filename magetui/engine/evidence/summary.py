@@ -6,11 +6,14 @@ Each fact is worded in this module and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence import verdict as verdicts
-from magetui.engine.evidence.verdict import Evidence, LooseMatch, Nearest, PartiallyApplied, Revisions
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Difference, Fact, telling, without_parts
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.verdict import Evidence, LooseMatch, Nearest, PartiallyApplied, Revisions
+    from magetui.engine.revisions.graph import Chain
 
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2

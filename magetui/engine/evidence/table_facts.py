@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.table_state import TableState
 from magetui.engine.schema.facts import Fact, column_facts, default_of, foreign_key_fact, index_fact, type_of
 from magetui.model.schema import ForeignKey
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
 
 Referred = Callable[[ForeignKey], tuple[str, tuple[str, ...]]]
 

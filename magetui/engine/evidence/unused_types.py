@@ -6,11 +6,13 @@ A type that exists already is no fault by itself: the scripts may have made it, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
 
 TypeFate = Literal["fails", "harmless", "unknown"]
 

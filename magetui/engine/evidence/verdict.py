@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.engine.evidence.unused_types import TypeFate
-from magetui.engine.schema.facts import Difference, Fact
 from magetui.model.operations import NO_CHANGES, CreateIndex, Operation
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.unused_types import TypeFate
+    from magetui.engine.schema.facts import Difference, Fact
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
 Revisions = tuple[str, ...]  # a current revision: one id, several on branches, none before the first revision

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from magetui.engine.diagnosis.diagnosis import diagnose
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.inspection import recorded_steps
-from magetui.engine.explain.errors import Trouble
-from magetui.engine.explain.reading import LogError
 from magetui.engine.plan import make_plan
 from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.runs.causes import CAUSES
-from magetui.engine.schema.snapshot import Reading
+
+if TYPE_CHECKING:
+    from magetui.engine.explain.errors import Trouble
+    from magetui.engine.explain.reading import LogError
+    from magetui.engine.schema.snapshot import Reading
 
 # What happened, and the verb that shows more.
 MEANINGS: Mapping[Trouble, tuple[str, str]] = {

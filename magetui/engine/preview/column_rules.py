@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from magetui.engine.schema.defaults import bare
 from magetui.engine.schema.facts import type_of
 from magetui.engine.sql.tables import SERIAL
-from magetui.model.lock_modes import TableWork
+
+if TYPE_CHECKING:
+    from magetui.model.lock_modes import TableWork
 
 # Functions that the server calls once for a table (stable or immutable), and names that only look like a function.
 ONCE = frozenset(

@@ -12,16 +12,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.inspection import recorded_steps
 from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.column_rules import narrows, only_casts
-from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops
 from magetui.model.plan import Loss, LossKind, Plan
 from magetui.model.schema import Counted, Table, Wanted
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import Name
+    from magetui.engine.schema.snapshot import Reading
 
 BUDGET_MS = 2_000  # for all counts together
 COUNT_MS = 1_000  # for one table

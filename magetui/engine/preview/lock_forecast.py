@@ -13,14 +13,17 @@ Without a database it is an open state: then effects without a table describe wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview import lock_rules
 from magetui.engine.preview.column_rules import new_column
 from magetui.engine.preview.lock_rules import ACCESS_EXCLUSIVE, Effect, on
 from magetui.engine.sql.ddl import statements_of
 from magetui.model import operations as ops
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import Name
 
 COMMENTS = ("CreateTableCommentOp", "DropTableCommentOp")
 

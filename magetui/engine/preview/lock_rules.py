@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview.column_rules import type_change
 from magetui.model.lock_modes import WORKS, LockMode, TableWork
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import Name
 
 ACCESS_SHARE = LockMode.ACCESS_SHARE
 ROW_SHARE = LockMode.ROW_SHARE

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from magetui.engine.schema.snapshot import Overview
 from magetui.engine.sql.ddl import parts_of
-from magetui.engine.target.target import Target
 from magetui.engine.target.url_options import shown_with_setting
 from magetui.model import operations as ops
+
+if TYPE_CHECKING:
+    from magetui.engine.schema.snapshot import Overview
+    from magetui.engine.target.target import Target
 
 
 def ownership(overview: Overview, target: Target, operations: Iterable[ops.Operation]) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.evidence.inspection import on_database, recorded_steps
@@ -17,17 +18,19 @@ from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.data_loss import Losses, plan_losses
 from magetui.engine.preview.lock_forecast import after, effects
-from magetui.engine.preview.lock_rules import Effect
 from magetui.engine.preview.ownership import ownership
-from magetui.engine.preview.preflight.answers import Preflight
 from magetui.engine.preview.preflight.preflight import preflight
-from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import parts_of
-from magetui.engine.workspace import Workspace
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
 from magetui.model.operations import AddEnumValue, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
-from magetui.model.plan import Plan
-from magetui.model.schema import Table
+
+if TYPE_CHECKING:
+    from magetui.engine.preview.lock_rules import Effect
+    from magetui.engine.preview.preflight.answers import Preflight
+    from magetui.engine.schema.snapshot import Reading, Snapshot
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import Plan
+    from magetui.model.schema import Table
 
 _Held = tuple[str, int, LockMode | None]  # the relation, the session that holds a lock on it, and the mode
 NAMED_AT_MOST = 3

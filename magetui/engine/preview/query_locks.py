@@ -9,18 +9,20 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import Name
 from magetui.engine.preview import lock_rules
 from magetui.engine.preview.column_rules import EACH, ONCE
-from magetui.engine.preview.lock_rules import Effect
-from magetui.model.lock_modes import LockMode
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import Name
+    from magetui.engine.preview.lock_rules import Effect
+    from magetui.model.lock_modes import LockMode
 
 logging.getLogger("sqlglot").addHandler(logging.NullHandler())  # its warnings would appear on the screen
 

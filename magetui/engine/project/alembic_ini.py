@@ -15,7 +15,7 @@ from typing import Any
 
 from magetui.engine.errors import ProjectError
 from magetui.engine.project.toml import read_toml
-from magetui.protocol.requests import Scripts
+from magetui.protocol.scripts import Scripts
 
 MAIN_SECTION = "alembic"
 TRUE = ("1", "yes", "true", "on")

@@ -12,12 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.child import NoAnswerError, answer
 from magetui.engine.revisions.syntax import tree_of
 from magetui.protocol import codec
 from magetui.protocol.answers import Configured, Environment
-from magetui.protocol.requests import ProbeRequest, Scripts
+from magetui.protocol.requests import ProbeRequest
+
+if TYPE_CHECKING:
+    from magetui.protocol.scripts import Scripts
 
 PROBE_SECONDS = 20
 # Names in the text of an env.py that builds its own URL and does not take it from its configuration.

@@ -9,9 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
-
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING, Literal
 
 from magetui.engine.errors import ConnectError, ProjectError
 from magetui.engine.project.alembic_ini import read_alembic_files
@@ -19,9 +17,13 @@ from magetui.engine.project.mage import find_mage
 from magetui.engine.target.selection import Selection
 from magetui.engine.target.target import Target, address, parse_target
 from magetui.engine.target.url_options import setting
-from magetui.protocol.answers import Configured, Environment
 from magetui.protocol.redaction import redact_url
-from magetui.protocol.requests import Scripts
+from magetui.protocol.scripts import Scripts
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from magetui.protocol.answers import Configured, Environment
 
 MAGE_MUTEX_KEY = 1  # the key that Mage itself passes to pg_advisory_lock when it starts
 PLACEHOLDER = "driver://"  # the start of the URL that 'alembic init' writes

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-from magetui.engine.revisions.graph import Chain
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
 
 DATA = "mage_releases.json"
 NUMBERS = re.compile(r"\d+(?:\.\d+)+")

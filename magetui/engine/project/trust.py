@@ -18,12 +18,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.directories import state_directory
 from magetui.engine.project.interpreter import environments
-from magetui.engine.project.project import Project
-from magetui.protocol.journal import now
 from magetui.protocol.private_files import read_document, write_document
+
+if TYPE_CHECKING:
+    from magetui.engine.project.project import Project
 
 FILE = "trusted.json"
 FORMAT = 1
@@ -69,6 +71,8 @@ def untrusted_code(project: Project, environment: Mapping[str, str]) -> ProjectC
 
 def trust(code: ProjectCode, environment: Mapping[str, str]) -> None:
     """Remember that the project's code is trusted as it is now. Raises `OSError` if that cannot be written."""
+    from magetui.protocol.journal import now
+
     others = {folder: files for folder, files in _trusted(environment).items() if folder != code.folder}
     trusted = {**others, code.folder: {file.path: file.digest for file in code.files}}
     projects = [{"folder": folder, "files": files} for folder, files in trusted.items()][-MOST:]

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import MagetuiError, RefusedError
 from magetui.engine.evidence.evidence import record_chain
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.prerequisites import consent_name, forbidden
-from magetui.engine.revisions.graph import Chain
-from magetui.engine.schema.snapshot import Overview, Reading
 from magetui.model import operations as ops
 from magetui.model.names import quoted
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
-from magetui.model.schema import Leftover
+
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Overview, Reading
+    from magetui.model.schema import Leftover
 
 LABEL = "leftovers"  # the plan has it where other plans name a revision
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from magetui.engine.errors import RefusedError
 from magetui.engine.evidence.diff import named_as_originals
@@ -18,19 +18,21 @@ from magetui.engine.evidence.evidence import gather_evidence, record_chain
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import ASKS_DATABASE, count_differences, list_differences, name_revisions
-from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
 from magetui.engine.prerequisites import consent_name, forbidden, missing_version_table, version_table_name
 from magetui.engine.repair.reverse import Direction, NoReversalError, Reversal, in_autocommit
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.facts import Difference, differences_of
-from magetui.engine.schema.snapshot import Reading, Snapshot
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
-from magetui.model.operations import Recording
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairStep
-from magetui.model.schema import SchemaSketch
 from magetui.protocol import codec
 from magetui.protocol.redaction import HIDDEN
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.verdict import Evidence, PartiallyApplied
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.snapshot import Reading, Snapshot
+    from magetui.model.operations import Recording
+    from magetui.model.schema import SchemaSketch
 
 RepairVerb = Literal["finish", "undo"]
 InDoubt = Literal["run", "skip"]  # what to do with operations that no schema shows

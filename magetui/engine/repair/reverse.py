@@ -8,13 +8,15 @@ could be trusted, so there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.sql.ddl import parts_of
 from magetui.model import operations as ops
 from magetui.model.plan import RepairStep
-from magetui.model.schema import TableDetail
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.model.schema import TableDetail
 
 Direction = Literal["upgrade", "downgrade"]
 SQL_SHOWN = 80  # characters

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError, RevisionError
 from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema, named_as_originals
@@ -20,16 +21,18 @@ from magetui.engine.evidence.evidence import record_chain
 from magetui.engine.evidence.schema_history import SchemaHistory
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.evidence.summary import count_differences, list_differences
-from magetui.engine.evidence.table_state import TableState
 from magetui.engine.prerequisites import consent_name, forbidden, missing_version_table, version_table_name
 from magetui.engine.repair.plan import NAMED_AT_MOST, UNSEEN, InDoubt, describe, has_secret, rows_replaced, sketches_of
 from magetui.engine.repair.reverse import NoReversalError, Reversal, in_autocommit
-from magetui.engine.revisions.graph import Chain
 from magetui.engine.schema.exact import OWN_INDEX
-from magetui.engine.schema.facts import Fact
-from magetui.engine.schema.snapshot import Reading
 from magetui.model import operations as ops
 from magetui.model.plan import Plan, PlannedStep, Repair, RepairPart, RepairStep
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.schema.facts import Fact
+    from magetui.engine.schema.snapshot import Reading
 
 NOT_REPEATED = (ops.Autocommit, ops.RebuildTable, ops.Other)  # they are done with the operations beside them
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from magetui.engine.errors import ChainError, RevisionError
 from magetui.engine.importing import ALEMBIC, load
 from magetui.engine.revisions.headers import NOT_RUN, ChainProblem, Revision, read_script
-from magetui.model.plan import PlannedStep
 
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
+
+    from magetui.model.plan import PlannedStep
 
 # The names that Alembic accepts for scripts: alembic/script/base.py, _only_source_rev_file.
 SCRIPT_NAME = re.compile(r"(?!\.#|__init__).*\.py$")
@@ -127,11 +128,15 @@ class Chain:
 
     def upgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
         """Return the steps from `current` to `target` (an id, or 'heads'), in the order in which they run."""
+        from magetui.model.plan import PlannedStep
+
         ids = self._iterate(target, tuple(current), down=False)
         return tuple(PlannedStep(id, "upgrade", self.by_id[id].message) for id in reversed(ids))
 
     def downgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
         """Return the steps from `current` back to `target` (an id or 'base'), in the order in which they run."""
+        from magetui.model.plan import PlannedStep
+
         ids = self._iterate(tuple(current), target, down=True)
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magetui.engine.revisions.graph import Chain
+if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
 
 # By the directions in which lines leave the cell: up, down, left, right. A Linux console has all of them.
 LINES: Mapping[str, str] = {

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, cast
 
 from magetui.engine.errors import RevisionError
 from magetui.engine.importing import ALEMBIC, load
-from magetui.engine.revisions.graph import Chain
 from magetui.model.names import literal
-from magetui.model.plan import ChangeVerb
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import HeadMaintainer, RevisionStep, StampStep
+
+    from magetui.engine.revisions.graph import Chain
+    from magetui.model.plan import ChangeVerb
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import StateError
 from magetui.engine.runs.follow import NEWEST_RUNS, list_runs
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
-from magetui.engine.workspace import Workspace
-from magetui.model.plan import RunVerb, SignalAction
-from magetui.model.sessions import Session
 from magetui.protocol import events, journal
 from magetui.protocol.machine import this_process
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import RunVerb, SignalAction
+    from magetui.model.sessions import Session
 
 
 def runs_blocked_by(workspace: Workspace, session: Session) -> tuple[int, ...]:

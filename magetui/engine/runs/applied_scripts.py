@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.directories import cache_directory
 from magetui.engine.errors import MagetuiError
@@ -18,9 +19,11 @@ from magetui.engine.revisions.headers import Revision, read_script
 from magetui.engine.runs.follow import read_run
 from magetui.engine.runs.journals import journal_path, run_numbers, runs_directory
 from magetui.engine.runs.kept_scripts import AppliedScript, read_scripts
-from magetui.engine.workspace import Workspace
 from magetui.protocol.contents import digest_of
 from magetui.protocol.private_files import make_private
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
 
 
 def applied_scripts(workspace: Workspace) -> dict[str, AppliedScript]:

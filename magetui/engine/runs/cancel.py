@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RefusedError
 from magetui.engine.runs.follow import opened_journal, read_run
 from magetui.engine.runs.journals import journal_path, runs_directory
-from magetui.engine.runs.record import RunRecord
 from magetui.protocol import journal
 from magetui.protocol.machine import identity
 from magetui.protocol.private_files import PRIVATE
+
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord
 
 
 def cancel_run(environment: Mapping[str, str], run: int) -> bool:

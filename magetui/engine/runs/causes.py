@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magetui.engine.runs.record import RunRecord
 from magetui.model.names import quoted
-from magetui.model.server import ErrorKind, ErrorSubject
+
+if TYPE_CHECKING:
+    from magetui.engine.runs.record import RunRecord
+    from magetui.model.server import ErrorKind, ErrorSubject
 
 
 @dataclass(frozen=True, slots=True)

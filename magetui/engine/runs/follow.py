@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.errors import RunNotFoundError, StateError, UnreadableRunError
 from magetui.engine.runs import summaries
@@ -19,9 +20,11 @@ from magetui.engine.runs.journals import journal_path, require_journal, run_numb
 from magetui.engine.runs.record import RunRecord, fold
 from magetui.engine.runs.start import StartedRun
 from magetui.engine.schema.snapshot import open_reading
-from magetui.engine.workspace import Workspace
 from magetui.protocol import events, journal
 from magetui.protocol.private_files import ForeignFileError, open_own
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
 
 FOLLOW_PULSE_SECONDS = 0.1
 LAST_BYTES = 20_000  # of a child's stderr

@@ -12,18 +12,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
 from magetui.engine.runs.kept_scripts import keep_scripts, scripts_path
 from magetui.engine.runs.retention import Retention, prune
-from magetui.engine.workspace import Workspace
-from magetui.model.plan import Loss, OnDisconnect, Plan
 from magetui.model.server import Timeouts
 from magetui.protocol.journal import cancel_path
 from magetui.protocol.requests import PARTING, Request, encode
 from magetui.runner.__main__ import BOOT
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import Loss, OnDisconnect, Plan
 
 TAKES_TABLES = re.compile(r"\b(?:batch_alter_table|drop_table|drop\s+table|foreign_keys)\b", re.IGNORECASE)
 

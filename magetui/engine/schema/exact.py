@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from magetui.engine.schema.facts import Fact, foreign_key_fact, table_name
-from magetui.model.schema import EnumType, Index, TableDetail
+
+if TYPE_CHECKING:
+    from magetui.model.schema import EnumType, Index, TableDetail
 
 UNREAD = "…"  # a backend returns it for a text that it would have to wait for
 OWN_INDEX = "sqlite_autoindex_"  # the index that SQLite makes for a unique constraint

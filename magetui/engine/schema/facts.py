@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from magetui.engine.schema.defaults import COLLATION, STRING, bare, number_in
-from magetui.model.schema import Column
+
+if TYPE_CHECKING:
+    from magetui.model.schema import Column
 
 TableFactKind = Literal[
     "table", "column", "type", "null", "default", "primary-key", "index", "unique", "foreign-key", "check", "name"

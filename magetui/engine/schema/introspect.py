@@ -5,9 +5,13 @@ Plans and diagnoses read a snapshot instead.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from magetui.engine.errors import UsageError
-from magetui.engine.workspace import Workspace
-from magetui.model.schema import Table, TableDetail
+
+if TYPE_CHECKING:
+    from magetui.engine.workspace import Workspace
+    from magetui.model.schema import Table, TableDetail
 
 
 def list_tables(workspace: Workspace, schema: str | None = None) -> tuple[Table, ...]:

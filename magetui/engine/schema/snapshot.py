@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, TypeVar
 
 from magetui.engine.errors import MagetuiError
 from magetui.engine.target.target import database_file
-from magetui.engine.workspace import Workspace
-from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
-from magetui.model.server import ServerFacts
-from magetui.model.sessions import MutexHolder, Session
-from magetui.model.surroundings import Castable, Found, Surroundings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from magetui.engine.workspace import Workspace
+    from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
+    from magetui.model.server import ServerFacts
+    from magetui.model.sessions import MutexHolder, Session
+    from magetui.model.surroundings import Castable, Found, Surroundings
 
 T = TypeVar("T")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from magetui.backends.polling import SessionPoller
 from magetui.engine.errors import ProjectError, RefusedError
 from magetui.engine.workspace import Workspace
 from magetui.model.sessions import PREPARED, READER, Session
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # A run's watcher and the holder of its mutex. The list shows the migrating session in their place.
 OWN_HELPER = re.compile(r"^magetui run \d+ (watcher|mutex)\b")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magetui.model.sessions import Session
+if TYPE_CHECKING:
+    from magetui.model.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,22 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
 from magetui.engine.sessions.listing import OWN, OWN_RUN, all_sessions, prepared_transaction_message
-from magetui.engine.workspace import Workspace
-from magetui.model.plan import SignalAction
 from magetui.model.sessions import PREPARED, Session
 from magetui.protocol.journal import now
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from magetui.engine.workspace import Workspace
+    from magetui.model.plan import SignalAction
 
 READ_BACK_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.02  # between two checks of the effect; each pause is twice as long as the last

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magetui.model.sessions import Session
+if TYPE_CHECKING:
+    from magetui.model.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)

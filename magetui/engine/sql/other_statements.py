@@ -6,9 +6,9 @@ The lock modes are those of the manual's chapter 13.3 and of each statement's pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from magetui.engine.sql.tables import lock
-from magetui.engine.sql.tokens import Tokens
 from magetui.model.lock_modes import LockMode, TableWork, lock_mode
 from magetui.model.operations import (
     Autocommit,
@@ -20,6 +20,9 @@ from magetui.model.operations import (
     RunQuery,
     TruncateTable,
 )
+
+if TYPE_CHECKING:
+    from magetui.engine.sql.tokens import Tokens
 
 ROWS = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"})
 QUERIES = ROWS - {"TABLE"} | {"("}

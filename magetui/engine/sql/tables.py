@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from magetui.engine.sql.tokens import Tokens
 from magetui.model import operations as ops
 from magetui.model.lock_modes import LockMode, TableWork
 from magetui.model.schema import Column, Constraint, ForeignKey, Index
+
+if TYPE_CHECKING:
+    from magetui.engine.sql.tokens import Tokens
 
 # Words that may follow a column's type, and end its default.
 COLUMN_CLAUSES = frozenset(

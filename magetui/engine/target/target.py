@@ -10,16 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
 from magetui.engine.errors import ConnectError
-from magetui.engine.target.secrets import aws_database, azure_text
 from magetui.protocol import odbc
 from magetui.protocol.redaction import redact, redact_url, secrets_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 # user:password@rest. The password may hold any character and ends at the last @, as in Mage.
 AUTHORITY = re.compile(r"^(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^:/?#]*):(?P<password>.+)@(?P<rest>[^@]*)$")
@@ -125,6 +124,9 @@ def _parse_url(text: str) -> URL | None:
 
 
 def _make_url(text: str) -> URL | None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
     try:
         url = make_url(text)
         if url.get_backend_name() == "mssql":
@@ -170,6 +172,8 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
     if url := environment.get("MAGE_DATABASE_CONNECTION_URL"):
         return parse_target(url, "MAGE_DATABASE_CONNECTION_URL", project_path)
     if secret := environment.get("AWS_DB_SECRETS_NAME"):
+        from magetui.engine.target.secrets import aws_database
+
         return Target(aws_database(secret, environment), "AWS Secrets Manager, AWS_DB_SECRETS_NAME")
     if secret := environment.get("AZURE_SECRET_DB_CONN_URL"):
         return _azure_target(secret, environment, project_path)
@@ -179,11 +183,15 @@ def mage_target(environment: Mapping[str, str], project_path: Path) -> Target:
         text = f"postgresql://{user}:{password}@{host}:{port}/{name}"
         return parse_target(text, "DB_USER, DB_PASS, DB_NAME")
     path, source = _mage_sqlite(environment, project_path)
+    from sqlalchemy.engine import URL
+
     return Target(URL.create("sqlite", database=str(path)), source)
 
 
 def _azure_target(secret: str, environment: Mapping[str, str], project_path: Path) -> Target:
     """Return the database of a URL in a Key Vault. An invalid URL is not quoted: it may be another secret."""
+    from magetui.engine.target.secrets import azure_text
+
     text = azure_text(secret, environment)
     try:
         return parse_target(text, "Azure Key Vault, AZURE_SECRET_DB_CONN_URL", project_path)

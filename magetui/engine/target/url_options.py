@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-
-from sqlalchemy.engine import URL
+from typing import TYPE_CHECKING
 
 from magetui.protocol.redaction import redact_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 SETTING = re.compile(r"(?:-c\s*|--)([\w.]+)\s*=\s*((?:\\.|\S)*)")
 

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import Resize, ScreenResume, ScreenSuspend
-from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from magetui.engine.errors import MagetuiError
 from magetui.text import formats
 from magetui.text.consent import Consent
-from magetui.tui.backup_job import BackupJob
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
@@ -32,7 +29,11 @@ from magetui.tui.widgets.scroll import LINE_KEYS
 from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
     from magetui.engine.backup import BackupEstimate, BackupRequest
+    from magetui.tui.backup_job import BackupJob
 
 FIELDS = ("file", "pg-dump", "timeout")
 PULSE_SECONDS = 0.25

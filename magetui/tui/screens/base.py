@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Mount, Resize, ScreenResume, ScreenSuspend
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from magetui.config.targets import NamedTarget
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
@@ -25,6 +22,12 @@ from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 from magetui.verbs import verb
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from magetui.config.targets import NamedTarget
 
 FRESH_SECONDS = 0.5  # a screen that comes back to the front reads again if its facts are older
 

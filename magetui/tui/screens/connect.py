@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.events import Resize
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -25,6 +23,9 @@ from magetui.tui.widgets.rows import SCROLLBAR, Lines
 from magetui.tui.widgets.target_choices import Choice, choice_rows, choices_of, schema_choices
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.events import Resize
+
     from magetui.engine.diagnosis.finding import Finding
     from magetui.engine.target.selection import Selection
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -23,6 +22,8 @@ from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, Rows, fitted
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import ChangeVerb
     from magetui.text.evidence import Conclusion

@@ -9,10 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static, TextArea
 from textual.worker import get_current_worker
 
@@ -25,6 +23,9 @@ from magetui.tui.widgets.hanging import hanging
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
     from magetui.engine.explain.explanation import Explanation
 
 REST_SECONDS = 0.3  # without a change of the text

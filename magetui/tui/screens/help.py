@@ -6,20 +6,23 @@ A verb's key is listed with the verb, and not a second time among the keys.
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import Screen
 from textual.widgets import Static
 
-from magetui.tui.panes.base import Pane
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import QUIET, STRONG
 from magetui.tui.widgets.hanging import hanging
 from magetui.verbs import VERBS
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from magetui.tui.panes.base import Pane
 
 VERB_IDS = frozenset(verb.name for verb in VERBS if verb.key is not None)
 # Textual's own bindings that the help leaves out.

@@ -12,7 +12,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import ScreenSuspend, Unmount
 from textual.widgets import Static
@@ -26,6 +25,8 @@ from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.sessions import SessionRows
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.engine.sessions.listing import Poll
 
 AGAIN_SECONDS = 2.0  # the pause after a reading that failed

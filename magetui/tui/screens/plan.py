@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
@@ -33,6 +32,8 @@ from magetui.tui.widgets.verification import VerdictView
 from magetui.verbs import count, verb
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.config.targets import NamedTarget
     from magetui.engine.preview.preview import Preview
     from magetui.engine.runs.start import Limits

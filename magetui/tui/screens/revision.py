@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.syntax import Syntax
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -23,6 +22,8 @@ from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.engine.evidence.verdict import RevisionEvidence
     from magetui.engine.revisions.graph import Chain
     from magetui.engine.revisions.headers import Revision

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
-from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from magetui.engine.errors import MagetuiError
@@ -33,6 +31,9 @@ from magetui.tui.widgets.sessions import Own, SessionRows
 from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
     from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import RunRecord, Wait
     from magetui.engine.runs.start import StartedRun

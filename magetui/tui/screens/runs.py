@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual import on, work
-from textual.app import ComposeResult
 from textual.content import Content
 
 from magetui.engine.errors import MagetuiError
-from magetui.engine.runs.record import RunRecord
 from magetui.text import formats, run_conclusion
 from magetui.tui.messages import ActionFailed
 from magetui.tui.panes.log import STYLES
@@ -19,6 +18,11 @@ from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
 from magetui.tui.verb_keys import VERB_KEYS
 from magetui.tui.widgets.rows import Row, Rows, fitted
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from magetui.engine.runs.record import RunRecord
 
 TOOK_WIDTH = 13
 WHOSE_WIDTH = 30  # columns that user, host and database need to be on the same line

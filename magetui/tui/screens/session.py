@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from magetui.model.plan import SignalAction
-from magetui.model.sessions import Session
 from magetui.text import formats
 from magetui.text.consent import signal_consent, signal_losses, signal_question
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.sessions import facts
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from magetui.model.plan import SignalAction
+    from magetui.model.sessions import Session
 
 # No letter is a key on a screen that asks.
 SCROLL_KEYS = (

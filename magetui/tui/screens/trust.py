@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -20,6 +19,8 @@ from magetui.tui.theme import STRONG
 from magetui.tui.widgets.consent import ConsentForm
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.engine.project.trust import ProjectCode
 
 

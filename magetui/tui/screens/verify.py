@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import STRONG
 from magetui.tui.widgets.verification import VerdictView
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
 
 
 class VerifyScreen(ScrolledScreen):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -20,10 +20,14 @@ from textual.events import Click, Event, Key
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
-from magetui.text.consent import Consent
 from magetui.tui.shell import UNSEEN_SECONDS
 from magetui.tui.theme import WARNING
 from magetui.tui.widgets.fields import Field
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from magetui.text.consent import Consent
 
 YES, ELSEWHERE, TO_FIELD = "enter: yes   esc: no", "tab goes to the button   esc: no", "tab goes to the field"
 

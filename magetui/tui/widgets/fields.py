@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Input
 
-from magetui.protocol.redaction import KEYWORD
 from magetui.verbs import seconds
 
 DOT = "•"
@@ -78,6 +77,8 @@ def masked(text: str) -> str:
     if colon >= 0 and not (separator and _is_harmless(before, rest[colon:])):
         shown = f"{scheme}{separator}{before}:"
         return shown + DOT * (len(text) - len(shown))
+    from magetui.protocol.redaction import KEYWORD
+
     return KEYWORD.sub(lambda match: match["key"] + DOT * len(match["value"]), text)
 
 

@@ -15,7 +15,6 @@ from textual.content import Content
 
 from magetui.model.sessions import Session, StatementProgress
 from magetui.text import formats, run_conclusion, run_events, wait_queue
-from magetui.text.run_events import Notice
 from magetui.tui.theme import BAR, CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.bars import bar_of, gauge
 from magetui.tui.widgets.hanging import hanging
@@ -26,6 +25,7 @@ from magetui.tui.widgets.sql_text import highlighted
 if TYPE_CHECKING:
     from magetui.engine.runs.follow import EarlierStep
     from magetui.engine.runs.record import Outcome, RunRecord, StepRecord, Wait
+    from magetui.text.run_events import Notice
 
 BAR_WIDTH = 20
 TIME_BAR, WIDE_ENOUGH = 14, 76  # columns of a step's bar, and of a screen that has room for it

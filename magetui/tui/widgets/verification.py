@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -27,6 +26,8 @@ from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
     from magetui.engine.verify import ReplayPlan
     from magetui.text.verification import Verdict
 

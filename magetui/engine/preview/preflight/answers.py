@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from magetui.model.operations import Operation
+if TYPE_CHECKING:
+    from magetui.model.operations import Operation
 
 Answer = Literal["passes", "fails", "unknown"]
 ROWS, VALUES = "{rows}", "{values}"  # in a sentence: how many rows or values were found

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.schema_state import SchemaState
-from magetui.engine.evidence.table_state import Name, TableState
 from magetui.model.names import quoted
-from magetui.model.surroundings import Dependent, Surroundings
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.schema_state import SchemaState
+    from magetui.engine.evidence.table_state import Name, TableState
+    from magetui.model.surroundings import Dependent, Surroundings
 
 ALL_COLUMNS = "*"  # among the changed columns of a table: rows are added or removed
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.table_state import TableState
 from magetui.engine.preview.column_rules import EACH, INTEGERS, ONCE, STRING, only_casts, read_type
 from magetui.engine.preview.preflight.moment import Fails, Moment, NotKnown, Parsed, Problem
 from magetui.engine.preview.preflight.row_rules import TEXT_TYPES, RowRules
@@ -17,7 +17,10 @@ from magetui.engine.sql.tables import SERIAL
 from magetui.model import operations as ops
 from magetui.model.names import literal, quoted
 from magetui.model.schema import Column, ForeignKey
-from magetui.model.surroundings import Castable
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.model.surroundings import Castable
 
 NAMED_AT_MOST = 3
 CALL = re.compile(r"([\w$.]+)\s*\(")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.schema_state import SchemaState
 from magetui.engine.preview.column_rules import read_type
@@ -20,11 +21,13 @@ from magetui.engine.preview.preflight.moment import ALL_COLUMNS, Copy, Fails, Mo
 from magetui.engine.preview.preflight.postgresql_rules import PostgresRules
 from magetui.engine.preview.preflight.postgresql_types import unsafe_use
 from magetui.engine.preview.preflight.sqlite_rules import NAMELESS, NO_ALTER, SqliteRules, columns_of, moves
-from magetui.engine.schema.snapshot import Reading
 from magetui.engine.sql.ddl import Statement, statements_of
 from magetui.model import operations as ops
 from magetui.model.operations import Recorded
-from magetui.model.surroundings import Castable
+
+if TYPE_CHECKING:
+    from magetui.engine.schema.snapshot import Reading
+    from magetui.model.surroundings import Castable
 
 BUDGET_MS = 3_000  # for all queries on rows together
 QUERY_MS = 1_500  # for one

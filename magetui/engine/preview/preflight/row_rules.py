@@ -7,14 +7,17 @@ the values first, nobody knows what they will be.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.table_state import TableState
 from magetui.engine.preview.column_rules import INTEGERS, read_type
 from magetui.engine.preview.preflight.answers import ROWS, VALUES
 from magetui.engine.preview.preflight.moment import Moment, NotKnown, Problem, Rows
 from magetui.engine.schema.defaults import bare
 from magetui.engine.sql.tables import SERIAL
-from magetui.model.schema import Column, ForeignKey
+
+if TYPE_CHECKING:
+    from magetui.engine.evidence.table_state import TableState
+    from magetui.model.schema import Column, ForeignKey
 
 LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 

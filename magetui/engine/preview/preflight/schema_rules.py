@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.table_state import TableState, by_columns
 from magetui.engine.preview.column_rules import STRING
 from magetui.engine.preview.preflight.moment import Fails, Moment, NotKnown, Problem
 from magetui.engine.preview.preflight.row_rules import RowRules, missing_value
-from magetui.model import operations as ops
-from magetui.model.schema import ForeignKey
+
+if TYPE_CHECKING:
+    from magetui.model import operations as ops
+    from magetui.model.schema import ForeignKey
 
 WORD = re.compile(r'"((?:[^"]|"")+)"|([^\W\d]\w*)')
 
