@@ -52,9 +52,9 @@ def main(names: list[str]) -> int:
         "diagnose": Case(["diagnose"], "alembic current", [*alembic, "current"], "head", 0.17),
         "history": Case(["history"], "import sqlalchemy", [sys.executable, "-c", "import sqlalchemy"], "head", 1.2),
         "plan migrate": Case(
-            ["plan", "migrate"], "alembic upgrade --sql", [*alembic, "upgrade", f"{BEHIND}:head", "--sql"], BEHIND, 0.5
+            ["plan", "migrate"], "alembic upgrade --sql", [*alembic, "upgrade", f"{BEHIND}:head", "--sql"], BEHIND, 0.4
         ),
-        "evidence": Case(["evidence"], "alembic check", [*alembic, "check"], "head", 0.2, (DIFFERENCES,)),
+        "evidence": Case(["evidence"], "alembic check", [*alembic, "check"], "head", 0.25, (DIFFERENCES,)),
     }
     met = True
     with PostgresServer(16) as server:
