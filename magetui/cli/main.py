@@ -17,7 +17,7 @@ from magetui.cli.arguments import parser
 from magetui.cli.output import complain, prepare_streams, print_lines
 from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError, UsageError
-from magetui.verbs import verb
+from magetui.verbs import PLAIN, verb
 
 if TYPE_CHECKING:
     from magetui.model.plan import ChangeVerb
@@ -40,6 +40,11 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     try:
         _require_directory()
         settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
+        if name is None and values["plain"]:
+            from magetui.cli.plain import converse
+
+            common = [word for word in arguments if word != PLAIN.name]
+            return converse(common, lambda words: run(words, open_screen))
         if name is None:
             return open_screen(settings, None) if terminal else _no_terminal()
         if name == "demo" and terminal:
