@@ -34,7 +34,7 @@ def key_of(action: str) -> str:
     ("said", "shown"),
     [
         ("Use 'magetui verify' first.", "Use v (Verify) first."),
-        ("'magetui locks --terminate 4711' ends it.", "l (Locks), then t on session 4711 ends it."),
+        ("'magetui locks --terminate 4711' ends it.", "l (Locks), then K on session 4711 ends it."),
         ("Cancel the run instead: 'magetui runs 3 --cancel'.", "Cancel the run instead: u (Runs), run 3, then x."),
         ("roll back first: 'magetui rollback --revision 42a1'.", "roll back first: b (Roll back) for 42a1."),
         ("Use 'rollback --revision -1'.", "Use b (Roll back) for -1."),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from magetui.model.lock_modes import LockMode, lock_mode
 
+PROCESS_STATES = frozenset({"open", "reading", "writing"})
 PREPARED = 0  # the pid that pg_blocking_pids() gives a prepared transaction (PostgreSQL manual, 9.26)
 READER = "magetui"  # the application name of the connections that only read
 PASSING_MS = 60_000
@@ -69,6 +70,11 @@ class Session:
     def is_passing_reader(self) -> bool:
         """Return whether this is a reader of magetui that will soon be gone: it is younger than a minute."""
         return self.application == READER and self.transaction_ms is not None and self.transaction_ms < PASSING_MS
+
+    @property
+    def is_process(self) -> bool:
+        """Return True for a process of this machine that has a SQLite database open. No server can end it."""
+        return self.state in PROCESS_STATES
 
 
 @dataclass(frozen=True, slots=True)

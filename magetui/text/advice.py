@@ -64,7 +64,7 @@ def _key(name: str, rest: str, key_of: KeyOf) -> str:
     label = PANES.get(name) or verb(name).label
     key = f"{key_of(label.lower() if name in PANES else name)} ({label})"
     if name == "locks" and (pid := flags.get("terminate") or flags.get("cancel")):
-        return f"{key}, then {'t' if 'terminate' in flags else 'c'} on session {pid}"
+        return f"{key}, then {'K' if 'terminate' in flags else 'C'} on session {pid}"
     if name == "runs" and value is not None:
         then = ", then x" if "cancel" in flags else ", then w" if "report" in flags else ""
         return f"{key}, run {value}{then}"

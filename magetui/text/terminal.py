@@ -299,7 +299,7 @@ def columns(lines: Sequence[tuple[str, ...]]) -> Iterable[str]:
 
 
 def joints(branches: Sequence[Branch], deepest: int = 12) -> list[str]:
-    """Return what joins each session to its parent: '├ ', '│  └ ', … Below `deepest`, nothing is indented further."""
+    """Return what joins each session to its parent: '├─ ', '│  └─ ', … Below `deepest`, nothing is indented further."""
     lines = [""] * len(branches)
     later: list[bool] = []  # by depth: whether a later session has the same parent
     for index in range(len(branches) - 1, -1, -1):
@@ -309,7 +309,7 @@ def joints(branches: Sequence[Branch], deepest: int = 12) -> list[str]:
         later += [False] * (depth - len(later)) + [True]
         if depth:
             bars = "".join("│  " if continues else "   " for continues in later[1:depth][-deepest:])
-            lines[index] = bars + ("├ " if has_sibling else "└ ")
+            lines[index] = bars + ("├─ " if has_sibling else "└─ ")
     return lines
 
 

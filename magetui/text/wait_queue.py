@@ -36,11 +36,19 @@ def ahead_of_run(wait: Wait) -> str | None:
     return ahead(own, wait.blockers)
 
 
-def effect(session: Session, sessions: Sequence[Session]) -> Iterator[str]:
-    """Yield what ending a session changes for those that it blocks, as sentences; nothing if it blocks nobody."""
+def effect(session: Session, sessions: Sequence[Session], frees: str = "Ending it frees") -> Iterator[str]:
+    """Yield what ending a session changes for those that it blocks, as sentences; nothing if it blocks nobody.
+
+    `frees` starts the first sentence.
+    """
     ended = effect_of_ending(session.pid, sessions)
     if ended.freed:
-        yield f"Ending it frees {_names(ended.freed)} at once."
+        yield f"{frees} {_names(ended.freed)} at once."
+    if ended.behind:
+        blockers = {pid for other in ended.behind for pid in other.queued_behind}
+        waits = "waits" if len(ended.behind) == 1 else "wait"
+        next_pids = [other.pid for other in ended.freed if other.pid in blockers]
+        yield f"{_names(ended.behind)} then {waits} for {_pids(next_pids)}."
     for other in ended.still[:NAMED_AT_MOST]:
         rest = [pid for pid in other.blocked_by if pid != session.pid]
         yield f"{_name(other)} still waits for {_pids(rest)}."

@@ -88,7 +88,7 @@ def test_tree_three_deep_is_drawn_as_pg_blocking_pids_tells_it_and_changes_as_th
     assert [(branch.session.pid, branch.depth) for branch in branches] == [
         (root, 0), (b, 1), (alter, 2), *((pid, 3) for pid in sorted(readers)),
     ]  # fmt: skip
-    assert joints(branches) == ["", "└ ", "   └ ", "      ├ ", "      └ "]
+    assert joints(branches) == ["", "└─ ", "   └─ ", "      ├─ ", "      └─ "]
     assert told[root].waiting == 4
     for branch in branches:
         said = blocking_pids(pg_database, branch.session.pid)

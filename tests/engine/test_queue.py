@@ -42,7 +42,11 @@ def test_ending_the_holder_of_a_lock_frees_the_first_in_the_queue_and_not_those_
     assert [session.application for session in served_in_order(everybody)] == ["deploy", "api"]
     ended = effect_of_ending(holder.pid, everybody)
     assert (ended.freed, ended.still) == ((deploy,), ())
-    assert list(wait_queue.effect(holder, everybody)) == [f"Ending it frees {deploy.pid} (deploy) at once."]
+    assert ended.behind == (api,)
+    assert list(wait_queue.effect(holder, everybody)) == [
+        f"Ending it frees {deploy.pid} (deploy) at once.",
+        f"{api.pid} (api) then waits for {deploy.pid}.",
+    ]
     # The reader needs no lock that somebody holds: it waits for the session before it in the queue.
     assert list(wait_queue.effect(deploy, everybody)) == [f"Ending it frees {api.pid} (api) at once."]
     assert wait_queue.ahead(api, everybody) == f"{deploy.pid} (deploy) is next and takes access exclusive on t."

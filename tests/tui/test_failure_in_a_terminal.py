@@ -57,7 +57,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
 
     terminal.wait_for("^ next  e  compare the schema   p  plan again$")
     terminal.wait_for("^esc Close  e Evidence  p Plan again  .*Help$")
-    for key in ("t", "c", "f", "U", "x", "D"):  # which mean something elsewhere
+    for key in ("K", "C", "f", "U", "x", "D"):  # which mean something elsewhere
         terminal.press(key)
     terminal.wait_quiet()
     terminal.wait_for("^ *FAILED")

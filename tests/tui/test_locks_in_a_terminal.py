@@ -54,31 +54,33 @@ def test_tree_three_deep_on_the_locks_screen_changes_as_its_root_ends(
     alter = crowd.waiting("ALTER TABLE generic_job ADD COLUMN x integer", application="deploy")
     readers = sorted(crowd.waiting("SELECT * FROM generic_job") for _ in range(2))
     terminal.press("l")
-    terminal.wait_for("5 sessions, 4 waiting")
+    terminal.wait_for("5 sessions  4 waiting")
     screen = terminal.wait_for(rf"{readers[1]}")
     for pattern in (
-        rf"^ {root} +mage +mage-server +127\.0\.0\.1 +idle in transaction",
-        r"^     BLOCKS 4  holds role \(access share\)",
-        rf"^ └ {second} +mage +psql",
-        r"^       waits for access exclusive on role, \d+ s",
-        rf"^    └ {alter} +mage +deploy",
-        r"^          waits for access exclusive on generic_job, \d+ s",
-        rf"^       ├ {readers[0]} +mage",
-        rf"^             queues behind {alter} for access share on generic_job, \d+ s",
-        rf"^       └ {readers[1]} +mage",
+        r"^ PID +APPLICATION +STATE +SINCE +LOCK$",
+        rf"^ {root} +mage-server +idle in txn +\d+ s +role ACCESS SHARE",
+        rf"^ └─ {second} +psql +waiting +\d+ s +role ACCESS EXCL",
+        rf"^    └─ {alter} +deploy +waiting +\d+ s +generic_job ACCESS EXCL",
+        rf"^       ├─ {readers[0]} +mage-sched… +waiting +\d+ s +generic_job .*\(queued\)",
+        rf"^       └─ {readers[1]} +mage-sched… +waiting +\d+ s +generic_job .*\(queued\)",
+        rf"^─{root} mage-server─",
+        r"^ holds +role \(access share\)$",
+        rf"^ ending it +Frees {second} \(psql\) at once\. Its connection is closed\.",
     ):
         assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
-    terminal.press("j", "j", "enter")  # to the ALTER, in full
+    terminal.press("j", "j")  # to the ALTER
+    terminal.wait_for(rf"^─{alter} deploy─.*^ query +ALTER TABLE generic_job ADD COLUMN x integer")
+    terminal.press("enter")  # in full
     terminal.wait_for(rf"Session {alter}.*blocked by +{second}.*ALTER TABLE generic_job ADD COLUMN x integer")
     terminal.press("escape")
     terminal.wait_for("5 sessions")
     holder.rollback()
-    terminal.wait_for("5 sessions, 3 waiting", 30)
-    terminal.wait_for(rf"^ {second} +mage +psql")
-    terminal.press("c")  # the cursor has stayed on the ALTER
+    terminal.wait_for("5 sessions  3 waiting", 30)
+    terminal.wait_for(rf"^ {second} +psql")
+    terminal.press("C")  # the cursor has stayed on the ALTER
     terminal.wait_for(rf"Cancel the query of session {alter}\?")
     terminal.press("escape")
-    terminal.wait_for("5 sessions, 3 waiting")
+    terminal.wait_for("5 sessions  3 waiting")
 
 
 def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
@@ -87,10 +89,10 @@ def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
     pid = crowd.holding("SELECT * FROM role WHERE id = 4").info.backend_pid
     terminal.press("l")
     # Alone: at first the program's own session may stand there too, as it reads the evidence, and have the cursor.
-    terminal.wait_for(rf"Locks +1 session,.*^ {pid} +mage.*t End session")
+    terminal.wait_for(rf"Locks +1 session .*^ {pid} +mage-server.*K End session")
     assert "Cancel query" not in terminal.screen()  # it runs none
-    for no in ("enter", "y", "tcn"):
-        terminal.press("t")
+    for no in ("enter", "y", "KCn"):
+        terminal.press("K")
         screen = " ".join(terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}").split())
         for fact in ("user mage", "application mage-server", "client 127.0.0.1", "state idle in transaction",
                      "open for", "SELECT * FROM role WHERE id = 4",
@@ -103,9 +105,9 @@ def test_consent_names_the_session_and_its_loss_and_takes_its_pid(
             terminal.wait_for(rf"'{no}' is not its pid\. It is: {pid}")
         terminal.wait_quiet()
         terminal.press("escape")
-        terminal.wait_for("1 session,")
+        terminal.wait_for("1 session  ")
         assert is_there(mage, pid)
-    terminal.press("t")
+    terminal.press("K")
     terminal.wait_for(rf"End session {pid}\?.*{PID_ASKED}")
     terminal.resize(40, 10)
     terminal.wait_for(r"Too small to\s+show")
@@ -127,36 +129,34 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
     root = crowd.holding("SELECT * FROM role").info.backend_pid
     second = crowd.waiting("LOCK TABLE role", "SELECT * FROM generic_job", application="psql")
     roll_back(terminal, mage.name, BEFORE_HEAD, timeout=120, steps="1 step")
-    terminal.wait_for("this run, session")
+    terminal.wait_for("this run +waiting")
     reader = crowd.waiting("SELECT * FROM generic_job")
-    screen = terminal.wait_for(rf"{reader} +mage", 30)
+    screen = terminal.wait_for(rf"{reader} +mage-sched", 30)
     [opened] = named(journal(state_dir), "session-opened")
     for pattern in (
-        r"blockers, this run and its waiters",
-        rf"^ {root} +mage +mage-server",
-        r"BLOCKS 3  holds role \(access share\)",
-        rf"^ └ {second} +mage +psql",
-        rf"^    └ this run, session {opened['session']}$",
-        rf"^       └ {reader} +mage",
-        rf"queues behind {opened['session']} for access share on generic_job",
-        r"t End session",
+        r"^ PID +APPLICATION +STATE +SINCE .*LOCK$",
+        rf"^ {root} +mage-server +idle in txn +\d+ s .*role ACCESS SHARE",
+        rf"^ └─ {second} +psql +waiting",
+        rf"^    └─ {opened['session']} +this run +waiting +\d+ s +generic_job ACCESS",
+        rf"^       └─ {reader} +mage-sched… +waiting +\d+ s +generic_job .*\(queued\)",
+        r"K End session",
     ):
         assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
 
     terminal.press("j", "j")  # to our own, which is cancelled in another way
-    terminal.wait_gone("t End session")
+    terminal.wait_gone("K End session")
     terminal.press("k")
-    terminal.wait_for("t End session")
-    terminal.press("k", "t")
+    terminal.wait_for("K End session")
+    terminal.press("k", "K")
     terminal.wait_for(rf"End session {root}\?.*{PID_ASKED}")
     terminal.press(*str(root), "enter")
-    terminal.wait_for(rf"^ {second} +mage +psql.*t End session", 30)  # a root by now: it has got its lock
-    terminal.press("t")
+    terminal.wait_for(rf"^ {second} +psql.*K End session", 30)  # a root by now: it has got its lock
+    terminal.press("K")
     terminal.wait_for(rf"End session {second}\?.*{PID_ASKED}")
     terminal.press(*str(second), "enter")
     terminal.wait_for(rf"DONE\s+Current revision: {BEFORE_HEAD}", 30)
     terminal.wait_for(rf"ended session {root}")
-    terminal.wait_gone("t End session")
+    terminal.wait_gone("K End session")
     assert mage.current == [BEFORE_HEAD]
 
     assert signalled(state_dir, 2) == [("terminate", root), ("terminate", second)]
@@ -182,18 +182,18 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     assert told in screen
     assert "next l see the sessions" in screen
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=60, steps="1 step")
-    terminal.wait_for(rf"WAITING +for access exclusive on user_project.*blockers.*^ {pid} +mage +nightly")
+    terminal.wait_for(rf"WAITING +for access exclusive on user_project.*^ {pid} +nightly")
     terminal.press("x")
     terminal.wait_for("CANCELLED")
 
 
-@pytest.mark.parametrize(("key", "asked"), [("c", "Cancel the query of"), ("t", "End")])
+@pytest.mark.parametrize(("key", "asked"), [("C", "Cancel the query of"), ("K", "End")])
 def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
     mage: PostgresDatabase, crowd: Sessions, terminal: Terminal, state_dir: Path, key: str, asked: str
 ) -> None:
     root = crowd.running("SELECT pg_sleep(600) FROM pg_class LIMIT 1", "SELECT * FROM generic_job")
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=120, steps="2 steps")
-    terminal.wait_for(rf"WAITING.*^ {root} +mage.*c Cancel query t End session")
+    terminal.wait_for(rf"WAITING.*^ {root} +mage.*C Cancel query K End session")
     terminal.press(key)
     terminal.wait_for(rf"{asked} session {root}\?.*{PID_ASKED}")
     pressed = time.time()
@@ -216,7 +216,7 @@ def test_while_a_run_waits_with_its_tree_few_bytes_are_written(
     terminal.wait_for("WAITING")
     for _ in range(3):
         crowd.waiting("SELECT * FROM user_project")
-    terminal.wait_for("this run and its waiters", 30)
+    terminal.wait_for(r"\(queued\)", 30)
     eventually(lambda: waited(terminal, 120) >= 10, 30)
     first, began, before = waited(terminal, 120), time.monotonic(), len(terminal.output)
     eventually(lambda: waited(terminal, 120) >= first + 12, 40)  # across a moment at which the ages are drawn anew
@@ -231,15 +231,15 @@ def test_the_cursor_stays_on_its_session_while_two_hundred_wait(
     eventually(lambda: mage.rows("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(200,)], 30)
     terminal = open_screen(mage.url, until=rf"▶ ● {HEAD}")
     terminal.press("l")
-    terminal.wait_for("201 sessions, 200 waiting", 30)
-    terminal.wait_for("BLOCKS 200")
+    terminal.wait_for("201 sessions  200 waiting", 30)
+    terminal.wait_for(rf"^ {root} +mage-server +idle in txn +\d+ s +200 ")
     last = max(waiting)
     terminal.press("G")
-    terminal.wait_for(rf"└ {last}")
+    terminal.wait_for(rf"└─ {last}")
     mage.rows(f"SELECT pg_terminate_backend({min(waiting)})")
     terminal.press("r")
-    terminal.wait_for("200 sessions, 199 waiting", 30)
-    terminal.press("t")
+    terminal.wait_for("200 sessions  199 waiting", 30)
+    terminal.press("K")
     terminal.wait_for(rf"End session {last}\?")
     terminal.press("escape")
     terminal.wait_for("200 sessions")

@@ -241,13 +241,12 @@ def test_a_locked_sqlite_file_shows_the_process_that_has_it_and_the_time_left(op
     choose(terminal, "-1", 60)
     consent(terminal, "scheduler.db")
     eventually(lambda: waited(terminal, 60) >= 3, 30)
-    screen = terminal.wait_for("└ this run")
+    screen = terminal.wait_for("└─ this run")
     for pattern in (
         r"WAITING +for write lock on the database file",
-        r"blocking processes",
-        rf"^ {pid[1]} +\S+ +python +local +writing",
-        r"BLOCKS 1  holds scheduler\.db",
-        r"└ this run",
+        r"^ PID +APPLICATION +STATE +BLOCKS +LOCK$",
+        rf"^ {pid[1]} +python +holds a lock +1 +scheduler\.db WRITE",
+        r"└─ this run +waiting",
     ):
         assert re.search(pattern, screen, re.MULTILINE), f"{pattern}\n{screen}"
     os.kill(int(pid[1]), signal.SIGKILL)

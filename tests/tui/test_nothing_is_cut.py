@@ -20,7 +20,8 @@ from magetui.model.plan import Loss, Plan, PlannedStep, PlanStep, Repair, Repair
 from magetui.model.sessions import HeldLock, LockWait, Session
 from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.plan_lines import PlanFacts, plan_lines, step_lines
-from magetui.tui.widgets.sessions import session_rows
+from magetui.tui.widgets.session_columns import session_table
+from magetui.tui.widgets.session_detail import detail_lines
 from tests.support.alembic_project import Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import SqliteDatabase
@@ -28,6 +29,7 @@ from tests.tui.conftest import OpenScreen
 
 LONG = "customer_relationship_management_event_subscription_archive_" + "x" * 3  # 63 characters, as long as may be
 WIDTH = 74
+DETAIL_WIDTH = 78
 NOTE = (
     f"No schema shows whether this was run, and it is left out: UPDATE {LONG} SET state = 'archived' WHERE at < now()"
 )
@@ -37,13 +39,13 @@ WARNING = f"It rewrites all of {LONG}, a large table, while nobody can use it."
 PROBLEM = f"Alembic cannot render it without the database: the table {LONG} is not reflected."
 
 
-def complete(lines: Sequence[Content], *sentences: str) -> None:
+def complete(lines: Sequence[Content], *sentences: str, width: int = WIDTH) -> None:
     """Assert that each sentence is there word for word, and that no line is wider than the screen."""
     shown = " ".join(" ".join(line.plain for line in lines).split())
     for sentence in sentences:
         assert " ".join(sentence.split()) in shown, sentence
     assert "…" not in shown
-    assert max(cell_len(line.plain) for line in lines) <= WIDTH
+    assert max(cell_len(line.plain) for line in lines) <= width
 
 
 def test_a_plan_shows_every_warning_completely() -> None:
@@ -100,10 +102,15 @@ def test_what_a_session_waits_for_and_holds_is_shown_completely() -> None:
                    holds=(HeldLock(LONG, "ACCESS SHARE"), HeldLock(LONG, "ROW EXCLUSIVE")))  # fmt: skip
     waiter = Session(2, "mage", "deploy", None, "active", "ALTER", 5, 5,
                      waits_for=LockWait(LONG, "ACCESS EXCLUSIVE"), blocked_by=(1, 7, 8, 9))  # fmt: skip
-    lines = [line for row in session_rows((root, waiter), WIDTH) for line in row.content.split("\n")]
+    table = session_table((root, waiter))
     complete(
-        lines, "BLOCKS 1", f"holds {LONG} (access share, row exclusive)", f"waits for access exclusive on {LONG}",
-        "behind 7, 8, 9, not visible here",
+        [line for row in table.rows(WIDTH) for line in row.content.split("\n")],
+        "1", "idle in txn", f"{LONG} ROW EXCLUSIVE", "└─ 2", "waiting", f"{LONG} ACCESS EXCLUSIVE",
+    )  # fmt: skip
+    details = [line for branch in table.branches for line in detail_lines(branch, (root, waiter), DETAIL_WIDTH, 30)]
+    complete(
+        details, f"{LONG} (access share, row exclusive)", f"waits for access exclusive on {LONG}",
+        "behind 7, 8, 9, not visible here", width=DETAIL_WIDTH,
     )  # fmt: skip
 
 

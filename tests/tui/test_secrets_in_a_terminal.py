@@ -58,7 +58,7 @@ def patient(mage_home: Path, environment: Mapping[str, str]) -> Iterator[Termina
 
 def alone(pid: int) -> str:
     """The locks screen with no other session, and so with the cursor on it: the program's own may be there at first."""
-    return rf"Locks +1 session,.*^ {pid} +mage.*t End session"
+    return rf"Locks +1 session .*^ {pid} +mage-server.*K End session"
 
 
 def test_what_a_rotation_changed_is_found_with_r(
@@ -115,7 +115,7 @@ def test_a_key_on_a_session_waits_for_the_store_while_the_screen_lives(mage: Pos
             terminal.press("l")
             terminal.wait_for(alone(holder))
             with aws.silence():
-                terminal.press("t")
+                terminal.press("K")
                 terminal.press("?")
                 terminal.wait_for(HELP)
                 terminal.press("escape")
@@ -134,7 +134,7 @@ def test_a_key_on_a_session_does_nothing_to_it_where_the_store_stays_silent(
         terminal.press("l")
         terminal.wait_for(alone(holder))
         with aws.silence():
-            terminal.press("t")
+            terminal.press("K")
             terminal.wait_for("AWS does not answer", 30)
         assert mage.rows(f"SELECT 1 FROM pg_stat_activity WHERE pid = {holder}")
 

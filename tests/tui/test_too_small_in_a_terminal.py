@@ -63,11 +63,11 @@ def test_neither_a_backup_nor_the_end_of_a_session_is_consented_to_blind(termina
     terminal.wait_for("2 Revisions")
 
     terminal.press("l")
-    terminal.wait_for("BLOCKS|holds")
+    terminal.wait_for("holds a lock")
     terminal.press("enter")
     terminal.wait_for("Session [0-9]+")
     shrink(terminal)
-    press_in_vain(terminal, "j", "y", "t")
+    press_in_vain(terminal, "j", "y", "K")
     terminal.press("escape")
     terminal.wait_for(TOO_SMALL)  # the locks, behind it
     terminal.press("escape")
@@ -87,4 +87,4 @@ def test_a_run_goes_on_and_may_be_cancelled(terminal: Terminal) -> None:
     terminal.press("x")
     terminal.resize(80, 24)
     terminal.wait_for("CANCELLED")
-    terminal.wait_for("holds scheduler.db")
+    terminal.wait_for("scheduler.db WRITE")

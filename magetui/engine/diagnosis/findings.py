@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from magetui.engine.schema.snapshot import Overview
     from magetui.engine.target.target import Target
 
-PROCESS_STATES = ("reading", "writing")  # of a process that has a file of SQLite open
 LONG_TRANSACTION_MS = 1_000
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
 LEFT_LOCK = (
@@ -358,7 +357,7 @@ def _session_findings(project: Project, overview: Overview, obstacle: Severity) 
     # 'open' is SQLite's state in WAL mode of a connection that neither reads nor writes.
     working = [s for s in holding if s not in idle and s.state != "open"]
     busy = [s for s in working if s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by]
-    are_processes = any(session.state in PROCESS_STATES for session in busy)  # which may also be asleep
+    are_processes = any(session.is_process for session in busy)  # which may also be asleep
     for code, sessions, doing in (
         ("idle-in-transaction", idle, "idle in an open transaction"),
         ("blocking-sessions", busy, "in a transaction" if are_processes else "at work in a transaction"),
@@ -388,7 +387,7 @@ def _idling(holder: MutexHolder) -> str | None:
 
 def _count(sessions: list[Session]) -> str:
     # SQLite has no server, so it has no sessions: a process reads or writes the file.
-    kind = "process" if sessions[0].state in PROCESS_STATES else "session"
+    kind = "process" if sessions[0].is_process else "session"
     if len(sessions) == 1:
         return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
     return f"{len(sessions)} {kind}{'es' if kind == 'process' else 's'} are"

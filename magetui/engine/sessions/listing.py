@@ -87,6 +87,15 @@ def prepared_transaction_message(action: str) -> str:
     )
 
 
+def process_message(session: Session) -> str:
+    """Return why a process that has a SQLite database locked is not signalled, and how to end it."""
+    program = f" ({session.application})" if session.application else ""
+    return (
+        f"{session.pid} is a process of this machine{program}, not a session of a server, so magetui does not signal "
+        f"it. If the process is yours, end it where it runs, or with: kill {session.pid}"
+    )
+
+
 def _with_mutex(workspace: Workspace, connection: Connection, sessions: Sequence[Session]) -> Sequence[Session]:
     """Mark the session that holds the migration mutex of the project, if there is a project here."""
     try:

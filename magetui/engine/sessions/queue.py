@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The effect of ending a session: `freed` get their locks at once, and `still` wait for other sessions too."""
+    """The effect of ending a session.
+
+    `freed` get their locks at once, `still` wait for other sessions too, and `behind` only queue behind the freed ones.
+    """
 
     freed: tuple[Session, ...]
     still: tuple[Session, ...]
+    behind: tuple[Session, ...] = ()
 
 
 def served_in_order(sessions: Iterable[Session]) -> list[Session]:
@@ -29,7 +33,17 @@ def served_in_order(sessions: Iterable[Session]) -> list[Session]:
     The server tells since when a session waits (pg_locks.waitstart, from 14 on); else the age of its query decides.
     """
     waiting = [session for session in sessions if session.waits_for is not None]
-    return sorted(waiting, key=lambda session: (-_waited_ms(session), session.pid))
+    return sorted(waiting, key=service_order)
+
+
+def service_order(session: Session) -> tuple[int, int]:
+    """Return the key that sorts the waiters of a lock in the order in which the server serves them."""
+    return -(waited_ms(session) or 0), session.pid
+
+
+def waited_ms(session: Session) -> int | None:
+    """Return how long a session has waited for its lock, in milliseconds; None if it is not known."""
+    return session.query_ms if session.waited_ms is None else session.waited_ms
 
 
 def ahead_of(own: Session, sessions: Iterable[Session]) -> list[Session]:
@@ -38,11 +52,9 @@ def ahead_of(own: Session, sessions: Iterable[Session]) -> list[Session]:
 
 
 def effect_of_ending(pid: int, sessions: Sequence[Session]) -> Effect:
-    """Return what ending the session changes for the sessions that it blocks directly."""
+    """Return what ending the session changes for the sessions that it blocks, and for the waiters behind these."""
     blocked = served_in_order(session for session in sessions if pid in session.blocked_by)
     freed = tuple(session for session in blocked if {*session.blocked_by} == {pid})
-    return Effect(freed, tuple(session for session in blocked if session not in freed))
-
-
-def _waited_ms(session: Session) -> int:
-    return next((ms for ms in (session.waited_ms, session.query_ms) if ms is not None), 0)
+    pids = {session.pid for session in freed}
+    behind = served_in_order(s for s in sessions if pid not in s.blocked_by and pids.intersection(s.queued_behind))
+    return Effect(freed, tuple(session for session in blocked if session not in freed), tuple(behind))

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
-from magetui.engine.sessions.listing import OWN, OWN_RUN, all_sessions, prepared_transaction_message
+from magetui.engine.sessions.listing import OWN, OWN_RUN, all_sessions, prepared_transaction_message, process_message
 from magetui.model.sessions import PREPARED, Session
 from magetui.protocol.journal import now
 
@@ -49,11 +49,7 @@ def objection(workspace: Workspace, session: Session, action: SignalAction) -> s
     if workspace.selection.read_only:
         return "--read-only is set, so no session is touched."
     if workspace.backend.name == "sqlite":
-        program = f" ({session.application})" if session.application else ""
-        return (
-            f"{pid} is a process of this machine{program}, not a session of a server, so magetui does not signal it. "
-            f"If the process is yours, end it where it runs, or with: kill {pid}"
-        )
+        return process_message(session)
     if pid == PREPARED:
         return f"{prepared_transaction_message('signalled')} Here: {session.query}."
     if workspace.backend.name == "mssql" and action == "cancel":

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from magetui.engine.sessions.queue import service_order
 
 if TYPE_CHECKING:
     from magetui.model.sessions import Session
+
+RootOrder = Literal["blocks", "transaction", "pid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,10 @@ class Branch:
         return tuple(pid for pid in self.session.blocked_by if pid not in excluded)
 
 
-def wait_tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
-    """Return every session once: root blockers first, those with the most waiters before the others.
+def wait_tree(sessions: Sequence[Session], order: RootOrder = "blocks") -> tuple[Branch, ...]:
+    """Return every session once: roots with the most waiters first, or with the oldest transaction, or by pid.
+
+    The sessions below the same session are in the order in which the server serves them.
 
     A session with several blockers stands under one that holds its lock, not under one that is only before it in the
     queue. Example: 2 waits for 1, and 3 waits for 1 behind 2. The branches are 1 (waiting 2), 2 and 3, both below 1.
@@ -47,8 +53,8 @@ def wait_tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
     above = {session.pid: _above(session, by_pid) for session in sessions}
     circles = _cut_circles(above)
     below: dict[int | None, list[int]] = {}
-    for pid in sorted(by_pid):
-        below.setdefault(above[pid], []).append(pid)
+    for session in sorted(by_pid.values(), key=service_order):
+        below.setdefault(above[session.pid], []).append(session.pid)
 
     roots = below.get(None, [])
     waiting = dict.fromkeys(by_pid, 0)
@@ -58,7 +64,11 @@ def wait_tree(sessions: Sequence[Session]) -> tuple[Branch, ...]:
             waiting[parent] += waiting[pid] + 1
     direct = Counter(pid for s in sessions for pid in set(s.blocked_by).difference(s.queued_behind))
     waiting = {pid: max(count, direct[pid]) for pid, count in waiting.items()}
-    roots.sort(key=lambda pid: (-waiting[pid], pid))
+    roots.sort()
+    if order == "blocks":
+        roots.sort(key=lambda pid: -waiting[pid])
+    elif order == "transaction":
+        roots.sort(key=lambda pid: -(by_pid[pid].transaction_ms or 0))
 
     branches = []
     for pid, depth in _walk(roots, below):

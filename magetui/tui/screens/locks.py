@@ -1,4 +1,6 @@
-"""The locks screen: the wait queue as a tree, read again while the screen is in front, and keys that end a blocker.
+"""The locks screen: the wait queue as a tree, the selected session in full, and keys that end a blocker.
+
+The sessions are read again while the screen is in front.
 
 Reading the sessions costs a server that is in trouble already. So the pause after a reading grows with the time that
 the reading took, and nothing is read while another screen covers this one.
@@ -8,12 +10,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.binding import Binding
-from textual.events import ScreenSuspend, Unmount
+from textual.content import Content
+from textual.events import Resize, ScreenSuspend, Unmount
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
 
@@ -22,35 +27,56 @@ from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.bars import sparkline
+from magetui.tui.widgets.rows import Rows
+from magetui.tui.widgets.session_columns import WAITING, age, state_of
+from magetui.tui.widgets.session_detail import detail_lines
 from magetui.tui.widgets.sessions import SessionRows
+from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from magetui.engine.sessions.listing import Poll
+    from magetui.engine.sessions.tree import RootOrder
+    from magetui.model.sessions import Session
 
 AGAIN_SECONDS = 2.0  # the pause after a reading that failed
 PULSE_SECONDS = 0.2  # how soon a worker notices that the screen was left
+READINGS = 20  # of which the title shows how many sessions waited
+READINGS_NARROW = 8
+WIDE = 100  # columns from which the title shows all readings
+LEAST_HEIGHT = 16  # rows; with fewer, the list has them all
+ORDERS: dict[RootOrder, str] = {"blocks": "blocks", "transaction": "txn", "pid": "pid"}  # and their names in the title
 
 
 class LocksScreen(OverScreen):
     NAME = "Locks"
     ABOUT = (
-        "The other sessions of this database. Each waiter is below its blocker, and the session that blocks most comes "
-        "first. 'waits for': the session above holds the lock. 'queues behind': the session above waits for the lock "
-        "too, but earlier. Enter shows every fact about a session. c cancels its query, t ends it; both ask first. The "
-        "list is read again every second, or less often if reading takes long."
+        "The other sessions of this database. Each waiter is below its blocker, in the order in which the server "
+        "serves them. TXN is the age of the transaction, WAIT the time of the wait, BLOCKS the number of sessions that "
+        "wait behind a session, LOCK what it waits for, or else holds. '(queued)': the session above waits for the "
+        "lock too, but earlier. SINCE, on a narrow screen, is WAIT or else TXN. The lines after 'waiting' in the title "
+        "show how many sessions waited at the last readings. Enter shows every fact about a session. C cancels its "
+        "query, K ends it; both ask first. The list is read again every second, or less often if reading takes long."
     )
-    BINDINGS = [Binding("r", "again", "Read again", tooltip="read the sessions now")]
+    BINDINGS = [
+        Binding("o", "sort", "Sort", tooltip="sort the roots by sessions blocked, age of the transaction, or pid"),
+        Binding("r", "again", "Read again", tooltip="read the sessions now"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
         self._wake = threading.Event()
         self._looking: Worker[None] | None = None
+        self._order: RootOrder = "blocks"
+        self._look_shown: Poll | None = None
+        self._waiting: deque[int] = deque(maxlen=READINGS)  # sessions that waited, by reading
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="unread", markup=False)
         yield SessionRows(id="session-rows", empty="no other sessions")
+        yield StableText(id="session-detail")
 
     def on_mount(self) -> None:
         self.entitle((" Locks", STRONG), f"   {self.magetui.database_label}")
@@ -99,6 +125,7 @@ class LocksScreen(OverScreen):
         elif not to_rows and rows.has_focus_within:
             self.set_focus(None)  # the keys of a hidden list must not act
         rows.display, unread.display = to_rows, not to_rows
+        self._show_detail()
 
     def _failed(self, problem: str) -> None:
         self.entitle((" Locks", STRONG), ("   not read", WARNING), (f"   {self.magetui.database_label}", QUIET))
@@ -107,19 +134,75 @@ class LocksScreen(OverScreen):
         self._switch(to_rows=False)
 
     def _looked(self, look: Poll) -> None:
+        self._look_shown = look
+        self._waiting.append(sum(state_of(session) == WAITING for session in look.sessions))
         self._switch(to_rows=True)
-        waiting = sum(bool(session.blocked_by) for session in look.sessions)
-        interval = f"   read every {look.rest:.0f} s" if look.rest >= 2 else ""
-        self.entitle(
-            (" Locks", STRONG),
-            f"   {len(look.sessions)} {'session' if len(look.sessions) == 1 else 'sessions'}, {waiting} waiting",
-            (f"{interval}   {self.magetui.database_label}", QUIET),
-        )
-        self.query_one(SessionRows).show_sessions(look.sessions)
+        self._show()
+
+    # -- showing
+
+    def _show(self) -> None:
+        if self._look_shown is None:
+            return
+        rows = self.query_one(SessionRows)
+        rows.show_sessions(self._look_shown.sessions, order=self._order)
+        self._show_title()
+        self._show_detail()
+
+    def _show_title(self) -> None:
+        """Show the numbers, the history of waiting sessions if there is room, and the database."""
+        look, named, width = self._look_shown, self.magetui.named, self.size.width
+        if look is None:
+            return
+        label = formats.plain(self.magetui.database_label)
+        first = f"  {label}" if named is not None and named.production else ""
+        every = f"  every {look.rest:.0f} s" if look.rest >= 2 else ""
+        before, after = title_numbers(look.sessions, self.query_one(SessionRows).root_blockers)
+        after += f"  sort: {ORDERS[self._order]}"
+        history = " " + sparkline(list(self._waiting), READINGS if width >= WIDE else READINGS_NARROW)
+        room = width - len(f" Locks{first}{before}{after}{every}")
+        history = history if len(history) <= room else ""
+        last = f"  {label}" if not first and len(f"{history}  {label}") <= room else ""
+        self.entitle((" Locks", STRONG), first, before, (history, WARNING), after, (every, QUIET), (last, QUIET))
+
+    @on(Rows.Moved)
+    def _show_detail(self) -> None:
+        """Show the session at the cursor below the list."""
+        detail, rows = self.query_one("#session-detail", StableText), self.query_one(SessionRows)
+        branch = rows.chosen_branch
+        if branch is None or self._look_shown is None or self.size.height < LEAST_HEIGHT:
+            detail.show(Content(""))
+            return
+        title = formats.one_line(f"{branch.session.pid} {branch.session.application or ''}".strip())
+        if title != detail.border_title:
+            detail.border_title = title
+        detail.display = True  # it has a size from the next layout on
+        width, height = detail.content_size
+        detail.show(Content("\n").join(detail_lines(branch, self._look_shown.sessions, width or 76, height or 8)))
+
+    @on(Resize)
+    def _resized(self) -> None:
+        self.call_after_refresh(self._show_title)
+        self.call_after_refresh(self._show_detail)
+
+    def action_sort(self) -> None:
+        orders = list(ORDERS)
+        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
+        self._show()
 
     @on(SessionRows.Signalled)
     def action_again(self) -> None:
         self._wake.set()
+
+
+def title_numbers(sessions: Sequence[Session], roots: int) -> tuple[str, str]:
+    """Return '  13 sessions  9 waiting', and '  3 roots  longest 2 min', with the longest wait if there is a wait."""
+    from magetui.engine.sessions.queue import waited_ms
+
+    waiting = [session for session in sessions if state_of(session) == WAITING]
+    longest = max((waited_ms(session) or 0 for session in waiting), default=0)
+    before = f"  {formats.number(len(sessions), 'session')}  {len(waiting)} waiting"
+    return before, f"  {formats.number(roots, 'root')}" + (f"  longest {age(longest)}" if waiting else "")
 
 
 def _pause(worker: Worker[None], wake: threading.Event, seconds: float) -> None:

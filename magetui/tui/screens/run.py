@@ -27,7 +27,8 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import LINE_KEYS
-from magetui.tui.widgets.sessions import Own, SessionRows
+from magetui.tui.widgets.session_columns import Own
+from magetui.tui.widgets.sessions import SessionRows
 from magetui.tui.widgets.stable_text import StableText
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class RunScreen(OverScreen):
     NAME = "Run"
     ABOUT = (
         "A run with the times of its steps and statements. While the run waits, you see the lock, the time against the "
-        "lock timeout, and the blockers as a tree. In the tree, j and k move, c cancels the query of a session, t ends "
-        "a session, and enter shows all facts of a session; c and t ask first. x cancels the run: the statement is "
+        "lock timeout, and the blockers as a tree, in the order in which the server serves them. In the tree, j and k "
+        "move, C cancels the query of a session, K ends a session, and enter shows all facts of a session; C and K ask "
+        "first. x cancels the run: the statement is "
         "cancelled and its changes are rolled back. If the run continues, x again says at what, and once more ends it. "
         "Escape closes this screen; the run continues, and u shows it again. After a run that did not end as "
         "planned, the line 'next' names the keys that help. w writes the report of the run to a file, and y copies "
@@ -269,13 +271,13 @@ class RunScreen(OverScreen):
         if self._shown == (wait, later):
             return
         self._shown = (wait, later)
-        sessions = run_lines.sessions_in(record, wait, later * 1000) if wait else []
+        waited_ms = (run_lines.since_ms(wait.since, datetime.now(timezone.utc)) or 0) if wait else 0
+        sessions = run_lines.sessions_in(record, wait, later * 1000, waited_ms) if wait else []
         focused = rows.lines.has_focus or not rows.display
         rows.display = bool(sessions)
         if wait is not None and sessions:
             pid = run_lines.own_session(record, wait).pid
-            name = "this run" if wait.session is None else f"this run, session {pid}"
-            rows.show_sessions(sessions, own=Own(pid, name), more=wait.more_behind)
+            rows.show_sessions(sessions, own=Own(pid, has_pid=wait.session is not None), more=wait.more_behind)
             if focused:
                 rows.focus_lines()
         elif focused:

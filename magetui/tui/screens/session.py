@@ -16,7 +16,7 @@ from magetui.text.consent import signal_consent, signal_losses, signal_question
 from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.theme import STRONG, WARNING
 from magetui.tui.widgets.consent import ConsentForm
-from magetui.tui.widgets.sessions import facts
+from magetui.tui.widgets.session_detail import facts
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -101,7 +101,9 @@ class Rows(Vertical):
         self._filter = ""
 
     def compose(self) -> ComposeResult:
-        yield Static(classes="heading", markup=False)
+        heading = Static(classes="heading", markup=False)
+        heading.display = False
+        yield heading
         yield Lines(markup=False)
 
     @property
@@ -155,10 +157,14 @@ class Rows(Vertical):
     def _rebuild(self) -> None:
         self._width = max(0, self.lines.size.width - SCROLLBAR)
         self._rows = self._build(self._width)
-        heading = self.query_one(".heading", Static)
-        heading.display = self._heading is not None and bool(self._rows)
-        heading.update(self._heading(self._width) if self._heading is not None else "")
+        self._show_heading(self._heading(self._width) if self._heading is not None and self._rows else "")
         self._fill()
+
+    def _show_heading(self, text: str) -> None:
+        heading = self.query_one(".heading", Static)
+        if text != heading.content:  # a list of sessions is shown again each second
+            heading.display = bool(text)
+            heading.update(text)
 
     def _shown(self) -> Sequence[Row]:
         return self._matching(self._rows)

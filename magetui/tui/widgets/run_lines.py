@@ -19,7 +19,7 @@ from magetui.tui.theme import BAR, CRITICAL, GOOD, QUIET, STRONG, WARNING
 from magetui.tui.widgets.bars import bar_of, gauge
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import fitted
-from magetui.tui.widgets.sessions import session_rows
+from magetui.tui.widgets.session_columns import session_table
 from magetui.tui.widgets.sql_text import highlighted
 
 if TYPE_CHECKING:
@@ -173,33 +173,37 @@ def progress_lines(progress: StatementProgress | None) -> list[Content]:
 
 
 def tree_lines(record: RunRecord) -> list[Content]:
-    """Return the heading of the tree of sessions."""
+    """Return what the tree of sessions does not show: who is served before this run, and how many are not listed."""
     wait = record.wait
     if wait is None:
         return []
     if not wait.blockers and not wait.waiting_behind:
         return [] if record.wait_note else [Content.styled("the blockers are not visible", QUIET)]
-    heading = "blocking processes" if record.database.startswith("sqlite") else "blockers"
-    heading += ", this run and its waiters" if wait.waiting_behind else ""
-    more = f" ({wait.more_behind} more: l shows them)" if wait.more_behind else ""
     first = wait_queue.ahead_of_run(wait)
-    return [*([] if first is None else [Content.styled(f"! {first}", WARNING)]), Content.styled(heading + more, QUIET)]
+    more = (
+        f"{formats.number(wait.more_behind, 'more session')} behind this run: l shows all" if wait.more_behind else ""
+    )
+    return [
+        *([] if first is None else [Content.styled(f"! {first}", WARNING)]),
+        *([Content.styled(more, QUIET)] if more else []),
+    ]
 
 
-def sessions_in(record: RunRecord, wait: Wait, later_ms: int) -> list[Session]:
-    """Return all sessions of a wait and our own, `later_ms` after the journal recorded them."""
+def sessions_in(record: RunRecord, wait: Wait, later_ms: int, waited_ms: int) -> list[Session]:
+    """Return all sessions of a wait, `later_ms` after the journal recorded them, and our own, with its time."""
     others = [
         replace(
             session,
             transaction_ms=None if session.transaction_ms is None else session.transaction_ms + later_ms,
             query_ms=None if session.query_ms is None else session.query_ms + later_ms,
+            waited_ms=None if session.waited_ms is None else session.waited_ms + later_ms,
         )
         for session in (*wait.blockers, *wait.waiting_behind)
     ]
-    return [*others, own_session(record, wait)] if wait.blockers or wait.waiting_behind else []
+    return [*others, own_session(record, wait, waited_ms)] if wait.blockers or wait.waiting_behind else []
 
 
-def own_session(record: RunRecord, wait: Wait) -> Session:
+def own_session(record: RunRecord, wait: Wait, waited_ms: int | None = None) -> Session:
     """Return the session of the run.
 
     SQLite and old journals do not say which blockers are its own. Then the first blocker, the nearest, stands for them.
@@ -216,6 +220,7 @@ def own_session(record: RunRecord, wait: Wait) -> Session:
         waits_for=wait.waits_for,
         blocked_by=wait.blocked_by or tuple(blocker.pid for blocker in wait.blockers[:1]),
         queued_behind=wait.queued_behind,
+        waited_ms=waited_ms,
     )
 
 
@@ -230,10 +235,11 @@ def body_lines(
         [line for at, sentence in sorted(happened) for line in hanging(f"{local_clock(at)}  ", sentence, width)]
     )
     if not record.alive and record.blockers:
-        most = max(1, (height - 12) // 2)  # sessions that fit on the screen
+        most = max(1, height - 14)  # sessions that fit on the screen
         more = [Content(f"and {len(record.blockers) - most} more")] if len(record.blockers) > most else []
-        tree = [row.content for row in session_rows(record.blockers[:most], width)]
-        groups.append([Content.styled("blockers", QUIET), *tree, *more])
+        table = session_table(record.blockers[:most])
+        tree = [row.content for row in table.rows(width)]
+        groups.append([Content("blockers"), Content.styled(table.heading(width), QUIET), *tree, *more])
     if record.output:
         lines = [line for text in record.output[-OUTPUT_LINES:] for line in hanging("  ", text, width)]
         groups.append([Content.styled("output of the scripts", QUIET), *lines])

@@ -1,0 +1,106 @@
+"""One session in full: a few lines below the list, and every fact on a screen of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from magetui.model.sessions import PREPARED, Session
+from magetui.text import formats, wait_queue
+from magetui.tui.theme import QUIET, SQL, WARNING
+from magetui.tui.widgets.hanging import hanging
+from magetui.tui.widgets.session_columns import age, wanted_tables
+
+if TYPE_CHECKING:
+    from magetui.engine.sessions.tree import Branch
+
+LABEL = 12  # columns of a label and the gap behind it
+MOST_HELD = 8  # tables whose locks are named
+FRACTION = re.compile(r"\.\d+")
+
+
+def detail_lines(branch: Branch, sessions: Sequence[Session], width: int, height: int) -> list[Content]:
+    """Return a session's last query, its locks, its client, and what ending it changes, in at most `height` lines.
+
+    The query takes the lines that the other facts leave, but at least one.
+    """
+    rest = [line for label, text, style in _facts(branch, sessions) for line in _fact(label, text, width, style)]
+    session = branch.session
+    if not session.query:
+        return rest[:height]
+    query = _query(session, width, max(1, height - len(rest)))
+    return [*query, *rest][:height]
+
+
+def _query(session: Session, width: int, most: int) -> list[Content]:
+    sql = re.sub(r"\s+", " ", session.query or "").strip()
+    lines = _fact("query" if session.state == "active" else "last query", sql, width, SQL)
+    if len(lines) <= most:
+        return lines
+    last = lines[most - 1].truncate(width - len(" … enter: all"))
+    return [*lines[: most - 1], Content.assemble(last, (" … enter: all", QUIET))]
+
+
+def _fact(label: str, text: str, width: int, style: str = "") -> list[Content]:
+    return hanging(f"{label:<{LABEL}}", text, width, style)
+
+
+def _facts(branch: Branch, sessions: Sequence[Session]) -> Iterator[tuple[str, str, str]]:
+    """Yield (label, text, style) for each fact but the query."""
+    from magetui.text.terminal import holds, waits
+
+    session = branch.session
+    if session.blocked_by or session.waits_for:
+        yield "wait", waits(branch, age(session.query_ms)), ""
+    if session.holds or session.has_mutex:
+        yield "holds", holds(session, sorted(wanted_tables(sessions)), MOST_HELD).removeprefix("holds "), ""
+    since = f", since {FRACTION.sub('', session.began)}" if session.began else ""
+    user = f"{formats.one_line(session.user)} " if session.user else ""
+    if session.pid != PREPARED:
+        yield "client", f"{user}from {formats.one_line(session.client or 'this machine')}{since}", ""
+    yield "ending it", " ".join(_ending(session, sessions)), WARNING
+
+
+def _ending(session: Session, sessions: Sequence[Session]) -> Iterator[str]:
+    """Yield what ending the session changes for the waiters, and what it costs."""
+    from magetui.engine.sessions.listing import prepared_transaction_message, process_message
+    from magetui.text.consent import signal_losses
+
+    yield from wait_queue.effect(session, sessions, "Frees")
+    if session.pid == PREPARED:
+        yield prepared_transaction_message("ended from here")
+    elif session.is_process:
+        yield process_message(session)
+    else:
+        yield signal_losses(session, "terminate")[0]
+
+
+def facts(session: Session) -> list[Content]:
+    """Return a line for every fact about a session, and the complete query at the end."""
+    wait = session.waits_for
+    queued = set(session.queued_behind)
+    held = ["the migration lock"] if session.has_mutex else []
+    held += [f"{formats.mode(lock.mode)} on {lock.relation}" for lock in session.holds]
+    rows: list[tuple[str, str]] = [
+        ("session", str(session.pid)),
+        ("user", session.user or "none: a process of the server itself"),
+        ("application", session.application or "not named"),
+        ("client", session.client or "local"),
+        ("started", session.began or ""),
+        ("state", session.state or "not shown to this role"),
+        ("transaction", f"open for {formats.duration(session.transaction_ms)}" if session.transaction_ms else ""),
+        ("waits for", f"{formats.mode(wait.mode)} on {wait.relation or 'a lock'}".removeprefix(" on ") if wait else ""),
+        ("blocked by", ", ".join(str(pid) for pid in session.blocked_by if pid not in queued)),
+        ("queues behind", ", ".join(map(str, session.queued_behind))),
+        *(("" if index else "holds", lock) for index, lock in enumerate(held)),
+    ]
+    lines = [Content.assemble((f"{name:<14}", QUIET), formats.one_line(value)) for name, value in rows if value]
+    if session.query:
+        running = "query" if session.state == "active" else "last query"
+        since = f"{age(session.query_ms)}   " if session.state == "active" and session.query_ms is not None else ""
+        lines += [Content(""), Content.styled(f"{running}   {since}".rstrip(), QUIET)]
+        lines += [Content(formats.plain(line)) for line in session.query.strip().splitlines()]
+    return lines
