@@ -136,5 +136,5 @@ def test_the_detail_says_what_ending_the_session_changes_and_cuts_only_the_query
 
 
 def test_the_history_of_waiting_sessions_is_as_high_as_the_crowd() -> None:
-    assert sparkline([0, 0, 3, 9, 9], 8) == "   __▄██"
+    assert sparkline([0, 0, 3, 9, 9], 8) == "__▄██"
     assert sparkline([0] * 30, 8) == "_" * 8

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.binding import Binding
 from textual.content import Content
@@ -29,7 +30,7 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.widgets.bars import sparkline
 from magetui.tui.widgets.rows import Rows
-from magetui.tui.widgets.session_columns import WAITING, age, state_of
+from magetui.tui.widgets.session_columns import WAITING, short_age, state_of
 from magetui.tui.widgets.session_detail import detail_lines
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.tui.widgets.stable_text import StableText
@@ -56,7 +57,7 @@ class LocksScreen(OverScreen):
         "The other sessions of this database. Each waiter is below its blocker, in the order in which the server "
         "serves them. TXN is the age of the transaction, WAIT the time of the wait, BLOCKS the number of sessions that "
         "wait behind a session, LOCK what it waits for, or else holds. '(queued)': the session above waits for the "
-        "lock too, but earlier. SINCE, on a narrow screen, is WAIT or else TXN. The lines after 'waiting' in the title "
+        "lock too, but earlier. SINCE, on a narrow screen, is WAIT or else TXN. The bars at the end of the title "
         "show how many sessions waited at the last readings. Enter shows every fact about a session. C cancels its "
         "query, K ends it; both ask first. The list is read again every second, or less often if reading takes long."
     )
@@ -70,6 +71,7 @@ class LocksScreen(OverScreen):
         self._wake = threading.Event()
         self._looking: Worker[None] | None = None
         self._order: RootOrder = "blocks"
+        self._detail_title = ""
         self._look_shown: Poll | None = None
         self._waiting: deque[int] = deque(maxlen=READINGS)  # sessions that waited, by reading
 
@@ -150,20 +152,23 @@ class LocksScreen(OverScreen):
         self._show_detail()
 
     def _show_title(self) -> None:
-        """Show the numbers, the history of waiting sessions if there is room, and the database."""
+        """Show the numbers, and the database and the history of waiting sessions if there is room."""
         look, named, width = self._look_shown, self.magetui.named, self.size.width
         if look is None:
             return
-        label = formats.plain(self.magetui.database_label)
-        first = f"  {label}" if named is not None and named.production else ""
+        label = f"  {formats.plain(self.magetui.database_label)}"
+        is_production = named is not None and named.production
+        numbers = title_numbers(look.sessions, self.query_one(SessionRows).root_blockers)
+        text = f"{label if is_production else ''}{numbers}  sort: {ORDERS[self._order]}"
+        history = "  " + sparkline(list(self._waiting), READINGS_NARROW)
+        if width >= WIDE:
+            history = "  waiting " + sparkline(list(self._waiting), READINGS)
         every = f"  every {look.rest:.0f} s" if look.rest >= 2 else ""
-        before, after = title_numbers(look.sessions, self.query_one(SessionRows).root_blockers)
-        after += f"  sort: {ORDERS[self._order]}"
-        history = " " + sparkline(list(self._waiting), READINGS if width >= WIDE else READINGS_NARROW)
-        room = width - len(f" Locks{first}{before}{after}{every}")
-        history = history if len(history) <= room else ""
-        last = f"  {label}" if not first and len(f"{history}  {label}") <= room else ""
-        self.entitle((" Locks", STRONG), first, before, (history, WARNING), after, (every, QUIET), (last, QUIET))
+        room = width - len(f" Locks{text}")
+        history = _if_fits(history, room)
+        every = _if_fits(every, room - len(history))
+        label = _if_fits("" if is_production else label, room - len(history) - len(every))
+        self.entitle((" Locks", STRONG), text, (every + label, QUIET), (history, WARNING))
 
     @on(Rows.Moved)
     def _show_detail(self) -> None:
@@ -174,8 +179,9 @@ class LocksScreen(OverScreen):
             detail.show(Content(""))
             return
         title = formats.one_line(f"{branch.session.pid} {branch.session.application or ''}".strip())
-        if title != detail.border_title:
-            detail.border_title = title
+        if title != self._detail_title:
+            self._detail_title = title
+            detail.border_title = Content(title)  # an application's name is no markup
         detail.display = True  # it has a size from the next layout on
         width, height = detail.content_size
         detail.show(Content("\n").join(detail_lines(branch, self._look_shown.sessions, width or 76, height or 8)))
@@ -195,14 +201,18 @@ class LocksScreen(OverScreen):
         self._wake.set()
 
 
-def title_numbers(sessions: Sequence[Session], roots: int) -> tuple[str, str]:
-    """Return '  13 sessions  9 waiting', and '  3 roots  longest 2 min', with the longest wait if there is a wait."""
+def title_numbers(sessions: Sequence[Session], roots: int) -> str:
+    """Return '  13 sessions  9 waiting  3 roots  longest 2 min', with the longest wait if there is a wait."""
     from magetui.engine.sessions.queue import waited_ms
 
     waiting = [session for session in sessions if state_of(session) == WAITING]
     longest = max((waited_ms(session) or 0 for session in waiting), default=0)
-    before = f"  {formats.number(len(sessions), 'session')}  {len(waiting)} waiting"
-    return before, f"  {formats.number(roots, 'root')}" + (f"  longest {age(longest)}" if waiting else "")
+    parts = [formats.number(len(sessions), "session"), f"{len(waiting)} waiting", formats.number(roots, "root")]
+    return "".join(f"  {part}" for part in [*parts, *([f"longest {short_age(longest)}"] if waiting else [])])
+
+
+def _if_fits(text: str, room: int) -> str:
+    return text if cell_len(text) <= room else ""
 
 
 def _pause(worker: Worker[None], wake: threading.Event, seconds: float) -> None:

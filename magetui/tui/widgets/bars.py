@@ -23,7 +23,7 @@ def gauge(value: float, most: float, width: int) -> str:
 
 
 def sparkline(values: Sequence[int], width: int) -> str:
-    """Return the last `width` values as columns of two heights, the newest at the right: '   __▄▄██'.
+    """Return the last `width` values as columns of two heights, the newest at the right: '__▄▄██'.
 
     The largest value is a full block. The eighths of a block that sparklines usually have are not in the font of a
     Linux console, and digits end at 9, where a crowd of waiting sessions starts.
@@ -31,4 +31,4 @@ def sparkline(values: Sequence[int], width: int) -> str:
     shown = values[-width:]
     most = max(shown, default=0)
     heights = [HEIGHTS[0 if value <= 0 else 1 if value * 2 <= most else 2] for value in shown]
-    return "".join(heights).rjust(width)
+    return "".join(heights)

@@ -7,7 +7,7 @@ have fixed widths, so that nothing moves when a number gets another digit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -85,9 +85,11 @@ class Lock:
 
     def fitted(self, room: int) -> str:
         """Return the lock in `room` columns: the mode is cut first. Returns '' if not even the table fits."""
+        if cell_len(self.text) <= room:
+            return self.text
         short = self.mode.replace("EXCLUSIVE", "EXCL")
         left = room - cell_len(_joined(self.table, self.note)) - 1
-        modes = [self.mode, short, *([formats.one_line(short, left)] if left >= LEAST_MODE else []), ""]
+        modes = [short, *([formats.one_line(short, left)] if left >= LEAST_MODE else []), ""]
         texts = [_joined(self.table, mode, self.note) for mode in modes]
         return next((text for text in [*texts, self.table] if cell_len(text) <= room), "")
 
@@ -108,25 +110,31 @@ class SessionTable:
 
     branches: Sequence[Branch]
     own: Own | None = None
+    _made: dict[int, Sequence[Line]] = field(default_factory=dict, compare=False)  # by the deepest level
 
     def heading(self, width: int) -> str:
         """Return the names of the columns."""
         width = width or BEFORE_LAYOUT
-        columns = self._columns(self._lines(width), width)
+        columns = self._columns(self._lines(_deepest(width)), width)
         return (" " * GAP).join([*(_cell(name, name, room) for name, room in columns.items()), LOCK])
 
     def rows(self, width: int) -> list[Row]:
         """Return a row for each session. A lock whose table does not fit is on lines of its own."""
         width = width or BEFORE_LAYOUT
-        lines = self._lines(width)
+        lines = self._lines(_deepest(width))
         columns = self._columns(lines, width)
         return [_row(line, columns, width) for line in lines]
 
-    def _lines(self, width: int) -> list[Line]:
+    def _lines(self, deepest: int) -> Sequence[Line]:
+        """Return the cells, made once for the heading and the rows."""
+        if deepest not in self._made:
+            self._made[deepest] = self._make_lines(deepest)
+        return self._made[deepest]
+
+    def _make_lines(self, deepest: int) -> Sequence[Line]:
         from magetui.text.terminal import joints
 
         wanted = wanted_tables([branch.session for branch in self.branches])
-        deepest = DEEPEST if width >= WIDE else DEEPEST_NARROW
         drawn = zip(self.branches, joints(self.branches, deepest), strict=True)
         return [_line(branch, joint, self.own, wanted) for branch, joint in drawn]
 
@@ -148,6 +156,10 @@ class SessionTable:
             if _room(columns, width) >= (min(least_lock, LOCK_ROOM_NARROW) if number >= NARROW else LOCK_ROOM):
                 break
         return columns
+
+
+def _deepest(width: int) -> int:
+    return DEEPEST if width >= WIDE else DEEPEST_NARROW
 
 
 def session_table(
@@ -269,12 +281,17 @@ def _cell(name: str, text: str, room: int) -> str:
 
 def _row(line: Line, columns: Mapping[str, int], width: int) -> Row:
     session = line.branch.session
+    lock = line.lock.fitted(_room(columns, width))
+    cells = [_cell(name, line.cells[name], room) for name, room in columns.items()]
+    content = Content((" " * GAP).join([*cells, lock]).rstrip())
     styles = {STATE: STYLES.get(line.cells[STATE], "")}
     if line.branch.waiting and not line.branch.depth:
         styles[BLOCKS] = f"{STRONG} {WARNING}"
-    cells = [Content.styled(_cell(name, line.cells[name], columns[name]), styles.get(name, "")) for name in columns]
-    lock = line.lock.fitted(_room(columns, width))
-    content = Content(" " * GAP).join([*cells, Content(lock)]).rstrip()
+    at = 0
+    for name, cell in zip(columns, cells, strict=True):
+        if styles.get(name):
+            content = content.stylize(styles[name], at, at + len(cell))
+        at += len(cell) + GAP
     if line.lock.table and not lock:
         content = Content("\n").join([content, *hanging("    ", line.lock.text, width)])
     content = content.stylize(STRONG) if line.is_own else content

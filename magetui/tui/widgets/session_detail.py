@@ -49,33 +49,37 @@ def _fact(label: str, text: str, width: int, style: str = "") -> list[Content]:
 
 
 def _facts(branch: Branch, sessions: Sequence[Session]) -> Iterator[tuple[str, str, str]]:
-    """Yield (label, text, style) for each fact but the query."""
+    """Yield (label, text, style) for each fact but the query.
+
+    Each session has the same facts on the same lines where possible: only changed cells are sent to the terminal.
+    """
     from magetui.text.terminal import holds, waits
 
     session = branch.session
-    if session.blocked_by or session.waits_for:
+    held = holds(session, sorted(wanted_tables(sessions)), MOST_HELD).removeprefix("holds ")
+    is_waiting, is_holder = bool(session.blocked_by or session.waits_for), bool(session.holds or session.has_mutex)
+    if is_waiting:
         yield "wait", waits(branch, age(session.query_ms)), ""
-    if session.holds or session.has_mutex:
-        yield "holds", holds(session, sorted(wanted_tables(sessions)), MOST_HELD).removeprefix("holds "), ""
+    elif is_holder:
+        yield "holds", held, ""
     since = f", since {FRACTION.sub('', session.began)}" if session.began else ""
     user = f"{formats.one_line(session.user)} " if session.user else ""
     if session.pid != PREPARED:
         yield "client", f"{user}from {formats.one_line(session.client or 'this machine')}{since}", ""
-    yield "ending it", " ".join(_ending(session, sessions)), WARNING
+    yield "ending it", " ".join(wait_queue.effect(session, sessions, "Frees")) or "Frees no other session.", WARNING
+    yield "", _cost(session), WARNING
+    if is_waiting and is_holder:
+        yield "holds", held, ""
 
 
-def _ending(session: Session, sessions: Sequence[Session]) -> Iterator[str]:
-    """Yield what ending the session changes for the waiters, and what it costs."""
+def _cost(session: Session) -> str:
+    """Return what ending the session costs, or why it cannot be ended from here."""
     from magetui.engine.sessions.listing import prepared_transaction_message, process_message
     from magetui.text.consent import signal_losses
 
-    yield from wait_queue.effect(session, sessions, "Frees")
     if session.pid == PREPARED:
-        yield prepared_transaction_message("ended from here")
-    elif session.is_process:
-        yield process_message(session)
-    else:
-        yield signal_losses(session, "terminate")[0]
+        return prepared_transaction_message("ended from here")
+    return process_message(session) if session.is_process else signal_losses(session, "terminate")[0]
 
 
 def facts(session: Session) -> list[Content]:
