@@ -78,7 +78,11 @@ def evidence_document(chain: Chain, evidence: Evidence, conclusion: Conclusion) 
         "nearest": evidence.nearest,
         "details": [{"state": state, "message": text} for state, text in conclusion.details],
         "revisions": [
-            {**asdict(revision), "message": chain.by_id[revision.revision].message} for revision in conclusion.revisions
+            {
+                **_picked(revision, "revision", "state", "there", "missing", "why"),
+                "message": chain.by_id[revision.revision].message,
+            }
+            for revision in conclusion.revisions
         ],
     }
 

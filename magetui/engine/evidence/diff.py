@@ -107,6 +107,11 @@ class SchemaDiff:
         facts = self._live.enums if fact.kind in ("enum", "enum-value") else self._live.tables
         return fact in facts.get(fact.table, frozenset())
 
+    def live_at(self, fact: Fact) -> Fact | None:
+        """Return the live fact at the same place: another type of the same column, for example."""
+        facts = self._live.enums if fact.kind in ("enum", "enum-value") else self._live.tables
+        return next((live for live in facts.get(fact.table, ()) if live.place == fact.place), None)
+
     def _has_under_another_name(self, fact: Fact) -> bool:
         """Return True if there is such an index or check, with a name that no revision mentions.
 

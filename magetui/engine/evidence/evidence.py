@@ -16,6 +16,7 @@ from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.birth import are_by_design, made_from_models
 from magetui.engine.evidence.diff import Live, SchemaDiff, live_schema
 from magetui.engine.evidence.inspection import through_chain
+from magetui.engine.evidence.operation_evidence import weigh_operations, weigh_partial
 from magetui.engine.evidence.partial import PartialRevisions
 from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.evidence.schema_history import SchemaHistory
@@ -28,6 +29,7 @@ from magetui.model.operations import AddEnumValue, Recording
 
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
+    from magetui.engine.revisions.headers import Revision
     from magetui.engine.schema.snapshot import Reading
     from magetui.engine.workspace import Workspace
 
@@ -46,8 +48,10 @@ def record_chain(workspace: Workspace) -> Mapping[str, Recording]:
     return through_chain(workspace, recordings)
 
 
-def gather_evidence(reading: Reading, recordings: Mapping[str, Recording] | None = None) -> Evidence:
-    """Return the evidence from the scripts and the live schema.
+def gather_evidence(
+    reading: Reading, recordings: Mapping[str, Recording] | None = None, *, by_operation: bool = False
+) -> Evidence:
+    """Return the evidence from the scripts and the live schema; `by_operation`: for each operation too (takes longer).
 
     The scripts are recorded before the database is read, if `recordings` are not given. Raises as `record_chain`;
     `MagetuiError` if the schema cannot be read; and `ConnectError`.
@@ -58,7 +62,8 @@ def gather_evidence(reading: Reading, recordings: Mapping[str, Recording] | None
     snapshot = reading.snapshot
     base = SchemaState(workspace.target.dialect, snapshot.server.schema)
     try:
-        return weigh(chain, recordings, live_schema(workspace, snapshot), base, snapshot.current)
+        live = live_schema(workspace, snapshot)
+        return _Weighing(chain, recordings, live, base, snapshot.current, by_operation=by_operation).evidence()
     except Exception as error:  # a fault of ours in an unusual schema must not hide the other facts
         raise MagetuiError(
             f"The scripts could not be compared with the schema: {type(error).__name__}: {error}. "
@@ -82,11 +87,19 @@ _Candidate = tuple[Revisions, SchemaState]  # a current revision, with the schem
 
 class _Weighing:
     def __init__(
-        self, chain: Chain, recordings: Mapping[str, Recording], live: Live, base: SchemaState, current: Sequence[str]
+        self,
+        chain: Chain,
+        recordings: Mapping[str, Recording],
+        live: Live,
+        base: SchemaState,
+        current: Sequence[str],
+        *,
+        by_operation: bool = False,
     ) -> None:
         self._chain = chain
         self._recordings = recordings
         self._current = frozenset(current)
+        self._by_operation = by_operation
         self._history = SchemaHistory(chain, recordings, base)
         self._live = live
         self._diff = SchemaDiff(self._history, live)
@@ -269,9 +282,19 @@ class _Weighing:
                     _describe_changes(done, added) if shows else (),
                     _describe_changes(visible - done, added) if shows else (),
                     (self._recordings[name].upgrade.undecidable or NOTHING_SHOWN) if state == "undecidable" else None,
+                    self._operations(revision, partial, visible) if self._by_operation else (),
                 )
             )
         return tuple(evidence)
+
+    def _operations(
+        self, revision: Revision, partial: PartiallyApplied | None, visible: set[Fact]
+    ) -> tuple[verdicts.OperationEvidence, ...]:
+        history, name = self._history, revision.revision
+        if partial is None or partial.revision != name:
+            return weigh_operations(self._diff, history.before[name], history.operations(revision), visible)
+        start = history.before if partial.direction == "upgrade" else history.after
+        return weigh_partial(self._diff, start[name], partial)
 
 
 def _describe_changes(facts: Iterable[Fact], added: set[Fact]) -> tuple[str, ...]:

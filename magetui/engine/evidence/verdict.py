@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from magetui.engine.schema.facts import Difference, Fact
 
 EvidenceState = Literal["applied", "missing", "partial", "undecidable", "superseded"]
+OperationState = Literal["done", "missing", "different", "superseded", "hidden"]
 Revisions = tuple[str, ...]  # a current revision: one id, several on branches, none before the first revision
 
 
@@ -129,14 +130,40 @@ Verdict = Matches | MatchesLoosely | MatchesPartially | NoMatch | Unsure | MadeF
 
 
 @dataclass(frozen=True, slots=True)
+class OperationEvidence:
+    """What the live schema shows of one operation.
+
+    `different`: a part of it is done. `superseded`: later revisions have changed what it did. `hidden`: no schema
+    shows it. `lacking` are the facts that it should have added and that are not live; `live` are the live facts at
+    their places.
+    """
+
+    operation: Operation
+    state: OperationState
+    lacking: tuple[Fact, ...] = ()
+    live: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionEvidence:
-    """The evidence for one revision: `there` and `missing` are the changes it makes that a schema can still show."""
+    """The evidence for one revision: `there` and `missing` are the changes it makes that a schema can still show.
+
+    `operations` are those of the upgrade, or of a partially applied downgrade, in the order of the script.
+    """
 
     revision: str
     state: EvidenceState
     there: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     why: str | None = None
+    operations: tuple[OperationEvidence, ...] = ()
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """Return how many operations the schema shows, and how many it can show."""
+        states = [operation.state for operation in self.operations]
+        shown = [state for state in states if state in ("done", "missing", "different")]
+        return states.count("done"), len(shown)
 
 
 @dataclass(frozen=True, slots=True)
