@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,20 @@ from magetui.engine.evidence.summary import (
 from magetui.model.operations import NO_CHANGES
 from magetui.model.schema import BATCH_PREFIX
 from magetui.text import formats, operations
+from magetui.text.comparison import Compared, compare_operations
+from magetui.text.verdict import Verdict, verdict_of
 
 if TYPE_CHECKING:
     from magetui.engine.evidence.verdict import Evidence, RevisionEvidence, Revisions
     from magetui.engine.revisions.graph import Chain
     from magetui.model.schema import VersionTable
 
+FINISH, REPAIR = "magetui plan finish", "magetui plan repair"
 REMINDER = (
     "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do it."
 )
 BEFORE_CHANGES = "Before anything is stamped or migrated"
+FIND_OUT = "find out where the differences come from: 'magetui verify' lists all of them."
 REMOVED = "no "  # how a fact starts that a revision removes
 
 
@@ -36,6 +40,7 @@ class Conclusion:
     """The evidence in words, without credentials."""
 
     sentences: tuple[str, ...]
+    verdict: Verdict
     command: str | None  # the command for the next step, if there is one
     details: tuple[tuple[str, str], ...]  # (state, text): the partial revision's operations or the differences
     candidates: frozenset[str]  # the revisions that the schema matches
@@ -43,6 +48,11 @@ class Conclusion:
     current_matches: bool | None  # None if there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
     partial: str | None  # the partially applied revision
+    is_undoable: bool  # whether the partially applied revision can be undone
+    is_repairable: bool  # whether the schema can be taken to the current revision, though no revision explains it
+    compared: Mapping[str, tuple[Compared, ...]]  # the operations of each revision against the live schema
+    notes: Mapping[str, str]  # of each revision whose operations do not say it: why the schema shows nothing of it
+    verified: frozenset[str]  # the candidates that can be verified: those that are a current revision by themselves
 
     def marks(self, revision: str) -> str:
         """Return the marks of a revision in a list: 'matches, current revision'."""
@@ -55,20 +65,31 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
     current = _current(table)
     matches = _current_matches(chain, evidence, table)
     advice, command = _next_step(chain, evidence, table, matches=matches)
-    described = _describe_schema(chain, evidence), _describe_current(chain, table, matches=matches)
+    described = _describe_schema(chain, evidence), _describe_current(chain, evidence, table, matches=matches)
     only_copies = [f"Of {table} only the copy {BATCH_PREFIX}{table} exists." for table in evidence.copies]
     sentences = (*described, *only_copies, advise_verify(evidence, current), REMINDER, advice)
+    verdict = verdict_of(chain, evidence, table, command, matches=matches)
+    candidates = _candidates(evidence)
     return Conclusion(
         sentences=tuple(formats.plain(clean(sentence)) for sentence in sentences if sentence),
+        verdict=Verdict(formats.plain(clean(verdict.fact)), formats.plain(clean(verdict.step))),
         command=command,
         details=tuple((state, formats.plain(clean(text))) for state, text in _details(evidence)),
-        candidates=frozenset(revision for revisions in _candidates(evidence) for revision in revisions),
+        candidates=frozenset(revision for revisions in candidates for revision in revisions),
         current=current,
         current_matches=matches,
         revisions=tuple(
             replace(revision, why=clean(revision.why) if revision.why else None) for revision in evidence.revisions
         ),
         partial=evidence.partial.revision if evidence.partial is not None else None,
+        is_undoable=evidence.partial is not None and not evidence.partial.adds_values_alone,
+        is_repairable=command == REPAIR,
+        compared={
+            revision.revision: tuple(part.shown(clean) for part in compare_operations(revision, evidence.strangers))
+            for revision in evidence.revisions
+        },
+        notes={revision.revision: formats.plain(clean(_note(revision))) for revision in evidence.revisions},
+        verified=frozenset(revisions[0] for revisions in candidates if len(revisions) == 1),
     )
 
 
@@ -97,6 +118,11 @@ def describe_state(evidence: RevisionEvidence) -> str:
             return "superseded: later revisions have changed all that a schema could show of it"
         case "undecidable":
             return f"undecidable: {formats.one_line(evidence.why or 'the reason is not known')}"
+
+
+def _note(evidence: RevisionEvidence) -> str:
+    """Return why the schema shows nothing of a revision, or '' if its operations say enough."""
+    return describe_state(evidence) if evidence.state in ("undecidable", "superseded") else ""
 
 
 def results(evidence: RevisionEvidence) -> Iterator[tuple[str, str]]:
@@ -142,29 +168,28 @@ def _current_matches(chain: Chain, evidence: Evidence, table: VersionTable | Non
     return not evidence.contradicts(_current(table))
 
 
-def _describe_current(chain: Chain, table: VersionTable | None, *, matches: bool | None) -> str:
+def _describe_current(chain: Chain, evidence: Evidence, table: VersionTable | None, *, matches: bool | None) -> str:
     if table is not None and table.rows is None:
         return f"The current revision cannot be read. {table.problem or ''}".rstrip()
     current = _current(table)
-    if table is None:
-        fact = "There is no version table in this schema, as if nothing were applied"
-    elif not current:
-        fact = "The version table is empty, as if nothing were applied"
-    else:
-        fact = f"The current {_listed(current)}"
+    if not current:
+        fact = "There is no version table in this schema" if table is None else "The version table is empty"
+        fact += ", so a migration would start with the first revision."
+        result = {True: " That is right for this schema.", False: " But the schema shows that revisions were applied."}
+        return fact if matches is None else f"{fact}{result[matches]}"
+    several = len(current) > 1
+    fact = f"The current {'revisions are' if several else 'revision is'} {' and '.join(current)}"
     if unknown := chain.unknown(current):
-        return f"{fact}, and the scripts do not have {', '.join(unknown) if len(current) > 1 else 'that revision'}."
+        return f"{fact}, and the scripts do not have {' and '.join(unknown) if several else 'that revision'}."
     if matches is None:
         return f"{fact}."
-    if len(current) > 1:
-        return f"{fact}: they {'match' if matches else 'do not match'}."
-    return f"{fact}: that {'matches' if matches else 'does not match'}."
-
-
-def _listed(current: Revisions) -> str:
-    if len(current) == 1:
-        return f"revision is {current[0]}"
-    return f"revisions are {', '.join(current[:-1])} and {current[-1]}"
+    them = "them" if several else "it"
+    if not matches:
+        return f"{fact}. The schema does not match {them}."
+    is_loose = sorted(current) not in map(sorted, evidence.fits) and isinstance(
+        evidence.verdict, verdicts.MatchesLoosely
+    )
+    return f"{fact}. The schema matches {them}{', apart from the leftovers' if is_loose else ''}."
 
 
 def _next_step(
@@ -181,20 +206,20 @@ def _next_step(
 def _advise(
     chain: Chain, evidence: Evidence, current: Revisions, *, matches: bool | None
 ) -> tuple[str | None, str | None]:
-    repair = f"{advise_repair(evidence)} This command shows the plan of 'finish':"
+    repair = f"{advise_repair(evidence)} This command shows the plan:"
     match evidence.verdict:
         case verdicts.MatchesLoosely(started=verdicts.PartiallyApplied()):
             advice = f"A migration would fail on the leftovers, whichever revision is right. {repair}"
-            return advice, "magetui plan finish"
+            return advice, FINISH
         case verdicts.MatchesPartially() | verdicts.Unsure(partial=verdicts.PartiallyApplied()):
-            return f"{BEFORE_CHANGES}, repair the revision: {repair}", "magetui plan finish"
+            return f"{BEFORE_CHANGES}, repair the revision: {repair}", FINISH
         case verdicts.Unsure(unread):
-            return f"{BEFORE_CHANGES}, find out where the differences come from, and whether {unread} was run.", None
+            return f"{BEFORE_CHANGES}, find out whether {unread} was run, and {FIND_OUT}", None
         case verdicts.NoMatch():
-            advice = f"{BEFORE_CHANGES}, find out where the differences come from."
+            advice = f"{BEFORE_CHANGES}, {FIND_OUT}"
             if not current or chain.unknown(current):
                 return advice, None
-            return f"{advice} This command shows what 'repair' would do:", "magetui plan repair"
+            return f"{advice} This command shows the plan that removes them:", REPAIR
         case verdicts.Matches() | verdicts.MatchesLoosely() | verdicts.MadeFromModels():
             return (None, None) if matches else _stamp(chain, _candidates(evidence), current)
 

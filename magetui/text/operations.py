@@ -13,9 +13,10 @@ from magetui.model import operations as ops
 from magetui.text import formats
 
 if TYPE_CHECKING:
-    from magetui.model.schema import Column
+    from magetui.model.schema import Column, ForeignKey
 
 SQL_WIDTH = 100
+DROPPED = "dropped"
 RUNS_SQL = "runs SQL: "
 VALUES_NAMED = 6
 NOTHING = "nothing: it only sets the current revision"
@@ -108,6 +109,54 @@ def _worded(operation: ops.Operation, sql_width: int) -> str:  # noqa: PLR0911, 
             return operation.kind.replace("-", " ")
 
 
+def subject(operation: ops.Operation) -> tuple[str, str]:  # noqa: PLR0911, PLR0912 - a case for each operation
+    """Return what an operation is about, and what it makes of that: ('task.retries', 'INTEGER, not null')."""
+    match operation:
+        case ops.CreateTable():
+            return f"table {_table(operation)}", _parts(operation)
+        case ops.DropTable():
+            return f"table {_table(operation)}", DROPPED
+        case ops.RenameTable():
+            return f"table {_table(operation)}", f"renamed to {operation.new_name}"
+        case ops.AddColumn():
+            return f"{_table(operation)}.{operation.column.name}", _column(operation.column)
+        case ops.DropColumn():
+            return f"{_table(operation)}.{operation.column}", DROPPED
+        case ops.AlterColumn():
+            return f"{_table(operation)}.{operation.column}", _changes(operation)
+        case ops.CreateIndex():
+            unique = "unique, " if operation.index.unique else ""
+            return (
+                f"index {operation.index.name}",
+                f"{unique}{_table(operation)} ({', '.join(operation.index.columns)})",
+            )
+        case ops.DropIndex():
+            return f"index {_named(operation.schema, operation.name)}", DROPPED
+        case ops.RenameIndex():
+            return f"index {_named(operation.schema, operation.name)}", f"renamed to {operation.new_name}"
+        case ops.AddConstraint():
+            return operation.name or f"{CONSTRAINTS[operation.constraint]} of {_table(operation)}", _rule(operation)
+        case ops.DropConstraint():
+            return operation.name or f"{CONSTRAINTS[operation.constraint]} of {_table(operation)}", DROPPED
+        case ops.CreateType():
+            return f"type {_named(operation.schema, operation.name)}", _values(operation.values)
+        case ops.DropType():
+            return f"type {_named(operation.schema, operation.name)}", DROPPED
+        case ops.RenameType():
+            return f"type {_named(operation.schema, operation.name)}", f"renamed to {operation.new_name}"
+        case ops.AddEnumValue():
+            return f"type {_named(operation.schema, operation.name)}", f"value '{operation.value}'"
+        case ops.RenameEnumValue():
+            renamed = f"value '{operation.value}' renamed to '{operation.new_value}'"
+            return f"type {_named(operation.schema, operation.name)}", renamed
+        case ops.InsertRows():
+            return f"rows of {_table(operation)}", f"{formats.rows(operation.rows)} inserted"
+        case ops.ExecuteSql():
+            return "SQL", formats.one_line(operation.sql)
+        case _:
+            return "script", doing(operation)
+
+
 def _named(schema: str | None, name: str) -> str:
     return f"{schema}.{name}" if schema else name
 
@@ -152,12 +201,25 @@ def _constraint(added: ops.AddConstraint) -> str:
     unchecked = "" if added.valid else ", without checking existing rows"
     if added.foreign_key is not None:
         key = added.foreign_key
-        referred = f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
         deleted = f", on delete {key.on_delete.lower()}" if key.on_delete else ""
-        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {referred}{deleted}{unchecked}"
+        return f"adds {kind}{name} from {table} ({', '.join(key.columns)}) to {_referred(key)}{deleted}{unchecked}"
     if added.constraint == "check":
         return f"adds {kind}{name} to {table}: {added.definition or ''}{unchecked}"
     return f"adds {kind}{name} to {table} ({', '.join(added.columns)})"
+
+
+def _rule(added: ops.AddConstraint) -> str:
+    """Return 'foreign key, task (owner) to user (id)', 'check on task: retries >= 0' or 'primary key, task (id)'."""
+    kind, table = CONSTRAINTS[added.constraint], _table(added)
+    if added.foreign_key is not None:
+        return f"{kind}, {table} ({', '.join(added.foreign_key.columns)}) to {_referred(added.foreign_key)}"
+    if added.constraint == "check":
+        return f"{kind} on {table}: {added.definition or ''}"
+    return f"{kind}, {table} ({', '.join(added.columns)})"
+
+
+def _referred(key: ForeignKey) -> str:
+    return f"{_named(key.referred_schema, key.referred_table)} ({', '.join(key.referred_columns)})"
 
 
 def _values(values: Iterable[str]) -> str:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.summary import group_differences
 from magetui.text import formats
+from magetui.text.comparison import Compared, compare_differences
 
-FIND_OUT = "Before you stamp or migrate, find out where the differences come from."
+FIND_OUT = (
+    "Before you stamp or migrate, find out where the differences come from: 'magetui evidence' shows which revision "
+    "the schema matches, and 'magetui runs' what was run."
+)
 
 if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
@@ -26,12 +30,17 @@ MOST_NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The sentences on a verification, without credentials. `details` are the differences as (state, text)."""
+    """The sentences on a verification, without credentials.
+
+    `details` are the differences as (state, text), and `compared` the same differences by table.
+    """
 
     sentences: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
+    compared: tuple[Compared, ...]
     beside: tuple[str, ...]
     equal: bool
+    about: str  # the revisions
 
 
 def announced(chain: Chain, rehearsal: ReplayPlan, clean: Callable[[str], str]) -> tuple[str, ...]:
@@ -76,8 +85,10 @@ def judge(chain: Chain, verification: Verification, clean: Callable[[str], str])
     return Verdict(
         tuple(formats.plain(clean(sentence)) for sentence in sentences),
         tuple((state, formats.one_line(clean(text))) for state, text in details),
+        tuple(part.shown(clean) for part in compare_differences(verification.differences)),
         beside,
         verification.equal,
+        " and ".join(rehearsal.revisions) or "base",
     )
 
 

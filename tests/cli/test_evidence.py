@@ -42,9 +42,9 @@ def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path,
     before = behind.content
     text = told(magetui, mage_home, behind.url)
     assert sentences(text) == (
-        f"The schema matches {BEHIND} (Update token column type). The current revision is {BEHIND}: that matches. "
-        "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do "
-        "it."
+        f"The schema matches {BEHIND} (Update token column type). The current revision is {BEHIND}. The schema matches "
+        "it. This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless "
+        "you do it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
     assert f"applied       {BEHIND}   Update token column type  [matches, current revision]\n" in text.stdout
@@ -69,8 +69,8 @@ def test_a_current_revision_stamped_too_far_does_not_fit(magetui: Magetui, mage_
     behind.rows(f"update alembic_version set version_num = '{HEAD}'")
     text = told(magetui, mage_home, behind.url)
     assert (
-        f"The schema matches {BEHIND} (Update token column type). The current revision is {HEAD}: that does not match. "
-        in sentences(text)
+        f"The schema matches {BEHIND} (Update token column type). The current revision is {HEAD}. The schema does not "
+        "match it. " in sentences(text)
     )
     assert f"missing       {HEAD}   Create GenericJob  [current revision]\n" in text.stdout
     document = told(magetui, mage_home, behind.url, "--json").json
@@ -83,7 +83,10 @@ def test_an_empty_version_table_names_the_revision_to_stamp(
 ) -> None:
     behind.rows("delete from alembic_version")
     text = told(magetui, mage_home, behind.url)
-    assert "The version table is empty, as if nothing were applied: that does not match." in sentences(text)
+    assert (
+        "The version table is empty, so a migration would start with the first revision. But the schema shows that "
+        "revisions were applied." in sentences(text)
+    )
     assert f"  magetui stamp {BEHIND}\n" in text.stdout
 
 
@@ -114,7 +117,7 @@ def test_a_revision_half_applied_by_hand(magetui: Magetui, mage_home: Path, pg_d
         "adds permission.options (JSON, null); adds foreign key permission_user_id from permission (user_id) to user "
         "(id); "
     ) in sentences(text)
-    assert f"The current revision is {BEFORE_HALF}: that does not match." in sentences(text)
+    assert f"The current revision is {BEFORE_HALF}. The schema does not match it." in sentences(text)
     assert "magetui stamp" not in text.stdout
     assert f"partial       {HALF}" in text.stdout
     document = told(magetui, mage_home, pg_database.url, "--json").json
@@ -143,8 +146,8 @@ def test_what_the_schema_cannot_tell_apart_is_said(
     migrate_with_alembic(pg_database.url, mage_home, "90d978a8aef8")
     said = sentences(told(magetui, mage_home, pg_database.url))
     assert "The schema matches these two, which it cannot tell apart: " in said
-    assert "if a rollback or a broken run left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
-    assert "The current revision is 90d978a8aef8: that matches." in said
+    assert "if a rollback or a stopped run left value 'CONDITION_FAILED' of type blockrunstatus behind." in said
+    assert "The current revision is 90d978a8aef8. The schema matches it." in said
 
 
 def test_nothing_is_proposed_while_the_current_revision_cannot_be_read(
@@ -166,7 +169,9 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     for revision in ("rev2", "rev3"):
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     said = sentences(magetui("evidence", "--config", project.ini))
-    assert said.startswith("The schema matches rev3 and rev2. The current revisions are rev2 and rev3: they match. ")
+    assert said.startswith(
+        "The schema matches rev3 and rev2. The current revisions are rev2 and rev3. The schema matches them. "
+    )
 
 
 def test_an_empty_database_is_before_the_first_revision(
@@ -174,7 +179,8 @@ def test_an_empty_database_is_before_the_first_revision(
 ) -> None:
     assert sentences(told(magetui, mage_home, sqlite_database.url)).startswith(
         "The schema matches a database before the first revision. "
-        "There is no version table in this schema, as if nothing were applied: that matches. "
+        "There is no version table in this schema, so a migration would start with the first revision. "
+        "That is right for this schema. "
     )
     assert not sqlite_database.path.exists()
 

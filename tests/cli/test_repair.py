@@ -80,7 +80,10 @@ def test_what_is_missing_is_shown_then_done_and_the_way_to_the_head_is_free(
     common = ("--mage-path", mage_home, "--url", half.url)
     before = half.content
     contradicted = magetui("diagnose", "--json", *common).json["findings"][0]
-    assert "'finish' does its missing operations, 'undo' undoes the done ones." in contradicted["message"]
+    assert (
+        "'magetui finish' does the missing operations, and 'magetui undo' reverses the done ones."
+        in contradicted["message"]
+    )
     plan = magetui("plan", "finish", *common)
     assert plan.status == 0, plan
     assert f"finish the partially applied revision {HALF}: 5 operations" in plan.stdout

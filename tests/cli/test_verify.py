@@ -163,7 +163,7 @@ def test_what_a_rollback_left_behind_and_what_the_chain_does_not_know(
     assert "The chain does not mention table reporting, type mood: this is not a difference." in said
     pg_database.rows("create type jobtype as enum ('UPLOAD')")
     left = told(magetui, mage_home, pg_database.url, "--json", status=3).json["differences"]
-    assert left == [{"state": "too much", "message": "type jobtype"}]
+    assert left == [{"state": "extra", "message": "type jobtype"}]
 
 
 def test_a_mage_database_in_a_schema_of_its_own(

@@ -236,7 +236,7 @@ def test_nothing_of_a_revisions_own_is_said_to_be_left_behind(
     )
     incident.migrated("rev2")
     assert (
-        "It would also match rev1 (Type), if a rollback or a broken run left value 'z' of type st behind."
+        "It would also match rev1 (Type), if a rollback or a stopped run left value 'z' of type st behind."
         in " ".join(incident("evidence").stdout.split())
     )
 

@@ -67,7 +67,7 @@ def _facts(evidence: Evidence) -> Mapping[str, Any]:
     return {
         "fits": [list(revisions) for revisions in (*evidence.fits, *evidence.loosely)],
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
-        "differences": [f"{'missing' if missing else 'too much'}: {fact}" for fact, missing in evidence.differences],
+        "differences": [f"{'missing' if missing else 'extra'}: {fact}" for fact, missing in evidence.differences],
     }
 
 

@@ -5,7 +5,7 @@ Each fact is worded in this module and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from magetui.engine.evidence import verdict as verdicts
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 NAMED_AT_MOST = 5
 LOOSE_NAMED_AT_MOST = 2
 NUMBERS = ("no", "one", "two", "three", "four", "five")
+APART_FROM_LEFTOVERS = "apart from leftovers of a rollback or of a run that stopped"
 ASKS_DATABASE = "it asks the database what to do, so no schema shows what it did"
-AS_VERBS = {"missing": " is missing", "too much": " exists and should not", "different": ""}
+AS_VERBS = {"missing": " is missing", "extra": " exists and should not", "different": ""}
 NULL_STATES = {"null": "may be null", "not null": "is not null"}
 
 
@@ -35,7 +36,8 @@ def summarize(chain: Chain, evidence: Evidence) -> str:
         case verdicts.MatchesLoosely(candidates, started):
             names = _list_candidates(chain, [match.revisions for match in candidates])
             partial = "" if started is None else f" {describe_partial(chain, started)}"
-            return f"The schema matches {names}, if {name_leftovers(candidates[0])}; it matches none exactly.{partial}"
+            leftovers = f": {shorten(candidates[0].leftovers, '; ')}" if candidates[0].leftovers else ""
+            return f"The schema matches {names}, {APART_FROM_LEFTOVERS}{leftovers}.{partial}"
         case verdicts.MadeFromModels(revisions, tables, differences):
             texts = list_differences(differences)
             return (
@@ -64,8 +66,8 @@ def name_revisions(chain: Chain, revisions: Revisions) -> str:
 
 
 def name_leftovers(match: LooseMatch) -> str:
-    """Return the condition of a loose match: 'a rollback or a broken run left type entity behind'."""
-    return f"a rollback or a broken run left {shorten(match.leftovers, ' and ') or 'something'} behind"
+    """Return the condition of a loose match: 'a rollback or a stopped run left type entity behind'."""
+    return f"a rollback or a stopped run left {shorten(match.leftovers, ' and ') or 'something'} behind"
 
 
 def describe_partial(chain: Chain, partial: PartiallyApplied) -> str:
@@ -121,8 +123,8 @@ def advise_repair(evidence: Evidence) -> str | None:
     """Return which verbs repair the partially applied revision; None if there is none."""
     if evidence.partial is None:
         return None
-    undo = "" if isinstance(evidence.verdict, verdicts.MatchesLoosely) else ", 'undo' undoes the done ones"
-    return f"'finish' does its missing operations{undo}."
+    undo = "" if evidence.partial.adds_values_alone else ", and 'magetui undo' reverses the done ones"
+    return f"'magetui finish' does the missing operations{undo}."
 
 
 def advise_verify(evidence: Evidence, current: Revisions) -> str | None:
@@ -151,23 +153,37 @@ def count_differences(differences: Sequence[Difference]) -> str:
 
 
 def group_differences(differences: Sequence[Difference]) -> list[tuple[str, str]]:
-    """Return each difference as its state ('missing', 'too much' or 'different') and its text, the most telling first.
+    """Return each difference as its state ('missing', 'extra' or 'different') and its text, the most telling first.
 
     The parts of a missing table or column are left out, and two values of the same part become one difference.
     """
+    grouped = []
+    for expected, live in pair_differences(differences):
+        if expected is not None and live is not None:
+            grouped.append(("different", _contrast(live, expected)))
+        else:
+            grouped.append(("extra", str(live)) if expected is None else ("missing", str(expected)))
+    return grouped
+
+
+def pair_differences(differences: Iterable[Difference]) -> list[tuple[Fact | None, Fact | None]]:
+    """Return each difference as the expected fact and the live fact of the same place, the most telling first.
+
+    Only one of the two is None. The parts of a missing table or column are left out.
+    """
+    differences = list(differences)
     kept: list[Difference] = []
     for missing in (True, False):
         kept += [(fact, missing) for fact in without_parts(f for f, is_missing in differences if is_missing is missing)]
     expected = {fact.place: fact for fact, missing in kept if missing}
     live = {fact.place for fact, missing in kept if not missing}
-    grouped = []
+    paired: list[tuple[Fact | None, Fact | None]] = []
     for fact, missing in sorted(kept, key=lambda pair: (telling(pair[0]), not pair[1])):
-        other = expected.get(fact.place)
-        if not missing and other is not None:
-            grouped.append(("different", _contrast(fact, other)))
-        elif not missing or fact.place not in live:
-            grouped.append(("missing" if missing else "too much", str(fact)))
-    return grouped
+        if not missing:
+            paired.append((expected.get(fact.place), fact))
+        elif fact.place not in live:
+            paired.append((fact, None))
+    return paired
 
 
 def shorten(texts: Sequence[str], separator: str) -> str:
