@@ -18,7 +18,8 @@ from magetui.engine.errors import MagetuiError
 from magetui.text import formats, operations
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import ScrolledScreen
-from magetui.tui.theme import CRITICAL, GOOD, QUIET, STRONG, WARNING
+from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.widgets.evidence_rows import STATE_STYLES
 from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SQL_LINES = 400  # in each direction
 MARGIN = 4  # columns of the text's margin and the scrollbar
 UNCUT = 2_000  # columns of a script's SQL that are read; the screen cuts them at its own width
 DIRECTIONS: Mapping[Direction, str] = {"upgrade": "Up", "downgrade": "Down"}
-STATE_STYLES = {"applied": GOOD, "missing": WARNING, "partial": CRITICAL, "superseded": GOOD, "undecidable": QUIET}
+PARTS = ("header", "operations", "evidence", "sql", "source")
 FACT_STYLES = {"missing": WARNING, "still there": WARNING}
 
 
@@ -45,14 +46,13 @@ class RevisionScreen(ScrolledScreen):
     NAME = "Revision"
     ABOUT = (
         "One revision on one page: its header, its operations up and down, the evidence that the schema shows, the SQL "
-        "that it would run, and its script. To list the operations, magetui calls the script's functions with "
-        "operations that do nothing. The database is only read."
+        "that it would run, and its script. n goes to the next part, N to the one before. To list the operations, "
+        "magetui calls the script's functions with operations that do nothing. The database is only read."
     )
     BINDINGS = [
-        Binding("o", "part('operations')", "Operations", tooltip="go to its operations, up and down"),
-        Binding("e", "part('evidence')", "Evidence", tooltip="go to what the schema shows of it"),
-        Binding("s", "sql", "SQL", tooltip="render the SQL that it would run; nothing is run"),
-        Binding("v", "part('source')", "Source", tooltip="go to its script"),
+        Binding("n", "next_part", "Next part", tooltip="go to its next part: operations, evidence, SQL, script"),
+        Binding("N", "previous_part", "Previous part", tooltip="go back to the part before"),
+        Binding("S", "sql", "SQL", tooltip="render the SQL that it would run; nothing is run"),
     ]
 
     def __init__(self, revision: Revision, chain: Chain, evidence: RevisionEvidence | None = None) -> None:
@@ -141,19 +141,31 @@ class RevisionScreen(ScrolledScreen):
     def _rendered(self, steps: tuple[PlanStep, ...], problem: str = "") -> None:
         self._steps, self._problems["sql"] = steps, problem
         self._describe()
-        self.call_after_refresh(self.action_part, "sql")
+        self.call_after_refresh(self._go_to, "sql")
 
     # -- moving
 
-    def action_part(self, part: str) -> None:
+    def _go_to(self, part: str) -> None:
         self.query_one(VerticalScroll).scroll_to_widget(self.query_one(f"#{part}"), top=True, animate=False)
+
+    def _tops(self) -> dict[str, int]:
+        """Return the line of each part in the text."""
+        return {part: self.query_one(f"#{part}").virtual_region.y for part in PARTS}
+
+    def action_next_part(self) -> None:
+        line = self.query_one(VerticalScroll).scroll_offset.y
+        self._go_to(next((part for part, top in self._tops().items() if top > line), PARTS[-1]))
+
+    def action_previous_part(self) -> None:
+        line = self.query_one(VerticalScroll).scroll_offset.y
+        self._go_to(next((part for part, top in reversed(self._tops().items()) if top < line), PARTS[0]))
 
     def action_sql(self) -> None:
         if self._steps is None and not self._rendering:
             self._rendering = True
             self._describe()
             self._render_sql()
-        self.action_part("sql")
+        self._go_to("sql")
 
     # -- the parts
 
@@ -234,7 +246,7 @@ class RevisionScreen(ScrolledScreen):
         if problem := self._problems.get("sql"):
             return [*lines, *self._wrapped("  ", problem, WARNING)]
         if self._steps is None:
-            hint = "rendering the SQL …" if self._rendering else "s renders the SQL, up and down"
+            hint = "rendering the SQL …" if self._rendering else "S renders the SQL, up and down"
             return [*lines, Content.styled(f"  {hint}", QUIET)]
         for heading, step in zip(DIRECTIONS.values(), self._steps, strict=True):
             lines.append(Content.styled(f"  {heading}", STRONG))

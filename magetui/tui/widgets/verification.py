@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from textual import on, work
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 from textual.worker import Worker, get_current_worker
@@ -21,9 +22,9 @@ from magetui.text import formats
 from magetui.text.consent import Consent
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import shell_of
-from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, QUIET, STRONG
+from magetui.tui.widgets.comparison import columns_of, comparison_heading, comparison_lines
 from magetui.tui.widgets.consent import ConsentForm
-from magetui.tui.widgets.hanging import hanging
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -45,6 +46,19 @@ class VerdictView(Vertical):
         self.stage: Stage = "idle"
         self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._rehearsal: ReplayPlan | None = None
+        self._verdict: Verdict | None = None  # the one that is shown
+        self._judged_at = datetime.now()
+        self.about = ""  # the revisions that are verified, once they are known
+
+    @property
+    def counts(self) -> str:
+        """Return '3 differences: 2 missing, 1 extra', 'no differences', or '' before there is a result."""
+        from magetui.text.comparison import count_states
+
+        if self._verdict is None:
+            return ""
+        compared = self._verdict.compared
+        return f"{formats.number(len(compared), 'difference')}: {count_states(compared)}" if compared else "equal"
 
     def compose(self) -> ComposeResult:
         yield Static(id="verdict-text", markup=False)
@@ -65,10 +79,11 @@ class VerdictView(Vertical):
         self._request += 1
         self.workers.cancel_group(self, "verify")
         self._rehearsal = None
+        self.about = ""
         self._show("idle", Content(""))
 
-    def _show(self, stage: Stage, content: Content) -> None:
-        self.stage = stage
+    def _show(self, stage: Stage, content: Content, verdict: Verdict | None = None) -> None:
+        self.stage, self._verdict = stage, verdict
         self.display = stage != "idle"
         self.query_one("#verdict-text", Static).update(content)
         if stage == "asked":
@@ -113,6 +128,7 @@ class VerdictView(Vertical):
         if request != self._request:
             return
         self._rehearsal = rehearsal
+        self.about = " and ".join(rehearsal.revisions) or "base"
         if not rehearsal.needs_consent:
             self._replay(rehearsal)
             return
@@ -150,13 +166,20 @@ class VerdictView(Vertical):
     def _judged(self, request: int, verdict: Verdict) -> None:
         if request == self._request:
             self._rehearsal = None
-            self._show("shown", self._verdict_lines(verdict))
+            self._judged_at = datetime.now()
+            self._show("shown", self._verdict_lines(verdict), verdict)
+
+    @on(Resize)
+    def _fit_verdict(self) -> None:
+        if self._verdict is not None:
+            self.query_one("#verdict-text", Static).update(self._verdict_lines(self._verdict))
 
     def _verdict_lines(self, verdict: Verdict) -> Content:
         first, *others = map(shell_of(self).advise, verdict.sentences)
         width = max(30, self.size.width - 2)
         lines = [Content.styled(first, STRONG if verdict.equal else CRITICAL)]
-        for state, text in verdict.details:
-            lines += hanging(f"  {formats.difference(state):<9} ", text, width, label=WARNING)
-        at = Content.styled(f"Compared at {datetime.now():%H:%M:%S}.", QUIET)
+        if verdict.compared:
+            columns = columns_of(verdict.compared, width)
+            lines += [comparison_heading("", columns, width), *comparison_lines(verdict.compared, columns), Content("")]
+        at = Content.styled(f"Compared at {self._judged_at:%H:%M:%S}.", QUIET)
         return Content("\n").join([*lines, *map(Content, others), at])
