@@ -37,7 +37,7 @@ def verdict_of(
     current = table.rows if table is not None and table.rows is not None else ()
     if not current and evidence.is_elsewhere:
         return Verdict("The tables of the scripts do not exist here, but others do.", "Check the URL.")
-    fact = _fact(evidence, _compared_with(chain, current, matches=matches))
+    fact = _fact(evidence, _matched(chain, evidence, current, matches=matches))
     if table is not None and table.rows is None:
         return Verdict(fact, "The current revision cannot be read.")
     if describe_strangers(chain, evidence, current) is not None:
@@ -45,25 +45,24 @@ def verdict_of(
     return Verdict(fact, _step(evidence, current, command, matches=matches))
 
 
-def _fact(evidence: Evidence, current: str) -> str:  # noqa: PLR0911 - a case for each verdict
+def _fact(evidence: Evidence, matched: str) -> str:  # noqa: PLR0911 - a case for each verdict
     match evidence.verdict:
-        case verdicts.Matches(candidates):
-            return f"The schema matches {_named(candidates)}{current}."
+        case verdicts.Matches():
+            return f"The schema matches {matched}."
         case verdicts.MatchesLoosely(started=PartiallyApplied() as partial) | verdicts.MatchesPartially(partial):
             return _partial(partial)
         case verdicts.MatchesLoosely(candidates):
             left = f": {shorten(candidates[0].leftovers, ', ')}" if candidates[0].leftovers else ""
-            names = _named([match.revisions for match in candidates])
-            return f"The schema matches {names}{current}, apart from leftovers{left}."
-        case verdicts.MadeFromModels(revisions):
-            return f"The application made the tables, not the scripts: they are as at {_named([revisions])}{current}."
+            return f"The schema matches {matched}, apart from leftovers{left}."
+        case verdicts.MadeFromModels():
+            return f"The application made the tables, not the scripts. The schema matches {matched}."
         case verdicts.Unsure(partial=PartiallyApplied() as partial):
             return _partial(partial)
         case verdicts.Unsure(unread):
             return f"The schema matches no revision for sure: the script of {unread} cannot be read."
         case verdicts.NoMatch(nearest):
             count = count_differences(nearest.differences)
-            return f"The schema matches no revision. Nearest is {_named([nearest.revisions])}, with {count}."
+            return f"The schema matches no revision. Nearest is {_named((nearest.revisions,))}, with {count}."
 
 
 def _partial(partial: PartiallyApplied) -> str:
@@ -73,24 +72,27 @@ def _partial(partial: PartiallyApplied) -> str:
     return f"{downgrade}{partial.revision} is partially applied: {count}."
 
 
-def _named(candidates: tuple[Revisions, ...] | list[Revisions]) -> str:
+def _matched(chain: Chain, evidence: Evidence, current: Revisions, *, matches: bool | None) -> str:
+    """Return the revisions that the schema matches, and how the current revision compares if that is known."""
+    candidates = evidence.fits or evidence.loosely
+    several = "revisions" if len(current) > 1 else "revision"
+    named = f"current {several} {' and '.join(current)}"
+    if matches and current:
+        others = formats.number(len(candidates) - 1, "other")
+        return f"the {named}" + (f", and {others} equally well" if len(candidates) > 1 else "")
+    if chain.unknown(current):
+        return f"{_named(candidates)}, and no script has the {named}"
+    if matches is not False:
+        return _named(candidates)
+    return f"{_named(candidates)}, " + (f"not the {named}" if current else "but there is no current revision")
+
+
+def _named(candidates: tuple[Revisions, ...]) -> str:
     """Return 'a1, b2 or 3 others', where several revisions of one candidate are joined by 'and'."""
     names = [" and ".join(revisions) or BASE for revisions in candidates]
     if len(names) > LISTED_AT_MOST + 1:
         return f"{', '.join(names[:LISTED_AT_MOST])} or {len(names) - LISTED_AT_MOST} others"
-    return " or ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
-
-
-def _compared_with(chain: Chain, current: Revisions, *, matches: bool | None) -> str:
-    """Return how the current revision compares, as the end of a sentence; '' if that is not known."""
-    revisions = "revisions" if len(current) > 1 else "revision"
-    if chain.unknown(current):
-        return f", and no script has the current {revisions} {' and '.join(current)}"
-    if matches is None:
-        return ""
-    if not current:
-        return "" if matches else ", but there is no current revision"
-    return f", as the current {revisions}" if matches else f", not the current {revisions} {' and '.join(current)}"
+    return " or ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
 
 
 def _step(evidence: Evidence, current: Revisions, command: str | None, *, matches: bool | None) -> str:
@@ -107,7 +109,7 @@ def _step(evidence: Evidence, current: Revisions, command: str | None, *, matche
     if command is not None:
         certain = "When you know which revision R is right" if "stamp R" in command else "If that is right"
         return f"{certain}, '{command}' sets the current revision."
-    return f"{LISTS_ALL}, if there are any." if matches else ""
+    return "'magetui verify' compares the schema exactly." if matches else ""
 
 
 def _repair(evidence: Evidence, partial: PartiallyApplied, current: Revisions) -> str:

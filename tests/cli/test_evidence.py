@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from magetui.engine.evidence.evidence import gather_evidence
+from magetui.engine.schema.snapshot import open_reading
+from magetui.engine.target.selection import Selection
+from magetui.engine.workspace import Workspace
+from magetui.text.comparison import Compared
+from magetui.text.evidence import Conclusion, conclude
+from magetui.text.verdict import Verdict
 from tests.support.alembic_project import Revision, cycle, make_project, table, two_heads
 from tests.support.command import Magetui, Outcome
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
@@ -172,6 +179,37 @@ def test_a_current_revision_of_two_branches_is_named_whole(
     assert said.startswith(
         "The schema matches rev3 and rev2. The current revisions are rev2 and rev3. The schema matches them. "
     )
+
+
+def test_the_verdict_and_the_operations_of_each_revision_are_in_short_lines(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+) -> None:
+    project = make_project(tmp_path / "project", two_heads(), sqlite_database.url)
+    for revision in ("rev2", "rev3"):
+        assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
+    assert concluded(project.ini).verdict == Verdict(
+        "The schema matches the current revisions rev2 and rev3.", "'magetui verify' compares the schema exactly."
+    )
+    sqlite_database.rows("drop table t3")
+    sqlite_database.rows("create table _alembic_tmp_t2 (id integer)")
+    conclusion = concluded(project.ini)
+    assert conclusion.verdict == Verdict(
+        "The schema matches rev2, not the current revisions rev2 and rev3.",
+        "If that is right, 'magetui stamp rev2' sets the current revision.",
+    )
+    assert conclusion.compared["rev3"] == (Compared("missing", "table t3", "2 columns", "missing"),)
+    assert conclusion.compared["rev2"] == (
+        Compared("equal", "table t2", "2 columns", "2 columns"),
+        Compared("extra", "table _alembic_tmp_t2", "", "exists: a leftover"),
+    )
+
+
+def concluded(config: Path) -> Conclusion:
+    """Return what the evidence screen shows of a project's database."""
+    workspace = Workspace(Selection(config=str(config), trust=True))
+    with open_reading(workspace) as reading:
+        evidence = gather_evidence(reading, by_operation=True)
+        return conclude(workspace.chain, evidence, reading.overview.version_table, workspace.target.clean)
 
 
 def test_an_empty_database_is_before_the_first_revision(

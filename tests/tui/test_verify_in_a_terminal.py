@@ -38,7 +38,8 @@ def test_verify_asks_first_and_tells_every_difference(mage: PostgresDatabase, te
     terminal.resize(80, 24)
     agree(terminal)
     terminal.wait_for(rf"The live schema has \d+ differences? from the schema of {HEAD} ", 30)
-    terminal.wait_for(r"missing +index ix_user_email on user \(unique: email\)")
+    terminal.wait_for(rf"^ Verify  {HEAD}  1 difference: 1 missing ")
+    terminal.wait_for(r"EXPECTED ─+ LIVE .*^ +user\W+- index ix_user_email +unique: email +missing")
     mage.rows('create unique index ix_user_email on "user" (email)')
     terminal.press("r")
     agree(terminal)
@@ -69,7 +70,7 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press("v")
     terminal.wait_for("The verification asks first")
     agree(terminal)
-    terminal.wait_for(r"missing +table generic_job", 30)
+    terminal.wait_for(r"^ +generic_job\W+- the table +exists +missing", 30)
     terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name:\s+{mage.name}")
     assert mage.current == [BEFORE_HEAD]
     terminal.press("escape")

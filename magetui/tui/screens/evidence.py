@@ -133,6 +133,7 @@ class EvidenceScreen(OverScreen):
     def _gathered(self, chain: Chain | None, conclusion: Conclusion | None, problem: str = "") -> None:
         self._chain, self._conclusion = chain, conclusion
         self.mark_read()
+        self.set_class(conclusion is None, "unread")
         self.refresh_bindings()
         self._entitle()
         if chain is None or conclusion is None:

@@ -47,12 +47,12 @@ def columns_of(parts: Iterable[Compared], width: int) -> Columns:
         max([least, *(cell_len(text) + GAP for text in texts)])
         for least, texts in (
             (LEAST_NAME + GAP, [part.name for part in parts]),
-            (len(EXPECTED) + GAP, [part.expected for part in parts]),
+            (len(EXPECTED) + GAP + 1, [part.expected for part in parts]),
             (len(LIVE) + GAP, [part.live for part in parts]),
         )
     ]
     room = max(3 * SHORTEST, width - MARK)
-    name = min(longest[0], max(LEAST_NAME + GAP, room * 2 // 5))
+    name = min(longest[0], max(LEAST_NAME + GAP, room * 2 // 5, room - longest[1] - longest[2]))
     live = min(longest[2], (room - name) // 2)
     expected = min(longest[1], room - name - live)
     return Columns(name, expected, room - name - expected)
