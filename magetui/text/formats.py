@@ -235,11 +235,6 @@ def created_first(plan: Plan) -> Iterator[str]:
         yield f"creates the version table {plain(plan.creates_version_table)} first"
 
 
-def difference(state: str) -> str:
-    """Return the state of a difference as it is shown: 'extra' for 'too much', as JSON has it."""
-    return "extra" if state == "too much" else state
-
-
 def outcome(name: str) -> str:
     """Return 'lock timeout' for 'lock-timeout'."""
     return name.replace("-", " ")

@@ -157,7 +157,7 @@ class Text:
         if conclusion.details:
             yield ""
         for state, text in conclusion.details:
-            yield from wrapped(f"  {formats.difference(state):<9} {text}", WRAP, 12)
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
         yield ""
         for evidence in conclusion.revisions:
             revision = evidence.revision
@@ -168,7 +168,7 @@ class Text:
         first, *others = verdict.sentences
         yield from wrapped(first, WRAP)
         for state, text in verdict.details:
-            yield from wrapped(f"  {formats.difference(state):<9} {text}", WRAP, 12)
+            yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
         for sentence in others:
             yield from wrapped(sentence, WRAP)
 

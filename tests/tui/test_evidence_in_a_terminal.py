@@ -41,7 +41,7 @@ def test_a_partially_applied_revision_is_shown_expected_against_live(
 ) -> None:
     terminal = evidence_of(open_screen, partial)
     said = terminal.wait_for(rf"^ Evidence .* current {BEFORE_PARTIAL}.*{VERDICT}.*{STEP}")
-    assert re.search(rf"REVISION +SCHEMA SAYS +FOUND$.*{PARTIAL}  .*◐ partial +2 of 7", said, re.MULTILINE | re.DOTALL)
+    assert re.search(rf"REVISION +SCHEMA SAYS +FOUND.*{PARTIAL}  .*◐ partial +2 of 7", said, re.MULTILINE | re.DOTALL)
     assert re.search(rf"▶ {BEFORE_PARTIAL}  .*● applied +1 of 1", said)
     assert re.search(rf"─{PARTIAL} ─+ EXPECTED ─+ LIVE ─", said)
     assert re.search(r"^ {4,}permission\.user_id +INTEGER, null +INTEGER, null", said, re.MULTILINE)
@@ -73,7 +73,7 @@ def test_on_a_wide_terminal_the_operations_are_beside_the_list(
     terminal = evidence_of(open_screen, partial, size=(160, 40))
     terminal.wait_for(rf"REVISION .*FOUND .*─{PARTIAL} ─+ EXPECTED")
     terminal.resize(80, 24)
-    terminal.wait_for(rf"FOUND$.*^ ─{PARTIAL} ─+ EXPECTED")
+    terminal.wait_for(rf"FOUND\s*$.*^ ─{PARTIAL} ─+ EXPECTED")
 
 
 def test_undo_is_not_offered_if_only_values_of_enum_types_are_done(

@@ -79,12 +79,12 @@ def test_what_has_changed_is_read_when_a_screen_comes_back_to_the_front(
     terminal.press("escape")
     terminal.wait_for("BEHIND BY 1 · next m")
     terminal.press("e")
-    terminal.wait_for(r"▶ applied +match +rev2")
+    terminal.wait_for(r"▶ rev2 .* ● applied .* = match")
     terminal.press("?")
     terminal.wait_for("Evidence is not proof")
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     terminal.press("escape")
-    terminal.wait_for(r"▶ applied +match +rev3")
+    terminal.wait_for(r"▶ rev3 .* ● applied .* = match")
     terminal.press("escape")
     terminal.wait_for("UP TO DATE")
 

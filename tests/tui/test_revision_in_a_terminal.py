@@ -91,6 +91,7 @@ def test_what_cannot_be_read_is_a_sentence_and_the_revision_is_shown(tmp_path: P
     terminal.press("escape")
     terminal.wait_for("4 Log")
     terminal.press("2")
+    terminal.wait_for("━2 Revisions")
     terminal.wait_for("Create t2")
     terminal.press("enter")
     terminal.wait_for(r"creates table t2 \(2 columns\)")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from magetui.model.plan import ChangeVerb
     from magetui.text.evidence import Conclusion
 
+HEADING_AND_FILTER = 2  # lines of the list that are no revisions
 LEAST_LABEL = 20  # columns of the database's name in the title
 WIDE = 120  # columns from which the operations are beside the list
 LIMIT = " Changes to rows can't be seen here."
@@ -83,6 +84,7 @@ class EvidenceScreen(OverScreen):
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= WIDE, "wide")
         self._entitle()
+        self.call_after_refresh(self._fit_rows)
         self.call_after_refresh(self._show_note)
 
     @property
@@ -152,6 +154,7 @@ class EvidenceScreen(OverScreen):
             self._is_placed = True
             self._rows.select(start)
         self._show_revision()
+        self.call_after_refresh(self._fit_rows)
 
     # -- showing
 
@@ -162,6 +165,12 @@ class EvidenceScreen(OverScreen):
         label = self.magetui.database_label
         room = max(LEAST_LABEL, self.size.width - len(" Evidence   ") - cell_len(named) - 1)
         self.entitle((" Evidence", STRONG), f"   {fitted(label, min(room, cell_len(label)))}", named)
+
+    def _fit_rows(self) -> None:
+        """Give the list as many lines as it has revisions, at most half of the room if the operations are below it."""
+        wanted = len(self._conclusion.revisions) + HEADING_AND_FILTER if self._conclusion is not None else 0
+        half = self.query_one("#evidence-body").size.height // 2
+        self._rows.styles.height = "1fr" if self.has_class("wide") or not wanted else min(wanted, half)
 
     def _show_verdict(self, fact: Content, step: str = "") -> None:
         self.query_one("#verdict-fact", Static).update(fact)
