@@ -57,6 +57,8 @@ def meanings() -> dict[str, Meaning]:
     found: dict[str, Meaning] = {}
     for owner in classes():
         for binding in Binding.make_bindings(owner.__dict__.get("BINDINGS", ())):
+            if not binding.description:  # it only says why another one does nothing now
+                continue
             meaning = found.setdefault(NAMES.get(binding.key, binding.key), Meaning())
             meaning.labels.add(binding.description)
             meaning.places.add(owner.__name__)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from pyte import ByteStream
 from pyte.screens import Char
 
-from tests.support.terminal import Terminal
+from tests.support.terminal import FOREIGN, Screen, Terminal
 
 HERE = Path(__file__).resolve().parent
 SIZE = COLUMNS, LINES = 80, 24
@@ -57,10 +58,17 @@ def record() -> list[tuple[float, list[list[Char]]]]:
             terminal.press(*step.keys)
             terminal.wait_for(step.until, 60)
             terminal.wait_quiet(1.0)
-            frames.append((step.seconds, terminal.cells()))
+            frames.append((step.seconds, cells_of(terminal.output)))
         terminal.press("q")
         terminal.wait_exit()
     return frames
+
+
+def cells_of(output: bytes) -> list[list[Char]]:
+    """Return the lines of the screen after this output."""
+    screen = Screen(*SIZE)
+    ByteStream(screen).feed(FOREIGN.sub(b"", output))
+    return [[screen.buffer[y][x] for x in range(COLUMNS)] for y in range(LINES)]
 
 
 def drawn(line: Sequence[Char], y: int) -> Iterator[str]:

@@ -44,7 +44,7 @@ def key_of(action: str) -> str:
         ("To check another revision: magetui verify R", "To check another revision: s (Stamp) for R, then v"),
         (
             "Then use --in-doubt run if it was not run, or --in-doubt skip if it was.",
-            "Then use i (run it) if it was not run, or i twice (skip it) if it was.",
+            "Then use a (run it) if it was not run, or a twice (skip it) if it was.",
         ),
         ("Give it with --url. 'magetui history' lists all.", "Give it with c (Connect). 2 (Revisions) lists all."),
         # What is no advice stays as it is.

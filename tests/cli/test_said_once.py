@@ -38,7 +38,7 @@ def test_two_current_revisions_are_named_as_two(
 ) -> None:
     sqlite_database.rows("insert into alembic_version values ('rev3')")
     told = magetui(*stamped_back, "evidence")
-    assert "The current revisions are rev1 and rev3: they do not match." in told.stdout, told
+    assert "The current revisions are rev1 and rev3. The schema does not match them." in told.stdout, told
 
 
 def test_what_is_too_much_in_the_schema_is_called_extra(

@@ -177,12 +177,6 @@ class Terminal:
         with self._news:
             return self._text()
 
-    def cells(self) -> list[list[pyte.screens.Char]]:
-        """Return the lines of the screen with the style of each cell."""
-        columns, lines = self._size
-        with self._news:
-            return [[self._screen.buffer[y][x] for x in range(columns)] for y in range(lines)]
-
     def reversed_text(self) -> str:
         """Return the text in reverse video: the row at a list's cursor, a button that has the focus."""
         with self._news:

@@ -21,7 +21,7 @@ from magetui.tui.widgets.rows import Row, Rows, fitted
 if TYPE_CHECKING:
     from magetui.model.schema import Table, TableDetail
 
-MARKER, GAP = 2, 2
+ARROW, GAP = 2, 2
 NAME_WIDTH = 16  # columns that a name needs before sizes are shown beside it
 SHORTEST_BAR, LONGEST_BAR = 6, 30
 ROWS, SIZE = "ROWS", "SIZE"
@@ -137,9 +137,9 @@ def columns_of(tables: Sequence[Table], names: Sequence[str], width: int) -> Col
     """Return the widths of the columns. On a narrow pane the bar goes first, then the numbers."""
     rows = max([len(ROWS), *(len(_count(table)) for table in tables)]) + GAP
     size = max([len(SIZE), *(len(formats.size(table.bytes)) for table in tables)]) + GAP
-    room = width - MARKER - rows - size
+    room = width - ARROW - rows - size
     if room < NAME_WIDTH:
-        return Columns(max(1, width - MARKER))
+        return Columns(max(1, width - ARROW))
     longest = max(map(cell_len, names), default=0)
     bar = min(LONGEST_BAR, room - longest - GAP)
     return Columns(room, rows, size) if bar < SHORTEST_BAR else Columns(room - bar - GAP, rows, size, bar)

@@ -12,8 +12,8 @@ def bar_of(value: float, most: float, width: int) -> str:
     """Return a bar for `value`, where `most` fills `width` columns. A value above 0 has at least half of one."""
     if value <= 0 or most <= 0 or width <= 0:
         return ""
-    halves = max(1, min(width * 2, round(value / most * width * 2)))
-    return FULL * (halves // 2) + HALF * (halves % 2)
+    steps = max(1, min(width * 2, round(value / most * width * 2)))
+    return FULL * (steps // 2) + HALF * (steps % 2)
 
 
 def gauge(value: float, most: float, width: int) -> str:

@@ -1,4 +1,4 @@
-"""SQL for the screen: keywords, strings and comments are told apart, and long lines have a hanging indent."""
+"""SQL for the screen: keywords, strings and comments look different, and long lines have a hanging indent."""
 
 from __future__ import annotations
 
