@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
     from magetui.backends.backup import BackupJob, BackupOptions
     from magetui.backends.scratch import Scratch, ScratchRequest
-    from magetui.model.schema import Counted, EnumType, Leftover, Table, TableDetail, VersionTable, Wanted
+    from magetui.model.schema import (
+        Counted,
+        EnumType,
+        FirstRows,
+        Leftover,
+        Table,
+        TableDetail,
+        VersionTable,
+        Wanted,
+    )
     from magetui.model.schema_change import SchemaObject
     from magetui.model.server import Failure, ServerFacts, Timeouts
     from magetui.model.sessions import MutexHolder, Session, StatementProgress
@@ -199,6 +208,15 @@ class Catalog(Protocol):
         """
         return Found(problem="rows are not looked at on this kind of database")
 
+    def first_rows(self, connection: Connection, table: Table) -> FirstRows:
+        """Return the first `FIRST_ROWS` rows of a table. The server cuts each value, so that no long value is sent.
+
+        Nothing but the server's own functions is called, and no locked table is waited for.
+        """
+        from magetui.model.schema import FirstRows
+
+        return FirstRows(problem="rows are not read on this kind of database")
+
     def castable(self, connection: Connection, old: str, new: str) -> Castable | None:
         """Return how the server turns values of one built-in type into another; None if it is not known."""
         return None
@@ -212,6 +230,13 @@ class Sessions(Protocol):
 
         Sessions of other databases are included if they block a session of this database. Times are in milliseconds.
         """
+
+    def lock_names(self, connection: Connection, table: Table) -> frozenset[str] | None:
+        """Return the names that `sessions` uses for the locks on a table. None: each lock is on the complete database.
+
+        A name without a schema may also be another schema's table, if the dialect does not say which one it is.
+        """
+        return frozenset((table.name, f"{table.schema}.{table.name}"))
 
     def session_waits(self, connection: Connection, pid: int) -> bool:
         """Return whether the session waits for a lock. Cheap enough to ask several times a second."""

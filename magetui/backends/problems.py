@@ -12,6 +12,7 @@ NO_TIME_TO_COUNT = "there was no time left to count"
 COUNTING_TOOK_TOO_LONG = "counting took too long"
 NO_TIME_TO_LOOK = "there was no time left to look at the rows"
 LOOKING_TOOK_TOO_LONG = "looking at the rows took too long"
+READING_TOOK_TOO_LONG = "reading the rows took too long"
 DATABASE_IS_LOCKED = "somebody has the database locked"
 TABLE_IS_LOCKED = "somebody has the table locked"
 

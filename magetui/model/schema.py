@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 BATCH_PREFIX = "_alembic_tmp_"  # of the copy that Alembic's batch operations make of a table
+FIRST_ROWS = 50  # rows of a table that are read for an operator
+SHOWN_CHARACTERS = 40  # of a value in such a row; the server sends one more if the value is longer
+CREDENTIAL = re.compile(
+    r"passw|passphrase|secret|credential|(^|_)(token|salt|pwd)s?$|(private|api|access|encryption)_?key", re.IGNORECASE
+)  # in the name of a column whose values are not read
+SHOWN_BYTES = 16  # of a value that is no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,35 @@ class SchemaSketch:
     complete: bool = True
     enums: tuple[EnumType, ...] = ()
     default_schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A value that is no text: the hexadecimal digits of its first bytes, and the number of all its bytes."""
+
+    digits: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A value of a column that is named like a credential. The value was not read."""
+
+
+Value = str | Binary | Hidden | None  # None is null
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """Some rows of a table, in no order. A text is cut after `SHOWN_CHARACTERS` and one more.
+
+    If the rows could not be read, `problem` says why.
+    """
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Value, ...], ...] = ()
+    has_more: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from magetui.backends.backup import BackupJob, BackupOptions
     from magetui.backends.scratch import Scratch, ScratchRequest
+    from magetui.model.schema import FirstRows, Table
     from magetui.model.schema_change import SchemaObject
     from magetui.model.sessions import MutexHolder, StatementProgress
 
@@ -67,6 +68,7 @@ class PostgreSQL(Backend):
     castable = staticmethod(surroundings.castable)
     surroundings = staticmethod(surroundings.surroundings)
 
+    lock_names = staticmethod(sessions.lock_names)
     session_waits = staticmethod(sessions.session_waits)
     session_exists = staticmethod(sessions.session_exists)
     cancel = staticmethod(sessions.cancel)
@@ -77,6 +79,11 @@ class PostgreSQL(Backend):
         from magetui.backends.postgresql.objects import schema_objects
 
         return schema_objects(connection)
+
+    def first_rows(self, connection: Connection, table: Table) -> FirstRows:
+        from magetui.backends.postgresql.rows import first_rows
+
+        return first_rows(connection, table)
 
     def progress(self, connection: Connection, pid: int) -> StatementProgress | None:
         from magetui.backends.postgresql.progress import progress

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from magetui.backends.postgresql.query import fetch, statement
 from magetui.model.lock_modes import conflict, lock_mode
 from magetui.model.names import literal
+from magetui.model.schema import Table
 from magetui.model.sessions import PREPARED, HeldLock, LockWait, Session
 
 LOCK_KINDS = {  # pg_locks.locktype in words
@@ -29,6 +30,11 @@ STAKES = -2  # the index of the column
 SIGNAL_SQL = """
 select {function}(pid) from pg_stat_get_activity(%(pid)s)
 where (%(began)s::text is null or backend_start::text = %(began)s or backend_start is null)
+"""
+LOCK_NAME_SQL = """
+select case when pg_table_is_visible(c.oid) then c.relname::text else concat(n.nspname, '.', c.relname) end
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relname = %(name)s and n.nspname = coalesce(%(schema)s, current_schema())
 """
 
 
@@ -94,6 +100,12 @@ def _prepared(connection: Connection) -> list[Session]:
             query_ms=None,
         )
     ]
+
+
+def lock_names(connection: Connection, table: Table) -> frozenset[str]:
+    """See `Sessions.lock_names`. The name has no schema if search_path finds the table without it."""
+    found = fetch(connection, LOCK_NAME_SQL, {"schema": table.schema, "name": table.name})
+    return frozenset(name for (name,) in found)
 
 
 def session_waits(connection: Connection, pid: int) -> bool:

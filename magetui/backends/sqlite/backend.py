@@ -20,6 +20,7 @@ from magetui.backends.sqlite import catalog, connections, counts, failures, sess
 from magetui.backends.sqlite.async_driver import driver_of
 from magetui.backends.sqlite.files import DATABASE_LIST_SQL, database_path, main_file
 from magetui.backends.sqlite.mutex import LockFile, holder_of
+from magetui.model.schema import FirstRows, Table
 from magetui.model.server import Timeouts
 from magetui.model.sessions import MutexHolder
 
@@ -52,6 +53,14 @@ class SQLite(Backend):
     surroundings = staticmethod(surroundings.surroundings)
 
     sessions = staticmethod(sessions.sessions)
+
+    def first_rows(self, connection: Connection, table: Table) -> FirstRows:
+        from magetui.backends.sqlite.rows import first_rows
+
+        return first_rows(connection, table)
+
+    def lock_names(self, connection: Connection, table: Table) -> None:
+        """See `Sessions.lock_names`: SQLite locks the complete file."""
 
     def mutex(self, url: URL, key: int, application_name: str, note: str) -> Mutex:  # noqa: ARG002
         return LockFile(database_path(url), note)

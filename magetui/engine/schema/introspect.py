@@ -20,6 +20,12 @@ def list_tables(workspace: Workspace, schema: str | None = None) -> tuple[Table,
         return workspace.backend.tables(connection, schema)
 
 
+def describe_tables(workspace: Workspace) -> tuple[TableDetail, ...]:
+    """Return the details of all tables. Raises `ConnectError`."""
+    with workspace.reading() as connection:
+        return workspace.backend.table_details(connection)
+
+
 def describe_table(workspace: Workspace, name: str, schema: str | None = None) -> tuple[TableDetail, ...]:
     """Return the table of that name from each schema that has one. Raises `UsageError` if no schema has one."""
     with workspace.reading() as connection:
