@@ -15,6 +15,7 @@ ACTIONS: Mapping[str, str] = {
     "trust": "T",
     "zoom": "z",
     "copy": "y",
+    "copy-all": "Y",
     "write": "w",
     "connection": "1",
     "revisions": "2",

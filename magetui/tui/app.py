@@ -19,7 +19,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.text import formats
 from magetui.tui import jobs, messages
 from magetui.tui.backup_job import BackupJob
-from magetui.tui.commands import VerbCommands
+from magetui.tui.commands import FoundObjects, VerbCommands
 from magetui.tui.engine_loader import load_engine, load_reading
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     from magetui.engine.runs.start import Limits
     from magetui.engine.target.selection import Selection
     from magetui.model.plan import ChangeVerb, Loss, Plan
+    from magetui.tui.widgets.rows import Rows
     from magetui.tui.widgets.sessions import SessionRows
 
 
+LONGEST_NOTICE = 60  # characters of a copied item
 STATE_SECONDS = 2.0  # a state that takes longer does not delay the past runs
 READERS = frozenset({"state", "quiet", "start"})  # the workers that read the state, or that start what will change it
 
@@ -54,7 +56,7 @@ class MagetuiApp(Shell):
     """Holds the operator's selection and the latest diagnosis. The screens hold what they show."""
 
     TITLE = "magetui"
-    COMMANDS = {VerbCommands}
+    COMMANDS = {VerbCommands, FoundObjects}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     NOTIFICATION_TIMEOUT = 8  # seconds; the log keeps the text for longer
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -211,6 +213,18 @@ class MagetuiApp(Shell):
         if not self._is_past(message):
             self.main_screen.query_one(SchemaPane).show_details(message.details)
 
+    def on_schema_pane_columns_wanted(self) -> None:
+        self.read_columns(self.selection)
+
+    @work(thread=True, exclusive=True, group="columns", exit_on_error=False)
+    def read_columns(self, selection: Selection) -> None:
+        load_engine()
+        self._post(jobs.columns(self.open_workspace(selection)))
+
+    def on_columns_read(self, message: messages.ColumnsRead) -> None:
+        if not self._is_past(message):
+            self.main_screen.query_one(SchemaPane).show_columns(message.details)
+
     # -- reading the runs
 
     @work(thread=True, group="runs", exit_on_error=False)
@@ -314,6 +328,15 @@ class MagetuiApp(Shell):
         from magetui.tui.session_actions import ask_to_signal
 
         ask_to_signal(self, message.session, message.action, message.rows)
+
+    # -- copying
+
+    def on_rows_copy_wanted(self, message: Rows.CopyWanted) -> None:
+        """Copy an item of a list, or the complete list. The notice says what was copied."""
+        self.copy_to_clipboard(message.text)
+        lines = formats.number(len(message.text.splitlines()), "line")
+        what = f"the complete pane ({lines})" if message.complete else formats.one_line(message.text, LONGEST_NOTICE)
+        self.notify(f"Copied {what}, if the terminal allows it (OSC 52).", timeout=3, markup=False)
 
     # -- the other screens
 

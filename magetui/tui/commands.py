@@ -1,18 +1,27 @@
-"""The command palette: every verb that has a key on the screen, and three commands of the screen itself."""
+"""The command palette: every verb that has a key on the screen, three commands of the screen itself, and everything
+that has a screen of its own: tables, revisions, runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.screen import Screen
 
+from magetui.text import formats
+from magetui.tui.panes.log import LogPane
+from magetui.tui.panes.schema import SchemaPane
 from magetui.tui.screens.main import MainScreen
 from magetui.tui.verb_keys import action_of
 from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
+    from magetui.engine.revisions.graph import Chain
+    from magetui.engine.revisions.headers import Revision
+    from magetui.model.schema import Table
     from magetui.tui.shell import Shell
 
 EXTRAS = (
@@ -47,3 +56,53 @@ class VerbCommands(Provider):
             score = max(matcher.match(title), matcher.match(about))
             if score > 0:
                 yield Hit(score, matcher.highlight(title), command, help=about)
+
+
+class FoundObjects(Provider):
+    """Find the tables, revisions and runs that the main screen lists, and open their screens."""
+
+    def _objects(self) -> Iterator[tuple[str, str, Callable[[], Screen[None]]]]:
+        """Yield the title of each object, what it is, and a function that makes its screen."""
+        main, chain = self.screen, cast("Shell", self.app).chain
+        if not isinstance(main, MainScreen):
+            return
+        for table in main.query_one(SchemaPane).tables:
+            facts = ", ".join(part for part in (formats.rows(table.rows), formats.size(table.bytes)) if part)
+            yield f"Table {formats.plain(table.name)}", facts, partial(_table_screen, table)
+        if chain is not None:
+            for revision in chain.revisions:
+                title = f"Revision {formats.plain(revision.revision)}"
+                yield title, formats.plain(revision.message), partial(_revision_screen, revision, chain)
+        for number, text in main.query_one(LogPane).runs:
+            yield f"Run {number}", text, partial(_run_screen, number)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for title, about, make in self._objects():
+            score = max(matcher.match(title), matcher.match(about))
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), partial(self._open, make), help=about)
+
+    def _open(self, make: Callable[[], Screen[None]]) -> None:
+        self.app.push_screen(make())
+
+
+# The screens are imported when one is opened: the palette must not delay the first paint.
+
+
+def _table_screen(table: Table) -> Screen[None]:
+    from magetui.tui.screens.table import TableScreen
+
+    return TableScreen(table)
+
+
+def _revision_screen(revision: Revision, chain: Chain) -> Screen[None]:
+    from magetui.tui.screens.revision import RevisionScreen
+
+    return RevisionScreen(revision, chain)
+
+
+def _run_screen(number: int) -> Screen[None]:
+    from magetui.tui.screens.run import RunScreen
+
+    return RunScreen(number)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.errors import MagetuiError, RunNotFoundError, StateError
 from magetui.tui.messages import (
     ActionFailed,
+    ColumnsRead,
     DetailsRead,
     ReadingFailed,
     RunEnded,
@@ -122,6 +123,16 @@ def details(workspace: Workspace, schema: str | None, name: str) -> Iterator[Mes
         yield DetailsRead(workspace.selection, describe_table(workspace, name, schema))
     except MagetuiError as error:
         yield ActionFailed("schema", error.message)
+
+
+def columns(workspace: Workspace) -> Iterator[Message]:
+    """Read the details of all tables, so that their columns can be searched."""
+    from magetui.engine.schema.introspect import describe_tables
+
+    try:
+        yield ColumnsRead(workspace.selection, describe_tables(workspace))
+    except MagetuiError as error:
+        yield ColumnsRead(workspace.selection, error.message)
 
 
 def past_runs(workspace: Workspace, *, requested: bool) -> Iterator[Message]:

@@ -59,6 +59,13 @@ class DetailsRead(Answer):
 
 
 @dataclass
+class ColumnsRead(Answer):
+    """The columns of all tables were read, or a sentence says why not."""
+
+    details: tuple[TableDetail, ...] | str
+
+
+@dataclass
 class RunsRead(Message):
     records: tuple[RunRecord, ...]
     requested: bool  # true if the operator asked for the runs screen

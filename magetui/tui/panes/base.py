@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -44,6 +45,12 @@ class Pane(Vertical):
     def focus_content(self) -> None:
         """Give the pane's main widget the focus."""
 
+    @on(Rows.CopyWanted)
+    def _copy_pane(self, message: Rows.CopyWanted) -> None:
+        """Copy more than the list, if the pane has more."""
+        if message.complete:
+            message.text = self.text
+
     @property
     def text(self) -> str:
         """The pane's content as plain text."""
@@ -84,6 +91,6 @@ class RowsPane(Pane):
         self.rows.show(lambda width: [wrapped_row(f"{PROBLEM}read", message, hanging("", message, width, QUIET))])
 
 
-def wrapped_row(key: str, text: str, lines: list[Content]) -> Row:
-    """Return a row of several lines, since a list cuts each line at the right edge. The filter searches `text`."""
-    return Row(key, Content("\n").join(lines), text)
+def wrapped_row(key: str, text: str, lines: list[Content], copied: str = "") -> Row:
+    """Return a row of several lines, since a list cuts each line at the right edge. Find searches `text`."""
+    return Row(key, Content("\n").join(lines), text, copied or formats.plain(text))

@@ -239,10 +239,11 @@ def finding_rows(diagnosis: Diagnosis, width: int, key_of: KeyOf, advise: Callab
         content = Content.assemble(
             (f"{MARKS[finding.severity]} ", style), (line[:code], style), line[code:], (shown, STRONG)
         )
-        rows.append(Row(f"{number} {finding.code}", content, text))
+        copied = formats.plain(f"{finding.code}  {advise(finding.message)}")
+        rows.append(Row(f"{number} {finding.code}", content, text, copied))
         before = key
     facts = "   ".join(re.sub(r" {2,}", " ", line.plain) for line in _connection_lines(diagnosis))
-    rows.append(Row(CONNECTION, Content.styled(fitted(f"  {CONNECTION}  {facts}", width), QUIET), facts))
+    rows.append(Row(CONNECTION, Content.styled(fitted(f"  {CONNECTION}  {facts}", width), QUIET), facts, facts))
     return rows
 
 

@@ -69,6 +69,11 @@ class LogPane(RowsPane):
         index = key.removeprefix(ENTRY)
         return self._entries[int(index)] if index.isdigit() and int(index) < len(self._entries) else None
 
+    @property
+    def runs(self) -> list[tuple[int, str]]:
+        """The number and the text of each run in the log, the latest first."""
+        return [(entry.run, formats.plain(entry.text)) for entry in reversed(self._entries) if entry.run is not None]
+
     def _show(self) -> None:
         entries, database = list(self._entries), self._database
         latest = entries[-1] if entries else None
@@ -113,5 +118,6 @@ def log_rows(entries: Sequence[Entry], width: int, database: str | None) -> list
             (f"{entry.took:>11}", QUIET),
         )
         key = f"{RUN}{entry.run}" if entry.run is not None else f"{ENTRY}{number}"
-        rows.append(Row(key, content, f"{entry.verb} {texts[0]}"))
+        copied = texts[0] if entry.run is None else str(entry.run)
+        rows.append(Row(key, content, f"{entry.verb} {texts[0]}", formats.plain(copied)))
     return rows

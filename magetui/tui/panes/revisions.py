@@ -129,7 +129,8 @@ def revision_rows(
     ]
     for unknown in chain.unknown(current):
         text = f"{unknown}  is the database's current revision, and no script has it"
-        rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, hanging("▶ ? ", text, width, label=CRITICAL)))
+        lines = hanging("▶ ? ", text, width, label=CRITICAL)
+        rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, lines, formats.plain(unknown)))
     lanes, columns, releases = lanes_of(chain), columns_of(chain, width), releases_of(chain)
     for revision in chain.revisions:
         name = revision.revision

@@ -31,19 +31,28 @@ ORDERS = ("name", "size", "rows")
 class SchemaPane(RowsPane):
     NUMBER, NAME = 3, "Schema"
     ABOUT = (
-        "The tables of the database, with the server's estimate of their rows. Enter on a table shows its columns, "
-        "indexes, keys and constraints."
+        "The tables of the database, with the server's estimate of their rows. Enter opens a table: its columns, "
+        "indexes, keys, constraints, the locks on it and its first rows. Space unfolds and folds the table here. Find "
+        "searches the names of all tables and of all their columns."
     )
 
     EMPTY = "no tables"
-    BINDINGS = [Binding("o", "sort", "Sort", show=False, tooltip="sort by name, by size or by rows, in turn")]
+    BINDINGS = [
+        Binding("o", "sort", "Sort", show=False, tooltip="sort by name, by size or by rows, in turn"),
+        Binding("space", "fold", "Unfold", show=False, tooltip="unfold or fold the table at the cursor"),
+        Binding("right", "fold(True)", "Unfold", show=False, tooltip="unfold the table at the cursor"),
+        Binding("left", "fold(False)", "Fold", show=False, tooltip="fold the table at the cursor"),
+    ]
 
     @dataclass
     class TableWanted(Message):
-        """A table was opened, and its details must be read."""
+        """A table was unfolded, and its details must be read."""
 
         schema: str | None
         name: str
+
+    class ColumnsWanted(Message):
+        """The operator searches, and the columns of all tables must be read."""
 
     def __init__(self) -> None:
         super().__init__("schema", "schema-rows")
@@ -51,6 +60,7 @@ class SchemaPane(RowsPane):
         self._details: dict[str, TableDetail] = {}
         self._open: set[str] = set()
         self._one_schema = True
+        self._is_searched = False  # whether the columns of all tables are wanted
         self._order = ORDERS[0]
 
     def show_tables(self, tables: Sequence[Table]) -> None:
@@ -60,6 +70,8 @@ class SchemaPane(RowsPane):
         self._open &= set(self._tables)
         self._entitle()
         self._show()
+        if self._is_searched:
+            self._search_columns()
         for key in self._open:
             self._request_details(key)
 
@@ -83,19 +95,46 @@ class SchemaPane(RowsPane):
         self._details |= {key_of(detail.table): detail for detail in details}
         self._show()
 
-    @on(Rows.Opened)
-    def _opened(self, event: Rows.Opened) -> None:
-        key = event.key.split("\0")[0]
-        if key not in self._tables:
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(self._tables.values())
+
+    @property
+    def selected(self) -> Table | None:
+        """The table at the cursor, or the table that the row at the cursor is a part of."""
+        return self._tables.get((self.rows.selected or "").split("\0")[0])
+
+    def action_fold(self, unfold: bool | None = None) -> None:
+        """Unfold or fold the table at the cursor. None: the other way."""
+        if self.selected is None:
             return
-        if key in self._open:
+        key = key_of(self.selected)
+        if unfold is None:
+            unfold = key not in self._open
+        if not unfold:
             self._open.discard(key)
-        else:
+        elif key not in self._open:
             self._open.add(key)
             if key not in self._details:
                 self._request_details(key)
         self._show()
-        self.rows.select(key)
+        if not unfold:
+            self.rows.select(key)
+
+    # -- searching the columns
+
+    @on(Rows.FindStarted)
+    def _search_columns(self) -> None:
+        self._is_searched = True
+        if not self._details.keys() >= self._tables.keys():
+            self.rows.note_search("searching columns …  ")
+            self.post_message(self.ColumnsWanted())
+
+    def show_columns(self, details: Sequence[TableDetail] | str) -> None:
+        """Find columns, too, or show that they could not be read."""
+        self.rows.note_search("columns not read  " if isinstance(details, str) else "")
+        if not isinstance(details, str):
+            self.show_details(details)
 
     def _request_details(self, key: str) -> None:
         table = self._tables[key]
@@ -107,7 +146,9 @@ class SchemaPane(RowsPane):
         names = [_name(table, qualified=qualified) for table in tables.values()]
         order = self._order
         self.rows.show(
-            lambda width: schema_rows(tables, details, opened, width, qualified=qualified, order=order),
+            lambda width: schema_rows(
+                tables, details, opened, width, qualified=qualified, order=order, sought=self.rows.sought
+            ),
             lambda width: schema_heading(columns_of(list(tables.values()), names, width)),
         )
 
@@ -172,13 +213,20 @@ def schema_rows(
     *,
     qualified: bool,
     order: str = "name",
+    sought: str = "",
 ) -> list[Row]:
-    """Return a row for each table, and below an open table a row for each of its parts."""
+    """Return a row for each table, and below an open table a row for each of its parts.
+
+    Below another table, there are its columns that have the text `sought`.
+    """
     rows: list[Row] = []
     names = {key: _name(table, qualified=qualified) for key, table in tables.items()}
     columns = columns_of(list(tables.values()), list(names.values()), width)
     largest = max((table.bytes or 0 for table in tables.values()), default=0)
-    for key in in_order(tables, order):
+    keys = in_order(tables, order)
+    if sought:  # a table whose name starts with the text, or has it, is likelier meant than one with such a column
+        keys.sort(key=lambda key: (not names[key].lower().startswith(sought), sought not in names[key].lower()))
+    for key in keys:
         table = tables[key]
         bar = bar_of(table.bytes or 0, largest, columns.bar)
         numbers = [
@@ -193,12 +241,14 @@ def schema_rows(
             (numbers[1], BAR),
             numbers[2],
         )
-        rows.append(Row(key, content, names[key]))
+        rows.append(Row(key, content, names[key], names[key]))
         if key in opened:
             if key in details:
                 rows.extend(_detail_rows(key, names[key], details[key], width))
             else:
-                rows.append(Row(f"{key}\0…", Content.styled("    reading …", QUIET), names[key]))
+                rows.append(Row(f"{key}\0…", Content.styled("    reading …", QUIET), names[key], names[key], key))
+        elif sought and key in details:
+            rows.extend(_column_rows(key, details[key], width, sought))
     return rows
 
 
@@ -207,26 +257,12 @@ def _name(table: Table, *, qualified: bool) -> str:
 
 
 def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[Row]:
-    rows: list[Row] = []
+    rows = _column_rows(key, detail, width, table=table)
 
-    def add(content: Content) -> None:
-        rows.append(Row(f"{key}\0{len(rows)}", content, f"{table} {content.plain}"))
+    def add(content: Content, name: str | None) -> None:
+        copied = formats.plain(name or content.plain.strip())
+        rows.append(Row(f"{key}\0{len(rows)}", content, f"{table} {content.plain}", copied, key))
 
-    name_width = min(max((len(c.name) for c in detail.columns), default=8), max(8, width // 2 - 6)) + 2
-    for column in detail.columns:
-        facts = [
-            "" if column.nullable else "not null",
-            "primary key" if column.name in detail.primary_key else "",
-            f"default {formats.one_line(column.default)}" if column.default else "",
-        ]
-        add(
-            Content.assemble(
-                "    ",
-                fitted(formats.plain(column.name), name_width),
-                formats.plain(column.type),
-                ("  " + "  ".join(fact for fact in facts if fact), QUIET),
-            )
-        )
     for index in detail.indexes:
         kind = "unique index" if index.unique else "index"
         add(
@@ -234,12 +270,38 @@ def _detail_rows(key: str, table: str, detail: TableDetail, width: int) -> list[
                 (f"    {kind} ", QUIET),
                 formats.plain(f"{index.name} ({', '.join(index.columns)})"),
                 ("" if index.valid else "  INVALID", CRITICAL),
-            )
+            ),
+            index.name,
         )
     for foreign in detail.foreign_keys:
         refers = f"({', '.join(foreign.columns)}) → {foreign.referred_table} ({', '.join(foreign.referred_columns)})"
-        add(Content.assemble(("    foreign key ", QUIET), formats.plain(f"{foreign.name or ''} {refers}".strip())))
+        text = formats.plain(f"{foreign.name or ''} {refers}".strip())
+        add(Content.assemble(("    foreign key ", QUIET), text), foreign.name)
     for constraint in detail.constraints:
         text = formats.one_line(f"{constraint.name or ''} {constraint.definition}".strip())
-        add(Content.assemble((f"    {constraint.kind} ", QUIET), text))
+        add(Content.assemble((f"    {constraint.kind} ", QUIET), text), constraint.name)
+    return rows
+
+
+def _column_rows(key: str, detail: TableDetail, width: int, sought: str = "", table: str = "") -> list[Row]:
+    """Return a row for each column whose name has the text `sought`. The rows are found by the table's name, too."""
+    name_width = min(max((len(c.name) for c in detail.columns), default=8), max(8, width // 2 - 6)) + 2
+    rows = []
+    for number, column in enumerate(detail.columns):
+        name = formats.plain(column.name)
+        if sought not in name.lower():
+            continue
+        facts = [
+            "" if column.nullable else "not null",
+            "primary key" if column.name in detail.primary_key else "",
+            f"default {formats.one_line(column.default)}" if column.default else "",
+        ]
+        content = Content.assemble(
+            "    ",
+            fitted(name, name_width),
+            formats.plain(column.type),
+            ("  " + "  ".join(fact for fact in facts if fact), QUIET),
+        )
+        search = f"{table} {content.plain}" if table else name
+        rows.append(Row(f"{key}\0{number}", content, search, name, key))
     return rows

@@ -85,7 +85,9 @@ class MainScreen(Screen[None]):
         Binding("c", "app.connect", "Connect", tooltip="connect to another database", id="connect"),
         Binding("T", "app.trust", "Trust", show=False, tooltip="decide whether the project's code may run", id="trust"),
         Binding("z", "zoom", "Zoom", show=False, tooltip="give this pane the complete screen, and back", id="zoom"),
-        Binding("y", "copy", "Copy", show=False, tooltip="copy this pane's text (OSC 52)", id="copy"),
+        # For a pane that shows no list now: a list has the keys itself.
+        Binding("y", "copy_pane", "Copy", show=False, tooltip="copy the selected item (OSC 52)", id="copy"),
+        Binding("Y", "copy_pane", "Copy all", show=False, tooltip="copy the complete pane (OSC 52)", id="copy-all"),
         Binding("w", "write", "Write", show=False, tooltip="write this pane's text to a file", id="write"),
     ]
 
@@ -243,6 +245,14 @@ class MainScreen(Screen[None]):
         if entry is not None:
             self.app.push_screen(TextScreen(f"{entry.at}  {entry.verb}  {entry.took}", Content(entry.text)))
 
+    @on(Rows.Opened, "#schema-rows")
+    def _table_opened(self) -> None:
+        table = self.query_one(SchemaPane).selected
+        if table is not None:
+            from magetui.tui.screens.table import TableScreen
+
+            self.app.push_screen(TableScreen(table))
+
     @on(Rows.Opened, "#revision-rows")
     def _revision_opened(self, event: Rows.Opened) -> None:
         chain = shell_of(self).chain
@@ -359,9 +369,8 @@ class MainScreen(Screen[None]):
 
     # -- copying and writing
 
-    def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self.unfolded.text)
-        self.notify("Copied, if the terminal allows it (OSC 52).", timeout=3)
+    def action_copy_pane(self) -> None:
+        self.post_message(Rows.CopyWanted(self.unfolded.text, complete=True))
 
     def action_write(self) -> None:
         pane = self.unfolded

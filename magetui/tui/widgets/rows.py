@@ -1,4 +1,4 @@
-"""A list of rows with a filter, plain-letter keys, and a cursor that stays on its row when the rows change."""
+"""A list of rows with a search, plain-letter keys, and a cursor that stays on its row when the rows change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
@@ -23,15 +23,22 @@ from magetui.tui.widgets.fields import Field
 SCROLLBAR = 2
 TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are copied, until no row is cut
 UNCUT = 5_000
+FOUND = "bold underline"  # which is seen in the row at the cursor, too
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. `key` stays the same when the content changes; the filter searches `search`."""
+    """One row. `key` stays the same when the content changes; find searches `search`, and `y` copies `copied`.
+
+    The part `of` another row is shown only together with that row. A heading has no cursor, and is never found.
+    """
 
     key: str
     content: Content
     search: str
+    copied: str = ""  # without it, the key is copied
+    of: str = ""
+    is_heading: bool = False
 
 
 class Lines(OptionList):
@@ -62,11 +69,13 @@ class Lines(OptionList):
 
 
 class Rows(Vertical):
-    """The list and its filter. Posts `Rows.Opened` on enter."""
+    """The list and its search. Posts `Rows.Opened` on enter."""
 
     BINDINGS = [
-        Binding("slash", "filter", "Filter", show=False, key_display="/", tooltip="show only rows with this text"),
-        Binding("escape", "clear_filter", "Clear filter", show=False),
+        Binding("slash", "filter", "Find", show=False, key_display="/", tooltip="show only rows with this text"),
+        Binding("escape", "clear_filter", "Clear find", show=False),
+        Binding("y", "copy_item", "Copy", show=False, tooltip="copy the selected item (OSC 52)", id="copy"),
+        Binding("Y", "copy_list", "Copy all", show=False, tooltip="copy the complete pane (OSC 52)", id="copy-all"),
     ]
 
     @dataclass
@@ -90,6 +99,23 @@ class Rows(Vertical):
         def control(self) -> Rows:
             return self.rows
 
+    @dataclass
+    class FindStarted(Message):
+        """The operator started to search the list."""
+
+        rows: Rows
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
+
+    @dataclass
+    class CopyWanted(Message):
+        """The operator wants to copy `text`: the selected item, or the `complete` list with what belongs to it."""
+
+        text: str
+        complete: bool
+
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
         super().__init__(id=id)
         self._build: Callable[[int], Sequence[Row]] = lambda _width: ()
@@ -99,6 +125,7 @@ class Rows(Vertical):
         self._empty = empty
         self._shown_once = False
         self._filter = ""
+        self._note = ""  # beside the number of matches
 
     def compose(self) -> ComposeResult:
         heading = Static(classes="heading", markup=False)
@@ -115,6 +142,16 @@ class Rows(Vertical):
         """The key of the row at the cursor."""
         option = self.lines.highlighted_option
         return option.id if option is not None else None
+
+    @property
+    def lines_needed(self) -> int:
+        """The lines that all rows need."""
+        return sum(row.content.plain.count("\n") + 1 for row in self._rows)
+
+    @property
+    def sought(self) -> str:
+        """The text that the operator searches for, in lower case; '' without a search."""
+        return self._filter.lower()
 
     @property
     def text(self) -> str:
@@ -167,17 +204,38 @@ class Rows(Vertical):
             heading.update(text)
 
     def _shown(self) -> Sequence[Row]:
-        return self._matching(self._rows)
+        shown = self._matching(self._rows)
+        if not self.sought:
+            return shown
+        found = re.compile(re.escape(self.sought), re.IGNORECASE)
+        return [replace(row, content=row.content.highlight_regex(found, style=FOUND)) for row in shown]
 
     def _matching(self, rows: Sequence[Row]) -> Sequence[Row]:
-        text = self._filter.lower()
-        return [row for row in rows if text in row.search.lower()] if text else rows
+        """Return the rows that have the text, and the rows that those are parts of."""
+        text = self.sought
+        if not text:
+            return rows
+        matching = [row for row in rows if text in row.search.lower() and not row.is_heading]
+        keys = {row.key for row in matching} | {row.of for row in matching}
+        return [row for row in rows if row.key in keys]
+
+    def _show_count(self, shown: Sequence[Row]) -> None:
+        """Show how many items match beside the search field. A row that is a part of another one is no item."""
+        matching, items = ([row for row in rows if not (row.of or row.is_heading)] for rows in (shown, self._rows))
+        for count in self.query(".count").results(Static):
+            count.update(f"{self._note}{len(matching):,} of {len(items):,}" if self.sought else self._note)
+
+    def note_search(self, note: str) -> None:
+        """Show `note` beside the number of matches: what is still being read."""
+        self._note = note
+        self._show_count(self._shown())
 
     def _fill(self) -> None:
         lines, shown, key = self.lines, self._shown(), self.selected
         index = lines.highlighted or 0
         scroll = lines.scroll_y
-        options = [Option(row.content, id=row.key) for row in shown]
+        self._show_count(shown)
+        options = [Option(row.content, id=row.key, disabled=row.is_heading) for row in shown]
         if not options:
             text = self._empty if self._shown_once else "reading …"
             if self._rows:
@@ -186,7 +244,7 @@ class Rows(Vertical):
         lines.set_options(options)
         if shown:
             same = next((i for i, row in enumerate(shown) if row.key == key), None)
-            lines.highlighted = min(index, len(shown) - 1) if same is None else same
+            lines.highlighted = _nearest(shown, index) if same is None else same
             lines.scroll_to(y=scroll, animate=False)
 
     @on(Lines.Resized)
@@ -196,36 +254,50 @@ class Rows(Vertical):
             self._rebuild()
         self.lines.scroll_to_highlight()  # the cursor may be below the last visible line now
 
-    # -- the filter
+    # -- find
 
     async def action_filter(self) -> None:
-        """Focus the filter's field. It is created on first use, since most lists are never filtered."""
+        """Focus the search field. It is created on first use, since most lists are never searched."""
         if not self.query(Input):
-            await self.mount(Field(self._filter, placeholder="filter"))
+            line = Horizontal(Field(self._filter, placeholder="find"), Static(classes="count", markup=False))
+            await self.mount(line.add_class("find"))
+            self.post_message(self.FindStarted(self))
         self.screen.set_focus(self.query_one(Input))
 
     @on(Input.Changed)
     def _filtered(self, event: Input.Changed) -> None:
         event.stop()
         self._filter = event.value
-        self._fill()
+        self._rebuild()  # the builder may show parts of rows that it shows only while they are sought
 
     @on(Input.Submitted)
     def _accepted(self, event: Input.Submitted) -> None:
         event.stop()
         self.lines.focus()
         if not event.value:
-            event.input.remove()
+            self.query(".find").remove()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let escape clear the filter if there is a filter. Otherwise escape closes the screen."""
+        """Let escape end the search, and otherwise close the screen. On a screen that copies its text, y does that."""
+        if action in ("copy_item", "copy_list"):
+            return not hasattr(self.screen, "action_copy")
         return bool(self.query(Input)) if action == "clear_filter" else super().check_action(action, parameters)
 
     def action_clear_filter(self) -> None:
         self._filter = ""
         self.lines.focus()
-        self.query(Input).remove()
-        self._fill()
+        self.query(".find").remove()
+        self._rebuild()
+
+    # -- copying
+
+    def action_copy_item(self) -> None:
+        row = next((row for row in self._rows if row.key == self.selected), None)
+        if row is not None:
+            self.post_message(self.CopyWanted(row.copied or row.key, complete=False))
+
+    def action_copy_list(self) -> None:
+        self.post_message(self.CopyWanted(self.text, complete=True))
 
     # -- messages to the parent
 
@@ -246,3 +318,9 @@ def fitted(text: str, width: int) -> str:
     if width <= 0:
         return ""
     return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)
+
+
+def _nearest(rows: Sequence[Row], index: int) -> int:
+    """Return the index of the row at `index` or after it, or else before it, that is no heading."""
+    allowed = [number for number, row in enumerate(rows) if not row.is_heading] or [0]
+    return next((number for number in allowed if number >= index), allowed[-1])
