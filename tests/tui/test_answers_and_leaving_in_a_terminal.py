@@ -181,7 +181,7 @@ def test_escape_in_a_filter_of_the_locks_clears_it_and_leaves_the_screen_open(te
     terminal.press("l")
     terminal.wait_for("0 sessions")
     terminal.press("/")
-    terminal.wait_for("filter")
+    terminal.wait_for("^ find")
     terminal.press(*"nobody")
     terminal.wait_for("nobody")
     terminal.press("escape")
