@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
 
+from magetui.config.keys import ACTIONS
 from magetui.text import formats
 from magetui.tui.panes.log import LogPane
 from magetui.tui.panes.schema import SchemaPane
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from magetui.model.schema import Table
     from magetui.tui.shell import Shell
 
+LEAST_SCORE, BELOW_COMMANDS = 0.1, 0.1
 EXTRAS = (
     ("Connect to another database", "connect", "by its name or its URL"),
     ("Change the theme", "change_theme", "choose the colours; the setting 'theme' keeps the choice"),
@@ -42,7 +44,10 @@ class VerbCommands(Provider):
             for verb in VERBS
             if verb.key is not None
         ]
-        extras = [(f"{title}  ({key_of(action)})", f"app.{action}", about) for title, action, about in EXTRAS]
+        extras = [
+            (f"{title}  ({key_of(action)})" if action in ACTIONS else title, f"app.{action}", about)
+            for title, action, about in EXTRAS
+        ]
         commands = [*verbs, *extras] if isinstance(self.screen, MainScreen) else extras[1:]
         return [(title, about, partial(self.app.run_action, action)) for title, action, about in commands]
 
@@ -77,11 +82,13 @@ class FoundObjects(Provider):
             yield f"Run {number}", text, partial(_run_screen, number)
 
     async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
+        """Find the objects that have each word of the query. Commands come first: their names are few and known."""
+        matcher, words = self.matcher(query), query.lower().split()
         for title, about, make in self._objects():
-            score = max(matcher.match(title), matcher.match(about))
-            if score > 0:
-                yield Hit(score, matcher.highlight(title), partial(self._open, make), help=about)
+            text = f"{title} {about}".lower()
+            if all(word in text for word in words):
+                score = max(matcher.match(title), matcher.match(about), LEAST_SCORE)
+                yield Hit(score * BELOW_COMMANDS, matcher.highlight(title), partial(self._open, make), help=about)
 
     def _open(self, make: Callable[[], Screen[None]]) -> None:
         self.app.push_screen(make())

@@ -178,7 +178,7 @@ def locks_part(locks: Sequence[TableLock] | None, *, is_sqlite: bool) -> Part:
             return [Row("reading locks", Content.styled("reading the sessions …", QUIET), "")]
         if not locks:
             text = "no process has the file locked" if is_sqlite else "no session holds a lock on it or waits for one"
-            return [Row("no locks", Content.styled(text, QUIET), "")]
+            return [Row("no locks", Content("\n").join(hanging("", text, width, QUIET)), "", text)]
         made = []
         for number, lock in enumerate(locks):
             session = lock.session
