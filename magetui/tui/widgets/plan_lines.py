@@ -106,7 +106,7 @@ def step_rows(plan: Plan, facts: PlanFacts, width: int) -> list[Row]:
         head = f"{number:>{len(str(len(plan.steps)))}} {arrow} {formats.plain(step.revision)}  "
         message = formats.plain(step.message)
         content = Content.assemble((mark, style), fitted(f"{head}{message}", max(8, width - len(mark))))
-        rows.append(Row(str(number), content, f"{step.revision} {message}"))
+        rows.append(Row(str(number), content, f"{step.revision} {message}", step.revision))
     return rows
 
 

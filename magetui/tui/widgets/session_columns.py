@@ -295,4 +295,5 @@ def _row(line: Line, columns: Mapping[str, int], width: int) -> Row:
     if line.lock.table and not lock:
         content = Content("\n").join([content, *hanging("    ", line.lock.text, width)])
     content = content.stylize(STRONG) if line.is_own else content
-    return Row(key_of(session), content, f"{content.plain} {line.lock.text} {session.query or ''}")
+    search = f"{content.plain} {line.lock.text} {session.query or ''}"
+    return Row(key_of(session), content, search, str(session.pid))
