@@ -67,6 +67,7 @@ def test_enter_opens_a_table_with_its_columns_keys_and_locks(users: PostgresData
     assert re.search(r"^ id +integer +not null +primary +nextval", screen, re.MULTILINE)
     assert re.search(r"^ email +character varying\(255\) +unique", screen, re.MULTILINE)
     assert re.search(r"^ ix_user_username +unique +username", screen, re.MULTILINE)
+    terminal.wait_for("Keys and constraints · 7")  # the last facts have come
     terminal.press("G")
     terminal.wait_for("used by +user_project")
     terminal.wait_for("no session holds a lock on it.+read the first 50 rows")
