@@ -83,7 +83,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
 
 
 @pytest.mark.parametrize(("key", "label"), [("f", "h SSH"), ("U", "h SSH"), ("s", "v Verify")])
-def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_that_is_seen(
+def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_i_goes_to_a_field_that_is_seen(
     key: str, label: str, open_terminal: OpenScreen
 ) -> None:
     terminal = open_terminal("demo", "half-applied")
@@ -96,7 +96,7 @@ def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_e_goes_to_a_field_th
         terminal.press("tab")
     terminal.wait_for("i Edit")
     assert label in terminal.wait_for(r"^.*esc Close .* \? Help$").splitlines()[-1]
-    terminal.press("e")
+    terminal.press("i")
     terminal.wait_gone("i Edit")
     terminal.press("7")
     terminal.wait_for("revision 7" if key == "s" else "lock timeout 7 ")

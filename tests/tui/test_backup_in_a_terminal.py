@@ -68,7 +68,7 @@ def test_what_the_screen_has_backed_up_is_restored_by_the_command_that_y_copies(
     mage.rows("INSERT INTO role (name) SELECT 'role ' || n FROM generate_series(1, 300) n")
     before = dumped(mage, schema_only=True), dumped(mage, schema_only=False)
     terminal.press("B")
-    terminal.wait_for(r"database  [\d,]+ (kB|MB) on the server, indexes included")
+    terminal.wait_for(r"database  [\d.]+ (kB|MB) on the server, indexes included")
     terminal.wait_for(r"\d+ (GB|MB|TB) free on the disk of")
     assert not files_in(tmp_path)
     terminal.press("escape")
@@ -138,7 +138,7 @@ def test_a_backup_goes_on_behind_other_screens_and_is_cancelled_by_a_key(
 ) -> None:
     with mage.session(LOCK):
         write_to(terminal, "kept.dump", timeout=60)
-        terminal.wait_for(r"0 B of at most \d+ (kB|MB)")
+        terminal.wait_for(r"0 B of at most [\d.]+ (kB|MB)")
         assert files_in(tmp_path) == ["kept.dump.unfinished"]
         terminal.press("escape")
         terminal.wait_for("4 Log")

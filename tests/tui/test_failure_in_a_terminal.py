@@ -62,7 +62,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     terminal.wait_quiet()
     terminal.wait_for("^ *FAILED")
     terminal.press("e")
-    terminal.wait_for("match +rev1")
+    terminal.wait_for("rev1 .*= match")
     terminal.press("escape")
     terminal.wait_for("p Plan again")
     terminal.press("p")

@@ -181,6 +181,8 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     set_back(mage)
     pid = crowd.holding("SELECT * FROM user_project", application="nightly").info.backend_pid
     terminal = open_screen(mage.url, until="BEHIND BY 1")
+    terminal.wait_for("! idle-in-transaction")
+    terminal.press("j")
     screen = " ".join(terminal.wait_for(rf"Session {pid} .*user_project\.").split())
     told = f"Session {pid} (nightly) is idle in an open transaction, with locks on user_project."
     assert told in screen
@@ -197,7 +199,7 @@ def test_the_next_step_of_the_run_follows_on_the_key_on_the_root_blocker(
 ) -> None:
     root = crowd.running("SELECT pg_sleep(600) FROM pg_class LIMIT 1", "SELECT * FROM generic_job")
     roll_back(terminal, mage.name, TWO_BEFORE_HEAD, timeout=120, steps="2 steps")
-    terminal.wait_for(rf"WAITING.*^ {root} +mage.*C Cancel query K End session")
+    terminal.wait_for(rf"WAITING.*^ {root} +mage.*C Cancel query  K End session")
     terminal.press(key)
     terminal.wait_for(rf"{asked} session {root}\?.*{PID_ASKED}")
     pressed = time.time()

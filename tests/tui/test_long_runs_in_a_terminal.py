@@ -82,7 +82,7 @@ def whole(state_dir: Path) -> None:
         ),
         (
             "ALTER TABLE big ALTER COLUMN name TYPE text USING name || gated(id)",
-            r"rewriting table on big +█+░+ +about \d\d %, an estimate +\d+ kB of \d+ kB",
+            r"rewriting table on big +█+░+ +about \d\d %, an estimate +[\d.]+ [kM]B of [\d.]+ [kM]B",
         ),
     ],
     ids=["index", "rewrite"],
@@ -105,7 +105,7 @@ def test_a_long_statement_shows_how_far_it_has_come_and_how_long_it_took_before(
         terminal = open_terminal("--config", project.ini, size=(100, 24))
         migrate(terminal)
         terminal.wait_for(said)
-        terminal.wait_for(r"▶ rev4 +Make big better +running +\d+\.0 s +took [\d.]+ m?s in run 1")
+        terminal.wait_for(r"▶ rev4 +Make big better +█+ +running +\d+\.0 s +took [\d.]+ m?s in run 1")
         gate.rollback()
         terminal.wait_for(r"DONE\s+Current revision: rev4")
         assert "█" not in terminal.screen()

@@ -170,9 +170,9 @@ def test_every_pane_is_reached_and_filtered_by_keys_alone_at_80_by_24(
     terminal.wait_for("3 Schema · 19 tables")
     terminal.press("3")
     terminal.wait_for("▸ backfill")
-    terminal.press("/")
-    terminal.wait_for("^.*find")
-    terminal.press(*"oauth2_acc", "enter")
+    terminal.press("/", *"oauth2_acc")  # at once: what follows the key belongs to the field
+    terminal.wait_for("oauth2_acc +1 of 19")
+    terminal.press("enter")
     terminal.wait_gone("pipeline_run")
     terminal.press("enter")
     terminal.wait_for(r"refresh_token +text")

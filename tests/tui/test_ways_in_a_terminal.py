@@ -48,7 +48,7 @@ def test_schema_that_is_missing_is_created_with_the_consent_to_the_plan(
 
 def test_unix_socket_is_named(mage: PostgresDatabase, open_screen: OpenScreen) -> None:
     terminal = open_screen(mage.server.socket_url(mage.name), until="UP TO DATE", size=WIDE)
-    terminal.wait_for(rf"connected at the socket {mage.server.directory}/")
+    terminal.wait_for(rf"^ magetui .*socket {mage.server.directory}")
     left(terminal)
 
 
@@ -85,7 +85,9 @@ def test_tls_is_told_and_through_a_pooler_nothing_is_changed(
     with PgBouncer(debian, "transaction") as pooler:
         terminal = open_screen(pooler.url(behind.name), until="BEHIND BY 1", size=WIDE)
         terminal.wait_for("! pooler")
-        terminal.press("1", "j")
+        terminal.press("1")
+        terminal.wait_for("─ 2 Revisions")
+        terminal.press("j")
         terminal.wait_for(rf"listens on port {debian.port}")
         terminal.press("m")
         terminal.wait_for("This cannot be done here. A connection pooler is in between")

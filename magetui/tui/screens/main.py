@@ -101,7 +101,8 @@ class MainScreen(Screen[None]):
         super().__init__()
         self._refresh_timer: Timer | None = None
         self._was_covered = False
-        self._verdict: str | None = None  # the headline that is shown
+        self._verdict: str | None = None  # the headline of the last complete reading
+        self._unchecked: str | None = None  # the headline that is shown while the schema is being checked
         self._briefing = briefing
         self._last_diagnosis = ""  # the last one in the log
         self._untouched = True  # no key was pressed and no state was shown yet: the operator has not chosen a pane
@@ -287,6 +288,7 @@ class MainScreen(Screen[None]):
         self._untouched = False
         self.query_one(KeyBar).draw()
         if state.checking:
+            self._unchecked = headline(state.diagnosis, first)
             return  # the verdict may change in a moment
         self.query_one(RecoveryStrip).diagnosed(well=first.severity not in ("warning", "critical"))
         requested = not state.quiet
@@ -301,9 +303,10 @@ class MainScreen(Screen[None]):
         """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
         worst = state.diagnosis.findings[0]
         verdict = headline(state.diagnosis, worst)
-        before, self._verdict = self._verdict, verdict
+        last, before = self._verdict, self._unchecked or self._verdict
+        self._verdict, self._unchecked = verdict, None
         is_our_run = worst.code == "migration-running" and bool(shell_of(self).live_runs)
-        if before in (None, verdict) or expected or is_our_run:
+        if before is None or verdict in (last, before) or (expected and before == last) or is_our_run:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
         self.note("verdict", f"{before} became {verdict}", style=style)

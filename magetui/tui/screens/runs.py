@@ -17,7 +17,7 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.screens.run import RunScreen
 from magetui.tui.theme import QUIET, STRONG
 from magetui.tui.verb_keys import VERB_KEYS
-from magetui.tui.widgets.rows import Row, Rows, fitted
+from magetui.tui.widgets.rows import Row, Rows, end_of, fitted
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -89,9 +89,9 @@ def run_rows(records: Sequence[RunRecord], width: int) -> list[Row]:
             (fitted(formats.outcome(record.outcome), outcome_width), STYLES.get(record.outcome, "")),
         )
         if width < first.cell_length + TOOK_WIDTH + change_width + WHOSE_WIDTH:
-            content = Content("\n").join(
-                [Content.assemble(first, (took, QUIET)), Content(f"     {database}  {change}  {who}")]
-            )
+            room = width - first.cell_length - TOOK_WIDTH
+            line = Content.assemble(first, (fitted(took, TOOK_WIDTH), QUIET), (end_of(database, room), QUIET))
+            content = Content("\n").join([line, Content(f"     {change}  {who}")])
         else:
             content = Content.assemble(
                 first, (fitted(took, TOOK_WIDTH), QUIET), fitted(change, change_width), (whose, QUIET)

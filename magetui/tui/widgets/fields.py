@@ -34,6 +34,10 @@ class Field(Input):
         self.cursor_blink = False
 
 
+class FindField(Field):
+    """The search field of a list. It also gets what was typed before it appeared."""
+
+
 class SecretField(Field):
     """A field that hides its text. The screen and the clipboard get only what `shown` returns."""
 

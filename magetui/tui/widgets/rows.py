@@ -18,7 +18,7 @@ from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from magetui.tui.widgets.fields import Field
+from magetui.tui.widgets.fields import FindField
 
 SCROLLBAR = 2
 TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are copied, until no row is cut
@@ -73,7 +73,7 @@ class Rows(Vertical):
 
     BINDINGS = [
         Binding("slash", "filter", "Find", show=False, key_display="/", tooltip="show only rows with this text"),
-        Binding("escape", "clear_filter", "Clear find", show=False),
+        Binding("escape", "clear_filter", "Clear find"),
         Binding("y", "copy_item", "Copy", show=False, tooltip="copy the selected item (OSC 52)", id="copy"),
         Binding("Y", "copy_list", "Copy all", show=False, tooltip="copy the complete pane (OSC 52)", id="copy-all"),
     ]
@@ -259,7 +259,7 @@ class Rows(Vertical):
     async def action_filter(self) -> None:
         """Focus the search field. It is created on first use, since most lists are never searched."""
         if not self.query(Input):
-            line = Horizontal(Field(self._filter, placeholder="find"), Static(classes="count", markup=False))
+            line = Horizontal(FindField(self._filter, placeholder="find"), Static(classes="count", markup=False))
             await self.mount(line.add_class("find"))
             self.post_message(self.FindStarted(self))
         self.screen.set_focus(self.query_one(Input))
@@ -324,3 +324,13 @@ def _nearest(rows: Sequence[Row], index: int) -> int:
     """Return the index of the row at `index` or after it, or else before it, that is no heading."""
     allowed = [number for number, row in enumerate(rows) if not row.is_heading] or [0]
     return next((number for number in allowed if number >= index), allowed[-1])
+
+
+def end_of(text: str, width: int) -> str:
+    """Return `text` in at most `width` columns. If it is longer, its end is shown: of a path, the file's name."""
+    if cell_len(text) <= width:
+        return text
+    kept = text[-max(0, width - 1) :] if width > 1 else ""
+    while cell_len(kept) > width - 1:
+        kept = kept[1:]
+    return f"…{kept}" if width > 0 else ""
