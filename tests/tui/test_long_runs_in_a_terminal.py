@@ -108,7 +108,7 @@ def test_a_long_statement_shows_how_far_it_has_come_and_how_long_it_took_before(
         terminal.wait_for(r"▶ rev4 +Make big better +█+ +running +\d+\.0 s +took [\d.]+ m?s in run 1")
         gate.rollback()
         terminal.wait_for(r"DONE\s+Current revision: rev4")
-        assert "█" not in terminal.screen()
+        assert "░" not in terminal.screen(), "no bar of the progress any more"
 
 
 def test_the_terminal_hangs_up_during_a_long_statement_and_another_follows_the_run_to_its_end(

@@ -141,12 +141,15 @@ def test_every_screen_of_an_unknown_revision_with_long_names_is_read_at_80_by_24
     assert unwrapped("f00d12345678  is the database's current revision, and no script has it") in told
     terminal.press("z", "1")
     told = unwrapped(terminal.wait_for("unknown-revision  The database.*The schema"))
-    assert unwrapped("The database is at revision f00d12345678, which the chain of the project") in told
+    assert unwrapped("The database is at revision f00d12345678, which the chain of 'project' does") in told
     assert unwrapped("The schema matches rev1") in told
     terminal.press("e")
     told = unwrapped(terminal.wait_for("^ Evidence.*The schema matches"))
-    assert unwrapped(f"The schema matches rev1 (Create {LONG})") in told
+    assert unwrapped("The schema matches rev1, and no script has the current revision f00d12345678.") in told
     assert unwrapped("s (Stamp) for rev1") in told
+    terminal.press("D")
+    told = unwrapped(terminal.wait_for("esc Close  : Commands"))
+    assert unwrapped(f"The schema matches rev1 (Create {LONG})") in told
 
 
 def unwrapped(text: str) -> str:

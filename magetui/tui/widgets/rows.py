@@ -330,7 +330,5 @@ def end_of(text: str, width: int) -> str:
     """Return `text` in at most `width` columns. If it is longer, its end is shown: of a path, the file's name."""
     if cell_len(text) <= width:
         return text
-    kept = text[-max(0, width - 1) :] if width > 1 else ""
-    while cell_len(kept) > width - 1:
-        kept = kept[1:]
-    return f"…{kept}" if width > 0 else ""
+    start = next((at for at in range(len(text)) if cell_len(text[at:]) < width), len(text))
+    return f"…{text[start:]}" if width > 0 else ""
