@@ -31,7 +31,7 @@ ROWS = """
 insert into pipeline_run (pipeline_uuid, created_at) select 'daily_orders', now() from generate_series(1, 31087);
 insert into block_run (block_uuid, created_at) select 'load_orders', now() from generate_series(1, 210443);
 insert into "user" (username, email) select 'user' || n, 'user' || n || '@example.org' from generate_series(1, 1204) n;
-insert into role (name) select 'role ' || n from generate_series(1, 6) n;
+insert into role (name, user_id) select 'role ' || n, 1 from generate_series(1, 6) n;
 analyze;
 """
 
@@ -60,10 +60,12 @@ async def take(environment: Mapping[str, str]) -> None:
         await settled(pilot, "BEHIND BY 2")
         await settled(pilot, "block_run")  # the tables follow after the state
         app.main_screen.query_one(SchemaPane).rows.select("public\1user")
-        await pilot.press("3", "enter", "G")
-        await settled(pilot, "ix_user_email")
-        await pilot.press("2")
+        await pilot.press("3")
         save(app, "main.svg")
+        await pilot.press("enter")
+        await settled(pilot, "ix_user_email")
+        save(app, "table.svg")
+        await pilot.press("escape")
         await pilot.press("l")
         await settled(pilot, "mage-server")
         save(app, "locks.svg")
@@ -73,8 +75,8 @@ async def take(environment: Mapping[str, str]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot, "BEHIND BY 2")
         await pilot.press("b")
-        await settled(pilot, "To continue")
-        await pilot.press("tab", "e", *"117f8c3b9c42", "enter")
+        await settled(pilot, "i Edit")
+        await pilot.press("i", *"117f8c3b9c42", "enter")
         await settled(pilot, "526c4523d5d5")
         await settled(pilot, "ALTER TABLE")
         await settled(pilot, "To continue")

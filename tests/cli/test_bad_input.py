@@ -188,7 +188,7 @@ def test_time_limit_that_cannot_be_meant(
 ) -> None:
     outcome = magetui("--config", project.ini, "--url", sqlite_database.url, "migrate", "--yes", f"{flag}={value}")
     assert outcome.status == 2, outcome
-    assert f"argument {flag}: this must be a number of seconds from 0 to 2,000,000." in told(outcome)
+    assert f"{flag} must be a number of seconds from 0 to 2,000,000." in told(outcome)
     nothing_begun()
 
 

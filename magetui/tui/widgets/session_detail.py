@@ -10,9 +10,10 @@ from textual.content import Content
 
 from magetui.model.sessions import PREPARED, Session
 from magetui.text import formats, wait_queue
-from magetui.tui.theme import QUIET, SQL, WARNING
+from magetui.tui.theme import QUIET, WARNING
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.session_columns import age, wanted_tables
+from magetui.tui.widgets.sql_text import sql_lines
 
 if TYPE_CHECKING:
     from magetui.engine.sessions.tree import Branch
@@ -37,7 +38,9 @@ def detail_lines(branch: Branch, sessions: Sequence[Session], width: int, height
 
 def _query(session: Session, width: int, most: int) -> list[Content]:
     sql = re.sub(r"\s+", " ", session.query or "").strip()
-    lines = _fact("query" if session.state == "active" else "last query", sql, width, SQL)
+    label = f"{'query' if session.state == 'active' else 'last query':<{LABEL}}"
+    first, *more = sql_lines(sql, width - LABEL)
+    lines = [Content.assemble((label, QUIET), first), *(Content.assemble(" " * LABEL, line) for line in more)]
     if len(lines) <= most:
         return lines
     last = lines[most - 1].truncate(width - len(" … enter: all"))
