@@ -26,7 +26,6 @@ from magetui.tui.cells import Cells, ChangedCells, is_of_cells
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.messages import ActionFailed, ReadingFailed
 from magetui.tui.theme import style_sheets
-from magetui.tui.widgets.fields import FindField
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
@@ -191,9 +190,10 @@ class Shell(App[int]):
             is_unseen = is_tiny(self.size) or event.time < self._unseen_until
             if is_unseen and not (active and self._acts_while_tiny(active.binding.action)):
                 return
-        if isinstance(event, Key) and event.is_forwarded and event.is_printable and isinstance(self.focused, FindField):
-            self.focused.post_message(Key(event.key, event.character))  # it was typed right after the key that finds
-            return
+        if isinstance(event, Key) and event.is_forwarded and event.is_printable and self.focused is not None:
+            if getattr(self.focused, "takes_typed_ahead", False):  # it was typed right after the key that finds
+                self.focused.post_message(Key(event.key, event.character))
+                return
         await super().on_event(event)
 
     def _acts_while_tiny(self, action: Any) -> bool:

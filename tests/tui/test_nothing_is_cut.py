@@ -148,7 +148,7 @@ def test_every_screen_of_an_unknown_revision_with_long_names_is_read_at_80_by_24
     assert unwrapped("The schema matches rev1, and no script has the current revision f00d12345678.") in told
     assert unwrapped("s (Stamp) for rev1") in told
     terminal.press("D")
-    told = unwrapped(terminal.wait_for("^ Evidence +$.*This is evidence, not proof"))
+    told = unwrapped(terminal.wait_for("^ Evidence$.*This is evidence, not proof"))
     assert unwrapped(f"The schema matches rev1 (Create {LONG})") in told
 
 

@@ -37,6 +37,8 @@ class Field(Input):
 class FindField(Field):
     """The search field of a list. It also gets what was typed before it appeared."""
 
+    takes_typed_ahead = True
+
 
 class SecretField(Field):
     """A field that hides its text. The screen and the clipboard get only what `shown` returns."""
