@@ -190,11 +190,15 @@ class Shell(App[int]):
             is_unseen = is_tiny(self.size) or event.time < self._unseen_until
             if is_unseen and not (active and self._acts_while_tiny(active.binding.action)):
                 return
-        if isinstance(event, Key) and event.is_forwarded and event.is_printable and self.focused is not None:
-            if getattr(self.focused, "takes_typed_ahead", False):  # it was typed right after the key that finds
-                self.focused.post_message(Key(event.key, event.character))
-                return
+        if isinstance(event, Key) and self._typed_ahead(event):
+            return
         await super().on_event(event)
+
+    def _typed_ahead(self, event: Key) -> bool:
+        """Pass a letter on that was typed right after the key that finds, while the list still had the focus."""
+        focused = self.focused
+        takes = event.is_forwarded and event.is_printable and getattr(focused, "takes_typed_ahead", False)
+        return bool(focused is not None and takes and focused.post_message(Key(event.key, event.character)))
 
     def _acts_while_tiny(self, action: Any) -> bool:
         name = str(action).partition("(")[0].rpartition(".")[2]
