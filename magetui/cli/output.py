@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import termios
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ def require_consent(values: Mapping[str, Any], consent: Consent) -> None:
 
 def read_answer(prompt: str) -> str:
     """Ask on the terminal and return the line that was typed, or nothing if the input has ended."""
+    if sys.stdin.isatty():
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before the question is no answer to it
     sys.stderr.write(for_terminal(prompt, colour=False))
     sys.stderr.flush()
     return sys.stdin.readline().strip()

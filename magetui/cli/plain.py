@@ -34,8 +34,9 @@ def converse(common: Sequence[str], carry_out: CarryOut) -> int:
         else:
             missing = _missing(found, words[1:])
             if missing is None:
-                return 0
-            _carry_out([found.name, *words[1:], *missing, *common], carry_out)
+                continue
+            # What was typed comes last: of a flag that is given twice, the last one counts.
+            _carry_out([found.name, *common, *words[1:], *missing], carry_out)
             if found.changes:
                 _carry_out(["diagnose", *common], carry_out)
     return 0
@@ -70,7 +71,7 @@ def _answers() -> Iterator[list[str]]:
 
 
 def _missing(verb: Verb, given: Sequence[str]) -> list[str] | None:
-    """Ask for what the verb needs and the answer does not have. Return None if the input has ended."""
+    """Ask for what the verb needs and the answer does not have. Return None if there was no answer."""
     needed = [parameter for parameter in verb.parameters if parameter.positional and parameter.required]
     values = []
     for parameter in needed[sum(not word.startswith("-") for word in given) :]:

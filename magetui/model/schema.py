@@ -10,8 +10,11 @@ BATCH_PREFIX = "_alembic_tmp_"  # of the copy that Alembic's batch operations ma
 FIRST_ROWS = 50  # rows of a table that are read for an operator
 SHOWN_CHARACTERS = 40  # of a value in such a row; the server sends one more if the value is longer
 CREDENTIAL = re.compile(
-    r"passw|passphrase|secret|credential|(^|_)(token|salt|pwd)s?$|(private|api|access|encryption)_?key", re.IGNORECASE
+    r"passw|passphrase|secret|credential|token|(^|_)(salt|pwd|jwt|cookie)s?$|session_?id"
+    r"|(private|api|access|encryption)_?key",
+    re.IGNORECASE,
 )  # in the name of a column whose values are not read
+CONTENT = frozenset({"value", "values", "content", "data", "payload"})  # such columns of a table with such a name
 SHOWN_BYTES = 16  # of a value that is no text
 
 
@@ -164,3 +167,8 @@ class Counted:
     rows: int | None
     exact: bool
     problem: str | None = None
+
+
+def holds_credentials(table: str, column: str) -> bool:
+    """Return whether the values of a column may be credentials, by its name and the table's."""
+    return bool(CREDENTIAL.search(column) or (CREDENTIAL.search(table) and column.lower() in CONTENT))

@@ -233,6 +233,8 @@ class MagetuiApp(Shell):
         self._post(jobs.past_runs(self.open_workspace(), requested=requested))
 
     def on_runs_read(self, message: messages.RunsRead) -> None:
+        if self._is_past(message):
+            return
         if message.requested:
             from magetui.tui.screens.runs import RunsScreen
 
@@ -284,7 +286,7 @@ class MagetuiApp(Shell):
     def run_ended(self, record: RunRecord) -> None:
         self.live_runs.discard(record.run)
         self.main_screen.query_one(LogPane).add(entry_of(record))
-        if record.outcome == "done":
+        if record.outcome == "done" and self.diagnosis is not None and record.database == self.diagnosis.target.url:
             self.main_screen.query_one(RecoveryStrip).mark("change")
         self.read_state()
 

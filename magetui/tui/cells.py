@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 
-from rich.cells import get_character_cell_size
+from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.console import Console
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
@@ -26,7 +27,7 @@ UNKNOWN: Cell = ("", "?")
 BLANK: Cell = (" ", "")
 BRIDGE = 4  # so many unchanged cells are cheaper to write again than to jump over
 ERASED = 4  # from so many blanks on, erasing the rest of the line is cheaper than writing it
-# What the program draws, in ASCII, for a console that has nothing else. Text of the database stays as it is.
+# What the program draws, in ASCII, for a console that has nothing else. The same characters of a value change, too.
 ASCII = str.maketrans(
     "─━│┃┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋╭╮╰╯╷╵╶╴╲╱●○◐◉▶▸▾▴→←↑↓⏎█▌▇▅▄▃▂▁░▒▓…·•✓✗×–—",  # noqa: RUF001 - these are drawn
     "-=||++++++++++++++++++++++||--\\/*o%@>>v^><^v<###==-__.:#~.*+xx--",
@@ -102,15 +103,20 @@ def _put(line: list[Cell], x: int, strip: Strip, system: ColorSystem, glyphs: Ma
         if control:
             continue
         codes = "" if style is None else _without_defaults(Strip.render_ansi(style, system))
-        for character in text.translate(glyphs):
-            width = get_character_cell_size(character)
-            if width == 0 and 0 < x <= len(line):
-                base = x - 1 if line[x - 1][0] else x - 2  # a wide character's text is in its first cell
-                line[base] = (line[base][0] + character, line[base][1])
+        for character, width in _characters(text.translate(glyphs)):
             for cell in [(character, codes), ("", codes)][:width]:
                 if x < len(line):
                     line[x] = cell
                 x += 1
+
+
+def _characters(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each character with its combining characters, and its columns, as Textual measures them."""
+    if text.isascii():
+        yield from zip(text, repeat(1), strict=False)
+        return
+    for begin, end, width in split_graphemes(text)[0]:
+        yield text[begin:end], width
 
 
 @lru_cache(maxsize=4096)
@@ -162,7 +168,7 @@ def _runs(old: Sequence[Cell], new: Sequence[Cell], end: int) -> list[tuple[int,
         stop = x + 1
         if stop < len(new) and not new[stop][0]:
             stop += 1
-        if runs and start - runs[-1][1] <= BRIDGE:
+        if runs and start - runs[-1][1] <= BRIDGE and UNKNOWN not in new[runs[-1][1] : start]:
             runs[-1] = (runs[-1][0], max(stop, runs[-1][1]))
         else:
             runs.append((start, stop))

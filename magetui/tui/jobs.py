@@ -150,4 +150,4 @@ def past_runs(workspace: Workspace, *, requested: bool) -> Iterator[Message]:
         with suppress(MagetuiError):  # no database is named: the log shows the runs of every database
             database = workspace.target.redacted
             records = tuple(record for record in records if record.alive or record.database == database)
-    yield RunsRead(records, requested=requested, database=database)
+    yield RunsRead(workspace.selection, records, requested=requested, database=database)

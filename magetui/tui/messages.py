@@ -66,7 +66,7 @@ class ColumnsRead(Answer):
 
 
 @dataclass
-class RunsRead(Message):
+class RunsRead(Answer):
     records: tuple[RunRecord, ...]
     requested: bool  # true if the operator asked for the runs screen
     database: str | None  # the redacted URL of the current database, which is how records name it

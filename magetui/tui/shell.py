@@ -81,7 +81,7 @@ class Shell(App[int]):
 
     def on_mount(self) -> None:
         watch_for_hangup(lambda status: self.call_from_thread(self._hang_up, status))
-        self.app_resume_signal.subscribe(self, lambda _app: self._cells.forget())
+        self.app_resume_signal.subscribe(self, lambda _app: self.action_redraw())
 
     # -- drawing
 

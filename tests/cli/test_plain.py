@@ -41,5 +41,9 @@ def test_a_database_is_migrated_and_stamped_by_questions_and_answers(tmp_path: P
         assert database.current == ["rev2"]
         terminal.press(*"?", "enter")
         terminal.wait_for(rf"^m *migrate .*{ASKED}")
+        other = SqliteDatabase(tmp_path / "other.db")
+        terminal.press(*f"migrate --url {other.url} --revision rev1 --yes", "enter")
+        terminal.wait_for(rf"Done.*{ASKED}", 30)
+        assert (other.current, database.current) == (["rev1"], ["rev2"]), "what is typed counts, not what came before"
         terminal.press(*"q", "enter")
         assert terminal.wait_exit() == 0

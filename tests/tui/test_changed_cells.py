@@ -17,6 +17,7 @@ from magetui.tui.cells import Cells
 
 WIDTH, HEIGHT = 40, 8
 SIZE = Size(WIDTH, HEIGHT)
+EMOJI = "⚠️ x👨‍👩‍👧y"
 TEXTS = ("users", "  ", "x", "数据库", "é", "e\u0301", "━━━━", "     ", "│", "1,204")
 STYLES = (
     None,
@@ -72,6 +73,16 @@ def test_a_terminal_shows_the_same_cells_as_with_textuals_own_output() -> None:
             our_stream.feed(cells.write(update, SIZE, console))
             their_stream.feed(update.render_segments(console))
             assert shown(ours) == shown(theirs), (seed, number)
+
+
+def test_an_emoji_of_several_characters_moves_nothing_beside_it() -> None:
+    console = Console(color_system="standard", force_terminal=True, width=WIDTH, height=1)
+    cells = Cells()
+    strip = Strip([Segment(f"{EMOJI}{' ' * 20}│")])
+    rest = WIDTH - strip.cell_length
+    update = LayoutUpdate([[strip, Strip([Segment("z" * rest)], rest)]], Region(0, 0, WIDTH, 1))
+    written = cells.write(update, Size(WIDTH, 1), console)
+    assert written.endswith(f"{EMOJI}{' ' * 20}│{'z' * rest}")
 
 
 def test_what_the_terminal_shows_already_costs_nothing() -> None:

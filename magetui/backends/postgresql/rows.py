@@ -15,7 +15,6 @@ from magetui.backends.postgresql.counts import HIDDEN_ROWS, POLICY, PROBLEMS, QU
 from magetui.backends.postgresql.query import fetch, identifier, sqlstate
 from magetui.backends.problems import READING_TOOK_TOO_LONG
 from magetui.model.schema import (
-    CREDENTIAL,
     FIRST_ROWS,
     SHOWN_BYTES,
     SHOWN_CHARACTERS,
@@ -24,6 +23,7 @@ from magetui.model.schema import (
     Hidden,
     Table,
     Value,
+    holds_credentials,
 )
 
 BYTEA = 17
@@ -44,7 +44,8 @@ def first_rows(connection: Connection, table: Table) -> FirstRows:
     if not columns:
         return FirstRows(problem="the table has no columns, or has just been dropped")
     name = ".".join(identifier(part) for part in (table.schema, table.name) if part)
-    values = ", ".join(_value(column, kind) for column, kind in columns)
+    hidden = {column for column, _ in columns if holds_credentials(table.name, column)}
+    values = ", ".join(_value(column, kind, is_hidden=column in hidden) for column, kind in columns)
     try:
         rows = query.fetch(connection, f"select {values} from {name} limit {FIRST_ROWS + 1}", {})
     except DBAPIError as error:
@@ -52,14 +53,15 @@ def first_rows(connection: Connection, table: Table) -> FirstRows:
         if code is None or error.connection_invalidated:
             raise
         return FirstRows(problem=_problem(code, str(error.orig)))
-    shown = [tuple(_read(value, *column) for value, column in zip(row, columns, strict=True)) for row in rows]
+    kinds = [None if column in hidden else kind for column, kind in columns]
+    shown = [tuple(map(_read, row, kinds)) for row in rows]
     return FirstRows(tuple(column for column, _ in columns), tuple(shown[:FIRST_ROWS]), len(rows) > FIRST_ROWS)
 
 
-def _value(column: str, kind: int) -> str:
+def _value(column: str, kind: int, *, is_hidden: bool) -> str:
     """Return the expression of a value that is cut to what is shown and one character more."""
     name = identifier(column)
-    if CREDENTIAL.search(column):
+    if is_hidden:
         return f"case when {name} is distinct from null then '' end"
     if kind == BYTEA:
         start = f"encode(substr({name}, 1, {SHOWN_BYTES}), 'hex')"
@@ -68,10 +70,11 @@ def _value(column: str, kind: int) -> str:
     return f"case when {name} is distinct from null then left({text}, {SHOWN_CHARACTERS + 1}) end"
 
 
-def _read(value: str | None, column: str, kind: int) -> Value:
+def _read(value: str | None, kind: int | None) -> Value:
+    """Return a value as it is shown. `kind` is None if it is hidden."""
     if value is None:
         return None
-    if CREDENTIAL.search(column):
+    if kind is None:
         return Hidden()
     if kind != BYTEA:
         return value

@@ -17,7 +17,6 @@ from magetui.backends.problems import DATABASE_IS_LOCKED, READING_TOOK_TOO_LONG
 from magetui.backends.query import fetch, identifier
 from magetui.backends.sqlite.counts import INSTRUCTIONS
 from magetui.model.schema import (
-    CREDENTIAL,
     FIRST_ROWS,
     SHOWN_BYTES,
     SHOWN_CHARACTERS,
@@ -26,6 +25,7 @@ from magetui.model.schema import (
     Hidden,
     Table,
     Value,
+    holds_credentials,
 )
 
 COLUMNS_SQL = """
@@ -47,7 +47,8 @@ def first_rows(connection: Connection, table: Table) -> FirstRows:
     columns = [name for (name,) in fetch(connection, COLUMNS_SQL, {"name": table.name})]
     if not columns:
         return FirstRows(problem="the table has just been dropped")
-    values = ", ".join(_value(column) for column in columns)
+    hidden = {column for column in columns if holds_credentials(table.name, column)}
+    values = ", ".join(_value(column, is_hidden=column in hidden) for column in columns)
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
     deadline = time.monotonic() + READ_STATEMENT_TIMEOUT_MS / 1000
@@ -58,21 +59,25 @@ def first_rows(connection: Connection, table: Table) -> FirstRows:
         return _problem(str(error.orig), is_late=time.monotonic() > deadline)
     finally:
         raw.set_progress_handler(None, 0)
-    shown = [tuple(map(_read, row, columns)) for row in rows[:FIRST_ROWS]]
+    shown = [
+        tuple(
+            Hidden() if name in hidden and value is not None else _read(value)
+            for value, name in zip(row, columns, strict=True)
+        )
+        for row in rows[:FIRST_ROWS]
+    ]
     return FirstRows(tuple(columns), tuple(shown), len(rows) > FIRST_ROWS)
 
 
-def _value(column: str) -> str:
+def _value(column: str, *, is_hidden: bool) -> str:
     """Return the expression of a value that is cut to what is shown and one character more."""
-    pattern = CREDENTIAL_VALUE if CREDENTIAL.search(column) else VALUE
+    pattern = CREDENTIAL_VALUE if is_hidden else VALUE
     return pattern.format(name=identifier(column))
 
 
-def _read(value: bytes | None, column: str) -> Value:
+def _read(value: bytes | None) -> Value:
     if value is None:
         return None
-    if CREDENTIAL.search(column):
-        return Hidden()
     text = value.decode("utf-8", "surrogateescape")
     if not text.startswith(BLOB):
         return text[1:]

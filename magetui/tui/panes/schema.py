@@ -65,12 +65,13 @@ class SchemaPane(RowsPane):
 
     def show_tables(self, tables: Sequence[Table]) -> None:
         """Show the tables. Open tables stay open, and their details are read again."""
-        self._tables = {key_of(table): table for table in tables}
-        self._details = {}
+        before, self._tables = self._tables, {key_of(table): table for table in tables}
+        if before != self._tables or self._open:
+            self._details = {}
         self._open &= set(self._tables)
         self._entitle()
         self._show()
-        if self._is_searched:
+        if self._is_searched and self.rows.is_finding:
             self._search_columns()
         for key in self._open:
             self._request_details(key)
@@ -84,7 +85,7 @@ class SchemaPane(RowsPane):
         self.show_title(" · ".join(part for part in (tables, schema, sorted_by) if part))
 
     def show_reading(self) -> None:
-        self._tables, self._details, self._open = {}, {}, set()
+        self._tables, self._details, self._open, self._is_searched = {}, {}, set(), False
         super().show_reading()
 
     def show_problem(self, message: str) -> None:

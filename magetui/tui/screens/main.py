@@ -268,7 +268,8 @@ class MainScreen(Screen[None]):
         """Remove the facts of the last database, because another one is being read."""
         self._show_header(Content.assemble((" magetui", STRONG), f"  reading {label} …"), "")
         self.note("connect", label)
-        self._verdict = None
+        self._verdict = self._unchecked = None
+        self.query_one(RecoveryStrip).forget()
         self.query_one(ConnectionPane).show_reading(label)
         self.query_one(RevisionsPane).show_reading()
         self.query_one(SchemaPane).show_reading()
@@ -324,7 +325,9 @@ class MainScreen(Screen[None]):
             schema.show_tables(tables)
 
     def show_problem(self, problem: str) -> None:
+        self._show_header(Content.assemble((" magetui", STRONG), f"  {shell_of(self).database_label}  not read"), "")
         self.query_one(ConnectionPane).show_problem(problem)
+        self.query_one(KeyBar).draw()
         self.query_one(RevisionsPane).show_problem(problem)
         self.query_one(SchemaPane).show_problem(problem)
         self.note("diagnose", problem, style=CRITICAL)
@@ -355,7 +358,8 @@ class MainScreen(Screen[None]):
             result, took, style = backup.problem, "", CRITICAL
         else:
             result, took, style = str(backup.made.file), formats.duration(backup.made.elapsed_ms), GOOD
-            self.query_one(RecoveryStrip).mark("backup")
+            if backup.database == shell_of(self).database_label:
+                self.query_one(RecoveryStrip).mark("backup")
         self.note("backup", formats.plain(result), took, style)
         if not backup.watched:
             severity: SeverityLevel = "information" if backup.made else "error"

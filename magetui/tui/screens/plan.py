@@ -231,7 +231,7 @@ class PlanScreen(OverScreen):
             rows.show(lambda columns: step_rows(plan, facts, columns))
             if not self._has_moved:
                 rows.select(str(first_to_see(plan, facts)))
-            self._describe_step()
+            self.call_after_refresh(self._describe_step)  # beside the steps, the SQL has another width
 
     @on(Rows.Moved, "#plan-steps")
     def _describe_step(self) -> None:

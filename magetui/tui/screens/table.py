@@ -161,8 +161,8 @@ class TableScreen(OverScreen):
 
         try:
             self.call_later(self._rows_read, first_rows(self.magetui.open_workspace(), self._table))
-        except MagetuiError as error:
-            self.call_later(self._rows_read, None, error.message.rstrip("."))
+        except (MagetuiError, UnicodeError) as error:
+            self.call_later(self._rows_read, None, str(error).rstrip("."))
 
     def _rows_read(self, found: FirstRows | None, problem: str | None = None) -> None:
         self._is_reading_rows = False
@@ -256,6 +256,8 @@ class TableScreen(OverScreen):
             self.action_read_rows()
         elif event.key.startswith(ROW) and self._grid is not None:
             number = int(event.key.removeprefix(ROW))
+            if number >= self._grid.count:
+                return  # the rows have been read again since
             lines = self._grid.lines(number)
             self.app.push_screen(TextScreen(f"Row {number + 1} of {formats.plain(self._table.name)}", _joined(lines)))
         elif event.key.startswith(LOCK) and facts is not None and facts.locks is not None:

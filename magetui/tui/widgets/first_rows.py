@@ -45,6 +45,10 @@ class Grid:
         self._texts = [tuple(map(value_text, row)) for row in found.rows]
 
     @property
+    def count(self) -> int:
+        return len(self._texts)
+
+    @property
     def columns(self) -> int:
         return len(self._names)
 

@@ -70,10 +70,9 @@ class KeyBar(Static):
             binding = active.binding
             if not binding.show or not active.enabled:
                 continue
-            action = Style.from_meta({"@click": binding.action})
-            text = Content.assemble((self.app.get_key_display(binding), STRONG), f" {binding.description}").stylize(
-                action
-            )
+            text = Content.assemble((self.app.get_key_display(binding), STRONG), f" {binding.description}")
+            # A click is the key, so that it does what the key does, and no sooner.
+            text = text.stylize(Style.from_meta({"@click": f"app.simulate_key({binding.key!r})"}))
             if binding.action.rpartition(".")[2] in LAST:
                 last.setdefault(binding.action, text)
             else:

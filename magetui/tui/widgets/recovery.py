@@ -32,6 +32,11 @@ class RecoveryStrip(Static):
         self._done: set[Step] = set()
         self.display = False
 
+    def forget(self) -> None:
+        """Forget the steps, because they were done on another database."""
+        self._done.clear()
+        self.display = False
+
     def mark(self, step: Step) -> None:
         """Note that a step is done. A new change needs another diagnosis after it."""
         self._done.add(step)

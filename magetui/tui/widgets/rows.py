@@ -15,12 +15,15 @@ from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.style import Style
+from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from magetui.tui.widgets.fields import FindField
 
 SCROLLBAR = 2
+FEW = 1_000  # with more rows, a search starts only when the operator pauses, for so many seconds
+FIND_PAUSE = 0.15
 TEXT_WIDTHS = (120, 160, 200, 300, 500)  # tried in turn when rows are copied, until no row is cut
 UNCUT = 5_000
 FOUND = "bold underline"  # which is seen in the row at the cursor, too
@@ -125,6 +128,7 @@ class Rows(Vertical):
         self._empty = empty
         self._shown_once = False
         self._filter = ""
+        self._find_timer: Timer | None = None
         self._note = ""  # beside the number of matches
 
     def compose(self) -> ComposeResult:
@@ -152,6 +156,11 @@ class Rows(Vertical):
     def sought(self) -> str:
         """The text that the operator searches for, in lower case; '' without a search."""
         return self._filter.lower()
+
+    @property
+    def is_finding(self) -> bool:
+        """Return whether the search field is open."""
+        return bool(self.query(Input))
 
     @property
     def text(self) -> str:
@@ -268,7 +277,12 @@ class Rows(Vertical):
     def _filtered(self, event: Input.Changed) -> None:
         event.stop()
         self._filter = event.value
-        self._rebuild()  # the builder may show parts of rows that it shows only while they are sought
+        if self._find_timer is not None:
+            self._find_timer.stop()
+        if len(self._rows) <= FEW:
+            self._rebuild()  # the builder may show parts of rows that it shows only while they are sought
+        else:
+            self._find_timer = self.set_timer(FIND_PAUSE, self._rebuild)
 
     @on(Input.Submitted)
     def _accepted(self, event: Input.Submitted) -> None:

@@ -30,14 +30,16 @@ def detail_lines(branch: Branch, sessions: Sequence[Session], width: int, height
     """
     rest = [line for label, text, style in _facts(branch, sessions) for line in _fact(label, text, width, style)]
     session = branch.session
-    if not session.query:
-        return rest[:height]
     query = _query(session, width, max(1, height - len(rest)))
     return [*query, *rest][:height]
 
 
 def _query(session: Session, width: int, most: int) -> list[Content]:
+    """Return the query in at most `most` lines, as far as it fits; nothing if there is none."""
     sql = re.sub(r"\s+", " ", session.query or "").strip()
+    if not sql:
+        return []
+    sql = sql[: (most + 1) * width]
     label = f"{'query' if session.state == 'active' else 'last query':<{LABEL}}"
     first, *more = sql_lines(sql, width - LABEL)
     lines = [Content.assemble((label, QUIET), first), *(Content.assemble(" " * LABEL, line) for line in more)]

@@ -116,6 +116,7 @@ class SessionRows(Rows):
         if not shown or [option.id for option in lines.options] != [row.key for row in shown]:
             super()._fill()
             return
+        self._show_count(shown)
         for index, (option, row) in enumerate(zip(list(lines.options), shown, strict=True)):
             if not (isinstance(option.prompt, Content) and option.prompt.is_same(row.content)):
                 lines.replace_option_prompt_at_index(index, row.content)

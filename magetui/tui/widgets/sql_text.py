@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from magetui.text import formats
@@ -50,11 +51,15 @@ def sql_lines(sql: str, width: int) -> list[Content]:
 
 def _wrapped(text: Content, width: int, indent: str) -> list[Content]:
     """Wrap at a space if there is one, and otherwise anywhere: SQL that is cut would not be the SQL that runs."""
-    if text.cell_length <= width:
-        return [text]
-    plain = text.plain
-    inside = len(plain) - len(plain.lstrip())
-    at = plain.rfind(" ", inside, width)
-    at = at + 1 if at > inside else max(inside + 1, width)
-    rest = text[at:]
-    return [text[:at].rstrip(), *_wrapped(Content.assemble(indent, rest), width, indent)]
+    plain, lines, before = text.plain, [], ""
+    start, inside = 0, len(plain) - len(plain.lstrip())
+    while start < len(plain):
+        room = max(1, width - len(before))
+        end = len(plain)
+        if cell_len(plain[start : start + room + 1]) > room or end - start > room:
+            fits = next(n for n in range(room, 0, -1) if n == 1 or cell_len(plain[start : start + n]) <= room)
+            space = plain.rfind(" ", max(start, inside) + 1, start + fits)
+            end = space + 1 if space > 0 else start + fits
+        lines.append(Content.assemble(before, text[start:end]).rstrip())
+        start, before = end, indent
+    return lines
