@@ -83,6 +83,7 @@ class TableScreen(OverScreen):
         self._facts: TableFacts | None = None
         self._grid: Grid | None = None
         self._rows_problem: str | None = None
+        self._has_failed = False  # whether the reading ended early, for a reason that is shown
         self._is_reading_rows = False
         self._first_column = 0  # of the rows that are shown
 
@@ -133,13 +134,15 @@ class TableScreen(OverScreen):
             self.call_later(self._failed, error.message)
 
     def _found(self, facts: TableFacts) -> None:
-        self._facts = facts
+        self._facts, self._has_failed = facts, False
         self.mark_read()
         self.query_one("#table-problem").display = False
         self._entitle(facts.detail.table)
         self._show()
 
     def _failed(self, problem: str) -> None:
+        self._has_failed = True
+        self._show()
         self.mark_read()
         notice = self.query_one("#table-problem", Static)
         notice.update(Content.styled(formats.plain(self.magetui.advise(problem)), WARNING))
@@ -240,9 +243,9 @@ class TableScreen(OverScreen):
             case "indexes":
                 return indexes_part(facts.detail)
             case "keys":
-                return keys_part(facts.detail, facts.referrers)
+                return keys_part(facts.detail, facts.referrers, has_failed=self._has_failed)
             case "locks":
-                return locks_part(facts.locks, is_sqlite=self._table.schema is None)
+                return locks_part(facts.locks, is_sqlite=self._table.schema is None, has_failed=self._has_failed)
         if self._grid is None:
             return unread_part(self._rows_problem, is_reading=self._is_reading_rows)
         return self._grid.part(self._first_column)

@@ -167,7 +167,8 @@ class Rows(Vertical):
         """The matching rows as plain text, not cut, for the clipboard and for files."""
 
         def lines(width: int) -> list[str]:
-            return [row.content.plain.rstrip() for row in self._matching(self._build(width))]
+            plain = [row.content.plain.rstrip() for row in self._matching(self._build(width))]
+            return [re.sub("─{2,}", "──", text) for text in plain]  # a rule is as wide as the list
 
         def without_gaps(lines: list[str]) -> list[str]:
             return [re.sub(r"(?<=\S) {2,}", "  ", line) for line in lines]

@@ -122,7 +122,10 @@ def indexes_part(detail: TableDetail) -> Part:
     return Part(f"Indexes · {len(lines)}", rows, lambda _width: f"{fitted('INDEX', name_width)}{'UNIQUE':<8}COLUMNS")
 
 
-def keys_part(detail: TableDetail, referrers: Sequence[Referrer] | None) -> Part:
+NOT_READ = "not read: see the warning"
+
+
+def keys_part(detail: TableDetail, referrers: Sequence[Referrer] | None, *, has_failed: bool) -> Part:
     """Return the foreign keys in both directions, and the constraints. Enter on a key opens the other table."""
     entries: list[tuple[str, str, str, str]] = [
         (
@@ -155,7 +158,8 @@ def keys_part(detail: TableDetail, referrers: Sequence[Referrer] | None) -> Part
             content = Content("\n").join(hanging(f"{kind:<11}", formats.one_line(text), width))
             made.append(Row(key, content, f"{kind} {text}", formats.plain(name)))
         if referrers is None:
-            made.append(Row("reading keys", Content.styled("reading the keys of other tables …", QUIET), ""))
+            text = f"keys of other tables: {NOT_READ}" if has_failed else "reading the keys of other tables …"
+            made.append(Row("reading keys", Content.styled(text, QUIET), ""))
         return made
 
     return Part(f"Keys and constraints · {len(entries)}", rows)
@@ -169,13 +173,14 @@ def _on_delete(rule: str | None) -> str:
     return f"  on delete {rule.lower()}" if rule else ""
 
 
-def locks_part(locks: Sequence[TableLock] | None, *, is_sqlite: bool) -> Part:
+def locks_part(locks: Sequence[TableLock] | None, *, is_sqlite: bool, has_failed: bool) -> Part:
     """Return the sessions that hold a lock on the table or wait for one; on SQLite, processes with the file locked."""
     who = "process" if is_sqlite else "session"
 
     def rows(width: int) -> list[Row]:
         if locks is None:
-            return [Row("reading locks", Content.styled("reading the sessions …", QUIET), "")]
+            text = NOT_READ if has_failed else "reading the sessions …"
+            return [Row("reading locks", Content.styled(text, QUIET), "")]
         if not locks:
             text = "no process has the file locked" if is_sqlite else "no session holds a lock on it or waits for one"
             return [Row("no locks", Content("\n").join(hanging("", text, width, QUIET)), "", text)]
