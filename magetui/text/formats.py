@@ -21,7 +21,6 @@ NEAR = re.compile(r"the socket |localhost:|127\.|\[::1\]:")  # addresses on this
 HIDDEN = "***"  # a credential in a redacted URL
 ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 SEARCH_PATH = re.compile(r"\s*(?:-c\s*|--)search_path=([\w$]+)\s*")
-SOCKET_FILE = re.compile(r"/\.s\.PGSQL\.\d+$")
 KIBI = 1024
 THOUSAND = 1_000
 MILLION = 1_000_000
@@ -220,8 +219,7 @@ def connected(url: str | None, address: str | None, tls: str | None) -> str:
     """Return what the redacted URL of a server does not say: ' at db1:5432, TLSv1.3'; '' if the URL says it all."""
     if address is None:
         return ""
-    said = SOCKET_FILE.sub("", address.removeprefix("the socket ")) in unquote(url or "")
-    where = "" if said else f" at {address}"
+    where = "" if address in (url or "") else f" at {address}"
     if tls is not None:
         return f"{where}, {tls}"
     return where if NEAR.match(address) else f"{where}, without TLS"

@@ -71,13 +71,13 @@ def test_constraint_that_is_not_valid_in_the_scripts_own_sql(constraint: str) ->
 def test_comparison_that_breaks_leaves_the_rest_of_the_diagnosis(
     sqlite_database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise AttributeError("nobody thought of this")
 
     project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
     with walking(sqlite_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev1")
-    monkeypatch.setattr(evidence, "weigh", broken)
+    monkeypatch.setattr(evidence, "live_schema", broken)
     workspace = Workspace(Selection(config=str(project.ini), trust=True))
     found = {finding.code: finding for finding in add_evidence(workspace, diagnose(workspace)).findings}
     assert set(found) == {"behind", "evidence-missing"}

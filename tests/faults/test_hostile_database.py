@@ -98,12 +98,12 @@ def test_the_screen_runs_no_function_of_a_lesser_role(
 ) -> None:
     before = len(hostile.server.log)
     with Terminal(Magetui.command("--config", project.ini), (80, 24), {}, tmp_path) as terminal:
-        terminal.wait_for("next m")
+        terminal.wait_for("· next [me]")
         for key, shown in (("m", "drop2"), ("l", "locks|Locks|sessions"), ("e", "base1")):
             terminal.press(key)
             terminal.wait_for(shown)
             terminal.press("escape")
-            terminal.wait_for("next m")
+            terminal.wait_for("· next [me]")
     assert trapped(hostile.server, before) == []
 
 
