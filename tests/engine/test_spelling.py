@@ -77,7 +77,7 @@ def test_comparison_that_breaks_leaves_the_rest_of_the_diagnosis(
     project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
     with walking(sqlite_database.url, project.directory / "migrations") as steps:
         steps.upgrade("rev1")
-    monkeypatch.setattr(evidence, "live_schema", broken)
+    monkeypatch.setattr(evidence, "weigh", broken)
     workspace = Workspace(Selection(config=str(project.ini), trust=True))
     found = {finding.code: finding for finding in add_evidence(workspace, diagnose(workspace)).findings}
     assert set(found) == {"behind", "evidence-missing"}

@@ -59,13 +59,8 @@ def first_rows(connection: Connection, table: Table) -> FirstRows:
         return _problem(str(error.orig), is_late=time.monotonic() > deadline)
     finally:
         raw.set_progress_handler(None, 0)
-    shown = [
-        tuple(
-            Hidden() if name in hidden and value is not None else _read(value)
-            for value, name in zip(row, columns, strict=True)
-        )
-        for row in rows[:FIRST_ROWS]
-    ]
+    are_hidden = [column in hidden for column in columns]
+    shown = [tuple(map(_read, row, are_hidden)) for row in rows[:FIRST_ROWS]]
     return FirstRows(tuple(columns), tuple(shown), len(rows) > FIRST_ROWS)
 
 
@@ -75,9 +70,11 @@ def _value(column: str, *, is_hidden: bool) -> str:
     return pattern.format(name=identifier(column))
 
 
-def _read(value: bytes | None) -> Value:
+def _read(value: bytes | None, is_hidden: bool) -> Value:
     if value is None:
         return None
+    if is_hidden:
+        return Hidden()
     text = value.decode("utf-8", "surrogateescape")
     if not text.startswith(BLOB):
         return text[1:]

@@ -63,7 +63,7 @@ def gather_evidence(
     base = SchemaState(workspace.target.dialect, snapshot.server.schema)
     try:
         live = live_schema(workspace, snapshot)
-        return _Weighing(chain, recordings, live, base, snapshot.current, by_operation=by_operation).evidence()
+        return weigh(chain, recordings, live, base, snapshot.current, by_operation=by_operation)
     except Exception as error:  # a fault of ours in an unusual schema must not hide the other facts
         raise MagetuiError(
             f"The scripts could not be compared with the schema: {type(error).__name__}: {error}. "
@@ -72,14 +72,20 @@ def gather_evidence(
 
 
 def weigh(
-    chain: Chain, recordings: Mapping[str, Recording], live: Live, base: SchemaState, current: Sequence[str] = ()
+    chain: Chain,
+    recordings: Mapping[str, Recording],
+    live: Live,
+    base: SchemaState,
+    current: Sequence[str] = (),
+    *,
+    by_operation: bool = False,
 ) -> Evidence:
     """Return the evidence from the recorded operations and the live facts; `base` is the schema before any revision.
 
     `current` is what the version table says. Whether a revision matches does not depend on it. It decides which
     revision can be partially applied, and which of two equally distant revisions is the nearer one.
     """
-    return _Weighing(chain, recordings, live, base, current).evidence()
+    return _Weighing(chain, recordings, live, base, current, by_operation=by_operation).evidence()
 
 
 _Candidate = tuple[Revisions, SchemaState]  # a current revision, with the schema that it should have
