@@ -1,0 +1,1 @@
+"""Ways to install magetui without a clone. `docs/install.md` says which one fits which host."""
