@@ -68,6 +68,8 @@ NOT_COMPARED = preview(not_compared="There is no comparison.")
         # Nothing is lost, and that is known completely.
         ("downgrade", None, NOTHING, None),
         ("downgrade", None, EMPTY, None),
+        # Nothing is lost, but the tables may be those of another revision.
+        ("downgrade", None, CONTRADICTED, "The schema contradicts the current revision"),
         # Losses that could not be read are not the same as no losses.
         ("upgrade", None, None, "It is not known which data this destroys"),
         ("downgrade", PRODUCTION, None, f"It is not known which data this destroys{ON}"),

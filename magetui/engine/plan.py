@@ -173,7 +173,10 @@ def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> t
         if relative[1] == "+":
             raise UsageError(f"'rollback --revision {revision}' goes forward. Use 'migrate --revision {revision}'.")
         if not current:
-            raise RefusedError("Nothing is applied, so there is nothing to roll back.")
+            raise RefusedError(
+                "The database has no current revision, so there is nothing to go back from. 'magetui evidence' shows "
+                "which revision the schema matches."
+            )
         target = chain.before(current, int(relative[2]))
     else:
         target = chain.resolve(revision)

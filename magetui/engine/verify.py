@@ -162,7 +162,9 @@ def _choose_revisions(
     partial_revision = () if evidence.partial is None else (evidence.partial.revision,)
     candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or partial_revision)
     if not evidence.tables or not candidate:
-        raise UsageError("The chain does not have the current revision. Name the one to verify: magetui verify R")
+        unknown = chain.unknown(state.current)
+        why = "The chain does not have the current revision" if unknown else "There is no current revision"
+        raise UsageError(f"{why}, and the schema matches none. Name the one to verify: magetui verify R")
     return candidate, "evidence"
 
 

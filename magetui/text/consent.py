@@ -52,7 +52,7 @@ def plan_consent(plan: Plan, named: NamedTarget | None, preview: Preview | None)
     `preview` is None if it could not be made: then nobody knows what the plan destroys.
     """
     on = f" on {named.name}, which is {PRODUCTION}" if named is not None and named.production else ""
-    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(preview, on)
+    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(plan, preview, on)
     if not danger and not on:
         return Consent()
     reason = danger or f"This is{on.removeprefix(' on')}"
@@ -65,10 +65,10 @@ def _stamp_danger(preview: Preview | None, on: str) -> str | None:
     return f"The schema contradicts this stamp{on}" if preview.doubt is not None else None
 
 
-def _plan_danger(preview: Preview | None, on: str) -> str | None:
+def _plan_danger(plan: Plan, preview: Preview | None, on: str) -> str | None:
     if preview is None:
         return f"It is not known which data this destroys{on}"
-    doubtful = _doubtful(preview)
+    doubtful = _doubtful(plan, preview)
     if doubtful is not None:
         return f"{doubtful}{on}"
     losses = preview.losses
@@ -107,10 +107,13 @@ def _dangers(preview: Preview | None) -> Hashable:
     return preview.doubt, preview.not_compared, len(preview.fails), losses.undecidable, lost(losses)
 
 
-def _doubtful(preview: Preview) -> str | None:
+def _doubtful(plan: Plan, preview: Preview) -> str | None:
     if preview.is_elsewhere and preview.doubt is not None:
         return "This may be the wrong database or schema"
-    return "This will fail" if preview.fails else None
+    if preview.fails:
+        return "This will fail"
+    is_blind = plan.verb == "rollback" and preview.doubt is not None  # it drops what another revision may have made
+    return "The schema contradicts the current revision" if is_blind else None
 
 
 # -- sessions

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 FINISH, REPAIR = "magetui plan finish", "magetui plan repair"
 REMINDER = (
-    "This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless you do it."
+    "This is evidence, not proof: rows, invalid indexes and tables that no script makes are not compared. Nothing is "
+    "stamped unless you do it."
 )
 BEFORE_CHANGES = "Before anything is stamped or migrated"
 FIND_OUT = "find out where the differences come from: 'magetui verify' lists all of them."

@@ -36,7 +36,7 @@ def verdict_of(
         return Verdict("The scripts make no table: the schema cannot say where the database is.", "")
     current = table.rows if table is not None and table.rows is not None else ()
     if not current and evidence.is_elsewhere:
-        return Verdict("The tables of the scripts do not exist here, but others do.", "Check the URL.")
+        return Verdict("This schema has none of the tables of the scripts, but others.", "Check the URL.")
     fact = _fact(evidence, _matched(chain, evidence, current, matches=matches))
     if table is not None and table.rows is None:
         return Verdict(fact, "The current revision cannot be read.")
@@ -113,7 +113,7 @@ def _step(evidence: Evidence, current: Revisions, command: str | None, *, matche
 
 
 def _repair(evidence: Evidence, partial: PartiallyApplied, current: Revisions) -> str:
-    if advise_verify(evidence, current) is not None:
-        return f"the current revision says that it was completed. {LISTS_ALL}."
     undo = "" if partial.adds_values_alone else ", or undo it with 'magetui undo'"
+    if advise_verify(evidence, current) is not None:
+        return f"the current revision says it is complete. {LISTS_ALL}; then finish it with 'magetui finish'{undo}."
     return f"finish it with 'magetui finish'{undo}."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOT_COMPARED = "Not compared: rows, views, functions, triggers, rights, and changes that env.py makes."
 SOURCES = {
     "named": "",
-    "current": ", the current revision",
+    "current": ", the current {revision}",
     "evidence": ", the closest match, as the current revision is not known",
 }
 MOST_NAMED = 8
@@ -65,7 +65,8 @@ def announced(chain: Chain, rehearsal: ReplayPlan, clean: Callable[[str], str]) 
 def judge(chain: Chain, verification: Verification, clean: Callable[[str], str]) -> Verdict:
     """Return the verdict of a verification. `clean` removes credentials from a text."""
     rehearsal = verification.plan
-    name = f"{_named(chain, rehearsal)}{SOURCES[rehearsal.chosen]}"
+    several = "revision" if len(rehearsal.revisions) < 2 else "revisions"
+    name = f"{_named(chain, rehearsal)}{SOURCES[rehearsal.chosen].format(revision=several)}"
     details = group_differences(verification.differences)
     if verification.equal and verification.unread:
         first = f"As far as magetui could read it, the live schema equals the schema of {name}."

@@ -14,6 +14,9 @@ def action_of(verb: Verb) -> str:
     return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
+# What a text on an untrusted project names. A screen with this key has `action_trust`.
+TRUST_KEY = Binding("T", "trust", "Trust", show=False, tooltip="decide whether the project's code may run")
+
 # A screen with these bindings has `action_verb`, which closes it and starts the verb on the main screen.
 VERB_KEYS: list[BindingType] = [
     Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False, tooltip=verb.summary, id=verb.name)

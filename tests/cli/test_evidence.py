@@ -50,8 +50,8 @@ def test_the_schema_fits_the_current_revision(magetui: Magetui, mage_home: Path,
     text = told(magetui, mage_home, behind.url)
     assert sentences(text) == (
         f"The schema matches {BEHIND} (Update token column type). The current revision is {BEHIND}. The schema matches "
-        "it. This is evidence, not proof: rows that scripts have changed are not visible. Nothing is stamped unless "
-        "you do it."
+        "it. This is evidence, not proof: rows, invalid indexes and tables that no script makes are not "
+        "compared. Nothing is stamped unless you do it."
     )
     assert f"missing       {HEAD}   Create GenericJob\n" in text.stdout
     assert f"applied       {BEHIND}   Update token column type  [matches, current revision]\n" in text.stdout

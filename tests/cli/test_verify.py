@@ -260,7 +260,7 @@ def test_an_ordinary_project_and_a_current_revision_of_two_branches(
         assert magetui("migrate", "--revision", revision, "--yes", "--config", project.ini).status == 0
     done = magetui("verify", "--yes", "--config", project.ini)
     assert done.status == 0, done
-    assert sentences(done).startswith("The live schema equals the schema of rev2 and rev3, the current revision. ")
+    assert sentences(done).startswith("The live schema equals the schema of rev2 and rev3, the current revisions. ")
 
 
 def test_an_empty_database_is_what_no_revision_makes(

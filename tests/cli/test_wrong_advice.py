@@ -290,3 +290,28 @@ def test_sql_that_cannot_be_read_in_the_midst_of_a_half_is_for_the_operator_to_j
     assert pg_database.content == before
     assert incident("finish", "--in-doubt", "run", "--yes").status == 0
     assert incident.codes == ["up-to-date"]
+
+
+def test_a_database_without_a_version_table_is_not_said_to_have_nothing_applied(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX)
+    incident.migrated("rev1")
+    sqlite_database.rows("drop table alembic_version")
+    refused = incident("plan", "rollback", "--revision", "-1")
+    assert refused.status == 4
+    assert (
+        "The database has no current revision, so there is nothing to go back from. 'magetui evidence'"
+        in refused.stderr
+    )
+
+
+def test_a_repair_that_moves_only_the_current_revision_does_not_call_the_script_empty(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path
+) -> None:
+    incident = Incident(magetui, sqlite_database, tmp_path, WITH_INDEX)
+    incident.migrated("rev1")
+    sqlite_database.rows("update alembic_version set version_num = 'squashed'")
+    planned = incident("plan", "repair", "--revision", "rev1")
+    assert "Nothing of it is missing: only the current revision moves." in planned.stdout
+    assert "is empty" not in planned.stdout

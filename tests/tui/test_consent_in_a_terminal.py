@@ -115,7 +115,7 @@ def test_tab_leaves_the_name_so_that_a_backup_can_be_made_first_and_the_plan_is_
     terminal.press("m")
     terminal.wait_for(NAME_ASKED)
     terminal.press(*"loy", "tab")
-    terminal.wait_for(r"tab\s+goes\s+to\s+the\s+field.*B Back up")
+    terminal.wait_for(r"tab\s+leads\s+to\s+the\s+field.*B Back up")
     terminal.press("B")
     agree(terminal)
     terminal.wait_for("DONE")

@@ -141,7 +141,7 @@ def test_the_root_blocker_of_a_run_is_ended_with_a_key_and_the_run_goes_through(
         r"^ PID +APPLICATION +STATE +SINCE .*LOCK$",
         rf"^ {root} +mage-server +idle in txn +\d+ s .*role ACCESS SHARE",
         rf"^ └─ {second} +psql +waiting",
-        rf"^    └─ {opened['session']} +this run +waiting +\d+ s +generic_job ACCESS",
+        rf"^    └─ {opened['session']} +this run +waiting +- +generic_job ACCESS",
         rf"^       └─ {reader} +mage-sched… +waiting +\d+ s +generic_job .*\(queued\)",
         r"K End session",
     ):

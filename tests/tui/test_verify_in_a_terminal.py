@@ -55,7 +55,7 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.wait_for("Which revision is the database at")
     terminal.press(*HEAD, "enter")
     terminal.wait_for(rf"doubt +The schema does not match {HEAD}\. The schema matches\s+{BEFORE_HEAD}")
-    terminal.wait_for(rf"v verifies first that the schema is what {HEAD} makes")
+    terminal.wait_for(rf"tab and v verify first that the schema is what {HEAD} makes")
     terminal.wait_for(NAME_ASKED)
     terminal.press("tab")
     terminal.wait_for("v Verify")
@@ -63,6 +63,11 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.wait_for("The verification asks first")
     screen = terminal.wait_for(ASKED)
     assert "type the database's name" not in screen  # one question at a time
+    terminal.press("l")
+    terminal.wait_for("^ Locks")
+    terminal.press("escape")  # enter that is meant for the verification must not answer another question
+    terminal.wait_for("The verification asks first")
+    assert "type the database's name" not in terminal.wait_for(ASKED)
     terminal.press("escape")  # no verification
     terminal.wait_for(NAME_ASKED)
     terminal.press("tab")

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from magetui.engine.diagnosis.access import access_findings, owner_findings
 from magetui.engine.diagnosis.finding import UNTRUSTED, Finding, Severity, some
 from magetui.engine.diagnosis.leftovers import leftover_findings
+from magetui.engine.diagnosis.session_findings import migrator_findings, session_findings
 from magetui.engine.prerequisites import lacks_schema
 from magetui.engine.project.releases import Origin, origin_of, releases
 from magetui.engine.project.trust import HOW_TO_TRUST, ProjectCode
-from magetui.engine.sessions.listing import OWN_RUN
 from magetui.engine.target.url_options import shown_with_setting
 from magetui.model.names import quoted
-from magetui.model.sessions import MutexHolder, Session, is_migrator
 
 if TYPE_CHECKING:
     from magetui.engine.project.interpreter import Interpreter
@@ -27,12 +26,7 @@ if TYPE_CHECKING:
     from magetui.engine.schema.snapshot import Overview
     from magetui.engine.target.target import Target
 
-LONG_TRANSACTION_MS = 1_000
 FIND_OUT_FIRST = "Find out which revision the schema matches, and stamp it, before anything is migrated."
-LEFT_LOCK = (
-    " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
-    "end that session with 'locks': that releases the lock."
-)
 
 
 def chain_findings(chain: Chain, *, all_applied: bool) -> tuple[Finding, ...]:
@@ -71,8 +65,8 @@ def findings_of(
         *access_findings(overview, obstacle),
         *owner_findings(chain, overview),
         *_server_findings(overview, obstacle),
-        *_session_findings(project, overview, obstacle),
-        *_migrator_findings(project, overview),
+        *session_findings(project, overview, obstacle),
+        *migrator_findings(project, overview),
     )
 
 
@@ -114,8 +108,8 @@ def _untrusted(code: ProjectCode, project: Project) -> Finding:
         UNTRUSTED,
         "warning",
         f"The project {code.folder} is not trusted{again}, so none of its code has run: no env.py, no script, no "
-        f"interpreter of its own{since}.{table} Without its code it is not known whether the schema matches, and "
-        f"nothing can be planned. To trust it, {HOW_TO_TRUST}.",
+        f"interpreter of its own{since}.{table} Without its code nothing can be planned, and this diagnosis does not "
+        f"compare the schema. To trust it, {HOW_TO_TRUST}.",
         {"folder": code.folder, "changed": list(code.changed)},
         "trust",
     )
@@ -315,82 +309,6 @@ def _server_findings(overview: Overview, obstacle: Severity) -> Iterator[Finding
                 "may alter a table."
             )
         yield Finding("not-owner", obstacle, message, {"tables": tables, "owners": owners}, "connect")
-
-
-def _migrator_findings(project: Project, overview: Overview) -> Iterator[Finding]:
-    """Yield a finding for a session that migrates without the migration lock, as a plain `alembic upgrade` does."""
-    for session in overview.sessions:
-        if not is_migrator(session, project.scripts.version_table):
-            continue
-        if overview.mutex is not None and session.pid == overview.mutex.pid:
-            continue
-        relations = sorted({held.relation for held in session.holds})
-        yield Finding(
-            "other-migrator",
-            "warning",
-            f"Session {session.pid} ({session.application or 'no name'}) is migrating this database without the "
-            f"migration lock, as a plain 'alembic upgrade' does: it holds locks on {some(relations)}. A run waits for "
-            "it.",
-            {"pid": session.pid, "relations": relations},
-            "locks",
-        )
-
-
-def _session_findings(project: Project, overview: Overview, obstacle: Severity) -> Iterator[Finding]:
-    holder, pooler = overview.mutex, overview.server.pooler
-    if holder is not None:
-        own_run = OWN_RUN.match((holder.note or (holder.session.application if holder.session else None)) or "")
-        who = f"Run {own_run[1]} of magetui" if own_run else "Somebody"
-        left = LEFT_LOCK if pooler is not None and not pooler.keeps_sessions else ""
-        others = (s for s in overview.sessions if s.pid != holder.pid)
-        runs = bool(own_run) or any(is_migrator(session, project.scripts.version_table) for session in others)
-        doing = None if runs else _idling(holder)
-        yield Finding(
-            "migration-running" if doing is None else "migration-lock-held",
-            "warning",
-            f"{doing or f'{who} is migrating this database now: {holder.described()}.'} A run would wait for it.{left}",
-            {"pid": holder.pid, "since": holder.since},
-            "runs" if own_run else "locks",
-        )
-    holding = [s for s in overview.sessions if s.holds and (holder is None or s.pid != holder.pid)]
-    idle = [s for s in holding if (s.state or "").startswith("idle in transaction")]
-    # 'open' is SQLite's state in WAL mode of a connection that neither reads nor writes.
-    working = [s for s in holding if s not in idle and s.state != "open"]
-    busy = [s for s in working if s.transaction_ms is None or s.transaction_ms >= LONG_TRANSACTION_MS or s.blocked_by]
-    are_processes = any(session.is_process for session in busy)  # which may also be asleep
-    for code, sessions, doing in (
-        ("idle-in-transaction", idle, "idle in an open transaction"),
-        ("blocking-sessions", busy, "in a transaction" if are_processes else "at work in a transaction"),
-    ):
-        if sessions:
-            relations = sorted({held.relation for session in sessions for held in session.holds})
-            yield Finding(
-                code,
-                obstacle,
-                f"{_count(sessions)} {doing}, with locks on {some(relations)}. A migration that alters those would "
-                "wait for it.",
-                {"pids": [s.pid for s in sessions], "relations": relations},
-                "locks",
-            )
-
-
-def _idling(holder: MutexHolder) -> str | None:
-    """Return that the holder of the migration lock only idles, or None. Somebody may have forgotten its session."""
-    session = holder.session
-    if session is None or not (session.state or "").startswith("idle") or session.holds:
-        return None
-    return (
-        f"The migration lock is held by {holder.described()}, which is {session.state} and has no table locked: "
-        "a migration that has not begun, or a session that somebody forgot and that has to be ended."
-    )
-
-
-def _count(sessions: list[Session]) -> str:
-    # SQLite has no server, so it has no sessions: a process reads or writes the file.
-    kind = "process" if sessions[0].is_process else "session"
-    if len(sessions) == 1:
-        return f"{kind.capitalize()} {sessions[0].pid} ({sessions[0].application or 'no name'}) is"
-    return f"{len(sessions)} {kind}{'es' if kind == 'process' else 's'} are"
 
 
 def _listed(revisions: tuple[str, ...] | None) -> str:

@@ -121,7 +121,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
     recorded = recorded_steps(reading, plan)
     steps = [
         StepPreview(
-            revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(direction, done))
+            revision, direction, done.operations, done.undecidable, (), tuple(_script_warnings(plan, direction, done))
         )
         for revision, direction, done in recorded
     ]
@@ -250,9 +250,11 @@ def _left_behind(upgrade: Iterable[Operation], state: SchemaState) -> Iterator[s
             yield f"The value '{operation.value}' stays in the enum type {operation.name}.{again}"
 
 
-def _script_warnings(direction: str, recorded: Recorded) -> Iterator[str]:
+def _script_warnings(plan: Plan, direction: str, recorded: Recorded) -> Iterator[str]:
     if recorded.undecidable is not None:
         yield f"Not everything that it does is known in advance: {recorded.undecidable}."
+    elif not recorded.operations and plan.repair is not None:  # only what is missing was recorded
+        yield "Nothing of it is missing: only the current revision moves."
     elif not recorded.operations:
         yield (
             "Its downgrade is empty: the current revision moves back, and the schema stays as it is."

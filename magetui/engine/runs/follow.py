@@ -167,16 +167,17 @@ def _summarized(environment: Mapping[str, str], run: int) -> RunRecord:
 
 
 def earlier_steps(
-    environment: Mapping[str, str], database: str, steps: Iterable[tuple[str, str]]
+    environment: Mapping[str, str], database: str, steps: Iterable[tuple[str, str]], before: int | None = None
 ) -> Mapping[tuple[str, str], EarlierStep]:
     """Return how long each (revision, direction) took in the newest of `NEWEST_RUNS` runs that completed it.
 
-    Only runs on `database`, its redacted URL, count: on another database, a step has other rows.
+    Only runs on `database`, its redacted URL, count: on another database, a step has other rows. If `before` is the
+    number of a run, only those before it.
     """
     wanted = set(steps)
     earlier: dict[tuple[str, str], EarlierStep] = {}
     for record in list_runs(environment, NEWEST_RUNS).records if wanted else ():
-        for step in record.steps if record.database == database else ():
+        for step in record.steps if record.database == database and (before is None or record.run < before) else ():
             key = (step.revision, step.direction)
             if key in wanted and key not in earlier and step.elapsed_ms is not None and not record.alive:
                 earlier[key] = EarlierStep(step.elapsed_ms, record.run)

@@ -174,7 +174,8 @@ def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
 
 
 def _missing_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
-    role = workspace.target.user or "used here"
+    changed = "role=" in str(workspace.target.url.query.get("options", ""))  # SET ROLE at the start
+    role = "used here" if changed else workspace.target.user or "used here"
     failure = f"The role {role} may not {DOES[action]} session {session.pid}"
     if session.is_background:
         return (
@@ -182,5 +183,5 @@ def _missing_privilege(workspace: Workspace, session: Session, action: SignalAct
             "on)."
         )
     if "superuser" in str(error.orig).lower():
-        return f"{failure}: {session.user} is a superuser, which requires a superuser."
+        return f"{failure}: it belongs to a superuser ({session.user}), and only a superuser may do that."
     return f"{failure}: that requires membership in the role {session.user}, or in pg_signal_backend."

@@ -17,7 +17,7 @@ from textual.worker import Worker
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
-from magetui.tui.verb_keys import VERB_KEYS, action_of
+from magetui.tui.verb_keys import TRUST_KEY, VERB_KEYS, action_of
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
@@ -93,6 +93,11 @@ class OverScreen(Screen[None]):
         self.magetui.show_main()
         await self.magetui.run_action(action_of(verb(name)))
 
+    async def action_trust(self) -> None:
+        """Close this screen, and ask on the main one whether the project is trusted."""
+        self.magetui.show_main()
+        await self.magetui.run_action("app.trust")
+
     def action_scroll(self, direction: str) -> None:
         getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
 
@@ -161,7 +166,7 @@ class ScrolledScreen(OverScreen):
 class TextScreen(ScrolledScreen):
     NAME = "Text"
     ABOUT = "One text in full, for which the other screen has no room. The keys of the verbs work."
-    BINDINGS = [*VERB_KEYS]
+    BINDINGS = [*VERB_KEYS, TRUST_KEY]
 
     def __init__(self, heading: str, text: Content) -> None:
         super().__init__()

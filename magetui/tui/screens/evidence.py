@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HEADING_AND_FILTER = 2  # lines of the list that are no revisions
 LEAST_LABEL = 20  # columns of the database's name in the title
 WIDE = 120  # columns from which the operations are beside the list
-LIMIT = " Changes to rows can't be seen here."
+LIMIT = " Not compared: rows, invalid indexes, other tables."
 STEPS: list[BindingType] = [
     Binding("f", "repair('finish')", "Finish", tooltip="plan to run the missing operations of the revision"),
     Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),

@@ -310,11 +310,13 @@ class MainScreen(Screen[None]):
         if before is None or verdict in (last, before) or (expected and before == last) or is_our_run:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
-        self.note("verdict", f"{before} became {verdict}", style=style)
+        # Before everything is read, there is a headline too. When it changes, the database need not have changed.
+        change = f"{before} became {verdict}" if before == last else f"{verdict}, at first {before}"
+        self.note("verdict", change, style=style)
         if self.app.screen is self:
             return  # the state line has changed before the operator's eyes
         severity: SeverityLevel = "warning" if worst.severity in ("warning", "critical") else "information"
-        self.notify(f"{before} became {verdict}.", title="The state has changed", severity=severity, markup=False)
+        self.notify(f"{change}.", title="The verdict has changed", severity=severity, markup=False)
 
     def show_tables(self, tables: tuple[Table, ...] | str) -> None:
         """Show the tables, or the sentence that says why they could not be listed."""

@@ -22,7 +22,7 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.plan_job import PlanQuestion
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
-from magetui.tui.verb_keys import VERB_KEYS
+from magetui.tui.verb_keys import TRUST_KEY, VERB_KEYS
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.fields import Field, lock_timeout_ms
 from magetui.tui.widgets.plan_lines import PlanFacts, first_to_see, plan_lines, step_lines, step_rows
@@ -57,9 +57,9 @@ class PlanScreen(OverScreen):
         "block it now; below, its steps, and beside them the step at the cursor with the SQL that Alembic can render "
         "beforehand. j and k move in the steps, space and ctrl+u scroll the SQL. Change the revision or the lock "
         "timeout in their fields and press enter to plan again. The question appears when the data loss is known, or "
-        "could not be read. "
-        "If data may be lost, you type the database's name, and tab leaves that field; otherwise enter on the button "
-        "consents. The plan is made again then: if it is another one, you see it and are asked again."
+        "could not be read. If data may be lost, or the plan will fail or contradicts the schema, you type the "
+        "database's name, and tab leaves that field; otherwise enter on the button consents. The plan is made again "
+        "then: if it is another one, you see it and are asked again."
     )
     BINDINGS = [
         Binding("i", "edit", "Edit", tooltip="change the revision, the lock timeout or the retries"),
@@ -68,6 +68,7 @@ class PlanScreen(OverScreen):
         Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
         Binding("l", "locks", "Locks"),
         Binding("B", "backup", "Back up", tooltip="write a backup first"),
+        TRUST_KEY,
         *VERB_KEYS,  # if there is no plan, the reason names what to do instead
         Binding("j,down", "step('cursor_down')", "Down", show=False),
         Binding("k,up", "step('cursor_up')", "Up", show=False),
@@ -138,8 +139,8 @@ class PlanScreen(OverScreen):
     # -- planning
 
     def read_again(self) -> None:
-        """Plan again, because something may have changed while another screen was in front."""
-        if self._plan is not None or self._has_failed:
+        """Plan again: something may have changed. A question of the verification stays: enter is meant for it."""
+        if self.query_one(VerdictView).stage != "asked" and (self._plan is not None or self._has_failed):
             self._drop_plan("planning …")
             self._request_plan()
 
@@ -353,7 +354,7 @@ class PlanScreen(OverScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow no letter before the plan is complete: what is typed ahead may be the name that the plan asks for."""
-        if action == "verb":
+        if action in ("verb", "trust"):
             return self._has_failed
         if action in ("edit", "in_doubt", "on_disconnect", "verify", "locks", "backup"):
             only_for = {"verify": ("stamp",), "in_doubt": ("finish", "repair")}.get(action, (self._question.verb,))

@@ -121,7 +121,9 @@ class RunScreen(OverScreen):
             self.magetui.live_runs.add(record.run)
             if record.steps and self._earlier is None:
                 self._earlier = {}
-                self._read_earlier(record.database, [(step.revision, step.direction) for step in record.steps])
+                self._read_earlier(
+                    record.database, [(step.revision, step.direction) for step in record.steps], record.run
+                )
         self._show()
         if not record.alive:
             self._show_too_small()
@@ -133,12 +135,12 @@ class RunScreen(OverScreen):
                 self.magetui.run_ended(record)
 
     @work(thread=True, group="earlier", exit_on_error=False)
-    def _read_earlier(self, database: str, steps: list[tuple[str, str]]) -> None:
+    def _read_earlier(self, database: str, steps: list[tuple[str, str]], run: int) -> None:
         """Read earlier runs in a worker of their own: twenty journals must not delay the view of the run."""
         load_engine()
         from magetui.engine.runs import follow
 
-        self.call_later(self._earlier_read, follow.earlier_steps(self.magetui.environment, database, steps))
+        self.call_later(self._earlier_read, follow.earlier_steps(self.magetui.environment, database, steps, run))
 
     def _earlier_read(self, earlier: Mapping[tuple[str, str], EarlierStep]) -> None:
         self._earlier = earlier
@@ -180,7 +182,7 @@ class RunScreen(OverScreen):
         return diagnosis is not None and diagnosis.target.url == record.database
 
     def _next_steps(self, record: RunRecord) -> tuple[tuple[str, str], ...]:
-        return run_lines.next_steps(record) if self._is_here(record) else ()
+        return run_lines.next_steps(record) if self._is_here(record) and not record.is_past else ()
 
     def action_next(self, key: str) -> None:
         if key == "l":
@@ -271,8 +273,7 @@ class RunScreen(OverScreen):
         if self._shown == (wait, later):
             return
         self._shown = (wait, later)
-        waited_ms = (run_lines.since_ms(wait.since, datetime.now(timezone.utc)) or 0) if wait else 0
-        sessions = run_lines.sessions_in(record, wait, later * 1000, waited_ms) if wait else []
+        sessions = run_lines.sessions_in(record, wait, later * 1000) if wait else []
         focused = rows.lines.has_focus or not rows.display
         rows.display = bool(sessions)
         if wait is not None and sessions:

@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from magetui.text import formats
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import STRONG
+from magetui.tui.verb_keys import TRUST_KEY
 from magetui.tui.widgets.verification import VerdictView
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class VerifyScreen(ScrolledScreen):
     )
     BINDINGS = [
         Binding("e", "evidence", "Evidence", tooltip="show which revision the schema matches"),
+        Binding("u", "verb('runs')", "Runs", tooltip="list the recorded runs"),
+        TRUST_KEY,
         Binding("r", "again", "Read again", tooltip="read everything again"),
     ]
 

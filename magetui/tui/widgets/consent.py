@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from magetui.text.consent import Consent
 
-YES, ELSEWHERE, TO_FIELD = "enter: yes   esc: no", "tab goes to the button   esc: no", "tab goes to the field"
+MOVES = frozenset("jkgG ")  # the keys that scroll
+YES, ELSEWHERE, TO_FIELD = "enter: yes   esc: no", "tab leads to the button   esc: no", "tab leads to the field"
 
 
 class NameField(Field):
@@ -62,6 +63,10 @@ class ActButton(Button):
         return self.works if action == "press" else super().check_action(action, parameters)
 
     async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key) and event.is_printable and event.character not in MOVES:
+            self.works_from = max(
+                self.works_from, event.time + UNSEEN_SECONDS
+            )  # a text meant for a field ends in enter
         is_press = isinstance(event, Click) or (isinstance(event, Key) and event.key == "enter")
         if not (is_press and event.time < self.works_from):
             await super().on_event(event)

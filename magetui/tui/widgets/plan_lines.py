@@ -42,21 +42,23 @@ def plan_lines(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str],
     """Return what the plan changes, for a screen of `width` columns. `advise` puts the screen's keys into a text."""
     return Content("\n").join(
         [
-            *_summary(plan, width, advise),
+            *_summary(plan, facts, width, advise),
             *_preview(plan, facts, width, advise),
             *(_blockers(facts, width) if plan.verb != "stamp" and not plan.empty else ()),
         ]
     )
 
 
-def _summary(plan: Plan, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+def _summary(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
     from magetui.text import operations
 
     yield from hanging("", plan.summary, width, STRONG)
     for line in formats.created_first(plan):
         yield from hanging("", line, width)
     if plan.verb == "stamp" and not plan.empty:
-        verifies = f"v verifies first that the schema is what {plan.target_revision} makes."
+        doubtful = facts.preview is not None and facts.preview.doubt is not None  # then the field for the name has v
+        verify = "tab and v verify" if doubtful else "v verifies"
+        verifies = f"{verify} first that the schema is what {plan.target_revision} makes."
         yield from hanging("", verifies, width, QUIET)
     for step in plan.repair.all_steps if plan.repair is not None else ():
         yield from hanging("    ", operations.doing(step.operation), width)

@@ -189,8 +189,8 @@ def tree_lines(record: RunRecord) -> list[Content]:
     ]
 
 
-def sessions_in(record: RunRecord, wait: Wait, later_ms: int, waited_ms: int) -> list[Session]:
-    """Return all sessions of a wait, `later_ms` after the journal recorded them, and our own, with its time."""
+def sessions_in(record: RunRecord, wait: Wait, later_ms: int) -> list[Session]:
+    """Return all sessions of a wait, `later_ms` after the journal recorded them, and our own: the bar has its time."""
     others = [
         replace(
             session,
@@ -200,10 +200,10 @@ def sessions_in(record: RunRecord, wait: Wait, later_ms: int, waited_ms: int) ->
         )
         for session in (*wait.blockers, *wait.waiting_behind)
     ]
-    return [*others, own_session(record, wait, waited_ms)] if wait.blockers or wait.waiting_behind else []
+    return [*others, own_session(record, wait)] if wait.blockers or wait.waiting_behind else []
 
 
-def own_session(record: RunRecord, wait: Wait, waited_ms: int | None = None) -> Session:
+def own_session(record: RunRecord, wait: Wait) -> Session:
     """Return the session of the run.
 
     SQLite and old journals do not say which blockers are its own. Then the first blocker, the nearest, stands for them.
@@ -220,7 +220,6 @@ def own_session(record: RunRecord, wait: Wait, waited_ms: int | None = None) -> 
         waits_for=wait.waits_for,
         blocked_by=wait.blocked_by or tuple(blocker.pid for blocker in wait.blockers[:1]),
         queued_behind=wait.queued_behind,
-        waited_ms=waited_ms,
     )
 
 

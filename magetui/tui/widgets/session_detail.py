@@ -70,11 +70,18 @@ def _facts(branch: Branch, sessions: Sequence[Session]) -> Iterator[tuple[str, s
     since = f", since {FRACTION.sub('', session.began)}" if session.began else ""
     user = f"{formats.one_line(session.user)} " if session.user else ""
     if session.pid != PREPARED:
-        yield "client", f"{user}from {formats.one_line(session.client or 'this machine')}{since}", ""
+        yield "client", f"{user}{_origin(session)}{since}", ""
     yield "ending it", " ".join(wait_queue.effect(session, sessions, "Frees")) or "Frees no other session.", WARNING
     yield "", _cost(session), WARNING
     if is_waiting and is_holder:
         yield "holds", held, ""
+
+
+def _origin(session: Session) -> str:
+    """Return 'from 10.0.3.7'. A role that does not see the state does not see the address either."""
+    if session.client is None and session.state is None:
+        return "from where is not shown to this role"
+    return f"from {formats.one_line(session.client or 'this machine')}"
 
 
 def _cost(session: Session) -> str:
@@ -97,7 +104,7 @@ def facts(session: Session) -> list[Content]:
         ("session", str(session.pid)),
         ("user", session.user or "none: a process of the server itself"),
         ("application", session.application or "not named"),
-        ("client", session.client or "local"),
+        ("client", session.client or ("not shown to this role" if session.state is None else "local")),
         ("started", session.began or ""),
         ("state", session.state or "not shown to this role"),
         ("transaction", f"open for {formats.duration(session.transaction_ms)}" if session.transaction_ms else ""),

@@ -97,7 +97,7 @@ def _key(detail: TableDetail, column: str) -> str:
 
 def indexes_part(detail: TableDetail) -> Part:
     """Return the primary key and the indexes. An index that is not valid says so in words."""
-    lines = [("primary key", "", detail.primary_key, True)] if detail.primary_key else []
+    lines = [("primary key", "unique", detail.primary_key, True)] if detail.primary_key else []
     lines += [
         (index.name, "unique" if index.unique else "", index.columns, index.valid)
         for index in sorted(detail.indexes, key=lambda index: index.valid)  # what needs an act comes first
