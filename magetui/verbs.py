@@ -114,6 +114,7 @@ LIMITS = (
         "WHAT",
         choices=("continue", "cancel"),
     ),
+    Parameter("--notify-command", "run COMMAND when the run ends, with the run as JSON on its stdin", "COMMAND"),
     Parameter("--sql", "print everything as an SQL script, current revision included, and change nothing"),
 )
 IN_DOUBT = Parameter(
@@ -121,6 +122,12 @@ IN_DOUBT = Parameter(
     "operations that no schema shows, such as changed rows: run them, or skip them as already done",
     "WHAT",
     choices=("run", "skip"),
+)
+WAIT = Parameter(
+    "--wait",
+    "first wait up to S seconds while the server is away or somebody else migrates, as in a start-up script",
+    "S",
+    kind=seconds,
 )
 COMMIT_EACH = Parameter("--commit-each", "one run and one transaction for each revision, instead of one for all")
 COMMON = (
@@ -150,8 +157,19 @@ VERBS: tuple[Verb, ...] = (
         "diagnose",
         "show the state of the database's migrations, and what to do next",
         "reads",
-        ("magetui diagnose", "magetui diagnose --url postgresql://mage@db1:5432/mage"),
+        ("magetui diagnose", "magetui diagnose --url postgresql://mage@db1:5432/mage", "magetui diagnose --all"),
         key="d",
+        parameters=(
+            Parameter("--all", "diagnose every target of the configuration, a line for each"),
+            Parameter("--schemas", "diagnose every schema with such a name, as 'tenant_*', a line for each", "P"),
+            Parameter("--at-once", "with --all or --schemas: at most N at the same time", "N", kind=count, default=4),
+            Parameter(
+                "--wait",
+                "wait up to S seconds until the database is at the head (status 3: not yet)",
+                "S",
+                kind=seconds,
+            ),
+        ),
     ),
     Verb(
         "history",
@@ -233,7 +251,7 @@ VERBS: tuple[Verb, ...] = (
         "changes the database",
         ("magetui migrate", "magetui migrate --yes --lock-timeout-seconds 5 --lock-retries 3"),
         key="m",
-        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH),
+        parameters=(REVISION, *LIMITS, DESPITE_PREFLIGHT, COMMIT_EACH, WAIT),
     ),
     Verb(
         "rollback",

@@ -38,6 +38,14 @@ STATUS: Mapping[str, int] = {"done": 0, "running": 0, "refused": 4, "lock-timeou
 
 def change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
     """Carry out a changing verb and return the exit status."""
+    if values.get("wait") is not None:
+        from magetui.cli.waiting import hard_to_migrate, wait_for
+
+        wait_for(settings, hard_to_migrate, values["wait"])  # if an obstacle is left, the verb says what it means
+    return _change(verb, settings, values)
+
+
+def _change(verb: ChangeVerb, settings: Settings, values: Mapping[str, Any]) -> int:
     workspace = open_workspace(settings)
     with open_reading(workspace) as reading:
         plan = _plan(reading, verb, values)
@@ -156,11 +164,15 @@ def _run(settings: Settings, workspace: Workspace, plan: Plan, preview: Preview 
     losses = () if preview is None else preview.losses.known
     lock_ms, statement_ms = int(settings.lock_timeout_seconds * 1000), int(settings.statement_timeout_seconds * 1000)
     timeouts = Timeouts(lock_ms, statement_ms)
-    limits = start.Limits(timeouts, settings.lock_retries, settings.on_disconnect, settings.retention)
+    limits = start.Limits(
+        timeouts, settings.lock_retries, settings.on_disconnect, settings.retention, settings.notified
+    )
     with Interrupts(os.environ) as interrupts:
         started = start.start_run(workspace, plan, limits, losses)
         interrupts.started(started.run)
         complain(f"run {started.run} started; ctrl+c cancels it")
+        if started.warning is not None:
+            complain(f"magetui: {started.warning}")
         record = followed(started)
         if record.outcome == "lost":
             record = read_lost(settings, record, just_ended=True)

@@ -24,14 +24,26 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-def _diagnose(settings: Settings, _values: Mapping[str, Any]) -> int:
+def _diagnose(settings: Settings, values: Mapping[str, Any]) -> int:
     from magetui.engine.diagnosis.diagnosis import add_evidence, diagnose
     from magetui.engine.schema.snapshot import open_reading
 
+    is_many, seconds = values["all"] or values["schemas"] is not None, values["wait"]
+    if (is_many and seconds is not None) or (values["all"] and values["schemas"] is not None):
+        raise UsageError("'diagnose' takes one of --all, --schemas and --wait.")
+    if is_many:
+        from magetui.cli.many_verb import diagnose_many
+
+        return diagnose_many(settings, values)
+    is_at_head = None
+    if seconds is not None:
+        from magetui.cli.waiting import behind_head, wait_for
+
+        is_at_head = wait_for(settings, behind_head, seconds)
     with open_reading(open_workspace(settings)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
     answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
-    return 0 if diagnosis.healthy else 3
+    return 0 if (diagnosis.healthy if is_at_head is None else is_at_head) else 3
 
 
 def _history(settings: Settings, values: Mapping[str, Any]) -> int:

@@ -61,6 +61,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("statement_timeout_seconds", "seconds", default=0.0),
     Option("lock_retries", "count", default=0),
     Option("on_disconnect", "choice", default="continue", choices=("continue", "cancel")),
+    Option("notify_command", "text", own=True),
     Option("keep_runs", "count", default=500, own=True),
     Option("keep_days", "count", default=0, own=True),
     Option("keep_megabytes", "count", default=500, own=True),

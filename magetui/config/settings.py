@@ -25,7 +25,7 @@ OWN_FILE, PROJECT_FILE = "config.toml", "magetui.toml"
 DEFAULT = "default"
 LIMITS = ("lock_timeout_seconds", "statement_timeout_seconds", "lock_retries", "on_disconnect")
 RETENTION = ("keep_runs", "keep_days", "keep_megabytes")
-OTHERS = ("pg_dump", "despite_preflight", "ascii", "theme")
+OTHERS = ("pg_dump", "notify_command", "despite_preflight", "ascii", "theme")
 TARGET_VARIABLE = f"{PREFIX}TARGET"
 
 
@@ -65,12 +65,25 @@ class Settings:
     keep_days: int = 0
     keep_megabytes: int = 500
     pg_dump: str | None = None
+    notify_command: str | None = None  # run at the end of a run, with its record on stdin
     keys: Mapping[str, str] = field(default_factory=dict)  # only of actions whose key was changed
     targets: tuple[NamedTarget, ...] = ()
     base: Selection | None = None  # the `selection` without a named target
     origins: Mapping[str, Value] = field(default_factory=dict, repr=False)
     files: tuple[LookedFor, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def notified(self) -> tuple[str, ...]:
+        """Return the words of the command that is run at the end of a run. Raises `UsageError` for an open quote."""
+        if self.notify_command is None:
+            return ()
+        import shlex
+
+        try:
+            return tuple(shlex.split(self.notify_command))
+        except ValueError as error:
+            raise UsageError(f"notify_command cannot be split into words: {error}.") from None
 
     @property
     def retention(self) -> Retention:

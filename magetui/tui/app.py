@@ -282,6 +282,8 @@ class MagetuiApp(Shell):
         self.live_runs.add(started.run)
         self.started_runs.append(started)
         self.call_from_thread(self.push_screen, RunScreen(started))
+        if started.warning is not None:
+            self.post_message(messages.ActionFailed("notify", started.warning))
 
     def run_ended(self, record: RunRecord) -> None:
         self.live_runs.discard(record.run)

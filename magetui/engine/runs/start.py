@@ -18,6 +18,7 @@ from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError, RefusedError, StateError
 from magetui.engine.runs.journals import journal_path, new_journal, operator, runs_directory
 from magetui.engine.runs.kept_scripts import keep_scripts, scripts_path
+from magetui.engine.runs.notify import notify_at_end
 from magetui.engine.runs.retention import Retention, prune
 from magetui.model.server import Timeouts
 from magetui.protocol.journal import cancel_path
@@ -39,6 +40,7 @@ class Limits:
     lock_retries: int = 0
     on_disconnect: OnDisconnect = "continue"
     keep: Retention = field(default_factory=Retention)  # how many records of earlier runs
+    notified: tuple[str, ...] = ()  # the words of the command that is run when the run ends
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class StartedRun:
 
     run: int
     process: subprocess.Popen[bytes] = field(repr=False)
+    warning: str | None = None  # why nobody is notified of its end
 
     def part(self) -> None:
         """Detach the run: from now on it continues, whatever happens to this program."""
@@ -94,13 +97,16 @@ def start_run(workspace: Workspace, plan: Plan, limits: Limits, losses: Sequence
     try:
         with suppress(OSError):  # the run is more important than the way back without its scripts
             keep_scripts(path, workspace.chain, plan, workspace.project.scripts.version_name, workspace.clean)
-        return _start_child(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
+        started = _start_child(replace(request, run=number), command, folder, path.with_suffix(".stderr"), descriptor)
     except MagetuiError:  # no child was started; the record of a child that may live is never deleted
         for file in (path, scripts_path(path), path.with_suffix(".stderr")):
             file.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
+    if not limits.notified:
+        return started
+    return replace(started, warning=notify_at_end(workspace, number, limits.notified))
 
 
 def _takes_tables(workspace: Workspace, plan: Plan) -> bool:

@@ -18,6 +18,7 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from magetui.text import formats
+from magetui.text.headline import headline
 from magetui.tui.panes.base import Pane
 from magetui.tui.shell import shell_of
 from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG, WARNING
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 # The next step of a finding is the name of a key's action; these have another name.
 NEXT_ACTIONS = {"history": "revisions", "diagnose": "refresh"}
 CHECKING = "checking the schema …"
-# If migrations are pending, these findings get the headline of a database that is behind.
-BEHIND = ("behind", "migration-running", "leftover-type")
 NEXT_WORDS = {
     "migrate": "run the pending migrations",
     "stamp": "set the current revision to a revision of the chain",
@@ -256,12 +255,3 @@ def next_steps(finding: Finding) -> list[tuple[str, str]]:
         return [("connect", "type the password")]
     actions = ["refresh", finding.next] if cause in PASSING else [finding.next]
     return [(action, NEXT_WORDS[action]) for action in actions]
-
-
-def headline(diagnosis: Diagnosis, worst: Finding) -> str:
-    """Return the state in capitals, for the pane's title and its first line: 'BEHIND BY 2'."""
-    if worst.code in BEHIND and diagnosis.pending:
-        return f"BEHIND BY {len(diagnosis.pending)}"
-    if worst.severity == "ok":
-        return "UP TO DATE"
-    return worst.code.replace("-", " ").upper()

@@ -21,8 +21,9 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from magetui.text import formats
+from magetui.text.headline import headline
 from magetui.tui.panes.base import Pane
-from magetui.tui.panes.connection import NEXT_ACTIONS, ConnectionPane, headline, next_steps
+from magetui.tui.panes.connection import NEXT_ACTIONS, ConnectionPane, next_steps
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
@@ -310,7 +311,6 @@ class MainScreen(Screen[None]):
         if before is None or verdict in (last, before) or (expected and before == last) or is_our_run:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
-        # Before everything is read, there is a headline too. When it changes, the database need not have changed.
         change = f"{before} became {verdict}" if before == last else f"{verdict}, at first {before}"
         self.note("verdict", change, style=style)
         if self.app.screen is self:

@@ -301,7 +301,7 @@ class PlanScreen(OverScreen):
         settings = self.magetui.settings
         statement_ms = round(settings.statement_timeout_seconds * 1000)
         timeouts = Timeouts(lock_ms=lock_ms, statement_ms=statement_ms)
-        return Limits(timeouts, retries, self._on_disconnect, settings.retention)
+        return Limits(timeouts, retries, self._on_disconnect, settings.retention, settings.notified)
 
     # -- consent
 
