@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 # How many new objects make Python look for garbage. With its default of 700, it walks all objects again and again while
 # the modules are imported, which takes 8% of the time of `diagnose`.
 GARBAGE_THRESHOLD = 50_000
+COMPLETING = "_ARGCOMPLETE"  # the variable by which a shell asks for completions
 
 
 def main() -> None:
     """Run the program and exit with a status that `magetui.cli.main` documents."""
     gc.set_threshold(GARBAGE_THRESHOLD)
+    if COMPLETING in os.environ:
+        from magetui.cli.completion import complete
+
+        complete()
     hide_arguments()
     prevent_core_dumps()
     _open_streams()

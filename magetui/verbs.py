@@ -152,6 +152,10 @@ COMMON = (
 
 PLAIN = Parameter("--plain", "without a verb: ask for the verbs in lines, for a screen reader or a slow line")
 
+COMPLETION = Parameter(
+    "--completion", "print the code that completes magetui in a shell", "SHELL", choices=("bash", "zsh", "fish")
+)
+
 VERBS: tuple[Verb, ...] = (
     Verb(
         "diagnose",

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from magetui import __version__
 from magetui.config.options import BY_NAME, nearest
-from magetui.verbs import COMMON, PLAIN, VERBS, Parameter, Verb
+from magetui.verbs import COMMON, COMPLETION, PLAIN, VERBS, Parameter, Verb
 
 # As argparse words its errors:
 UNRECOGNIZED = "unrecognized arguments: "
@@ -82,6 +82,7 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             _add_parameters(verb_parser, verb)
     group = _common(parser, "flags")
     _add(group, PLAIN, None)
+    _add(group, COMPLETION, None)
     group.add_argument("--version", action="version", version=f"magetui {__version__}", help="print the version")
     return parser
 

@@ -40,11 +40,8 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     try:
         _require_directory()
         settings = settings_of(values, os.environ, terminal=sys.stdout.isatty())
-        if name is None and values["plain"]:
-            from magetui.cli.plain import converse
-
-            common = [word for word in arguments if word != PLAIN.name]
-            return converse(common, lambda words: run(words, open_screen))
+        if name is None and (values["completion"] or values["plain"]):
+            return _special(values, arguments, open_screen)
         if name is None:
             return open_screen(settings, None) if terminal else _no_terminal()
         if name == "demo" and terminal:
@@ -62,6 +59,20 @@ def run(arguments: Sequence[str], open_screen: Callable[[Settings, str | None], 
     except KeyboardInterrupt:
         complain("magetui: interrupted; nothing was changed.")
         return CANCELLED
+
+
+def _special(
+    values: Mapping[str, Any], arguments: Sequence[str], open_screen: Callable[[Settings, str | None], int]
+) -> int:
+    """Carry out a command line without a verb that opens no screen."""
+    if values["completion"]:
+        from magetui.cli.completion import script
+
+        print_lines([script(values["completion"])], exact=True)
+        return 0
+    from magetui.cli.plain import converse
+
+    return converse([word for word in arguments if word != PLAIN.name], lambda words: run(words, open_screen))
 
 
 def _require_directory() -> None:

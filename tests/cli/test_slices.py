@@ -13,6 +13,8 @@ from tests.support.databases import Database, PostgresDatabase
 from tests.support.live import Live
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SLEEPS = 'op.execute("ALTER TABLE t1 ADD COLUMN n int")\nop.execute("SELECT pg_sleep(60)")'
 FAILS = Revision("rev3", "rev2", "Fails", 'op.execute("SELECT * FROM nowhere")')
 

@@ -18,6 +18,8 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 
+pytestmark = pytest.mark.slow
+
 FIRST = """op.create_table(
     "item", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String(20), nullable=False),
     sa.UniqueConstraint("name"))

@@ -14,6 +14,8 @@ from tests.support.alembic_project import AlembicProject, Revision, make_project
 from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase
 
+pytestmark = pytest.mark.slow
+
 CHAIN = (
     Revision(
         "rev1",

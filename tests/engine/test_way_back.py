@@ -15,6 +15,8 @@ from tests.support.command import Magetui
 from tests.support.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.support.mage import SCRIPTS
 
+pytestmark = pytest.mark.slow
+
 
 def schema_of(database: Database) -> object:
     return (

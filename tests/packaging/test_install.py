@@ -60,7 +60,12 @@ def test_uv_installs_the_wheel_as_a_tool(dist: Path, tmp_path: Path, home: dict[
 
 def test_pipx_installs_the_wheel(dist: Path, tmp_path: Path, home: dict[str, str]) -> None:
     _tool(["tool", "run", "--quiet", "pipx", "install", "--backend", "pip", "--quiet", str(_wheel(dist))], home)
+    assert _man_page(home).exists()
     _use(Path(home["HOME"]) / ".local" / "bin" / "magetui", home, tmp_path)
+
+
+def _man_page(home: dict[str, str]) -> Path:
+    return Path(home["HOME"]) / ".local" / "share" / "man" / "man1" / "magetui.1"
 
 
 def _use(program: Path, home: dict[str, str], folder: Path) -> None:
