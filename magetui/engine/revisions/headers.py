@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from magetui.engine.revisions.constants import assigned, constant
 from magetui.engine.revisions.syntax import tree_of
 
 HEADER = ("revision", "down_revision", "branch_labels", "depends_on")
@@ -67,9 +68,16 @@ def read_script(path: Path) -> Revision | ChainProblem:
     except (OSError, ValueError) as error:
         return _unreadable(path, f"cannot be read: {error}")
     header: dict[str, Any] = {}
-    for name, value in _assignments(tree):
+
+    def imported(name: str) -> Any:
+        found = constant(tree, path, name)
+        if found is None:
+            raise ValueError(f"{name} is not known")
+        return _literal(found, {}, None)
+
+    for name, value in assigned(tree).items():
         try:
-            header[name] = _literal(value, header)
+            header[name] = _literal(value, header, imported if name in HEADER else None)
         except (ValueError, TypeError, RecursionError, MemoryError):  # what `ast.literal_eval` raises
             if name in HEADER and name != "branch_labels":  # a label is another name, and changes no order
                 why = f"{path.name} computes its {name}, so it cannot be read without running the script."
@@ -96,22 +104,17 @@ def _unreadable(path: Path, why: str) -> ChainProblem:
     return ChainProblem("unreadable-script", f"{path.name} {why}.", (path,))
 
 
-def _assignments(tree: ast.Module) -> Iterable[tuple[str, ast.expr]]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, node.value
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            yield node.target.id, node.value
+def _literal(node: ast.expr, known: Mapping[str, Any], imported: Callable[[str], Any] | None) -> Any:
+    """Return the value of an expression of literals and of names that are `known`. Raises `ValueError` for others.
 
-
-def _literal(node: ast.expr, known: Mapping[str, Any]) -> Any:
-    """Return the value of an expression of literals and of names that are `known`. Raises `ValueError` for others."""
+    `imported` gives the value of a name that is not known, such as `cli.EXPAND_BRANCH`.
+    """
     if isinstance(node, ast.Name) and node.id in known:
         return known[node.id]
     if isinstance(node, (ast.Tuple, ast.List)):
-        return tuple(_literal(item, known) for item in node.elts)
+        return tuple(_literal(item, known, imported) for item in node.elts)
+    if imported is not None and isinstance(node, (ast.Name, ast.Attribute)):
+        return imported(ast.unparse(node))
     return ast.literal_eval(node)
 
 
