@@ -63,7 +63,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
 
 
 def _file(path: Path, module: str) -> Path | None:
-    """Return the file of a module as it is imported from `path`, or None. A relative name begins with dots."""
+    """Return the file of a module as it is imported from `path`, or None. A relative name starts with dots."""
     level = len(module) - len(module.lstrip("."))
     parts = module[level:].split(".") if module[level:] else []
     above = list(path.parents)
