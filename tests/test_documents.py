@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from magetui.cli.arguments import parser
+from tests.support.alembic_project import linear, make_project
 from tests.support.command import Magetui
+from tests.support.databases import SqliteDatabase
 from tests.support.mage import CHECKOUT
 
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ )?(?:[^|\n]*\| )?(magetui(?: .*)?)$", re.MULTILINE)
 RECIPE = re.compile(r"^\| `(?P<log>.+?)` \| `.+?` \| `magetui (?P<verb>\w+)` \|$", re.MULTILINE)
+JSON_ROW = re.compile(r"^\| `([\w -]+)` \| (`.+?`) \| ", re.MULTILINE)
 DOCUMENTS = (CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")))
 STANDS_FOR_SOMETHING = ("…", "...", "VERB")
 
@@ -39,3 +42,19 @@ def test_the_recipes_say_what_explain_says(magetui: Magetui) -> None:
     for log, verb in recipes:
         explained = magetui("explain", stdin=f"sqlalchemy.exc.OperationalError: {log}\n")
         assert f"Next: magetui {verb}" in explained.stdout.splitlines(), log
+
+
+def test_the_reference_of_the_json_documents_has_the_keys_that_the_verbs_print(
+    magetui: Magetui, sqlite_database: SqliteDatabase, own: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    own.write_text(f'[targets.shop]\nurl = "{sqlite_database.url}"\nconfig = "{project.ini}"\n')
+    text = (CHECKOUT / "docs" / "json.md").read_text(encoding="utf-8")
+    documented = {verb: re.findall(r"`(\w+)`", keys) for verb, keys in JSON_ROW.findall(text)}
+    typed = {"plan": "plan migrate", "migrate": "migrate --yes", "evidence": "evidence", "demo": "demo behind"}
+    # `migrate` comes first: the others have something to say then.
+    for verb in sorted(documented, key=lambda verb: verb != "migrate"):
+        words = typed.get(verb, verb).split()
+        place = [] if "--all" in words else ["--config", project.ini]
+        printed = magetui(*place, *words, "--json")
+        assert ["format", *documented[verb]] == list(printed.json), verb

@@ -62,7 +62,7 @@ def test_forty_revisions_up_in_one_run_and_down_one_by_one(
     assert "empty-version-table" in command.stdout
     beyond = magetui("--mage-path", mage_home, "--url", database.url, "rollback", "--revision", "-1", "--yes")
     assert beyond.status == 4
-    assert "nothing to roll back" in beyond.stderr
+    assert "there is nothing to go back from" in beyond.stderr
 
 
 @pytest.mark.every_version

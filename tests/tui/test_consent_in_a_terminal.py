@@ -135,6 +135,20 @@ def test_enter_that_was_pressed_before_the_plan_was_complete_does_not_consent(
     assert shop.current == ["rev2"]
 
 
+def test_enter_at_the_end_of_a_text_that_was_meant_for_a_field_does_not_consent(
+    shop: SqliteDatabase, terminal: Terminal
+) -> None:
+    terminal.press("b")
+    terminal.wait_for(ASKED)
+    before = shop.content
+    terminal.press(*"2v1", "enter")  # of "rev1": its other letters are keys
+    terminal.press("h")
+    screen = terminal.wait_for("SSH lost: cancel")  # enter was handled before
+    assert "Do it?" in screen
+    assert shop.content == before
+    terminal.wait_for("⏎ Do it")
+
+
 def test_a_plan_that_will_fail_says_why_and_takes_the_name(shop: SqliteDatabase, terminal: Terminal) -> None:
     shop.rows("ALTER TABLE role DROP COLUMN entity")
     terminal.press("m")
