@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,9 +16,12 @@ from magetui.cli.arguments import parser
 from magetui.config.options import THEMES
 from magetui.config.settings import Settings, settings_of
 from magetui.engine.errors import MagetuiError
+from magetui.protocol.redaction import redact
+from magetui.text.formats import plain
 from magetui.verbs import VERBS
 
 FILES = ("FILE", "DIR")
+IS_TYPED = re.compile(r"[\w.+-]+")  # a revision that a shell takes as it is
 
 
 def script(shell: str) -> str:
@@ -54,7 +58,9 @@ def _revisions(parsed_args: argparse.Namespace, **_: Any) -> Mapping[str, str]:
     found = {"head": "the newest revision", "base": "before the first revision"}
     with suppress(MagetuiError, OSError):  # a TAB says nothing; the verb will say what is wrong
         chain = Workspace(_settings(parsed_args).selection).chain
-        found |= {revision.revision: revision.message for revision in chain.revisions}
+        found |= {
+            one.revision: redact(plain(one.message), ()) for one in chain.revisions if IS_TYPED.fullmatch(one.revision)
+        }
     return found
 
 

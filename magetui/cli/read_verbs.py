@@ -35,15 +35,15 @@ def _diagnose(settings: Settings, values: Mapping[str, Any]) -> int:
         from magetui.cli.many_verb import diagnose_many
 
         return diagnose_many(settings, values)
-    is_at_head = None
     if seconds is not None:
         from magetui.cli.waiting import behind_head, wait_for
 
-        is_at_head = wait_for(settings, behind_head, seconds)
+        wait_for(settings, behind_head, seconds)
     with open_reading(open_workspace(settings)) as reading:
         diagnosis = add_evidence(reading, diagnose(reading))
     answer(settings, lambda: asdict(diagnosis), lambda text: text.diagnosis(diagnosis))
-    return 0 if (diagnosis.healthy if is_at_head is None else is_at_head) else 3
+    is_ready = diagnosis.healthy if seconds is None else behind_head(diagnosis) is None
+    return 0 if is_ready else 3
 
 
 def _history(settings: Settings, values: Mapping[str, Any]) -> int:

@@ -20,23 +20,24 @@ MIGRATING = ("migration-running", "other-migrator")
 NOT_REACHED = "the database is not reached"
 
 
-def wait_for(settings: Settings, obstacle: Callable[[Diagnosis], str | None], seconds: float) -> bool:
-    """Look again and again until there is no obstacle. Return False if one is left after `seconds`.
+def wait_for(settings: Settings, obstacle: Callable[[Diagnosis], str | None], seconds: float) -> None:
+    """Look again and again until there is no obstacle, or `seconds` are over.
 
     Each new obstacle is said once. Raises `ProjectError` as `diagnose` does.
     """
     deadline, pause, said = time.monotonic() + seconds, SHORTEST, ""
+    workspace = open_workspace(settings)
     while True:
-        with open_reading(open_workspace(settings)) as reading:
+        with open_reading(workspace) as reading:
             found = obstacle(diagnose(reading))
         if found is None:
-            return True
+            return
         left = deadline - time.monotonic()
         if found != said:
             complain(formats.plain(f"waiting, at most {max(0.0, left):.0f} s: {found}"))
             said = found
         if left <= 0:
-            return False
+            return
         time.sleep(min(pause, left))
         pause = min(LONGEST, 2 * pause)
 

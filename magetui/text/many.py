@@ -31,9 +31,8 @@ def state_lines(found: Sequence[NamedDiagnosis], text: Text) -> Iterable[str]:
     yield ""
     yield summary(found)
     for one in found:
-        for index, line in enumerate(wrapped(formats.plain(f"{one.name}: {_problem(one)}"), WIDTH)):
-            if not one.reached:
-                yield f"{'  ' if index else ''}{line}"
+        if not one.reached:
+            yield from wrapped(formats.plain(f"{one.name}: {_problem(one)}"), WIDTH, 2)
 
 
 def summary(found: Sequence[NamedDiagnosis]) -> str:

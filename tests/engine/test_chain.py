@@ -227,32 +227,6 @@ def test_script_that_computes_its_labels_or_names_a_constant_is_read(tmp_path: P
     ]
 
 
-def test_constants_of_the_repository_are_followed_without_an_import(tmp_path: Path) -> None:
-    """OpenStack's style: `cli.EXPAND_BRANCH` of the package that the scripts lie in."""
-    package = tmp_path / "stack" / "db"
-    versions = package / "migration" / "versions"
-    versions.mkdir(parents=True)
-    for folder in (package.parent, package, package / "migration"):
-        (folder / "__init__.py").write_text("")
-    (package / "migration" / "env.py").write_text("")
-    (package / "names.py").write_text('EXPAND = "expand"\nFIRST = "a1"\n')
-    (package / "cli.py").write_text("from stack.db.names import EXPAND as EXPAND_BRANCH, FIRST\n")
-    (versions / "a1.py").write_text(
-        "from stack.db import cli\nrevision = 'a1'\ndown_revision = None\nbranch_labels = (cli.EXPAND_BRANCH,)\n"
-    )
-    (versions / "b1.py").write_text("from ...names import FIRST\nrevision = 'b1'\ndown_revision = FIRST\n")
-    (versions / "c1.py").write_text(
-        "import stack.db.names as names\nrevision = 'c1'\ndown_revision = 'b1'\ndepends_on = [names.FIRST]\n"
-    )
-    chain = read_chain([versions])
-    assert not chain.problems
-    assert [(one.revision, one.parents, one.branch_labels) for one in reversed(chain.revisions)] == [
-        ("a1", (), ("expand",)),
-        ("b1", ("a1",), ()),
-        ("c1", ("b1", "a1"), ()),
-    ]
-
-
 def test_chain_that_only_this_program_cannot_read_is_not_called_broken(tmp_path: Path) -> None:
     (tmp_path / "a1.py").write_text("revision = 'a1'\ndown_revision = find_out()\n")
     with pytest.raises(ChainError, match="Alembic can use these scripts, but magetui does not run them"):

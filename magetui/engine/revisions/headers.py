@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from magetui.engine.revisions.constants import assigned, constant
+from magetui.engine.revisions.constants import assignments, constant
 from magetui.engine.revisions.syntax import tree_of
 
 HEADER = ("revision", "down_revision", "branch_labels", "depends_on")
@@ -75,7 +75,7 @@ def read_script(path: Path) -> Revision | ChainProblem:
             raise ValueError(f"{name} is not known")
         return _literal(found, {}, None)
 
-    for name, value in assigned(tree).items():
+    for name, value in assignments(tree):
         try:
             header[name] = _literal(value, header, imported if name in HEADER else None)
         except (ValueError, TypeError, RecursionError, MemoryError):  # what `ast.literal_eval` raises

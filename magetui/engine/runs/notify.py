@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOG = "notify.log"
 OURSELVES = "import sys; sys.path.insert(0, sys.argv.pop(1)); from magetui.__main__ import main; main()"
-WHEN_ENDED = 'record=$("$1" -c "$2" "$3" runs "$4" --json 2>/dev/null); shift 4; printf "%s\\n" "$record" | "$@"'
+WHEN_ENDED = 'record=$("$1" -c "$2" "$3" runs "$4" --json); shift 4; printf "%s\\n" "$record" | "$@"'
 
 
 def notify_at_end(workspace: Workspace, run: int, command: Sequence[str]) -> str | None:

@@ -18,6 +18,7 @@ from magetui.backends.postgresql.query import INSUFFICIENT_PRIVILEGE, sqlstate
 from magetui.engine.errors import RefusedError, StateError
 from magetui.engine.runs import actions, follow
 from magetui.engine.sessions.listing import OWN, OWN_RUN, all_sessions, prepared_transaction_message, process_message
+from magetui.engine.target.url_options import setting
 from magetui.model.sessions import PREPARED, Session
 from magetui.protocol.journal import now
 
@@ -174,8 +175,7 @@ def _still_runs(live: Session, before: Session, since_ms: float) -> bool:
 
 
 def _missing_privilege(workspace: Workspace, session: Session, action: SignalAction, error: DBAPIError) -> str:
-    changed = "role=" in str(workspace.target.url.query.get("options", ""))  # SET ROLE at the start
-    role = "used here" if changed else workspace.target.user or "used here"
+    role = setting(workspace.target.url, "role") or workspace.target.user or "used here"
     failure = f"The role {role} may not {DOES[action]} session {session.pid}"
     if session.is_background:
         return (
