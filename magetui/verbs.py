@@ -177,7 +177,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "history",
-        "list all revisions of the chain, without a database and without importing a script",
+        "list all revisions of the chain, without a database; a script runs only if it computes its place",
         "reads",
         ("magetui history --graph",),
         parameters=(Parameter("--graph", "draw the branches beside the revisions"),),

@@ -299,7 +299,27 @@ class Workspace:
 
     @cached_property
     def chain(self) -> Chain:
-        return read_chain(self.located.version_locations)
+        """The chain as its files tell it. Scripts that compute their place are run to read it, if they are trusted."""
+        located = self.located
+        named = map(Path, (*located.scripts.prepended, *located.scripts.sys_path))
+        roots = (*named, located.folder, located.folder / "src")
+        chain = read_chain(located.version_locations, roots)
+        if not chain.computed:
+            return chain
+        # A label alone changes no order, so nobody is asked for trust because of it.
+        may_run = self.untrusted is None if chain.lacks_order else self._is_trusted
+        if not may_run:
+            return chain
+        from magetui.engine.project.computed_headers import ask_headers
+
+        self._ran[f"{len(chain.computed)} scripts that compute their header, behind a barrier"] = None
+        answered = ask_headers(self.python.path, located.folder, located.scripts, chain.computed)
+        return read_chain(located.version_locations, roots, answered)
+
+    @property
+    def _is_trusted(self) -> bool:
+        """Whether the project's code may run without a question to the operator."""
+        return self.selection.trust or untrusted_code(self._found, self.environment) is None
 
     @cached_property
     def python(self) -> Interpreter:

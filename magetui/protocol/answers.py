@@ -1,4 +1,4 @@
-"""The answers of a replay and of a probe, as values: reading them needs neither Alembic nor a database driver."""
+"""The answers of the child process, as values: reading them needs neither Alembic nor a database driver."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ class Environment:
 
     databases: tuple[Configured, ...] = ()
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptHeader:
+    """The header of a script that was run to read it. `problem`: the end of a sentence that says why there is none."""
+
+    file: str
+    revision: str | None = None
+    down_revisions: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    branch_labels: tuple[str, ...] = ()
+    problem: str | None = None

@@ -102,7 +102,17 @@ class ProbeRequest(ChildRequest, request="probe"):
     url: str | None = field(default=None, repr=False)
 
 
-Question = RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest  # answered at once, on stdout
+@dataclass(frozen=True, slots=True)
+class HeadersRequest(ChildRequest, request="headers"):
+    """Run the scripts in `files` behind the barrier, and report the headers that they compute."""
+
+    scripts: Scripts
+    files: tuple[str, ...]
+
+
+Question = (
+    RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest | HeadersRequest
+)  # answered at once, on stdout
 Asked = Request | Question | ReplayRequest
 
 

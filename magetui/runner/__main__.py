@@ -157,6 +157,10 @@ def _value(request: requests.Question | requests.ReplayRequest) -> object:
         from magetui.runner.repair import render_repair
 
         return render_repair(request)
+    if isinstance(request, requests.HeadersRequest):
+        from magetui.runner.script_headers import script_headers
+
+        return script_headers(request, barrier)
     from magetui.runner.recorder import record
 
     return record(request, barrier)

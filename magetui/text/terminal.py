@@ -104,6 +104,7 @@ class Text:
             if release is None and revision.revision in first:
                 release = f"first in mage-ai {first[revision.revision].version}"
             labels = f"  ({', '.join(revision.branch_labels)})" if revision.branch_labels else ""
+            labels += f"  (computed: {', '.join(revision.computed)})" if revision.computed else ""
             date = f"{(revision.created or '')[:10]:<10}  " if is_dated else ""
             drawn = f"{lanes[revision.revision].drawn('●'):<{width}} " if graph else ""
             line = f"{mark}  {drawn}{revision.revision:<14} {date}{revision.message}{labels}"

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from magetui.engine.errors import ChainError, RevisionError
 from magetui.engine.importing import ALEMBIC, load
-from magetui.engine.revisions.headers import NOT_RUN, ChainProblem, Revision, read_script
+from magetui.engine.revisions.headers import (
+    ORDER,
+    ChainProblem,
+    Headers,
+    Revision,
+    computed_problem,
+    read_script,
+)
 
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
@@ -42,7 +49,9 @@ class Chain:
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
-        """Return the revisions that no other revision follows, in the order of `revisions`."""
+        """Return the revisions that no other revision follows, in the order of `revisions`; () if that is not known."""
+        if self.lacks_order:
+            return ()
         followed = {parent for revision in self.revisions for parent in revision.down_revisions}
         return tuple(r.revision for r in self.revisions if r.revision not in followed)
 
@@ -84,7 +93,18 @@ class Chain:
         for problem in self.problems:
             if problem.code != "several-heads":
                 unusable = "Alembic cannot use these scripts until this is fixed."
-                raise ChainError(f"{problem.message} {NOT_RUN if problem.is_ours else unusable}")
+                raise ChainError(f"{problem.message} {problem.advice if problem.is_ours else unusable}")
+
+    @property
+    def computed(self) -> tuple[Path, ...]:
+        """Return the scripts with a header that only running the script can tell."""
+        known = {revision.path for revision in self.revisions if revision.computed}
+        return tuple(sorted(known | {file for problem in self.problems if problem.is_ours for file in problem.files}))
+
+    @property
+    def lacks_order(self) -> bool:
+        """Return True if a computed header leaves the place of a revision open, and not only a label."""
+        return any(problem.is_ours for problem in self.problems)
 
     def resolve(self, wanted: str) -> str:
         """Return the id for an id or its start, a label, 'head', 'label@head' or 'base'. Raises `RevisionError`."""
@@ -207,15 +227,33 @@ class Chain:
             raise RevisionError(f"{str(error).rstrip('.')}.") from error
 
 
-def read_chain(version_locations: Iterable[Path]) -> Chain:
-    """Read the headers of all scripts in the folders. Nothing is imported, and problems are part of the result."""
+def read_chain(
+    version_locations: Iterable[Path], roots: tuple[Path, ...] = (), answered: Headers | None = None
+) -> Chain:
+    """Read the headers of all scripts in the folders. Nothing is imported, and problems are part of the result.
+
+    Constants of other modules are searched in `roots`, too. `answered` are the headers that scripts compute, from the
+    child process.
+    """
     paths = (path for folder in version_locations if folder.is_dir() for path in sorted(folder.iterdir()))
-    scripts = [read_script(path) for path in paths if SCRIPT_NAME.match(path.name) and path.is_file()]
+    files = [path for path in paths if SCRIPT_NAME.match(path.name) and path.is_file()]
+    known = answered or {}
+    scripts = [read_script(path, roots, known.get(path)) for path in files]
     problems = [script for script in scripts if isinstance(script, ChainProblem)]
+    revisions = [script for script in scripts if isinstance(script, Revision)]
+    problems += [
+        replace(computed_problem(script.path, names, known.get(script.path)), revisions=(script.revision,))
+        for script in revisions
+        if (names := [name for name in script.computed if name in ORDER])
+    ]
     if not scripts:
         folders = ", ".join(str(folder) for folder in version_locations)
         problems.append(ChainProblem("no-scripts", f"There are no migration scripts in {folders}."))
-    ordered, graph_problems = _ordered([script for script in scripts if isinstance(script, Revision)])
+    ordered, graph_problems = _ordered(revisions)
+    if any(problem.is_ours for problem in problems):  # a revision may follow a head without saying so
+        graph_problems = [
+            problem for problem in graph_problems if problem.code not in ("several-heads", "missing-parent")
+        ]
     return Chain(ordered, (*problems, *graph_problems))
 
 
