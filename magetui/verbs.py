@@ -90,7 +90,7 @@ class Verb:
         return self.danger in ("changes the database", "destroys data")
 
 
-REVISION = Parameter("--revision", "a revision's id, the start of an id, or -1, -2 … to count back", "R")
+REVISION = Parameter("--revision", "a revision as Alembic names it: ab12, heads, base, -1, +1, ab12+2, left@head", "R")
 LOCK_TIMEOUT = Parameter(
     "--lock-timeout-seconds", "give up if a lock takes longer than S (default: 10; 0: never)", "S", kind=seconds
 )
@@ -205,7 +205,7 @@ VERBS: tuple[Verb, ...] = (
         "writes and rolls back",
         ("magetui verify", "magetui verify head --scratch-url postgresql://me@localhost/scratch"),
         key="v",
-        parameters=(Parameter("R", "the revision: an id, head or base (default: the current revision)", "R"), YES),
+        parameters=(Parameter("R", "the revision: an id, heads, head-1 … (default: the current revision)", "R"), YES),
     ),
     Verb(
         "locks",
@@ -273,7 +273,7 @@ VERBS: tuple[Verb, ...] = (
         ("magetui stamp head", "magetui stamp 42a14d61 --replace-unknown-revision 3fe8d1b64a05"),
         key="s",
         parameters=(
-            Parameter("R", "the revision to write: an id, head or base", "R", required=True),
+            Parameter("R", "the revision to write: an id, head, heads, base, head-1, left@head", "R", required=True),
             Parameter(
                 "--replace-unknown-revision",
                 "replace exactly this current revision, which the chain does not have",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magetui.engine.errors import RefusedError, RevisionError, UsageError
+from magetui.engine.errors import RefusedError
 from magetui.engine.prerequisites import (
     consent_name,
     forbidden,
@@ -16,19 +15,17 @@ from magetui.engine.prerequisites import (
     missing_version_table,
     version_table_name,
 )
+from magetui.engine.revisions.steps import migrate_steps, rollback_steps, stamp_steps
 from magetui.model.names import literal
-from magetui.model.plan import ChangeVerb, Plan, PlannedStep, PlanStep, ScriptContent
+from magetui.model.plan import ChangeVerb, Plan, PlanStep, ScriptContent
 from magetui.protocol.contents import content_of
 from magetui.protocol.requests import RenderRepairRequest, RenderRequest
 
 if TYPE_CHECKING:
     from magetui.engine.repair.plan import InDoubt
-    from magetui.engine.revisions.graph import Chain
     from magetui.engine.revisions.version_changes import VersionChange
     from magetui.engine.schema.snapshot import Reading
     from magetui.engine.workspace import Workspace
-
-RELATIVE = re.compile(r"^([+-])(\d+)$")
 
 
 def make_plan(
@@ -102,7 +99,7 @@ def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unkn
         raise RefusedError(f"The version table cannot be read: {table.problem} Nothing can be planned.")
     current = state.current
     if verb == "stamp":
-        target, steps = _stamp(chain, current, revision, replace_unknown)
+        target, steps = stamp_steps(chain, current, revision, replace_unknown)
     else:
         unknown = chain.unknown(current)
         if unknown and not chain.broken:
@@ -113,7 +110,7 @@ def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unkn
                 "from it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision "
                 f"{unknown[0]}"
             )
-        target, steps = (_migrate if verb == "migrate" else _rollback)(chain, current, revision)
+        target, steps = (migrate_steps if verb == "migrate" else rollback_steps)(chain, current, revision)
     change = _version_change(workspace, verb, current, target, replace_unknown)
     return Plan(
         verb=verb,
@@ -146,79 +143,6 @@ def _version_change(
     if target == "base":
         return VersionChange(others, (f"DELETE FROM {table}{where}",))
     return VersionChange((*others, target), (f"UPDATE {table} SET version_num = {literal(target)}{where}",))
-
-
-def _migrate(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
-    wanted = revision or "head"
-    if relative := RELATIVE.match(wanted):
-        if relative[1] == "-":
-            raise UsageError(f"'migrate --revision {wanted}' goes back. Use 'rollback --revision {wanted}'.")
-        target = chain.after(current, int(relative[2]))
-    else:
-        target = _resolve_heads(chain, wanted)
-    if target == "base" or (target in chain.applied(current) and target not in current):
-        raise UsageError(f"The database is already past {target}. Use 'rollback --revision {target}' to go back.")
-    return target, chain.upgrade_steps(current, target)
-
-
-def _resolve_heads(chain: Chain, wanted: str) -> str:
-    """Return the id, or 'heads' if that means several."""
-    return wanted if wanted == "heads" and len(chain.heads) > 1 else chain.resolve(wanted)
-
-
-def _rollback(chain: Chain, current: tuple[str, ...], revision: str | None) -> tuple[str, tuple[PlannedStep, ...]]:
-    if revision is None:
-        raise UsageError("'rollback' needs a target: --revision with an id, 'base', or -1, -2 …")
-    if relative := RELATIVE.match(revision):
-        if relative[1] == "+":
-            raise UsageError(f"'rollback --revision {revision}' goes forward. Use 'migrate --revision {revision}'.")
-        if not current:
-            raise RefusedError(
-                "The database has no current revision, so there is nothing to go back from. 'magetui evidence' shows "
-                "which revision the schema matches."
-            )
-        target = chain.before(current, int(relative[2]))
-    else:
-        target = chain.resolve(revision)
-    if target != "base" and target not in chain.applied(current):
-        raise UsageError(f"The database has not reached {target} yet. Use 'migrate --revision {target}' to go there.")
-    steps = chain.downgrade_steps(current, target) if current else ()
-    if relative and len(steps) != int(relative[2]):
-        names = ", ".join(step.revision for step in steps)
-        raise RevisionError(
-            f"'{revision}' crosses branches here: going back to {target} undoes {len(steps)} revisions ({names}). "
-            f"If you want that, name the revision: 'rollback --revision {target}'."
-        )
-    return target, steps
-
-
-def _stamp(
-    chain: Chain, current: tuple[str, ...], revision: str | None, replace_unknown: str | None
-) -> tuple[str, tuple[PlannedStep, ...]]:
-    if revision is None:
-        raise UsageError("'stamp' needs a revision: an id, 'head', 'heads' or 'base'.")
-    target = chain.resolve(revision) if replace_unknown is not None else _resolve_heads(chain, revision)
-    unknown = chain.unknown(current)
-    if replace_unknown is not None:
-        if replace_unknown in chain.by_id:
-            raise UsageError(
-                f"The chain has revision {replace_unknown}. Use 'stamp' without --replace-unknown-revision, which is "
-                "for revisions that the chain does not have."
-            )
-        if replace_unknown not in current:
-            raise RefusedError(
-                f"The current revision is {', '.join(current) or 'empty'}, not {replace_unknown}. Nothing was changed."
-            )
-        if target in current:
-            raise RefusedError(f"The version table already has a row {target} beside {replace_unknown}.")
-    elif unknown:
-        raise RefusedError(
-            f"The database is at revision {', '.join(unknown)}, which the chain does not have. To replace exactly that "
-            f"current revision: magetui stamp {revision} --replace-unknown-revision {unknown[0]}"
-        )
-    chain.upgrade_steps((), "heads")  # a broken chain raises here, before the operator is asked
-    message = chain.by_id[target].message if target in chain.by_id else ""
-    return target, (PlannedStep(target, "stamp", message),)
 
 
 def render_plan(reading: Reading, plan: Plan) -> tuple[PlanStep, ...]:

@@ -148,8 +148,7 @@ def _choose_revisions(
     reading: Reading, chain: Chain, revision: str | None
 ) -> tuple[tuple[str, ...], Literal["named", "current", "evidence"]]:
     if revision is not None:
-        resolved = chain.resolve(revision)
-        return (() if resolved == "base" else (resolved,)), "named"
+        return ((chain.resolve("head"),) if revision == "head" else chain.resolve_all(revision)), "named"
     state = reading.overview
     table = state.version_table
     if table is not None and table.rows is None:

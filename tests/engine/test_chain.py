@@ -12,6 +12,7 @@ import pytest
 
 from magetui.engine.errors import ChainError, RevisionError
 from magetui.engine.revisions.graph import Chain, read_chain
+from magetui.engine.revisions.steps import rollback_steps
 from tests.support import alembic_project
 from tests.support.alembic_project import Revision, make_project
 
@@ -85,7 +86,7 @@ def test_a_part_that_several_ids_begin_with_names_them(hexadecimal: Chain) -> No
     assert raised.value.candidates == ("ab12cd34", "ab98fe76")
 
 
-@pytest.mark.parametrize("wanted", ["ffff", "HEAD~1", "", " ", "order", "ab12cd345"])
+@pytest.mark.parametrize("wanted", ["ffff", "HEAD~1", "", " ", "rder", "ab12cd345"])
 def test_a_revision_that_does_not_exist_is_told(hexadecimal: Chain, wanted: str) -> None:
     with pytest.raises(RevisionError):
         hexadecimal.resolve(wanted)
@@ -107,24 +108,26 @@ def test_head_says_too_little_where_there_are_two(tmp_path: Path) -> None:
 
 def test_counting_back_from_the_current_revision(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
-    assert [chain.before(["rev3"], count) for count in (1, 2, 3)] == ["rev2", "rev1", "base"]
+    assert [chain.downgrade_target(["rev3"], count).expression for count in ("-1", "-2", "-3")] == [
+        *("rev2", "rev1", "base")
+    ]
     with pytest.raises(RevisionError, match=r"'-4' goes further back than the chain: 3 steps lead to its base\."):
-        chain.before(["rev3"], 4)
+        chain.downgrade_target(["rev3"], "-4")
     with pytest.raises(RevisionError, match="needs exactly one current revision, but there are 2"):
-        chain.before(["rev2", "rev3"], 1)
+        rollback_steps(chain, ("rev2", "rev3"), "-1")
 
 
 def test_counting_forward_from_the_current_revision(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, alembic_project.linear(3))
-    assert [chain.after(["rev1"], count) for count in (1, 2)] == ["rev2", "rev3"]
-    assert chain.after([], 1) == "rev1"
+    assert [chain.upgrade_target(["rev1"], count) for count in ("+1", "+2")] == ["rev2", "rev3"]
+    assert chain.upgrade_target([], "+1") == "rev1"
     with pytest.raises(RevisionError, match=r"'\+3' goes beyond the head, which is 2 away\."):
-        chain.after(["rev1"], 3)
+        chain.upgrade_target(["rev1"], "+3")
 
 
 def test_counting_back_over_a_merge_wants_a_name(branched: Chain) -> None:
     with pytest.raises(RevisionError, match="crosses a merge of left2, right1"):
-        branched.before(["top"], 1)
+        branched.downgrade_target(["top"], "-1")
 
 
 # -- steps

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from magetui.engine.errors import ChainError, RevisionError
 from magetui.engine.importing import ALEMBIC, load
+from magetui.engine.revisions import expressions
+from magetui.engine.revisions.expressions import DowngradeTarget
 from magetui.engine.revisions.headers import (
     ORDER,
     ChainProblem,
@@ -107,80 +109,58 @@ class Chain:
         return any(problem.is_ours for problem in self.problems)
 
     def resolve(self, wanted: str) -> str:
-        """Return the id for an id or its start, a label, 'head', 'label@head' or 'base'. Raises `RevisionError`."""
-        if wanted == "base":
-            return "base"
+        """Return the one revision that a text names for any verb, or 'base'. Raises `RevisionError`."""
         if wanted in ("head", "heads"):
             self.require_graph()
-            if len(self.heads) != 1:
-                heads = ", ".join(self.heads)
-                raise RevisionError(
-                    f"The chain has {len(self.heads)} heads ({heads}), so '{wanted}' is ambiguous. Name one, or "
-                    "migrate to 'heads': all of them.",
-                    self.heads,
-                )
-            return self.heads[0]
-        if wanted.endswith("@head"):
-            return self._head_of(wanted)
-        matches = [wanted] if wanted in self.by_id else [r for r in self.by_id if r.startswith(wanted)]
-        if len(matches) > 1:
-            raise RevisionError(
-                f"Several revisions start with '{wanted}': {', '.join(sorted(matches))}. Give more of the id.",
-                sorted(matches),
-            )
-        if matches:
-            return matches[0]
-        for revision in self.revisions:
-            if wanted in revision.branch_labels:
-                return revision.revision
-        raise RevisionError(
-            f"There is no revision '{wanted}' in the chain of {len(self.revisions)}. 'magetui history' lists all."
-        )
+            if len(self.heads) == 1:
+                return self.heads[0]
+            raise expressions.several_heads(wanted, self.heads)
+        if wanted == expressions.BASE or wanted in self.by_id:
+            return wanted
+        found = expressions.named(self.revision_map, wanted)
+        if len(found) > 1:
+            raise RevisionError(f"'{wanted}' names several revisions: {', '.join(found)}. Name one.", found)
+        return found[0] if found else expressions.BASE
 
-    def _head_of(self, wanted: str) -> str:
-        """Return the head of a branch, given by its label or one of its ids."""
-        branch = self.resolve(wanted.removesuffix("@head"))
-        heads = [head for head in self.heads if branch in self.applied((head,))]
-        if len(heads) != 1:
-            matches = ", ".join(heads) or "none"
-            raise RevisionError(f"'{wanted}' does not match exactly one revision: {matches}. Name the revision.", heads)
-        return heads[0]
+    def resolve_all(self, wanted: str) -> tuple[str, ...]:
+        """Return the revisions that a text names for any verb: several for 'heads', () for 'base'."""
+        if wanted in self.by_id:
+            return (wanted,)
+        return expressions.named(self.revision_map, wanted)
+
+    def upgrade_target(self, current: Sequence[str], wanted: str) -> str:
+        """Return what `upgrade_steps` takes for a text: an id or 'base', or the text if it names several revisions."""
+        if wanted in self.by_id:
+            return wanted
+        found = expressions.upgrade_targets(self.revision_map, current, wanted)
+        return wanted if len(found) > 1 else found[0] if found else expressions.BASE
+
+    def downgrade_target(self, current: Sequence[str], wanted: str) -> DowngradeTarget:
+        """Return the revision that a text names to go back to. Its branch is set only if that changes the steps."""
+        if wanted == expressions.BASE or wanted in self.by_id:
+            return DowngradeTarget(wanted)
+        found = expressions.downgrade_target(self.revision_map, current, wanted)
+        if found.branch is None or not current:
+            return found
+        alone, all_of_it = (
+            {step.revision for step in self.downgrade_steps(current, target)}
+            for target in (found.expression, found.revision)
+        )
+        return found if alone != all_of_it else DowngradeTarget(found.revision)
 
     def upgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """Return the steps from `current` to `target` (an id, or 'heads'), in the order in which they run."""
+        """Return the steps from `current` to `target`, in the order in which they run; see `upgrade_target`."""
         from magetui.model.plan import PlannedStep
 
         ids = self._iterate(target, tuple(current), down=False)
         return tuple(PlannedStep(id, "upgrade", self.by_id[id].message) for id in reversed(ids))
 
     def downgrade_steps(self, current: Sequence[str], target: str) -> tuple[PlannedStep, ...]:
-        """Return the steps from `current` back to `target` (an id or 'base'), in the order in which they run."""
+        """Return the steps from `current` back to `target`, in the order in which they run; see `downgrade_target`."""
         from magetui.model.plan import PlannedStep
 
         ids = self._iterate(tuple(current), target, down=True)
         return tuple(PlannedStep(id, "downgrade", self.by_id[id].message) for id in ids)
-
-    def before(self, current: Sequence[str], count: int) -> str:
-        """Return the revision `count` steps before `current`: an id, or 'base'. Raises `RevisionError`."""
-        if len(current) != 1:
-            raise RevisionError(
-                f"'-{count}' needs exactly one current revision, but there are {len(current)} ({', '.join(current)}). "
-                "Name the revision to go back to."
-            )
-        steps = self.downgrade_steps(current, "base")
-        if count > len(steps):
-            raise RevisionError(f"'-{count}' goes further back than the chain: {len(steps)} steps lead to its base.")
-        parents = self.by_id[steps[count - 1].revision].down_revisions
-        if len(parents) > 1:
-            raise RevisionError(f"'-{count}' crosses a merge of {', '.join(parents)}. Name the revision to go back to.")
-        return parents[0] if parents else "base"
-
-    def after(self, current: Sequence[str], count: int) -> str:
-        """Return the revision `count` steps after `current`. Raises `RevisionError` if that is beyond the head."""
-        steps = self.upgrade_steps(current, self.resolve("head"))
-        if count > len(steps):
-            raise RevisionError(f"'+{count}' goes beyond the head, which is {len(steps)} away.")
-        return steps[count - 1].revision
 
     def pending(self, current: Sequence[str]) -> tuple[str, ...]:
         """Return the revisions that an upgrade would run, in order; empty if the scripts or `current` are broken."""
