@@ -17,7 +17,7 @@ STATUSES = (
     ("0", "done, or healthy"),
     ("1", "failed"),
     ("2", "wrong usage"),
-    ("3", "diagnose, verify or preflight found something to act on"),
+    ("3", "diagnose, verify, check or preflight found something to act on"),
     ("4", "refused, or not confirmed"),
     ("5", "a lock timeout, or a deadlock"),
     ("130", "cancelled"),

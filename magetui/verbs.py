@@ -208,6 +208,12 @@ VERBS: tuple[Verb, ...] = (
         parameters=(Parameter("R", "the revision: an id, heads, head-1 … (default: the current revision)", "R"), YES),
     ),
     Verb(
+        "check",
+        "say whether a new script is due: what autogenerate finds between the models and the database",
+        "reads",
+        ("magetui check",),
+    ),
+    Verb(
         "locks",
         "show the sessions and their locks, who waits for whom; cancel a query or end a session",
         "reads",
@@ -273,7 +279,7 @@ VERBS: tuple[Verb, ...] = (
         ("magetui stamp head", "magetui stamp 42a14d61 --replace-unknown-revision 3fe8d1b64a05"),
         key="s",
         parameters=(
-            Parameter("R", "the revision to write: an id, head, heads, base, head-1, left@head", "R", required=True),
+            Parameter("R", "the revision to write: an id, head or base", "R", required=True),
             Parameter(
                 "--replace-unknown-revision",
                 "replace exactly this current revision, which the chain does not have",

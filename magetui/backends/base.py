@@ -103,6 +103,12 @@ class Connections(Protocol):
         timeout (sqlite.org/lang_transaction.html). SQL Server: SET LOCK_TIMEOUT (Transact-SQL reference).
         """
 
+    def prepare_reader(self, engine: Engine | type[Engine], application_name: str) -> None:
+        """Let no connection that `engine` opens from now on write, or wait long for a lock.
+
+        `engine` is as for `prepare_writer`. Raises `NotImplementedError` if no connection can be made read-only.
+        """
+
     def server(self, connection: Connection) -> ServerFacts:
         """Return the server's version, the database, the role, and why writes would be refused, if they would."""
 

@@ -1,7 +1,8 @@
 """Dispatch of the command line: arguments in, exit status out.
 
-Exit statuses: 0 done or healthy; 1 failed; 2 wrong usage; 3 `diagnose` found something to act on; 4 refused or not
-confirmed; 5 a lock timeout; 130 cancelled. If the reader of a pipe goes away, the signal SIGPIPE ends the program.
+Exit statuses: 0 done or healthy; 1 failed; 2 wrong usage; 3 a reading verb found something to act
+on; 4 refused or not confirmed; 5 a lock timeout; 130 cancelled. If the reader of a pipe goes away, the signal
+SIGPIPE ends the program.
 """
 
 from __future__ import annotations

@@ -112,6 +112,17 @@ def _verify(settings: Settings, values: Mapping[str, Any]) -> int:
     return 0 if verification.equal else 3
 
 
+def _check(settings: Settings, _values: Mapping[str, Any]) -> int:
+    from magetui.engine.model_check import check_models
+    from magetui.text import documents
+
+    workspace = open_workspace(settings)
+    complain("running env.py on connections that cannot write …")
+    checked = check_models(workspace)
+    answer(settings, lambda: documents.check_document(checked), lambda text: text.model_check(checked))
+    return 0 if checked.equal else 3
+
+
 def _locks(settings: Settings, values: Mapping[str, Any]) -> int:
     from magetui.engine.sessions.listing import list_sessions, visibility_problem
 
@@ -256,6 +267,7 @@ HANDLERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], int]] = {
     "schema": _schema,
     "evidence": _evidence,
     "verify": _verify,
+    "check": _check,
     "locks": _locks,
     "plan": _plan,
     "preflight": _preflight,

@@ -18,7 +18,7 @@ from typing import IO, Any
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
 from magetui.protocol.redaction import redact, without_credentials
-from magetui.protocol.requests import ProbeRequest, Question, ReplayRequest, encode
+from magetui.protocol.requests import RUNS_ENV_PY, Question, ReplayRequest, encode
 
 ANSWER_SECONDS = 60
 HELD_SECONDS = 900  # a replay of a long chain takes minutes
@@ -41,7 +41,7 @@ def answer(interpreter: str, folder: Path, question: Question, seconds: float = 
     Only env.py is given the credentials in the environment: it may need them to name its database.
     """
     given = dict(os.environ)
-    environment = given if isinstance(question, ProbeRequest) else without_credentials(given)
+    environment = given if isinstance(question, RUNS_ENV_PY) else without_credentials(given)
     try:
         # Into files: a process that env.py leaves behind keeps a pipe open, and a script may print without end.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:

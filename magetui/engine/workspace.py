@@ -249,19 +249,21 @@ class Workspace:
         text = self.environment.get(SCRATCH_VARIABLE)
         return parse_target(text, SCRATCH_VARIABLE) if text else None
 
-    def ask(self, request: Question, doing: str) -> Any:
-        """Return the JSON document that the project's own code answers, from a child process.
+    def ask(self, request: Question, doing: str, seconds: float | None = None) -> Any:
+        """Return the JSON document that the project's own code answers within `seconds`, from a child process.
 
         Raises `MagetuiError`, without credentials; `doing` completes its sentence "The scripts failed to …".
         """
-        from magetui.engine.child import answer
-        from magetui.protocol.requests import RecordRequest
+        from magetui.engine.child import ANSWER_SECONDS, answer
+        from magetui.protocol.requests import CheckRequest, RecordRequest
 
         self.require_trust()
+        if isinstance(request, CheckRequest):
+            self._ran[str(Path(self.located.scripts.script_location) / "env.py")] = None
         if isinstance(request, RecordRequest):
             self._ran[f"the functions of {len(request.files)} scripts, behind a barrier"] = None
         with self._child_errors(doing):
-            return answer(self.python.path, self.project.folder, request)
+            return answer(self.python.path, self.project.folder, request, seconds or ANSWER_SECONDS)
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
         """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""

@@ -110,9 +110,18 @@ class HeadersRequest(ChildRequest, request="headers"):
     files: tuple[str, ...]
 
 
-Question = (
-    RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest | HeadersRequest
-)  # answered at once, on stdout
+@dataclass(frozen=True, slots=True)
+class CheckRequest(ChildRequest, request="check"):
+    """Run env.py on connections that cannot write, and report what autogenerate would put into a new script."""
+
+    scripts: Scripts
+    url: str = field(repr=False)
+    operator: str = ""
+
+
+# Answered at once, on stdout.
+Question = RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest | HeadersRequest | CheckRequest
+RUNS_ENV_PY = (ProbeRequest, CheckRequest)  # which may need the credentials of the environment
 Asked = Request | Question | ReplayRequest
 
 

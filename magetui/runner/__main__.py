@@ -146,6 +146,17 @@ def _value(request: requests.Question | requests.ReplayRequest) -> object:
         from magetui.runner.probe import probe
 
         return probe(request)
+    if isinstance(request, requests.CheckRequest):
+        from magetui.runner.model_check import check
+
+        return check(request)
+    return _behind_a_barrier(request)
+
+
+def _behind_a_barrier(
+    request: requests.RenderRequest | requests.RenderRepairRequest | requests.HeadersRequest | requests.RecordRequest,
+) -> object:
+    """Answer a question whose scripts may not act."""
     from magetui.runner.barrier import raise_barrier
 
     barrier = raise_barrier()

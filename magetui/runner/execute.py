@@ -39,7 +39,12 @@ from magetui.runner.schema_check import SchemaCheck, described
 from magetui.runner.script_errors import causes_of, error_location, error_text
 from magetui.runner.statement_log import StatementLog
 from magetui.runner.turn import Turn
-from magetui.runner.version_table import VersionTableUnreadable, read_current, replace_current
+from magetui.runner.version_table import (
+    VersionTableUnreadable,
+    read_current,
+    replace_current,
+    uses_version_table,
+)
 from magetui.runner.watch import Progress, RunCancelled, Watcher
 
 
@@ -295,11 +300,7 @@ class Run:
         connection, scripts = context.connection, self._request.scripts
         if connection is None or not self._is_target(connection, mutex):
             return not scripts.several
-        table, schema = context.version_table, context.version_table_schema
-        used = self._backend.version_schema(connection, table, schema)
-        with self._reader.connect() as reader:
-            planned = self._backend.version_schema(reader, scripts.version_table, scripts.version_table_schema)
-        return (table, used) == (scripts.version_table, planned)
+        return uses_version_table(self._backend, self._reader, scripts, context)
 
     def _version_table(self) -> str:
         scripts = self._request.scripts

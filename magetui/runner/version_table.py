@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
 
 from magetui.backends.base import Backend
@@ -24,6 +25,16 @@ def read_current(backend: Backend, reader: Engine, scripts: Scripts) -> tuple[st
     if effective.rows is None:
         raise VersionTableUnreadable(f"The version table cannot be read: {effective.problem}")
     return effective.rows
+
+
+def uses_version_table(backend: Backend, reader: Engine, scripts: Scripts, context: MigrationContext) -> bool:
+    """Return whether env.py configured this project's version table, in the schema where `reader` finds it."""
+    connection = context.connection
+    assert connection is not None
+    used = backend.version_schema(connection, context.version_table, context.version_table_schema)
+    with reader.connect() as own:
+        planned = backend.version_schema(own, scripts.version_table, scripts.version_table_schema)
+    return (context.version_table, used) == (scripts.version_table, planned)
 
 
 def replace_current(connection: Connection, scripts: Scripts, old: str, new: str | None) -> bool:

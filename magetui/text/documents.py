@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from magetui.engine.backup import Backup
     from magetui.engine.demo.demo import Demo
     from magetui.engine.evidence.verdict import Evidence
+    from magetui.engine.model_check import ModelCheck
     from magetui.engine.preview.preflight.answers import Preflight
     from magetui.engine.preview.preview import Preview, TableEffect
     from magetui.engine.revisions.graph import Chain
@@ -52,6 +53,18 @@ def history_document(chain: Chain) -> Document:
     return {
         "revisions": [{**asdict(revision), "head": revision.revision in heads} for revision in chain.revisions],
         "problems": [asdict(problem) for problem in chain.problems],
+    }
+
+
+def check_document(checked: ModelCheck) -> Document:
+    from magetui.text import model_check  # loads the operations, which other documents do not need
+
+    return {
+        "conclusion": model_check.conclusion(checked),
+        "equal": checked.equal,
+        "current": checked.current,
+        "operations": [{"does": model_check.lines_of(new), "code": new.code} for new in checked.operations],
+        "elapsed_ms": checked.elapsed_ms,
     }
 
 

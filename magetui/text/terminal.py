@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from magetui.engine.backup import Backup
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.diagnosis.finding import Finding
+    from magetui.engine.model_check import ModelCheck
     from magetui.engine.preview.preflight.answers import Preflight
     from magetui.engine.preview.preview import Preview
     from magetui.engine.revisions.graph import Chain
@@ -170,6 +171,17 @@ class Text:
         yield from wrapped(first, WRAP)
         for state, text in verdict.details:
             yield from wrapped(f"  {state:<9} {text}", WRAP, 12)
+        for sentence in others:
+            yield from wrapped(sentence, WRAP)
+
+    def model_check(self, checked: ModelCheck) -> Iterable[str]:
+        from magetui.text.model_check import conclusion, lines_of
+
+        first, *others = conclusion(checked)
+        yield from wrapped(first, WRAP)
+        for operation in checked.operations:
+            for line in lines_of(operation):
+                yield from wrapped(f"  {line}", WRAP, 4)
         for sentence in others:
             yield from wrapped(sentence, WRAP)
 

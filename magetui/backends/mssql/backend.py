@@ -42,6 +42,7 @@ class SQLServer(Backend):
     reader = staticmethod(connections.reader)
     writer = staticmethod(connections.writer)
     prepare_writer = staticmethod(connections.prepare_writer)
+    prepare_reader = staticmethod(connections.prepare_reader)
     server = staticmethod(server.read_server)
     session_id = staticmethod(connections.session_id)
     in_transaction = staticmethod(transactions.in_transaction)

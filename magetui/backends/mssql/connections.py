@@ -84,6 +84,11 @@ def prepare_writer(
     watch_transactions(engine)
 
 
+def prepare_reader(engine: Engine | type[Engine], application_name: str) -> None:
+    """See `Connections.prepare_reader`."""
+    raise NotImplementedError("SQL Server has no sessions that cannot write.")
+
+
 def session_id(connection: Connection) -> int | None:
     """Return the session's number if `prepare_writer` has prepared the connection, else None."""
     session = connection.info.get("magetui_session")

@@ -47,6 +47,7 @@ class PostgreSQL(Backend):
     reader = staticmethod(connections.reader)
     writer = staticmethod(connections.writer)
     prepare_writer = staticmethod(connections.prepare_writer)
+    prepare_reader = staticmethod(connections.prepare_reader)
     server = staticmethod(server.read_server)
     password_used = staticmethod(connections.password_used)
     session_id = staticmethod(connections.session_id)

@@ -125,6 +125,26 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
     event.listen(engine, "engine_connect", prepare)
 
 
+def prepare_reader(engine: Engine | type[Engine], application_name: str) -> None:
+    """See `Connections.prepare_reader`. A statement may take longer than a reader's, as env.py reads all catalogs."""
+    settings = (
+        f"set {READ_ONLY}",
+        f"set lock_timeout = {READ_LOCK_TIMEOUT_MS}",
+        f"set statement_timeout = {READER_IDLE_MS}",
+        f"set idle_in_transaction_session_timeout = {READER_IDLE_MS}",
+        f"set application_name = {literal(application_name)}",
+    )
+
+    def prepare(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("magetui_reads")
+        if connection.dialect.name == "postgresql" and not reads and not connection.info.get("magetui"):
+            connection.info["magetui"] = True
+            for setting in settings:  # asyncpg accepts one statement at a time
+                _set_on(connection.connection.dbapi_connection, setting)
+
+    event.listen(engine, "engine_connect", prepare)
+
+
 def password_used(connection: Connection) -> str | None:
     raw: Any = connection.connection.dbapi_connection
     return raw.info.password or None

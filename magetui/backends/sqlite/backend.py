@@ -37,6 +37,7 @@ class SQLite(Backend):
     reader = staticmethod(connections.reader)
     writer = staticmethod(connections.writer)
     prepare_writer = staticmethod(connections.prepare_writer)
+    prepare_reader = staticmethod(connections.prepare_reader)
     server = staticmethod(connections.server)
     in_transaction = staticmethod(connections.in_transaction)
     interrupt = staticmethod(connections.interrupt)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
@@ -52,6 +52,19 @@ def prepare_writer(
     application_name: str,  # noqa: ARG001
 ) -> None:
     Transactions(timeouts, hooks).listen(engine)
+
+
+def prepare_reader(engine: Engine | type[Engine], application_name: str) -> None:  # noqa: ARG001
+    """See `Connections.prepare_reader`."""
+
+    def prepare(connection: Connection) -> None:
+        raw = driver_of(connection)
+        if raw is not None and not connection.info.get("magetui"):
+            connection.info["magetui"] = True
+            for setting in READ_ONLY:
+                raw.execute(f"pragma {setting}")
+
+    event.listen(engine, "engine_connect", prepare)
 
 
 def server(connection: Connection) -> ServerFacts:
