@@ -107,7 +107,10 @@ def _sets_url(tree: ast.AST) -> bool:
 
 
 def _configured(tree: ast.AST) -> Configured | None:
-    """Return the version table if each call of `configure` passes the same constant, else None."""
+    """Return the version table if each call of `configure` passes the same constant, else None.
+
+    Without a call, this env.py runs another one, such as that of an application.
+    """
     constants = _constants(tree)
     tables: set[tuple[str | None, str | None]] = set()
     for call in _configure_calls(tree):
@@ -124,9 +127,9 @@ def _configured(tree: ast.AST) -> Configured | None:
                 else:
                     return None
         tables.add((_text(given.get("version_table")), _text(given.get("version_table_schema"))))
-    if len(tables) > 1:
+    if len(tables) != 1:
         return None
-    table, schema = tables.pop() if tables else (None, None)
+    [(table, schema)] = tables
     return Configured(version_table=table, version_table_schema=schema)
 
 
