@@ -40,6 +40,12 @@ sa.Table("t9", metadata, sa.Column("id", sa.Integer, primary_key=True))
 """
 
 
+@pytest.fixture(scope="session")
+def older() -> Path:
+    """Made before a test has a home of its own, which the installer would fill."""
+    return older_environment()
+
+
 def project_of(
     directory: Path,
     database: Database,
@@ -255,13 +261,18 @@ def codes_of(outcome: Outcome) -> list[str]:
 
 @pytest.mark.parametrize("driver", ["sqlite+aiosqlite", "postgresql+asyncpg"])
 def test_an_async_env_py_is_checked_and_cannot_write(
-    magetui: Magetui, tmp_path: Path, pg_database: PostgresDatabase, sqlite_database: SqliteDatabase, driver: str
+    magetui: Magetui,
+    tmp_path: Path,
+    pg_database: PostgresDatabase,
+    sqlite_database: SqliteDatabase,
+    driver: str,
+    older: Path,
 ) -> None:
     database: Database = pg_database if "postgres" in driver else sqlite_database
     url = f"{driver}{database.url[database.url.index(':') :]}"
     made = make_from_template(tmp_path / "project", "async", url, revisions=linear(2))
     project = with_models(made, "target_metadata = None", "target_metadata = models.metadata")
-    python = ("--python", older_environment() / "bin" / "python")  # which has asyncpg
+    python = ("--python", older / "bin" / "python")  # which has asyncpg
     common = ("--config", project.ini, *(python if "postgres" in driver else ()))
     assert magetui(*common, "migrate", "--yes").status == 0
     assert codes_of(magetui(*common, "check", "--json")) == NEW
@@ -288,8 +299,8 @@ def test_only_the_chosen_one_of_several_databases_is_compared(
 
 
 def test_the_alembic_of_the_project_checks_if_it_is_an_old_one(
-    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, older: Path
 ) -> None:
     project = project_of(tmp_path / "project", sqlite_database, MODELS + MORE)
-    python = older_environment() / "bin" / "python"
+    python = older / "bin" / "python"
     assert codes_of(magetui("--config", project.ini, "--python", python, "check", "--json")) == NEW

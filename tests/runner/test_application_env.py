@@ -82,9 +82,15 @@ class Shop:
         return done.stdout
 
 
+@pytest.fixture(scope="session")
+def flask() -> Path:
+    """Made before a test has a home of its own, which the installer would fill."""
+    return environment("flask-migrate", ("flask-migrate",))
+
+
 @pytest.fixture
-def shop(tmp_path: Path, sqlite_database: SqliteDatabase) -> Shop:
-    python = environment("flask-migrate", ("flask-migrate",)) / "bin" / "python"
+def shop(tmp_path: Path, sqlite_database: SqliteDatabase, flask: Path) -> Shop:
+    python = flask / "bin" / "python"
     made = Shop(tmp_path / "shop", python, tmp_path / "shop" / "ops" / "alembic.ini")
     (made.ini.parent / "opened").mkdir(parents=True)
     (made.folder / "shop.py").write_text(SHOP.replace("{url}", sqlite_database.url))
