@@ -48,6 +48,7 @@ def key_of(action: str) -> str:
         ),
         ("Give it with --url. 'magetui history' lists all.", "Give it with c (Connect). 2 (Revisions) lists all."),
         # What is no advice stays as it is.
+        ("No database at db1 (from --url).", "No database at db1 (from --url)."),
         ('relation "stamp" does not exist', 'relation "stamp" does not exist'),
         ("Invalid object name 'stamp'.", "Invalid object name 'stamp'."),
         ("magetui runs as 'pip install x'", "magetui runs as 'pip install x'"),

@@ -28,7 +28,7 @@ NO_READER = (
     "'alembic check' does, without that guard."
 )
 NO_MODELS = (
-    "magetui runs Mage's chain without Mage's env.py, so it does not know Mage's models. 'magetui verify' compares the "
+    "Mage's chain runs here without Mage's env.py, so Mage's models are not known. 'magetui verify' compares the "
     "database with the chain."
 )
 

@@ -23,7 +23,7 @@ QUOTED = re.compile(rf"'(?:magetui {COMMAND}(?P<rest>(?: [^'\n]+)?)|(?P<short>{N
 BARE = re.compile(rf"(?:^[ ]*|(?<=: ))magetui {COMMAND}(?P<rest>(?: [\w@/-]+)*)(?=[.]?$|[.] )", re.MULTILINE)
 POSITIONAL = re.compile(r"(?<!\S)(?P<value>[^\s-]\S*|-\d+)")
 FLAG = re.compile(r"--(?P<name>[a-z-]+)(?: (?P<value>[^\s-]\S*|-\d+))?")
-URL = re.compile(r"(?<![\w-])--url(?: URL)?\b")
+URL = re.compile(r"(?<![\w-])(?<!from )--url(?: URL)?\b")  # '(from --url)' is where a URL comes from, no advice
 TRUST = re.compile(r"answer yes when magetui asks in a terminal, or add --trust\b")
 WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), words)

@@ -25,8 +25,9 @@ def trust_lines(code: ProjectCode) -> Iterator[str]:
     for stranger in code.strangers:
         yield f"Others can change it at any time: {stranger}."
     yield (
-        "If one of these files changes, you are asked again. Without your trust, magetui reads the database and the "
-        "text of the scripts, and runs nothing of the project."
+        "If one of these files changes, you are asked again. If you say no, magetui runs nothing of the project. It "
+        "still reads the database and the text of the scripts, but it cannot compare the schema or plan a change until "
+        "you say yes."
     )
 
 

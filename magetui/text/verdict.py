@@ -113,7 +113,7 @@ def _step(evidence: Evidence, current: Revisions, command: str | None, *, matche
 
 
 def _repair(evidence: Evidence, partial: PartiallyApplied, current: Revisions) -> str:
-    undo = "" if partial.adds_values_alone else ", or undo it with 'magetui undo'"
+    undo = "" if partial.adds_values_alone else ", 'magetui undo' takes it back"
     if advise_verify(evidence, current) is not None:
-        return f"the current revision says it is complete. {LISTS_ALL}; then finish it with 'magetui finish'{undo}."
-    return f"finish it with 'magetui finish'{undo}."
+        return f"the current revision says it is complete. {LISTS_ALL}; then 'magetui finish' completes it{undo}."
+    return f"'magetui finish' completes it{undo}."

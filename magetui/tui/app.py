@@ -21,6 +21,7 @@ from magetui.tui import jobs, messages
 from magetui.tui.backup_job import BackupJob
 from magetui.tui.commands import FoundObjects, VerbCommands
 from magetui.tui.engine_loader import load_engine, load_reading
+from magetui.tui.likely_target import likely_target
 from magetui.tui.panes.connection import ConnectionPane
 from magetui.tui.panes.log import LogPane, entry_of
 from magetui.tui.panes.schema import SchemaPane
@@ -259,7 +260,8 @@ class MagetuiApp(Shell):
         """Show what a verb would do. This works with --read-only too, since a plan changes nothing."""
         from magetui.tui.screens.plan import PlanScreen
 
-        target, unknown = self.main_screen.likely_target(name, self.chain, self.diagnosis)
+        selected = self.main_screen.selected_revision
+        target, unknown = likely_target(name, self.chain, self.diagnosis, selected)
         self.push_screen(PlanScreen(name, verb(name).label, revision or target, unknown))
 
     def plan_again(self, record: RunRecord) -> None:

@@ -12,6 +12,8 @@ import time
 import traceback
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,6 +47,17 @@ if TYPE_CHECKING:
     from magetui.model.plan import ChangeVerb, Loss, Plan
     from magetui.tui.backup_job import BackupJob
 
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The result of the last verification: of the revisions `about`, on `selection`, when `runs` had been started."""
+
+    selection: Selection
+    runs: int
+    about: str
+    found: str
+
+
 TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
 UNSEEN_SECONDS = 0.5  # nobody reads a screen and answers it in less time
@@ -73,6 +86,7 @@ class Shell(App[int]):
         self.backup: BackupJob | None = None  # the latest
         self.live_runs: set[int] = set()  # the runs that were alive when last seen: their end is noticed
         self.started_runs: list[StartedRun] = []  # the connections to the runs that this program started
+        self._verified: Verified | None = None
         self._passwords = Passwords()  # printed by password commands
         self._targets: set[Target] = set()  # every target that was opened: their credentials must not be shown
         self._leaving = False
@@ -105,6 +119,23 @@ class Shell(App[int]):
         from magetui.engine.workspace import Workspace
 
         return Workspace(selection or self.selection, self.environment, self._targets, self._passwords)
+
+    def note_verification(self, about: str, *, equal: bool) -> None:
+        """Remember a verification, so that the plan of a stamp made next does not ask for it again."""
+        found = "equal to" if equal else "different from"
+        said = f"At {datetime.now():%H:%M:%S} the schema was {found} what {about} makes."
+        self._verified = Verified(self.selection, len(self.started_runs), about, said)
+
+    def verification_of(self, revision: str) -> str | None:
+        """Return what the last verification found, if it was of that revision, and no run was started since."""
+        last = self._verified
+        if last is None or (last.selection, last.runs, last.about) != (
+            self.selection,
+            len(self.started_runs),
+            revision,
+        ):
+            return None
+        return last.found
 
     def key_of(self, action: str) -> str:
         """Return the key of an action, by its name in the configuration."""

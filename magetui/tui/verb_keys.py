@@ -14,8 +14,12 @@ def action_of(verb: Verb) -> str:
     return {"diagnose": "app.refresh"}.get(verb.name, f"app.{verb.name}")
 
 
-# What a text on an untrusted project names. A screen with this key has `action_trust`.
-TRUST_KEY = Binding("T", "trust", "Trust", show=False, tooltip="decide whether the project's code may run")
+# What a text names that says why a screen has nothing to show: an untrusted project, or a database that is away.
+WAYS_OUT: list[BindingType] = [
+    Binding("T", "trust", "Trust", show=False, tooltip="decide whether the project's code may run", id="trust"),
+    Binding("c", "elsewhere", "Connect", show=False, tooltip="connect to another database", id="connect"),
+    Binding("2", "revisions", "Revisions pane", show=False, id="revisions"),
+]
 
 # A screen with these bindings has `action_verb`, which closes it and starts the verb on the main screen.
 VERB_KEYS: list[BindingType] = [

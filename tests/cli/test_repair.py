@@ -81,8 +81,8 @@ def test_what_is_missing_is_shown_then_done_and_the_way_to_the_head_is_free(
     before = half.content
     contradicted = magetui("diagnose", "--json", *common).json["findings"][0]
     assert (
-        "'magetui finish' does the missing operations, and 'magetui undo' reverses the done ones."
-        in contradicted["message"]
+        "To complete it, 'magetui finish' does the missing operations. To take it back, 'magetui undo' reverses the "
+        "done ones." in contradicted["message"]
     )
     plan = magetui("plan", "finish", *common)
     assert plan.status == 0, plan

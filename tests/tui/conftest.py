@@ -82,11 +82,11 @@ def agree(terminal: Terminal) -> None:
 
 def edit(terminal: Terminal) -> None:
     """Focus the first field of a plan. From now on, letters are text."""
-    if re.search(NAME_ASKED, terminal.wait_for(rf"{ASKED}|{NAME_ASKED}|i Edit")):
+    if re.search(NAME_ASKED, terminal.wait_for(rf"{ASKED}|{NAME_ASKED}|i Options")):
         terminal.press("tab")
-    terminal.wait_for("i Edit")
+    terminal.wait_for("i Options")
     terminal.press("i")
-    terminal.wait_gone("i Edit")
+    terminal.wait_gone("i Options")
 
 
 def choose(terminal: Terminal, revision: str, timeout: int) -> None:

@@ -74,7 +74,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
         terminal.press("tab")
         terminal.wait_in_field(label)
     terminal.press("tab")
-    terminal.wait_for("i Edit")  # the fields are left
+    terminal.wait_for("i Options")  # the fields are left
     terminal.press("y", "enter")  # which finds no button
     terminal.wait_quiet()
     terminal.press("escape")
@@ -82,7 +82,7 @@ def test_a_revision_that_is_typed_and_not_entered_leaves_no_plan_to_consent_to(
     assert mage.current == [HEAD]
 
 
-@pytest.mark.parametrize(("key", "label"), [("f", "h SSH"), ("U", "h SSH"), ("s", "v Verify")])
+@pytest.mark.parametrize(("key", "label"), [("f", "h SSH drops"), ("U", "h SSH drops"), ("s", "v Verify")])
 def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_i_goes_to_a_field_that_is_seen(
     key: str, label: str, open_terminal: OpenScreen
 ) -> None:
@@ -94,10 +94,10 @@ def test_at_80_columns_a_plan_has_room_for_all_its_keys_and_i_goes_to_a_field_th
         terminal.press(*"head", "enter")
         terminal.wait_for(NAME_ASKED)
         terminal.press("tab")
-    terminal.wait_for("i Edit")
+    terminal.wait_for("i Options")
     assert label in terminal.wait_for(r"^.*esc Close .* \? Help$").splitlines()[-1]
     terminal.press("i")
-    terminal.wait_gone("i Edit")
+    terminal.wait_gone("i Options")
     terminal.press("7")
     terminal.wait_for("revision 7" if key == "s" else "lock timeout 7 ")
 

@@ -143,7 +143,7 @@ def test_enter_at_the_end_of_a_text_that_was_meant_for_a_field_does_not_consent(
     before = shop.content
     terminal.press(*"2v1", "enter")  # of "rev1": its other letters are keys
     terminal.press("h")
-    screen = terminal.wait_for("SSH lost: cancel")  # enter was handled before
+    screen = terminal.wait_for("SSH drops: cancel")  # enter was handled before
     assert "Do it?" in screen
     assert shop.content == before
     terminal.wait_for("⏎ Do it")

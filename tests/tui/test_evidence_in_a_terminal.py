@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 BEFORE_PARTIAL, PARTIAL = "117f8c3b9c42", "526c4523d5d5"
 VERDICT = rf"{PARTIAL} is partially applied: 2 of 7 operations done\."
-STEP = r"Don't migrate yet: finish it with f \(Finish\), or undo it with U \(Undo\)\."
+STEP = r"Don't migrate yet: f \(Finish\) completes it, U \(Undo\) takes it back\."
 
 
 @pytest.fixture
@@ -58,9 +58,8 @@ def test_the_details_name_keys_that_act_there(partial: PostgresDatabase, open_sc
     terminal = evidence_of(open_screen, partial)
     terminal.press("D")
     terminal.wait_for(r"done +adds permission\.user_id \(INTEGER, null\).*missing +adds permission\.options")
-    assert "f (Finish) does the missing operations, and U (Undo) reverses the done ones" in " ".join(
-        terminal.screen().split()
-    )
+    told = " ".join(terminal.screen().split())
+    assert "To complete it, f (Finish) does the missing operations. To take it back, U (Undo) reverses" in told
     terminal.press("U")
     terminal.wait_for("^ Undo")
     terminal.wait_for(f"undo the partially applied revision {PARTIAL}")
@@ -84,7 +83,7 @@ def test_undo_is_not_offered_if_only_values_of_enum_types_are_done(
     pg_database.rows("alter type scheduletype add value 'API'")
     terminal = open_screen(pg_database.url, until="LEFTOVER VALUE")
     terminal.press("e")
-    said = terminal.wait_for(r"is partially applied: .* finish it with f \(Finish\)\.")
+    said = terminal.wait_for(r"is partially applied: .* f \(Finish\) completes it\.")
     assert "U (Undo)" not in said
     assert "U Undo" not in terminal.wait_for("f Finish")
 

@@ -47,14 +47,14 @@ def migrate(terminal: Terminal, *keys: str) -> None:
     named = re.search(rf"{NAME_ASKED}:\s+(\S+)", terminal.wait_for(rf"{ASKED}|{NAME_ASKED}:\s+\S+"))
     if named is not None and keys:  # it overwrites values, so the name's field has the focus
         terminal.press("tab")
-    terminal.wait_for("i Edit" if keys else "esc Close")
+    terminal.wait_for("i Options" if keys else "esc Close")
     terminal.press(*keys)
     if named is None:
         agree(terminal)
         return
     if keys:
         terminal.press("tab")
-        terminal.wait_gone("i Edit")
+        terminal.wait_gone("i Options")
     consent(terminal, named[1])
     terminal.wait_for(r"Run \d+ · migrate")
 

@@ -137,7 +137,7 @@ def test_what_destroys_data_wants_the_databases_name_not_just_any_key(
     terminal.press(*"yes", "enter")
     terminal.wait_for("'yes' is not the database's name. It is:")
     terminal.press("tab")
-    terminal.wait_for("i Edit")  # the field is left
+    terminal.wait_for("i Options")  # the field is left
     terminal.press("enter", "y", "enter")
     terminal.wait_quiet()
     assert mage.current == [HEAD]

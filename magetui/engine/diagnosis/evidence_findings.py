@@ -92,7 +92,7 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
         finding,
         message=message,
         facts=facts,
-        next="migrate" if is_new and finding.code in NO_ROW else finding.next,
+        next="evidence" if unknown else "migrate" if is_new and finding.code in NO_ROW else finding.next,
     )
 
 

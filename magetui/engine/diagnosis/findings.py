@@ -270,7 +270,10 @@ def _unknown_finding(project: Project, chain: Chain, unknown: str) -> Finding:
 
 def _describe_origin_unknown(origin: Origin | None, chain: Chain) -> str:
     if origin is None:
-        return "Another version of the project may have it: look in its other branches and releases."
+        return (
+            "Another version of the project may have it: look in its other branches and releases first, and run its "
+            "scripts if one has it."
+        )
     if origin.release_range is None:
         return (
             f"No release of Mage up to {releases()[-1].version}, the newest known here, has it as its head. A newer "

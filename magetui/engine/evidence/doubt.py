@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magetui.engine.evidence.summary import describe_newer, describe_strangers, summarize
+from magetui.engine.evidence.summary import advise_repair, describe_newer, describe_strangers, summarize
 
 if TYPE_CHECKING:
     from magetui.engine.evidence.verdict import Evidence
@@ -18,7 +18,9 @@ def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str 
         return describe_strangers(chain, evidence, current)
     if not evidence.tables or not evidence.contradicts(current):
         return None
-    return f"The schema does not match {', '.join(current) or 'base'}. {summarize(chain, evidence)}"
+    contradiction = f"The schema does not match {', '.join(current) or 'base'}. {summarize(chain, evidence)}"
+    repair = advise_repair(evidence)
+    return contradiction if repair is None else f"{contradiction} {repair}"
 
 
 def newer_of(plan: Plan, evidence: Evidence) -> str | None:

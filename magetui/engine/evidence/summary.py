@@ -123,8 +123,11 @@ def advise_repair(evidence: Evidence) -> str | None:
     """Return which verbs repair the partially applied revision; None if there is none."""
     if evidence.partial is None:
         return None
-    undo = "" if evidence.partial.adds_values_alone else ", and 'magetui undo' reverses the done ones"
-    return f"'magetui finish' does the missing operations{undo}."
+    undo = " To take it back, 'magetui undo' reverses the done ones."
+    return (
+        "To complete it, 'magetui finish' does the missing operations."
+        f"{'' if evidence.partial.adds_values_alone else undo}"
+    )
 
 
 def advise_verify(evidence: Evidence, current: Revisions) -> str | None:

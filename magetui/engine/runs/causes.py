@@ -33,8 +33,9 @@ CAUSES: Mapping[ErrorKind, str] = {
     "not-castable": "Some values cannot be converted to the new type of their column.",
     "rights": "The role lacks a right for this. Connect as the owner, or let the owner grant it.",
     "exists": (
-        "An earlier run, a person or the application made it. 'evidence' shows how much of the revision exists, and "
-        "'clean' removes what an earlier run left."
+        "An earlier run, a person or the application made it. 'evidence' shows how much of the revision exists. If it "
+        "is partially applied, 'finish' completes it and 'undo' takes it back; an unused type or the copy of a batch "
+        "operation is removed by 'clean'."
     ),
     "missing": "The script expects something that does not exist. 'evidence' compares the schema with the scripts.",
     "in-use": "Other objects depend on it, so it cannot be dropped or changed before they are.",

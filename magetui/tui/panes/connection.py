@@ -71,6 +71,7 @@ class ConnectionPane(Pane):
         super().__init__(id="connection")
         self._diagnosis: Diagnosis | None = None
         self._plain = ""
+        self._is_final = True  # no finding is to come; until then, no next step is named, as another may come first
 
     def compose(self) -> ComposeResult:
         yield Static("reading the database …", id="state", markup=False)
@@ -92,7 +93,8 @@ class ConnectionPane(Pane):
         """Show the diagnosis. If the schema is still being checked, the state may change: say so beside it."""
         self._diagnosis = diagnosis
         worst = diagnosis.findings[0]
-        steps = next_steps(worst)
+        self._is_final = not checking
+        steps = next_steps(worst) if self._is_final else []
         state = Content.assemble(
             (headline(diagnosis, worst), SEVERITY_STYLES[worst.severity]),
             (f" · {CHECKING}" if checking else "", WARNING),
@@ -107,7 +109,7 @@ class ConnectionPane(Pane):
             ),
         )
         self._show_state(state, _position(diagnosis))
-        self.query_one(Rows).show(lambda width: finding_rows(diagnosis, width, self._key_of, self._advise))
+        self.query_one(Rows).show(lambda width: self._rows(diagnosis, width))
         texts = ["\n".join(line.plain for line in self._finding_lines(finding)) for finding in diagnosis.findings]
         position = _position(diagnosis).plain
         connection = "\n".join(line.plain for line in _connection_lines(diagnosis))
@@ -177,7 +179,7 @@ class ConnectionPane(Pane):
         code = len(finding.code)
         lines = [Content.assemble((first.plain[:code], style), first.plain[code:]), *(Content("  ") + m for m in more)]
         heading = "  next "
-        for action, purpose in next_steps(finding):
+        for action, purpose in next_steps(finding) if self._is_final else ():
             lines.append(Content.assemble((heading, QUIET), (self._key_of(action), STRONG), f"  {purpose}"))
             heading = "    or "
         return lines
@@ -186,6 +188,9 @@ class ConnectionPane(Pane):
     def _width(self) -> int:
         """The columns of a finding, with room for the indent of its lines and the scrollbar."""
         return max(30, self.size.width - 7)
+
+    def _rows(self, diagnosis: Diagnosis, width: int) -> list[Row]:
+        return finding_rows(diagnosis, width, self._key_of if self._is_final else lambda _action: "", self._advise)
 
     def _advise(self, text: str) -> str:
         return shell_of(self).advise(text)
@@ -253,5 +258,7 @@ def next_steps(finding: Finding) -> list[tuple[str, str]]:
     cause = finding.facts.get("cause") if finding.code == "cannot-connect" else None
     if cause == "password":
         return [("connect", "type the password")]
+    if finding.code == "behind" and finding.next == "history":
+        return [("history", "choose a head"), ("migrate", "migrate to all heads")]
     actions = ["refresh", finding.next] if cause in PASSING else [finding.next]
     return [(action, NEXT_WORDS[action]) for action in actions]

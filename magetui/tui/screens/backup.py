@@ -51,7 +51,7 @@ class BackupScreen(OverScreen):
     )
     BINDINGS = [
         Binding("y", "copy", "Copy", tooltip="copy the command that restores the backup (OSC 52)"),
-        Binding("i", "edit", "Edit"),
+        Binding("i", "edit", "Options"),
         Binding("x", "cancel", "Cancel backup"),
         Binding("l", "app.locks", "Locks"),
         *LINE_KEYS,

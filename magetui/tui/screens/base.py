@@ -17,7 +17,7 @@ from textual.worker import Worker
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import PRODUCTION, STRONG
-from magetui.tui.verb_keys import TRUST_KEY, VERB_KEYS, action_of
+from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT, action_of
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
@@ -98,6 +98,16 @@ class OverScreen(Screen[None]):
         self.magetui.show_main()
         await self.magetui.run_action("app.trust")
 
+    async def action_elsewhere(self) -> None:
+        """Close this screen, and ask on the main one for another database."""
+        self.magetui.show_main()
+        await self.magetui.run_action("app.connect")
+
+    async def action_revisions(self) -> None:
+        """Close this screen, and go to the revisions of the main one."""
+        self.magetui.show_main()
+        await self.magetui.run_action("screen.pane(2)")
+
     def action_scroll(self, direction: str) -> None:
         getattr(self.query_one(self.SCROLLED), f"scroll_{direction}")(animate=False)
 
@@ -166,7 +176,7 @@ class ScrolledScreen(OverScreen):
 class TextScreen(ScrolledScreen):
     NAME = "Text"
     ABOUT = "One text in full, for which the other screen has no room. The keys of the verbs work."
-    BINDINGS = [*VERB_KEYS, TRUST_KEY]
+    BINDINGS = [*VERB_KEYS, *WAYS_OUT]
 
     def __init__(self, heading: str, text: Content) -> None:
         super().__init__()

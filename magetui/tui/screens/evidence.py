@@ -19,6 +19,7 @@ from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import RevisionScreen
 from magetui.tui.screens.verify import VerifyScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.verb_keys import WAYS_OUT
 from magetui.tui.widgets.comparison import ComparisonView
 from magetui.tui.widgets.evidence_rows import evidence_heading, evidence_rows
 from magetui.tui.widgets.hanging import hanging
@@ -60,6 +61,7 @@ class EvidenceScreen(OverScreen):
         Binding("D", "details", "Details", tooltip="show the verdict in full, with every operation or difference"),
         *STEPS,
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
+        *WAYS_OUT,
     ]
 
     def __init__(self) -> None:

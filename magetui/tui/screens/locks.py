@@ -28,6 +28,7 @@ from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
+from magetui.tui.verb_keys import WAYS_OUT
 from magetui.tui.widgets.bars import sparkline
 from magetui.tui.widgets.rows import Rows
 from magetui.tui.widgets.session_columns import WAITING, short_age, state_of
@@ -64,6 +65,7 @@ class LocksScreen(OverScreen):
     BINDINGS = [
         Binding("o", "sort", "Sort", tooltip="sort the roots by sessions blocked, age of the transaction, or pid"),
         Binding("r", "again", "Read again", tooltip="read the sessions now"),
+        *WAYS_OUT,
     ]
 
     def __init__(self) -> None:

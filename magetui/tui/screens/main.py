@@ -34,13 +34,11 @@ from magetui.tui.verb_keys import action_of
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.recovery import RecoveryStrip
 from magetui.tui.widgets.rows import Rows
-from magetui.verbs import VERBS, verb
+from magetui.verbs import VERBS
 
 if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.diagnosis.diagnosis import Diagnosis
-    from magetui.engine.revisions.graph import Chain
-    from magetui.model.plan import ChangeVerb
     from magetui.model.schema import Table
     from magetui.tui.backup_job import BackupJob
     from magetui.tui.messages import StateRead
@@ -124,7 +122,7 @@ class MainScreen(Screen[None]):
                 yield SchemaPane()
             yield LogPane()
         yield Static("This terminal is too small for magetui. Make it 50 by 12 or larger, or press q.", id="too-small")
-        yield KeyBar(self._next_actions)
+        yield KeyBar(self._next_actions, self._useless_actions)
 
     def on_mount(self) -> None:
         # A widget without a layout cannot take the focus.
@@ -202,31 +200,11 @@ class MainScreen(Screen[None]):
     def action_zoom(self) -> None:
         self.toggle_class("zoomed")
 
-    def likely_target(
-        self, name: ChangeVerb, chain: Chain | None, diagnosis: Diagnosis | None
-    ) -> tuple[str, str | None]:
-        """Return the likely target revision of a verb, and the unknown current revision that `stamp` would replace.
-
-        The likely target is the revision at the cursor, if the verb can go there. For a stamp, the other possibility is
-        the revision that the schema matches. If there is none, the operator must type the revision.
-        """
-        if not verb(name).takes_revision:
-            return "", None  # the schema determines their revision
-        if chain is None or diagnosis is None:
-            return {"rollback": "-1", "stamp": ""}.get(name, "head"), None
-        current = diagnosis.current
-        applied = chain.applied(current)
+    @property
+    def selected_revision(self) -> str | None:
+        """The revision at the cursor, if the pane of revisions is unfolded."""
         pane = self.unfolded
-        selected = pane.selected if isinstance(pane, RevisionsPane) else None
-        if name == "migrate":
-            head = "head" if len(chain.heads) == 1 else "heads"
-            return selected if selected and selected not in applied else head, None
-        if name == "rollback":
-            return selected if selected in applied and selected not in current else "-1", None
-        if name == "repair":
-            known = [row for row in current if row in chain.by_id]
-            return selected or (known[0] if len(known) == 1 else "head"), None
-        return selected or _matching_revision(diagnosis), next(iter(chain.unknown(current)), None)
+        return pane.selected if isinstance(pane, RevisionsPane) else None
 
     # -- opening the row at the cursor
 
@@ -278,8 +256,15 @@ class MainScreen(Screen[None]):
     def _next_actions(self) -> list[str]:
         """Return the actions of the next step: their keys come first in the last line."""
         diagnosis = shell_of(self).diagnosis
-        steps = next_steps(diagnosis.findings[0]) if diagnosis is not None else []
+        is_due = diagnosis is not None and self._unchecked is None  # while the schema is checked, another may be next
+        steps = next_steps(diagnosis.findings[0]) if diagnosis is not None and is_due else []
         return [NEXT_ACTIONS.get(action, action) for action, _purpose in steps]
+
+    def _useless_actions(self) -> frozenset[str]:
+        """Return the actions that need the database, if it cannot be reached. Their keys still say why."""
+        diagnosis = shell_of(self).diagnosis
+        is_away = diagnosis is not None and diagnosis.findings[0].code == "cannot-connect"
+        return frozenset(USED) - {"runs"} if is_away else frozenset()
 
     def show_state(self, state: StateRead) -> None:
         self.query_one(ConnectionPane).show_diagnosis(state.diagnosis, checking=state.checking)
@@ -288,33 +273,39 @@ class MainScreen(Screen[None]):
         if first.severity in ("warning", "critical") and self._untouched and self.has_class("narrow"):
             self.action_pane(ConnectionPane.NUMBER)  # it has every finding
         self._untouched = False
+        before, self._unchecked = self._unchecked, headline(state.diagnosis, first) if state.checking else None
         self.query_one(KeyBar).draw()
         if state.checking:
-            self._unchecked = headline(state.diagnosis, first)
             return  # the verdict may change in a moment
-        self.query_one(RecoveryStrip).diagnosed(well=first.severity not in ("warning", "critical"))
+        is_well = first.severity not in ("warning", "critical")
+        self.query_one(RecoveryStrip).diagnosed(well=is_well)
+        for briefing in self.query("#briefing"):
+            briefing.display = not is_well  # what it tells of has been recovered
         requested = not state.quiet
-        self._announce(state, expected=requested)
+        self._announce(state, before, expected=requested)
         if first.message == self._last_diagnosis and not requested:
             return  # the log has it already
         self._last_diagnosis = first.message
         style = SEVERITY_STYLES[first.severity] if first.severity != "ok" else ""
         self.note("diagnose", first.message, f"{state.diagnosis.elapsed_ms} ms", style)
 
-    def _announce(self, state: StateRead, *, expected: bool) -> None:
-        """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one."""
+    def _announce(self, state: StateRead, unchecked: str | None, *, expected: bool) -> None:
+        """Show a change of the verdict that the operator does not expect: in the log, and on a screen over this one.
+
+        `unchecked` is the verdict that was shown while the schema was being checked.
+        """
         worst = state.diagnosis.findings[0]
         verdict = headline(state.diagnosis, worst)
-        last, before = self._verdict, self._unchecked or self._verdict
-        self._verdict, self._unchecked = verdict, None
+        last, before = self._verdict, unchecked or self._verdict
+        self._verdict = verdict
         is_our_run = worst.code == "migration-running" and bool(shell_of(self).live_runs)
         if before is None or verdict in (last, before) or (expected and before == last) or is_our_run:
             return
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
         change = f"{before} became {verdict}" if before == last else f"{verdict}, at first {before}"
         self.note("verdict", change, style=style)
-        if self.app.screen is self:
-            return  # the state line has changed before the operator's eyes
+        if self.app.screen is self or before != last:
+            return  # the state line has changed before the operator's eyes, or said that the schema was being checked
         severity: SeverityLevel = "warning" if worst.severity in ("warning", "critical") else "information"
         self.notify(f"{change}.", title="The verdict has changed", severity=severity, markup=False)
 
@@ -390,11 +381,3 @@ class MainScreen(Screen[None]):
             self.notify(f"Cannot write {path}: {error.strerror}.", severity="error", markup=False)
             return
         self.note("write", str(path))
-
-
-def _matching_revision(diagnosis: Diagnosis) -> str:
-    """Return the only revision that the schema matches, or "" if there is none or more than one."""
-    matches: list[list[str]] = next((f.facts["fits"] for f in diagnosis.findings if "fits" in f.facts), [])
-    if len(matches) != 1 or len(matches[0]) > 1:
-        return ""
-    return str(matches[0][0]) if matches[0] else "base"

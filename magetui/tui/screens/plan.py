@@ -19,17 +19,18 @@ from magetui.text import formats
 from magetui.text.consent import changed_since, plan_consent
 from magetui.tui import plan_job
 from magetui.tui.engine_loader import load_engine
+from magetui.tui.likely_target import which_revision
 from magetui.tui.plan_job import PlanQuestion
 from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
-from magetui.tui.verb_keys import TRUST_KEY, VERB_KEYS
+from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT
 from magetui.tui.widgets.consent import ConsentForm
-from magetui.tui.widgets.fields import Field, lock_timeout_ms
+from magetui.tui.widgets.fields import Field, lock_timeout_ms, retries_of
 from magetui.tui.widgets.plan_lines import PlanFacts, first_to_see, plan_lines, step_lines, step_rows
 from magetui.tui.widgets.rows import Lines, Rows
 from magetui.tui.widgets.scroll import PAGE_KEYS
 from magetui.tui.widgets.verification import VerdictView
-from magetui.verbs import count, verb
+from magetui.verbs import verb
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
 
     Consented = tuple[Plan, Preview | None]
 
-WHICH_REVISION = (
-    "Which revision is the database at? Type its id, or a unique part of the id. With a wrong revision, Alembic skips "
-    "operations that are missing, or repeats operations that were run. e on the main screen shows which revision the "
-    "schema matches."
-)
 VERIFYING = "The verification asks first. The plan asks when it is answered."
 CHECKING = "checking that the plan is still the same …"
 
@@ -62,13 +58,14 @@ class PlanScreen(OverScreen):
         "then: if it is another one, you see it and are asked again."
     )
     BINDINGS = [
-        Binding("i", "edit", "Edit", tooltip="change the revision, the lock timeout or the retries"),
-        Binding("a", "in_doubt", "Doubt", tooltip="run or skip the operations that may have been run already"),
-        Binding("h", "on_disconnect", "SSH", tooltip="continue or cancel the run if SSH disconnects"),
+        Binding("r", "again", "Read again", tooltip="read everything again"),
+        Binding("i", "edit", "Options", tooltip="change the revision, the lock timeout or the retries"),
+        Binding("a", "in_doubt", "Run or skip", tooltip="run or skip the operations that may have been run already"),
+        Binding("h", "on_disconnect", "SSH drops", tooltip="continue or cancel the run if SSH disconnects"),
         Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
         Binding("l", "locks", "Locks"),
         Binding("B", "backup", "Back up", tooltip="write a backup first"),
-        TRUST_KEY,
+        *WAYS_OUT,
         *VERB_KEYS,  # if there is no plan, the reason names what to do instead
         Binding("j,down", "step('cursor_down')", "Down", show=False),
         Binding("k,up", "step('cursor_up')", "Up", show=False),
@@ -122,7 +119,7 @@ class PlanScreen(OverScreen):
         self.query_one(Lines).can_focus = False
         self.query_one("#plan-body").display = False
         if self._question.verb == "stamp" and not self._question.revision:
-            self._drop_plan(WHICH_REVISION)
+            self._drop_plan(which_revision(self.magetui.diagnosis, self.magetui.key_of("connect")))
             self._say("Type the revision and press enter to plan for it.")
             self.set_focus(self.query_one("#revision", Input))
         else:
@@ -137,6 +134,9 @@ class PlanScreen(OverScreen):
         return self.query_one("#consent", ConsentForm)
 
     # -- planning
+
+    def action_again(self) -> None:
+        self.read_again()
 
     def read_again(self) -> None:
         """Plan again: something may have changed. A question of the verification stays: enter is meant for it."""
@@ -178,10 +178,8 @@ class PlanScreen(OverScreen):
             self._plan, self._has_failed = None, True
             self.query_one("#plan-body").display = False
             self.mark_read()
-            heading = "There is no plan. "
-            self.query_one("#plan-text", Static).update(
-                Content.assemble((heading, CRITICAL), self.magetui.advise(problem))
-            )
+            text = Content.assemble(("There is no plan. ", CRITICAL), self.magetui.advise(problem))
+            self.query_one("#plan-text", Static).update(text)
             self._say("")
 
     def _planned(self, request: int, plan: Plan, facts: PlanFacts, named: NamedTarget | None) -> None:
@@ -225,7 +223,9 @@ class PlanScreen(OverScreen):
         if self._plan is not None:
             plan, facts = self._plan, self._facts
             width = max(30, self.size.width - 4)
-            self.query_one("#plan-text", Static).update(plan_lines(plan, facts, width, self.magetui.advise))
+            verified = self.magetui.verification_of(plan.target_revision)
+            lines = plan_lines(plan, facts, width, self.magetui.advise, verified)
+            self.query_one("#plan-text", Static).update(lines)
             self.query_one("#plan-body").display = bool(plan.steps) and not plan.empty
             self.query_one("#plan-steps").display = len(plan.steps) > 1
             rows = self.query_one("#plan-steps", Rows)
@@ -289,18 +289,12 @@ class PlanScreen(OverScreen):
 
         try:
             lock_ms = lock_timeout_ms(self.query_one("#timeout", Input).value.strip())
+            retries = retries_of(self.query_one("#retries", Input).value.strip())
         except ArgumentTypeError as error:
             self._say(str(error), WARNING)
             return None
-        text = self.query_one("#retries", Input).value.strip()
-        try:
-            retries = count(text)
-        except ArgumentTypeError:
-            self._say(f"The number of retries is a count such as 0 or 5, not '{text}'.", WARNING)
-            return None
         settings = self.magetui.settings
-        statement_ms = round(settings.statement_timeout_seconds * 1000)
-        timeouts = Timeouts(lock_ms=lock_ms, statement_ms=statement_ms)
+        timeouts = Timeouts(lock_ms=lock_ms, statement_ms=round(settings.statement_timeout_seconds * 1000))
         return Limits(timeouts, retries, self._on_disconnect, settings.retention, settings.notified)
 
     # -- consent
@@ -354,8 +348,9 @@ class PlanScreen(OverScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow no letter before the plan is complete: what is typed ahead may be the name that the plan asks for."""
-        if action in ("verb", "trust"):
-            return self._has_failed
+        if action in ("verb", "trust", "elsewhere", "revisions", "again"):
+            repairs = self._facts.repairs if self._plan is not None and self._is_settled else ()
+            return self._has_failed or parameters[:1] in [(name,) for name in repairs]
         if action in ("edit", "in_doubt", "on_disconnect", "verify", "locks", "backup"):
             only_for = {"verify": ("stamp",), "in_doubt": ("finish", "repair")}.get(action, (self._question.verb,))
             if action == "in_doubt" and self._plan is not None and self._question.in_doubt is None:
@@ -392,7 +387,7 @@ class PlanScreen(OverScreen):
         self._show_disconnect()
 
     def _show_disconnect(self) -> None:
-        self.query_one("#disconnect", Static).update(f"  SSH lost: {self._on_disconnect}")
+        self.query_one("#disconnect", Static).update(f"  SSH drops: {self._on_disconnect}")
 
     def action_in_doubt(self) -> None:
         self._question = replace(self._question, in_doubt="skip" if self._question.in_doubt == "run" else "run")

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from magetui.text import formats
 from magetui.tui.screens.base import ScrolledScreen
 from magetui.tui.theme import STRONG
-from magetui.tui.verb_keys import TRUST_KEY
+from magetui.tui.verb_keys import WAYS_OUT
 from magetui.tui.widgets.verification import VerdictView
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class VerifyScreen(ScrolledScreen):
     BINDINGS = [
         Binding("e", "evidence", "Evidence", tooltip="show which revision the schema matches"),
         Binding("u", "verb('runs')", "Runs", tooltip="list the recorded runs"),
-        TRUST_KEY,
+        *WAYS_OUT,
         Binding("r", "again", "Read again", tooltip="read everything again"),
     ]
 

@@ -150,7 +150,7 @@ class ConsentForm(Vertical):
             answer = YES if focused is self.query_one(ActButton) else ELSEWHERE
             question.update(Content.assemble(self._noted(), f"{consent.prompt}   {answer}"))
         else:
-            hint = "" if focused is self.query_one(NameField) else f"   {TO_FIELD}"
+            hint = "" if focused is self.query_one(NameField) else f" ({TO_FIELD})"
             question.update(Content.assemble(self._noted(), (consent.prompt, WARNING), hint))
 
     def _noted(self) -> tuple[str, str]:

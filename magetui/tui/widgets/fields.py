@@ -1,4 +1,4 @@
-"""Input fields: a one-line field, fields that hide a URL's password or a password, and a lock timeout's value."""
+"""Input fields: a one-line field, fields that hide a URL's password or a password, and the values of limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import Input
 
-from magetui.verbs import seconds
+from magetui.verbs import count, seconds
 
 DOT = "•"
 LOCAL = re.compile(r"(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])$")
@@ -24,6 +24,14 @@ def lock_timeout_ms(text: str) -> int:
     except ArgumentTypeError:
         sentence = f"The lock timeout is a number of seconds, 0 for no limit, not '{text}'."
         raise ArgumentTypeError(sentence) from None
+
+
+def retries_of(text: str) -> int:
+    """Return the number of retries after a lock timeout. Raises `ArgumentTypeError` with a sentence."""
+    try:
+        return count(text)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"The number of retries is a count such as 0 or 5, not '{text}'.") from None
 
 
 class Field(Input):

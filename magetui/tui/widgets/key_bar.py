@@ -6,7 +6,7 @@ bytes when the keys change, and always keeps the key of the help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -22,11 +22,14 @@ LAST = ("command_palette", "help", "quit")  # these stay at the end of the line,
 
 
 class KeyBar(Static):
-    """`first` returns the names of the bindings to show first: those of the next step."""
+    """`first` returns the ids of the bindings to show first, those of the next step; `useless` those not to show."""
 
-    def __init__(self, first: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(
+        self, first: Callable[[], Sequence[str]] = tuple, useless: Callable[[], Collection[str]] = tuple
+    ) -> None:
         super().__init__(id="keys", markup=False)
         self._first = first
+        self._useless = useless
         self._drawn = Content("")
 
     def on_mount(self) -> None:
@@ -63,12 +66,12 @@ class KeyBar(Static):
 
     def _keys(self) -> tuple[list[Content], list[Content]]:
         """Return the keys of the screen and its widgets, and those of the app, each with its label."""
-        first = list(self._first())
+        first, useless = list(self._first()), self._useless()
         keys: dict[str, tuple[int, Content]] = {}
         last: dict[str, Content] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or not active.enabled:
+            if not binding.show or not active.enabled or binding.id in useless:
                 continue
             text = Content.assemble((self.app.get_key_display(binding), STRONG), f" {binding.description}")
             # A click is the key, so that it does what the key does, and no sooner.
@@ -77,5 +80,5 @@ class KeyBar(Static):
                 last.setdefault(binding.action, text)
             else:
                 rank = first.index(binding.id) if binding.id in first else len(first)
-                keys.setdefault(binding.action, (rank, text))
+                keys[binding.action] = min(keys.get(binding.action, (rank, text)), (rank, text), key=lambda key: key[0])
         return [text for _rank, text in sorted(keys.values(), key=lambda key: key[0])], list(last.values())

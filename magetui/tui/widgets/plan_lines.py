@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SQL_LINES_A_STEP = 200
 SESSIONS_SHOWN = 5
+REPAIRS = frozenset({"evidence", "finish", "undo", "repair", "clean"})
 # The order of the headings on the screen: first what hurts.
 ORDER = ("fails", "loses", "first", "doubt", "waits", "owner", "locks")
 ALARMING = frozenset(ORDER) - {"first", "locks"}
@@ -37,19 +38,32 @@ class PlanFacts:
     preview: Preview | None = None
     preview_problem: str | None = None  # why the locks and the data loss are not known
 
+    @property
+    def repairs(self) -> frozenset[str]:
+        """The verbs that the plan's doubt, or its failure, names instead."""
+        is_doubtful = self.preview is not None and bool(self.preview.fails or self.preview.doubt)
+        return REPAIRS if is_doubtful else frozenset()
 
-def plan_lines(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Content:
-    """Return what the plan changes, for a screen of `width` columns. `advise` puts the screen's keys into a text."""
+
+def plan_lines(
+    plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str], verified: str | None = None
+) -> Content:
+    """Return what the plan changes, for a screen of `width` columns. `advise` puts the screen's keys into a text.
+
+    `verified` says what an earlier verification of a stamp's revision has found.
+    """
     return Content("\n").join(
         [
-            *_summary(plan, facts, width, advise),
+            *_summary(plan, facts, width, advise, verified),
             *_preview(plan, facts, width, advise),
             *(_blockers(facts, width) if plan.verb != "stamp" and not plan.empty else ()),
         ]
     )
 
 
-def _summary(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str]) -> Iterator[Content]:
+def _summary(
+    plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], str], verified: str | None
+) -> Iterator[Content]:
     from magetui.text import operations
 
     yield from hanging("", plan.summary, width, STRONG)
@@ -59,7 +73,8 @@ def _summary(plan: Plan, facts: PlanFacts, width: int, advise: Callable[[str], s
         doubtful = facts.preview is not None and facts.preview.doubt is not None  # then the field for the name has v
         verify = "tab and v verify" if doubtful else "v verifies"
         verifies = f"{verify} first that the schema is what {plan.target_revision} makes."
-        yield from hanging("", verifies, width, QUIET)
+        again = "" if verified is None else f"{verified} {verify} it again."
+        yield from hanging("", again or verifies, width, QUIET)
     for step in plan.repair.all_steps if plan.repair is not None else ():
         yield from hanging("    ", operations.doing(step.operation), width)
     for note in plan.notes:

@@ -167,6 +167,7 @@ class VerdictView(Vertical):
         if request == self._request:
             self._rehearsal = None
             self._judged_at = datetime.now()
+            shell_of(self).note_verification(self.about, equal=verdict.equal)
             self._show("shown", self._verdict_lines(verdict), verdict)
 
     @on(Resize)
