@@ -12,6 +12,7 @@ from tests.support.alembic_project import AlembicProject
 from tests.support.command import Magetui
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["history", "history --json", "diagnose", "plan migrate", "runs", "config", "--help", "--version"]
 )

@@ -122,6 +122,7 @@ COMPUTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", COMPUTED)
 def test_the_child_tells_a_computed_header_as_alembic_loads_it(names: Path, style: str) -> None:
     (names / "names_of_four.py").write_text("globals().update(revision='rev4')\n")

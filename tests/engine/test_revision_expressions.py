@@ -173,6 +173,7 @@ def is_accepted_on_purpose(pair: Pair, verb: str, wanted: str) -> bool:
     return pair.chain.resolve(wanted) == getattr(target, "revision", target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["migrate", "rollback", "stamp"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_text_leads_where_alembic_would_go(tmp_path: Path, shape: str, verb: str) -> None:
@@ -233,6 +234,7 @@ def test_a_walk_through_branches_leaves_the_database_where_alembic_leaves_its_ow
         assert sqlite_database.rows(tables) == other.rows(tables)
 
 
+@pytest.mark.slow
 def test_texts_that_name_no_revision_are_refused_with_the_way_out(magetui: Magetui, tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "data.db")
     project = make_project(tmp_path / "project", SHAPES["two branches of a root"], database.url)

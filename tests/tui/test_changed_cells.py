@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pyte
+import pytest
 from rich.color import Color
 from rich.console import Console
 from rich.segment import Segment
@@ -62,6 +63,7 @@ def shown(screen: pyte.Screen) -> list[list[tuple[object, ...]]]:
     return [[tuple(screen.buffer[y][x]) for x in range(WIDTH)] for y in range(HEIGHT)]
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_same_cells_as_with_textuals_own_output() -> None:
     console = Console(color_system="truecolor", force_terminal=True, width=WIDTH, height=HEIGHT)
     for seed in range(25):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from magetui.engine.sessions.tree import Branch
 from magetui.model.sessions import Session
 from magetui.tui.widgets.session_detail import detail_lines
@@ -10,6 +12,7 @@ from magetui.tui.widgets.sql_text import sql_lines
 WIDTH = 60
 
 
+@pytest.mark.slow
 def test_a_seed_of_a_hundred_thousand_characters_on_one_line_is_shown_completely() -> None:
     values = ", ".join(f"({number}, 'row {number}')" for number in range(6_000))
     sql = f"INSERT INTO item (id, name) VALUES {values};"

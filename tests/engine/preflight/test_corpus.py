@@ -133,6 +133,7 @@ def test_postgresql_does_what_the_preflight_says(pg_database: PostgresDatabase, 
     judge(found, {name: on_postgresql(pg_database, script) for name, script in scripts.items()})
 
 
+@pytest.mark.slow
 def test_sqlite_does_what_the_preflight_says(sqlite_database: SqliteDatabase, tmp_path: Path) -> None:
     with closing(sqlite3.connect(sqlite_database.path)) as connection:
         connection.executescript(SQLITE + ROWS)
