@@ -62,7 +62,7 @@ CLASSES: Mapping[str, Trouble] = {
     **dict.fromkeys(("AdminShutdown", "CrashShutdown", "CannotConnectNow"), "lost"),
     "UnsafeNewEnumValueUsage": "unsafe-value",
     "ActiveSqlTransaction": "in-transaction",
-    "SyntaxError": "syntax",
+    **dict.fromkeys(("Syntax", "PostgresSyntax"), "syntax"),  # without "Error", and in asyncpg's words
     "InvalidSchemaName": "no-schema",
     "InvalidPassword": "password",
     "InvalidAuthorizationSpecification": "password",
@@ -124,6 +124,7 @@ WORDS: tuple[tuple[str, Trouble], ...] = (
         "connection",
     ),
     (r"unable to open database file", "no-database"),
+    (r"syntax error at or near", "syntax"),
 )
 CONNECTING: tuple[tuple[str, Trouble], ...] = (
     (r'\bdatabase "[^"]*" does not exist', "no-database"),

@@ -12,6 +12,7 @@ from magetui.engine.explain.log import lines_of
 RUNNING = re.compile(r"Running (?P<direction>upgrade|downgrade) (?P<old>\S*) ?-> (?P<new>[^\s,]*)")
 SCRIPT = re.compile(r'File "(?P<file>[^"]*[/\\]versions[/\\][^"]+\.py)", line (?P<line>\d+), in (?P<function>\w+)')
 WRAPPED = re.compile(r"(?:sqlalchemy\.exc\.)?(?P<wrapper>\w+Error): \((?P<name>[\w.]+)\) (?P<message>.*)")
+UNNAMED = re.compile(r"sqlalchemy\.exc\.\w+Error: (?P<message>[^(].*)")  # of which the class of the driver was cut
 DRIVER = re.compile(
     r"(?P<name>(?:psycopg2(?:\.errors)?|psycopg(?:\.errors)?|asyncpg\.exceptions(?:\._base)?|sqlite3|pyodbc)\.\w+): "
     r"(?P<message>.*)"
@@ -98,7 +99,8 @@ def _found(lines: Sequence[str]) -> Iterator[_Found]:
 
 
 def _of_driver(at: int, line: str, lines: Sequence[str]) -> Iterator[_Found]:
-    match = WRAPPED.search(line) or DRIVER.search(line) or RAISED.search(line) or SERVER.search(line)
+    readers = (WRAPPED, DRIVER, UNNAMED, RAISED, SERVER)
+    match = next((found for reader in readers if (found := reader.search(line))), None)
     if match is None or NOT_AN_ERROR.search(line):
         return
     name, message = match.groupdict().get("name") or "", match["message"].strip()

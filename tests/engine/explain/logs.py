@@ -114,6 +114,9 @@ LOGS: dict[str, Log] = {
         "psycopg2.errors.DatatypeMismatch", 'column "isbn" cannot be cast automatically to type integer', "not-castable",
         "ALTER TABLE book ALTER COLUMN isbn TYPE INTEGER", more='HINT:  You might need to specify "USING isbn::integer".\n',
     ),
+    "psycopg2: a syntax error": failed(
+        "psycopg2.errors.SyntaxError", 'syntax error at or near "COLUM"', "syntax", "ALTER TABLE book ADD COLUM x INTEGER"
+    ),
     "psycopg2: rights": failed(
         "psycopg2.errors.InsufficientPrivilege", "must be owner of table book", "rights", "ALTER TABLE book ADD COLUMN x INTEGER"
     ),
@@ -215,6 +218,10 @@ LOGS: dict[str, Log] = {
     "no server": Log(
         'sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection to server at "db1" (10.0.0.5), port 5432 failed: '
         "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
+        "connection", None, None,
+    ),
+    "no server, without the class of the driver": Log(
+        'sqlalchemy.exc.OperationalError: connection to server at "db1" (10.0.0.5), port 5432 failed: Connection refused\n',
         "connection", None, None,
     ),
     "no schema": failed(
