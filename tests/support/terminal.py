@@ -50,6 +50,7 @@ KEYS = {
     "home": "\x1b[H",
     "end": "\x1b[F",
     "f1": "\x1bOP",
+    "f5": "\x1b[15~",
 }
 ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")  # an escape sequence may be in the middle of a word
 CONTROL = re.compile(r"ctrl\+([a-z@\[\\\]^_])")

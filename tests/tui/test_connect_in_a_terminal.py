@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.alembic_project import linear, make_project
+from tests.support.command import Magetui
 from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.support.mage import HEAD
 from tests.support.postgres import HOST, PASSWORD, USER
@@ -197,3 +199,24 @@ def test_two_keys_lead_to_the_schema_that_has_the_version_table(
     terminal.wait_for("Other schemas of this database")
     terminal.press("enter")
     terminal.wait_for(rf"UP TO DATE\s+current {HEAD}")
+
+
+def test_f5_reads_the_state_of_every_database_in_the_list(
+    open_terminal: OpenScreen, magetui: Magetui, own: Path, tmp_path: Path
+) -> None:
+    places = {name: SqliteDatabase(tmp_path / f"{name}.db") for name in ("first", "second")}
+    project = make_project(tmp_path / "project", linear(3), places["first"].url)
+    for name, until in (("first", "head"), ("second", "rev1")):
+        done = magetui("--config", project.ini, "--url", places[name].url, "migrate", "--yes", "--revision", until)
+        assert done.status == 0, done
+    urls = {**{name: place.url for name, place in places.items()}, "away": "postgresql://mage@127.0.0.1:9/away"}
+    own.write_text("".join(f'[targets.{n}]\nurl = "{url}"\nconfig = "{project.ini}"\n' for n, url in urls.items()))
+    terminal = open_terminal("--target", "first")
+    terminal.wait_for("UP TO DATE")
+    terminal.press("c")
+    assert "BEHIND" not in terminal.wait_for("f5 States")
+    terminal.press("f5")
+    terminal.wait_for(r"^ +away +CANNOT CONNECT ")
+    terminal.wait_for(r"^ +first +UP TO DATE .*^ +second +BEHIND BY 2 ")
+    terminal.press(*"sec", "enter")
+    terminal.wait_for(r"^ magetui +second .*BEHIND BY 2")

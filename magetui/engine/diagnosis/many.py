@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -33,8 +33,19 @@ class NamedDiagnosis:
 
 def diagnose_each(workspaces: Mapping[str, Workspace], at_once: int) -> tuple[NamedDiagnosis, ...]:
     """Diagnose each workspace, at most `at_once` at the same time. The order of the names stays."""
-    with ThreadPoolExecutor(max(1, at_once)) as pool:
-        return tuple(pool.map(_diagnosed, workspaces, workspaces.values()))
+    found = {one.name: one for one in as_diagnosed(workspaces, at_once)}
+    return tuple(found[name] for name in workspaces)
+
+
+def as_diagnosed(workspaces: Mapping[str, Workspace], at_once: int) -> Iterator[NamedDiagnosis]:
+    """Yield each diagnosis when it is made. Whoever stops to ask waits only for those that have begun."""
+    pool = ThreadPoolExecutor(max(1, at_once))
+    try:
+        made = [pool.submit(_diagnosed, name, workspace) for name, workspace in workspaces.items()]
+        for one in as_completed(made):
+            yield one.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def schemas_like(workspace: Workspace, pattern: str) -> tuple[str, ...]:

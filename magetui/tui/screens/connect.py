@@ -12,24 +12,30 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
 
 from magetui.engine.errors import ConnectError, MagetuiError
 from magetui.text import formats
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.screens.base import OverScreen
-from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.theme import CRITICAL, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.widgets.fields import SecretField, UrlField
 from magetui.tui.widgets.rows import SCROLLBAR, Lines
 from magetui.tui.widgets.target_choices import Choice, choice_rows, choices_of, schema_choices
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from textual.app import ComposeResult
     from textual.events import Resize
 
     from magetui.engine.diagnosis.finding import Finding
+    from magetui.engine.diagnosis.many import NamedDiagnosis
     from magetui.engine.target.selection import Selection
 
 TYPED = "typed"
+AT_ONCE = 4  # databases whose state is read at the same time
+READING = "reading …"
 
 
 class Choices(Lines):
@@ -46,8 +52,8 @@ class ConnectScreen(OverScreen):
         "Connect to another database. Type its URL, or type a part of its name and choose from the list with up and "
         "down. Enter connects. A password in a URL is hidden while you type. It is better to leave it out and to type "
         "it into its own field when the server asks for it. magetui does not store passwords. The current database "
-        "stays until the new one is connected. Named targets are in the configuration file; 'magetui config' shows "
-        "its path."
+        "stays until the new one is connected. f5 reads the state of every database in the list. Named targets are in "
+        "the configuration file; 'magetui config' shows its path."
     )
     BINDINGS = [
         Binding("enter", "connect", "Connect"),
@@ -56,6 +62,7 @@ class ConnectScreen(OverScreen):
         Binding("pageup", "move(-8)", "Up", show=False),
         Binding("pagedown", "move(8)", "Down", show=False),
         Binding("tab", "app.focus_next", "URL or password"),
+        Binding("f5", "states", "States", tooltip="read the state of every database in the list"),
         Binding("f1", "app.help", "Help"),  # a question mark is text in a field
     ]
 
@@ -64,6 +71,7 @@ class ConnectScreen(OverScreen):
         self._request = 0  # the number of the latest attempt; answers to earlier attempts are ignored
         self._choices: list[Choice] = []
         self._password_for: str | None = None  # the key of the choice that the password was typed for
+        self._states: dict[str, tuple[str, str]] = {}  # of the choices that were read, each with its style
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(classes="fields"):
@@ -141,7 +149,7 @@ class ConnectScreen(OverScreen):
         options: list[Option] = []
         heading = ""
         # The rows are built from every choice, so that the columns do not move while the list is filtered.
-        rows = {row.key: row for row in choice_rows(self._choices, max(20, lines.size.width - SCROLLBAR))}
+        rows = {row.key: row for row in choice_rows(self._choices, max(20, lines.size.width - SCROLLBAR), self._states)}
         for choice in shown:
             if choice.heading != heading:
                 heading = choice.heading
@@ -184,6 +192,33 @@ class ConnectScreen(OverScreen):
             self._password_for = self._at
             self.query_one("#password", Input).value = ""
             self._show(Content(""))  # the message was about the other database
+
+    # -- the states
+
+    def action_states(self) -> None:
+        """Read the state of each choice. Its row shows it when it is known."""
+        self._states = {choice.key: (READING, QUIET) for choice in self._choices}
+        self._fill(self._at)
+        self._read_states({choice.key: choice.selection for choice in self._choices})
+
+    @work(thread=True, exclusive=True, group="states", exit_on_error=False)
+    def _read_states(self, selections: Mapping[str, Selection]) -> None:
+        load_engine()
+        from magetui.engine.diagnosis.many import as_diagnosed
+
+        worker = get_current_worker()
+        workspaces = {key: self.magetui.open_workspace(selection) for key, selection in selections.items()}
+        for one in as_diagnosed(workspaces, AT_ONCE):
+            if worker.is_cancelled:  # the operator left, or asked again
+                return
+            self.call_later(self._show_state, one)
+
+    def _show_state(self, one: NamedDiagnosis) -> None:
+        from magetui.text.many import state_of
+
+        severity = one.diagnosis.findings[0].severity if one.diagnosis is not None else "critical"
+        self._states[one.name] = (state_of(one), SEVERITY_STYLES[severity])
+        self._fill(self._at)
 
     # -- connecting
 

@@ -118,25 +118,34 @@ def _is_production(targets: Sequence[NamedTarget], selection: Selection) -> bool
     return named is not None and named.production
 
 
-def choice_rows(choices: Sequence[Choice], width: int) -> list[Row]:
-    """Return a row for each choice. The rows with a name have aligned columns."""
+def choice_rows(choices: Sequence[Choice], width: int, states: Mapping[str, tuple[str, str]]) -> list[Row]:
+    """Return a row for each choice. The rows with a name have aligned columns.
+
+    `states` are the states of the databases that were read, by the key of the choice, each with its style.
+    """
     named = [choice for choice in choices if choice.name]
     name_width = max((len(choice.name) for choice in named), default=0) + 2
     mark_width = PRODUCTION_WIDTH if any(choice.production for choice in named) else 0
     label_width = max((len(choice.label) for choice in named), default=0) + 2
+    state_width = max((len(state) for state, _style in states.values()), default=0) + 2 if states else 0
     rows = []
     for choice in choices:
+        state, style = states.get(choice.key, ("", ""))
+        shown = (fitted(state, state_width), style)
         if choice.name:
             content = Content.assemble(
                 (f"{MARK} ", f"ansi_{choice.colour}") if choice.colour else "  ",
                 (fitted(choice.name, name_width), STRONG),
                 ("PRODUCTION", PRODUCTION) if choice.production else fitted("", mark_width and len("PRODUCTION")),
                 "  " if mark_width else "",
+                shown,
                 fitted(choice.label, label_width),
                 (choice.about, QUIET),
             )
         else:
             mark = ("PRODUCTION", PRODUCTION) if choice.production else ""
-            content = Content.assemble("  ", choice.label, "  ", mark, "  " if mark else "", (choice.about, QUIET))
+            content = Content.assemble(
+                "  ", shown, choice.label, "  ", mark, "  " if mark else "", (choice.about, QUIET)
+            )
         rows.append(Row(choice.key, content.truncate(width, ellipsis=True), choice.search))
     return rows
