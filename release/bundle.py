@@ -13,6 +13,7 @@ may be given several times.
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from release.sbom import of_bundle
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -44,9 +47,12 @@ def make(folder: Path, pythons: Sequence[str], kind: str | None) -> Path:
         for python in pythons:
             _download(uv, own, wheels, python, kind)
         shutil.copy(HERE / "install.py", scratch)
+        bill = Path(scratch) / "sbom.cdx.json"
+        bill.write_text(json.dumps(of_bundle(version, wheels.glob("*.whl")), indent=2) + "\n", encoding="utf-8")
         bundle = folder / f"magetui-{version}.tar.gz"
         with tarfile.open(bundle, "w:gz") as archive:
-            archive.add(Path(scratch) / "install.py", f"magetui-{version}/install.py")
+            for file in (Path(scratch) / "install.py", bill):
+                archive.add(file, f"magetui-{version}/{file.name}")
             for wheel in sorted(wheels.glob("*.whl")):
                 archive.add(wheel, f"magetui-{version}/wheels/{wheel.name}")
     return bundle

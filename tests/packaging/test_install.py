@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,21 @@ def test_an_offline_bundle_is_installed_by_python_alone(tmp_path: Path, home: di
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Start it with: {program}" in done.stdout
     _use(program, home, tmp_path)
+    bill = json.loads((install.parent / "sbom.cdx.json").read_text())
+    listed = {(part["name"], part["hashes"][0]["content"]) for part in bill["components"]}
+    wheels = install.parent.glob("wheels/*.whl")
+    found = {(w.name.split("-")[0].replace("_", "-").lower(), sha256(w.read_bytes()).hexdigest()) for w in wheels}
+    assert listed == found and len(found) > 10
+
+
+def test_a_scanner_finds_in_the_wheel_what_it_requires(dist: Path) -> None:
+    with zipfile.ZipFile(_wheel(dist)) as wheel:
+        (name,) = [name for name in wheel.namelist() if ".dist-info/sboms/" in name]
+        bill = json.loads(wheel.read(name))
+    required = {part["name"]: part["properties"][0]["value"] for part in bill["components"]}
+    assert bill["metadata"]["component"]["purl"].startswith("pkg:pypi/magetui@")
+    assert required["textual"] == "textual<9,>=8.2"
+    assert set(required) >= {"alembic", "argcomplete", "boto3", "psycopg2-binary", "rich", "sqlalchemy", "sqlglot"}
 
 
 def test_uv_installs_the_wheel_as_a_tool(dist: Path, tmp_path: Path, home: dict[str, str]) -> None:
