@@ -47,7 +47,7 @@ NOT_COMPARED = preview(not_compared="There is no comparison.")
     ("direction", "named", "known", "reason"),
     [
         ("upgrade", None, NOTHING, None),
-        ("upgrade", STAGING, CONTRADICTED, None),
+        ("upgrade", STAGING, CONTRADICTED, "The schema contradicts the current revision"),
         ("upgrade", STAGING, NOT_COMPARED, None),
         ("upgrade", None, FAILING, "This will fail"),
         ("upgrade", PRODUCTION, NOTHING, "This is prod-eu, which is PRODUCTION"),

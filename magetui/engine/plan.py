@@ -107,8 +107,13 @@ def _plan(reading: Reading, verb: ChangeVerb, revision: str | None, replace_unkn
                 return plan
             raise RefusedError(
                 f"The database is at revision {', '.join(unknown)}, which the chain does not have, so no step leads "
-                "from it. If the schema matches a known revision R: magetui stamp R --replace-unknown-revision "
-                f"{unknown[0]}"
+                "from it. 'magetui evidence' says which revision the schema matches. If it is R: magetui stamp R "
+                f"--replace-unknown-revision {unknown[0]}"
+            )
+        if chain.contradicts(current):
+            raise RefusedError(
+                f"The version table has {len(current)} rows ({', '.join(current)}), and not all of them can be right: "
+                "one includes another. Stamp the right revision first: magetui stamp R"
             )
         target, steps = (migrate_steps if verb == "migrate" else rollback_steps)(chain, current, revision)
     change = _version_change(workspace, verb, current, target, replace_unknown)

@@ -156,12 +156,15 @@ def _choose_revisions(
     if not chain.unknown(state.current) and (state.current or not state.tables):
         return state.current, "current"
     from magetui.engine.evidence.evidence import gather_evidence
+    from magetui.engine.evidence.summary import describe_strangers
 
     evidence = gather_evidence(reading)
     partial_revision = () if evidence.partial is None else (evidence.partial.revision,)
     candidate = next(iter([*evidence.fits, *evidence.loosely]), evidence.nearest or partial_revision)
     if not evidence.tables or not candidate:
         unknown = chain.unknown(state.current)
+        if (elsewhere := describe_strangers(chain, evidence, state.current)) is not None and not state.current:
+            raise RefusedError(f"Nothing can be verified here. {elsewhere}")
         why = "The chain does not have the current revision" if unknown else "There is no current revision"
         raise UsageError(f"{why}, and the schema matches none. Name the one to verify: magetui verify R")
     return candidate, "evidence"

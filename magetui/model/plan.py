@@ -143,7 +143,8 @@ class Plan:
         elif not self.result:
             change = f"removes the current revision {start}"
         if self.empty:
-            return f"{self.verb}: nothing to do, the current revision is {start}"
+            several = "revisions are" if len(self.current) > 1 else "revision is"
+            return f"{self.verb}: nothing to do, the current {several} {start}"
         if self.verb == "stamp":
             return f"stamp: {change}, and no SQL of the chain runs"
         if self.repair is not None:

@@ -50,6 +50,7 @@ class Session:
     began: str | None = None  # its start as the server writes it; identifies the session together with `pid`
     waited_ms: int | None = None  # for the lock; None if the server does not tell (PostgreSQL before 14)
     has_mutex: bool = False  # it holds the migration mutex
+    has_written: bool | None = None  # whether its transaction has written anything; None if that is not known
 
     @property
     def is_background(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
@@ -84,7 +84,8 @@ class Turn:
 
     def _report_holder(self) -> None:
         holder = self._holder()
-        self._report(holder.session if holder else None, holder.described() if holder else None)
+        session = holder.session if holder else None
+        self._report(session and replace(session, has_mutex=True), holder.described() if holder else None)
 
     def _report(self, session: Session | None, note: str | None) -> None:
         timeout_ms = self.request.timeouts.lock_ms

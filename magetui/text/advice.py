@@ -40,6 +40,13 @@ WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
+def verbs_in(text: str) -> tuple[str, ...]:
+    """Return the verbs that a text names as commands, in its order: their keys are worth showing beside it."""
+    found = [(m.start(), m["verb"] or m["short"]) for m in QUOTED.finditer(text)]
+    found += [(m.start(), m["verb"]) for m in BARE.finditer(text)]
+    return tuple(dict.fromkeys(name for _at, name in sorted(found)))
+
+
 def for_screen(text: str, key_of: KeyOf) -> str:
     """Return a text with the keys of the screen in place of commands and flags. `key_of` names the key of an action."""
 

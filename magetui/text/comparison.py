@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from magetui.engine.evidence.summary import AS_VERBS, NULL_STATES, pair_differences
-from magetui.engine.evidence.verdict import OperationEvidence, RevisionEvidence
+from magetui.engine.evidence.verdict import Evidence, OperationEvidence, RevisionEvidence
 from magetui.engine.schema.facts import Difference, Fact, without_parts
 from magetui.model import operations as ops
 from magetui.model.schema import BATCH_PREFIX
@@ -21,6 +21,7 @@ ComparedState = Literal["equal", "missing", "extra", "different", "hidden"]
 EXISTS, MISSING, REMAINS = "exists", "missing", "still exists"
 LEFTOVER = "exists: a leftover"
 HIDDEN, SUPERSEDED = "not visible in a schema", "changed again later"
+AS_TEXT = (ops.ExecuteSql, ops.InsertRows)  # what they did is not shown in the words of the script
 PARTS_NAMED = 3
 NAMES: Mapping[str, str] = {
     "table": "the table",
@@ -62,26 +63,40 @@ def count_states(compared: Iterable[Compared]) -> str:
 # -- the operations of a revision
 
 
-def compare_operations(evidence: RevisionEvidence, strangers: Iterable[str] = ()) -> tuple[Compared, ...]:
-    """Return each operation of a revision against the live schema, then the copies of its tables among `strangers`.
+def compare_operations(evidence: RevisionEvidence, schema: Evidence) -> tuple[Compared, ...]:
+    """Return each operation of a revision against the live schema, then the copies of its tables.
 
-    What exists of a revision that is not applied is a leftover.
+    What exists of a revision that is not applied is a leftover. Of some tables only the copy of a batch operation
+    exists, and some indexes are invalid.
     """
     is_applied = evidence.state != "missing"
     lines = [_compare_operation(operation, is_applied=is_applied) for operation in evidence.operations]
+    lines = [_as_it_is(line, operation, schema) for line, operation in zip(lines, evidence.operations, strict=True)]
     tables = {
         operation.operation.table for operation in evidence.operations if isinstance(operation.operation, ops.OnTable)
     }
-    copies = [name for name in strangers if name.removeprefix(BATCH_PREFIX) in tables and name.startswith(BATCH_PREFIX)]
-    lines += [Compared("extra", f"table {name}", "", LEFTOVER) for name in copies]
+    copies = (name for name in schema.strangers if name.startswith(BATCH_PREFIX))
+    left = [name for name in copies if name.removeprefix(BATCH_PREFIX) in tables]
+    lines += [Compared("extra", f"table {name}", "", LEFTOVER) for name in left]
     return tuple(lines)
+
+
+def _as_it_is(line: Compared, evidence: OperationEvidence, schema: Evidence) -> Compared:
+    """Return the line; it says so if what exists is the table's copy, or an index that is invalid."""
+    operation = evidence.operation
+    if isinstance(operation, ops.OnTable) and operation.table in schema.copies and line.state == "equal":
+        return replace(line, state="different", live=f"only in the copy {BATCH_PREFIX}{operation.table}")
+    invalid = {fact.name for fact in evidence.lacking if fact.kind == "index"} & schema.invalid
+    if invalid and line.state == "missing":
+        return replace(line, state="different", live=f"{', '.join(sorted(invalid))} is invalid")
+    return line
 
 
 def _compare_operation(evidence: OperationEvidence, *, is_applied: bool) -> Compared:
     name, expected = operations.subject(evidence.operation)
     match evidence.state:
         case "done" if is_applied:
-            return Compared("equal", name, expected, expected)
+            return Compared("equal", name, expected, "done" if isinstance(evidence.operation, AS_TEXT) else expected)
         case "done":
             return Compared("extra", name, expected, expected if expected == operations.DROPPED else LEFTOVER)
         case "missing":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from magetui.model.sessions import Session
 
 QUESTION = "Do it?"
+WRITTEN = {True: "It has written.", False: "It has written nothing so far, so there is nothing to roll back yet."}
 QUERY_SHOWN = 100  # characters; the complete query is shown elsewhere
 
 
@@ -52,7 +53,7 @@ def plan_consent(plan: Plan, named: NamedTarget | None, preview: Preview | None)
     `preview` is None if it could not be made: then nobody knows what the plan destroys.
     """
     on = f" on {named.name}, which is {PRODUCTION}" if named is not None and named.production else ""
-    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(plan, preview, on)
+    danger = _stamp_danger(preview, on) if plan.verb == "stamp" else _plan_danger(preview, on)
     if not danger and not on:
         return Consent()
     reason = danger or f"This is{on.removeprefix(' on')}"
@@ -65,10 +66,10 @@ def _stamp_danger(preview: Preview | None, on: str) -> str | None:
     return f"The schema contradicts this stamp{on}" if preview.doubt is not None else None
 
 
-def _plan_danger(plan: Plan, preview: Preview | None, on: str) -> str | None:
+def _plan_danger(preview: Preview | None, on: str) -> str | None:
     if preview is None:
         return f"It is not known which data this destroys{on}"
-    doubtful = _doubtful(plan, preview)
+    doubtful = _doubtful(preview)
     if doubtful is not None:
         return f"{doubtful}{on}"
     losses = preview.losses
@@ -107,13 +108,13 @@ def _dangers(preview: Preview | None) -> Hashable:
     return preview.doubt, preview.not_compared, len(preview.fails), losses.undecidable, lost(losses)
 
 
-def _doubtful(plan: Plan, preview: Preview) -> str | None:
+def _doubtful(preview: Preview) -> str | None:
     if preview.is_elsewhere and preview.doubt is not None:
         return "This may be the wrong database or schema"
     if preview.fails:
         return "This will fail"
-    is_blind = plan.verb == "rollback" and preview.doubt is not None  # it drops what another revision may have made
-    return "The schema contradicts the current revision" if is_blind else None
+    # The plan is made for another schema: a rollback drops what another revision may have made.
+    return "The schema contradicts the current revision" if preview.doubt is not None else None
 
 
 # -- sessions
@@ -179,6 +180,8 @@ def _transaction(session: Session) -> tuple[str, ...]:
     sentences = []
     if session.transaction_ms is not None:
         sentences.append(f"Its transaction has been open for {formats.duration(session.transaction_ms)}.")
+        if session.has_written is not None:
+            sentences.append(WRITTEN[session.has_written])
     if session.holds or session.has_mutex:
         sentences.append(f"It {holds(session)}.")
     if session.query:

@@ -48,6 +48,7 @@ class Conclusion:
     current: Revisions
     current_matches: bool | None  # None if there is no current revision to compare with
     revisions: tuple[RevisionEvidence, ...]  # newest first
+    is_elsewhere: bool  # whether the scripts' tables are not in this schema, so that nothing here is theirs
     partial: str | None  # the partially applied revision
     is_undoable: bool  # whether the partially applied revision can be undone
     is_repairable: bool  # whether the schema can be taken to the current revision, though no revision explains it
@@ -82,11 +83,12 @@ def conclude(chain: Chain, evidence: Evidence, table: VersionTable | None, clean
         revisions=tuple(
             replace(revision, why=clean(revision.why) if revision.why else None) for revision in evidence.revisions
         ),
+        is_elsewhere=not current and evidence.is_elsewhere,
         partial=evidence.partial.revision if evidence.partial is not None else None,
         is_undoable=evidence.partial is not None and not evidence.partial.adds_values_alone,
         is_repairable=command == REPAIR,
         compared={
-            revision.revision: tuple(part.shown(clean) for part in compare_operations(revision, evidence.strangers))
+            revision.revision: tuple(part.shown(clean) for part in compare_operations(revision, evidence))
             for revision in evidence.revisions
         },
         notes={revision.revision: formats.plain(clean(_note(revision))) for revision in evidence.revisions},

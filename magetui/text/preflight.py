@@ -17,10 +17,10 @@ NULL = "NULL"
 def cause_lines(cause: Cause) -> Iterator[str]:
     """Yield a cause as sentences, and below it what the server says, the first rows, and the query for all of them."""
     about = "" if cause.operation is None else f" ({operations.doing(cause.operation, 60)})"
-    verdict = "It will fail:" if cause.answer == "fails" else "It is not known"
+    verdict = "It will fail:" if cause.answer == "fails" else "Not known beforehand:"
     yield f"{verdict} {cause.said}{about}."
     if cause.says is not None:
-        yield f"The server would say: {cause.says}"
+        yield f"The error would be: {cause.says}"
     if cause.offenders is not None:
         yield f"The first: {'; '.join(_rows(cause.offenders))}"
     if cause.query is not None:

@@ -48,7 +48,7 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     if losses and not lost and not values:
         yield "loses", "no rows: the dropped tables and columns are empty"
     for sentence in preview.losses.undecidable:
-        yield "loses", f"perhaps more: {sentence}"
+        yield "loses", f"perhaps {'more' if lost or values else 'rows'}: {sentence}"
     if preview.owner is not None:
         yield "owner", preview.owner
     if lost:

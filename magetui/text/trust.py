@@ -25,9 +25,9 @@ def trust_lines(code: ProjectCode) -> Iterator[str]:
     for stranger in code.strangers:
         yield f"Others can change it at any time: {stranger}."
     yield (
-        "If one of these files changes, you are asked again. If you say no, magetui runs nothing of the project. It "
-        "still reads the database and the text of the scripts, but it cannot compare the schema or plan a change until "
-        "you say yes."
+        "If one of these files changes, you are asked again. Scripts in these folders may change without a question: "
+        "every release brings some. If you say no, magetui runs nothing of the project. It still reads the database "
+        "and the text of the scripts, but it compares and plans only what it knows without running them."
     )
 
 

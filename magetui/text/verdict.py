@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from magetui.engine.evidence import verdict as verdicts
 from magetui.engine.evidence.summary import advise_verify, count_differences, describe_strangers, shorten
 from magetui.engine.evidence.verdict import Evidence, PartiallyApplied, Revisions
+from magetui.model.schema import BATCH_PREFIX
 from magetui.text import formats
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 BASE = "an empty database"
 LISTED_AT_MOST = 2
 NOT_YET = "Don't migrate yet:"
+GIVES_BACK = "'magetui clean' gives the copy its name back."
 LISTS_ALL = "'magetui verify' lists the differences"
 
 
@@ -36,13 +38,25 @@ def verdict_of(
         return Verdict("The scripts make no table: the schema cannot say where the database is.", "")
     current = table.rows if table is not None and table.rows is not None else ()
     if not current and evidence.is_elsewhere:
-        return Verdict("This schema has none of the tables of the scripts, but others.", "Check the URL.")
+        return _elsewhere(evidence)
     fact = _fact(evidence, _matched(chain, evidence, current, matches=matches))
+    if evidence.copies:
+        gone = formats.some(evidence.copies, LISTED_AT_MOST)
+        copies = formats.some([f"{BATCH_PREFIX}{table}" for table in evidence.copies], LISTED_AT_MOST)
+        return Verdict(f"{gone} is gone, and only its copy {copies} exists. {fact}", GIVES_BACK)
     if table is not None and table.rows is None:
         return Verdict(fact, "The current revision cannot be read.")
     if describe_strangers(chain, evidence, current) is not None:
         return Verdict(fact, "Don't stamp yet: newer scripts may have changed this schema.")
-    return Verdict(fact, _step(evidence, current, command, matches=matches))
+    return Verdict(fact, " ".join(filter(None, (_step(evidence, current, command, matches=matches), _left(evidence)))))
+
+
+def _elsewhere(evidence: Evidence) -> Verdict:
+    fact = "This schema has none of the tables of the scripts"
+    if evidence.other_schemas:
+        where = formats.some(evidence.other_schemas, LISTED_AT_MOST)
+        return Verdict(f"{fact}. Tables with their names exist in {where}.", "Check the search_path of the URL.")
+    return Verdict(f"{fact}{', but others' if evidence.strangers else ''}.", "Check the URL.")
 
 
 def _fact(evidence: Evidence, matched: str) -> str:  # noqa: PLR0911 - a case for each verdict
@@ -63,6 +77,14 @@ def _fact(evidence: Evidence, matched: str) -> str:  # noqa: PLR0911 - a case fo
         case verdicts.NoMatch(nearest):
             count = count_differences(nearest.differences)
             return f"The schema matches no revision. Nearest is {_named((nearest.revisions,))}, with {count}."
+
+
+def _left(evidence: Evidence) -> str:
+    """Return what runs have left beside the schema, and what removes it; '' if they left nothing."""
+    copies = [name for name in evidence.strangers if name.startswith(BATCH_PREFIX)]
+    left = [f"the table {name}" for name in copies]
+    left += [f"the invalid index {name}" for name in sorted(evidence.invalid)]
+    return f"'magetui clean' plans what to do with {formats.some(left, LISTED_AT_MOST)}." if left else ""
 
 
 def _partial(partial: PartiallyApplied) -> str:
@@ -109,7 +131,7 @@ def _step(evidence: Evidence, current: Revisions, command: str | None, *, matche
     if command is not None:
         certain = "When you know which revision R is right" if "stamp R" in command else "If that is right"
         return f"{certain}, '{command}' sets the current revision."
-    return "'magetui verify' compares the schema exactly." if matches else ""
+    return "'magetui verify' compares it with the schema that the scripts make." if matches else ""
 
 
 def _repair(evidence: Evidence, partial: PartiallyApplied, current: Revisions) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from magetui.engine.evidence.summary import group_differences
+from magetui.model.schema import BATCH_PREFIX
 from magetui.text import formats
 from magetui.text.comparison import Compared, compare_differences
 
 FIND_OUT = (
     "Before you stamp or migrate, find out where the differences come from: 'magetui evidence' shows which revision "
-    "the schema matches, and 'magetui runs' what was run."
+    "the schema matches, 'magetui clean' what earlier runs left, and 'magetui runs' what was run."
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def judge(chain: Chain, verification: Verification, clean: Callable[[str], str])
         names = formats.some(sorted({fact.table for fact in verification.unread}), MOST_NAMED)
         sentences.append(f"Could not read {names}: another session holds a lock. 'magetui locks' shows the session.")
     beside = tuple(formats.plain(str(fact)) for fact in verification.unrelated)
+    gone = {fact.table for fact, is_missing in verification.differences if is_missing and fact.kind == "table"}
+    copies = [f"{BATCH_PREFIX}{table}" for table in sorted(gone) if f"table {BATCH_PREFIX}{table}" in beside]
+    if copies:
+        sentences.append(f"Of a table that is gone, the copy exists: {', '.join(copies)}. See 'magetui clean'.")
     if beside:
         sentences.append(f"The chain does not mention {formats.some(beside, MOST_NAMED)}: this is not a difference.")
     if not verification.equal:

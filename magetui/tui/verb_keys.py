@@ -21,8 +21,11 @@ WAYS_OUT: list[BindingType] = [
     Binding("2", "revisions", "Revisions pane", show=False, id="revisions"),
 ]
 
+# What a plan that will fail, and a run that has failed, name instead.
+REPAIRS = frozenset({"evidence", "finish", "undo", "repair", "clean"})
+
 # A screen with these bindings has `action_verb`, which closes it and starts the verb on the main screen.
-VERB_KEYS: list[BindingType] = [
+VERB_KEYS: list[Binding] = [
     Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False, tooltip=verb.summary, id=verb.name)
     for verb in VERBS
     if verb.key is not None

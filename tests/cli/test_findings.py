@@ -87,7 +87,7 @@ def test_current_revision_of_an_old_mage_names_the_release_to_pin(
     finding = found(magetui, mage_home, at_head.url, 3)["unknown-revision"]
     # The package 0.2.10 has no migrations, so installing it would not help.
     assert "It was written by mage-ai 0.2.10; you run 0.9.80. No published package of it" in finding["message"]
-    assert "'stamp' can replace the current revision." in finding["message"]
+    assert "'magetui stamp' can replace the current revision." in finding["message"]
     assert finding["next"] == "evidence"
     facts = finding["facts"]
     assert (facts["current"], facts["releases"], facts["pin"]) == ("256d6a12a927", "mage-ai 0.2.10", None)

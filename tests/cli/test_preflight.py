@@ -123,8 +123,8 @@ def test_what_cannot_be_known_is_said_with_its_reason_and_is_no_failure(
     project = at_rev1(magetui, tmp_path, database, later, Revision("rev3", "rev2", "Three", 'op.drop_table("t1")'))
     shown = magetui("--config", project.ini, "preflight")
     assert shown.status == 0
-    assert "It is not known what it does: it reads the database: SELECT 1 FROM t1." in shown.stdout
-    assert "It is not known what rev2 leaves behind." in shown.stdout
+    assert "Not known beforehand: what it does: it reads the database: SELECT 1 FROM t1." in shown.stdout
+    assert "Not known beforehand: what rev2 leaves behind." in shown.stdout
     assert "Nothing fails for certain. Whether it passes is not known at rev2, rev3." in shown.stdout
 
 

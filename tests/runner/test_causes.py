@@ -29,8 +29,14 @@ def failed(magetui: Magetui, directory: Path, database: Database, upgrade: str) 
     [
         ("op.create_index('ux', 't1', ['name'], unique=True)", "a unique index or constraint allows them once."),
         ("op.execute('INSERT INTO t1 (id) VALUES (3)')", "Some rows have no value in a column that may not be null."),
-        ("op.create_table('t1', sa.Column('id', sa.Integer))", "'evidence' shows how much of the revision exists"),
-        ("op.add_column('t1', sa.Column('name', sa.Integer))", "'evidence' shows how much of the revision exists"),
+        (
+            "op.create_table('t1', sa.Column('id', sa.Integer))",
+            "'magetui evidence' shows how much of the revision exists",
+        ),
+        (
+            "op.add_column('t1', sa.Column('name', sa.Integer))",
+            "'magetui evidence' shows how much of the revision exists",
+        ),
         ("op.drop_table('absent')", "The script expects something that does not exist."),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_plan_that_will_fail_says_why_and_takes_the_name(shop: SqliteDatabase,
     shop.rows("ALTER TABLE role DROP COLUMN entity")
     terminal.press("m")
     terminal.wait_for(rf"fails +at rev3: role has no column entity.*This will fail\..*{NAME_ASKED}")
-    terminal.wait_for('The server would say: no such column: "entity"')
+    terminal.wait_for('The error would be: no such column: "entity"')
     terminal.press("escape")
     assert shop.current == ["rev2"]
 

@@ -67,7 +67,7 @@ def test_enter_opens_a_table_with_its_columns_keys_and_locks(users: PostgresData
     assert re.search(r"^ id +integer +not null +primary +nextval", screen, re.MULTILINE)
     assert re.search(r"^ email +character varying\(255\) +unique", screen, re.MULTILINE)
     assert re.search(r"^ ix_user_username +unique +username", screen, re.MULTILINE)
-    terminal.wait_for("Keys and constraints · 7")  # the last facts have come
+    terminal.wait_for("Keys and constraints · 8")  # the last facts have come
     terminal.press("G")
     terminal.wait_for("used by +user_project")
     terminal.wait_for("no session holds a lock on it.+read the first 50 rows")
@@ -166,7 +166,7 @@ def test_on_a_wide_terminal_columns_keys_locks_and_rows_are_side_by_side(
     assert not lines
     assert "Indexes · " in top
     assert ("Locks · 0 sessions" in top) is (size[0] == 200)
-    for words in ("Keys and constraints · 7", "Locks · 0 sessions", "Rows · first 50"):
+    for words in ("Keys and constraints · 8", "Locks · 0 sessions", "Rows · first 50"):
         assert words in screen
     terminal.resize(80, 24)
     terminal.wait_for(r"Columns · 13─+$.+Rows · first 50")

@@ -51,7 +51,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
     result = []
     for row in rows:
         (pid, user, application, client, state, query, transaction_ms, query_ms, *locks) = row
-        names, modes, wanted_mode, lock_type, relation, waited_id, blockers, waited_ms, _stakes, began = locks
+        names, modes, wanted_mode, lock_type, relation, waited_id, blockers, waited_ms, wrote, _stakes, began = locks
         waits_for = None
         if lock_type is not None:
             waits_for = LockWait(_lock_name(lock_type, relation, waited_id), _mode(wanted_mode))
@@ -74,6 +74,7 @@ def sessions(connection: Connection) -> tuple[Session, ...]:
                 ),
                 waited_ms=_milliseconds(waited_ms),
                 began=began,
+                has_written=wrote,
             )
         )
     if any(PREPARED in session.blocked_by for session in result):

@@ -61,12 +61,12 @@ def owner_findings(chain: Chain, overview: Overview) -> Iterator[Finding]:
     names, owners = [table.name for table in tables], sorted({table.owner or "?" for table in tables})
     sql = [f"ALTER TABLE {quoted(t.schema or '')}.{quoted(t.name)} OWNER TO {quoted(owner or '')}" for t in tables]
     user = overview.server.user
-    ours = f" {user} is the role of this URL: migrate as {owner} from now on." if user in owners else ""
+    ours = f" {user} is the role of this URL: migrate with the rights of {owner} from now on." if user in owners else ""
     yield Finding(
         "owners-differ",
         "warning",
         f"The role {owner} owns {version_table.name} and has no right on {some(names)} (owner: {', '.join(owners)}): "
-        f"an application that connects as {owner} gets 'permission denied'. As {owners[0]} or a superuser: "
+        f"whoever works as {owner} gets 'permission denied'. As {owners[0]} or a superuser: "
         f"{'; '.join(sql)};{ours}",
         {"tables": names, "owners": owners, "owner": owner, "sql": sql},
         "diagnose",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
 
 NO_ROW = frozenset({"empty-version-table", "no-version-table"})
-REPLACES = "If the schema matches a known revision, 'stamp' can replace the current revision."
+REPLACES = "If the schema matches a known revision, 'magetui stamp' can replace the current revision."
 
 
 def judged(findings: Sequence[Finding], chain: Chain, current: tuple[str, ...], evidence: Evidence) -> list[Finding]:
@@ -67,6 +67,7 @@ def _facts(evidence: Evidence) -> Mapping[str, Any]:
     return {
         "fits": [list(revisions) for revisions in (*evidence.fits, *evidence.loosely)],
         "nearest": None if evidence.nearest is None else list(evidence.nearest),
+        "partial": None if evidence.partial is None else evidence.partial.revision,
         "differences": [f"{'missing' if missing else 'extra'}: {fact}" for fact, missing in evidence.differences],
     }
 
@@ -87,7 +88,7 @@ def _with_candidates(finding: Finding, chain: Chain, current: tuple[str, ...], e
     )
     is_new = evidence.fits == ((),) and not current
     if is_new:
-        message += " If it is right, there is nothing to stamp: 'migrate' starts with the first revision."
+        message += " If it is right, there is nothing to stamp: 'magetui migrate' starts with the first revision."
     return replace(
         finding,
         message=message,
@@ -134,9 +135,9 @@ def _too_early(evidence: Evidence) -> Iterator[Finding]:
         names = " and ".join(values)
         is_started = started is not None and started.revision == revision
         advice = (
-            "'finish' does its missing operations."
+            "'magetui finish' does its missing operations."
             if is_started
-            else f"Migrate to the revision before {revision} first. Then 'finish' does its missing operations."
+            else f"Migrate to the revision before {revision} first. Then 'magetui finish' does its missing operations."
         )
         yield Finding(
             "leftover-value",

@@ -101,14 +101,14 @@ def environment_findings(
 
 
 def _untrusted(code: ProjectCode, project: Project) -> Finding:
-    since = f", and has changed since then: {', '.join(code.changed)}" if code.changed else ""
+    since = f" These files have changed since it was: {', '.join(code.changed)}." if code.changed else ""
     again = " as it is now" if code.changed else ""
     table = f" The version table is assumed to be {project.scripts.version_table}." if project.doubt else ""
     return Finding(
         UNTRUSTED,
         "warning",
         f"The project {code.folder} is not trusted{again}, so none of its code has run: no env.py, no script, no "
-        f"interpreter of its own{since}.{table} Without its code nothing can be planned, and this diagnosis does not "
+        f"interpreter of its own.{since}{table} Without its code nothing can be planned, and this diagnosis does not "
         f"compare the schema. To trust it, {HOW_TO_TRUST}.",
         {"folder": code.folder, "changed": list(code.changed)},
         "trust",
@@ -124,7 +124,8 @@ def _version_table_findings(project: Project, overview: Overview, target: Target
         urls = [shown_with_setting(target.url, "search_path", quoted(t.schema or "")) for t in elsewhere]
         message = f"There is a version table in another schema {'too' if table else 'instead'}: {names}."
         message += (
-            f" To work with {elsewhere[0].schema}, the URL needs this behind the name of the database from now on: "
+            f" To work with {elsewhere[0].schema}, the URL, the application's too, needs this behind the name of the "
+            f"database from now on: "
             f"?{urls[0].partition('?')[2]}"
         )
         facts = {"schemas": [t.schema for t in elsewhere], "urls": urls}
@@ -155,7 +156,7 @@ def _current_findings(
             "empty-database",
             "warning",
             f"{missing}{what} has no tables at all. If you expected tables, check the URL. "
-            + ("" if is_elsewhere else "For a new installation, 'migrate' creates all tables."),
+            + ("" if is_elsewhere else "For a new installation, 'magetui migrate' creates all tables."),
             {"tables": 0, "pending": len(pending)},
             None if is_elsewhere else "migrate",
         )
@@ -176,7 +177,7 @@ def _current_findings(
         beside = (
             f", and there are {len(others)} other tables. {FIND_OUT_FIRST}"
             if others
-            else " and there are no other tables: nothing is applied. 'migrate' creates all tables."
+            else " and there are no other tables: nothing is applied. 'magetui migrate' creates all tables."
         )
         yield Finding(
             "empty-version-table",

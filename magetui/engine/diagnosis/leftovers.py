@@ -41,9 +41,9 @@ def _index(leftover: Leftover, verb: str | None, named_by: list[str]) -> Finding
         "down every write, and no query uses it. "
     )
     if named_by:
-        message += f"The pending revision {named_by[0]} fails on it, or skips it. 'clean' drops it."
+        message += f"The pending revision {named_by[0]} fails on it, or skips it. 'magetui clean' drops it."
     elif verb is not None:
-        message += "'clean' drops it, or builds it again if an applied revision needs it."
+        message += "'magetui clean' drops it, or builds it again if an applied revision needs it."
     else:
         message += f"No script names it or its table. To drop it: DROP INDEX {name}"
     facts = {"name": name, "table": leftover.table}
@@ -55,7 +55,7 @@ def _only_copy(leftover: Leftover, verb: str | None) -> Finding:
     sql = f"ALTER TABLE {name} RENAME TO {leftover.table}"
     message = (
         f"The table {leftover.table} is gone, and its rows are in {name}: a batch operation stopped between dropping "
-        f"the table and renaming its copy. Do not drop it. 'clean' renames it back: {sql}"
+        f"the table and renaming its copy. Do not drop it. 'magetui clean' renames it back: {sql}"
     )
     return Finding("leftover-table", "critical", message, {"name": name, "table": leftover.table, "sql": sql}, verb)
 
@@ -64,7 +64,7 @@ def _copy(leftover: Leftover, verb: str | None, pending: tuple[str, ...]) -> Fin
     name = _name(leftover)
     message = (
         f"The table {name} is left over from a batch operation on {leftover.table} that stopped half-way. The "
-        f"next batch operation that copies {leftover.table} fails on it. 'clean' drops it."
+        f"next batch operation that copies {leftover.table} fails on it. 'magetui clean' drops it."
     )
     facts = {"name": name, "table": leftover.table}
     return Finding("leftover-table", "critical" if pending else "warning", message, facts, verb)
@@ -74,8 +74,10 @@ def _type(leftover: Leftover, verb: str | None, named_by: list[str]) -> Finding:
     name = _name(leftover)
     sql = f"DROP TYPE {name}"
     message = (
-        f"The enum type {name} exists and nothing uses it: a rollback or a broken run left it. The pending revision "
-        f"{named_by[0]} names it, and will fail if it creates it: 'type already exists'. 'clean' drops it: {sql}"
+        f"The enum type {name} exists and nothing uses it: perhaps a rollback or a run that stopped left it. "
+        f"The pending revision {named_by[0]} names it, and will fail if it creates it: "
+        f'type "{leftover.name}" already exists. '
+        f"'magetui clean' drops it: {sql}"
     )
     facts = {"name": name, "table": leftover.table, "revisions": named_by, "sql": sql}
     return Finding("leftover-type", "warning", message, facts, verb)

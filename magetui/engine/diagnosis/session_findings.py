@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LONG_TRANSACTION_MS = 1_000
 LEFT_LOCK = (
     " Or nobody is: a migration through the pooler leaves this lock on a session of the server. If nobody migrates, "
-    "end that session with 'locks': that releases the lock."
+    "end that session with 'magetui locks': that releases the lock."
 )
 
 
@@ -51,7 +51,8 @@ def session_findings(project: Project, overview: Overview, obstacle: Severity) -
         yield Finding(
             "migration-running" if doing is None else "migration-lock-held",
             "warning",
-            f"{doing or f'{who} is migrating this database now: {holder.described()}.'} A run would wait for it.{left}",
+            f"{doing or f'{who} is migrating this database now: {holder.described()}.'} A run would wait for it, up to "
+            f"its lock timeout.{left}",
             {"pid": holder.pid, "since": holder.since},
             "runs" if own_run else "locks",
         )

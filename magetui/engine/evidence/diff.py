@@ -31,6 +31,7 @@ class Live:
     enums: Mapping[str, frozenset[Fact]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each table, in the table's order
     copies: tuple[str, ...] = ()  # tables of which only the copy of a batch operation exists
+    invalid: frozenset[str] = frozenset()  # indexes that exist, and that no query uses
 
 
 def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
@@ -45,7 +46,8 @@ def live_schema(workspace: Workspace, snapshot: Snapshot) -> Live:
     enums = {name: state.enum_facts(name) for name in state.enums}
     pairs = zip(snapshot.details, details, strict=True)
     copies = tuple(named.table.name for found, named in pairs if named.table.name != found.table.name)
-    return Live(tables, enums, columns, copies)
+    invalid = frozenset(index.name for detail in details for index in detail.indexes if not index.valid)
+    return Live(tables, enums, columns, copies, invalid)
 
 
 def named_as_originals(details: Iterable[TableDetail]) -> tuple[TableDetail, ...]:

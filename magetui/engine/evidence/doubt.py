@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from magetui.engine.revisions.graph import Chain
     from magetui.model.plan import Plan
 
+SEE = "'magetui evidence' says what to do."
+
 
 def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str | None:
     """Return why the schema contradicts that current revision, as sentences; None if it does not."""
@@ -20,7 +22,7 @@ def doubt_of(chain: Chain, evidence: Evidence, current: tuple[str, ...]) -> str 
         return None
     contradiction = f"The schema does not match {', '.join(current) or 'base'}. {summarize(chain, evidence)}"
     repair = advise_repair(evidence)
-    return contradiction if repair is None else f"{contradiction} {repair}"
+    return f"{contradiction} {repair or SEE}"
 
 
 def newer_of(plan: Plan, evidence: Evidence) -> str | None:

@@ -134,6 +134,7 @@ class _Weighing:
             self._type_fates(),
             self._diff.other_schemas,
             self._live.copies,
+            self._live.invalid,
         )
         if (from_models := self._from_models(evidence)) is not None:
             evidence = replace(evidence, verdict=from_models, damaged=None)

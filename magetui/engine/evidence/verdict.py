@@ -178,6 +178,7 @@ class Evidence:
     type_fates: Mapping[str, TypeFate] = field(default_factory=dict)  # of the live enum types, by name
     other_schemas: tuple[str, ...] = ()  # schemas that have tables with the names of the chain's
     copies: tuple[str, ...] = ()  # tables of which only the copy of a batch operation exists
+    invalid: frozenset[str] = frozenset()  # indexes that exist, and that no query uses: an operation makes them again
 
     @property
     def fits(self) -> tuple[Revisions, ...]:

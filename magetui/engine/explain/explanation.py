@@ -106,7 +106,10 @@ def _left(error: LogError) -> Iterator[str]:
     if error.trouble in BEFORE or error.direction is None:
         return
     if error.trouble == "lost":
-        yield "The log cannot say whether the server has committed anything: 'diagnose' reads the current revision."
+        yield (
+            "The log cannot say whether the server has committed anything: 'magetui diagnose' reads the current "
+            "revision."
+        )
     elif error.transactional is None:
         yield "The log does not say whether the server took back what ran before."
     elif error.transactional:

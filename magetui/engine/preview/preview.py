@@ -22,7 +22,17 @@ from magetui.engine.preview.ownership import ownership
 from magetui.engine.preview.preflight.preflight import preflight
 from magetui.engine.sql.ddl import parts_of
 from magetui.model.lock_modes import LockMode, conflict, lock_mode
-from magetui.model.operations import AddEnumValue, Autocommit, CreateIndex, CreateType, DropType, Operation, Recorded
+from magetui.model.operations import (
+    AddEnumValue,
+    Autocommit,
+    CreateIndex,
+    CreateTable,
+    CreateType,
+    DropType,
+    OnTable,
+    Operation,
+    Recorded,
+)
 
 if TYPE_CHECKING:
     from magetui.engine.preview.lock_rules import Effect
@@ -92,9 +102,10 @@ class Preview:
 
     @property
     def strongest(self) -> tuple[TableEffect, ...]:
-        """The locks that keep readers or writers out: the strongest for each table, over all steps."""
+        """The locks that keep readers or writers out: the strongest for each table, over the steps that are run."""
+        reached = len(self.steps) if self.preflight is None else self.preflight.reached
         tables: dict[tuple[str | None, str | None], TableEffect] = {}
-        for effect in (effect for step in self.steps for effect in step.effects):
+        for effect in (effect for step in self.steps[:reached] for effect in step.effects):
             if effect.effect.mode in STRONG and effect.effect.table is not None:
                 key = (effect.effect.schema, effect.effect.table)
                 tables[key] = _stronger(tables.get(key), effect)
@@ -156,7 +167,7 @@ def _has_preflight(plan: Plan, backend: str) -> bool:
 
 def _holder(reading: Reading) -> str | None:
     holder = reading.overview.mutex
-    return None if holder is None else f"for {holder.described()}, who holds the migration lock"
+    return None if holder is None else f"for {holder.described()}, which holds the migration lock"
 
 
 def _with_doubt(preview: Preview, reading: Reading, plan: Plan, current: tuple[str, ...]) -> Preview:
@@ -167,8 +178,10 @@ def _with_doubt(preview: Preview, reading: Reading, plan: Plan, current: tuple[s
     if reading.workspace.backend.name == "mssql":
         return replace(preview, not_compared="There is no comparison of the schema on SQL Server yet.")
     evidence = gather_evidence(reading)
-    doubt = doubt_of(reading.workspace.chain, evidence, current) or newer_of(plan, evidence)
-    return replace(preview, doubt=doubt, is_elsewhere=not current and evidence.is_elsewhere)
+    is_elsewhere = not plan.current and evidence.is_elsewhere
+    weighed = () if is_elsewhere else current  # what a stamp would set says nothing of another database
+    doubt = doubt_of(reading.workspace.chain, evidence, weighed) or newer_of(plan, evidence)
+    return replace(preview, doubt=doubt, is_elsewhere=is_elsewhere)
 
 
 # -- PostgreSQL
@@ -198,7 +211,7 @@ def _forecast(workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snap
         strongest: dict[tuple[str | None, str | None, str | None], TableEffect] = {}
         warnings = [*step.warnings]
         for operation in step.operations:
-            for effect in effects(operation, server, state):
+            for effect in () if _is_gone(operation, state) else effects(operation, server, state):
                 on_table = _with_table(effect, schema, tables, held)
                 key = (effect.schema, effect.table, None if effect.table else effect.note)
                 strongest[key] = _stronger(strongest.get(key), on_table)
@@ -209,6 +222,13 @@ def _forecast(workspace: Workspace, steps: Iterable[StepPreview], snapshot: Snap
             warnings += _left_behind(upgrade.operations, state)
         forecast.append(replace(step, effects=tuple(strongest.values()), warnings=tuple(dict.fromkeys(warnings))))
     return forecast
+
+
+def _is_gone(operation: Operation, state: SchemaState) -> bool:
+    """Return whether the table of an operation does not exist, so that the operation fails and locks nothing."""
+    if not isinstance(operation, OnTable) or isinstance(operation, CreateTable) or state.open:
+        return False
+    return state.at(state.path(operation.schema, operation.table)) is None
 
 
 def _with_table(

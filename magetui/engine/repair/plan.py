@@ -132,7 +132,7 @@ def _partial_revision(chain: Chain, evidence: Evidence, current: tuple[str, ...]
     if verb == "undo" and partial.adds_values_alone:
         raise RefusedError(
             f"All that is done of {partial.revision} are values of enum types, and PostgreSQL cannot remove a value "
-            "from a type. Use 'finish'. Nothing was changed."
+            "from a type. Use 'magetui finish'. Nothing was changed."
         )
     return partial
 

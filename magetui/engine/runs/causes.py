@@ -33,14 +33,16 @@ CAUSES: Mapping[ErrorKind, str] = {
     "not-castable": "Some values cannot be converted to the new type of their column.",
     "rights": "The role lacks a right for this. Connect as the owner, or let the owner grant it.",
     "exists": (
-        "An earlier run, a person or the application made it. 'evidence' shows how much of the revision exists. If it "
-        "is partially applied, 'finish' completes it and 'undo' takes it back; an unused type or the copy of a batch "
-        "operation is removed by 'clean'."
+        "An earlier run, a person or the application made it. 'magetui evidence' shows how much of the revision "
+        "exists. If it is partially applied, 'magetui finish' completes it and 'magetui undo' takes it back. 'magetui "
+        "clean' removes an unused type or the copy of a batch operation."
     ),
-    "missing": "The script expects something that does not exist. 'evidence' compares the schema with the scripts.",
+    "missing": (
+        "The script expects something that does not exist. 'magetui evidence' compares the schema with the scripts."
+    ),
     "in-use": "Other objects depend on it, so it cannot be dropped or changed before they are.",
     "disk": "The server has no room left for this, on its disk or within its limits.",
-    "read-only": "The server takes no writes. 'diagnose' says who made it so.",
+    "read-only": "The server takes no writes. 'magetui diagnose' says who made it so.",
 }
 
 

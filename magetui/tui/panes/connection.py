@@ -45,7 +45,7 @@ NEXT_WORDS = {
     "schema": "see the tables",
     "evidence": "see which revision the schema matches",
     "refresh": "try again",
-    "diagnose": "afterwards, read the database again",
+    "diagnose": "after the SQL of the finding, read the database again",
     "trust": "decide whether its code may run",
 }
 # With these causes, the server may be reachable a moment later.
@@ -149,7 +149,11 @@ class ConnectionPane(Pane):
     @on(Rows.Moved, "#finding-rows")
     def _show_selected(self) -> None:
         if self._diagnosis is not None:
-            self._show_text(Content("\n").join(self._selected_lines(self._diagnosis)))
+            lines = self._selected_lines(self._diagnosis)
+            worst = self._diagnosis.findings[0]
+            if lines == self._finding_lines(worst):  # the state line says its next step
+                lines = lines[: len(lines) - len(next_steps(worst))] if self._is_final else lines
+            self._show_text(Content("\n").join(lines))
 
     @on(Resize)
     def _resized(self) -> None:
@@ -208,9 +212,9 @@ def _position(diagnosis: Diagnosis) -> Content:
     reached = diagnosis.target.database is not None
     return Content.assemble(
         ("current ", QUIET),
-        named(diagnosis.current) if reached else "unknown",
+        named(tuple(sorted(diagnosis.current))) if reached else "unknown",
         ("   head ", QUIET),
-        named(diagnosis.heads),
+        named(tuple(sorted(diagnosis.heads))),
     )
 
 
@@ -260,5 +264,9 @@ def next_steps(finding: Finding) -> list[tuple[str, str]]:
         return [("connect", "type the password")]
     if finding.code == "behind" and finding.next == "history":
         return [("history", "choose a head"), ("migrate", "migrate to all heads")]
+    if finding.code == "version-table-elsewhere":
+        return [("connect", f"connect to the schema {' or '.join(map(str, finding.facts['schemas']))}")]
+    if finding.next == "evidence" and finding.facts.get("partial"):
+        return [("evidence", "see what is missing"), ("finish", "complete it")]
     actions = ["refresh", finding.next] if cause in PASSING else [finding.next]
     return [(action, NEXT_WORDS[action]) for action in actions]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from magetui.text import formats
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 ID_WIDTH, DATE, GAP = 14, 10, 2
 RELEASE_ROOM, DATE_ROOM = 30, 60  # columns beside the id from which the release and the date are shown
-RELEASE = "RELEASE"
+REVISION, RELEASE = "REVISION", "RELEASE"
 UNKNOWN = "unknown:"
 
 
@@ -72,9 +73,10 @@ class RevisionsPane(RowsPane):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The widths of the list: lanes, message, release and date. A width of 0 leaves a column out."""
+    """The widths of the list: lanes, id, message, release and date. A width of 0 leaves a column out."""
 
     lanes: int
+    id: int
     message: int
     release: int
     date: int
@@ -85,11 +87,13 @@ def columns_of(chain: Chain, width: int) -> Columns:
     from magetui.engine.revisions.lanes import lanes_of
 
     lanes = max((lane.width for lane in lanes_of(chain).values()), default=2)
-    room = width - 2 - lanes - ID_WIDTH
+    longest = max((cell_len(formats.plain(revision.revision)) for revision in chain.revisions), default=0)
+    id_width = min(ID_WIDTH, max(longest, len(REVISION)) + GAP)
+    room = width - 2 - lanes - id_width
     release = max((len(text) for text in releases_of(chain).values()), default=0)
     release = max(release, len(RELEASE)) + GAP if release and room >= RELEASE_ROOM else 0
     date = DATE + GAP if room >= DATE_ROOM and any(revision.created for revision in chain.revisions) else 0
-    return Columns(lanes, max(8, room - release - date), release, date)
+    return Columns(lanes, id_width, max(8, room - release - date), release, date)
 
 
 def releases_of(chain: Chain) -> dict[str, str]:
@@ -113,7 +117,7 @@ def revision_heading(chain: Chain, width: int) -> str:
     columns = columns_of(chain, width)
     release = f"{RELEASE:>{columns.release}}" if columns.release else ""
     date = f"{'CREATED':>{columns.date}}" if columns.date else ""
-    return f"{'':<{2 + columns.lanes}}{'REVISION':<{ID_WIDTH}}{fitted('MESSAGE', columns.message)}{release}{date}"
+    return f"{'':<{2 + columns.lanes}}{REVISION:<{columns.id}}{fitted('MESSAGE', columns.message)}{release}{date}"
 
 
 def revision_rows(
@@ -143,7 +147,7 @@ def revision_rows(
         content = Content.assemble(
             ("▶ " if is_current else "  ", STRONG),
             (fitted(lanes[name].drawn(glyph), columns.lanes), style),
-            (fitted(formats.plain(name), ID_WIDTH), STRONG if is_current else ""),
+            (fitted(formats.plain(name), columns.id), STRONG if is_current else ""),
             fitted(formats.plain(labels + revision.message), columns.message),
             (side + (f"{date:>{columns.date}}" if columns.date else ""), QUIET),
         )

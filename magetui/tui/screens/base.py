@@ -45,6 +45,7 @@ class OverScreen(Screen[None]):
     BINDINGS = [Binding("escape", "close", "Close"), Binding("q", "close", "Close", show=False)]
     NAME = ""
     ABOUT = ""
+    TELLS_VERDICT = False  # whether the screen shows how the schema compares, so that no notice has to cover it
     SCROLLED = "VerticalScroll"  # the selector of the widget that the scroll keys move
     WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"close", "quit"})  # actions that need no room
     TOO_SMALL = (
@@ -62,7 +63,12 @@ class OverScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="title", markup=False)
         yield from self.compose_body()
-        yield KeyBar()
+        yield KeyBar(lambda: self.named_keys)
+
+    @property
+    def named_keys(self) -> tuple[str, ...]:
+        """The ids of the bindings that the screen's text names. The base class shows none."""
+        return ()
 
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between the title and the footer."""

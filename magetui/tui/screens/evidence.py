@@ -19,7 +19,7 @@ from magetui.tui.screens.base import OverScreen, TextScreen
 from magetui.tui.screens.revision import RevisionScreen
 from magetui.tui.screens.verify import VerifyScreen
 from magetui.tui.theme import QUIET, STRONG, WARNING
-from magetui.tui.verb_keys import WAYS_OUT
+from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT
 from magetui.tui.widgets.comparison import ComparisonView
 from magetui.tui.widgets.evidence_rows import evidence_heading, evidence_rows
 from magetui.tui.widgets.hanging import hanging
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 HEADING_AND_FILTER = 2  # lines of the list that are no revisions
 LEAST_LABEL = 20  # columns of the database's name in the title
 WIDE = 120  # columns from which the operations are beside the list
-LIMIT = " Not compared: rows, invalid indexes, other tables."
+# What evidence does not tell, in as many words as there is room for.
+LIMITS = (
+    " Not compared: rows, invalid indexes, other tables.",
+    " Not compared: rows, other tables.",
+    " Rows not compared.",
+)
 STEPS: list[BindingType] = [
     Binding("f", "repair('finish')", "Finish", tooltip="plan to run the missing operations of the revision"),
     Binding("U", "repair('undo')", "Undo", tooltip="plan to reverse the operations of the revision"),
@@ -47,6 +52,7 @@ STEPS: list[BindingType] = [
 
 class EvidenceScreen(OverScreen):
     NAME = "Evidence"
+    TELLS_VERDICT = True
     ABOUT = (
         "The revision that the live schema matches, worked out from the operations of each script. On top is the "
         "verdict, and what to do. The list has every revision, newest first: ▶ is the current revision, = a revision "
@@ -62,6 +68,7 @@ class EvidenceScreen(OverScreen):
         *STEPS,
         Binding("r", "again", "Read again", tooltip="read the scripts and the schema again"),
         *WAYS_OUT,
+        *(key for key in VERB_KEYS if key.id == "clean"),
     ]
 
     def __init__(self) -> None:
@@ -69,6 +76,12 @@ class EvidenceScreen(OverScreen):
         self._chain: Chain | None = None
         self._conclusion: Conclusion | None = None
         self._is_placed = False  # whether the cursor is on the revision that matters most
+
+    @property
+    def named_keys(self) -> tuple[str, ...]:
+        from magetui.text.advice import verbs_in
+
+        return verbs_in(self._conclusion.verdict.step) if self._conclusion is not None else ()
 
     def compose_body(self) -> ComposeResult:
         yield Static(id="verdict-fact", markup=False)
@@ -102,7 +115,7 @@ class EvidenceScreen(OverScreen):
             return conclusion is not None
         is_partial = conclusion.partial is not None
         if action == "stamp":
-            return not is_partial
+            return not is_partial and not conclusion.is_elsewhere
         possible = {"finish": is_partial, "undo": conclusion.is_undoable, "repair": conclusion.is_repairable}
         return possible[str(parameters[0])]
 
@@ -192,16 +205,22 @@ class EvidenceScreen(OverScreen):
 
     def _show_note(self) -> None:
         """Show what evidence can't say, and what v verifies: on one line, as far as there is room."""
-        verifies = f"{self.magetui.key_of('verify')} verifies {self._verified_name()}" if self._conclusion else ""
+        verifies = f"{self.magetui.key_of('verify')} verifies {self._verified_name()}" if self._verifies else ""
         width = self.size.width - 2
-        limit = fitted(LIMIT if self._conclusion else "", max(0, width - cell_len(verifies) - 1))
-        self.query_one("#evidence-note", Static).update(Content.styled(f"{limit} {verifies}", QUIET))
+        room = max(0, width - cell_len(verifies) - 2)
+        limit = next((text for text in LIMITS if cell_len(text) <= room), "") if self._conclusion else ""
+        self.query_one("#evidence-note", Static).update(Content.styled(f"{fitted(limit, room)}  {verifies}", QUIET))
+
+    @property
+    def _verifies(self) -> bool:
+        return self._conclusion is not None and not self._conclusion.is_elsewhere
 
     def _verified_name(self) -> str:
         conclusion = self._conclusion
         if (revision := self._verified) is not None:
             return formats.plain(revision)
-        if conclusion is None or not conclusion.current:
+        known = self._chain.by_id if self._chain is not None else {}
+        if conclusion is None or not conclusion.current or not all(current in known for current in conclusion.current):
             return "the closest match"
         return formats.plain(" and ".join(conclusion.current))
 

@@ -63,7 +63,7 @@ class LocksScreen(OverScreen):
         "query, K ends it; both ask first. The list is read again every second, or less often if reading takes long."
     )
     BINDINGS = [
-        Binding("o", "sort", "Sort", tooltip="sort the roots by sessions blocked, age of the transaction, or pid"),
+        Binding("o", "sort", "Sort", tooltip="sort the blockers by sessions blocked, age of the transaction, or pid"),
         Binding("r", "again", "Read again", tooltip="read the sessions now"),
         *WAYS_OUT,
     ]
@@ -161,9 +161,10 @@ class LocksScreen(OverScreen):
         label = f"  {formats.plain(self.magetui.database_label)}"
         is_production = named is not None and named.production
         numbers = title_numbers(look.sessions, self.query_one(SessionRows).root_blockers)
-        text = f"{label if is_production else ''}{numbers}  sort: {ORDERS[self._order]}"
-        history = "  " + sparkline(list(self._waiting), READINGS_NARROW)
-        if width >= WIDE:
+        order = f"  sort: {ORDERS[self._order]}" if look.sessions else ""
+        text = f"{label if is_production else ''}{numbers}{order}"
+        history = "  " + sparkline(list(self._waiting), READINGS_NARROW) if any(self._waiting) else ""
+        if width >= WIDE and history:
             history = "  waiting " + sparkline(list(self._waiting), READINGS)
         every = f"  every {look.rest:.0f} s" if look.rest >= 2 else ""
         room = width - len(f" Locks{text}")
@@ -204,12 +205,12 @@ class LocksScreen(OverScreen):
 
 
 def title_numbers(sessions: Sequence[Session], roots: int) -> str:
-    """Return '  13 sessions  9 waiting  3 roots  longest 2 min', with the longest wait if there is a wait."""
+    """Return '  13 sessions  9 waiting  3 blockers  longest 2 min', with the longest wait if there is a wait."""
     from magetui.engine.sessions.queue import waited_ms
 
     waiting = [session for session in sessions if state_of(session) == WAITING]
     longest = max((waited_ms(session) or 0 for session in waiting), default=0)
-    parts = [formats.number(len(sessions), "session"), f"{len(waiting)} waiting", formats.number(roots, "root")]
+    parts = [formats.number(len(sessions), "session"), f"{len(waiting)} waiting", formats.number(roots, "blocker")]
     return "".join(f"  {part}" for part in [*parts, *([f"longest {short_age(longest)}"] if waiting else [])])
 
 

@@ -27,7 +27,7 @@ from magetui.tui.panes.connection import NEXT_ACTIONS, ConnectionPane, next_step
 from magetui.tui.panes.log import RUN, Entry, LogPane
 from magetui.tui.panes.revisions import RevisionsPane
 from magetui.tui.panes.schema import SchemaPane
-from magetui.tui.screens.base import TextScreen, with_production_mark
+from magetui.tui.screens.base import OverScreen, TextScreen, with_production_mark
 from magetui.tui.shell import TINY, is_tiny, shell_of
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, SEVERITY_STYLES, STRONG, WARNING
 from magetui.tui.verb_keys import action_of
@@ -136,6 +136,7 @@ class MainScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         if self._was_covered:
+            self.query("#briefing").set_class(True, "read")  # on a small screen, its room is wanted
             self.app.clear_notifications()  # they are from another screen, and the log has them
             self.post_message(self.RefreshDue(returned=True))
         else:
@@ -279,8 +280,7 @@ class MainScreen(Screen[None]):
             return  # the verdict may change in a moment
         is_well = first.severity not in ("warning", "critical")
         self.query_one(RecoveryStrip).diagnosed(well=is_well)
-        for briefing in self.query("#briefing"):
-            briefing.display = not is_well  # what it tells of has been recovered
+        self.query("#briefing").set_class(is_well, "recovered")
         requested = not state.quiet
         self._announce(state, before, expected=requested)
         if first.message == self._last_diagnosis and not requested:
@@ -304,8 +304,9 @@ class MainScreen(Screen[None]):
         style = SEVERITY_STYLES[worst.severity] if worst.severity != "ok" else ""
         change = f"{before} became {verdict}" if before == last else f"{verdict}, at first {before}"
         self.note("verdict", change, style=style)
-        if self.app.screen is self or before != last:
-            return  # the state line has changed before the operator's eyes, or said that the schema was being checked
+        front = self.app.screen
+        if front is self or (isinstance(front, OverScreen) and front.TELLS_VERDICT):
+            return  # the state line has changed before the operator's eyes, or the screen tells the same in full
         severity: SeverityLevel = "warning" if worst.severity in ("warning", "critical") else "information"
         self.notify(f"{change}.", title="The verdict has changed", severity=severity, markup=False)
 

@@ -25,7 +25,8 @@ from magetui.tui.screens.base import OverScreen
 from magetui.tui.theme import CRITICAL, STRONG, WARNING
 from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT
 from magetui.tui.widgets.consent import ConsentForm
-from magetui.tui.widgets.fields import Field, lock_timeout_ms, retries_of
+from magetui.tui.widgets.fields import OptionField
+from magetui.tui.widgets.plan_fields import PlanFields
 from magetui.tui.widgets.plan_lines import PlanFacts, first_to_see, plan_lines, step_lines, step_rows
 from magetui.tui.widgets.rows import Lines, Rows
 from magetui.tui.widgets.scroll import PAGE_KEYS
@@ -38,16 +39,19 @@ if TYPE_CHECKING:
     from magetui.config.targets import NamedTarget
     from magetui.engine.preview.preview import Preview
     from magetui.engine.runs.start import Limits
-    from magetui.model.plan import ChangeVerb, Loss, OnDisconnect, Plan
+    from magetui.model.plan import ChangeVerb, Loss, Plan
 
     Consented = tuple[Plan, Preview | None]
 
-VERIFYING = "The verification asks first. The plan asks when it is answered."
+VERIFYING = "The verification comes first. The plan asks when that is done."
+KEYS_ACT = "tab leaves the field, and then the keys that are named above act."
+COMING = "The question comes when the plan is complete."
 CHECKING = "checking that the plan is still the same …"
 
 
 class PlanScreen(OverScreen):
     NAME = "Plan"
+    TELLS_VERDICT = True
     ABOUT = (
         "What the verb would do from the present state: what will fail, the data loss, its locks, the sessions that "
         "block it now; below, its steps, and beside them the step at the cursor with the SQL that Alembic can render "
@@ -62,7 +66,7 @@ class PlanScreen(OverScreen):
         Binding("i", "edit", "Options", tooltip="change the revision, the lock timeout or the retries"),
         Binding("a", "in_doubt", "Run or skip", tooltip="run or skip the operations that may have been run already"),
         Binding("h", "on_disconnect", "SSH drops", tooltip="continue or cancel the run if SSH disconnects"),
-        Binding("v", "verify", "Verify", tooltip="replay the revision and compare it with the live schema"),
+        Binding("v", "verify", "Verify", tooltip="compare the live schema with a replay", id="verify"),
         Binding("l", "locks", "Locks"),
         Binding("B", "backup", "Back up", tooltip="write a backup first"),
         *WAYS_OUT,
@@ -85,24 +89,16 @@ class PlanScreen(OverScreen):
         self._named: NamedTarget | None = None
         self._request = 0  # the number of the latest request; answers to earlier requests are ignored
         self._facts = PlanFacts()
-        self._on_disconnect: OnDisconnect = "continue"  # the configured value follows in `on_mount`
-        self._has_failed = False  # whether there is no plan, for a reason that is shown
+        self._has_failed = False  # whether there is no plan, for a reason that is shown:
+        self._problem = ""
         self._asks_later = False  # whether the question waits until that of the verification is answered
         self._note = ""  # before the question: why it is asked again
         self._has_moved = False  # whether the operator has chosen a step
         self._is_settled = False  # whether nothing is being read: until then, letters do nothing
 
     def compose_body(self) -> ComposeResult:
-        with Horizontal(classes="fields"):
-            revision = Static("revision ", markup=False, classes="label"), Field(self._question.revision, id="revision")
-            for widget in revision:
-                widget.display = verb(self._question.verb).takes_revision  # the schema determines their revision
-                yield widget
-            yield Static("  lock timeout ", markup=False, classes="label")
-            yield Field(f"{self.magetui.settings.lock_timeout_seconds:g}", id="timeout")
-            yield Static(" s  retries ", markup=False, classes="label")
-            yield Field(str(self.magetui.settings.lock_retries), id="retries")
-            yield Static(id="disconnect", markup=False, classes="label")
+        takes_revision = verb(self._question.verb).takes_revision
+        yield PlanFields(self._question.revision, self.magetui.settings, takes_revision=takes_revision)
         with VerticalScroll(id="plan-head"):
             yield Static("planning …", id="plan-text", markup=False)
             yield VerdictView(id="verdict")
@@ -114,20 +110,22 @@ class PlanScreen(OverScreen):
 
     def on_mount(self) -> None:
         self._entitle(self.magetui.database_label)
-        self._on_disconnect = self.magetui.settings.on_disconnect
-        self._show_disconnect()
         self.query_one(Lines).can_focus = False
         self.query_one("#plan-body").display = False
         if self._question.verb == "stamp" and not self._question.revision:
             self._drop_plan(which_revision(self.magetui.diagnosis, self.magetui.key_of("connect")))
             self._say("Type the revision and press enter to plan for it.")
-            self.set_focus(self.query_one("#revision", Input))
+            self.set_focus(self._fields.first)
         else:
             self.set_focus(self.query_one("#plan-head"))
             self._request_plan()
 
     def _entitle(self, label: str) -> None:
         self.entitle((f" {self._title}", STRONG), f"   {label}")
+
+    @property
+    def _fields(self) -> PlanFields:
+        return self.query_one(PlanFields)
 
     @property
     def _form(self) -> ConsentForm:
@@ -151,6 +149,7 @@ class PlanScreen(OverScreen):
 
     def _settle(self, *, settled: bool) -> None:
         self._is_settled = settled
+        self._fields.let_leave(can_leave=self._plan is not None)
         self.refresh_bindings()
 
     @work(thread=True, exclusive=True, group="plan", exit_on_error=False)
@@ -175,7 +174,7 @@ class PlanScreen(OverScreen):
 
     def _failed(self, request: int, problem: str) -> None:
         if request == self._request:
-            self._plan, self._has_failed = None, True
+            self._plan, self._has_failed, self._problem = None, True, problem
             self.query_one("#plan-body").display = False
             self.mark_read()
             text = Content.assemble(("There is no plan. ", CRITICAL), self.magetui.advise(problem))
@@ -196,6 +195,8 @@ class PlanScreen(OverScreen):
             self._say("--read-only is set: magetui shows the plan and changes nothing.", WARNING)
         elif plan.forbidden is not None:
             self._say(self.magetui.advise(f"This cannot be done here. {plan.forbidden}"), CRITICAL)
+        else:
+            self._form.say(COMING)
 
     def _previewed(self, request: int, facts: PlanFacts) -> None:
         if request != self._request or self._plan is None:
@@ -215,7 +216,8 @@ class PlanScreen(OverScreen):
             self._settle(settled=True)
 
     def _ask(self, plan: Plan) -> None:
-        self._form.ask(plan_consent(plan, self._named, self._facts.preview), self._note)
+        note = self._note or (KEYS_ACT if self._facts.repairs else "")
+        self._form.ask(plan_consent(plan, self._named, self._facts.preview), note)
         self._note = ""
 
     @on(Resize)
@@ -266,7 +268,7 @@ class PlanScreen(OverScreen):
 
     @on(Input.Submitted, "#revision, #timeout, #retries")
     def _changed(self) -> None:
-        self._question = replace(self._question, revision=self.query_one("#revision", Input).value.strip())
+        self._question = replace(self._question, revision=self._fields.revision)
         self._drop_plan("There is no plan yet.")
         if self._limits() is not None:
             self.query_one("#plan-text", Static).update("planning …")
@@ -284,18 +286,11 @@ class PlanScreen(OverScreen):
 
     def _limits(self) -> Limits | None:
         """Return the limits of the fields. If a field is wrong, show a sentence and return None."""
-        from magetui.engine.runs.start import Limits
-        from magetui.model.server import Timeouts
-
         try:
-            lock_ms = lock_timeout_ms(self.query_one("#timeout", Input).value.strip())
-            retries = retries_of(self.query_one("#retries", Input).value.strip())
+            return self._fields.limits()
         except ArgumentTypeError as error:
             self._say(str(error), WARNING)
             return None
-        settings = self.magetui.settings
-        timeouts = Timeouts(lock_ms=lock_ms, statement_ms=round(settings.statement_timeout_seconds * 1000))
-        return Limits(timeouts, retries, self._on_disconnect, settings.retention, settings.notified)
 
     # -- consent
 
@@ -337,14 +332,23 @@ class PlanScreen(OverScreen):
     def action_close(self) -> None:
         """Close the screen, or say no to the verification."""
         view = self.query_one(VerdictView)
-        if view.stage == "asked":
-            view.forget()
-        else:
-            super().action_close()
+        view.forget() if view.stage == "asked" else super().action_close()
+
+    @on(OptionField.Left)
+    def _field_left(self) -> None:
+        self.set_focus(self.query_one("#plan-head"))
+        self._form.come_into_view()
 
     def action_edit(self) -> None:
-        fields = (self.query_one(f"#{name}", Input) for name in ("revision", "timeout"))
-        self.set_focus(next(field for field in fields if field.display))
+        self.set_focus(self._fields.first)
+
+    @property
+    def named_keys(self) -> tuple[str, ...]:
+        from magetui.text.advice import verbs_in
+
+        doubt = self._facts.preview.doubt if self._plan is not None and self._facts.preview is not None else None
+        verify = ("verify",) if self._question.verb == "stamp" else ()
+        return (*verify, *verbs_in(self._problem if self._has_failed else doubt or ""))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Allow no letter before the plan is complete: what is typed ahead may be the name that the plan asks for."""
@@ -370,24 +374,22 @@ class PlanScreen(OverScreen):
 
     @on(VerdictView.Changed)
     def _verdict_changed(self) -> None:
-        """Ask one question at a time: while the verification asks, the plan does not."""
+        """Ask one question at a time: the plan asks when the verification is over, which may change the answer."""
         view = self.query_one(VerdictView)
-        if view.stage == "asked" and self._form.is_asking:
-            self._form.say(VERIFYING)
-            self._asks_later = True
-            view.ask()
-        elif view.stage != "asked" and self._asks_later and self._plan is not None:
+        if view.stage in ("preparing", "asked", "replaying"):
+            if self._form.is_asking:
+                self._form.say(VERIFYING)
+                self._asks_later = True
+            if view.stage == "asked":
+                view.ask()
+        elif self._asks_later and self._plan is not None:
             self._asks_later = False
             self._ask(self._plan)
         if view.stage != "idle":
             self.call_after_refresh(view.scroll_visible, animate=False)
 
     def action_on_disconnect(self) -> None:
-        self._on_disconnect = "continue" if self._on_disconnect == "cancel" else "cancel"
-        self._show_disconnect()
-
-    def _show_disconnect(self) -> None:
-        self.query_one("#disconnect", Static).update(f"  SSH drops: {self._on_disconnect}")
+        self._fields.toggle_disconnect()
 
     def action_in_doubt(self) -> None:
         self._question = replace(self._question, in_doubt="skip" if self._question.in_doubt == "run" else "run")

@@ -201,9 +201,11 @@ class RevisionScreen(ScrolledScreen):
             ("its Mage", origin.command or ""),
         ]
         lines = [line for name, value in facts if value for line in self._wrapped(f"{name:<12}", value)]
-        path, room = formats.plain(str(revision.path)), self._width - 12
-        for start in range(0, len(path), room):  # not cut, so that it can be copied
-            lines.append(Content.assemble((f"{'' if start else 'file':<12}", QUIET), path[start : start + room]))
+        path, room, label = formats.plain(str(revision.path)), self._width - 12, "file"
+        while path:  # not cut, so that it can be copied
+            end = len(path) if len(path) <= room else path.rfind("/", 1, room) + 1 or room
+            lines.append(Content.assemble((f"{label:<12}", QUIET), path[:end]))
+            path, label = path[end:], ""
         docstring = [Content(formats.plain(line)) for line in self._docstring]
         return [*lines, Content(""), *docstring] if docstring else lines
 

@@ -24,6 +24,7 @@ from magetui.engine.errors import MagetuiError
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.messages import ActionFailed
 from magetui.tui.screens.base import OverScreen
+from magetui.tui.verb_keys import REPAIRS, VERB_KEYS
 from magetui.tui.widgets import run_lines
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import LINE_KEYS
@@ -60,15 +61,18 @@ class RunScreen(OverScreen):
     TOO_SMALL = "Too small to show the run: make it 50 by 12 or larger. "
     BINDINGS = [
         Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
-        Binding("escape", "leave('ended')", "Close"),
+        Binding("escape", "leave('ended')", "Close", id="close"),
         Binding("x", "cancel", "Cancel run"),
         Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits"),
         Binding("l", "app.locks", "Locks", show=False),
-        Binding("e", "next('e')", "Evidence", tooltip="see which revision the schema matches now"),
-        Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing changes yet"),
-        Binding("y", "copy", "Copy", show=False, tooltip="copy the run's report (OSC 52)"),
-        Binding("w", "write", "Write", show=False, tooltip="write the run's report to a file"),
+        Binding("e", "next('e')", "Evidence", tooltip="see which revision the schema matches now", id="evidence"),
+        Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing changes yet", id="plan"),
+        Binding("y", "copy", "Copy", show=False, tooltip="copy the run's report (OSC 52)", id="copy"),
+        Binding("w", "write", "Write", show=False, tooltip="write the run's report to a file", id="write"),
         *LINE_KEYS,
+        *(
+            key for key in VERB_KEYS if key.id in REPAIRS - {"evidence"}
+        ),  # the conclusion of a run that failed names them
     ]
     SCROLLED = "#run-body"
 
@@ -94,7 +98,7 @@ class RunScreen(OverScreen):
         yield StableText(id="run-leaving")
         with VerticalScroll(id="run-body"):
             yield StableText(id="run-text")
-        yield KeyBar()
+        yield KeyBar(lambda: self.named_keys)
 
     def on_mount(self) -> None:
         self.query_one(SessionRows).display = False
@@ -146,6 +150,17 @@ class RunScreen(OverScreen):
         self._earlier = earlier
         self._show()
 
+    @property
+    def named_keys(self) -> tuple[str, ...]:
+        """The keys of the next step, the verbs that the conclusion names, and what the last line names."""
+        from magetui.text.advice import verbs_in
+        from magetui.text.run_conclusion import details
+
+        is_over = self.record is not None and not self.record.alive
+        if self.record is None or not is_over:
+            return ()
+        return ("evidence", "plan", *verbs_in(details(self.record)), "close", "copy", "write")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         alive = self.record is None or self.record.alive
         if action == "cancel":
@@ -154,6 +169,8 @@ class RunScreen(OverScreen):
             return alive == (parameters == ("live",))
         if action == "next":
             return self.record is not None and parameters[0] in dict(self._next_steps(self.record))
+        if action == "verb":
+            return not alive and self.record is not None and self._is_here(self.record)
         if action in ("copy", "write"):
             return self.record is not None
         return super().check_action(action, parameters)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 class VerifyScreen(ScrolledScreen):
     NAME = "Verify"
+    TELLS_VERDICT = True
     ABOUT = (
         "Compare the live schema with the schema that a revision makes: the current one, or the one that was at the "
         "cursor of the evidence screen if the schema matches it. The chain is replayed from the start: in memory for "

@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 
 from rich.text import Text
 from textual.binding import Binding
+from textual.message import Message
 from textual.widgets import Input
 
 from magetui.verbs import count, seconds
@@ -40,6 +41,25 @@ class Field(Input):
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True)
         self.cursor_blink = False
+
+
+class OptionField(Field):
+    """A field of a plan. Enter plans again with its value; escape posts `Left` if there is a plan to return to."""
+
+    BINDINGS = [
+        Binding("enter", "submit", "Plan again"),
+        Binding("escape", "leave", "Leave the field"),
+    ]
+    can_leave = False
+
+    class Left(Message):
+        """The operator is done with the field."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.can_leave if action == "leave" else super().check_action(action, parameters)
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
 
 
 class FindField(Field):

@@ -22,7 +22,8 @@ LAST = ("command_palette", "help", "quit")  # these stay at the end of the line,
 
 
 class KeyBar(Static):
-    """`first` returns the ids of the bindings to show first, those of the next step; `useless` those not to show."""
+    """`first` returns the ids of the bindings to show first, those of the next step, even if they are seldom shown;
+    `useless` those not to show."""
 
     def __init__(
         self, first: Callable[[], Sequence[str]] = tuple, useless: Callable[[], Collection[str]] = tuple
@@ -71,7 +72,7 @@ class KeyBar(Static):
         last: dict[str, Content] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or not active.enabled or binding.id in useless:
+            if not (binding.show or binding.id in first) or not active.enabled or binding.id in useless:
                 continue
             text = Content.assemble((self.app.get_key_display(binding), STRONG), f" {binding.description}")
             # A click is the key, so that it does what the key does, and no sooner.

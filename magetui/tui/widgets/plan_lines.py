@@ -10,6 +10,7 @@ from textual.content import Content
 
 from magetui.text import formats
 from magetui.tui.theme import CRITICAL, QUIET, STRONG, WARNING
+from magetui.tui.verb_keys import REPAIRS
 from magetui.tui.widgets.hanging import hanging
 from magetui.tui.widgets.rows import Row, fitted
 from magetui.tui.widgets.sql_text import sql_lines
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SQL_LINES_A_STEP = 200
 SESSIONS_SHOWN = 5
-REPAIRS = frozenset({"evidence", "finish", "undo", "repair", "clean"})
 # The order of the headings on the screen: first what hurts.
 ORDER = ("fails", "loses", "first", "doubt", "waits", "owner", "locks")
 ALARMING = frozenset(ORDER) - {"first", "locks"}
@@ -104,9 +104,12 @@ def _blockers(facts: PlanFacts, width: int) -> Iterator[Content]:
     """Yield the sessions that would block the run now. Before these are known, yield every session with locks."""
     pids = facts.preview.blockers if facts.preview is not None else None
     sessions = [line for pid, line in facts.lock_holders if pids is None or pid in pids]
+    if facts.lock_holders and not sessions:
+        others = formats.some([str(pid) for pid, _line in facts.lock_holders if pid is not None], SESSIONS_SHOWN)
+        yield from hanging("", f"Nobody blocks this now. Sessions with other locks: {others}.", width, QUIET)
     if sessions:
         what = "hold locks now and may block this plan" if pids is None else "block this plan now"
-        yield Content.styled(f"Sessions that {what}:", WARNING)
+        yield from hanging("", f"Sessions that {what}. It waits up to the lock timeout:", width, WARNING)
     for line in sessions[:SESSIONS_SHOWN]:
         first, *more = hanging("  ", line, width)
         yield from (first, *(Content("    ") + rest for rest in more))

@@ -241,7 +241,7 @@ def body_lines(
         groups.append([Content("blockers"), Content.styled(table.heading(width), QUIET), *tree, *more])
     if record.output:
         lines = [line for text in record.output[-OUTPUT_LINES:] for line in hanging("  ", text, width)]
-        groups.append([Content.styled("output of the scripts", QUIET), *lines])
+        groups.append([Content.styled("output of Alembic and the scripts", QUIET), *lines])
     shown = [group for group in groups if group]
     return [line for number, group in enumerate(shown) for line in ([Content("")] if number else []) + group]
 

@@ -58,6 +58,7 @@ def _facts(branch: Branch, sessions: Sequence[Session]) -> Iterator[tuple[str, s
 
     Each session has the same facts on the same lines where possible: only changed cells are sent to the terminal.
     """
+    from magetui.text.consent import WRITTEN
     from magetui.text.terminal import holds, waits
 
     session = branch.session
@@ -71,8 +72,10 @@ def _facts(branch: Branch, sessions: Sequence[Session]) -> Iterator[tuple[str, s
     user = f"{formats.one_line(session.user)} " if session.user else ""
     if session.pid != PREPARED:
         yield "client", f"{user}{_origin(session)}{since}", ""
-    yield "ending it", " ".join(wait_queue.effect(session, sessions, "Frees")) or "Frees no other session.", WARNING
+    yield "ending it", " ".join(wait_queue.effect(session, sessions, "Frees")) or "Nobody waits for it now.", WARNING
     yield "", _cost(session), WARNING
+    if session.transaction_ms and session.has_written is not None and session.pid != PREPARED:
+        yield "", WRITTEN[session.has_written], WARNING
     if is_waiting and is_holder:
         yield "holds", held, ""
 
@@ -94,6 +97,11 @@ def _cost(session: Session) -> str:
     return process_message(session) if session.is_process else signal_losses(session, "terminate")[0]
 
 
+def _transaction(session: Session) -> str:
+    wrote = {True: ", has written", False: ", has written nothing so far", None: ""}[session.has_written]
+    return f"open for {formats.duration(session.transaction_ms)}{wrote}" if session.transaction_ms else ""
+
+
 def facts(session: Session) -> list[Content]:
     """Return a line for every fact about a session, and the complete query at the end."""
     wait = session.waits_for
@@ -107,7 +115,7 @@ def facts(session: Session) -> list[Content]:
         ("client", session.client or ("not shown to this role" if session.state is None else "local")),
         ("started", session.began or ""),
         ("state", session.state or "not shown to this role"),
-        ("transaction", f"open for {formats.duration(session.transaction_ms)}" if session.transaction_ms else ""),
+        ("transaction", _transaction(session)),
         ("waits for", f"{formats.mode(wait.mode)} on {wait.relation or 'a lock'}".removeprefix(" on ") if wait else ""),
         ("blocked by", ", ".join(str(pid) for pid in session.blocked_by if pid not in queued)),
         ("queues behind", ", ".join(map(str, session.queued_behind))),

@@ -96,9 +96,8 @@ def _key(detail: TableDetail, column: str) -> str:
 
 
 def indexes_part(detail: TableDetail) -> Part:
-    """Return the primary key and the indexes. An index that is not valid says so in words."""
-    lines = [("primary key", "unique", detail.primary_key, True)] if detail.primary_key else []
-    lines += [
+    """Return the indexes beside the primary key's. An index that is not valid says so in words."""
+    lines = [
         (index.name, "unique" if index.unique else "", index.columns, index.valid)
         for index in sorted(detail.indexes, key=lambda index: index.valid)  # what needs an act comes first
     ]
@@ -126,8 +125,13 @@ NOT_READ = "not read: see the warning"
 
 
 def keys_part(detail: TableDetail, referrers: Sequence[Referrer] | None, *, has_failed: bool) -> Part:
-    """Return the foreign keys in both directions, and the constraints. Enter on a key opens the other table."""
-    entries: list[tuple[str, str, str, str]] = [
+    """Return the primary key, the foreign keys in both directions, and the constraints.
+
+    Enter on a foreign key opens the other table.
+    """
+    primary = ", ".join(detail.primary_key)
+    entries: list[tuple[str, str, str, str]] = [("primary key", "primary key", primary, primary)] if primary else []
+    entries += [
         (
             f"{REFERS}{number}",
             "refers to",
@@ -188,7 +192,7 @@ def locks_part(locks: Sequence[TableLock] | None, *, is_sqlite: bool, has_failed
         for number, lock in enumerate(locks):
             session = lock.session
             what = f"holds {lock.mode}" if lock.is_held else f"waits for {lock.mode}"
-            name = formats.one_line(session.application or session.user or "")
+            name = formats.one_line(session.application or "")
             state = formats.one_line(session.state or "not shown")
             since = formats.duration(session.transaction_ms)
             before = Content.assemble((f"{session.pid:<9}", STRONG), fitted(name, 15), " ")

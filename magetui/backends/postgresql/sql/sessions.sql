@@ -60,7 +60,9 @@ select s.pid, s.usename,
        h.names, h.modes, w.mode, w.locktype,
        case when w.here then coalesce(r.name, w.relation::text) else w.relation::text end,
        coalesce(w.transactionid::text, w.virtualxid), w.blocked_by,
-       extract(epoch from m.now - w.waitstart) * 1000, k.stakes, s.backend_start::text
+       extract(epoch from m.now - w.waitstart) * 1000,
+       case when s.state is not null then s.backend_xid is not null end,  -- a transaction gets its id when it writes
+       k.stakes, s.backend_start::text
 from seen s
 cross join moment m
 left join held h on h.pid = s.pid

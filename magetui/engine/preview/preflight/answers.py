@@ -64,9 +64,16 @@ class Preflight:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What fails, in the order of the run: 'at b002: there is no table loan'."""
-        causes = ((step, cause) for step in self.steps for cause in step.causes if cause.answer == "fails")
-        return tuple(f"at {step.revision}: {cause.said}" for step, cause in causes)
+        """What fails of the first step that fails: 'at b002: there is no table loan'. No later step is run."""
+        step = next((step for step in self.steps if step.answer == "fails"), None)
+        causes = step.causes if step is not None else ()
+        return tuple(f"at {step.revision}: {cause.said}" for cause in causes if step and cause.answer == "fails")
+
+    @property
+    def reached(self) -> int:
+        """The number of steps that are run, the first one that fails included."""
+        failing = [number for number, step in enumerate(self.steps, start=1) if step.answer == "fails"]
+        return failing[0] if failing else len(self.steps)
 
     @property
     def answer(self) -> Answer:

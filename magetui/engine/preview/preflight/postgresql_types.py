@@ -255,7 +255,7 @@ class TypeRules(SchemaRules):
         """Return what uses the enum type: PostgreSQL drops no type that a column has."""
         users = self.users(enum)
         if not users:
-            return "nothing uses it: 'clean' drops it"
+            return "nothing uses it: 'magetui clean' drops it"
         more = f" and {len(users) - NAMED_AT_MOST} more" if users[NAMED_AT_MOST:] else ""
         return f"{', '.join(users[:NAMED_AT_MOST])}{more} {'has' if len(users) == 1 else 'have'} it"
 

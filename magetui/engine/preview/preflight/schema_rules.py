@@ -14,9 +14,9 @@ from magetui.engine.evidence.table_state import TableState, by_columns
 from magetui.engine.preview.column_rules import STRING
 from magetui.engine.preview.preflight.moment import Fails, Moment, NotKnown, Problem
 from magetui.engine.preview.preflight.row_rules import RowRules, missing_value
+from magetui.model import operations as ops
 
 if TYPE_CHECKING:
-    from magetui.model import operations as ops
     from magetui.model.schema import ForeignKey
 
 WORD = re.compile(r'"((?:[^"]|"")+)"|([^\W\d]\w*)')
@@ -51,6 +51,8 @@ class SchemaRules(ABC):
 
     def no_table(self, operation: ops.OnTable) -> str:
         if self.moment.is_postgresql:
+            if isinstance(operation, ops.DropTable):
+                return f'table "{operation.table}" does not exist'
             schema = f"{operation.schema}." if operation.schema else ""
             return f'relation "{schema}{operation.table}" does not exist'
         return f"no such table: {operation.table}"
