@@ -6,7 +6,7 @@ import argparse
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from magetui import __version__
 from magetui.config.options import BY_NAME, nearest
@@ -72,14 +72,23 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
         add_help=False,
     )
+    unnamed = Parser(add_help=False)  # the parser of every other verb, since making twenty takes as long as a query
+
+    def verb_parser(**settings: Any) -> Parser:
+        return Parser(**settings) if "usage" in settings else unnamed
+
     verbs = parser.add_subparsers(
-        title="verbs", metavar="VERB", dest="verb_name", prog=parser.prog, parser_class=Parser
+        title="verbs",
+        metavar="VERB",
+        dest="verb_name",
+        prog=parser.prog,
+        parser_class=cast("type[Parser]", verb_parser),
     )
     for verb in VERBS:
-        is_named = verb.name in arguments
-        verb_parser = verbs.add_parser(verb.name, help=verb.summary, **(_about(verb) if is_named else {}))
-        if is_named:
-            _add_parameters(verb_parser, verb)
+        if verb.name in arguments:
+            _add_parameters(verbs.add_parser(verb.name, help=verb.summary, **_about(verb)), verb)
+        else:
+            verbs.add_parser(verb.name, help=verb.summary)
     group = _common(parser, "flags")
     _add(group, PLAIN, None)
     _add(group, COMPLETION, None)
