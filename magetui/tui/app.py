@@ -85,9 +85,8 @@ class MagetuiApp(Shell):
     def on_mount(self) -> None:
         # In a keymap, a comma separates two keys.
         self.set_keymap({action: key.replace(",", "comma") for action, key in self.settings.keys.items()})
-        self.call_after_refresh(self._read_first)
 
-    def _read_first(self) -> None:
+    def on_ready(self) -> None:
         """Read after the first paint, so that loading the database's libraries does not delay the paint."""
         self.read_state()
         self.set_timer(STATE_SECONDS, self._read_past_runs)
@@ -98,6 +97,7 @@ class MagetuiApp(Shell):
         if not self._past_runs_wanted:
             return
         self._past_runs_wanted = False
+        self.load_other_styles()
         self.read_runs(requested=False)
 
     # -- reading the state

@@ -27,7 +27,7 @@ from magetui.engine.target.passwords import Passwords
 from magetui.tui.cells import Cells, ChangedCells, is_of_cells
 from magetui.tui.hangup import watch_for_hangup
 from magetui.tui.messages import ActionFailed, ReadingFailed
-from magetui.tui.theme import style_sheets
+from magetui.tui.theme import MAIN_SHEETS, OTHER_SHEETS
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
@@ -72,7 +72,7 @@ class Shell(App[int]):
     """The app without its screens."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(css_path=list(style_sheets()), ansi_color=settings.theme.startswith("ansi-"))
+        super().__init__(css_path=list(MAIN_SHEETS), ansi_color=settings.theme.startswith("ansi-"))
         # Before any style is computed. An assignment would compute every style a second time.
         self.set_reactive(App.theme, settings.theme)
         self.stylesheet.set_variables(self.get_css_variables())
@@ -98,6 +98,11 @@ class Shell(App[int]):
         self.app_resume_signal.subscribe(self, lambda _app: self.action_redraw())
 
     # -- drawing
+
+    def load_other_styles(self) -> None:
+        """Parse the style sheets of the screens over the main screen, so that the first of them opens quickly."""
+        self.stylesheet.read_all(OTHER_SHEETS)
+        self.stylesheet.parse()
 
     def watch_theme(self) -> None:
         """Use the terminal's own colours with the themes that are made of them."""

@@ -16,7 +16,7 @@ from textual.worker import Worker
 
 from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
-from magetui.tui.theme import PRODUCTION, STRONG
+from magetui.tui.theme import OTHER_SHEETS, PRODUCTION, STRONG
 from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT, action_of
 from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
@@ -46,6 +46,7 @@ class OverScreen(Screen[None]):
     NAME = ""
     ABOUT = ""
     TELLS_VERDICT = False  # whether the screen shows how the schema compares, so that no notice has to cover it
+    CSS_PATH = [*OTHER_SHEETS]
     SCROLLED = "VerticalScroll"  # the selector of the widget that the scroll keys move
     WHILE_TINY: ClassVar[frozenset[str]] = frozenset({"close", "quit"})  # actions that need no room
     TOO_SMALL = (
