@@ -111,7 +111,10 @@ class Shell(App[int]):
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         """Write only the cells that change. If Textual no longer called this method, it would write all of a region."""
         if is_of_cells(renderable) and not self.is_inline:
-            renderable = ChangedCells(renderable, self._cells, self.size)
+            lines = self._cells.changed_lines(renderable, self.size, self.console)
+            if not lines:
+                return
+            renderable = ChangedCells(self._cells, lines)
         super()._display(screen, renderable)
 
     def action_redraw(self) -> None:

@@ -6,6 +6,7 @@ import random
 
 import pyte
 import pytest
+from pyte.screens import Char
 from rich.color import Color
 from rich.console import Console
 from rich.segment import Segment
@@ -24,6 +25,7 @@ STYLES = (
     None,
     Style(),
     Style(bold=True),
+    Style(bold=True, reverse=True),
     Style(reverse=True),
     Style(color=Color.parse("red"), bgcolor=Color.default()),
     Style(color=Color.parse("color(39)")),
@@ -60,7 +62,14 @@ def some_update(source: random.Random) -> CompositorUpdate:
 
 
 def shown(screen: pyte.Screen) -> list[list[tuple[object, ...]]]:
-    return [[tuple(screen.buffer[y][x]) for x in range(WIDTH)] for y in range(HEIGHT)]
+    """Return what can be seen of each cell: nobody sees whether a blank is bold."""
+
+    def seen(cell: Char) -> tuple[object, ...]:
+        is_blank = cell.data == " " and not (cell.underscore or cell.strikethrough)
+        is_plain = is_blank and (not cell.reverse or (cell.fg, cell.bg) == ("default", "default"))
+        return (cell.data, cell.bg, cell.reverse) if is_plain else tuple(cell)
+
+    return [[seen(screen.buffer[y][x]) for x in range(WIDTH)] for y in range(HEIGHT)]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,5 +152,12 @@ def test_over_a_slow_line_the_start_and_a_move_of_the_cursor_are_short(
     terminal.wait_quiet()
     assert len(terminal.output) < start
     for key in "jjjk":
-        assert 0 < cost_of(terminal, key) < move
+        assert 0 < cost_of(terminal, key) < move * 0.6
+    terminal.press("e")
+    terminal.wait_for("0227396a216c .* applied")
+    terminal.wait_quiet()
+    assert statistics.median(cost_of(terminal, key) for key in "jjjjjjj") < move * 1.1, "with the details"
+    terminal.press("escape")
+    terminal.wait_for("4 Log")
+    terminal.wait_quiet()
     assert cost_of(terminal, "ctrl+l") > 2_000, "another program may have written to the terminal: all is drawn"

@@ -209,7 +209,9 @@ class EvidenceScreen(OverScreen):
         width = self.size.width - 2
         room = max(0, width - cell_len(verifies) - 2)
         limit = next((text for text in LIMITS if cell_len(text) <= room), "") if self._conclusion else ""
-        self.query_one("#evidence-note", Static).update(Content.styled(f"{fitted(limit, room)}  {verifies}", QUIET))
+        self.query_one("#evidence-note", Static).update(
+            Content.styled(f"{fitted(limit, room)}  {verifies}", QUIET), layout=False
+        )
 
     @property
     def _verifies(self) -> bool:

@@ -123,7 +123,7 @@ class ComparisonView(Vertical):
         width = self.size.width
         columns = columns_of(self._parts, width - 1)  # beside the scrollbar
         heading = comparison_heading(self._title, columns, width) if self._title else Content("")
-        self.query_one(".comparison-heading", Static).update(heading)
+        self.query_one(".comparison-heading", Static).update(heading, layout=False)
         lines = comparison_lines(self._parts, columns)
         lines += hanging(" " * MARK, self._note, max(SHORTEST, width - 1), QUIET) if self._note else []
         self.query_one(".comparison-lines", Static).update(Content("\n").join(lines))
