@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from magetui.tui.widgets.recovery import RecoveryStrip
 from magetui.verbs import verb
 
 if TYPE_CHECKING:
-    from textual.message import Message
     from textual.screen import Screen
 
     from magetui.config.settings import Settings
@@ -114,11 +113,7 @@ class MagetuiApp(Shell):
     @work(thread=True, exclusive=True, group="state", exit_on_error=False)
     def _read_state(self, selection: Selection) -> None:
         load_reading()
-        self._post(jobs.state(self.open_workspace(selection)))
-
-    def _post(self, answers: Iterable[Message]) -> None:
-        for answer in answers:
-            self.post_message(answer)
+        self.post_answers(jobs.state(self.open_workspace(selection)))
 
     def on_main_screen_refresh_due(self, message: MainScreen.RefreshDue) -> None:
         """Look for changes, unless a worker reads already, or the screen came back a moment after the last reading."""
@@ -208,7 +203,7 @@ class MagetuiApp(Shell):
     @work(thread=True, group="details", exit_on_error=False)
     def read_details(self, selection: Selection, schema: str | None, name: str) -> None:
         load_engine()
-        self._post(jobs.details(self.open_workspace(selection), schema, name))
+        self.post_answers(jobs.details(self.open_workspace(selection), schema, name))
 
     def on_details_read(self, message: messages.DetailsRead) -> None:
         if not self._is_past(message):
@@ -220,7 +215,7 @@ class MagetuiApp(Shell):
     @work(thread=True, exclusive=True, group="columns", exit_on_error=False)
     def read_columns(self, selection: Selection) -> None:
         load_engine()
-        self._post(jobs.columns(self.open_workspace(selection)))
+        self.post_answers(jobs.columns(self.open_workspace(selection)))
 
     def on_columns_read(self, message: messages.ColumnsRead) -> None:
         if not self._is_past(message):
@@ -231,7 +226,7 @@ class MagetuiApp(Shell):
     @work(thread=True, group="runs", exit_on_error=False)
     def read_runs(self, *, requested: bool) -> None:
         load_engine()
-        self._post(jobs.past_runs(self.open_workspace(), requested=requested))
+        self.post_answers(jobs.past_runs(self.open_workspace(), requested=requested))
 
     def on_runs_read(self, message: messages.RunsRead) -> None:
         if self._is_past(message):

@@ -8,10 +8,11 @@ members are the app's own; `MagetuiApp` is the only subclass.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import traceback
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from magetui.tui.theme import MAIN_SHEETS, OTHER_SHEETS
 if TYPE_CHECKING:
     from textual.dom import DOMNode
     from textual.geometry import Size
+    from textual.message import Message
     from textual.screen import Screen
 
     from magetui.config.settings import Settings
@@ -60,6 +62,7 @@ class Verified:
 
 TINY = "tiny"  # the class of a screen on a terminal that is too small
 TOO_NARROW, TOO_SHORT = 50, 12
+SHOWN_SECONDS = 1.0  # a screen that is painted later does not delay the next answer
 UNSEEN_SECONDS = 0.5  # nobody reads a screen and answers it in less time
 
 
@@ -121,6 +124,14 @@ class Shell(App[int]):
         """Draw the complete screen again: another program may have written to the terminal."""
         self._cells.forget()
         self.screen.refresh()
+
+    def post_answers(self, answers: Iterable[Message]) -> None:
+        """Post each answer of a worker, and let the screen show it: the work for the next one would delay the paint."""
+        for answer in answers:
+            self.post_message(answer)
+            is_shown = threading.Event()
+            self.call_after_refresh(is_shown.set)
+            is_shown.wait(SHOWN_SECONDS)
 
     def open_workspace(self, selection: Selection | None = None) -> Workspace:
         """Return a new workspace. Each one is new, so that it reads the scripts and the secrets again."""
