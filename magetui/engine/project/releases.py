@@ -75,9 +75,18 @@ def releases() -> tuple[Release, ...]:
     return tuple(Release(row["version"], row["head"], row["from"], row.get("installable", True)) for row in rows)
 
 
+@lru_cache(maxsize=1)
+def _versions_by_head() -> Mapping[str, Sequence[str]]:
+    """Return the versions by their head revision. Lists of revisions ask for each of their rows."""
+    versions: dict[str, list[str]] = {}
+    for release in releases():
+        versions.setdefault(release.head, []).append(release.version)
+    return versions
+
+
 def releases_at(revision: str) -> tuple[str, ...]:
     """Return the versions of Mage whose head is `revision`, oldest first."""
-    return tuple(release.version for release in releases() if release.head == revision)
+    return tuple(_versions_by_head().get(revision, ()))
 
 
 def release_range(revision: str) -> str | None:
