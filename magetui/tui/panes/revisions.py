@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from magetui.tui.widgets.rows import Row, fitted
 if TYPE_CHECKING:
     from magetui.engine.diagnosis.diagnosis import Diagnosis
     from magetui.engine.revisions.graph import Chain
+    from magetui.engine.revisions.lanes import Lane
 
 ID_WIDTH, DATE, GAP = 14, 10, 2
 RELEASE_ROOM, DATE_ROOM = 30, 60  # columns beside the id from which the release and the date are shown
@@ -63,12 +64,28 @@ class RevisionsPane(RowsPane):
             title.append("BROKEN")
         self.show_title(" · ".join(title))
         known = diagnosis is not None and diagnosis.knows_pending and not chain.unknown(current)
+        drawn = DrawnChain.of(chain)
         self.rows.show(
-            lambda width: revision_rows(chain, current, applied, width, known=known), partial(revision_heading, chain)
+            lambda width: revision_rows(drawn, current, applied, width, known=known), partial(revision_heading, drawn)
         )
         if current and not self._cursor_placed and current[0] in chain.by_id:
             self._cursor_placed = True
             self.rows.select(current[0])
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnChain:
+    """A chain with the lanes and the releases of its revisions, which are worked out once for all widths."""
+
+    chain: Chain
+    lanes: Mapping[str, Lane]
+    releases: Mapping[str, str]
+
+    @staticmethod
+    def of(chain: Chain) -> DrawnChain:
+        from magetui.engine.revisions.lanes import lanes_of
+
+        return DrawnChain(chain, lanes_of(chain), releases_of(chain))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +99,16 @@ class Columns:
     date: int
 
 
-def columns_of(chain: Chain, width: int) -> Columns:
+def columns_of(drawn: DrawnChain, width: int) -> Columns:
     """Return the widths of the columns. The date needs the most room; a column that is empty everywhere has none."""
-    from magetui.engine.revisions.lanes import lanes_of
-
-    lanes = max((lane.width for lane in lanes_of(chain).values()), default=2)
-    longest = max((cell_len(formats.plain(revision.revision)) for revision in chain.revisions), default=0)
+    revisions = drawn.chain.revisions
+    lanes = max((lane.width for lane in drawn.lanes.values()), default=2)
+    longest = max((cell_len(formats.plain(revision.revision)) for revision in revisions), default=0)
     id_width = min(ID_WIDTH, max(longest, len(REVISION)) + GAP)
     room = width - 2 - lanes - id_width
-    release = max((len(text) for text in releases_of(chain).values()), default=0)
+    release = max((len(text) for text in drawn.releases.values()), default=0)
     release = max(release, len(RELEASE)) + GAP if release and room >= RELEASE_ROOM else 0
-    date = DATE + GAP if room >= DATE_ROOM and any(revision.created for revision in chain.revisions) else 0
+    date = DATE + GAP if room >= DATE_ROOM and any(revision.created for revision in revisions) else 0
     return Columns(lanes, id_width, max(8, room - release - date), release, date)
 
 
@@ -112,20 +128,19 @@ def releases_of(chain: Chain) -> dict[str, str]:
     return found
 
 
-def revision_heading(chain: Chain, width: int) -> str:
+def revision_heading(drawn: DrawnChain, width: int) -> str:
     """Return the names of the columns."""
-    columns = columns_of(chain, width)
+    columns = columns_of(drawn, width)
     release = f"{RELEASE:>{columns.release}}" if columns.release else ""
     date = f"{'CREATED':>{columns.date}}" if columns.date else ""
     return f"{'':<{2 + columns.lanes}}{REVISION:<{columns.id}}{fitted('MESSAGE', columns.message)}{release}{date}"
 
 
 def revision_rows(
-    chain: Chain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
+    drawn: DrawnChain, current: Sequence[str], applied: frozenset[str], width: int, *, known: bool
 ) -> list[Row]:
     """Return the chain's rows: problems and unknown current revisions first, then the revisions with their lanes."""
-    from magetui.engine.revisions.lanes import lanes_of
-
+    chain, columns = drawn.chain, columns_of(drawn, width)
     rows = [
         wrapped_row(f"{PROBLEM}{number}", problem.message, hanging("!  ", problem.message, width, label=CRITICAL))
         for number, problem in enumerate(chain.problems)
@@ -135,18 +150,17 @@ def revision_rows(
         text = f"{unknown}  is the database's current revision, and no script has it"
         lines = hanging("▶ ? ", text, width, label=CRITICAL)
         rows.append(wrapped_row(f"{UNKNOWN}{unknown}", text, lines, formats.plain(unknown)))
-    lanes, columns, releases = lanes_of(chain), columns_of(chain, width), releases_of(chain)
     for revision in chain.revisions:
         name = revision.revision
         is_current = name in current
         glyph = "●" if name in applied else "○" if known else "·"
         style = STRONG if is_current else GOOD if name in applied else WARNING if known else QUIET
         labels = f"({', '.join(revision.branch_labels)}) " if revision.branch_labels else ""
-        release, date = releases.get(name, ""), (revision.created or "")[:DATE]
+        release, date = drawn.releases.get(name, ""), (revision.created or "")[:DATE]
         side = f"{release:>{columns.release}}" if columns.release else ""
         content = Content.assemble(
             ("▶ " if is_current else "  ", STRONG),
-            (fitted(lanes[name].drawn(glyph), columns.lanes), style),
+            (fitted(drawn.lanes[name].drawn(glyph), columns.lanes), style),
             (fitted(formats.plain(name), columns.id), STRONG if is_current else ""),
             fitted(formats.plain(labels + revision.message), columns.message),
             (side + (f"{date:>{columns.date}}" if columns.date else ""), QUIET),
