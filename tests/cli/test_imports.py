@@ -68,6 +68,13 @@ def test_screen_is_drawn_before_the_libraries_of_databases_are_loaded() -> None:
     assert not loaded & {"sqlalchemy", "alembic", "boto3", "sqlglot", *DRIVERS}
 
 
+def test_screen_is_drawn_before_what_only_other_screens_show_is_loaded() -> None:
+    loaded = modules_after("import magetui.tui.launch")
+    assert "magetui.tui.screens.main" in loaded
+    assert not loaded & {"magetui.tui.widgets.consent", "magetui.text.run_conclusion", "magetui.text.preview"}
+    assert below("magetui.tui.screens", loaded) == {"magetui.tui.screens.base", "magetui.tui.screens.main"}
+
+
 def test_screen_reads_the_state_before_the_modules_of_evidence_plans_and_runs_are_loaded() -> None:
     loaded = modules_after("from magetui.tui.engine_loader import load_reading; load_reading()")
     assert "magetui.engine.diagnosis.diagnosis" in loaded

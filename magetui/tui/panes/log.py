@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
-from magetui.text import formats, run_conclusion
+from magetui.text import formats
 from magetui.tui.panes.base import RowsPane
 from magetui.tui.theme import CRITICAL, GOOD, QUIET, WARNING
 from magetui.tui.widgets.rows import Row, fitted
@@ -84,6 +84,8 @@ class LogPane(RowsPane):
 
 
 def entry_of(record: RunRecord) -> Entry:
+    from magetui.text import run_conclusion  # needed when the first run is known
+
     at = formats.local_time(record.ended or record.started)
     outcome = f"run {record.run}: {formats.outcome(record.outcome)}"
     return Entry(

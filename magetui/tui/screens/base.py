@@ -18,7 +18,6 @@ from magetui.tui.engine_loader import load_engine
 from magetui.tui.shell import TINY, Shell, is_tiny, shell_of
 from magetui.tui.theme import OTHER_SHEETS, PRODUCTION, STRONG
 from magetui.tui.verb_keys import VERB_KEYS, WAYS_OUT, action_of
-from magetui.tui.widgets.consent import ConsentForm
 from magetui.tui.widgets.key_bar import KeyBar
 from magetui.tui.widgets.scroll import END_KEYS, LINE_KEYS, PAGE_KEYS
 from magetui.verbs import verb
@@ -140,10 +139,15 @@ class OverScreen(Screen[None]):
         if not self._was_covered or self.app.screen is not self:
             return
         self._was_covered = False
-        for form in self.query(ConsentForm):
-            form.come_into_view()
+        self._bring_forms_into_view()
         if time.monotonic() - self._read_at > FRESH_SECONDS:
             self.read_again()
+
+    def _bring_forms_into_view(self) -> None:
+        from magetui.tui.widgets.consent import ConsentForm  # the main screen has none, and imports this module
+
+        for form in self.query(ConsentForm):
+            form.come_into_view()
 
     # -- a terminal that is too small
 
@@ -165,8 +169,7 @@ class OverScreen(Screen[None]):
         self.query(".too-small").remove()
         if self._focused_before in self.focus_chain:  # the widget may be gone
             self.set_focus(self._focused_before)
-        for form in self.query(ConsentForm):
-            form.come_into_view()
+        self._bring_forms_into_view()
 
     def _show_too_small(self) -> None:
         """Show again what `too_small` says, because it has changed."""
