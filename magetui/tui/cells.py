@@ -194,7 +194,7 @@ def _runs(old: Sequence[Cell], new: Sequence[Cell], end: int) -> list[tuple[int,
             continue
         start = x if new[x][0] else x - 1  # a wide character is written from its first cell
         stop = x + 1
-        if stop < len(new) and not new[stop][0]:
+        if stop < len(new) and not new[stop][0] and new[stop] != UNKNOWN:
             stop += 1
         if runs and start - runs[-1][1] <= BRIDGE and UNKNOWN not in new[runs[-1][1] : start]:
             runs[-1] = (runs[-1][0], max(stop, runs[-1][1]))

@@ -104,3 +104,10 @@ def test_what_the_terminal_shows_already_costs_nothing() -> None:
     assert cells.write(update, SIZE, console) == ""
     cells.forget()
     assert cells.write(update, SIZE, console) == complete
+
+
+def test_a_part_of_a_screen_that_is_not_known_is_written_as_it_is() -> None:
+    console = Console(color_system="standard", force_terminal=True, width=WIDTH, height=HEIGHT)
+    cells = Cells()
+    part = ChopsUpdate([{0: Strip([Segment("users")]), 5: None}] * HEIGHT, [(0, 0, 5)], [[5, WIDTH]] * HEIGHT)
+    assert cells.write(part, SIZE, console) == "\x1b[1;1Husers"
