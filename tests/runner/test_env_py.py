@@ -84,6 +84,19 @@ def test_env_py_wins_over_a_literal_url_and_that_is_said(
     assert told["source"].endswith(f"; sqlalchemy.url in {project.ini} is another one")
 
 
+def test_a_placeholder_that_is_no_url_of_a_database_gives_way_to_env_py(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = with_env(tmp_path / "project", "scheme://localhost/airflow", SET_URL)  # as Airflow ships it
+    monkeypatch.setenv("SHOP_URL", sqlite_database.url)
+    assert magetui("migrate", "--yes", cwd=project.directory).status == 0
+    assert sqlite_database.current == ["rev3"]
+    monkeypatch.setenv("SHOP_URL", NOWHERE)
+    told = magetui("diagnose", cwd=project.directory)
+    assert told.status == 3, told
+    assert "There is no database kind or driver 'scheme'" in sentence(told)
+
+
 def test_an_env_py_that_fails_is_told_without_secrets_and_with_a_way_out(
     magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase
 ) -> None:

@@ -155,12 +155,16 @@ def with_env_options(project: Project, environment: Environment, url: URL | None
 
 def project_target(project: Project, environment: Environment, *, named: bool) -> Target:
     """Return env.py's database, else the literal URL's, which wins if its section is `named`. Raises `ConnectError`."""
-    literal = None
-    if project.url is not None and not project.url.startswith(PLACEHOLDER):
-        literal = parse_target(project.url, project.url_source, project.folder)
     urls = list(
         dict.fromkeys(call.url for call in environment.databases if call.url and not call.url.startswith(PLACEHOLDER))
     )
+    literal = None
+    if project.url is not None and not project.url.startswith(PLACEHOLDER):
+        try:
+            literal = parse_target(project.url, project.url_source, project.folder)
+        except ConnectError:
+            if named or not urls:
+                raise  # otherwise env.py replaces it, such as Airflow's scheme://localhost/airflow
     if literal is not None and (named or not urls or _matching(environment, literal.url, project.folder)):
         return literal
     if len(urls) == 1:
