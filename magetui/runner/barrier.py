@@ -7,9 +7,13 @@ to code that gets past both (`kernel_barrier`). Once raised, the barrier stays u
 
 from __future__ import annotations
 
+import builtins
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -158,6 +162,7 @@ def raise_barrier(cpu_seconds: int = CPU_SECONDS) -> Barrier:
     barrier = Barrier()
     sys.dont_write_bytecode = True
     refuse_drivers(barrier)
+    _keep_devnull_open()
     watched = raise_kernel_barrier(cpu_seconds)
     sys.addaudithook(_hook(barrier, watched=watched))
     return barrier
@@ -179,6 +184,24 @@ def _hook(barrier: Barrier, *, watched: bool) -> Callable[[str, tuple[Any, ...]]
             barrier.refuse(f"call C: {arguments[-1]!r}", modules_may=watched)
 
     return hook
+
+
+def _keep_devnull_open() -> None:
+    """Let Python code open the null device for writing, as dill does when it is imported: it gets a copy of one here.
+
+    The kernel's filter sees the flags of a call and not the path, so no other call may open it.
+    """
+    sink = os.open(os.devnull, os.O_RDWR)
+
+    def opening(original: Callable[..., Any]) -> Any:
+        def opened(file: Any, *arguments: Any, **options: Any) -> Any:
+            return original(os.dup(sink) if file == os.devnull else file, *arguments, **options)
+
+        return staticmethod(opened)  # in a class, it is no method, as the original is none
+
+    modules: tuple[Any, ...] = (builtins, io, importlib.import_module("_pyio"))
+    for module in modules:
+        module.open = opening(module.open)
 
 
 def _shortened(deed: str) -> str:

@@ -12,7 +12,8 @@ from magetui.engine.evidence.recording import record_revisions
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
 from magetui.model.operations import AddColumn, CreateTable
-from magetui.protocol.requests import RecordRequest
+from magetui.model.plan import PlannedStep
+from magetui.protocol.requests import RecordRequest, RenderRequest
 from tests.support.alembic_project import Revision, make_project
 
 TABLE = 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))'
@@ -75,3 +76,34 @@ def test_script_that_cannot_be_imported_says_so_and_leaves_the_others_known(tmp_
 
     script.write_text(script.read_text().replace("import is_not_installed", ""))
     assert record_revisions(workspace, ["rev1"])["rev1"].upgrade.undecidable is None
+
+
+OPENS_NULL_DEVICE = """\
+import io, os, _pyio
+
+TYPES = [type(opening(os.devnull, mode)) for opening in (open, io.open, _pyio.open) for mode in ("rb+", "wb", "a")]
+try:
+    open("written.txt", "w")
+    raise AssertionError("a file was opened")
+except PermissionError:
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_script_whose_module_opens_the_null_device_is_read_and_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dill does, which Airflow imports."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "pickles.py").write_text(OPENS_NULL_DEVICE)
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE))
+    workspace.chain.by_id["rev1"].path.write_text("import pickles\n" + workspace.chain.by_id["rev1"].path.read_text())
+    [operation] = record_revisions(workspace, ["rev1"])["rev1"].operations("upgrade")
+    assert isinstance(operation, CreateTable)
+    step = PlannedStep("rev1", "upgrade", "One")
+    [rendered] = workspace.ask(RenderRequest(workspace.project.scripts, "sqlite", (step,)), "render")
+    assert rendered["problem"] is None
+    assert "CREATE TABLE item" in rendered["sql"]
