@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from magetui.model.surroundings import Castable, Found, Surroundings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Connection, Engine
 
     from magetui.backends.backup import BackupJob, BackupOptions
     from magetui.backends.scratch import Scratch, ScratchRequest

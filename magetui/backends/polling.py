@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy.engine import Connection
 
     from magetui.backends.base import Backend
     from magetui.model.sessions import Session

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from magetui.model.schema import Counted, Table, Wanted
@@ -25,6 +27,11 @@ def no_version_column(table: str) -> str:
 def not_counted(table: Table, wanted: Sequence[Wanted], problem: str) -> tuple[Counted, ...]:
     """Return the estimated number of rows; there is no estimate for columns and values."""
     return tuple(Counted(None if item.column else table.rows, exact=False, problem=problem) for item in wanted)
+
+
+def driver_module(dialect: Dialect) -> Any:
+    """Return the module of a dialect's driver."""
+    return dialect.dbapi  # SQLAlchemy 1.4 has no `loaded_dbapi`
 
 
 def original(error: BaseException) -> BaseException:

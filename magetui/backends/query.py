@@ -9,7 +9,7 @@ from magetui.model.schema import Table, TableDetail
 from magetui.model.surroundings import Found
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy.engine import Connection, CursorResult
 
 SHOWN_ROWS = 3
 SHOWN_CHARACTERS = 60

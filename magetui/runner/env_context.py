@@ -13,7 +13,6 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.schema import CreateSchema
 
 
 class OneVersionTable(EnvironmentContext):
@@ -54,5 +53,6 @@ def create_schema(context: MigrationContext, name: str) -> None:
     connection = context.connection
     assert connection is not None
     with context.begin_transaction(_per_migration=True):  # as Alembic does for its version table
-        connection.execute(CreateSchema(name, if_not_exists=True))
+        quoted = connection.dialect.identifier_preparer.quote(name)
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted}")
     connection.dialect.default_schema_name = name  # for scripts that inspect: when it connected, there was none

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
+import sqlalchemy
 from alembic import context
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from magetui.protocol.answers import Configured, Environment
@@ -118,7 +119,15 @@ def _text(url: Any) -> str | None:
         parsed = make_url(url) if isinstance(url, (str, URL)) else None
     except ArgumentError:
         return str(url)
-    return None if parsed is None else parsed.render_as_string(hide_password=False)
+    return None if parsed is None else _spelled(parsed)
+
+
+def _spelled(url: URL) -> str:
+    """Return the URL as text, with its password. SQLAlchemy 1.4 does not encode percent signs."""
+    if sqlalchemy.__version__.startswith("1."):
+        password = None if url.password is None else quote(str(url.password), safe="")
+        url = url.set(username=url.username and quote(url.username, safe=""), password=password)
+    return url.render_as_string(hide_password=False)
 
 
 class Nowhere:
@@ -165,7 +174,7 @@ def _lead_nowhere(connected: list[str]) -> None:
     """Make all engines of this process connect to nothing, and add to `connected` the URLs of their databases."""
 
     def connect(engine: Engine, *_: Any, **__: Any) -> Nowhere:
-        connected.append(engine.url.render_as_string(hide_password=False))
+        connected.append(_spelled(engine.url))
         return Nowhere(engine)
 
     patched: Any = Engine

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql import schema as sql_schema
 
 from magetui.model import operations as recorded
@@ -82,7 +83,7 @@ class RecordedSchema:
         table: Any = index.table
         given = index.dialect_options[self._dialect.name].items()
         # A condition is an expression, which is neither true nor false.
-        options = {name: value for name, value in given if isinstance(value, sa.ClauseElement) or value}
+        options = {name: value for name, value in given if isinstance(value, ClauseElement) or value}
         concurrently, where = bool(options.pop("concurrently", False)), options.pop("where", None)
         return recorded.CreateIndex(
             table.name,

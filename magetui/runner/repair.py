@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
-from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
@@ -177,7 +177,7 @@ def _do(operations: Operations, batch: Batch | None, actions: Sequence[Action]) 
             opened.invoke(action.call)
 
 
-class Spelled(UserDefinedType[Any]):
+class Spelled(UserDefinedType):  # type: ignore[type-arg]  # SQLAlchemy 1.4 has no type argument here
     """A column type that is known only by its DDL text."""
 
     cache_ok = True

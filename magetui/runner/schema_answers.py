@@ -8,11 +8,11 @@ a sketch for that moment (`engine.evidence.inspection`). What a sketch does not 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import reflection
 
 from magetui.model import operations as ops
 from magetui.model.schema import SchemaSketch, TableDetail
@@ -67,6 +67,23 @@ class _Partly(dict[str, Any]):
         return self[key]
 
 
+def _cached(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep answers in the inspector's cache, as SQLAlchemy's decorator does, which fails on annotations in 1.4."""
+
+    @wraps(answer)
+    def cached(
+        self: Any, connection: Any, *names: Any, info_cache: dict[Any, Any] | None = None, **options: Any
+    ) -> Any:
+        if info_cache is None:
+            return answer(self, connection, *names, **options)
+        key = answer.__name__, names, tuple(options.items())
+        if key not in info_cache:
+            info_cache[key] = answer(self, connection, *names, **options)
+        return info_cache[key]
+
+    return cached
+
+
 class SchemaAnswers:
     """Answers from the sketches, each of which holds after that many operations of `made`, the recorder's list."""
 
@@ -82,7 +99,7 @@ class SchemaAnswers:
 
     # -- what SQLAlchemy asks a dialect; its cache is the inspector's
 
-    @reflection.cache
+    @_cached
     def has_table(self, _connection: Any, table_name: str, schema: str | None = None, **_: Any) -> bool:
         sketch = self._sketch(table_name)
         path = _path(sketch, schema, table_name)
@@ -96,7 +113,7 @@ class SchemaAnswers:
     def has_index(self, connection: Any, table_name: str, index_name: str, schema: str | None = None, **_: Any) -> bool:
         return any(index["name"] == index_name for index in self.get_indexes(connection, table_name, schema))
 
-    @reflection.cache
+    @_cached
     def get_table_names(self, _connection: Any, schema: str | None = None, **_: Any) -> list[str]:
         sketch = self._sketch(None)
         if sketch.unclear or not sketch.complete:
@@ -104,7 +121,7 @@ class SchemaAnswers:
         paths = [*((t.table.schema, t.table.name) for t in sketch.tables), *sketch.names]
         return sorted(name for owner, name in paths if owner == _path(sketch, schema, name)[0])
 
-    @reflection.cache
+    @_cached
     def get_columns(self, _connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         sketch, table = self._table(table_name, schema)
         return [
@@ -117,12 +134,12 @@ class SchemaAnswers:
             for column in table.columns
         ]
 
-    @reflection.cache
+    @_cached
     def get_pk_constraint(self, _connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         table = self._table(table_name, schema)[1]
         return _Partly(constrained_columns=list(table.primary_key))
 
-    @reflection.cache
+    @_cached
     def get_foreign_keys(self, _connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         table = self._table(table_name, schema)[1]
         return [
@@ -137,7 +154,7 @@ class SchemaAnswers:
             for key in table.foreign_keys
         ]
 
-    @reflection.cache
+    @_cached
     def get_indexes(self, _connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         table = self._table(table_name, schema)[1]
         found = [
@@ -153,14 +170,14 @@ class SchemaAnswers:
             ]
         return found
 
-    @reflection.cache
+    @_cached
     def get_unique_constraints(
         self, _connection: Any, table_name: str, schema: str | None = None, **_: Any
     ) -> list[Any]:
         table = self._table(table_name, schema)[1]
         return [_named(c.name, column_names=list(c.columns)) for c in table.constraints if c.kind == "unique"]
 
-    @reflection.cache
+    @_cached
     def get_check_constraints(
         self, _connection: Any, table_name: str, schema: str | None = None, **_: Any
     ) -> list[Any]:

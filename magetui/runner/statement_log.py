@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, event
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from magetui.backends.base import Backend
 from magetui.protocol import events

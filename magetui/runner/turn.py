@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Engine, make_url
 
 from magetui.backends.base import Backend, Mutex
 from magetui.backends.polling import SessionPoller

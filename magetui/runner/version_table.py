@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table
+from sqlalchemy import Column, MetaData, String, Table
+from sqlalchemy.engine import Connection, Engine
 
 from magetui.backends.base import Backend
 from magetui.protocol.scripts import Scripts

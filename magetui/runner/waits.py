@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from magetui.backends.base import Backend
 from magetui.backends.polling import SessionPoller

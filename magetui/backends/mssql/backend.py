@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions
 from magetui.backends.base import Backend, Mutex
@@ -18,6 +17,7 @@ from magetui.backends.mssql import catalog, connections, counts, failures, serve
 from magetui.backends.mssql.cancelling import cancellable
 from magetui.backends.mssql.mutex import AppLock, holder_of
 from magetui.backends.mssql.query import fetch, identifier
+from magetui.backends.problems import driver_module
 from magetui.backends.scratch import Scratch, ScratchRequest, ScratchUnavailableError
 from magetui.model.server import Failure
 from magetui.model.sessions import MutexHolder
@@ -51,7 +51,7 @@ class SQLServer(Backend):
     def interrupt(self, running: Connection, watching: Connection | None) -> None:
         """Cancel the statement if the driver can do so from another thread (pyodbc), else try to end our session."""
         if running.dialect.driver == "pyodbc":
-            cancellable(running).cancel(running.dialect.loaded_dbapi.Error)
+            cancellable(running).cancel(driver_module(running.dialect).Error)
         elif watching is not None and (session := self.session_id(running)) is not None:
             with suppress(PermissionError):
                 self._killed = self.terminate(watching, session) or self._killed

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 
 CANCELLABLE = "magetui_cancellable"  # the key of the `Cancellable` in a connection's `info`
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
@@ -20,6 +20,7 @@ from magetui.backends.mssql.failures import dialect_missing
 from magetui.backends.mssql.peers import peers_of, shut_down
 from magetui.backends.mssql.query import fetch, name_session, run
 from magetui.backends.mssql.transactions import keep_first_error, watch_transactions, writes
+from magetui.backends.problems import driver_module
 from magetui.model.server import Timeouts
 
 LOGIN_TIMEOUT_ATTRIBUTE = 103  # SQL_ATTR_LOGIN_TIMEOUT
@@ -67,7 +68,7 @@ def prepare_writer(
     limit = timeouts.lock_ms or -1
     settings = f"set lock_timeout {limit}; {name_session(application_name)}"
 
-    def prepare(connection: Connection) -> None:
+    def prepare(connection: Connection, *_: Any) -> None:
         if writes(connection) and not connection.info.get("magetui"):
             fetch(connection, settings)
             # A separate query: the end of a prepared statement undoes the settings that a driver made in it.
@@ -116,7 +117,7 @@ def _engine(url: URL, application_name: str, calls: BoundedCalls | None = None, 
         raise ImportError(dialect_missing(url.drivername)) from None
 
     def connect(dialect: Dialect, _record: Any, positional: Any, named: Any) -> Any:
-        parse_error = getattr(dialect.loaded_dbapi, "ConnectionStringParseError", ())  # no subclass of DB-API's Error
+        parse_error = getattr(driver_module(dialect), "ConnectionStringParseError", ())  # no subclass of DB-API's Error
         try:
             if calls is None:
                 return dialect.connect(*positional, **named)

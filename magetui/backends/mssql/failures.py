@@ -7,10 +7,10 @@ import re
 import socket
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from magetui.backends.problems import original
+from magetui.backends.problems import driver_module, original
 from magetui.model.server import ConnectCause, Failure, StatementCause
 
 DRIVERS = ("pyodbc", "pymssql", "mssqlpython")  # SQLAlchemy's names
@@ -159,8 +159,8 @@ def unreadable(table: str, error: DBAPIError) -> str:
 
 def driver_errors(dialect: Dialect) -> tuple[type[Exception], ...]:
     """Return the classes of a driver's errors. pymssql's rollback raises an error that is none of DB-API's."""
-    own = getattr(getattr(dialect.loaded_dbapi, "_mssql", None), "MSSQLException", None)
-    return (dialect.loaded_dbapi.Error, *([own] if own is not None else []))
+    own = getattr(getattr(driver_module(dialect), "_mssql", None), "MSSQLException", None)
+    return (driver_module(dialect).Error, *([own] if own is not None else []))
 
 
 def error_number(error: BaseException | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
 from magetui.backends.mssql.query import fetch, fetch_if_allowed, literal

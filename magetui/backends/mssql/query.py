@@ -11,11 +11,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from magetui.backends.mssql.bounded import calls_of
 from magetui.backends.mssql.failures import LOCK_TIMEOUT, UNSEEN, error_number
+from magetui.backends.problems import driver_module
 
 CONTEXT_LIMIT = 128  # bytes
 UNCOMMITTED_SQL = "set transaction isolation level read uncommitted; {sql}"
@@ -68,7 +69,7 @@ def fetch_catalog(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
 
 def run(dialect: Dialect, raw: Any, sql: str) -> list[tuple[Any, ...]]:
     """Return the rows of all result sets; an error may come with the last one. Raises SQLAlchemy's `DBAPIError`."""
-    driver_error = dialect.loaded_dbapi.Error
+    driver_error = driver_module(dialect).Error
     cursor = None
     try:
         cursor = raw.cursor()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from magetui.backends.mssql.query import fetch, fetch_if_allowed, statement
 from magetui.model.server import ServerFacts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.mssql.failures import FORBIDDEN, NO_RIGHT_TO_KILL, NOT_A_PROCESS, error_number

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, event
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 

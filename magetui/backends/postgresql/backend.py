@@ -24,8 +24,7 @@ from magetui.backends.postgresql.mutex import AdvisoryLock, holder_of
 from magetui.model.server import Timeouts
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Connection
 
     from magetui.backends.backup import BackupJob, BackupOptions
     from magetui.backends.scratch import Scratch, ScratchRequest

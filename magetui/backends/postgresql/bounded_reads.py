@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from psycopg2 import OperationalError, extensions
-from sqlalchemy import Dialect
+from sqlalchemy.engine import Dialect
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS
 from magetui.backends.thread_call import ThreadCall

@@ -13,12 +13,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS, READ_LOCK_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, WriteHooks
 from magetui.backends.postgresql import pooler
 from magetui.backends.postgresql.sessions import cancel
+from magetui.backends.problems import driver_module
 from magetui.model.names import literal
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
         f"set application_name = {literal(application_name)}",
     )
 
-    def prepare(connection: Connection) -> None:
+    def prepare(connection: Connection, *_: Any) -> None:
         reads = connection.get_execution_options().get("magetui_reads")
         if connection.dialect.name == "postgresql" and not reads and not connection.info.get("magetui"):
             connection.info["magetui"] = True
@@ -120,7 +122,7 @@ def prepare_writer(engine: Engine | type[Engine], timeouts: Timeouts, hooks: Wri
             # statement, perhaps for hours, and hold locks for a transaction that nobody can commit (manual, 20.3.2:
             # PostgreSQL 14, on Linux), and that of a host without network for the two hours of the system's keepalives.
             for setting in (*NOTICE_A_LOST_CLIENT, NO_TRANSACTION_TIMEOUT):
-                set_if_known(raw, f"set {setting}", connection.dialect.loaded_dbapi.Error)
+                set_if_known(raw, f"set {setting}", driver_module(connection.dialect).Error)
 
     event.listen(engine, "engine_connect", prepare)
 
@@ -135,7 +137,7 @@ def prepare_reader(engine: Engine | type[Engine], application_name: str) -> None
         f"set application_name = {literal(application_name)}",
     )
 
-    def prepare(connection: Connection) -> None:
+    def prepare(connection: Connection, *_: Any) -> None:
         reads = connection.get_execution_options().get("magetui_reads")
         if connection.dialect.name == "postgresql" and not reads and not connection.info.get("magetui"):
             connection.info["magetui"] = True
@@ -169,7 +171,7 @@ def interrupt(running: Connection, watching: Connection | None) -> None:
     if watching is not None and pid is not None:
         cancel(watching, pid)
     elif (raw := running.connection.dbapi_connection) is not None and hasattr(raw, "cancel"):
-        with suppress(running.dialect.loaded_dbapi.Error):  # the connection has just been closed
+        with suppress(driver_module(running.dialect).Error):  # the connection has just been closed
             raw.cancel()
 
 

@@ -23,8 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from magetui.backends.backup import BackupFailedError, BackupOptions, BackupProgress
 from magetui.backends.base import CONNECT_TIMEOUT_SECONDS

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from magetui.backends.postgresql.connections import READING, set_if_known
 from magetui.backends.postgresql.pooler import serving
+from magetui.backends.problems import driver_module
 from magetui.model.sessions import MutexHolder
 
 # pg_locks shows a bigint key as two numbers of 32 bits, with objsubid 1 (manual, 54.12).
@@ -36,7 +37,7 @@ class AdvisoryLock:
             raw = self._connection.connection.dbapi_connection
             self.session = serving(raw)
             # The session only holds the lock, for the complete run (manual, 20.11.1; PostgreSQL 14).
-            set_if_known(raw, "set idle_session_timeout = 0", self._connection.dialect.loaded_dbapi.Error)
+            set_if_known(raw, "set idle_session_timeout = 0", driver_module(self._connection.dialect).Error)
         sql = "select pg_try_advisory_lock(%(key)s)"
         return bool(self._connection.exec_driver_sql(sql, {"key": self.key}).scalar())
 

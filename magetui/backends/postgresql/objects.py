@@ -6,7 +6,7 @@ would. Only the values of sequences can be locked away, and are then left out.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql.query import fetch, statement

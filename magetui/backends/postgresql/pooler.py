@@ -13,7 +13,9 @@ import random
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
+
+from magetui.backends.problems import driver_module
 
 PROBE_SECONDS = 2  # for a second connection: a pool without a free session makes it wait
 TURNS = 24
@@ -51,7 +53,7 @@ def keeps_sessions(connection: Connection) -> bool | None:
 
     Two connections are asked in a random order, which a busy pool cannot follow by chance.
     """
-    first, driver_error = connection.connection.dbapi_connection, connection.dialect.loaded_dbapi.Error
+    first, error = connection.connection.dbapi_connection, driver_module(connection.dialect).Error
     own = serving(first)
     try:
         with closing(_second(connection)) as second:
@@ -59,7 +61,7 @@ def keeps_sessions(connection: Connection) -> bool | None:
             for turn in random.choices((first, second), k=TURNS):
                 if own == other or serving(turn) != (own if turn is first else other):
                     return False
-    except driver_error:
+    except error:
         return None  # the pooler gives us no second connection, or not in time
     return True
 

@@ -7,7 +7,7 @@ bytea is never written out: its length is known without reading it (manual, 66.2
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends import query

@@ -22,7 +22,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.postgresql import catalog
@@ -117,9 +118,10 @@ def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch
         own = f"{PREFIX}{secrets.token_hex(6)}"
         schema = request.schema if request.dedicated and request.schema else own
         # Protects the database from the statements of a script that has ended our transaction.
-        connection.exec_driver_sql(f"set search_path = {own}")
-        connection.exec_driver_sql("set default_transaction_read_only = on")
-        connection.commit()
+        with connection.begin():
+            connection.exec_driver_sql(f"set search_path = {own}")
+            connection.exec_driver_sql("set default_transaction_read_only = on")
+        transaction = connection.begin()
         try:
             _make(connection, own, schema)
         except DBAPIError as error:
@@ -131,7 +133,7 @@ def scratch(engine: Engine, request: ScratchRequest) -> Iterator[PostgresScratch
         try:
             yield PostgresScratch(connection, schema, own, dedicated=request.dedicated)
         finally:
-            connection.rollback()  # if the connection is gone, the server has done so
+            transaction.rollback()  # if the connection is gone, the server has done so
 
 
 def refuse_pooler() -> None:
@@ -140,9 +142,9 @@ def refuse_pooler() -> None:
 
 
 def _require_empty(connection: Connection) -> None:
-    objects = [f"table {table.schema}.{table.name}" for table in catalog.tables(connection)]
-    objects += [f"type {enum.schema}.{enum.name}" for enum in catalog.enum_types(connection)]
-    connection.rollback()
+    with connection.begin():
+        objects = [f"table {table.schema}.{table.name}" for table in catalog.tables(connection)]
+        objects += [f"type {enum.schema}.{enum.name}" for enum in catalog.enum_types(connection)]
     if objects:
         raise ScratchUnavailableError(
             f"The scratch database is not empty: it has {objects[0]}"

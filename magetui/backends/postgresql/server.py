@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Connection
 
 from magetui.backends.postgresql.pooler import is_pooled, keeps_sessions, server_location
 from magetui.backends.query import identifier

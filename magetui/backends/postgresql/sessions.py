@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from magetui.backends.postgresql.query import fetch, statement
 from magetui.model.lock_modes import conflict, lock_mode

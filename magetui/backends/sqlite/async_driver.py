@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 
 class Awaited:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.engine import URL
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import StaticPool
 
 from magetui.backends.backup import BackupFailedError, BackupJob, BackupOptions

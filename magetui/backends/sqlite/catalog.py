@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from magetui.backends import query
 from magetui.backends.problems import no_version_column

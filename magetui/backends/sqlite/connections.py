@@ -6,10 +6,11 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from magetui.backends.base import READ_LOCK_TIMEOUT_MS, WriteHooks
@@ -57,7 +58,7 @@ def prepare_writer(
 def prepare_reader(engine: Engine | type[Engine], application_name: str) -> None:  # noqa: ARG001
     """See `Connections.prepare_reader`."""
 
-    def prepare(connection: Connection) -> None:
+    def prepare(connection: Connection, *_: Any) -> None:
         raw = driver_of(connection)
         if raw is not None and not connection.info.get("magetui"):
             connection.info["magetui"] = True

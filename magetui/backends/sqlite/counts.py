@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
 from magetui.backends.problems import COUNTING_TOOK_TOO_LONG, DATABASE_IS_LOCKED, NO_TIME_TO_COUNT, not_counted

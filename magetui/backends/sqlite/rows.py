@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.base import READ_STATEMENT_TIMEOUT_MS

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 
 from magetui.backends.scratch import Scratch
 

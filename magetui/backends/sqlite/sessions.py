@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from magetui.backends.sqlite.files import DATABASE_LIST_SQL, main_file
 from magetui.model.sessions import HeldLock, Session

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from magetui.backends.problems import DATABASE_IS_LOCKED, LOOKING_TOOK_TOO_LONG, NO_TIME_TO_LOOK

@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 
 from magetui.backends.base import WriteHooks
 from magetui.backends.sqlite.async_driver import Driver, driver_of
@@ -57,7 +58,7 @@ class Transactions:
         event.listen(engine, "commit", self._commit)
         event.listen(engine, "rollback", self._rollback)
 
-    def _prepare(self, connection: Connection) -> None:
+    def _prepare(self, connection: Connection, *_: Any) -> None:
         raw = _writer_of(connection)
         if raw is not None and not connection.info.get("magetui"):
             connection.info["magetui"] = True

@@ -23,7 +23,7 @@ from magetui.engine.project.toml import read_toml
 ASK_SECONDS = 20
 # The versions come from the packages' metadata, because importing them takes a second.
 QUESTION = "from importlib.metadata import version as v; print(v('alembic'), v('sqlalchemy'))"
-OLDEST = {"Alembic": (1, 13), "SQLAlchemy": (2, 0)}
+OLDEST = {"Alembic": (1, 13), "SQLAlchemy": (1, 4)}
 PROJECT_ROOT = ("pyproject.toml", "uv.lock", "poetry.lock", ".git")
 OURS = "this program's own"
 
