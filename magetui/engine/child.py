@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from magetui.engine.directories import package_root
 from magetui.engine.errors import MagetuiError
 from magetui.protocol.redaction import redact, without_credentials
-from magetui.protocol.requests import RUNS_ENV_PY, Question, ReplayRequest, encode
+from magetui.protocol.requests import RUNS_ENV_PY, Question, RecordRequest, ReplayRequest, SeveralRequest, encode
+
+if TYPE_CHECKING:
+    from magetui.protocol.scripts import Scripts
 
 ANSWER_SECONDS = 60
 HELD_SECONDS = 900  # a replay of a long chain takes minutes
@@ -105,6 +109,83 @@ def answer_while_held(interpreter: str, folder: Path, request: ReplayRequest, st
         if status != 0:
             raise NoAnswerError(_last_line(complaints))
         return json.loads(output.read())
+
+
+class Conversation:
+    """A child that answers one `RecordRequest` after the other, so that the application is imported once.
+
+    It is started for the first question, and again after one that it could not answer. Close it at the end.
+    """
+
+    def __init__(self, interpreter: str, folder: Path, scripts: Scripts) -> None:
+        self._interpreter, self._folder, self._scripts = interpreter, folder, scripts
+        self._child: subprocess.Popen[bytes] | None = None
+        self._complaints: IO[bytes] | None = None
+
+    def ask(self, request: RecordRequest, seconds: float = ANSWER_SECONDS) -> Any:
+        """Return the JSON document that the child answers with. Raises `NoAnswerError`."""
+        try:
+            child = self._child or self._start()
+            assert child.stdin is not None
+            child.stdin.write(encode(request))
+            child.stdin.flush()
+            return json.loads(self._received(child, time.monotonic() + seconds))
+        except (BrokenPipeError, EOFError):
+            assert self._child is not None and self._complaints is not None
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(LEAVING_SECONDS)
+            reason = _last_line(self._complaints)
+            self.close()
+            raise NoAnswerError(reason) from None
+        except TimeoutError:
+            self.close()
+            raise NoAnswerError(f"it took more than {seconds:g} s") from None
+        except OSError as error:
+            raise NoAnswerError(f"the interpreter {self._interpreter} cannot be started: {error}") from None
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        child, self._child = self._child, None
+        if child is not None and child.stdin is not None and child.stdout is not None:
+            child.kill()  # it only reads
+            child.wait()
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+            child.stdout.close()
+        if self._complaints is not None:
+            self._complaints.close()
+            self._complaints = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._child = child = subprocess.Popen(
+            _command(self._interpreter),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            cwd=self._folder,
+            env=without_credentials(dict(os.environ)),
+        )
+        assert child.stdin is not None
+        child.stdin.write(encode(SeveralRequest(self._scripts)))
+        return child
+
+    def _received(self, child: subprocess.Popen[bytes], deadline: float) -> bytes:
+        """Return the next document of the child. Raises `EOFError` and `TimeoutError`."""
+        assert child.stdout is not None
+        received, length = b"", None
+        while length is None or len(received) < length:
+            ready, _, _ = select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            part = os.read(child.stdout.fileno(), 1 << 20)
+            if not part:
+                raise EOFError
+            received += part
+            if length is None and b"\n" in received:
+                header, _, received = received.partition(b"\n")
+                length = int(header)
+        return received
 
 
 def _command(interpreter: str) -> list[str]:

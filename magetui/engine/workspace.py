@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from magetui.engine.target.selection import Selection
     from magetui.model.server import Failure
     from magetui.protocol.answers import Environment
-    from magetui.protocol.requests import Question, ReplayRequest
+    from magetui.protocol.requests import Question, RecordRequest, ReplayRequest
 
 SCRATCH_VARIABLE = "MAGETUI_SCRATCH_URL"
 LIBPQ_ASKS = re.compile(r"Is the server running .*\?$")
@@ -264,6 +264,16 @@ class Workspace:
             self._ran[f"the functions of {len(request.files)} scripts, behind a barrier"] = None
         with self._child_errors(doing):
             return answer(self.python.path, self.project.folder, request, seconds or ANSWER_SECONDS)
+
+    @contextmanager
+    def asking_for_recordings(self) -> Iterator[Callable[[RecordRequest], Any]]:
+        """Yield a function that asks like `ask`, and one child process answers all its questions."""
+        from magetui.engine.child import Conversation
+
+        self.require_trust()
+        child = Conversation(self.python.path, self.project.folder, self.project.scripts)
+        with closing(child), self._child_errors("say what they do"):
+            yield child.ask
 
     def ask_while_held(self, request: ReplayRequest, doing: str, stop: Callable[[], bool]) -> Any:
         """Ask like `ask`. The child ends when this program ends, or when `stop` returns True."""

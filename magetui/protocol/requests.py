@@ -73,6 +73,13 @@ class RecordRequest(ChildRequest, request="record"):
 
 
 @dataclass(frozen=True, slots=True)
+class SeveralRequest(ChildRequest, request="several"):
+    """Answer one `RecordRequest` after the other until the pipe ends. Importing the application happens only once."""
+
+    scripts: Scripts
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayRequest(ChildRequest, request="replay"):
     """Replay the chain up to `revisions`. `schema`: the default schema; `apart`: the database is for replays only."""
 
@@ -122,12 +129,17 @@ class CheckRequest(ChildRequest, request="check"):
 # Answered at once, on stdout.
 Question = RenderRequest | RecordRequest | RenderRepairRequest | ProbeRequest | HeadersRequest | CheckRequest
 RUNS_ENV_PY = (ProbeRequest, CheckRequest)  # which may need the credentials of the environment
-Asked = Request | Question | ReplayRequest
+Asked = Request | Question | ReplayRequest | SeveralRequest
 
 
 def encode(request: Asked) -> bytes:
     """Return the document's length on a line, then the document. The length tells its end: the pipe stays open."""
-    document = json.dumps(codec.encode(request)).encode()
+    return framed(json.dumps(codec.encode(request)))
+
+
+def framed(text: str) -> bytes:
+    """Return the document's length on a line, then the document."""
+    document = text.encode()
     return b"%d\n%s" % (len(document), document)
 
 

@@ -27,6 +27,7 @@ BOOT = (
 
 LAST_WORDS_SIZE = 500  # bytes
 OUTPUT_BYTES = 64 << 20  # of a child that only answers
+SEVERAL_CPU_SECONDS = 1800  # of a child that answers many questions, one after the other
 
 
 def main() -> None:
@@ -113,19 +114,37 @@ def _execute(request: requests.Request, journal: Journal, line: int, wanted: Pat
     run.execute()
 
 
-def _answer(request: requests.Question | requests.ReplayRequest) -> None:
+def _answer(request: requests.Question | requests.ReplayRequest | requests.SeveralRequest) -> None:
     """Write the answer to stdout. Output of scripts goes to stderr instead."""
     _limit_output()
     answer = os.dup(1)
     os.set_inheritable(answer, False)
     os.dup2(2, 1)
     _make_importable(request.scripts)
+    if isinstance(request, requests.SeveralRequest):
+        _answer_several(answer)
+        os._exit(0)
     document = json.dumps(codec.encode(_value(request)))
     with suppress(ValueError):  # a script has closed it
         sys.stdout.flush()
     with os.fdopen(answer, "w") as file:
         file.write(document)
     os._exit(0)  # do not wait for threads that env.py or a script left running
+
+
+def _answer_several(answer: int) -> None:
+    """Write the answer to each request that follows, with its length, until the pipe of requests ends."""
+    from magetui.runner.barrier import raise_barrier
+    from magetui.runner.recorder import record
+
+    barrier = raise_barrier(cpu_seconds=SEVERAL_CPU_SECONDS)
+    with suppress(EOFError), os.fdopen(answer, "wb", buffering=0) as pipe:
+        while True:
+            request = requests.receive(0)
+            assert isinstance(request, requests.RecordRequest)
+            left = memoryview(requests.framed(json.dumps(codec.encode(record(request, barrier)))))
+            while left:
+                left = left[pipe.write(left) :]
 
 
 def _limit_output() -> None:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -27,6 +28,7 @@ from magetui.runner.kernel_barrier import WRITES, raise_kernel_barrier
 
 CPU_SECONDS = 120
 SECONDS = 10  # for one function of a script
+LOADING_SECONDS = 40  # for a script's own imports: a large application takes more than ten on a busy machine
 LONGEST_DEED = 120  # characters
 
 # Audit events of Python: what the code would do, with the event's arguments. Source: its manual, "Audit events table".
@@ -111,11 +113,11 @@ class Barrier:
     hits: list[str] = field(default_factory=list)
 
     @contextmanager
-    def watching(self, *scripts: str) -> Iterator[list[str]]:
-        """Watch the scripts: yields the list of their attempts to act, which grows. Ends them after `SECONDS`."""
+    def watching(self, *scripts: str, seconds: int = SECONDS) -> Iterator[list[str]]:
+        """Watch the scripts: yields the list of their attempts to act, which grows. Ends them after `seconds`."""
         hits = self.watch(scripts)
-        before = signal.signal(signal.SIGALRM, self._end)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)  # again after a second: a script may catch everything
+        before = signal.signal(signal.SIGALRM, partial(self._end, seconds))
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again after a second: a script may catch everything
         try:
             yield hits
         finally:
@@ -140,9 +142,9 @@ class Barrier:
         self.hits.append(f"it would {deed} ({where})")
         raise BarrierHit(self.hits[-1])
 
-    def _end(self, _signal: int, frame: FrameType | None) -> None:
+    def _end(self, seconds: int, _signal: int, frame: FrameType | None) -> None:
         where, _ = self._location(frame)
-        self.hits.append(f"it does not end: it runs for more than {SECONDS} s ({where or 'elsewhere'})")
+        self.hits.append(f"it does not end: it runs for more than {seconds} s ({where or 'elsewhere'})")
         raise BarrierHit(self.hits[-1])
 
     def _location(self, frame: FrameType | None) -> tuple[str | None, bool]:

@@ -27,7 +27,7 @@ from alembic.util import load_python_file
 from magetui.model import operations as recorded
 from magetui.protocol.requests import RecordRequest
 from magetui.runner.alembic_config import config_without_credentials, naming_options, offline_context
-from magetui.runner.barrier import Barrier
+from magetui.runner.barrier import LOADING_SECONDS, Barrier
 from magetui.runner.custom_operations import Written, custom_names, import_extensions, missing_operations, unclear
 from magetui.runner.plain_operations import plain_operation
 from magetui.runner.recorded_schema import RecordedSchema
@@ -51,7 +51,7 @@ def record(request: RecordRequest, barrier: Barrier) -> tuple[recorded.Recording
 
 def _record_file(request: RecordRequest, barrier: Barrier, revision: str, file: str) -> recorded.Recording:
     path = Path(file)
-    with barrier.watching(file) as hits:
+    with barrier.watching(file, seconds=LOADING_SECONDS) as hits:
         try:
             module = load_python_file(str(path.parent), path.name)
             why = None

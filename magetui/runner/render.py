@@ -15,14 +15,14 @@ from alembic.script import ScriptDirectory
 from magetui.model.plan import PlannedStep
 from magetui.protocol.requests import RenderRequest
 from magetui.runner.alembic_config import config_without_credentials, naming_options, offline_context, script_files
-from magetui.runner.barrier import Barrier
+from magetui.runner.barrier import LOADING_SECONDS, Barrier
 from magetui.runner.script_errors import error_text, first_line
 
 
 def render(request: RenderRequest, barrier: Barrier) -> list[dict[str, str | None]]:
     """Return for each step `{"sql": text or None, "problem": why it could not be rendered, or None}`."""
     config = config_without_credentials(request.scripts)
-    with barrier.watching(*map(str, script_files(request.scripts))):
+    with barrier.watching(*map(str, script_files(request.scripts)), seconds=LOADING_SECONDS):
         try:
             script = ScriptDirectory.from_config(config)
             script.get_heads()

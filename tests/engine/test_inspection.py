@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,27 @@ def test_a_view_that_a_guard_asks_for_is_not_known(
     with open_reading(workspace_of(project, pg_database)) as reading:
         [(_, _, recorded)] = recorded_steps(reading, make_plan(reading, "migrate", "head"))
     assert recorded.undecidable == "it reads the database: it inspects the live schema: whether there is a table seen"
+
+
+def test_all_revisions_that_inspect_the_schema_are_asked_in_one_process(
+    magetui: Magetui, tmp_path: Path, sqlite_database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process imports the application again, which takes seconds if it is a large one."""
+    python, starts = tmp_path / "python", tmp_path / "starts"
+    python.write_text(f'#!/bin/sh\necho start >> {starts}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    counted = []
+    for number in (1, 6):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{number}"))
+        guards = [
+            Revision(f"rev{n}", f"rev{n - 1}", "Guard", f"if not {INSPECTED}.has_table('t{n}'):\n    {RAW}")
+            for n in range(2, 2 + number)
+        ]
+        revisions = [Revision("rev1", None, "One", FIRST), *guards]
+        project = make_project(tmp_path / f"of{number}", revisions, sqlite_database.url)
+        starts.unlink(missing_ok=True)
+        planned = magetui("--config", project.ini, "--python", python, "plan", "migrate")
+        assert planned.status == 0, planned
+        assert f"{number + 1} steps" in planned.stdout
+        counted.append(len(starts.read_text().splitlines()))
+    assert counted[0] == counted[1]

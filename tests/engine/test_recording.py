@@ -14,6 +14,7 @@ from magetui.engine.workspace import Workspace
 from magetui.model.operations import AddColumn, CreateTable
 from magetui.model.plan import PlannedStep
 from magetui.protocol.requests import RecordRequest, RenderRequest
+from magetui.runner.barrier import SECONDS
 from tests.support.alembic_project import Revision, make_project
 
 TABLE = 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))'
@@ -107,3 +108,16 @@ def test_script_whose_module_opens_the_null_device_is_read_and_rendered(
     [rendered] = workspace.ask(RenderRequest(workspace.project.scripts, "sqlite", (step,)), "render")
     assert rendered["problem"] is None
     assert "CREATE TABLE item" in rendered["sql"]
+
+
+@pytest.mark.slow
+def test_script_whose_application_takes_long_to_import_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "large_application.py").write_text(f"import time\ntime.sleep({SECONDS + 1})\n")
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    workspace = a_workspace(tmp_path, Revision("rev1", None, "One", TABLE))
+    script = workspace.chain.by_id["rev1"].path
+    script.write_text("import large_application\n" + script.read_text())
+    [operation] = record_revisions(workspace, ["rev1"])["rev1"].operations("upgrade")
+    assert isinstance(operation, CreateTable)

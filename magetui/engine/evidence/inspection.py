@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magetui.engine.evidence.recording import (
     CacheFile,
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from magetui.engine.schema.snapshot import Reading
     from magetui.engine.workspace import Workspace
     from magetui.model.plan import Plan
+    from magetui.protocol.requests import RecordRequest
 
-MOST_QUESTIONS = 12  # of one script; each takes a child process
+MOST_QUESTIONS = 12  # of one script
 MOST_NAMES = 5_000  # of other tables in a sketch
 MOST_KEPT = 500  # recordings in the cache
 
@@ -51,7 +52,12 @@ def through_chain(workspace: Workspace, recordings: Mapping[str, Recording]) -> 
     """
     if not any(way.inspects for made in recordings.values() for way in (made.upgrade, made.downgrade)):
         return recordings
-    inspected = _Inspected(workspace, Surroundings())
+    with ExitStack() as stack:
+        return _through_chain(_Inspected(workspace, stack, Surroundings()), recordings)
+
+
+def _through_chain(inspected: _Inspected, recordings: Mapping[str, Recording]) -> Mapping[str, Recording]:
+    workspace = inspected.workspace
     base = every = SchemaState(workspace.target.dialect)
     after: dict[str, SchemaState] = {}
     found = dict(recordings)
@@ -90,23 +96,27 @@ def on_database(reading: Reading, steps: Sequence[Step]) -> list[Step]:
     if not any(recorded.inspects for _, _, recorded in steps):
         return list(steps)
     workspace, snapshot = reading.workspace, reading.snapshot
-    inspected = _Inspected(workspace, reading.surroundings)
     schema = None if workspace.target.dialect == "sqlite" else snapshot.server.schema
     state = SchemaState.read(workspace.target.dialect, schema, snapshot.details, snapshot.enum_types)
     found = []
-    for revision, direction, recorded in steps:
-        made = inspected.recorded(revision, direction, recorded, state)
-        state = state.applying(operations_of(workspace.chain.by_id[revision], made, direction))
-        found.append((revision, direction, made))
-    inspected.keep()
+    with ExitStack() as stack:
+        inspected = _Inspected(workspace, stack, reading.surroundings)
+        for revision, direction, recorded in steps:
+            made = inspected.recorded(revision, direction, recorded, state)
+            state = state.applying(operations_of(workspace.chain.by_id[revision], made, direction))
+            found.append((revision, direction, made))
+        inspected.keep()
     return found
 
 
 class _Inspected:
     """Records revisions with sketches, and keeps the recordings: each is valid for its script and its first sketch."""
 
-    def __init__(self, workspace: Workspace, around: Surroundings) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, stack: ExitStack, around: Surroundings) -> None:
+        """Create it. `stack` ends the child process, which is started for the first question."""
+        self.workspace = workspace
+        self._stack = stack
+        self._ask: Callable[[RecordRequest], Any] | None = None
         self._views = {(other.schema, other.name) for other in around.relations if other.kind != "sequence"}
         self._naming = {constraint.table for constraint in around.constraints}  # tables whose constraints have names
         self._file = cache_file(workspace, "inspected")
@@ -116,7 +126,7 @@ class _Inspected:
         """Return what a step does on the schema `state`."""
         if not recorded.inspects:
             return recorded
-        header = self._workspace.chain.by_id[revision]
+        header = self.workspace.chain.by_id[revision]
         words = words_of(header, direction)
         sketches = [(len(recorded.operations), self._sketch(state.applying(recorded.operations), words))]
         key = _key(digest_of(header.path), direction, sketches)
@@ -125,8 +135,9 @@ class _Inspected:
             if kept is not None:
                 self._kept[key] = kept  # the newest is the last
                 return marked(codec.decode(Recorded, kept))
+        ask = self._ask = self._ask or self._stack.enter_context(self.workspace.asking_for_recordings())
         for _ in range(MOST_QUESTIONS):
-            made = record_with_sketches(self._workspace, revision, sketches).recorded(direction)
+            made = record_with_sketches(self.workspace, ask, revision, sketches).recorded(direction)
             after = len(made.operations)
             if not made.inspects or after in [number for number, _ in sketches]:
                 break
@@ -142,7 +153,7 @@ class _Inspected:
             write_document(self._file, codec.encode(CacheFile(codec.FORMAT, newest)))
 
     def _sketch(self, state: SchemaState, words: Iterable[str]) -> SchemaSketch:
-        scripts, named = self._workspace.project.scripts, frozenset(words)
+        scripts, named = self.workspace.project.scripts, frozenset(words)
         tables = [table for table in state.tables.values() if not table.open and not table.doubtful]
         unclear = {*self._views, *(table.path for table in state.tables.values() if table not in tables)}
         others = {table.path for table in tables if table.path[1] not in named}

@@ -7,7 +7,7 @@ A module that a script imports is assumed not to change what the script does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from magetui.protocol.redaction import clean_json
 
 if TYPE_CHECKING:
     from magetui.engine.workspace import Workspace
+    from magetui.protocol.requests import RecordRequest
 
 Sketches = Sequence[tuple[int, SchemaSketch]]
 Direction = str  # 'upgrade' or 'downgrade'
@@ -74,20 +75,28 @@ def record_revisions(workspace: Workspace, revisions: Iterable[str]) -> Mapping[
     return {revision: _with_lost_constraints_marked(recordings[revision]) for revision in digests}
 
 
-def record_with_sketches(workspace: Workspace, revision: str, sketches: Sketches) -> Recording:
+def record_with_sketches(
+    workspace: Workspace, ask: Callable[[RecordRequest], Any], revision: str, sketches: Sketches
+) -> Recording:
     """Return a new recording of a revision that inspects the schema. Raises as `record_revisions`."""
-    [recording] = _ask_child(workspace, (revision,), sketches)
+    [recording] = _recordings(workspace, ask(_request(workspace, (revision,), sketches)))
     return recording
 
 
-def _ask_child(workspace: Workspace, revisions: tuple[str, ...], sketches: Sketches = ()) -> tuple[Recording, ...]:
-    """Return new recordings without the credentials that a script may have put into its SQL or an error message."""
+def _ask_child(workspace: Workspace, revisions: tuple[str, ...]) -> tuple[Recording, ...]:
+    return _recordings(workspace, workspace.ask(_request(workspace, revisions), "say what they do"))
+
+
+def _request(workspace: Workspace, revisions: tuple[str, ...], sketches: Sketches = ()) -> RecordRequest:
     from magetui.protocol.requests import RecordRequest
 
     files = tuple(str(workspace.chain.by_id[revision].path) for revision in revisions)
-    request = RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files, tuple(sketches))
-    answer = clean_json(workspace.ask(request, "say what they do"), workspace.clean)
-    recordings: tuple[Recording, ...] = codec.decode(tuple[Recording, ...], answer)
+    return RecordRequest(workspace.project.scripts, workspace.target.dialect, revisions, files, tuple(sketches))
+
+
+def _recordings(workspace: Workspace, answer: Any) -> tuple[Recording, ...]:
+    """Return new recordings without the credentials that a script may have put into its SQL or an error message."""
+    recordings: tuple[Recording, ...] = codec.decode(tuple[Recording, ...], clean_json(answer, workspace.clean))
     return recordings
 
 

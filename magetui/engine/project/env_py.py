@@ -23,7 +23,7 @@ from magetui.protocol.requests import ProbeRequest
 if TYPE_CHECKING:
     from magetui.protocol.scripts import Scripts
 
-PROBE_SECONDS = 20
+PROBE_SECONDS = 60  # the import of a large application, such as Superset, takes more than ten on a calm machine
 # Names in the text of an env.py that builds its own URL and does not take it from its configuration.
 MAKES_URL = frozenset(
     {"set_main_option", "set_section_option", "create_engine", "create_async_engine", "environ", "getenv", "create"}
