@@ -70,6 +70,13 @@ NOT_COMPARED = preview(not_compared="There is no comparison.")
         ("downgrade", None, EMPTY, None),
         # Nothing is lost, but the tables may be those of another revision.
         ("downgrade", None, CONTRADICTED, "The schema contradicts the current revision"),
+        # Nothing is lost yet, but a session may commit rows before the run gets its lock.
+        (
+            "downgrade",
+            None,
+            preview(column(0), uncommitted=(4711,)),
+            "This may destroy data: a session has not committed its rows",
+        ),
         # Losses that could not be read are not the same as no losses.
         ("upgrade", None, None, "It is not known which data this destroys"),
         ("downgrade", PRODUCTION, None, f"It is not known which data this destroys{ON}"),

@@ -73,6 +73,8 @@ def _plan_danger(preview: Preview | None, on: str) -> str | None:
     if doubtful is not None:
         return f"{doubtful}{on}"
     losses = preview.losses
+    if preview.uncommitted:
+        return f"This may destroy data{on}: a session has not committed its rows"
     if any(loss.rows and loss.exact for loss in losses.known):
         return f"This destroys data{on}"
     if losses.undecidable:
@@ -105,7 +107,14 @@ def _dangers(preview: Preview | None) -> Hashable:
     if preview is None:
         return None
     losses = preview.losses
-    return preview.doubt, preview.not_compared, len(preview.fails), losses.undecidable, lost(losses)
+    return (
+        preview.doubt,
+        preview.not_compared,
+        len(preview.fails),
+        losses.undecidable,
+        lost(losses),
+        preview.uncommitted,
+    )
 
 
 def _doubtful(preview: Preview) -> str | None:

@@ -46,7 +46,10 @@ def overview(preview: Preview, backup: str = "'magetui backup'") -> Iterator[tup
     for text in lost:
         yield "loses", text
     if losses and not lost and not values:
-        yield "loses", "no rows: the dropped tables and columns are empty"
+        committed = "committed " if preview.uncommitted else ""
+        yield "loses", f"no {committed}rows: the dropped tables and columns are empty"
+    if preview.uncommitted:
+        yield "loses", f"what {formats.some(list(map(str, preview.uncommitted)), 3)} has written there and may commit"
     for sentence in preview.losses.undecidable:
         yield "loses", f"perhaps {'more' if lost or values else 'rows'}: {sentence}"
     if preview.owner is not None:

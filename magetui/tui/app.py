@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -350,10 +350,10 @@ class MagetuiApp(Shell):
         if type(self.screen) is not type(screen):
             self.push_screen(screen)
 
-    def action_locks(self) -> None:
+    def action_locks(self, prefer: Collection[int] = ()) -> None:
         from magetui.tui.screens.locks import LocksScreen
 
-        self._push_once(LocksScreen())
+        self._push_once(LocksScreen(prefer))
 
     def action_evidence(self) -> None:
         from magetui.tui.screens.evidence import EvidenceScreen

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -271,8 +271,8 @@ class Shell(App[int]):
         """Open the plan screen of a verb."""
 
     @abstractmethod
-    def action_locks(self) -> None:
-        """Open the locks screen."""
+    def action_locks(self, prefer: Collection[int] = ()) -> None:
+        """Open the locks screen, with the cursor on the first of the sessions `prefer`."""
 
     @abstractmethod
     def action_backup(self) -> None:

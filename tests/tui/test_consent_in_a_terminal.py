@@ -208,5 +208,5 @@ def test_losses_that_cannot_be_known_are_named_and_take_the_name(
     terminal = open_terminal("--config", project.ini)
     terminal.wait_for("BEHIND BY 1 · next m")
     terminal.press("m")
-    terminal.wait_for(rf"loses +perhaps more: rev4.*This may destroy data: not all losses are known\.\s.*{NAME_ASKED}")
+    terminal.wait_for(rf"loses +perhaps rows: rev4.*This may destroy data: not all losses are known\.\s.*{NAME_ASKED}")
     assert shop.current == ["rev3"]

@@ -56,7 +56,7 @@ def test_a_migration_that_fails_half_way_names_its_line_and_leaves_all_as_it_was
     assert database.current == ["rev1"]
 
     terminal.wait_for("^ next  e  compare the schema   p  plan again$")
-    terminal.wait_for("^esc Close  e Evidence  p Plan again  .*Help$")
+    terminal.wait_for("^e Evidence  p Plan again  esc Close  .*Help$")
     for key in ("K", "C", "f", "U", "x", "D"):  # which mean something elsewhere
         terminal.press(key)
     terminal.wait_quiet()

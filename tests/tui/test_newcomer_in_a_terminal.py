@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.alembic_project import linear, make_project
 from tests.support.command import Magetui
-from tests.support.databases import SqliteDatabase
+from tests.support.databases import PostgresDatabase, SqliteDatabase
 from tests.tui.conftest import ASKED, NAME_ASKED, OpenScreen, agree, edit
 
 pytestmark = pytest.mark.slow
@@ -106,3 +106,33 @@ def test_a_missing_revision_leads_from_the_plan_to_the_list_of_revisions(
     terminal.wait_for(r"There is no revision 'nowhere' .* 2\s+\(Revisions\) lists all")
     terminal.press("2")
     terminal.wait_for("━2 Revisions")
+
+
+def test_locks_of_a_plan_that_is_blocked_starts_at_the_blocker(
+    magetui: Magetui, pg_database: PostgresDatabase, tmp_path: Path, open_terminal: OpenScreen
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), pg_database.url)
+    assert magetui("--config", project.ini, "migrate", "--yes").status == 0
+    with pg_database.session("SELECT * FROM t1", "aaa"), pg_database.session("SELECT * FROM t2", "blocker"):
+        terminal = open_terminal("--config", project.ini)
+        terminal.wait_for("UP TO DATE")
+        terminal.press("b")
+        terminal.wait_for(ASKED)
+        terminal.press("l")
+        terminal.wait_for(r"2 sessions.*─\d+ blocker─")
+
+
+def test_enter_that_is_too_early_is_told_so(
+    magetui: Magetui, sqlite_database: SqliteDatabase, tmp_path: Path, open_terminal: OpenScreen
+) -> None:
+    project = make_project(tmp_path / "project", linear(2), sqlite_database.url)
+    terminal = open_terminal("--config", project.ini)
+    terminal.wait_for("EMPTY DATABASE")
+    terminal.press("m")
+    terminal.wait_for("Do it?")
+    terminal.press("x", "enter")  # a letter, and enter that ends a text
+    terminal.wait_for("That was too early to be an answer: press enter again.")
+    assert sqlite_database.rows("select name from sqlite_master") == []
+    terminal.wait_quiet()
+    agree(terminal)
+    terminal.wait_for("Current revision: rev2")

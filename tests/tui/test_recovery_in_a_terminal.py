@@ -60,7 +60,7 @@ def test_a_lock_timeout_shows_live_while_it_is_waited_for(mage: PostgresDatabase
         terminal.wait_for("LOCK TIMEOUT", 30)
         terminal.wait_for(rf"The database is\s+unchanged\.\s+Current\s+revision: {HEAD}")
         terminal.wait_for("next  l  see the blockers, which have to end, then   p  plan again")
-        terminal.wait_for("^esc Close  l Locks  p Plan again  .*Help$")
+        terminal.wait_for("^l Locks  p Plan again  esc Close  .*Help$")
         terminal.press("K")  # nobody is at the cursor any more
         terminal.press("l")
         terminal.wait_for(rf"Locks.*{holder.info.backend_pid} +mage-server")

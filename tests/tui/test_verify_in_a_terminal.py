@@ -60,20 +60,20 @@ def test_a_stamp_offers_to_verify_its_revision_first(mage: PostgresDatabase, ope
     terminal.press("tab")
     terminal.wait_for("v Verify")
     terminal.press("v")
-    terminal.wait_for("The verification asks first")
+    terminal.wait_for("The verification comes first")
     screen = terminal.wait_for(ASKED)
     assert "type the database's name" not in screen  # one question at a time
     terminal.press("l")
     terminal.wait_for("^ Locks")
     terminal.press("escape")  # enter that is meant for the verification must not answer another question
-    terminal.wait_for("The verification asks first")
+    terminal.wait_for("The verification comes first")
     assert "type the database's name" not in terminal.wait_for(ASKED)
     terminal.press("escape")  # no verification
     terminal.wait_for(NAME_ASKED)
     terminal.press("tab")
     terminal.wait_for("v Verify")
     terminal.press("v")
-    terminal.wait_for("The verification asks first")
+    terminal.wait_for("The verification comes first")
     agree(terminal)
     terminal.wait_for(r"^ +generic_job\W+- the table +exists +missing", 30)
     terminal.wait_for(rf"The schema contradicts this stamp\. To continue, type the database's name:\s+{mage.name}")

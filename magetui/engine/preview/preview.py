@@ -46,6 +46,7 @@ _Held = tuple[str, int, LockMode | None]  # the relation, the session that holds
 NAMED_AT_MOST = 3
 LARGE_ROWS = 100_000  # reading or writing a table of so many rows takes long enough to be noticed
 LONG_WORK = frozenset({"scan", "build", "rewrite"})
+READS = frozenset({LockMode.ACCESS_SHARE, LockMode.ROW_SHARE})
 STRONG = frozenset({LockMode.ACCESS_EXCLUSIVE, LockMode.EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.SHARE})
 
 
@@ -84,6 +85,7 @@ class Preview:
     other_backup: str | None = None  # how to make a backup, where this program makes none
     not_compared: str | None = None  # why it is not known whether it does, as a sentence
     is_elsewhere: bool = False  # whether the doubt is that this is the database of another application
+    uncommitted: tuple[int, ...] = ()  # sessions whose rows in a table that is dropped are not committed, nor counted
     waits: str | None = None  # who holds the migration lock, so that the run would wait before its first step
 
     @property
@@ -150,6 +152,7 @@ def preview_plan(reading: Reading, plan: Plan) -> Preview:
         owner,
         other_backup=other_backup,
         waits=_holder(reading),
+        uncommitted=_writers(reading, losses),
     )
     if plan.repair is not None:
         return preview
@@ -168,6 +171,17 @@ def _has_preflight(plan: Plan, backend: str) -> bool:
 def _holder(reading: Reading) -> str | None:
     holder = reading.overview.mutex
     return None if holder is None else f"for {holder.described()}, which holds the migration lock"
+
+
+def _writers(reading: Reading, losses: Losses) -> tuple[int, ...]:
+    """Return the sessions that have written, perhaps into a table of the losses, and have not committed."""
+    tables = {name for loss in losses.known for name in (loss.table, f"{loss.schema}.{loss.table}")}
+    return tuple(
+        session.pid
+        for session in reading.overview.sessions
+        if session.has_written
+        and any(lock.relation in tables and lock_mode(lock.mode) not in READS for lock in session.holds)
+    )
 
 
 def _with_doubt(preview: Preview, reading: Reading, plan: Plan, current: tuple[str, ...]) -> Preview:

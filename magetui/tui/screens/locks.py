@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from magetui.tui.theme import QUIET, STRONG, WARNING
 from magetui.tui.verb_keys import WAYS_OUT
 from magetui.tui.widgets.bars import sparkline
 from magetui.tui.widgets.rows import Rows
-from magetui.tui.widgets.session_columns import WAITING, short_age, state_of
+from magetui.tui.widgets.session_columns import WAITING, key_of, short_age, state_of
 from magetui.tui.widgets.session_detail import detail_lines
 from magetui.tui.widgets.sessions import SessionRows
 from magetui.tui.widgets.stable_text import StableText
@@ -68,8 +68,9 @@ class LocksScreen(OverScreen):
         *WAYS_OUT,
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, prefer: Collection[int] = ()) -> None:
         super().__init__()
+        self._prefer = frozenset(prefer)  # the sessions that a plan or a run waits for: the cursor starts on one
         self._wake = threading.Event()
         self._looking: Worker[None] | None = None
         self._order: RootOrder = "blocks"
@@ -142,6 +143,10 @@ class LocksScreen(OverScreen):
         self._waiting.append(sum(state_of(session) == WAITING for session in look.sessions))
         self._switch(to_rows=True)
         self._show()
+        wanted = next((session for session in look.sessions if session.pid in self._prefer), None)
+        if wanted is not None:
+            self._prefer = frozenset()
+            self.query_one(SessionRows).select(key_of(wanted))
 
     # -- showing
 
@@ -205,12 +210,12 @@ class LocksScreen(OverScreen):
 
 
 def title_numbers(sessions: Sequence[Session], roots: int) -> str:
-    """Return '  13 sessions  9 waiting  3 blockers  longest 2 min', with the longest wait if there is a wait."""
+    """Return '  13 sessions  9 waiting  3 blocking  longest 2 min', with the longest wait if there is a wait."""
     from magetui.engine.sessions.queue import waited_ms
 
     waiting = [session for session in sessions if state_of(session) == WAITING]
     longest = max((waited_ms(session) or 0 for session in waiting), default=0)
-    parts = [formats.number(len(sessions), "session"), f"{len(waiting)} waiting", formats.number(roots, "blocker")]
+    parts = [formats.number(len(sessions), "session"), f"{len(waiting)} waiting", f"{roots} blocking"]
     return "".join(f"  {part}" for part in [*parts, *([f"longest {short_age(longest)}"] if waiting else [])])
 
 

@@ -216,7 +216,7 @@ class PlanScreen(OverScreen):
             self._settle(settled=True)
 
     def _ask(self, plan: Plan) -> None:
-        note = self._note or (KEYS_ACT if self._facts.repairs else "")
+        note = self._note or (KEYS_ACT if self._facts.repairs and self.named_keys else "")
         self._form.ask(plan_consent(plan, self._named, self._facts.preview), note)
         self._note = ""
 
@@ -363,7 +363,8 @@ class PlanScreen(OverScreen):
         return super().check_action(action, parameters)
 
     def action_locks(self) -> None:
-        self.magetui.action_locks()
+        preview = self._facts.preview
+        self.magetui.action_locks(preview.blockers or () if preview is not None else ())
 
     def action_backup(self) -> None:
         self.magetui.action_backup()

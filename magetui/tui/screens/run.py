@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 PRIVATE = 0o600  # only the owner can read the report
 PULSE_SECONDS = 0.25
+NEXT_IDS = {"l": "locks", "e": "evidence", "p": "plan"}  # of the bindings of the next steps, by key
 AGE_SECONDS = 10  # between two updates of the ages of waiting sessions
 
 
@@ -63,7 +64,7 @@ class RunScreen(OverScreen):
         Binding("escape", "leave('live')", "Leave", tooltip="close this screen; the run continues"),
         Binding("escape", "leave('ended')", "Close", id="close"),
         Binding("x", "cancel", "Cancel run"),
-        Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits"),
+        Binding("l", "next('l')", "Locks", tooltip="see the sessions, their locks and waits", id="locks"),
         Binding("l", "app.locks", "Locks", show=False),
         Binding("e", "next('e')", "Evidence", tooltip="see which revision the schema matches now", id="evidence"),
         Binding("p", "next('p')", "Plan again", tooltip="plan the same again; nothing changes yet", id="plan"),
@@ -159,7 +160,8 @@ class RunScreen(OverScreen):
         is_over = self.record is not None and not self.record.alive
         if self.record is None or not is_over:
             return ()
-        return ("evidence", "plan", *verbs_in(details(self.record)), "close", "copy", "write")
+        following = [NEXT_IDS[key] for key, _purpose in self._next_steps(self.record)]
+        return (*following, *verbs_in(details(self.record)), "close", "copy", "write")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         alive = self.record is None or self.record.alive
@@ -170,7 +172,7 @@ class RunScreen(OverScreen):
         if action == "next":
             return self.record is not None and parameters[0] in dict(self._next_steps(self.record))
         if action == "verb":
-            return not alive and self.record is not None and self._is_here(self.record)
+            return not alive and self._is_here(self.record) and parameters[0] in self.named_keys
         if action in ("copy", "write"):
             return self.record is not None
         return super().check_action(action, parameters)
@@ -193,17 +195,17 @@ class RunScreen(OverScreen):
 
     # -- after the end of the run
 
-    def _is_here(self, record: RunRecord) -> bool:
+    def _is_here(self, record: RunRecord | None) -> bool:
         """Return whether the program is connected to the database of the run."""
         diagnosis = self.magetui.diagnosis
-        return diagnosis is not None and diagnosis.target.url == record.database
+        return record is not None and diagnosis is not None and diagnosis.target.url == record.database
 
     def _next_steps(self, record: RunRecord) -> tuple[tuple[str, str], ...]:
         return run_lines.next_steps(record) if self._is_here(record) and not record.is_past else ()
 
     def action_next(self, key: str) -> None:
         if key == "l":
-            self.magetui.action_locks()
+            self.magetui.action_locks(tuple(blocker.pid for blocker in self.record.blockers) if self.record else ())
         elif key == "e":
             self.magetui.action_evidence()
         elif self.record is not None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from magetui.text.consent import Consent
 
+TOO_EARLY = "That was too early to be an answer: press enter again."
 MOVES = frozenset("jkgG ")  # the keys that scroll
 YES, ELSEWHERE, TO_FIELD = "enter: yes   esc: no", "tab leads to the button   esc: no", "tab leads to the field"
 
@@ -54,6 +55,9 @@ class ActButton(Button):
 
     BINDINGS = [Binding("enter", "press", "Do it")]
 
+    class TooEarly(Message):
+        """The button was pressed before anybody could have read the question."""
+
     def __init__(self, label: str) -> None:
         super().__init__(label, compact=True)
         self.works = False
@@ -70,6 +74,8 @@ class ActButton(Button):
         is_press = isinstance(event, Click) or (isinstance(event, Key) and event.key == "enter")
         if not (is_press and event.time < self.works_from):
             await super().on_event(event)
+        elif self.display:
+            self.post_message(self.TooEarly())
 
 
 class ConsentForm(Vertical):
@@ -169,6 +175,13 @@ class ConsentForm(Vertical):
             self.post_message(self.Given(self))
         else:
             self._complaint = self._consent.refusal(event.value) if event.value else ""
+            self._draw()
+
+    @on(ActButton.TooEarly)
+    def _too_early(self, event: ActButton.TooEarly) -> None:
+        event.stop()
+        if self._consent is not None:
+            self._complaint = TOO_EARLY
             self._draw()
 
     @on(Button.Pressed)
