@@ -1,9 +1,10 @@
 """Migrate public chains with Alembic to their head and to five places before it, and diagnose each database.
 
-    uv run python -m tests.public_chains [--folder FOLDER] [distribution …]
+    uv run python -m tests.public_chains [--folder FOLDER] [--verbs] [distribution …]
 
 Each application is installed into an environment of its own in the folder, `.cache/public-chains` if none is given. A
-row is printed for each chain and database, and each finding that accuses, on standard error.
+row is printed for each chain and database, and each finding that accuses, on standard error. With `--verbs`, each chain
+is migrated, rolled back and verified by magetui instead, and the times are printed (`verbs`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from magetui.engine.evidence.evidence import record_chain
 from magetui.engine.target.selection import Selection
 from magetui.engine.workspace import Workspace
-from tests.public_chains.chains import CHAINS, Dialect, PublicChain
+from tests.public_chains.chains import CHAINS, OWN_ENVIRONMENTS, Dialect, OwnEnvironment, PublicChain
+from tests.public_chains.verbs import HEADER, VERBS, Place, Timed, timed
 from tests.support.healthy import look
 from tests.support.postgres import PostgresServer
 
@@ -91,6 +94,14 @@ class Application:
     chain: PublicChain
     server: PostgresServer
     folder: Path
+
+    def timed(self, dialect: Dialect) -> Timed:
+        def place() -> Place:
+            url = self.database(dialect)
+            scratch = self.server.create_database() if dialect == "postgresql" else None
+            return Place(self.python, self.configure(dialect, url), scratch=scratch)
+
+        return timed(place)
 
     @property
     def python(self) -> Path:
@@ -183,12 +194,60 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
+def _timed_own(chain: OwnEnvironment, server: PostgresServer, folder: Path) -> Timed:
+    """Return the times of an application with its own env.py."""
+    application = Application(PublicChain(chain.distribution, chain.requires), server, folder)
+    application.install()
+    site = next((folder / "env").glob("lib/python*/site-packages"))
+
+    def place() -> Place:
+        def filled(text: str) -> str:
+            return text.replace("{site}", str(site)).replace("{home}", str(folder)).replace("{url}", url)
+
+        url = application.database("postgresql")
+        for name, text in chain.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(filled(text))
+        variables = {name: filled(text) for name, text in chain.variables.items()}
+        return Place(application.python, Path(filled(chain.ini)), variables, server.create_database())
+
+    return timed(place)
+
+
+def _time_verbs(wanted: Sequence[str], folder: Path) -> None:
+    """Print the table of the verbs, and on standard error the reason for each verb that was not done."""
+
+    def row(found: Timed, name: str, dialect: str) -> None:
+        print(found.row(name, dialect), flush=True)
+        for verb, reason in found.reasons.items():
+            print(f"{name} {dialect} {verb}: {reason}", file=sys.stderr, flush=True)
+
+    columns = (*HEADER, *(f"`{verb}`" for verb in VERBS))
+    print("| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns), sep="\n")
+    dialects: tuple[Dialect, ...] = ("postgresql", "sqlite")
+    with PostgresServer(18) as server:
+        for own in OWN_ENVIRONMENTS:
+            if own.distribution in wanted or not wanted:
+                row(_timed_own(own, server, folder / own.distribution), own.distribution, "postgresql")
+        for chain in CHAINS:
+            application = Application(chain, server, folder / chain.distribution)
+            with suppress(Failed):
+                if chain.distribution in wanted or not wanted:
+                    application.install()
+                    for dialect in dialects:
+                        row(application.timed(dialect), chain.distribution, dialect)
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="tests.public_chains")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("distributions", nargs="*")
+    parser.add_argument("--verbs", action="store_true")
     chosen = parser.parse_args(arguments)
     wanted: list[str] = chosen.distributions
+    if chosen.verbs:
+        _time_verbs(wanted, chosen.folder.absolute())
+        return 0
     accused = False
     print("| chain | revisions | database | places | findings that accuse | right revision | note |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

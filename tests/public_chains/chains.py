@@ -26,6 +26,69 @@ class PublicChain:
     folder: dict[Dialect, str] | None = None
 
 
+@dataclass(frozen=True)
+class OwnEnvironment:
+    """An application whose own env.py is run, with all that it imports, on PostgreSQL.
+
+    `ini`: its alembic.ini, and `files`: further files that are written first, by name. `variables`: its configuration.
+    In these texts {site} stands for its packages, {home} for a folder and {url} for the database's URL.
+    """
+
+    distribution: str
+    requires: tuple[str, ...]
+    ini: str
+    variables: dict[str, str]
+    files: dict[str, str]
+
+
+OPENED_INI = """\
+[alembic]
+script_location = {home}/opened
+version_locations = {site}/superset/migrations/versions
+path_separator = os
+
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+handlers =
+"""
+OPENED_ENV = """\
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+from superset.app import create_app
+
+with create_app().app_context():
+    runpy.run_path(str(Path(find_spec("superset").origin).parent / "migrations" / "env.py"))
+"""
+SUPERSET_CONFIG = """\
+import os
+
+SECRET_KEY = "of a database that is thrown away"
+SQLALCHEMY_DATABASE_URI = os.environ["SUPERSET_URL"]
+"""
+OWN_ENVIRONMENTS = (
+    OwnEnvironment(
+        "apache-airflow",
+        ("asyncpg",),
+        "{site}/airflow/alembic.ini",
+        {"AIRFLOW_HOME": "{home}", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "{url}"},
+        {},
+    ),
+    OwnEnvironment(
+        "apache-superset",
+        ("flask-caching==2.3.*", "cachelib<0.14", "rich"),  # newer releases do not fit superset 6.1
+        "{home}/alembic.ini",
+        {"SUPERSET_URL": "{url}", "SUPERSET_CONFIG_PATH": "{home}/superset_config.py"},
+        {"alembic.ini": OPENED_INI, "opened/env.py": OPENED_ENV, "superset_config.py": SUPERSET_CONFIG},
+    ),
+)
+
 CHAINS = (
     PublicChain("aodh"),
     PublicChain(
