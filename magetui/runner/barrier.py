@@ -16,8 +16,9 @@ import io
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -165,6 +166,8 @@ def raise_barrier(cpu_seconds: int = CPU_SECONDS) -> Barrier:
     sys.dont_write_bytecode = True
     refuse_drivers(barrier)
     _keep_devnull_open()
+    with suppress(FileNotFoundError):
+        tempfile.gettempdir()  # Python finds the folder by writing to it, which is refused later, and remembers it
     watched = raise_kernel_barrier(cpu_seconds)
     sys.addaudithook(_hook(barrier, watched=watched))
     return barrier

@@ -80,7 +80,9 @@ def test_script_that_cannot_be_imported_says_so_and_leaves_the_others_known(tmp_
 
 
 OPENS_NULL_DEVICE = """\
-import io, os, _pyio
+import io, os, tempfile, _pyio
+
+FOLDER = tempfile.gettempdir()
 
 TYPES = [type(opening(os.devnull, mode)) for opening in (open, io.open, _pyio.open) for mode in ("rb+", "wb", "a")]
 try:
@@ -92,10 +94,10 @@ except PermissionError:
 
 
 @pytest.mark.slow
-def test_script_whose_module_opens_the_null_device_is_read_and_rendered(
+def test_script_whose_module_opens_the_null_device_and_asks_for_the_temporary_folder_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As dill does, which Airflow imports."""
+    """As dill does, and Airflow."""
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "pickles.py").write_text(OPENS_NULL_DEVICE)
