@@ -246,7 +246,7 @@ class Sets:
 
 
 class Dialect:
-    class loaded_dbapi:  # noqa: N801 - SQLAlchemy's name
+    class dbapi:  # noqa: N801 - SQLAlchemy's name
         Error = OperationalError
 
     dbapi_exception_translation_map: ClassVar[dict[str, str]] = {}

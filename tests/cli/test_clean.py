@@ -41,7 +41,7 @@ def test_an_enum_type_that_a_rollback_left_is_dropped_and_the_next_migrate_succe
     assert magetui("--config", project.ini, "rollback", "--revision", "-1", "--yes").status == 0
     assert findings(magetui, project)["leftover-type"] == "clean"
     plan = magetui("--config", project.ini, "plan", "migrate")
-    assert "the enum type colour exists already, and nothing uses it: 'clean' drops it" in text(plan)
+    assert "the enum type colour exists already, and nothing uses it: 'magetui clean' drops it" in text(plan)
     plan = magetui("--config", project.ini, "plan", "clean")
     assert "clean: 1 operation on what earlier runs left, the current revision stays rev1" in text(plan)
     assert "DROP TYPE colour" in text(plan) or "DROP TYPE public.colour" in text(plan)

@@ -196,7 +196,8 @@ def test_the_verdict_and_the_operations_of_each_revision_are_in_short_lines(
     conclusion = concluded(project.ini)
     assert conclusion.verdict == Verdict(
         "The schema matches rev2, not the current revisions rev2 and rev3.",
-        "If that is right, 'magetui stamp rev2' sets the current revision.",
+        "If that is right, 'magetui stamp rev2' sets the current revision. "
+        "'magetui clean' plans what to do with the table _alembic_tmp_t2.",
     )
     assert conclusion.compared["rev3"] == (Compared("missing", "table t3", "2 columns", "missing"),)
     assert conclusion.compared["rev2"] == (

@@ -258,7 +258,7 @@ def test_rows_that_are_left_in_the_copy_of_a_table_that_is_gone_are_not_dropped(
     )
     finding = shelves("diagnose", "--json").json["findings"][0]
     assert (finding["code"], finding["severity"]) == ("leftover-table", "critical")
-    assert "'clean' renames it back" in finding["message"]
+    assert "'magetui clean' renames it back" in finding["message"]
     assert "renames table _alembic_tmp_book to book" in shelves("plan", "undo").stdout
     assert shelves("finish", "--yes").status == 0
     assert sqlite_database.rows("select title, shelf from book") == [("Emma", 0)]

@@ -71,7 +71,7 @@ def test_an_unknown_revision_whose_schema_is_that_of_a_known_one_can_be_replaced
     assert magetui("--config", project.ini, "migrate", "--yes").status == 0
     database.rows("UPDATE alembic_version SET version_num = 'squashed'")
     [finding] = magetui("--config", project.ini, "diagnose", "--json").json["findings"]
-    assert finding["next"] == "stamp"
+    assert finding["next"] == "evidence"  # which shows the revision, and leads to the stamp
     assert (
         "'magetui stamp' can replace the current revision. The schema matches rev2 (Create t2)." in finding["message"]
     )

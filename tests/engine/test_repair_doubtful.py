@@ -69,7 +69,7 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
     assert (first.code, first.severity, first.next) == ("leftover-value", "critical", "finish")
     assert first.message == (
         f"Value 'API' of type scheduletype exists already, so revision {ADDS_VALUES} will fail: 'already exists'. A "
-        "run of it stopped half-way, or a rollback left this behind. 'finish' does its missing operations."
+        "run of it stopped half-way, or a rollback left this behind. 'magetui finish' does its missing operations."
     )
     common = ("--mage-path", mage_home, "--url", broken.url)
     evidence = magetui(*common, "evidence")
@@ -77,7 +77,7 @@ def test_run_that_died_between_two_enum_values_is_told_and_finished(
     left = "apart from leftovers of a rollback or of a run that stopped: value 'API' of type scheduletype"
     assert f"{left}. Revision {ADDS_VALUES}" in said
     assert f"The current revision is {BEFORE_VALUES}. The schema matches it, apart from the leftovers." in said
-    with pytest.raises(RefusedError, match=r"PostgreSQL cannot remove a value from a type.*'finish'"):
+    with pytest.raises(RefusedError, match=r"PostgreSQL cannot remove a value from a type.*'magetui finish'"):
         plan_repair(broken.workspace, "undo")
 
     done = magetui(*common, "finish", "--yes")
@@ -96,7 +96,7 @@ def test_value_that_a_later_revision_adds_is_told_before_it_fails_there(
     first, *_ = add_evidence(broken.workspace, diagnose(broken.workspace)).findings
     assert (first.code, first.next) == ("leftover-value", "evidence")
     assert first.message.endswith(
-        f"Migrate to the revision before {ADDS_VALUES} first. Then 'finish' does its missing operations."
+        f"Migrate to the revision before {ADDS_VALUES} first. Then 'magetui finish' does its missing operations."
     )
 
 

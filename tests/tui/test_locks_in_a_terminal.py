@@ -183,7 +183,7 @@ def test_a_blocker_from_before_the_program_was_opened_is_told_on_the_main_screen
     terminal = open_screen(mage.url, until="BEHIND BY 1")
     terminal.wait_for("! idle-in-transaction")
     terminal.press("j")
-    screen = " ".join(terminal.wait_for(rf"Session {pid} .*user_project\.").split())
+    screen = " ".join(terminal.wait_for(rf"Session {pid} .*user_project\..*next +l  see the sessions").split())
     told = f"Session {pid} (nightly) is idle in an open transaction, with locks on user_project."
     assert told in screen
     assert "next l see the sessions" in screen
